@@ -1,0 +1,45 @@
+"""EdgeGraph: where the time of a compiled JAX graph goes, and what would make it faster."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgegraph.analyzer import analyze as analyze
+    from edgegraph.compiler import compile as compile
+    from edgegraph.compiler import read_hlo as read_hlo
+    from edgegraph.compiler.program import Program as Program
+    from edgegraph.device.calibrate import calibrate as calibrate
+    from edgegraph.device.device import Device as Device
+    from edgegraph.errors import EdgeGraphError as EdgeGraphError
+    from edgegraph.results.analysis import Analysis as Analysis
+    from edgegraph.results.files import load as load
+    from edgegraph.workload import Workload as Workload
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Analysis": "edgegraph.results.analysis",
+    "Device": "edgegraph.device.device",
+    "EdgeGraphError": "edgegraph.errors",
+    "Program": "edgegraph.compiler.program",
+    "Workload": "edgegraph.workload",
+    "analyze": "edgegraph.analyzer",
+    "calibrate": "edgegraph.device.calibrate",
+    "compile": "edgegraph.compiler",
+    "load": "edgegraph.results.files",
+    "read_hlo": "edgegraph.compiler",
+}
+
+__all__ = [*sorted(_HOME), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'edgegraph' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

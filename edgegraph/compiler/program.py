@@ -1,0 +1,62 @@
+"""The compiled result: XLA's modules, its totals, and the executable where it can run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from edgegraph.hlo.decode import decode
+
+from edgegraph.hlo.module import Module
+from edgegraph.results.analysis import MemoryUse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One workload, compiled (or only lowered) for one target at one batch size.
+
+    Attributes:
+        name: The workload's name, or the file's.
+        batch: Batch size, or None where there is none.
+        target: ``cpu``, or ``unknown`` for a module from a file.
+        stage: ``optimized`` or ``lowered``.
+        options: XLA compiler options that were set.
+        serialized: The HloModuleProto of that stage.
+        memory: XLA's memory statistics; None unless compiled here.
+        lower_s: Seconds to trace and lower; None if not done here.
+        compile_s: Seconds in XLA's compiler; None if not done here.
+        jaxpr: The traced function as a ClosedJaxpr; None for a module from a file.
+        executable: The `jax.stages.Compiled`; None unless compiled here.
+        concrete: Makes the flat-able arguments with values; None for a module from a file.
+    """
+
+    name: str
+    batch: int | None
+    target: str
+    stage: str
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    serialized: bytes
+    memory: MemoryUse | None = None
+    lower_s: float | None = None
+    compile_s: float | None = None
+    jaxpr: Any = None
+    executable: Any = None
+    concrete: Callable[[], tuple[Any, ...]] | None = None
+
+    @cached_property
+    def module(self) -> Module:
+        """The decoded HLO module of `stage`."""
+        return decode(self.serialized)
+
+    @cached_property
+    def xla_cost(self) -> Mapping[str, float]:
+        """XLA's own module totals: ``flops``, ``transcendentals``, ``bytes accessed``.
+
+        Raises:
+            UnsupportedVersionError: The installed jax lacks the cost analysis.
+        """
+        from edgegraph import xla
+
+        return xla.cost_analysis(self.serialized)

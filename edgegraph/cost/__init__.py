@@ -1,0 +1,1 @@
+"""What every instruction costs: XLA's own figures, MACs, loop trips."""

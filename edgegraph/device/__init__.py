@@ -1,0 +1,1 @@
+"""What the hardware can do, and the roofline that follows from it."""

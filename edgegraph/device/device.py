@@ -1,0 +1,74 @@
+"""What the hardware can do: peak arithmetic by dtype, bandwidth by memory level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryLevel:
+    """One level of the memory hierarchy.
+
+    Attributes:
+        name: ``L1``, ``L2``, ``L3``, ``DRAM``, ``HBM``.
+        size_bytes: Working set that it holds; None for main memory.
+        bandwidth_bytes_per_s: Sustained bandwidth, reads and writes together.
+    """
+
+    name: str
+    size_bytes: int | None
+    bandwidth_bytes_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Peak rates of one device.
+
+    Attributes:
+        name: As in the catalogue, or the processor's name for a calibrated host.
+        peak_flops_per_s: Dense peak by XLA dtype name (``f32``, ``bf16``, ``s8``); has ``f32``
+            or the widest type that the device computes in as its first key.
+        memory: Memory levels, fastest and smallest first; the last one is main memory.
+        origin: ``calibrated`` or ``catalogue``.
+        source: Where the figures come from.
+        dispatch_s: Time to launch an executable that does nothing, or None where unknown.
+        fingerprint: What must not change for the figures to hold (processor, threads,
+            affinity, jax version); empty for catalogue devices.
+        measured_at: ISO time of the calibration, or None.
+    """
+
+    name: str
+    peak_flops_per_s: Mapping[str, float]
+    memory: tuple[MemoryLevel, ...]
+    origin: str
+    source: str
+    dispatch_s: float | None = None
+    fingerprint: Mapping[str, str] | None = None
+    measured_at: str | None = None
+
+    def roof_dtype(self, dtype: str) -> str:
+        """Name the roof that bounds arithmetic in `dtype`: itself where listed, else the first.
+
+        Index arithmetic and predicates have no published peak; they run under the device's
+        first (reference) roof, and the op's `roof` column says so.
+        """
+        return dtype if dtype in self.peak_flops_per_s else next(iter(self.peak_flops_per_s))
+
+    def level_for(self, working_set_bytes: int) -> MemoryLevel:
+        """Give the fastest memory level that holds `working_set_bytes`."""
+        for level in self.memory:
+            if level.size_bytes is None or working_set_bytes <= level.size_bytes:
+                return level
+        return self.memory[-1]
+
+    def ridge_point(self, dtype: str, level: str | None = None) -> float:
+        """Arithmetic intensity in FLOP/byte where the roofs of `dtype` and `level` meet.
+
+        Args:
+            dtype: XLA dtype name.
+            level: Name of a memory level; main memory where None.
+        """
+        by_name = {m.name: m for m in self.memory}
+        chosen = self.memory[-1] if level is None else by_name[level]
+        return self.peak_flops_per_s[self.roof_dtype(dtype)] / chosen.bandwidth_bytes_per_s

@@ -1,0 +1,35 @@
+"""Every error that EdgeGraph raises on purpose.
+
+A message is one line: what went wrong, which value, what was expected, what to do.
+The command line prints it and exits with the error's `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class EdgeGraphError(Exception):
+    """Root of all errors a caller can act on."""
+
+    exit_code = 2
+
+
+class InputError(EdgeGraphError):
+    """A value handed in cannot be used: a SPEC, a file, a shape, a batch size."""
+
+
+class CompileError(EdgeGraphError):
+    """JAX or XLA refused the workload; carries the first line of their message."""
+
+
+class FormatError(InputError):
+    """A file is not what it claims to be, is cut off, or is of a newer version."""
+
+
+class UnsupportedVersionError(EdgeGraphError):
+    """The installed jax lacks a private name that EdgeGraph needs."""
+
+
+class NoisyMeasurementError(EdgeGraphError):
+    """A measurement was too noisy to be used where certainty was asked for."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""XLA's HLO as immutable Python data, read without jax."""

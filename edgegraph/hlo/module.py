@@ -1,0 +1,201 @@
+"""The HLO module as immutable data, with the names XLA gives things.
+
+Nothing here imports jax: a module read from a file is as good as one just compiled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+BITS_BY_DTYPE: Mapping[str, int] = {
+    "pred": 8,
+    "s1": 1, "u1": 1, "s2": 2, "u2": 2, "s4": 4, "u4": 4,
+    "s8": 8, "u8": 8, "s16": 16, "u16": 16, "s32": 32, "u32": 32, "s64": 64, "u64": 64,
+    "f4e2m1fn": 4,
+    "f8e3m4": 8, "f8e4m3": 8, "f8e4m3fn": 8, "f8e4m3b11fnuz": 8, "f8e4m3fnuz": 8,
+    "f8e5m2": 8, "f8e5m2fnuz": 8, "f8e8m0fnu": 8,
+    "f16": 16, "bf16": 16, "f32": 32, "f64": 64, "c64": 64, "c128": 128,
+    "token": 0, "opaque": 0,
+}  # fmt: skip
+"""Bits of one element by XLA's lower-case primitive type name; sub-byte types are packed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """An array shape, or a tuple of shapes.
+
+    Attributes:
+        dtype: XLA's primitive type in lower case (``f32``, ``bf16``, ``s8``, ``tuple``).
+        dimensions: Extent of every dimension; empty for scalars and tuples.
+        layout: Minor-to-major order of the dimensions, or None where XLA gave none.
+        memory_space: XLA's memory space number; 0 is the device's main memory.
+        elements: The member shapes of a tuple; empty for arrays.
+    """
+
+    dtype: str
+    dimensions: tuple[int, ...] = ()
+    layout: tuple[int, ...] | None = None
+    memory_space: int = 0
+    elements: tuple[Shape, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of elements of an array; 0 for a tuple, a token or an opaque value."""
+        if self.dtype in ("tuple", "token", "opaque"):
+            return 0
+        return math.prod(self.dimensions)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all leaves, sub-byte types packed, without padding or tuple pointers."""
+        if self.dtype == "tuple":
+            return sum(element.bytes for element in self.elements)
+        return (self.size * BITS_BY_DTYPE[self.dtype] + 7) // 8
+
+    def leaves(self) -> tuple[Shape, ...]:
+        """Give the array shapes of a nested tuple, in order; an array is its own only leaf."""
+        if self.dtype != "tuple":
+            return (self,)
+        return tuple(leaf for element in self.elements for leaf in element.leaves())
+
+    def __str__(self) -> str:
+        """Give XLA's own notation: ``f32[32,28,28,1]`` or ``(f32[8], s32[])``."""
+        if self.dtype == "tuple":
+            return "(" + ", ".join(str(element) for element in self.elements) + ")"
+        return f"{self.dtype}[{','.join(map(str, self.dimensions))}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowDimension:
+    """One spatial dimension of a convolution or reduce-window."""
+
+    size: int
+    stride: int = 1
+    padding_low: int = 0
+    padding_high: int = 0
+    window_dilation: int = 1
+    base_dilation: int = 1
+    reversal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DotDimensions:
+    """Which dimensions a dot contracts and which it carries along as batch."""
+
+    lhs_contracting: tuple[int, ...]
+    rhs_contracting: tuple[int, ...]
+    lhs_batch: tuple[int, ...]
+    rhs_batch: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvolutionDimensions:
+    """Where batch, feature and space stand in a convolution's input, kernel and output."""
+
+    input_batch: int
+    input_feature: int
+    input_spatial: tuple[int, ...]
+    kernel_input_feature: int
+    kernel_output_feature: int
+    kernel_spatial: tuple[int, ...]
+    output_batch: int
+    output_feature: int
+    output_spatial: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """One HLO instruction.
+
+    Attributes:
+        name: Unique within the module, without the leading ``%``.
+        opcode: XLA's opcode (``convolution``, ``fusion``, ``while``).
+        shape: Result shape.
+        operands: Names of the operand instructions, by position.
+        called: Names of the computations it calls: a fusion's body, a loop's body and
+            condition (in XLA's order: body, condition), branches, a reducer.
+        control_predecessors: Names of instructions that must run before it.
+        op_name: The op_name metadata as XLA keeps it (``jit(f)/Net/conv1/add``), or "".
+        source: ``file:line`` of the user's innermost source position, or None.
+        stack_frame_id: Index into the module's stack frames (1-based), 0 where absent.
+        parameter_number: Position of a parameter, else None.
+        tuple_index: Element of a get-tuple-element, else None.
+        fusion_kind: ``kLoop``, ``kInput``, ``kOutput``, ``kCustom``, else None.
+        custom_call_target: Target of a custom-call, else None.
+        dimensions: The ``dimensions`` attribute (broadcast, reduce, transpose, ...).
+        window: Spatial window of a convolution or reduce-window, else empty.
+        dot: Dimension numbers of a dot, else None.
+        convolution: Dimension numbers of a convolution, else None.
+        feature_group_count: Groups of a convolution; 1 where none.
+        batch_group_count: Batch groups of a convolution; 1 where none.
+        backend_config: The backend's own configuration text, or "".
+    """
+
+    name: str
+    opcode: str
+    shape: Shape
+    operands: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+    control_predecessors: tuple[str, ...] = ()
+    op_name: str = ""
+    source: str | None = None
+    stack_frame_id: int = 0
+    parameter_number: int | None = None
+    tuple_index: int | None = None
+    fusion_kind: str | None = None
+    custom_call_target: str | None = None
+    dimensions: tuple[int, ...] = ()
+    window: tuple[WindowDimension, ...] = ()
+    dot: DotDimensions | None = None
+    convolution: ConvolutionDimensions | None = None
+    feature_group_count: int = 1
+    batch_group_count: int = 1
+    backend_config: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computation:
+    """A list of instructions, operands before users, and the one that is its result."""
+
+    name: str
+    instructions: tuple[Instruction, ...]
+    root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackFrame:
+    """One frame of the Python stack that made an instruction."""
+
+    file: str
+    function: str
+    line: int
+    parent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """A whole HLO module.
+
+    Attributes:
+        name: The module's name (``jit_apply``).
+        entry: Name of the entry computation.
+        computations: By name, callees before callers as XLA writes them.
+        schedule: Instruction names in execution order by computation name, for scheduled
+            modules; empty otherwise.
+        stack_frames: The stack frame table; frame ids are 1-based positions in it.
+        serialized: The HloModuleProto this was decoded from, byte for byte.
+    """
+
+    name: str
+    entry: str
+    computations: Mapping[str, Computation]
+    schedule: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stack_frames: tuple[StackFrame, ...] = ()
+    serialized: bytes = b""
+
+    @property
+    def instruction_count(self) -> int:
+        """Number of instructions in all computations."""
+        return sum(len(c.instructions) for c in self.computations.values())

@@ -1,0 +1,1 @@
+"""What a program takes in fact: clock, statistics, latency, isolated layers."""

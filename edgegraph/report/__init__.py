@@ -1,0 +1,1 @@
+"""From an Analysis to what a person looks at: tables, plots, the page."""

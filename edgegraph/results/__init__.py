@@ -1,0 +1,1 @@
+"""What was found out, as immutable, versioned data; imports no jax."""

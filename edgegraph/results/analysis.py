@@ -1,0 +1,342 @@
+"""An Analysis: everything found out about one program on one device.
+
+It is plain immutable data; nothing here imports jax. Presenters read it, from memory or
+from a file, and compute nothing that belongs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from edgegraph.device.device import Device
+from edgegraph.results.latency import Latency, LayerLatency
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import networkx as nx
+    import pandas as pd
+
+    from edgegraph.hlo.module import Module
+
+FORMAT_VERSION = 1
+"""Version of the saved form; a reader refuses files of a newer one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpRecord:
+    """One executed HLO instruction with its cost and its place on the roofline.
+
+    Costs count every execution: an op in a loop of 12 trips carries 12 times its own cost.
+    A container (fusion, while, call, conditional) carries the sum of the ops inside it, so
+    only ops without `parent` add up to the total.
+
+    Attributes:
+        name: Node name in the graph; the HLO instruction's name, prefixed by its caller's
+            (``caller/name``) where a computation is called from several places.
+        opcode: XLA's opcode.
+        layer: Scope of the model (``SmallCNN/conv1``), or None where it could not be placed.
+        phase: ``forward``, ``backward`` or ``update``.
+        parent: Name of the container that it runs in, None at the top.
+        shape: Result shape in XLA's notation.
+        executions: How often it runs in one call of the program; None if unknown.
+        macs: Multiply-accumulates of dots and convolutions, padding counted; 0 for others.
+        flops: XLA's FLOPs times executions (a fused multiply-add is 2).
+        transcendentals: XLA's transcendental operations times executions.
+        bytes_read: Bytes read across kernel borders, times executions.
+        bytes_written: Bytes written across kernel borders, times executions.
+        roof: The dtype whose peak bounds it.
+        level: The memory level whose bandwidth bounds it.
+        compute_time_s: flops / peak.
+        memory_time_s: (bytes_read + bytes_written) / bandwidth.
+        bound: ``compute``, ``memory``, or None for an op that costs nothing.
+        time_s: Best known time, or None.
+        time_source: ``measured``, ``estimated``, ``compiler``, or None without a time.
+        source: ``file:line`` of the user's code, or None.
+        op_name: XLA's op_name metadata.
+    """
+
+    name: str
+    opcode: str
+    layer: str | None
+    phase: str
+    parent: str | None
+    shape: str
+    executions: int | None
+    macs: int | None
+    flops: int | None
+    transcendentals: int | None
+    bytes_read: int | None
+    bytes_written: int | None
+    roof: str | None
+    level: str | None
+    compute_time_s: float | None
+    memory_time_s: float | None
+    bound: str | None
+    time_s: float | None
+    time_source: str | None
+    source: str | None
+    op_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRecord:
+    """One layer in one phase; inclusive of the layers below it.
+
+    The children of a layer add up to it in every counted column, because what a parent does
+    itself stands in a child row of its own, named ``<layer>/(own)``. The rows of depth 0, with
+    ``(unattributed)`` among them, add up to the totals.
+
+    Attributes:
+        layer: Path of the scope, or ``(unattributed)``.
+        phase: ``forward``, ``backward`` or ``update``.
+        depth: Number of scopes above it.
+        leaf: True if no other row lies below it; the leaves too add up to the totals.
+        ops: Number of executed instructions, containers not counted.
+        params: Elements of the layer's parameters, counted on its forward row only.
+        param_bytes: Bytes of them.
+        macs, flops, transcendentals, bytes_read, bytes_written: As on `OpRecord`.
+        compute_time_s, memory_time_s: Sums over its ops.
+        bound: ``compute``, ``memory``, or ``overhead`` where launching it takes over half of
+            its measured time; None if it costs nothing.
+        time_s: Measured time of the layer compiled alone, less the dispatch floor, or the sum
+            of that over its leaves; else the estimate max(compute, memory) summed over leaves.
+        time_source: ``measured`` or ``estimated``.
+        share: time_s over the sum of all leaves' time_s.
+        efficiency: max(compute_time_s, memory_time_s) / time_s where measured.
+    """
+
+    layer: str
+    phase: str
+    depth: int
+    leaf: bool
+    ops: int
+    params: int
+    param_bytes: int
+    macs: int | None
+    flops: int | None
+    transcendentals: int | None
+    bytes_read: int | None
+    bytes_written: int | None
+    compute_time_s: float | None
+    memory_time_s: float | None
+    bound: str | None
+    time_s: float | None
+    time_source: str | None
+    share: float | None
+    efficiency: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals(Mapping[str, "int | float | str | None"]):
+    """The whole program; reads like a mapping with the frames' column names.
+
+    Attributes:
+        ops: Executed instructions, containers not counted.
+        params, param_bytes: Parameters of the model.
+        macs, flops, transcendentals, bytes_read, bytes_written: Sums over the top-level ops.
+        xla_flops, xla_transcendentals, xla_bytes: XLA's own module totals (float32 sums,
+            loop bodies counted once), or None where XLA gave none.
+        intensity_flops_per_byte: flops / (bytes_read + bytes_written).
+        compute_time_s, memory_time_s: Sums over the ops.
+        overlapped_time_s: max(compute, memory): perfect overlap.
+        serial_time_s: compute + memory: no overlap.
+        bound: Of the whole.
+        time_s: Measured median latency of one call, else None.
+        layers_time_s: Sum of the layers' times, each compiled alone.
+        flops_coverage, bytes_coverage: Share of FLOPs and bytes that have a layer (0 to 1).
+        lower_bound: True if some cost is unknown, so that the sums are lower bounds.
+    """
+
+    ops: int
+    params: int
+    param_bytes: int
+    macs: int
+    flops: int
+    transcendentals: int
+    bytes_read: int
+    bytes_written: int
+    xla_flops: float | None
+    xla_transcendentals: float | None
+    xla_bytes: float | None
+    intensity_flops_per_byte: float | None
+    compute_time_s: float | None
+    memory_time_s: float | None
+    overlapped_time_s: float | None
+    serial_time_s: float | None
+    bound: str | None
+    time_s: float | None
+    layers_time_s: float | None
+    flops_coverage: float
+    bytes_coverage: float
+    lower_bound: bool
+
+    def __getitem__(self, key: str) -> int | float | str | None:
+        """Give one figure by its name."""
+        if key not in {f.name for f in fields(self)}:
+            raise KeyError(key)
+        value: int | float | str | None = getattr(self, key)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the figures."""
+        return (f.name for f in fields(self))
+
+    def __len__(self) -> int:
+        """Count the figures."""
+        return len(fields(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUse:
+    """XLA's own memory statistics of the executable, in bytes."""
+
+    argument_bytes: int
+    output_bytes: int
+    temp_bytes: int
+    alias_bytes: int
+    code_bytes: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """Arguments, outputs and temporaries together, aliased buffers counted once."""
+        return self.argument_bytes + self.output_bytes + self.temp_bytes - self.alias_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where and with what the analysis was made."""
+
+    edgegraph: str
+    jax: str
+    jaxlib: str
+    python: str
+    platform: str
+    processor: str
+    cores: int
+    affinity: int
+    governor: str | None
+    load_1min: float | None
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing worth knowing, in plain words and with its numbers.
+
+    Attributes:
+        rule: Name of the rule that found it (``memory-bound-dense``).
+        layer: The layer it is about, or None for the whole program.
+        seen: What was seen, with the numbers in the sentence.
+        why: Why it matters.
+        try_next: What to try.
+        numbers: The figures behind the sentence, by name with unit.
+        certainty: ``high``, ``medium`` or ``low``.
+        weight: Share of the program's time that it concerns (0 to 1); findings are ranked by it.
+    """
+
+    rule: str
+    layer: str | None
+    seen: str
+    why: str
+    try_next: str
+    numbers: Mapping[str, float]
+    certainty: str
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """Everything found out about one program on one device.
+
+    Attributes:
+        workload: Name of the workload.
+        batch: Batch size, or None where the workload has none.
+        target: What it was compiled for (``cpu``).
+        stage: ``optimized`` or ``lowered``.
+        options: XLA compiler options that were set.
+        device: The device whose roofs were used, or None if no device was given.
+        environment: Where and with what it was made.
+        op_records: One record per executed instruction, in schedule order.
+        layer_records: One record per layer and phase, parents before children.
+        totals: The whole program.
+        memory: XLA's memory statistics, or None for a module from a file.
+        lower_s, compile_s: Time to trace and lower, and to compile; None if not done here.
+        latency: Measured latency of the whole, or None.
+        layer_latencies: Measured latency of every layer compiled alone.
+        findings: What stands out, most important first.
+        unpriced: Names of ops whose cost is unknown, with the reason.
+        serialized_module: The HloModuleProto that was analysed.
+    """
+
+    workload: str
+    batch: int | None
+    target: str
+    stage: str
+    options: Mapping[str, str | int | float | bool]
+    device: Device | None
+    environment: Environment
+    op_records: tuple[OpRecord, ...]
+    layer_records: tuple[LayerRecord, ...]
+    totals: Totals
+    memory: MemoryUse | None
+    lower_s: float | None
+    compile_s: float | None
+    latency: Latency | None
+    layer_latencies: tuple[LayerLatency, ...]
+    findings: tuple[Finding, ...]
+    unpriced: Mapping[str, str]
+    serialized_module: bytes
+
+    @cached_property
+    def module(self) -> Module:
+        """The decoded HLO module."""
+        from edgegraph.hlo.decode import decode
+
+        return decode(self.serialized_module)
+
+    @cached_property
+    def graph(self) -> nx.MultiDiGraph[str]:
+        """The graph with every op's figures as node attributes.
+
+        One node per executed instruction; ``parent`` names the fusion, loop or call that it
+        runs in. Edges run from operand to user, keyed by operand position, with ``shape``,
+        ``dtype`` and ``bytes``.
+        """
+        from edgegraph.graph import build_graph
+        from edgegraph.results.frames import op_attributes
+
+        graph = build_graph(self.module)
+        for record in self.op_records:
+            graph.nodes[record.name].update(op_attributes(record))
+        return graph
+
+    @cached_property
+    def ops(self) -> pd.DataFrame:
+        """One row per executed instruction, in schedule order."""
+        from edgegraph.results.frames import ops_frame
+
+        return ops_frame(self)
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row per layer and phase, parents before children."""
+        from edgegraph.results.frames import layers_frame
+
+        return layers_frame(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the analysis to `path` (usually ``*.edgegraph``), atomically.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: The folder does not exist or cannot be written.
+        """
+        from edgegraph.results.files import save
+
+        return save(self, path)

@@ -1,0 +1,1 @@
+"""The model zoo: each function returns a Workload that knows its own input."""
