@@ -1,0 +1,42 @@
+"""The commands put together; importing this imports neither jax, pandas nor matplotlib."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgegraph import __version__
+from edgegraph.cli import analyze, calibrate, models, report
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("report")(report.report)
+app.command("analyze")(analyze.analyze)
+app.command("calibrate")(calibrate.calibrate)
+app.command("models")(models.models)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def edgegraph(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Where the time of a JAX model goes, layer by layer, and what would make it faster.
+
+    Results go to stdout or a file, progress to stderr. Exit codes: 0 done, 1 a gate failed, 2 bad
+    input, 3 the measurement is too noisy under --strict.
+    """

@@ -1,0 +1,101 @@
+"""The options that commands share, and the analyses that they ask for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from edgegraph.cli.complete import complete_spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to analyse and how, as asked for on the command line."""
+
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC",
+            help="What to analyse: package.module:attribute (a function returning a Workload, a"
+            " Workload, or a Flax module with --input), an HLO file, or a saved .edgegraph file.",
+            autocompletion=complete_spec,
+        ),
+    ]
+    batch: Annotated[
+        list[int] | None,
+        typer.Option("--batch", "-b", help="Batch size; repeat for several. Default: 1."),
+    ] = None
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            "--input", metavar="SHAPE", help="Input of a bare Flax module without batch: 28x28x1."
+        ),
+    ] = None
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="dtype of the network: float32, bfloat16.")
+    ] = None
+    arguments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Argument of a function SPEC; repeatable."),
+    ] = None
+    compiler_options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="XLA compiler option; repeatable."),
+    ] = None
+    target: Annotated[str | None, typer.Option(help="What to compile for. Default: cpu.")] = None
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            help="optimized: what XLA runs (default). lowered: counts only, nothing compiled."
+        ),
+    ] = None
+    measure: Annotated[
+        bool | None,
+        typer.Option("--measure/--no-measure", help="Time it. Default: where it can run here."),
+    ] = None
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure briefly: good for a first look, less certain.")
+    ] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 when the measurement is too noisy.")
+    ] = False
+
+    @property
+    def file(self) -> Path | None:
+        """The file that SPEC names, or None where it names Python code."""
+        path = Path(self.spec)
+        return path if ":" not in self.spec or path.exists() else None
+
+
+def takes_job(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command`, whose first parameter is a `Job`, the job's fields as options of its own."""
+
+    def with_options(**values: Any) -> None:
+        own = {name: values.pop(name) for name in names[1:]}
+        command(Job(**values), **own)
+
+    parameters = list(inspect.signature(command).parameters.values())
+    names = [parameter.name for parameter in parameters]
+    hints = get_type_hints(command, include_extras=True)
+    job_hints = get_type_hints(Job, include_extras=True)
+    signature = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.name == "spec" else field.default,
+            annotation=job_hints[field.name],
+        )
+        for field in fields(Job)
+    ] + [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
+        for parameter in parameters[1:]
+    ]
+    with_options.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in signature}
+    with_options.__doc__ = command.__doc__
+    return with_options

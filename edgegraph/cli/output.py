@@ -1,0 +1,114 @@
+"""Where results go: tables and JSON on stdout, files that are checked before the work."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgegraph.errors import InputError
+
+if TYPE_CHECKING:
+    from edgegraph.results.analysis import Analysis
+
+PLAIN_WIDTH = 160
+"""Columns where stdout is no terminal, so that no table is cut off in a file or a pipe."""
+
+
+def print_analysis(analysis: Analysis) -> None:
+    """Print the layer table and the findings on stdout."""
+    from edgegraph.report.table import findings_panel, layer_table
+
+    print_rich(layer_table(analysis), findings_panel(analysis))
+    if analysis.device is None:
+        print(
+            "edgegraph: this machine is not calibrated, so there are no roofline times; run"
+            " `edgegraph calibrate` (under a minute)",
+            file=sys.stderr,
+        )
+
+
+def print_rich(*renderables: Any) -> None:
+    """Print rich renderables on stdout."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on one line of stdout; unknown values are null."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.flush()
+
+
+def document(analysis: Analysis) -> dict[str, Any]:
+    """Give an analysis as a JSON object.
+
+    Its keys are the attributes of `edgegraph.results.analysis.Analysis`: ``workload``, ``batch``,
+    ``target``, ``stage``, ``options``, ``device``, ``environment``, ``totals``, ``layers``,
+    ``memory``, ``lower_s``, ``compile_s``, ``latency``, ``layer_latencies``, ``findings`` and
+    ``unpriced``; all below them have the attributes' names too. Single ops, raw samples and the
+    HLO module stand in the saved file only.
+    """
+    from msgspec import to_builtins
+
+    latency = to_builtins(analysis.latency)
+    layer_latencies = to_builtins(analysis.layer_latencies)
+    for measured in [latency, *(row["latency"] for row in layer_latencies)]:
+        if measured is not None:
+            del measured["samples_s"]
+    memory = to_builtins(analysis.memory)
+    if analysis.memory is not None:
+        memory["peak_bytes"] = analysis.memory.peak_bytes
+    return {
+        "workload": analysis.workload,
+        "batch": analysis.batch,
+        "target": analysis.target,
+        "stage": analysis.stage,
+        "options": dict(analysis.options),
+        "device": to_builtins(analysis.device),
+        "environment": to_builtins(analysis.environment),
+        "totals": dict(analysis.totals),
+        "layers": to_builtins(analysis.layer_records),
+        "memory": memory,
+        "lower_s": analysis.lower_s,
+        "compile_s": analysis.compile_s,
+        "latency": latency,
+        "layer_latencies": layer_latencies,
+        "findings": to_builtins(analysis.findings),
+        "unpriced": dict(analysis.unpriced),
+    }
+
+
+def file_name(analysis: Analysis) -> str:
+    """Name the file of an analysis: ``small_cnn_b32.edgegraph``."""
+    stem = re.sub(r"[^\w.-]+", "_", analysis.workload) or "analysis"
+    batch = "" if analysis.batch is None else f"_b{analysis.batch}"
+    return f"{stem}{batch}.edgegraph"
+
+
+def check_writable(path: Path) -> None:
+    """Make sure that `path` can be written, before any work; make its folder where needed.
+
+    Raises:
+        InputError: It is a folder, or its folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise InputError(f"-o {path} is a folder; name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.exists():
+            with path.open("ab"):
+                pass
+    except OSError as error:
+        raise InputError(
+            f"-o {path} cannot be written ({error.strerror or error}); choose another folder"
+        ) from error

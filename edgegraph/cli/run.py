@@ -1,0 +1,148 @@
+"""From a job to its analyses, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgegraph.cli.job import Job
+from edgegraph.cli.progress import progress
+from edgegraph.cli.values import parse_assignments, parse_shape
+from edgegraph.errors import InputError, NoisyMeasurementError
+
+if TYPE_CHECKING:
+    from edgegraph.results.analysis import Analysis
+
+SAVED_SUFFIX = ".edgegraph"
+
+_WORKLOAD_OPTIONS = {
+    "batch": "--batch",
+    "input_shape": "--input",
+    "dtype": "--dtype",
+    "arguments": "--set",
+    "compiler_options": "--option",
+    "target": "--target",
+    "stage": "--stage",
+    "measure": "--measure",
+    "quick": "--quick",
+}
+"""Options, by field of `Job`, that mean nothing to a file."""
+
+
+def analyses(job: Job) -> Iterator[Analysis]:
+    """Give the analysis of every batch size, each as soon as it is done.
+
+    Raises:
+        EdgeGraphError: SPEC or an option cannot be used, or the workload does not compile.
+    """
+    batches = _batches(job)
+    path = job.file
+    if path is None:
+        yield from _of_workload(job, batches)
+        return
+    _check_file(job, path)
+    if path.suffix == SAVED_SUFFIX:
+        from edgegraph.results.files import load
+
+        yield load(path)
+    else:
+        from edgegraph.analyzer import analyze
+        from edgegraph.compiler import read_hlo
+
+        with progress() as report:
+            analysis = analyze(read_hlo(path), progress=report)
+        yield analysis
+
+
+def _batches(job: Job) -> tuple[int, ...]:
+    for batch in job.batch or ():
+        if batch < 1:
+            raise InputError(f"--batch {batch}: a batch size is a whole number from 1 up")
+    return tuple(dict.fromkeys(job.batch or (1,)))
+
+
+def _check_file(job: Job, path: Path) -> None:
+    """Refuse what is no file, and options that would be without effect."""
+    if not path.is_file():
+        raise InputError(
+            f"SPEC {job.spec!r} is neither a file nor package.module:attribute, such as"
+            " models.cnn:small_cnn"
+        )
+    for name, flag in _WORKLOAD_OPTIONS.items():
+        if getattr(job, name):
+            raise InputError(f"{flag} has no effect on the file {path}; leave it out")
+
+
+def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
+    from edgegraph import xla
+    from edgegraph.analyzer import analyze
+    from edgegraph.spec import resolve_spec
+
+    measure = _measures(job)
+    if measure:
+        xla.set_synchronous_dispatch()
+    workload = resolve_spec(
+        job.spec,
+        input_shape=None if job.input_shape is None else parse_shape(job.input_shape),
+        dtype=job.dtype,
+        arguments=parse_assignments("--set", job.arguments or ()),
+    )
+    options = parse_assignments("--option", job.compiler_options or ())
+    for batch in batches:
+        with progress() as report:
+            analysis = analyze(
+                workload,
+                batch=batch,
+                target=job.target or "cpu",
+                stage=job.stage or "optimized",
+                measure=measure,
+                options=options,
+                progress=report,
+            )
+        yield analysis
+
+
+def _measures(job: Job) -> bool:
+    """Tell whether to measure: where it can run here, unless asked otherwise."""
+    runs_here = job.target in (None, "cpu") and job.stage in (None, "optimized")
+    if job.measure and not runs_here:
+        raise InputError(
+            f"--measure needs --target cpu and --stage optimized, not {job.target or 'cpu'} and"
+            f" {job.stage or 'optimized'}; only what is compiled for this machine can run here"
+        )
+    return runs_here if job.measure is None else job.measure
+
+
+def check_noise(job: Job, found: Sequence[Analysis]) -> None:
+    """Hold the measurements against ``--strict``; call it when all results are out.
+
+    Raises:
+        NoisyMeasurementError: A measurement was not clean, or there was none.
+    """
+    if not job.strict:
+        return
+    for analysis in found:
+        at = f"{analysis.workload} at batch {analysis.batch}"
+        if analysis.latency is None:
+            raise NoisyMeasurementError(f"{at} was not measured, which --strict asks for")
+        if analysis.latency.verdict != "OK":
+            raise NoisyMeasurementError(
+                f"the measurement of {at} is {analysis.latency.verdict}"
+                f" (interquartile range {analysis.latency.relative_iqr:.1%} of the median, drift"
+                f" {analysis.latency.drift:.1%}); quiet the machine and run it again"
+            )
+
+
+@contextmanager
+def interruptible(kept: Sequence[Path]) -> Iterator[None]:
+    """On Ctrl-C, say what was kept on disk, and exit with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        names = ", ".join(map(str, kept)) or "nothing was finished and saved"
+        typer.echo(f"edgegraph: interrupted; kept: {names}", err=True)
+        raise typer.Exit(130) from None

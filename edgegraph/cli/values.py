@@ -1,0 +1,74 @@
+"""Values on the command line: shapes and KEY=VALUE pairs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import Any
+
+from edgegraph.errors import InputError
+
+
+def parse_value(text: str) -> Any:
+    """Read a Python literal, or keep the text where it is none.
+
+    Example:
+        >>> parse_value("3"), parse_value("1e-3"), parse_value("true"), parse_value("nnx")
+        (3, 0.001, True, 'nnx')
+        >>> parse_value("(64, 128)")
+        (64, 128)
+    """
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def parse_assignments(option: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """Read KEY=VALUE pairs.
+
+    Args:
+        option: The option that they were given with, for the message.
+        pairs: The texts.
+
+    Raises:
+        InputError: One has no ``=`` or no key, or a key stands twice.
+
+    Example:
+        >>> parse_assignments("--set", ["flavor=linen", "width=64"])
+        {'flavor': 'linen', 'width': 64}
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip()
+        if not (key and equals):
+            raise InputError(f"{option} {pair!r} is not KEY=VALUE, such as flavor=linen")
+        if key in values:
+            raise InputError(f"{option} gives {key!r} twice; give it once")
+        values[key] = parse_value(text.strip())
+    return values
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Read a shape such as ``28x28x1`` or ``28,28,1``.
+
+    Raises:
+        InputError: It is not a list of positive whole numbers.
+
+    Example:
+        >>> parse_shape("28x28x1"), parse_shape("784")
+        ((28, 28, 1), (784,))
+    """
+    parts = text.strip("()[] ").replace("x", ",").split(",")
+    try:
+        sizes = tuple(int(part) for part in parts if part.strip())
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise InputError(
+            f"--input {text!r} is not a shape; write the sizes without batch, such as 28x28x1"
+        )
+    return sizes
