@@ -1,0 +1,270 @@
+"""From the bytes of a HloModuleProto to a `Module`.
+
+What XLA promises of a module, and what later code relies on, is checked here: every id is
+known, operands come before users and called computations before their callers. So neither the
+data flow nor the call graph can have a cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from google.protobuf.message import DecodeError
+
+from edgegraph.errors import FormatError
+from edgegraph.hlo.module import (
+    Computation,
+    ConvolutionDimensions,
+    DotDimensions,
+    Instruction,
+    Module,
+    Shape,
+    WindowDimension,
+)
+from edgegraph.hlo.schema import HloModuleProto, Proto
+from edgegraph.hlo.sources import Sources, decode_stack_frames
+
+_DTYPES = {
+    1: "pred",
+    2: "s8", 3: "s16", 4: "s32", 5: "s64", 6: "u8", 7: "u16", 8: "u32", 9: "u64",
+    10: "f16", 11: "f32", 12: "f64", 13: "tuple", 14: "opaque", 15: "c64", 16: "bf16",
+    17: "token", 18: "c128",
+    19: "f8e5m2", 20: "f8e4m3fn", 21: "s4", 22: "u4", 23: "f8e4m3b11fnuz",
+    24: "f8e5m2fnuz", 25: "f8e4m3fnuz", 26: "s2", 27: "u2", 28: "f8e4m3", 29: "f8e3m4",
+    30: "s1", 31: "u1", 32: "f4e2m1fn", 33: "f8e8m0fnu", 34: "buffer",
+}  # fmt: skip
+"""XLA's PrimitiveType numbers (``xla/xla_data.proto``)."""
+
+_WITH_WINDOW = frozenset({"convolution", "reduce-window", "select-and-scatter"})
+
+
+def decode(serialized: bytes) -> Module:
+    """Decode a serialized HloModuleProto.
+
+    Args:
+        serialized: The bytes, as XLA's ``as_serialized_hlo_module_proto`` gives them.
+
+    Returns:
+        The module; it keeps `serialized`.
+
+    Raises:
+        FormatError: The bytes are no HloModuleProto, or one that contradicts itself.
+
+    Example:
+        >>> decode(b"not a module")
+        Traceback (most recent call last):
+        ...
+        edgegraph.errors.FormatError: not a serialized HLO module: ...
+    """
+    proto = HloModuleProto()
+    try:
+        proto.ParseFromString(serialized)
+    except DecodeError as error:
+        raise FormatError(
+            "not a serialized HLO module: the bytes are cut off or no HloModuleProto"
+        ) from error
+    if not proto.computations:
+        raise FormatError("not a serialized HLO module: it holds no computation")
+    frames = decode_stack_frames(proto.stack_frame_index)
+    decoder = _Decoder(Sources(frames))
+    for computation in proto.computations:
+        decoder.add(computation)
+    entry = decoder.names.get(proto.entry_computation_id)
+    if entry is None:
+        raise FormatError(
+            f"HLO module {proto.name!r}: entry computation id {proto.entry_computation_id}"
+            " is not among its computations"
+        )
+    return Module(
+        name=proto.name,
+        entry=entry,
+        computations=decoder.computations,
+        schedule=decoder.schedule(proto.schedule),
+        stack_frames=frames,
+        serialized=serialized,
+    )
+
+
+class _Decoder:
+    """Decodes computations one after the other, and remembers values that come again."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.computations: dict[str, Computation] = {}
+        self.names: dict[int, str] = {}
+        self._instruction_names: dict[str, dict[int, str]] = {}
+        self._taken: set[str] = set()
+        self._sources = sources
+        self._shapes: dict[bytes, Shape] = {}
+        self._texts: dict[str, str] = {}
+
+    def add(self, proto: Proto) -> None:
+        """Decode one computation; those it calls must have been added before."""
+        name = proto.name
+        if not name or name in self.computations or proto.id in self.names:
+            raise FormatError(
+                f"HLO computation {name!r} (id {proto.id}): its name or id is missing or taken"
+            )
+        names: dict[int, str] = {}
+        instructions = []
+        for instruction in proto.instructions:
+            instructions.append(self._instruction(instruction, names))
+            if instruction.id in names or instruction.name in self._taken:
+                raise FormatError(
+                    f"HLO instruction {instruction.name!r} (id {instruction.id}) in computation"
+                    f" {name!r}: the name or id is taken"
+                )
+            self._taken.add(instructions[-1].name)
+            names[instruction.id] = instructions[-1].name
+        root = names.get(proto.root_id)
+        if root is None:
+            raise FormatError(
+                f"HLO computation {name!r}: root id {proto.root_id} is not among its instructions"
+            )
+        self.computations[name] = Computation(
+            name=name, instructions=tuple(instructions), root=root
+        )
+        self.names[proto.id] = name
+        self._instruction_names[name] = names
+
+    def schedule(self, proto: Proto) -> Mapping[str, tuple[str, ...]]:
+        """Name the scheduled instructions of every scheduled computation."""
+        schedule: dict[str, tuple[str, ...]] = {}
+        for entry in proto.entries:
+            computation = self.names.get(entry.key)
+            if computation is None:
+                raise FormatError(f"HLO schedule: there is no computation with id {entry.key}")
+            known = self._instruction_names[computation]
+            ids = entry.value.instruction_ids
+            if len(ids) != len(known) or set(ids) != known.keys():
+                raise FormatError(
+                    f"HLO schedule of computation {computation!r}: it must hold each of the"
+                    f" {len(known)} instructions once"
+                )
+            schedule[computation] = tuple([known[number] for number in ids])
+        return schedule
+
+    def _instruction(self, proto: Proto, names: Mapping[int, str]) -> Instruction:
+        name, opcode = proto.name, self._text(proto.opcode)
+        if not name or not opcode:
+            raise FormatError(f"HLO instruction {name!r} (id {proto.id}): no name or no opcode")
+        metadata = proto.metadata
+        config = proto.backend_config
+        called = proto.called_computation_ids
+        before = proto.control_predecessor_ids
+        convolution = opcode == "convolution"
+        return Instruction(
+            name=name,
+            opcode=opcode,
+            shape=self._shape(proto.shape, name),
+            operands=_look_up(proto.operand_ids, names, name, "operand"),
+            called=_look_up(called, self.names, name, "called computation") if called else (),
+            control_predecessors=(
+                _look_up(before, names, name, "control predecessor") if before else ()
+            ),
+            op_name=self._text(metadata.op_name),
+            source=self._sources.of(metadata),
+            stack_frame_id=metadata.stack_frame_id,
+            parameter_number=proto.parameter_number if opcode == "parameter" else None,
+            tuple_index=proto.tuple_index if opcode == "get-tuple-element" else None,
+            fusion_kind=self._text(proto.fusion_kind) or None if opcode == "fusion" else None,
+            custom_call_target=(
+                self._text(proto.custom_call_target) if opcode == "custom-call" else None
+            ),
+            dimensions=tuple(proto.dimensions),
+            window=_window(proto.window) if opcode in _WITH_WINDOW else (),
+            dot=_dot(proto.dot_dimension_numbers) if opcode == "dot" else None,
+            convolution=(
+                _convolution(proto.convolution_dimension_numbers) if convolution else None
+            ),
+            # Zero is protobuf's "not set"; XLA means one group by it.
+            feature_group_count=(proto.feature_group_count or 1) if convolution else 1,
+            batch_group_count=(proto.batch_group_count or 1) if convolution else 1,
+            # Backends may put raw bytes here; what is no text cannot be read anyway.
+            backend_config=self._text(config.decode("utf-8", "replace")) if config else "",
+        )
+
+    def _text(self, text: str) -> str:
+        return self._texts.setdefault(text, text)
+
+    def _shape(self, proto: Proto, name: str) -> Shape:
+        """Decode a shape; equal shapes become one object."""
+        key = proto.SerializeToString()
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = self._new_shape(proto, name)
+        return shape
+
+    def _new_shape(self, proto: Proto, name: str) -> Shape:
+        dtype = _DTYPES.get(proto.element_type)
+        if dtype is None:
+            raise FormatError(
+                f"HLO instruction {name!r}: unknown element type number {proto.element_type}"
+            )
+        elements = tuple([self._shape(element, name) for element in proto.tuple_shapes])
+        if dtype == "buffer" and len(elements) == 1:
+            # A buffer is the memory of the array it names.
+            return elements[0]
+        dimensions = tuple(proto.dimensions)
+        if dtype == "buffer" or (elements and dtype != "tuple") or min(dimensions, default=0) < 0:
+            raise FormatError(
+                f"HLO instruction {name!r}: shape {dtype}{list(dimensions)} is not one with"
+                " fixed, non-negative dimensions"
+            )
+        layout = proto.layout if proto.HasField("layout") else None
+        return Shape(
+            dtype=dtype,
+            dimensions=dimensions,
+            layout=None if layout is None else tuple(layout.minor_to_major),
+            memory_space=0 if layout is None else layout.memory_space,
+            elements=elements,
+        )
+
+
+def _look_up(
+    ids: Iterable[int], names: Mapping[int, str], instruction: str, what: str
+) -> tuple[str, ...]:
+    """Name what the ids stand for; only what came before is known, so nothing is cyclic."""
+    try:
+        return tuple([names[number] for number in ids])
+    except KeyError as error:
+        raise FormatError(
+            f"HLO instruction {instruction!r}: {what} id {error} is unknown or comes after it"
+        ) from None
+
+
+def _window(proto: Proto) -> tuple[WindowDimension, ...]:
+    return tuple(
+        WindowDimension(
+            size=dimension.size,
+            stride=dimension.stride,
+            padding_low=dimension.padding_low,
+            padding_high=dimension.padding_high,
+            window_dilation=dimension.window_dilation,
+            base_dilation=dimension.base_dilation,
+            reversal=dimension.window_reversal,
+        )
+        for dimension in proto.dimensions
+    )
+
+
+def _dot(proto: Proto) -> DotDimensions:
+    return DotDimensions(
+        lhs_contracting=tuple(proto.lhs_contracting_dimensions),
+        rhs_contracting=tuple(proto.rhs_contracting_dimensions),
+        lhs_batch=tuple(proto.lhs_batch_dimensions),
+        rhs_batch=tuple(proto.rhs_batch_dimensions),
+    )
+
+
+def _convolution(proto: Proto) -> ConvolutionDimensions:
+    return ConvolutionDimensions(
+        input_batch=proto.input_batch_dimension,
+        input_feature=proto.input_feature_dimension,
+        input_spatial=tuple(proto.input_spatial_dimensions),
+        kernel_input_feature=proto.kernel_input_feature_dimension,
+        kernel_output_feature=proto.kernel_output_feature_dimension,
+        kernel_spatial=tuple(proto.kernel_spatial_dimensions),
+        output_batch=proto.output_batch_dimension,
+        output_feature=proto.output_feature_dimension,
+        output_spatial=tuple(proto.output_spatial_dimensions),
+    )

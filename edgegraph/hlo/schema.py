@@ -1,0 +1,185 @@
+"""XLA's protobuf messages, naming only the fields that are read.
+
+The messages are built when this module is imported, in a descriptor pool of their own, so that
+they cannot clash with another package's copy of ``hlo.proto``. Fields that are not named here
+are kept by the protobuf runtime and survive a round trip.
+
+Field numbers: openxla/xla, ``xla/service/hlo.proto`` and ``xla/xla_data.proto``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+
+Proto: TypeAlias = Any
+"""A message. Its fields are attributes that exist at run time only, so it cannot be typed."""
+
+_PACKAGE = "edgegraph.xla"
+
+# Message -> field -> (number, type). A `*` marks a repeated field; a type in capitals is one of
+# these messages. Enums are int32: an unknown value must not be lost.
+_MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
+    # The embedded module is read as bytes: same encoding, and it comes out byte for byte.
+    "HloProto": {"hlo_module": (1, "bytes")},
+    "HloModuleProto": {
+        "name": (1, "string"),
+        "entry_computation_name": (2, "string"),
+        "computations": (3, "HloComputationProto*"),
+        "host_program_shape": (4, "ProgramShapeProto"),
+        "id": (5, "int64"),
+        "entry_computation_id": (6, "int64"),
+        "schedule": (7, "HloScheduleProto"),
+        "stack_frame_index": (17, "StackFrameIndexProto"),
+    },
+    "ProgramShapeProto": {
+        "parameters": (1, "ShapeProto*"),
+        "result": (2, "ShapeProto"),
+        "parameter_names": (3, "string*"),
+    },
+    "HloScheduleProto": {"entries": (1, "ScheduleEntry*")},
+    # A protobuf map is a repeated key-value message.
+    "ScheduleEntry": {"key": (1, "int64"), "value": (2, "InstructionSequence")},
+    "InstructionSequence": {"instruction_ids": (1, "int64*")},
+    "StackFrameIndexProto": {
+        "file_names": (1, "string*"),
+        "function_names": (2, "string*"),
+        "file_locations": (3, "FileLocation*"),
+        "stack_frames": (4, "StackFrame*"),
+    },
+    "FileLocation": {
+        "file_name_id": (1, "int32"),
+        "function_name_id": (2, "int32"),
+        "line": (3, "int32"),
+        "column": (4, "int32"),
+    },
+    "StackFrame": {"file_location_id": (1, "int32"), "parent_frame_id": (2, "int32")},
+    "HloComputationProto": {
+        "name": (1, "string"),
+        "instructions": (2, "HloInstructionProto*"),
+        "program_shape": (4, "ProgramShapeProto"),
+        "id": (5, "int64"),
+        "root_id": (6, "int64"),
+        "is_fusion_computation": (7, "bool"),
+    },
+    "HloInstructionProto": {
+        "name": (1, "string"),
+        "opcode": (2, "string"),
+        "shape": (3, "ShapeProto"),
+        "metadata": (7, "OpMetadata"),
+        "parameter_number": (9, "int64"),
+        "fusion_kind": (11, "string"),
+        "tuple_index": (13, "int64"),
+        "dimensions": (14, "int64*"),
+        "window": (15, "Window"),
+        "convolution_dimension_numbers": (16, "ConvolutionDimensionNumbers"),
+        "custom_call_target": (28, "string"),
+        "dot_dimension_numbers": (30, "DotDimensionNumbers"),
+        "id": (35, "int64"),
+        "operand_ids": (36, "int64*"),
+        "control_predecessor_ids": (37, "int64*"),
+        "called_computation_ids": (38, "int64*"),
+        "backend_config": (43, "bytes"),
+        "feature_group_count": (50, "int64"),
+        "batch_group_count": (58, "int64"),
+    },
+    "OpMetadata": {
+        "op_type": (1, "string"),
+        "op_name": (2, "string"),
+        "source_file": (3, "string"),
+        "source_line": (4, "int32"),
+        "stack_frame_id": (15, "int32"),
+    },
+    "ShapeProto": {
+        "element_type": (2, "int32"),
+        "dimensions": (3, "int64*"),
+        "tuple_shapes": (4, "ShapeProto*"),
+        "layout": (5, "LayoutProto"),
+    },
+    "LayoutProto": {"minor_to_major": (1, "int64*"), "memory_space": (8, "int64")},
+    "Window": {"dimensions": (1, "WindowDimension*")},
+    "WindowDimension": {
+        "size": (1, "int64"),
+        "stride": (2, "int64"),
+        "padding_low": (3, "int64"),
+        "padding_high": (4, "int64"),
+        "window_dilation": (5, "int64"),
+        "base_dilation": (6, "int64"),
+        "window_reversal": (7, "bool"),
+    },
+    "ConvolutionDimensionNumbers": {
+        "kernel_input_feature_dimension": (3, "int64"),
+        "kernel_output_feature_dimension": (4, "int64"),
+        "kernel_spatial_dimensions": (6, "int64*"),
+        "input_batch_dimension": (7, "int64"),
+        "input_feature_dimension": (8, "int64"),
+        "output_batch_dimension": (9, "int64"),
+        "output_feature_dimension": (10, "int64"),
+        "input_spatial_dimensions": (11, "int64*"),
+        "output_spatial_dimensions": (12, "int64*"),
+    },
+    "DotDimensionNumbers": {
+        "lhs_contracting_dimensions": (1, "int64*"),
+        "rhs_contracting_dimensions": (2, "int64*"),
+        "lhs_batch_dimensions": (3, "int64*"),
+        "rhs_batch_dimensions": (4, "int64*"),
+    },
+}
+
+_SCALARS = {
+    "bool": FieldDescriptorProto.TYPE_BOOL,
+    "bytes": FieldDescriptorProto.TYPE_BYTES,
+    "int32": FieldDescriptorProto.TYPE_INT32,
+    "int64": FieldDescriptorProto.TYPE_INT64,
+    "string": FieldDescriptorProto.TYPE_STRING,
+}
+
+
+def _build_pool() -> DescriptorPool:
+    """Turn the table into message descriptors."""
+    file = FileDescriptorProto(name="edgegraph/hlo.proto", package=_PACKAGE, syntax="proto3")
+    for message_name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=message_name)
+        for field_name, (number, written) in fields.items():
+            kind = written.removesuffix("*")
+            field = message.field.add(name=field_name, number=number)
+            field.label = (
+                FieldDescriptorProto.LABEL_REPEATED
+                if written.endswith("*")
+                else FieldDescriptorProto.LABEL_OPTIONAL
+            )
+            if kind in _SCALARS:
+                field.type = _SCALARS[kind]
+            else:
+                field.type = FieldDescriptorProto.TYPE_MESSAGE
+                field.type_name = f".{_PACKAGE}.{kind}"
+    pool = DescriptorPool()
+    pool.Add(file)
+    return pool
+
+
+_POOL = _build_pool()
+
+
+def _message_class(name: str) -> type[Proto]:
+    return GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+HloProto = _message_class("HloProto")
+"""What ``--xla_dump_hlo_as_proto`` writes: a module (its bytes) and its buffer assignment."""
+
+HloModuleProto = _message_class("HloModuleProto")
+"""A whole module."""
+
+HloComputationProto = _message_class("HloComputationProto")
+"""One computation of a module."""
+
+HloInstructionProto = _message_class("HloInstructionProto")
+"""One instruction of a computation."""
+
+ShapeProto = _message_class("ShapeProto")
+"""The shape of a value."""
