@@ -37,9 +37,9 @@ make_environment() {
   fi
   [ -x "$folder/bin/python" ] || "$python" -m venv "$folder"
   rm -f "$stamp"
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+  "$folder/bin/python" -m pip install -qq --disable-pip-version-check \
     --constraint "$constraints" setuptools
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check \
+  "$folder/bin/python" -m pip install -qq --disable-pip-version-check \
     --constraint "$constraints" --no-build-isolation --editable ".${extras:+[$extras]}"
   echo "$state $extras" >"$stamp"
   echo "$folder: $("$folder/bin/python" --version), $("$folder/bin/python" -c 'import jax; print("jax", jax.__version__)')"

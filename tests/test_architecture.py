@@ -1,0 +1,187 @@
+"""The house as it was drawn: imports run one way, and private jax names stand in one file."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "edgegraph"
+LONGEST_MODULE_LINES = 450
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "xla": {"errors"},
+    "hlo": {"errors", "xla"},
+    "graph": {"errors", "hlo"},
+    "device": {"errors", "hlo", "xla"},
+    "results": {"errors", "hlo", "graph", "device"},
+    "workload": {"errors", "hlo"},
+    "spec": {"errors", "workload"},
+    "compiler": {"errors", "xla", "hlo", "results", "workload"},
+    "cost": {"errors", "xla", "hlo", "graph"},
+    "attribution": {"errors", "hlo", "graph"},
+    "layers": {"errors", "hlo", "graph", "cost", "results"},
+    "findings": {"errors", "device", "results"},
+    "measure": {"errors", "xla", "hlo", "results", "workload", "compiler"},
+    "analyzer": {
+        "errors", "hlo", "graph", "device", "results", "workload", "compiler", "cost",
+        "attribution", "layers", "findings", "measure",
+    },
+    "report": {"errors", "device", "results"},
+    "cli": {
+        "errors", "xla", "hlo", "device", "results", "workload", "spec", "compiler", "measure",
+        "analyzer", "report",
+    },
+}  # fmt: skip
+"""Which parts of the package a part may import, itself aside; arrows run downwards only."""
+
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("edgegraph/__main__.py", "cli"): "python -m edgegraph is the command line",
+}
+"""Arrows against the table, by file and part, each with its reason."""
+
+
+@dataclass(frozen=True)
+class Import:
+    file: str
+    line: int
+    module: str
+    name: str | None
+
+    @property
+    def part(self) -> str:
+        """The part of EdgeGraph that is imported; "" for the package's own public names."""
+        names = self.module.split(".")[1:] + ([self.name] if self.name else [])
+        return names[0] if names and names[0] in MAY_IMPORT else ""
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """Give every import that runs, those inside functions too, but not those for type checkers."""
+    file = path.relative_to(ROOT).as_posix()
+    waiting: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case ast.If(test=ast.Name("TYPE_CHECKING")):
+                waiting.extend(node.orelse)
+                continue
+            case ast.Import():
+                for alias in node.names:
+                    yield Import(file, node.lineno, alias.name, None)
+            case ast.ImportFrom():
+                assert node.level == 0, f"{file}:{node.lineno}: write imports in full"
+                for alias in node.names:
+                    yield Import(file, node.lineno, node.module or "", alias.name)
+            case ast.Call(
+                func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=str(name)), *_]
+            ):
+                yield Import(file, node.lineno, name, None)
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+def own(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_the_arrows_have_no_cycle() -> None:
+    TopologicalSorter(MAY_IMPORT).prepare()
+
+
+def test_every_part_has_its_arrows() -> None:
+    parts = {own(path) for path in python_files("edgegraph")} - {"__init__", "__main__"}
+    assert parts <= set(MAY_IMPORT)
+
+
+def test_imports_run_along_the_arrows() -> None:
+    against = [
+        f"{found.file}:{found.line}: {own(path)} imports {found.part}"
+        for path in python_files("edgegraph")
+        if path != PACKAGE / "__init__.py"
+        for found in imports(path)
+        if found.module.split(".")[0] == "edgegraph"
+        and found.part not in MAY_IMPORT.get(own(path), set()) | {own(path), ""}
+        and (found.file, found.part) not in EXCEPTIONS
+    ]
+    assert not against
+
+
+def test_the_package_does_not_import_its_own_public_face() -> None:
+    """The face is lazy and imports everything, so an arrow to it would be an arrow to all."""
+    through_the_face = [
+        f"{found.file}:{found.line}: import {found.name or found.module}"
+        for path in python_files("edgegraph")
+        for found in imports(path)
+        if found.module == "edgegraph" and not found.part and found.name != "__version__"
+    ]
+    assert not through_the_face
+
+
+def test_exceptions_are_still_needed() -> None:
+    used = {
+        (found.file, found.part) for path in python_files("edgegraph") for found in imports(path)
+    }
+    assert set(EXCEPTIONS) <= used
+
+
+def test_private_jax_names_stand_in_one_file() -> None:
+    private = ("jax._src", "jax.interpreters", "jaxlib")
+    elsewhere = [
+        f"{found.file}:{found.line}: {found.module}"
+        for path in python_files("edgegraph", "models", "scripts")
+        for found in imports(path)
+        if path != PACKAGE / "xla.py"
+        and any(
+            f"{full}.".startswith(f"{name}.")
+            for name in private
+            for full in (found.module, f"{found.module}.{found.name}")
+        )
+    ]
+    assert not elsewhere
+
+
+def test_models_and_scripts_use_public_names_only() -> None:
+    inside = [
+        f"{found.file}:{found.line}: {found.module}"
+        for path in python_files("models", "scripts")
+        if (ROOT / "scripts" / "bench") not in path.parents  # these time single stages
+        for found in imports(path)
+        if found.module.split(".")[0] == "edgegraph" and (found.module != "edgegraph" or found.part)
+    ]
+    assert not inside
+
+
+@pytest.mark.parametrize("part", ["hlo", "results", "report"])
+def test_what_only_shows_imports_no_jax(part: str) -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in python_files(f"edgegraph/{part}")
+    ]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        "found = {'jax', 'jaxlib', 'flax'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(found)) or 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_modules_are_short() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}: {lines} lines"
+        for path in python_files("edgegraph", "models", "scripts", "tests")
+        if (lines := len(path.read_text("utf-8").splitlines())) > LONGEST_MODULE_LINES
+    ]
+    assert not long

@@ -1,0 +1,56 @@
+"""The README's examples run as they stand, and its commands have the options they show."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from edgegraph.cli.app import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [
+        line.removeprefix("$ ")
+        for page in PAGES
+        for block in blocks(page, "console") + blocks(page, "sh")
+        for line in block.splitlines()
+        if line.removeprefix("$ ").startswith("edgegraph ")
+    ]
+
+
+def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    found = blocks(ROOT / "README.md", "python")
+    assert found
+    namespace: dict[str, object] = {}
+    for block in found:
+        exec(compile(block, "README.md", "exec"), namespace)
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_parse(line: str) -> None:
+    command = typer.main.get_command(app)
+    context = command.make_context("edgegraph", shlex.split(line, comments=True)[1:])
+    with context:
+        assert context.protected_args or context.args
+
+
+def test_scripts_that_are_shown_exist() -> None:
+    shown = {
+        match
+        for page in PAGES
+        for match in re.findall(r"\b(?:scripts|docs|models|edgegraph)/[\w./-]+", page.read_text())
+    }
+    assert shown
+    missing = [name for name in shown if not (ROOT / name.rstrip("./")).exists()]
+    assert not missing

@@ -1,0 +1,63 @@
+"""The public face: light to import, and every name is there."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import edgegraph
+
+HEAVY = ("jax", "jaxlib", "flax", "pandas", "matplotlib", "networkx", "numpy")
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Run a statement in a fresh interpreter and give the top-level modules it loaded."""
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return {name.partition(".")[0] for name in json.loads(result.stdout.splitlines()[-1])}
+
+
+def seconds(*arguments: str) -> float:
+    """Time a fresh interpreter: the fastest of three, which other work disturbed least."""
+    code = (
+        "import subprocess, sys, time\n"
+        "start = time.perf_counter()\n"
+        "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)\n"
+        "print(time.perf_counter() - start)"
+    )
+    command = [sys.executable, "-c", code, sys.executable, *arguments]
+    return min(
+        float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        for _ in range(3)
+    )
+
+
+def test_every_public_name_resolves() -> None:
+    for name in edgegraph.__all__:
+        assert getattr(edgegraph, name) is not None
+    assert sorted(edgegraph.__all__) == sorted(set(edgegraph.__all__))
+    assert set(edgegraph.__all__) <= set(dir(edgegraph))
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'analyse'"):
+        _ = edgegraph.analyse
+
+
+def test_importing_edgegraph_imports_nothing_heavy() -> None:
+    assert not loaded_after("import edgegraph").intersection(HEAVY)
+
+
+def test_the_command_line_imports_nothing_heavy_before_a_command_runs() -> None:
+    assert not loaded_after("import edgegraph.cli.app").intersection(HEAVY)
+
+
+def test_import_takes_under_a_tenth_of_a_second() -> None:
+    assert seconds("-c", "import edgegraph") - seconds("-c", "pass") < 0.1
+
+
+def test_help_takes_under_half_a_second() -> None:
+    assert seconds("-m", "edgegraph", "--help") < 0.5
