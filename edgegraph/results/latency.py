@@ -11,7 +11,8 @@ class Latency:
 
     Attributes:
         median_s: Median of all samples.
-        p90_s: 90th percentile by MLPerf's early-stopping estimate; None below 64 samples.
+        p90_s: 90th percentile by MLPerf's early-stopping estimate; None below 64 samples, or
+            where a sample is a block of calls.
         p99_s: 99th percentile likewise; None below 662 samples.
         min_s: Fastest sample.
         mad_s: Median absolute deviation.
@@ -24,6 +25,11 @@ class Latency:
         dispatch_s: Median of a null executable with the same signature; None if not taken.
         verdict: ``OK``, ``NOISY`` or ``INVALID``.
         samples_s: The raw samples in the order they were taken.
+        calls_per_sample: 1, or the calls in a block where one call is too short for the clock;
+            a sample is then the block's mean.
+        window_spread: How far the medians of the last three windows of samples lie apart, over
+            their median; None for fewer than three samples.
+        reasons: Why the verdict is not ``OK``, one line each.
     """
 
     median_s: float
@@ -40,19 +46,34 @@ class Latency:
     dispatch_s: float | None
     verdict: str
     samples_s: tuple[float, ...] = ()
+    calls_per_sample: int = 1
+    window_spread: float | None = None
+    reasons: tuple[str, ...] = ()
 
     @property
     def net_s(self) -> float | None:
-        """Median less the dispatch floor; None where that is unknown or not above zero."""
-        if self.dispatch_s is None or self.median_s <= self.dispatch_s:
+        """Median less the dispatch floor, 0 where it drowns in it; None if that is unknown."""
+        if self.dispatch_s is None:
             return None
-        return self.median_s - self.dispatch_s
+        return max(0.0, self.median_s - self.dispatch_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerLatency:
-    """One layer, compiled alone and timed with the values that really flow into it."""
+    """One layer, compiled alone and timed with the values that really flow into it.
+
+    A layer is timed with the operations that stand in its own scope, not with those of the
+    layers below it; they are timed on their own.
+
+    Attributes:
+        layer: Path of the scope (``SmallCNN/conv1``), or ``(unattributed)``.
+        phase: ``forward``, ``backward`` or ``update``.
+        latency: Of the layer's own operations.
+        covers: Layers below it whose operations run inside one of its loops or branches, which
+            cannot be cut apart: their time is part of `latency`, and they have none of their own.
+    """
 
     layer: str
     phase: str
     latency: Latency
+    covers: tuple[str, ...] = ()

@@ -1,0 +1,307 @@
+"""Puts the pieces together: from a workload to its Analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from edgegraph.attribution import Place, attribute
+from edgegraph.compiler import compile as compile_workload
+from edgegraph.compiler.program import Program
+from edgegraph.cost.cost import known_sum
+from edgegraph.cost.price import OpCost, price_nodes
+from edgegraph.device.calibrate import load_calibration
+from edgegraph.device.device import Device
+from edgegraph.device.roofline import place
+from edgegraph.errors import InputError
+from edgegraph.findings import find
+from edgegraph.graph import FREE_OPCODES, Node, flatten
+from edgegraph.hlo.op_name import parse_parameter_name
+from edgegraph.layers import Parameters, bound, roll_up
+from edgegraph.measure.environment import environment
+from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
+from edgegraph.results.latency import Latency, LayerLatency
+from edgegraph.workload import Workload
+
+if TYPE_CHECKING:
+    from edgegraph.measure.latency import Settings
+
+Progress = Callable[[str, float | None], None]
+"""Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""
+
+
+def analyze(
+    subject: Workload | Program | Callable[..., Any],
+    *,
+    args: Sequence[Any] | None = None,
+    batch: int | None = None,
+    target: str = "cpu",
+    stage: str = "optimized",
+    measure: bool = False,
+    settings: Settings | None = None,
+    device: Device | None = None,
+    options: Mapping[str, str | int | float | bool] | None = None,
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> Analysis:
+    """Find out what a program costs, what bounds it, and how long it takes.
+
+    Args:
+        subject: A Workload, a compiled Program, or a function with `args`.
+        args: Arguments of a function: arrays or `jax.ShapeDtypeStruct`s.
+        batch: Batch size of a Workload; 1 where None.
+        target: What to compile for.
+        stage: ``optimized``, or ``lowered`` for the HLO before optimisation: counts only,
+            nothing is compiled or run.
+        measure: Run it: latency of the whole and of every layer alone.
+        settings: How long and how carefully to measure.
+        device: Whose roofs to use; this machine's calibration where None, no roofline if it
+            was never calibrated.
+        options: XLA compiler options.
+        name: Name for tables and files; the workload's own where None.
+        progress: Called with a message and a fraction.
+
+    Returns:
+        An immutable `Analysis`.
+
+    Raises:
+        InputError: An argument cannot be used.
+        CompileError: JAX cannot trace, or XLA cannot compile the function.
+
+    Example:
+        >>> import jax, edgegraph as eg
+        >>> x = jax.ShapeDtypeStruct((32, 3136), "float32")
+        >>> w = jax.ShapeDtypeStruct((3136, 256), "float32")
+        >>> analysis = eg.analyze(lambda x, w: x @ w, args=(x, w), name="dense")
+        >>> analysis.totals["macs"], analysis.totals["flops"]
+        (25690112, 51380224)
+    """
+    report = progress or _silent
+    program = _program(subject, args, batch, target, stage, options, name, report)
+    if measure and program.executable is None:
+        raise InputError(
+            f"{program.name!r} at stage {program.stage!r} for target {program.target!r} has no"
+            " executable that could be measured; leave measure=False, or analyse the workload"
+        )
+    roofs = device if device is not None else load_calibration()
+    report(f"{program.name}: pricing ops", None)
+    module = program.module
+    nodes = flatten(module)
+    costs = price_nodes(module, nodes)
+    places = attribute(nodes)
+    records = op_records(nodes, costs, places, roofs)
+    latency: Latency | None = None
+    layer_latencies: tuple[LayerLatency, ...] = ()
+    if measure:
+        from edgegraph.measure.isolated import measure_layers
+
+        latency, layer_latencies = measure_layers(program, settings=settings, progress=report)
+    layers = roll_up(records, _parameters(nodes, places), layer_latencies)
+    analysis = Analysis(
+        workload=program.name,
+        batch=program.batch,
+        target=program.target,
+        stage=program.stage,
+        options=dict(program.options),
+        device=roofs,
+        environment=environment(),
+        op_records=records,
+        layer_records=layers,
+        totals=_totals(records, layers, program, latency),
+        memory=program.memory,
+        lower_s=program.lower_s,
+        compile_s=program.compile_s,
+        latency=latency,
+        layer_latencies=layer_latencies,
+        findings=(),
+        unpriced={name: cost.unpriced for name, cost in costs.items() if cost.unpriced},
+        serialized_module=program.serialized,
+    )
+    return replace(analysis, findings=find(analysis))
+
+
+def _silent(message: str, fraction: float | None) -> None:
+    """Report nothing."""
+
+
+def _program(
+    subject: Workload | Program | Callable[..., Any],
+    args: Sequence[Any] | None,
+    batch: int | None,
+    target: str,
+    stage: str,
+    options: Mapping[str, str | int | float | bool] | None,
+    name: str | None,
+    report: Progress,
+) -> Program:
+    if isinstance(subject, Program):
+        return subject
+    if not isinstance(subject, Workload) and args is None:
+        raise InputError(
+            f"cannot analyse {subject!r} without arguments; hand them in as args=(...), or give"
+            " a Workload"
+        )
+    report(f"{name or getattr(subject, 'name', 'function')}: compiling", None)
+    return compile_workload(
+        subject, *(args or ()), batch=batch, target=target, stage=stage, options=options, name=name
+    )
+
+
+def op_records(
+    nodes: Sequence[Node],
+    costs: Mapping[str, OpCost],
+    places: Mapping[str, Place],
+    device: Device | None,
+) -> tuple[OpRecord, ...]:
+    """Put an op's cost, its place in the model and its place on the roofline together.
+
+    Args:
+        nodes: All nodes in schedule order, containers before their contents.
+        costs: Of every node, by name.
+        places: Of every node, by name.
+        device: Whose roofs to use, or None.
+    """
+    containers = {node.parent for node in nodes}
+    times: dict[str, tuple[float | None, float | None]] = {}
+    inside: dict[str, list[str]] = {}
+    records: list[OpRecord] = []
+    for node in reversed(nodes):
+        if node.parent is not None:
+            inside.setdefault(node.parent, []).append(node.name)
+        priced = costs[node.name]
+        roof: str | None = None
+        level: str | None = None
+        if device is None:
+            times[node.name] = (None, None)
+        elif node.name in containers:
+            held = [times[name] for name in inside[node.name]]
+            times[node.name] = (
+                sum(compute or 0.0 for compute, _ in held),
+                sum(memory or 0.0 for _, memory in held),
+            )
+        else:
+            cost = priced.cost
+            spot = place(
+                flops=cost.flops,
+                bytes=_add(cost.bytes_read, cost.bytes_written),
+                dtype=priced.dtype,
+                working_set_bytes=priced.working_set_bytes,
+                device=device,
+            )
+            times[node.name] = (spot.compute_time_s, spot.memory_time_s)
+            roof, level = spot.roof, spot.level
+        records.append(_record(node, priced, places[node.name], times[node.name], roof, level))
+    return tuple(reversed(records))
+
+
+def _record(
+    node: Node,
+    priced: OpCost,
+    where: Place,
+    times: tuple[float | None, float | None],
+    roof: str | None,
+    level: str | None,
+) -> OpRecord:
+    instruction, cost = node.instruction, priced.cost
+    compute, memory = times
+    estimate = None if compute is None or memory is None else max(compute, memory)
+    return OpRecord(
+        name=node.name,
+        opcode=instruction.opcode,
+        layer=where.layer,
+        phase=where.phase,
+        parent=node.parent,
+        shape=str(instruction.shape),
+        executions=priced.executions,
+        macs=cost.macs,
+        flops=cost.flops,
+        transcendentals=cost.transcendentals,
+        bytes_read=cost.bytes_read,
+        bytes_written=cost.bytes_written,
+        roof=roof,
+        level=level,
+        compute_time_s=compute,
+        memory_time_s=memory,
+        bound=bound(compute, memory),
+        time_s=estimate,
+        time_source=None if estimate is None else "estimated",
+        source=instruction.source,
+        op_name=instruction.op_name,
+    )
+
+
+def _add(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second
+
+
+def _parameters(nodes: Sequence[Node], places: Mapping[str, Place]) -> Mapping[str, Parameters]:
+    """Count the model's parameters by layer, from the entry parameters' own names."""
+    owned: dict[str, Parameters] = {}
+    for node in nodes:
+        instruction = node.instruction
+        if instruction.opcode != "parameter" or node.parent is not None:
+            continue
+        if parse_parameter_name(instruction.op_name) is not None:
+            layer = places[node.name].layer or ""
+            parameters = Parameters(count=instruction.shape.size, bytes=instruction.shape.bytes)
+            owned[layer] = owned.get(layer, Parameters()) + parameters
+    return owned
+
+
+def _totals(
+    records: Sequence[OpRecord],
+    layers: Sequence[LayerRecord],
+    program: Program,
+    latency: Latency | None,
+) -> Totals:
+    """Add up the program; the ops without parent carry everything."""
+    top = [record for record in records if record.parent is None]
+    containers = {record.parent for record in records}
+    work = [record for record in records if record.name not in containers]
+    placed = [record for record in work if record.layer is not None]
+    roots = [row for row in layers if row.depth == 0]
+    flops = known_sum(record.flops for record in top)
+    moved = _bytes(top)
+    compute = _sum_times(record.compute_time_s for record in top)
+    memory = _sum_times(record.memory_time_s for record in top)
+    xla = program.xla_cost
+    return Totals(
+        ops=sum(record.opcode not in FREE_OPCODES for record in work),
+        params=sum(row.params for row in roots),
+        param_bytes=sum(row.param_bytes for row in roots),
+        macs=known_sum(record.macs for record in top),
+        flops=flops,
+        transcendentals=known_sum(record.transcendentals for record in top),
+        bytes_read=known_sum(record.bytes_read for record in top),
+        bytes_written=known_sum(record.bytes_written for record in top),
+        xla_flops=xla.get("flops"),
+        xla_transcendentals=xla.get("transcendentals"),
+        xla_bytes=xla.get("bytes accessed"),
+        intensity_flops_per_byte=flops / moved if moved else None,
+        compute_time_s=compute,
+        memory_time_s=memory,
+        overlapped_time_s=None if compute is None or memory is None else max(compute, memory),
+        serial_time_s=None if compute is None or memory is None else compute + memory,
+        bound=bound(compute, memory),
+        time_s=None if latency is None else latency.median_s,
+        layers_time_s=_sum_times(
+            row.time_s for row in layers if row.leaf and row.time_source == "measured"
+        ),
+        flops_coverage=_share(known_sum(r.flops for r in placed), flops),
+        bytes_coverage=_share(_bytes(placed), moved),
+        lower_bound=any(None in (r.flops, r.bytes_read, r.executions) for r in work),
+    )
+
+
+def _bytes(records: Sequence[OpRecord]) -> int:
+    return known_sum(r.bytes_read for r in records) + known_sum(r.bytes_written for r in records)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
+
+
+def _sum_times(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -1,0 +1,122 @@
+"""Which layer and phase every op belongs to.
+
+An op says so itself in its op_name, the ops inside a fusion too. Ops that XLA added (copies,
+converts, bitcasts) say nothing; they belong to the layer that they serve: the one that uses
+their result, else the one that made their operand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgegraph.graph import Node
+from edgegraph.hlo.op_name import parse_op_name, parse_parameter_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in the model an op belongs; `layer` is None where that cannot be said."""
+
+    layer: str | None
+    phase: str
+
+
+NOWHERE = Place(layer=None, phase="forward")
+
+
+def attribute(nodes: Sequence[Node]) -> Mapping[str, Place]:
+    """Find the layer and phase of every node.
+
+    Args:
+        nodes: All nodes, containers before their contents, operands before users.
+
+    Returns:
+        By node name. A container that spans layers is placed in their common ancestor.
+    """
+    places = {node.name: _said(node) for node in nodes}
+    scopes = {place.layer for place in places.values() if place.layer is not None}
+    for node in nodes:
+        if node.instruction.opcode == "parameter" and node.parent is None:
+            places[node.name] = _parameter_place(node, scopes)
+    _place_containers(nodes, places)
+    users: dict[str, list[str]] = {}
+    for node in nodes:
+        for operand in node.operands:
+            users.setdefault(operand, []).append(node.name)
+    for node in reversed(nodes):
+        if places[node.name].layer is None:
+            places[node.name] = _common(places[user] for user in users.get(node.name, ()))
+    for node in nodes:
+        if places[node.name].layer is None:
+            places[node.name] = _common(places[operand] for operand in node.operands)
+        if places[node.name].layer is None and node.parent is not None:
+            places[node.name] = places[node.parent]
+    return places
+
+
+def parameter_layer(path: str, scopes: Iterable[str]) -> str:
+    """Find the layer that owns the parameter at `path`, which does not name the network.
+
+    Args:
+        path: Path of the parameter's module (``conv1``), "" for the network itself.
+        scopes: Layers named by the ops (``SmallCNN/conv1``).
+
+    Returns:
+        The scope that ends in `path`; below the network's own scope where no op names it.
+
+    Example:
+        >>> parameter_layer("conv1", ["SmallCNN/conv1", "SmallCNN"])
+        'SmallCNN/conv1'
+        >>> parameter_layer("unused", ["SmallCNN/conv1", "SmallCNN"])
+        'SmallCNN/unused'
+    """
+    known = sorted(scopes, key=lambda scope: (scope.count("/"), scope))
+    roots = [scope.partition("/")[0] for scope in known if scope not in ("loss", "optimizer")]
+    if path:
+        for scope in known:
+            if scope == path or scope.partition("/")[2] == path:
+                return scope
+        return f"{roots[0]}/{path}" if len(set(roots)) == 1 else path
+    return roots[0] if roots else path
+
+
+def _said(node: Node) -> Place:
+    """Read an op's own op_name."""
+    name = parse_op_name(node.instruction.op_name)
+    return Place(layer=name.layer, phase=name.phase) if name.layer or name.phase else NOWHERE
+
+
+def _parameter_place(node: Node, scopes: Iterable[str]) -> Place:
+    name = parse_parameter_name(node.instruction.op_name)
+    if name is None:
+        return NOWHERE
+    return Place(layer=parameter_layer(name.path, scopes) or None, phase="forward")
+
+
+def _place_containers(nodes: Sequence[Node], places: dict[str, Place]) -> None:
+    """Place fusions, loops and calls by what they hold: their own op_name is only the last op's."""
+    held: dict[str, list[Place]] = {}
+    for node in reversed(nodes):
+        inside = held.get(node.name)
+        if inside:
+            place = _common(inside)
+            if place.layer is not None:
+                places[node.name] = place
+        if node.parent is not None and places[node.name].layer is not None:
+            held.setdefault(node.parent, []).append(places[node.name])
+
+
+def _common(places: Iterable[Place]) -> Place:
+    """Give the deepest scope that holds all placed `places`, and their phase if they share one."""
+    placed = [place for place in places if place.layer is not None]
+    if not placed:
+        return NOWHERE
+    shared = placed[0].layer or ""
+    for place in placed[1:]:
+        layer = place.layer or ""
+        while shared and layer != shared and not layer.startswith(shared + "/"):
+            shared = shared.rpartition("/")[0]
+    phases = {place.phase for place in placed}
+    phase = placed[0].phase if len(phases) == 1 else "forward"
+    return Place(layer=shared or None, phase=phase)

@@ -1,0 +1,77 @@
+"""The cost of ops as an algebra: sequence adds, loops multiply, branches take the maximum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What running something costs; None where it is unknown.
+
+    Attributes:
+        macs: Multiply-accumulates.
+        flops: Floating point (and integer) operations as XLA counts them.
+        transcendentals: exp, log, tanh and the like, which XLA counts apart from FLOPs.
+        bytes_read: Bytes read across kernel borders.
+        bytes_written: Bytes written across kernel borders.
+    """
+
+    macs: int | None = 0
+    flops: int | None = 0
+    transcendentals: int | None = 0
+    bytes_read: int | None = 0
+    bytes_written: int | None = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether every figure is known."""
+        return None not in (
+            self.macs, self.flops, self.transcendentals, self.bytes_read, self.bytes_written
+        )  # fmt: skip
+
+    def __mul__(self, times: int) -> Cost:
+        """Give the cost of running it `times` times; what is unknown stays unknown.
+
+        >>> Cost(flops=10, bytes_read=None) * 3
+        Cost(macs=0, flops=30, transcendentals=0, bytes_read=None, bytes_written=0)
+        """
+        if times == 1:
+            return self
+        return Cost(
+            macs=_times(self.macs, times),
+            flops=_times(self.flops, times),
+            transcendentals=_times(self.transcendentals, times),
+            bytes_read=_times(self.bytes_read, times),
+            bytes_written=_times(self.bytes_written, times),
+        )
+
+
+ZERO = Cost()
+UNKNOWN = Cost(macs=None, flops=None, transcendentals=None, bytes_read=None, bytes_written=None)
+
+
+def _times(value: int | None, times: int) -> int | None:
+    return None if value is None else value * times
+
+
+def known_sum(values: Iterable[int | None]) -> int:
+    """Add what is known: a lower bound where something is not."""
+    return sum(value for value in values if value is not None)
+
+
+def sequence(costs: Iterable[Cost]) -> Cost:
+    """Give the cost of running all `costs` one after the other, a lower bound of the unknown.
+
+    >>> sequence([Cost(flops=2), Cost(flops=3), Cost(flops=None)]).flops
+    5
+    """
+    known = list(costs)
+    return Cost(
+        macs=known_sum(c.macs for c in known),
+        flops=known_sum(c.flops for c in known),
+        transcendentals=known_sum(c.transcendentals for c in known),
+        bytes_read=known_sum(c.bytes_read for c in known),
+        bytes_written=known_sum(c.bytes_written for c in known),
+    )

@@ -1,0 +1,68 @@
+"""How often every op runs in one call of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgegraph.cost.trips import trip_count
+from edgegraph.graph import Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executions:
+    """How often an op runs.
+
+    Attributes:
+        count: Exact number; None where it depends on the data (a loop without a known trip
+            count, a branch of a conditional).
+        counted: The number its cost is multiplied by: loops of unknown length count once.
+    """
+
+    count: int | None
+    counted: int
+
+
+ONCE = Executions(count=1, counted=1)
+
+
+def count_executions(nodes: Sequence[Node]) -> Mapping[str, Executions]:
+    """Multiply the trip counts of nested loops.
+
+    Args:
+        nodes: All nodes, containers before their contents.
+
+    Returns:
+        By node name. A loop's condition runs once more than its body.
+    """
+    by_name: dict[str, Node] = {}
+    result: dict[str, Executions] = {}
+    inside: dict[tuple[str, str], Executions] = {}
+    for node in nodes:
+        by_name[node.name] = node
+        if node.parent is None:
+            result[node.name] = ONCE
+            continue
+        key = (node.parent, node.computation)
+        if key not in inside:
+            inside[key] = _inside(by_name[node.parent], node.computation, result[node.parent])
+        result[node.name] = inside[key]
+    return result
+
+
+def _inside(caller: Node, computation: str, outer: Executions) -> Executions:
+    """Give the executions of the ops in `computation`, which `caller` calls."""
+    instruction = caller.instruction
+    if instruction.opcode == "conditional":
+        return Executions(count=None, counted=outer.counted)
+    if instruction.opcode != "while":
+        return outer
+    trips = trip_count(instruction)
+    if trips is None:
+        return Executions(count=None, counted=outer.counted)
+    body, condition = instruction.called
+    times = trips + 1 if computation == condition and condition != body else trips
+    return Executions(
+        count=None if outer.count is None else outer.count * times,
+        counted=outer.counted * times,
+    )

@@ -1,0 +1,203 @@
+"""What every op of a module costs, nested ops included.
+
+XLA prices each instruction alone. This module puts the prices together: a container carries
+the sum of what runs inside it, a loop multiplies by its trips, of a conditional the dearest
+branch counts, and the bytes that cross a fusion's border are credited to the ops inside that
+use or make them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edgegraph.cost.cost import UNKNOWN, ZERO, Cost, sequence
+from edgegraph.cost.executions import count_executions
+from edgegraph.cost.fusion import credit_border
+from edgegraph.cost.macs import macs
+from edgegraph.cost.trips import trip_count
+from edgegraph.cost.xla_price import XlaPricer
+from edgegraph.graph import FREE_OPCODES, Node
+from edgegraph.hlo.module import Instruction, Module, Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpCost:
+    """The cost of one node.
+
+    Attributes:
+        executions: How often it runs in one call of the program; None where that depends on
+            the data (a loop without a known trip count, a branch of a conditional).
+        cost: Of all executions together. In a loop of unknown length it is that of one
+            iteration: a lower bound.
+        dtype: The dtype it computes in: that of a dot's or convolution's left operand, else
+            of its result.
+        working_set_bytes: Bytes that its kernel touches in one execution.
+        unpriced: Why some of its cost is unknown, or None.
+    """
+
+    executions: int | None
+    cost: Cost
+    dtype: str
+    working_set_bytes: int
+    unpriced: str | None = None
+
+
+def price_nodes(module: Module, nodes: Sequence[Node]) -> dict[str, OpCost]:
+    """Price every node.
+
+    Args:
+        module: The module that `nodes` were flattened from.
+        nodes: All nodes, containers before their contents.
+
+    Returns:
+        The cost of every node by name, in the order of `nodes`. The cost of a container is the
+        sum of its contents'; the nodes without parent add up to the program.
+    """
+    contents: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.parent is not None:
+            contents.setdefault(node.parent, []).append(node)
+    shapes = {node.name: node.instruction.shape for node in nodes}
+    alone, kernel_bytes = _price_alone(module, nodes, shapes, contents)
+    executions = count_executions(nodes)
+    total: dict[str, Cost] = {}
+    result: dict[str, OpCost] = {}
+    for node in reversed(nodes):
+        times = executions[node.name]
+        inside = contents.get(node.name)
+        if inside is None:
+            total[node.name] = alone[node.name] * times.counted
+        elif node.instruction.opcode == "conditional":
+            _keep_dearest_branch(inside, total, contents)
+            total[node.name] = sequence([total[inner.name] for inner in inside])
+        else:
+            total[node.name] = sequence([total[inner.name] for inner in inside])
+    for node in nodes:
+        operands = [shapes[operand] for operand in node.operands]
+        result[node.name] = OpCost(
+            executions=executions[node.name].count,
+            cost=total[node.name],
+            dtype=_dtype(node.instruction, operands),
+            working_set_bytes=kernel_bytes[node.name],
+            unpriced=_why_unpriced(node.instruction),
+        )
+    return result
+
+
+def _price_alone(
+    module: Module,
+    nodes: Sequence[Node],
+    shapes: Mapping[str, Shape],
+    contents: Mapping[str, Sequence[Node]],
+) -> tuple[dict[str, Cost], dict[str, int]]:
+    """Price one execution of every op that is no container, and the bytes of its kernel."""
+    pricer = XlaPricer(module.serialized)
+    alone: dict[str, Cost] = {}
+    kernel_bytes: dict[str, int] = {}
+    border: dict[str, tuple[int, int]] = {}
+    silent: set[str] = set()
+    in_kernel: dict[str, int] = {}
+    for node in nodes:
+        name, instruction = node.name, node.instruction
+        kernel = in_kernel.get(node.parent) if node.parent is not None else None
+        if instruction.opcode == "fusion" and kernel is None:
+            price = pricer.price(instruction.name)
+            kernel = sum(price.operand_bytes) + price.output_bytes
+            root = module.computations[instruction.called[0]].root
+            border |= credit_border(node, contents, root, price)
+            silent |= _silent_ops(node, contents[name])
+        if kernel is not None:
+            in_kernel[name] = kernel
+        if name in contents:
+            kernel_bytes[name] = kernel or 0
+            continue
+        if instruction.opcode == "custom-call":
+            cost = UNKNOWN
+        elif name in silent or _is_free(instruction, inside_kernel=kernel is not None):
+            cost = ZERO
+        else:
+            price = pricer.price(instruction.name)
+            cost = Cost(
+                macs=macs(instruction, [shapes[operand] for operand in node.operands]),
+                flops=price.flops,
+                transcendentals=price.transcendentals,
+                bytes_read=sum(price.operand_bytes),
+                bytes_written=price.output_bytes,
+            )
+        if kernel is not None:
+            read, written = border.get(name, (0, 0))
+            cost = replace(cost, bytes_read=read, bytes_written=written)
+        alone[name] = cost
+        kernel_bytes[name] = (
+            (cost.bytes_read or 0) + (cost.bytes_written or 0) if kernel is None else kernel
+        )
+    return alone, kernel_bytes
+
+
+def _is_free(instruction: Instruction, *, inside_kernel: bool) -> bool:
+    """Say whether an op moves nothing; XLA writes the table of pointers of a tuple to memory."""
+    if instruction.opcode == "tuple":
+        return inside_kernel
+    return instruction.opcode in FREE_OPCODES
+
+
+def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
+    """Name the inner ops that XLA does not count.
+
+    XLA costs a custom fusion that gathers or scatters as that one op: the rest of its body
+    stands for indices that the kernel computes on the side.
+    """
+    movers = {"gather", "scatter"}
+    if fusion.instruction.fusion_kind != "kCustom" or not any(
+        node.instruction.opcode in movers for node in inner
+    ):
+        return set()
+    return {node.name for node in inner if node.instruction.opcode not in movers}
+
+
+def _keep_dearest_branch(
+    inside: Sequence[Node], total: dict[str, Cost], contents: Mapping[str, Sequence[Node]]
+) -> None:
+    """Count of a conditional, per figure, only the branch where that figure is the largest.
+
+    XLA does the same (`HandleConditional` takes the maximum per property).
+    """
+    branches: dict[str, list[Node]] = {}
+    for node in inside:
+        branches.setdefault(node.computation, []).append(node)
+    sums = {name: sequence([total[node.name] for node in ops]) for name, ops in branches.items()}
+    for figure in ("macs", "flops", "transcendentals", "bytes_read", "bytes_written"):
+        dearest = max(sums, key=lambda name: getattr(sums[name], figure))
+        for branch, ops in branches.items():
+            if branch != dearest:
+                for node in _with_contents(ops, contents):
+                    if getattr(total[node.name], figure) is not None:
+                        total[node.name] = replace(total[node.name], **{figure: 0})
+
+
+def _with_contents(nodes: Sequence[Node], contents: Mapping[str, Sequence[Node]]) -> list[Node]:
+    found = list(nodes)
+    for node in found:
+        found.extend(contents.get(node.name, ()))
+    return found
+
+
+def _dtype(instruction: Instruction, operands: Sequence[Shape]) -> str:
+    """Name the dtype that the arithmetic runs in.
+
+    A dot of bf16 operands with an f32 result runs on the bf16 units.
+    """
+    if instruction.opcode in ("dot", "convolution") and operands:
+        return operands[0].dtype
+    leaves = instruction.shape.leaves()
+    return leaves[0].dtype if leaves else "token"
+
+
+def _why_unpriced(instruction: Instruction) -> str | None:
+    """Say why part of an instruction's cost is unknown."""
+    if instruction.opcode == "custom-call":
+        return f"custom call {instruction.custom_call_target}"
+    if instruction.opcode == "while" and trip_count(instruction) is None:
+        return "loop with a trip count that XLA does not know; one iteration is counted"
+    return None

@@ -1,0 +1,326 @@
+"""What stands out in an Analysis, in plain words: small registered rules, one each.
+
+A rule looks at the finished Analysis and yields findings; it measures nothing and computes no
+figure that does not stand in the Analysis. Rules that rest on measured time keep silent where
+the measurement is noisy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+from edgegraph.results.analysis import Analysis, Finding, LayerRecord, OpRecord
+
+Rule = Callable[[Analysis], Iterator[Finding]]
+
+RULES: dict[str, Rule] = {}
+"""Every rule by its name."""
+
+LARGE_SHARE = 0.1
+"""A layer below this share of the time is not worth a finding of its own."""
+
+
+def rule(name: str) -> Callable[[Rule], Rule]:
+    """Register a rule under the name that its findings carry."""
+
+    def register(function: Rule) -> Rule:
+        RULES[name] = function
+        return function
+
+    return register
+
+
+def find(analysis: Analysis) -> tuple[Finding, ...]:
+    """Apply every rule.
+
+    Returns:
+        Findings, those that concern most of the time first.
+    """
+    found = [finding for apply in RULES.values() for finding in apply(analysis)]
+    return tuple(sorted(found, key=lambda finding: -finding.weight))
+
+
+@rule("memory-bound-dense")
+def memory_bound_dense(analysis: Analysis) -> Iterator[Finding]:
+    """A layer of matrix products that waits for its weights."""
+    for row, ops in _large_leaves(analysis):
+        if row.bound != "memory" or not any(op.opcode == "dot" and op.macs for op in ops):
+            continue
+        intensity, ridge = _intensity(row), _ridge(analysis, ops)
+        if intensity is None or ridge is None:
+            continue
+        seen = (
+            f"{row.layer} is memory-bound: it does {intensity:.2g} FLOP per byte, and this device"
+            f" needs {ridge:.2g} to be busy; moving {_mega(_moved(row))}B takes"
+            f" {_micro(row.memory_time_s)}, the arithmetic {_micro(row.compute_time_s)}"
+        )
+        numbers = {
+            "intensity_flops_per_byte": intensity,
+            "ridge_point_flops_per_byte": ridge,
+            "memory_time_s": row.memory_time_s or 0.0,
+            "compute_time_s": row.compute_time_s or 0.0,
+        }
+        advice = "fewer bytes, not fewer FLOPs: smaller or narrower weights (bfloat16, int8)"
+        if analysis.batch is not None:
+            batch = analysis.batch * ridge / intensity
+            numbers["batch_at_ridge_point"] = batch
+            advice += (
+                f"; or a larger batch, since all inputs share one read of the weights"
+                f" (about {batch:.0f} would reach the ridge point)"
+            )
+        yield Finding(
+            rule="memory-bound-dense",
+            layer=row.layer,
+            seen=seen,
+            why="its time follows the bytes moved; a faster processor would not help",
+            try_next=advice,
+            numbers=numbers,
+            certainty="high",
+            weight=row.share or 0.0,
+        )
+
+
+@rule("compute-bound-layer")
+def compute_bound_layer(analysis: Analysis) -> Iterator[Finding]:
+    """A layer whose arithmetic, not its data, takes the time."""
+    for row, ops in _large_leaves(analysis):
+        if row.bound != "compute" or not row.macs:
+            continue
+        intensity, ridge = _intensity(row), _ridge(analysis, ops)
+        if intensity is None or ridge is None:
+            continue
+        reached = ""
+        numbers = {
+            "intensity_flops_per_byte": intensity,
+            "ridge_point_flops_per_byte": ridge,
+            "flops": float(row.flops or 0),
+            "compute_time_s": row.compute_time_s or 0.0,
+        }
+        if row.efficiency is not None:
+            reached = f"; it runs at {row.efficiency:.0%} of the peak"
+            numbers["efficiency"] = row.efficiency
+        yield Finding(
+            rule="compute-bound-layer",
+            layer=row.layer,
+            seen=(
+                f"{row.layer} is compute-bound: {_mega(row.flops)}FLOP at {intensity:.3g} FLOP per"
+                f" byte, above the ridge point of {ridge:.2g}{reached}"
+            ),
+            why="its time follows the arithmetic; batching it further buys little throughput",
+            try_next=(
+                "fewer MACs (depthwise-separable or grouped convolution, fewer channels), or a"
+                " narrower dtype with a higher peak"
+            ),
+            numbers=numbers,
+            certainty="high",
+            weight=row.share or 0.0,
+        )
+
+
+@rule("far-under-the-roof")
+def far_under_the_roof(analysis: Analysis) -> Iterator[Finding]:
+    """A layer that takes much longer than either roof explains."""
+    if _noisy(analysis):
+        return
+    for row, _ops in _large_leaves(analysis):
+        if row.efficiency is None or row.efficiency > 0.25 or row.bound == "overhead":
+            continue
+        yield Finding(
+            rule="far-under-the-roof",
+            layer=row.layer,
+            seen=(
+                f"{row.layer} takes {_micro(row.time_s)}, {1 / row.efficiency:.1f} times what its"
+                f" {row.bound} roof allows"
+                if row.efficiency > 0
+                else f"{row.layer} takes {_micro(row.time_s)} for work that should cost nothing"
+            ),
+            why=(
+                "neither the arithmetic nor the bytes explain its time: the kernel is slow, or"
+                " it moves data that fusion would save"
+            ),
+            try_next="look at its ops: layout changes, small loops, an unfused intermediate",
+            numbers={"time_s": row.time_s or 0.0, "efficiency": row.efficiency},
+            certainty="medium",
+            weight=(row.share or 0.0) * (1 - row.efficiency),
+        )
+
+
+@rule("dispatch-bound")
+def dispatch_bound(analysis: Analysis) -> Iterator[Finding]:
+    """A program that is over before launching it pays off."""
+    latency = analysis.latency
+    if latency is None or latency.dispatch_s is None or latency.median_s <= 0:
+        return
+    share = latency.dispatch_s / latency.median_s
+    if share > 0.5:
+        yield Finding(
+            rule="dispatch-bound",
+            layer=None,
+            seen=(
+                f"launching takes {_micro(latency.dispatch_s)} of the {_micro(latency.median_s)}"
+                f" that one call takes ({share:.0%})"
+            ),
+            why="the program is too small for its launch; its own work hardly shows",
+            try_next="more work per call: a larger batch, or several steps in one jit",
+            numbers={"dispatch_s": latency.dispatch_s, "median_s": latency.median_s},
+            certainty="high",
+            weight=share,
+        )
+
+
+@rule("compiled-together")
+def compiled_together(analysis: Analysis) -> Iterator[Finding]:
+    """What compiling the layers together gained or cost, against each compiled alone."""
+    whole, alone = analysis.totals.time_s, analysis.totals.layers_time_s
+    if whole is None or alone is None or _noisy(analysis) or analysis.latency is None:
+        return
+    net = whole - (analysis.latency.dispatch_s or 0.0)
+    change = net / alone - 1 if alone else 0.0
+    if abs(change) < 0.1:
+        return
+    fused = _widest_fusion(analysis)
+    kernels = f"; XLA fuses {fused[1]} layers into {fused[0]}" if fused else ""
+    gained = change < 0
+    yield Finding(
+        rule="compiled-together",
+        layer=None,
+        seen=(
+            f"compiled together the layers take {_micro(net)}, alone {_micro(alone)} in sum:"
+            f" {abs(change):.0%} {'gained' if gained else 'lost'}{kernels}"
+        ),
+        why=(
+            "fusion keeps intermediates out of memory"
+            if gained
+            else "a fused kernel can be slower than its parts, which have kernels of their own"
+        ),
+        try_next=(
+            "keep the model in one jit"
+            if gained
+            else "compile without library fusion (--option xla_cpu_experimental_ynn_fusion_type=)"
+            " and compare"
+        ),
+        numbers={"together_s": net, "alone_s": alone, "change": change},
+        certainty="medium",
+        weight=min(1.0, abs(change)),
+    )
+
+
+@rule("noisy-machine")
+def noisy_machine(analysis: Analysis) -> Iterator[Finding]:
+    """A measurement that spreads too far to rest a verdict on."""
+    latency = analysis.latency
+    if latency is not None and latency.verdict != "OK":
+        yield Finding(
+            rule="noisy-machine",
+            layer=None,
+            seen=(
+                f"the latency is {latency.verdict}: its middle half spreads over"
+                f" {latency.relative_iqr:.0%} of the median, and it drifted {latency.drift:.0%}"
+            ),
+            why="differences smaller than the spread mean nothing",
+            try_next="stop other work on this machine and measure again",
+            numbers={"relative_iqr": latency.relative_iqr, "drift": latency.drift},
+            certainty="high",
+            weight=1.0 if latency.verdict == "INVALID" else 0.5,
+        )
+
+
+@rule("unpriced-op")
+def unpriced_op(analysis: Analysis) -> Iterator[Finding]:
+    """Ops whose cost nobody knows, so that the totals are lower bounds."""
+    reasons = sorted(analysis.unpriced.values())
+    if reasons:
+        kinds = [f"{len(list(same))} x {reason}" for reason, same in groupby(reasons)]
+        yield Finding(
+            rule="unpriced-op",
+            layer=None,
+            seen="the totals are lower bounds, for want of the cost of " + ", ".join(kinds),
+            why="XLA does not price these ops",
+            try_next="read their time from the measured layers instead",
+            numbers={"unpriced_ops": float(len(reasons))},
+            certainty="high",
+            weight=0.3,
+        )
+
+
+@rule("low-coverage")
+def low_coverage(analysis: Analysis) -> Iterator[Finding]:
+    """Much of the work could not be given to a layer."""
+    totals = analysis.totals
+    missing = 1 - totals.flops_coverage
+    if missing > 0.05 and len(analysis.layer_records) > 1:
+        yield Finding(
+            rule="low-coverage",
+            layer=None,
+            seen=f"{missing:.0%} of the FLOPs belong to no layer that the graph names",
+            why="these ops carry no scope, so that no layer can answer for them",
+            try_next="wrap that code in jax.named_scope",
+            numbers={"flops_coverage": totals.flops_coverage},
+            certainty="high",
+            weight=missing,
+        )
+
+
+def _large_leaves(analysis: Analysis) -> Iterator[tuple[LayerRecord, list[OpRecord]]]:
+    """Give the layers worth a word, with their ops."""
+    by_place: dict[tuple[str | None, str], list[OpRecord]] = {}
+    containers = {op.parent for op in analysis.op_records}
+    for op in analysis.op_records:
+        if op.name not in containers:
+            by_place.setdefault((op.layer, op.phase), []).append(op)
+    for row in analysis.layer_records:
+        if row.leaf and row.share is not None and row.share >= LARGE_SHARE:
+            layer = row.layer.removesuffix("/(own)")
+            yield row, by_place.get((layer, row.phase), [])
+
+
+def _ridge(analysis: Analysis, ops: list[OpRecord]) -> float | None:
+    """Give the ridge point of the roofs that bind a layer's dearest ops."""
+    if analysis.device is None:
+        return None
+    computing = max(ops, key=lambda op: op.compute_time_s or 0.0)
+    moving = max(ops, key=lambda op: op.memory_time_s or 0.0)
+    if computing.roof is None:
+        return None
+    return analysis.device.ridge_point(computing.roof, moving.level)
+
+
+def _moved(row: LayerRecord) -> int:
+    return (row.bytes_read or 0) + (row.bytes_written or 0)
+
+
+def _intensity(row: LayerRecord) -> float | None:
+    return row.flops / _moved(row) if row.flops is not None and _moved(row) else None
+
+
+def _noisy(analysis: Analysis) -> bool:
+    return analysis.latency is None or analysis.latency.verdict != "OK"
+
+
+def _widest_fusion(analysis: Analysis) -> tuple[str, int] | None:
+    """Find the fusion that holds ops of the most layers, if of more than one."""
+    layers: dict[str, set[str]] = {}
+    for op in analysis.op_records:
+        if op.parent is not None and op.layer is not None and (op.flops or op.macs):
+            layers.setdefault(op.parent, set()).add(op.layer)
+    widest = max(layers, key=lambda name: len(layers[name]), default=None)
+    return (widest, len(layers[widest])) if widest and len(layers[widest]) > 1 else None
+
+
+def _mega(value: int | None) -> str:
+    if value is None:
+        return "an unknown number of "
+    for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g} {prefix}"
+    return f"{value} "
+
+
+def _micro(seconds: float | None) -> str:
+    if seconds is None:
+        return "an unknown time"
+    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"

@@ -1,0 +1,192 @@
+"""From a module to the graph of what executes.
+
+`flatten` lists every instruction instance once, nested under the instruction that calls it;
+`build_graph` makes that list a networkx graph. Everything that annotates ops works on the
+list; everything that walks edges works on the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgegraph.errors import FormatError
+from edgegraph.hlo.module import Computation, Instruction, Module, Shape
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+CONTAINER_OPCODES = frozenset({"fusion", "while", "call", "conditional", "async-start"})
+"""Opcodes whose called computations hold ops of their own. The computations of all others
+(reducers, comparators, scatter updates) are scalar functions, part of the caller's cost."""
+
+FREE_OPCODES = frozenset(
+    {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier",
+     "partition-id", "replica-id"}
+)  # fmt: skip
+"""Opcodes that name values but do no work and move no bytes."""
+
+MAX_NODES = 1_000_000
+"""A file that expands into more ops than this is refused instead of filling the memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One instruction where it executes.
+
+    Attributes:
+        name: The instruction's name, or ``caller/name`` where its computation is called from
+            several places.
+        instruction: The HLO instruction.
+        computation: The computation it stands in.
+        parent: Name of the node that calls that computation; None in the entry computation.
+        operands: Names of the operand nodes, by position.
+        position: Place in the order of execution, counted over the whole module.
+    """
+
+    name: str
+    instruction: Instruction
+    computation: str
+    parent: str | None
+    operands: tuple[str, ...]
+    position: int
+
+
+def flatten(module: Module) -> tuple[Node, ...]:
+    """List every executing instruction, containers before their contents, in schedule order.
+
+    Args:
+        module: A decoded module; its call graph has no cycles.
+
+    Returns:
+        One `Node` per instruction instance, positions counting from 0.
+
+    Raises:
+        FormatError: The module expands into more than `MAX_NODES` ops.
+
+    Example:
+        >>> from edgegraph.hlo.module import Computation, Instruction, Module, Shape
+        >>> x = Instruction(name="x", opcode="parameter", shape=Shape(dtype="f32"))
+        >>> y = Instruction(name="y", opcode="negate", shape=Shape(dtype="f32"), operands=("x",))
+        >>> entry = Computation(name="main", instructions=(x, y), root="y")
+        >>> [node.name for node in flatten(Module(name="m", entry="main",
+        ...     computations={"main": entry}))]
+        ['x', 'y']
+    """
+    shared = _computations_called_twice(module)
+    nodes: list[Node] = []
+    # An explicit stack: nesting in a file must not exhaust Python's.
+    stack: list[tuple[Iterator[Instruction], str, str | None, str]] = [
+        (_in_order(module, module.computations[module.entry]), module.entry, None, "")
+    ]
+    while stack:
+        instructions, computation, parent, prefix = stack[-1]
+        instruction = next(instructions, None)
+        if instruction is None:
+            stack.pop()
+            continue
+        if len(nodes) >= MAX_NODES:
+            raise FormatError(
+                f"module {module.name!r} expands into more than {MAX_NODES:,} ops;"
+                " its computations call each other too often to be drawn one by one"
+            )
+        name = prefix + instruction.name
+        operands = instruction.operands
+        if prefix:
+            operands = tuple(prefix + operand for operand in operands)
+        nodes.append(
+            Node(
+                name=name,
+                instruction=instruction,
+                computation=computation,
+                parent=parent,
+                operands=operands,
+                position=len(nodes),
+            )
+        )
+        if instruction.opcode in CONTAINER_OPCODES:
+            for called in reversed(instruction.called):
+                inner_prefix = f"{name}/" if prefix or called in shared else ""
+                if instruction.called.count(called) > 1:
+                    inner_prefix = f"{name}/{instruction.called.index(called)}/"
+                order = _in_order(module, module.computations[called])
+                stack.append((order, called, name, inner_prefix))
+    return tuple(nodes)
+
+
+def _computations_called_twice(module: Module) -> frozenset[str]:
+    """Name the computations whose instructions execute in several places."""
+    calls: dict[str, int] = {}
+    for computation in module.computations.values():
+        for instruction in computation.instructions:
+            if instruction.opcode in CONTAINER_OPCODES:
+                for called in instruction.called:
+                    calls[called] = calls.get(called, 0) + 1
+    return frozenset(name for name, count in calls.items() if count > 1)
+
+
+def _in_order(module: Module, computation: Computation) -> Iterator[Instruction]:
+    """Iterate in schedule order where XLA scheduled, else operands before users."""
+    scheduled = module.schedule.get(computation.name)
+    if scheduled is None:
+        return iter(computation.instructions)
+    by_name = {instruction.name: instruction for instruction in computation.instructions}
+    return iter([by_name[name] for name in scheduled])
+
+
+def build_graph(module: Module) -> nx.MultiDiGraph[str]:
+    """Build the graph of what executes.
+
+    Args:
+        module: A decoded module.
+
+    Returns:
+        One node per executing instruction, inserted in schedule order, with the attributes
+        ``opcode``, ``instruction`` (the HLO name), ``computation``, ``parent``, ``position``,
+        ``shape``, ``dtype``, ``bytes``, ``op_name`` and ``source``. Edges run from operand to
+        user, keyed by operand position, with ``shape``, ``dtype`` and ``bytes`` of the value.
+    """
+    import networkx as nx
+
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=module.name)
+    nodes = flatten(module)
+    values = _ValueAttributes()
+    shapes: dict[str, Shape] = {}
+    for node in nodes:
+        instruction = node.instruction
+        shapes[node.name] = instruction.shape
+        shape, dtype, size = values.of(instruction.shape)
+        graph.add_node(
+            node.name,
+            opcode=instruction.opcode,
+            instruction=instruction.name,
+            computation=node.computation,
+            parent=node.parent,
+            position=node.position,
+            shape=shape,
+            dtype=dtype,
+            bytes=size,
+            op_name=instruction.op_name,
+            source=instruction.source,
+        )
+    for node in nodes:
+        for position, operand in enumerate(node.operands):
+            shape, dtype, size = values.of(shapes[operand])
+            graph.add_edge(operand, node.name, key=position, shape=shape, dtype=dtype, bytes=size)
+    return graph
+
+
+class _ValueAttributes:
+    """Remembers how each distinct shape is written, so that repeated layers cost nothing."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Shape, tuple[str, str, int]]] = {}
+
+    def of(self, shape: Shape) -> tuple[str, str, int]:
+        known = self._known.get(id(shape))
+        if known is None:
+            # The shape itself is kept with its id, so that the id cannot be given away.
+            known = (shape, (str(shape), shape.dtype, shape.bytes))
+            self._known[id(shape)] = known
+        return known[1]

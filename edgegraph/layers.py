@@ -1,0 +1,231 @@
+"""Ops rolled up by layer and phase, as a tree whose children add up to their parents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from edgegraph.cost.cost import known_sum
+from edgegraph.graph import FREE_OPCODES
+from edgegraph.results.analysis import LayerRecord, OpRecord
+from edgegraph.results.latency import LayerLatency
+
+UNATTRIBUTED = "(unattributed)"
+OWN = "(own)"
+PHASES = ("forward", "backward", "update")
+
+_COUNTS = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """The parameters of one layer."""
+
+    count: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Parameters) -> Parameters:
+        """Add two layers' parameters."""
+        return Parameters(count=self.count + other.count, bytes=self.bytes + other.bytes)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Scope:
+    """One scope in one phase while the tree grows."""
+
+    path: str
+    ops: list[OpRecord] = field(default_factory=list)
+    parameters: Parameters = Parameters()
+    children: dict[str, _Scope] = field(default_factory=dict)
+
+
+def roll_up(
+    ops: Sequence[OpRecord],
+    parameters: Mapping[str, Parameters],
+    latencies: Sequence[LayerLatency] = (),
+) -> tuple[LayerRecord, ...]:
+    """Roll ops up into layers.
+
+    Args:
+        ops: All op records; containers are passed over, since their contents carry the cost.
+        parameters: Parameters by the layer that owns them.
+        latencies: Measured times of layers compiled alone.
+
+    Returns:
+        Parents before children, phases one after the other, ``(unattributed)`` last. The rows
+        of depth 0 add up to the program, and so do the leaves.
+    """
+    containers = {op.parent for op in ops}
+    trees: dict[str, _Scope] = {}
+    for op in ops:
+        if op.name not in containers:
+            _scope(trees, op.layer or UNATTRIBUTED, op.phase).ops.append(op)
+    for layer, owned in parameters.items():
+        scope = _scope(trees, layer or UNATTRIBUTED, "forward")
+        scope.parameters = scope.parameters + owned
+    measured = {(m.layer, m.phase): m for m in latencies}
+    rows = [
+        row
+        for phase in sorted(trees, key=_phase_order)
+        for scope in _unattributed_last(trees[phase].children)
+        if _worth_a_row(scope)
+        for row in _rows(scope, phase, 0, measured)
+    ]
+    return _with_shares(rows)
+
+
+def _scope(trees: dict[str, _Scope], layer: str, phase: str) -> _Scope:
+    scope = trees.setdefault(phase, _Scope(path=""))
+    path = ""
+    for part in layer.split("/"):
+        path = f"{path}/{part}" if path else part
+        scope = scope.children.setdefault(part, _Scope(path=path))
+    return scope
+
+
+def _phase_order(phase: str) -> int:
+    return PHASES.index(phase) if phase in PHASES else len(PHASES)
+
+
+def _unattributed_last(scopes: Mapping[str, _Scope]) -> list[_Scope]:
+    return sorted(scopes.values(), key=lambda scope: scope.path == UNATTRIBUTED)
+
+
+def _worth_a_row(scope: _Scope) -> bool:
+    """Leave out a scope that only names values: free ops and no parameters."""
+    return (
+        bool(scope.parameters.count)
+        or any(op.opcode not in FREE_OPCODES for op in scope.ops)
+        or any(_worth_a_row(child) for child in scope.children.values())
+    )
+
+
+def _rows(
+    scope: _Scope, phase: str, depth: int, measured: Mapping[tuple[str, str], LayerLatency]
+) -> list[LayerRecord]:
+    """Give the row of a scope and those of everything below it."""
+    own = replace_children(scope)
+    children = [child for child in scope.children.values() if _worth_a_row(child)]
+    if not children:
+        return [_leaf(own, scope.path, phase, depth, measured)]
+    below: list[LayerRecord] = []
+    for child in children:
+        below.extend(_rows(child, phase, depth + 1, measured))
+    if _worth_a_row(own):
+        below.append(_leaf(own, f"{scope.path}/{OWN}", phase, depth + 1, measured))
+    direct = [row for row in below if row.depth == depth + 1]
+    return [_sum(scope.path, phase, depth, direct), *below]
+
+
+def replace_children(scope: _Scope) -> _Scope:
+    """Give the scope without what lies below it."""
+    return _Scope(path=scope.path, ops=scope.ops, parameters=scope.parameters)
+
+
+def _leaf(
+    scope: _Scope,
+    name: str,
+    phase: str,
+    depth: int,
+    measured: Mapping[tuple[str, str], LayerLatency],
+) -> LayerRecord:
+    """Add up the ops of one scope."""
+    ops = scope.ops
+    compute = _optional_sum(op.compute_time_s for op in ops)
+    memory = _optional_sum(op.memory_time_s for op in ops)
+    timing = measured.get((scope.path, phase))
+    estimate = None if compute is None or memory is None else max(compute, memory)
+    net = timing.latency.net_s if timing is not None else None
+    time = estimate if net is None else net
+    row = LayerRecord(
+        layer=name,
+        phase=phase,
+        depth=depth,
+        leaf=True,
+        ops=sum(op.opcode not in FREE_OPCODES for op in ops),
+        params=scope.parameters.count,
+        param_bytes=scope.parameters.bytes,
+        macs=known_sum(op.macs for op in ops),
+        flops=known_sum(op.flops for op in ops),
+        transcendentals=known_sum(op.transcendentals for op in ops),
+        bytes_read=known_sum(op.bytes_read for op in ops),
+        bytes_written=known_sum(op.bytes_written for op in ops),
+        compute_time_s=compute,
+        memory_time_s=memory,
+        bound=bound(compute, memory),
+        time_s=time,
+        time_source=None if time is None else "estimated" if net is None else "measured",
+        share=None,
+        efficiency=None,
+    )
+    row = replace(row, efficiency=_efficiency(row))
+    if timing is not None and _is_overhead(timing):
+        row = replace(row, bound="overhead")
+    return row
+
+
+def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) -> LayerRecord:
+    """Give the row of a parent: the sum of its direct children."""
+    compute = _optional_sum(child.compute_time_s for child in children)
+    memory = _optional_sum(child.memory_time_s for child in children)
+    time = _optional_sum(child.time_s for child in children)
+    sources = {child.time_source for child in children if child.time_source is not None}
+    limits = {child.bound for child in children if child.bound is not None}
+    row = LayerRecord(
+        layer=layer,
+        phase=phase,
+        depth=depth,
+        leaf=False,
+        ops=sum(child.ops for child in children),
+        params=sum(child.params for child in children),
+        param_bytes=sum(child.param_bytes for child in children),
+        macs=known_sum(child.macs for child in children),
+        flops=known_sum(child.flops for child in children),
+        transcendentals=known_sum(child.transcendentals for child in children),
+        bytes_read=known_sum(child.bytes_read for child in children),
+        bytes_written=known_sum(child.bytes_written for child in children),
+        compute_time_s=compute,
+        memory_time_s=memory,
+        bound="overhead" if limits == {"overhead"} else bound(compute, memory),
+        time_s=time,
+        time_source=sources.pop() if len(sources) == 1 else "estimated" if sources else None,
+        share=None,
+        efficiency=None,
+    )
+    return replace(row, efficiency=_efficiency(row))
+
+
+def bound(compute_time_s: float | None, memory_time_s: float | None) -> str | None:
+    """Say which of the two roofs binds; None where there is nothing to bind or to know."""
+    if compute_time_s is None or memory_time_s is None or compute_time_s == memory_time_s == 0:
+        return None
+    return "compute" if compute_time_s >= memory_time_s else "memory"
+
+
+def _is_overhead(timing: LayerLatency) -> bool:
+    floor = timing.latency.dispatch_s
+    return floor is not None and floor > timing.latency.median_s / 2
+
+
+def _efficiency(row: LayerRecord) -> float | None:
+    """Roofline time over measured time."""
+    if row.time_source != "measured" or not row.time_s:
+        return None
+    if row.compute_time_s is None or row.memory_time_s is None:
+        return None
+    return max(row.compute_time_s, row.memory_time_s) / row.time_s
+
+
+def _with_shares(rows: Sequence[LayerRecord]) -> tuple[LayerRecord, ...]:
+    whole = sum(row.time_s for row in rows if row.leaf and row.time_s is not None)
+    if not whole:
+        return tuple(rows)
+    return tuple(
+        row if row.time_s is None else replace(row, share=row.time_s / whole) for row in rows
+    )
+
+
+def _optional_sum(values: Iterable[float | None]) -> float | None:
+    """Add times; unknown if all of them are, since no device was given then."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
