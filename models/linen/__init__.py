@@ -1,0 +1,1 @@
+"""Networks in Flax linen, beside their NNX forms: same sizes, same names, same weights."""

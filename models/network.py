@@ -1,0 +1,108 @@
+"""From a network's definition to Workloads: the forward pass and the train step."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optax  # type: ignore[import-untyped]  # it ships no types
+
+import edgegraph as eg
+
+Flavor = Literal["nnx", "linen"]
+Optimizer = Literal["sgd", "momentum", "adamw"]
+
+_OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "sgd": lambda: optax.sgd(0.01),
+    "momentum": lambda: optax.sgd(0.01, momentum=0.9),
+    "adamw": lambda: optax.adamw(0.001),
+}
+_DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network before it has a flavour and a dtype.
+
+    Attributes:
+        name: The name of the Workload; its train step is called ``<name>_train``.
+        nnx: Builds the NNX module from keyword arguments ``dtype`` and ``rngs``.
+        linen: ``module:class`` of the linen module, built from the keyword argument ``dtype``;
+            None where there is none. A name, so that linen is imported only where it is used.
+        sizes: Further keyword arguments of both.
+        input_shape: Shape of one example, without the batch.
+    """
+
+    name: str
+    nnx: Callable[..., Any]
+    linen: str | None = None
+    sizes: dict[str, Any]
+    input_shape: tuple[int, ...]
+
+    def factory(self, flavor: str, dtype: str) -> Callable[[], Any]:
+        """Give a function that builds the module, so that no weight exists before it is run.
+
+        Raises:
+            eg.EdgeGraphError: There is no such flavour of this network, or no such dtype.
+        """
+        if dtype not in _DTYPES:
+            raise eg.EdgeGraphError(
+                f"dtype {dtype!r} is not one of the zoo's: use {' or '.join(_DTYPES)}"
+            )
+        if flavor == "nnx":
+            return lambda: _build_nnx(self, dtype)
+        if flavor == "linen" and self.linen is not None:
+            return lambda: _build_linen(self, dtype)
+        flavors = "nnx" if self.linen is None else "nnx or linen"
+        raise eg.EdgeGraphError(f"{self.name} has no flavor {flavor!r}: use {flavors}")
+
+
+def forward(network: Network, *, flavor: str = "nnx", dtype: str = "float32") -> eg.Workload:
+    """Make the Workload of the forward pass; parameters and arithmetic are of `dtype`.
+
+    Raises:
+        eg.EdgeGraphError: There is no such flavour of this network, or no such dtype.
+    """
+    return eg.Workload.from_flax(
+        network.factory(flavor, dtype),
+        input_shape=network.input_shape,
+        dtype=dtype,
+        name=network.name,
+    )
+
+
+def train(
+    network: Network, *, optimizer: str = "sgd", flavor: str = "nnx", dtype: str = "float32"
+) -> eg.Workload:
+    """Make the Workload of one train step: forward, backward, update, batch statistics.
+
+    The loss is the softmax cross entropy with integer labels.
+
+    Raises:
+        eg.EdgeGraphError: There is no such optimiser, flavour or dtype.
+    """
+    if optimizer not in _OPTIMIZERS:
+        raise eg.EdgeGraphError(
+            f"optimizer {optimizer!r} is not one of the zoo's: use {', '.join(_OPTIMIZERS)}"
+        )
+    return eg.Workload.train_step(
+        network.factory(flavor, dtype),
+        _OPTIMIZERS[optimizer](),
+        input_shape=network.input_shape,
+        dtype=dtype,
+        name=f"{network.name}_train",
+    )
+
+
+def _build_nnx(network: Network, dtype: str) -> Any:
+    from flax import nnx
+
+    return network.nnx(**network.sizes, dtype=dtype, rngs=nnx.Rngs(0))
+
+
+def _build_linen(network: Network, dtype: str) -> Any:
+    assert network.linen is not None  # factory() has checked it
+    module, _, name = network.linen.partition(":")
+    return getattr(importlib.import_module(module), name)(**network.sizes, dtype=dtype)
