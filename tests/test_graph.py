@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import networkx as nx
 import pytest
 
@@ -14,8 +17,8 @@ F32 = Shape(dtype="f32")
 
 def test_every_instruction_of_containers_is_nested_under_its_caller() -> None:
     graph = build_graph(programs.module(programs.scan, 5))
-    loop = next(name for name, op in graph.nodes(data="opcode") if op == "while")
-    inside = [name for name, parent in graph.nodes(data="parent") if parent == loop]
+    loop = next(name for name in graph if graph.nodes[name]["opcode"] == "while")
+    inside = [name for name in graph if graph.nodes[name]["parent"] == loop]
     assert inside
     assert all(graph.nodes[name]["position"] > graph.nodes[loop]["position"] for name in inside)
 
@@ -41,11 +44,11 @@ def test_a_function_that_uses_one_value_twice_has_two_edges() -> None:
 
 
 @pytest.mark.parametrize("make", [programs.scan, programs.mixed, programs.small_cnn_gradient])
-def test_the_graph_is_acyclic_and_positions_respect_operands(make: object) -> None:
+def test_the_graph_is_acyclic_and_positions_respect_operands(make: Callable[..., Any]) -> None:
     settings = (4,) if make is programs.small_cnn_gradient else ()
     for serialized in (
-        programs.compiled(make, *settings),  # type: ignore[arg-type]  # parametrized as object
-        programs.lowered(make, *settings),  # type: ignore[arg-type]  # parametrized as object
+        programs.compiled(make, *settings),
+        programs.lowered(make, *settings),
     ):
         graph = build_graph(decode(serialized))
         assert nx.is_directed_acyclic_graph(graph)

@@ -111,8 +111,11 @@ def test_a_custom_call_stays_unknown() -> None:
 
 def test_border_bytes_go_to_the_ops_that_use_and_make_them() -> None:
     nodes, costs = priced(programs.compiled(programs.small_cnn, 32))
-    fused = {n.instruction.op_name.split("/")[-2]: costs[n.name].cost for n in nodes
-             if n.instruction.opcode in ("dot", "convolution") and n.parent is not None}  # fmt: skip
+    fused = {
+        node.instruction.op_name.split("/")[-2]: costs[node.name].cost
+        for node in nodes
+        if node.instruction.opcode in ("dot", "convolution")
+    }
     assert fused["conv1"].bytes_read == 4 * (32 * 28 * 28 * 1 + 3 * 3 * 1 * 32)
     assert fused["conv2"].bytes_read == 4 * 3 * 3 * 32 * 64
     assert fused["dense1"].bytes_read == 4 * 3136 * 256
