@@ -16,7 +16,7 @@ def complete_spec(incomplete: str) -> list[str]:
         for path in sorted(here.glob("models/*.py"))
         for name in _networks(path)
     ]
-    folder = (here / incomplete).parent if incomplete else here
+    folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
     files = [
         str(path) + ("/" if path.is_dir() else "")
         for path in sorted(folder.glob("*"))

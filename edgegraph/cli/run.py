@@ -80,6 +80,7 @@ def _check_file(job: Job, path: Path) -> None:
 def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
     from edgegraph import xla
     from edgegraph.analyzer import analyze
+    from edgegraph.measure.sampling import Settings
     from edgegraph.spec import resolve_spec
 
     measure = _measures(job)
@@ -100,6 +101,7 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
                 target=job.target or "cpu",
                 stage=job.stage or "optimized",
                 measure=measure,
+                settings=Settings.quick() if job.quick else None,
                 options=options,
                 progress=report,
             )
@@ -132,8 +134,7 @@ def check_noise(job: Job, found: Sequence[Analysis]) -> None:
         if analysis.latency.verdict != "OK":
             raise NoisyMeasurementError(
                 f"the measurement of {at} is {analysis.latency.verdict}"
-                f" (interquartile range {analysis.latency.relative_iqr:.1%} of the median, drift"
-                f" {analysis.latency.drift:.1%}); quiet the machine and run it again"
+                f" ({'; '.join(analysis.latency.reasons)}); quiet the machine and run it again"
             )
 
 

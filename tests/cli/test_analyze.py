@@ -1,0 +1,135 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgegraph.cli import main
+from tests.cli.conftest import make_analysis, make_latency
+
+Asked = list[dict[str, Any]]
+
+
+def test_options_reach_the_analysis(asked: Asked) -> None:
+    options = "--batch 1 -b 8 -b 1 --input 28x28x1 --dtype bfloat16 --set width=64 --set flavor=nnx"
+    more = "--option xla_cpu_enable_fast_math=true --stage lowered --json"
+    assert main(["analyze", "models.cnn:small_cnn", *options.split(), *more.split()]) == 0
+    resolved, first, second = asked
+    assert resolved == {
+        "spec": "models.cnn:small_cnn",
+        "input_shape": (28, 28, 1),
+        "dtype": "bfloat16",
+        "arguments": {"width": 64, "flavor": "nnx"},
+    }
+    assert (first["batch"], second["batch"]) == (1, 8)
+    assert first["options"] == {"xla_cpu_enable_fast_math": True}
+    assert (first["stage"], first["target"], first["measure"]) == ("lowered", "cpu", False)
+
+
+def test_it_measures_where_it_can(asked: Asked) -> None:
+    main(["analyze", "a:b", "--json"])
+    main(["analyze", "a:b", "--json", "--no-measure"])
+    assert [call["measure"] for call in asked if "measure" in call] == [True, False]
+
+
+def test_quick_takes_less_time(asked: Asked) -> None:
+    main(["analyze", "a:b", "--json"])
+    main(["analyze", "a:b", "--json", "--quick"])
+    usual, quick = (call["settings"] for call in asked if "settings" in call)
+    assert usual is None
+    assert quick.limit_s < 15
+
+
+def test_json_is_one_object_a_line(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", "a:b", "-b", "1", "-b", "32", "--json"]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (first["batch"], second["batch"]) == (1, 32)
+    assert second["workload"] == "dense"
+    assert second["totals"]["macs"] == 25_690_112
+    assert second["totals"]["xla_bytes"] is None  # not a number
+    assert second["layers"][0]["layer"] == "dense"
+    assert second["layers"][0]["time_s"] is None
+    assert second["memory"]["peak_bytes"] == 14
+    assert second["latency"]["median_s"] == 1e-3
+    assert "samples_s" not in second["latency"]
+    assert second["findings"][0]["numbers"] == {"ratio": 2.0}
+    assert second["environment"]["cores"] == 2
+    assert second["device"] is None
+
+
+def test_tables_are_not_cut_where_stdout_is_a_file(
+    asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "a:b", "--no-measure"]) == 0
+    out, err = capsys.readouterr()
+    assert "dense" in out
+    assert "seen" in out
+    assert "…" not in out
+    assert "edgegraph calibrate" in err
+
+
+def test_it_saves_to_a_file(asked: Asked, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "result.edgegraph"
+    assert main(["analyze", "a:b", "--json", "-o", str(target)]) == 0
+    assert target.is_file()
+
+
+def test_it_saves_several_to_a_folder(asked: Asked, tmp_path: Path) -> None:
+    assert main(["analyze", "a:b", "--json", "-b", "1", "-b", "2", "-o", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "dense_b1.edgegraph",
+        "dense_b2.edgegraph",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["a:b", "--batch", "0"], "--batch 0: a batch size is a whole number from 1 up"),
+        (["a:b", "--input", "28x0"], "--input '28x0' is not a shape"),
+        (["a:b", "--set", "width"], "--set 'width' is not KEY=VALUE"),
+        (["a:b", "--set", "w=1", "--set", "w=2"], "--set gives 'w' twice"),
+        (["a:b", "--measure", "--stage", "lowered"], "--measure needs --target cpu"),
+        (["nothing-here"], "SPEC 'nothing-here' is neither a file nor package.module:attribute"),
+        (["{file}", "--batch", "2"], "--batch has no effect on the file"),
+        (["{file}", "--measure"], "--measure has no effect on the file"),
+        (["a:b", "-b", "1", "-b", "2", "-o", "x.edgegraph"], "-o x.edgegraph is one file"),
+        (["a:b", "-o", "{file}/x.edgegraph"], "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_2(
+    options: list[str],
+    reason: str,
+    asked: Asked,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "dump.txt"
+    file.write_text("HloModule m")
+    assert main(["analyze", *(option.replace("{file}", str(file)) for option in options)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert reason in err
+    assert not [call for call in asked if "measure" in call]
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("OK", 0), ("NOISY", 3), ("INVALID", 3)])
+def test_strict_wants_a_clean_measurement(
+    verdict: str,
+    code: int,
+    asked: Asked,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = make_analysis(latency=make_latency(verdict))
+    monkeypatch.setattr("edgegraph.analyzer.analyze", lambda *a, **k: found)
+    assert main(["analyze", "a:b", "--json"]) == 0
+    assert main(["analyze", "a:b", "--json", "--strict"]) == code
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2  # the result is there, clean or not
+    assert (f"is {verdict}" in err) == (code == 3)
+
+
+def test_strict_wants_a_measurement(asked: Asked) -> None:
+    assert main(["analyze", "a:b", "--json", "--strict", "--no-measure"]) == 3

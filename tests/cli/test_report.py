@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edgegraph as eg
+from edgegraph.cli import main
+from tests.cli.conftest import make_analysis
+
+Asked = list[dict[str, Any]]
+pytestmark = pytest.mark.usefixtures("page")
+
+
+def test_the_analyses_lie_beside_the_page(
+    asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "out" / "report.html"
+    assert main(["report", "a:b", "-b", "1", "-b", "32", "-o", str(page)]) == 0
+    assert page.read_text() == "dense@1 dense@32"
+    assert eg.load(page.parent / "dense_b1.edgegraph").batch == 1
+    assert eg.load(page.parent / "dense_b32.edgegraph").batch == 32
+    out = capsys.readouterr().out
+    assert f"Page: {page}" in out
+    assert "dense_b32.edgegraph" in out
+
+
+def test_a_saved_analysis_is_shown_and_not_saved_again(tmp_path: Path) -> None:
+    saved = make_analysis(workload="kept").save(tmp_path / "any.edgegraph")
+    page = tmp_path / "page.html"
+    assert main(["report", str(saved), "-o", str(page)]) == 0
+    assert page.read_text() == "kept@32"
+    assert {path.name for path in tmp_path.iterdir()} == {"any.edgegraph", "page.html"}
+
+
+def test_json(asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "report.html"
+    assert main(["report", "a:b", "-o", str(page), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["page"] == str(page)
+    assert told["saved"] == [str(tmp_path / "dense_b1.edgegraph")]
+    assert told["analyses"][0]["totals"]["flops"] == 51_380_224
+
+
+@pytest.mark.parametrize("output", ["{file}/report.html", "{folder}", "/proc/nowhere/report.html"])
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(
+    output: str, asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    path = output.format(file=file, folder=tmp_path)
+    assert main(["report", "a:b", "-o", path]) == 2
+    assert not asked
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_interrupt_keeps_what_is_done(
+    asked: Asked,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def analyze(subject: Any, *, batch: int, **values: Any) -> eg.Analysis:
+        if batch == 32:
+            raise KeyboardInterrupt
+        return make_analysis(batch=batch)
+
+    monkeypatch.setattr("edgegraph.analyzer.analyze", analyze)
+    page = tmp_path / "report.html"
+    assert main(["report", "a:b", "-b", "1", "-b", "32", "-o", str(page)]) == 130
+    kept = tmp_path / "dense_b1.edgegraph"
+    assert eg.load(kept).batch == 1
+    assert not page.exists()
+    assert f"interrupted; kept: {kept}" in capsys.readouterr().err
