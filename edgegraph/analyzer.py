@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgegraph.attribution import Place, attribute
+from edgegraph.bulk import bulk
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum
@@ -148,6 +149,7 @@ def _program(
     )
 
 
+@bulk
 def op_records(
     nodes: Sequence[Node],
     costs: Mapping[str, OpCost],

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from edgegraph.bulk import bulk
 from edgegraph.graph import Node
 from edgegraph.hlo.op_name import parse_op_name, parse_parameter_name
 
@@ -25,6 +26,7 @@ class Place:
 NOWHERE = Place(layer=None, phase="forward")
 
 
+@bulk
 def attribute(nodes: Sequence[Node]) -> Mapping[str, Place]:
     """Find the layer and phase of every node.
 

@@ -8,9 +8,11 @@ list; everything that walks edges works on the graph.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from edgegraph.bulk import bulk
 from edgegraph.errors import FormatError
 from edgegraph.hlo.module import Computation, Instruction, Module, Shape
 
@@ -31,8 +33,7 @@ MAX_NODES = 1_000_000
 """A file that expands into more ops than this is refused instead of filling the memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True, gc=False):
     """One instruction where it executes.
 
     Attributes:
@@ -53,6 +54,7 @@ class Node:
     position: int
 
 
+@bulk
 def flatten(module: Module) -> tuple[Node, ...]:
     """List every executing instruction, containers before their contents, in schedule order.
 
@@ -135,6 +137,7 @@ def _in_order(module: Module, computation: Computation) -> Iterator[Instruction]
     return iter([by_name[name] for name in scheduled])
 
 
+@bulk
 def build_graph(module: Module) -> nx.MultiDiGraph[str]:
     """Build the graph of what executes.
 

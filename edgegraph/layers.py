@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from edgegraph.bulk import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.graph import FREE_OPCODES
 from edgegraph.results.analysis import LayerRecord, OpRecord
@@ -39,6 +40,7 @@ class _Scope:
     children: dict[str, _Scope] = field(default_factory=dict)
 
 
+@bulk
 def roll_up(
     ops: Sequence[OpRecord],
     parameters: Mapping[str, Parameters],

@@ -9,8 +9,11 @@ use or make them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from edgegraph.bulk import bulk
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost, sequence
 from edgegraph.cost.executions import count_executions
 from edgegraph.cost.fusion import credit_border
@@ -21,8 +24,7 @@ from edgegraph.graph import FREE_OPCODES, Node
 from edgegraph.hlo.module import Instruction, Module, Shape
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpCost:
+class OpCost(Struct, frozen=True, kw_only=True, gc=False):
     """The cost of one node.
 
     Attributes:
@@ -43,6 +45,7 @@ class OpCost:
     unpriced: str | None = None
 
 
+@bulk
 def price_nodes(module: Module, nodes: Sequence[Node]) -> dict[str, OpCost]:
     """Price every node.
 
@@ -92,7 +95,7 @@ def _price_alone(
     contents: Mapping[str, Sequence[Node]],
 ) -> tuple[dict[str, Cost], dict[str, int]]:
     """Price one execution of every op that is no container, and the bytes of its kernel."""
-    pricer = XlaPricer(module.serialized)
+    pricer = XlaPricer(module)
     alone: dict[str, Cost] = {}
     kernel_bytes: dict[str, int] = {}
     border: dict[str, tuple[int, int]] = {}
@@ -112,22 +115,21 @@ def _price_alone(
         if name in contents:
             kernel_bytes[name] = kernel or 0
             continue
+        crossing = None if kernel is None else border.get(name, (0, 0))
         if instruction.opcode == "custom-call":
             cost = UNKNOWN
         elif name in silent or _is_free(instruction, inside_kernel=kernel is not None):
-            cost = ZERO
+            cost = ZERO if not crossing else Cost(bytes_read=crossing[0], bytes_written=crossing[1])
         else:
             price = pricer.price(instruction.name)
+            read, written = crossing or (sum(price.operand_bytes), price.output_bytes)
             cost = Cost(
                 macs=macs(instruction, [shapes[operand] for operand in node.operands]),
                 flops=price.flops,
                 transcendentals=price.transcendentals,
-                bytes_read=sum(price.operand_bytes),
-                bytes_written=price.output_bytes,
+                bytes_read=read,
+                bytes_written=written,
             )
-        if kernel is not None:
-            read, written = border.get(name, (0, 0))
-            cost = replace(cost, bytes_read=read, bytes_written=written)
         alone[name] = cost
         kernel_bytes[name] = (
             (cost.bytes_read or 0) + (cost.bytes_written or 0) if kernel is None else kernel

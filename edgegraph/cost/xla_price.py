@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Any
+from itertools import count
+
+from msgspec.structs import replace
 
 from edgegraph import xla
 from edgegraph.hlo import schema
+from edgegraph.hlo.module import Instruction, Module, Shape
 
 _IDENTITY = (
     "name",
@@ -25,6 +27,71 @@ _IDENTITY = (
     "backend_config",
 )
 """Fields that say which instruction it is, not what it does."""
+
+_SHAPE_ONLY = frozenset(
+    [
+        "abs",
+        "add",
+        "and",
+        "atan2",
+        "bitcast",
+        "bitcast-convert",
+        "broadcast",
+        "cbrt",
+        "ceil",
+        "clamp",
+        "compare",
+        "complex",
+        "constant",
+        "convert",
+        "copy",
+        "cosine",
+        "count-leading-zeros",
+        "divide",
+        "erf",
+        "exponential",
+        "exponential-minus-one",
+        "floor",
+        "get-tuple-element",
+        "imag",
+        "iota",
+        "is-finite",
+        "log",
+        "log-plus-one",
+        "logistic",
+        "maximum",
+        "minimum",
+        "multiply",
+        "negate",
+        "not",
+        "or",
+        "parameter",
+        "popcnt",
+        "power",
+        "real",
+        "reduce-precision",
+        "remainder",
+        "reshape",
+        "reverse",
+        "round-nearest-afz",
+        "round-nearest-even",
+        "rsqrt",
+        "select",
+        "shift-left",
+        "shift-right-arithmetic",
+        "shift-right-logical",
+        "sign",
+        "sine",
+        "sqrt",
+        "subtract",
+        "tan",
+        "tanh",
+        "transpose",
+        "tuple",
+        "xor",
+    ]
+)
+"""Opcodes whose price follows from the opcode and the shapes alone (hlo_cost_analysis.cc)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,133 +115,141 @@ class XlaPrice:
 class XlaPricer:
     """Prices the instructions of one module, remembering what it has priced."""
 
-    def __init__(self, serialized: bytes) -> None:
-        """Parse the module.
+    def __init__(self, module: Module) -> None:
+        """Keep the module's messages by instruction name.
 
         Args:
-            serialized: A HloModuleProto.
+            module: A decoded module that carries its serialized form.
         """
-        module = schema.HloModuleProto.FromString(serialized)
-        self._computations = {c.id: c for c in module.computations}
-        self._instructions: dict[str, tuple[Any, Mapping[int, Any]]] = {}
-        for computation in module.computations:
-            by_id = {instruction.id: instruction for instruction in computation.instructions}
+        self._module = module
+        self._instructions: dict[str, Instruction] = {}
+        self._numbers: dict[object, int] = {}
+        self._fingerprints: dict[str, int] = {}
+        self._prices: dict[tuple[int, ...], XlaPrice] = {}
+        self._protos = {
+            proto.name: proto
+            for computation in schema.HloModuleProto.FromString(module.serialized).computations
+            for proto in computation.instructions
+        }
+        for computation in module.computations.values():
             for instruction in computation.instructions:
-                self._instructions[instruction.name] = (instruction, by_id)
-        self._fingerprints: dict[int, bytes] = {}
-        self._prices: dict[tuple[object, ...], XlaPrice] = {}
+                self._instructions[instruction.name] = instruction
 
     def price(self, name: str) -> XlaPrice:
         """Give XLA's price of the instruction called `name`, for one execution."""
-        instruction, by_id = self._instructions[name]
-        shapes = [by_id[operand].shape for operand in instruction.operand_ids]
-        called = instruction.called_computation_ids
+        instruction = self._instructions[name]
+        known = self._instructions
         key = (
-            _bare(instruction),
-            *(shape.SerializeToString() for shape in shapes),
-            *(self._fingerprint(computation) for computation in called),
+            self._number(instruction),
+            *[self._number_shape(known[operand].shape) for operand in instruction.operands],
+            *[self._fingerprint(computation) for computation in instruction.called],
         )
         found = self._prices.get(key)
         if found is None:
-            found = _read(xla.cost_analysis(self._alone(instruction, shapes)), len(shapes))
-            self._prices[key] = found
+            properties = xla.cost_analysis(self._alone(instruction))
+            found = self._prices[key] = _read(properties, len(instruction.operands))
         return found
 
-    def _fingerprint(self, computation_id: int) -> bytes:
-        """Hash what a computation does, without names, ids and metadata."""
-        known = self._fingerprints.get(computation_id)
+    def _number(self, instruction: Instruction) -> int:
+        """Give what does the same to the same shapes the same number."""
+        if instruction.opcode in _SHAPE_ONLY:
+            known = self._number_shape(instruction.shape)
+            return self._numbers.setdefault((instruction.opcode, known), len(self._numbers))
+        bare = schema.HloInstructionProto()
+        bare.CopyFrom(self._protos[instruction.name])
+        for field in _IDENTITY:
+            bare.ClearField(field)
+        return self._numbers.setdefault(bare.SerializeToString(), len(self._numbers))
+
+    def _number_shape(self, shape: Shape) -> int:
+        # Decoding makes one object of equal shapes, and the module keeps it alive.
+        return self._numbers.setdefault(id(shape), len(self._numbers))
+
+    def _fingerprint(self, name: str) -> int:
+        """Number what a computation does, without names, ids and metadata."""
+        known = self._fingerprints.get(name)
         if known is None:
-            computation = self._computations[computation_id]
-            place = {instr.id: i for i, instr in enumerate(computation.instructions)}
-            digest = blake2b(digest_size=16)
-            for instr in computation.instructions:
-                operands = [place[operand] for operand in instr.operand_ids]
-                called = [self._fingerprint(c) for c in instr.called_computation_ids]
-                is_root = instr.id == computation.root_id
-                digest.update(repr((_bare(instr), operands, called, is_root)).encode())
-            known = self._fingerprints[computation_id] = digest.digest()
+            computation = self._module.computations[name]
+            place = {inner.name: i for i, inner in enumerate(computation.instructions)}
+            body = (
+                place[computation.root],
+                *[
+                    (
+                        self._number(inner),
+                        *[place[operand] for operand in inner.operands],
+                        *[("calls", self._fingerprint(called)) for called in inner.called],
+                    )
+                    for inner in computation.instructions
+                ],
+            )
+            known = self._fingerprints[name] = self._numbers.setdefault(body, len(self._numbers))
         return known
 
-    def _alone(self, instruction: Any, shapes: list[Any]) -> bytes:
-        """Wrap one instruction as a module: operands become parameters."""
+    def _alone(self, instruction: Instruction) -> bytes:
+        """Wrap one instruction as a module: operands become parameters.
+
+        Ids are handed out anew and small: XLA sizes its tables by the largest one.
+        """
         module = schema.HloModuleProto(name="alone", entry_computation_name="entry")
-        numbering = _Numbering()
-        new_ids: dict[int, int] = {}
-        for old_id in self._needed(instruction):
-            copy = module.computations.add()
-            copy.CopyFrom(self._computations[old_id])
-            new_ids[old_id] = _renumber(copy, new_ids, numbering)
-        entry = module.computations.add(name="entry", id=numbering.next())
-        module.entry_computation_id = entry.id
-        for number, shape in enumerate(shapes):
+        ids = count(1)
+        computation_ids: dict[str, int] = {}
+        for name in self._reached(instruction):
+            body = self._module.computations[name]
+            copy = module.computations.add(name=name, id=next(ids))
+            new_ids = {inner.name: next(ids) for inner in body.instructions}
+            for inner in body.instructions:
+                self._add(copy, inner, new_ids[inner.name], new_ids, computation_ids)
+            copy.root_id = new_ids[body.root]
+            computation_ids[name] = copy.id
+        entry = module.computations.add(name="entry", id=next(ids))
+        parameters: dict[str, int] = {}
+        for number, operand in enumerate(instruction.operands):
             name = f"operand_{number}"
+            parameters[name] = next(ids)
             parameter = entry.instructions.add(
-                name=name, opcode="parameter", parameter_number=number, id=numbering.next()
+                name=name, opcode="parameter", parameter_number=number, id=parameters[name]
             )
-            parameter.shape.CopyFrom(shape)
-            entry.program_shape.parameters.add().CopyFrom(shape)
+            parameter.shape.CopyFrom(self._protos[operand].shape)
+            entry.program_shape.parameters.add().CopyFrom(parameter.shape)
             entry.program_shape.parameter_names.append(name)
-        entry.program_shape.result.CopyFrom(instruction.shape)
-        operand_ids = [parameter.id for parameter in entry.instructions]
-        alone = entry.instructions.add()
-        alone.CopyFrom(instruction)
-        for field in ("metadata", "control_predecessor_ids"):
-            alone.ClearField(field)
-        alone.id = entry.root_id = numbering.next()
-        alone.operand_ids[:] = operand_ids
-        alone.called_computation_ids[:] = [new_ids[c] for c in instruction.called_computation_ids]
+        entry.program_shape.result.CopyFrom(self._protos[instruction.name].shape)
+        positional = replace(instruction, operands=tuple(parameters))
+        entry.root_id = next(ids)
+        self._add(entry, positional, entry.root_id, parameters, computation_ids)
+        module.entry_computation_id = entry.id
         module.host_program_shape.CopyFrom(entry.program_shape)
         return bytes(module.SerializeToString())
 
-    def _needed(self, instruction: Any) -> list[int]:
-        """List the computations that an instruction reaches, callees before callers."""
-        order: dict[int, None] = {}
-
-        def visit(computation_ids: Any) -> None:
-            for computation_id in computation_ids:
-                if computation_id not in order:
-                    for inner in self._computations[computation_id].instructions:
-                        visit(inner.called_computation_ids)
-                    order[computation_id] = None
-
-        visit(instruction.called_computation_ids)
-        return list(order)
-
-
-class _Numbering:
-    """Hands out small ids: XLA sizes its tables by the largest, so a huge one costs memory."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def next(self) -> int:
-        self._last += 1
-        return self._last
-
-
-def _renumber(computation: Any, callees: Mapping[int, int], numbering: _Numbering) -> int:
-    """Give a computation and its instructions new ids, and drop what points out of it."""
-    new_ids = {instruction.id: numbering.next() for instruction in computation.instructions}
-    for instruction in computation.instructions:
-        instruction.id = new_ids[instruction.id]
-        instruction.operand_ids[:] = [new_ids[o] for o in instruction.operand_ids]
-        instruction.called_computation_ids[:] = [
-            callees[c] for c in instruction.called_computation_ids
-        ]
+    def _add(
+        self,
+        computation: schema.Proto,
+        instruction: Instruction,
+        new_id: int,
+        operands: Mapping[str, int],
+        computations: Mapping[str, int],
+    ) -> None:
+        """Add a copy of an instruction to a computation, under new ids."""
+        copy = computation.instructions.add()
+        copy.CopyFrom(self._protos[instruction.name])
         for field in ("metadata", "control_predecessor_ids"):
-            instruction.ClearField(field)
-    computation.root_id = new_ids[computation.root_id]
-    computation.id = numbering.next()
-    return int(computation.id)
+            copy.ClearField(field)
+        copy.id = new_id
+        copy.operand_ids[:] = [operands[operand] for operand in instruction.operands]
+        copy.called_computation_ids[:] = [computations[called] for called in instruction.called]
 
+    def _reached(self, instruction: Instruction) -> list[str]:
+        """List the computations that an instruction reaches, callees before callers."""
+        order: dict[str, None] = {}
 
-def _bare(instruction: Any) -> bytes:
-    """Serialise what an instruction does, without what it is called."""
-    bare = schema.HloInstructionProto()
-    bare.CopyFrom(instruction)
-    for field in _IDENTITY:
-        bare.ClearField(field)
-    return bytes(bare.SerializeToString())
+        def visit(computations: tuple[str, ...]) -> None:
+            for name in computations:
+                if name not in order:
+                    for inner in self._module.computations[name].instructions:
+                        visit(inner.called)
+                    order[name] = None
+
+        visit(instruction.called)
+        return list(order)
 
 
 def _read(properties: Mapping[str, float], operands: int) -> XlaPrice:

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 BITS_BY_DTYPE: Mapping[str, int] = {
     "pred": 8,
     "s1": 1, "u1": 1, "s2": 2, "u2": 2, "s4": 4, "u4": 4,
@@ -22,8 +24,7 @@ BITS_BY_DTYPE: Mapping[str, int] = {
 """Bits of one element by XLA's lower-case primitive type name; sub-byte types are packed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(Struct, frozen=True, kw_only=True, gc=False):
     """An array shape, or a tuple of shapes.
 
     Attributes:
@@ -105,8 +106,7 @@ class ConvolutionDimensions:
     output_spatial: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instruction:
+class Instruction(Struct, frozen=True, kw_only=True, gc=False):
     """One HLO instruction.
 
     Attributes:
