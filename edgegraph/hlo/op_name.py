@@ -1,0 +1,299 @@
+"""What an instruction's op_name says: the layer, the phase, the primitive, the parameter.
+
+JAX writes the stack of named scopes into op_name, with every transformation it applied as a
+wrapper: ``jit(step)/transpose(jvp(Net))/conv1/dot_general`` is a dot in layer ``Net/conv1``, in
+the backward pass. The forms read here are those that jax 0.10 to 0.12 and Flax really write;
+the tests hold examples of each.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+OPTIMIZER_SCOPE = "optimizer"
+"""Named scope of the optimiser in a train step; what is in it is the phase ``update``."""
+
+LOSS_SCOPE = "loss"
+"""Named scope of the loss in a train step."""
+
+_WRAPPER = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
+_AROUND_SCOPES = frozenset({"jvp", "transpose", "vmap", "linearize", "remat", "checkpoint"})
+_AROUND_FUNCTION = frozenset({"jit", "pjit", "pmap", "core_call", "custom_partitioning"})
+
+_PAIRS = {"while": re.compile(r"body|cond"), "cond": re.compile(r"branch_\d+_fun")}
+"""Control flow is written as two scopes; ``cond`` or ``body`` alone may be a user's layer."""
+
+_BODY = "eval_jaxpr"
+"""How jax 0.12 calls the body of a loop; jax 0.10 says ``closed_call``."""
+
+_CALLS = frozenset(
+    {
+        "while", "closed_call", "core_call", "checkpoint", "remat", "remat2", "pjit", "shard_map",
+        "rematted_computation", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr",
+    }
+)  # fmt: skip
+
+_MAX_NESTING = 100
+"""Parentheses in an op_name; no program nests as deep, a damaged file may."""
+
+_METHOD = re.compile(r"([^\W\d]\w*)\.[^\W\d]\w*")
+_PARAMETER = re.compile(r"""[^\W\d]\w*(?:\[(?:\d+|'[^']*'|"[^"]*")\]|\.[^\W\d]\w*)+""")
+_STEP = re.compile(
+    r"""\[(\d+)\]|\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]|\.([^\W\d]\w*)""", re.DOTALL
+)
+
+_COLLECTION = "params"
+_NNX_VALUES = frozenset({"value", "raw_value"})
+_FLAX_LEAVES = frozenset({"kernel", "bias", "scale", "embedding"})
+_STATISTICS = frozenset({"mean", "var", "count", "key"})
+_NOT_PARAMETERS = re.compile(r"opt.*|mu|nu|trace|grads?|gradients|.*_stats|rngs|ema.*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpName:
+    """What an op_name says.
+
+    Attributes:
+        phase: ``forward``, ``backward`` or ``update``.
+        layer: Path of named scopes (``Net/conv1``), or None where there is none.
+        primitive: The last component: the JAX primitive (``dot_general``), or "".
+    """
+
+    phase: str
+    layer: str | None
+    primitive: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterName:
+    """Which parameter of the model an HLO parameter is.
+
+    Attributes:
+        path: Path of the module that owns it (``conv1``), without the model's own name; ""
+            for the model itself.
+        leaf: Its name in that module (``kernel``).
+    """
+
+    path: str
+    leaf: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """One scope: its name, or "" for a jitted function, and the wrappers around it."""
+
+    name: str
+    wrappers: frozenset[str]
+
+
+@lru_cache(maxsize=1 << 16)
+def parse_op_name(op_name: str) -> OpName:
+    """Read the op_name of an instruction.
+
+    Args:
+        op_name: As XLA keeps it. Where XLA has merged instructions it joins their names with
+            ``;``; the first that names a layer counts.
+
+    Example:
+        >>> parse_op_name("jit(step)/transpose(jvp(Net))/conv1/dot_general")
+        OpName(phase='backward', layer='Net/conv1', primitive='dot_general')
+        >>> parse_op_name("jit(f)/Net/while/body/closed_call/block/jit(relu)/max").layer
+        'Net/block'
+    """
+    if _PARAMETER.fullmatch(op_name):
+        return OpName(phase="forward", layer=None, primitive="")
+    names = [_parse(part) for part in op_name.split(";")]
+    return next((name for name in names if name.layer is not None), names[0])
+
+
+def qualify_op_name(op_name: str, caller: str) -> str:
+    """Complete the op_name of an instruction inside a called computation.
+
+    Before optimisation, JAX writes the op_names inside a function relative to its call; when
+    XLA inlines the call it puts the two together in the same way.
+
+    Args:
+        op_name: Of the instruction.
+        caller: The complete op_name of the ``call`` that runs it.
+
+    Example:
+        >>> qualify_op_name("blocks/dense/dot_general", "jit(f)/Net/while/body/closed_call")
+        'jit(f)/Net/while/body/closed_call/blocks/dense/dot_general'
+    """
+    root = caller.partition("/")[0]
+    if not op_name or not caller or op_name == root or op_name.startswith(root + "/"):
+        return op_name
+    return f"{caller}/{op_name}"
+
+
+@lru_cache(maxsize=1 << 16)
+def parse_parameter_name(op_name: str) -> ParameterName | None:
+    """Read the op_name of an HLO parameter: the argument's name and the path in its tree.
+
+    Args:
+        op_name: As JAX writes it. Integer indices join the name before them, as Flax names
+            the members of lists.
+
+    Returns:
+        None if it is no trainable parameter of a model, as far as the name tells: optimiser
+        states, batch statistics and plain inputs are not.
+
+    Example:
+        >>> parse_parameter_name("params['blocks'][0]['dense']['kernel']")
+        ParameterName(path='blocks_0/dense', leaf='kernel')
+        >>> parse_parameter_name("variables['batch_stats']['bn']['mean']") is None
+        True
+    """
+    argument = re.match(r"[^\W\d]\w*", op_name)
+    if argument is None:
+        return None
+    steps: list[str | int] = [argument.group()]
+    end = argument.end()
+    while step := _STEP.match(op_name, end):
+        index, key, attribute = step.groups()
+        steps.append(int(index) if index else _unquote(key) if key else attribute)
+        end = step.end()
+    if end != len(op_name) or len(steps) == 1:
+        return None
+    is_nnx = steps[-1] in _NNX_VALUES
+    if is_nnx:
+        steps.pop()
+    inside = _below_collection(steps, is_nnx=is_nnx)
+    if not inside:
+        return None
+    *modules, leaf = _join_indices(inside)
+    return ParameterName(path="/".join(modules), leaf=leaf)
+
+
+def _parse(op_name: str) -> OpName:
+    if op_name.count("(") > _MAX_NESTING:
+        return OpName(phase="forward", layer=None, primitive="")
+    *scopes, primitive = _split(op_name)
+    read = [scope for text in scopes for scope in _read_scope(text, frozenset())]
+    last = [s for s in _read_scope(primitive, frozenset()) if not s.name]
+    path = _layer_path(_without_control_flow(read, primitive) + last[-1:])
+    phase = "forward"
+    if any("transpose" in scope.wrappers for scope in (*read, *last)):
+        phase = "backward"
+    if path and path[0] == OPTIMIZER_SCOPE:
+        phase = "update"
+    return OpName(phase=phase, layer="/".join(path) or None, primitive=primitive)
+
+
+def _split(text: str) -> list[str]:
+    """Split at the slashes that stand outside of parentheses."""
+    parts = [""]
+    depth = 0
+    for piece in re.split(r"([/()])", text):
+        if piece == "/" and depth == 0:
+            parts.append("")
+            continue
+        depth = max(0, depth + (piece == "(") - (piece == ")"))
+        parts[-1] += piece
+    return parts
+
+
+def _read_scope(text: str, wrappers: frozenset[str]) -> Iterator[_Scope]:
+    """Peel one component; what a transformation wraps may itself be a path."""
+    wrapped = _WRAPPER.fullmatch(text)
+    if wrapped is None or wrapped[1] not in _AROUND_SCOPES | _AROUND_FUNCTION:
+        yield _Scope(text, wrappers)
+    elif wrapped[1] in _AROUND_FUNCTION:
+        yield _Scope("", wrappers)
+    else:
+        for inner in _split(wrapped[2]):
+            yield from _read_scope(inner, wrappers | {wrapped[1]})
+
+
+def _without_control_flow(scopes: list[_Scope], primitive: str) -> list[_Scope]:
+    """Drop what names loops, branches and calls of JAX's own."""
+    kept: list[_Scope] = []
+    second_of_pair = False
+    names = [*(scope.name for scope in scopes[1:]), primitive]
+    for scope, following in zip(scopes, names, strict=False):
+        if second_of_pair:
+            second_of_pair = False
+            continue
+        pair = _PAIRS.get(scope.name)
+        if pair is not None and pair.fullmatch(following):
+            second_of_pair = True
+        elif scope.name not in _CALLS:
+            kept.append(scope)
+    return kept
+
+
+def _layer_path(scopes: list[_Scope]) -> list[str]:
+    """Keep the scopes that are layers."""
+    path: list[str] = []
+    transposed: set[str] = set()
+    differentiated = False
+    body_start: int | None = None
+    for scope in scopes:
+        name = scope.name
+        differentiated |= "jvp" in scope.wrappers
+        if name == _BODY:
+            body_start = len(path)
+        elif name:
+            if "transpose" in scope.wrappers:
+                transposed.add(name)
+            elif "jvp" in scope.wrappers and name in transposed and name in path:
+                # In the backward pass, rematerialised and custom rules begin the path anew:
+                # transpose(jvp(Net))/block/jvp(Net)/block/checkpoint/dot_general.
+                del path[path.index(name) :]
+            _append_layer(path, name)
+        elif differentiated and body_start is not None:
+            _drop_repetition(path, body_start)
+    return path
+
+
+def _append_layer(path: list[str], name: str) -> None:
+    """Append a scope; Flax linen writes module.method where the method is not __call__."""
+    method = _METHOD.fullmatch(name)
+    if method is None:
+        path.append(name)
+    elif path[-1:] != [method[1]]:
+        path.append(method[1])
+
+
+def _drop_repetition(path: list[str], start: int) -> None:
+    """Undo how jax 0.12 names custom derivatives in a loop: eval_jaxpr/block/block/jit(relu)."""
+    half = (len(path) - start) // 2
+    if half and path[start : start + half] == path[start + half :]:
+        del path[start + half :]
+
+
+def _unquote(text: str) -> str:
+    """Read a key as Python wrote it; text that is no literal is taken as it stands."""
+    try:
+        return str(ast.literal_eval(text))
+    except (ValueError, SyntaxError):
+        return text[1:-1]
+
+
+def _below_collection(steps: list[str | int], *, is_nnx: bool) -> list[str | int]:
+    """Give the path inside the tree of parameters; empty if this is none."""
+    start = next((i for i, step in enumerate(steps) if step == _COLLECTION), None)
+    above = steps if start is None else steps[:start]
+    if any(isinstance(step, str) and _NOT_PARAMETERS.fullmatch(step) for step in above):
+        return []
+    if start is not None:
+        while start < len(steps) and steps[start] == _COLLECTION:
+            start += 1
+        return steps[start:]
+    # An argument of another name is a tree of parameters if its leaf is called like one.
+    known = steps[-1] not in _STATISTICS if is_nnx else steps[-1] in _FLAX_LEAVES
+    return steps[1:] if known else []
+
+
+def _join_indices(steps: list[str | int]) -> list[str]:
+    names: list[str] = []
+    for step in steps:
+        if isinstance(step, int) and names:
+            names[-1] += f"_{step}"
+        else:
+            names.append(str(step))
+    return names
