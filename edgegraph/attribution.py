@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 from edgegraph.bulk import bulk
 from edgegraph.graph import Node
-from edgegraph.hlo.op_name import parse_op_name, parse_parameter_name
+from edgegraph.hlo.op_name import (
+    LOSS_SCOPE,
+    OPTIMIZER_SCOPE,
+    parse_op_name,
+    parse_parameter_name,
+    qualify_op_name,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,8 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Place]:
     Returns:
         By node name. A container that spans layers is placed in their common ancestor.
     """
-    places = {node.name: _said(node) for node in nodes}
+    op_names = _complete_op_names(nodes)
+    places = {name: _said(op_name) for name, op_name in op_names.items()}
     scopes = {place.layer for place in places.values() if place.layer is not None}
     for node in nodes:
         if node.instruction.opcode == "parameter" and node.parent is None:
@@ -74,7 +81,9 @@ def parameter_layer(path: str, scopes: Iterable[str]) -> str:
         'SmallCNN/unused'
     """
     known = sorted(scopes, key=lambda scope: (scope.count("/"), scope))
-    roots = [scope.partition("/")[0] for scope in known if scope not in ("loss", "optimizer")]
+    roots = [
+        scope.partition("/")[0] for scope in known if scope not in (LOSS_SCOPE, OPTIMIZER_SCOPE)
+    ]
     if path:
         for scope in known:
             if scope == path or scope.partition("/")[2] == path:
@@ -83,10 +92,27 @@ def parameter_layer(path: str, scopes: Iterable[str]) -> str:
     return roots[0] if roots else path
 
 
-def _said(node: Node) -> Place:
+def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
+    """Give every node's op_name from the root on.
+
+    Before optimisation JAX writes the op_names inside a called function relative to the call.
+    """
+    called: dict[str, str] = {}
+    complete: dict[str, str] = {}
+    for node in nodes:
+        op_name = node.instruction.op_name
+        if node.parent in called:
+            op_name = qualify_op_name(op_name, called[node.parent])
+        if node.instruction.opcode == "call":
+            called[node.name] = op_name
+        complete[node.name] = op_name
+    return complete
+
+
+def _said(op_name: str) -> Place:
     """Read an op's own op_name."""
-    name = parse_op_name(node.instruction.op_name)
-    return Place(layer=name.layer, phase=name.phase) if name.layer or name.phase else NOWHERE
+    name = parse_op_name(op_name)
+    return Place(layer=name.layer, phase=name.phase)
 
 
 def _parameter_place(node: Node, scopes: Iterable[str]) -> Place:

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from edgegraph import xla
+from edgegraph.attribution import attribute, parameter_layer
+from edgegraph.graph import Node, flatten
+from edgegraph.hlo.decode import decode
+from edgegraph.hlo.module import Instruction, Shape
+from tests import programs
+
+F32 = Shape(dtype="f32")
+
+
+def node(name: str, opcode: str, op_name: str, *operands: str, parent: str | None = None) -> Node:
+    instruction = Instruction(
+        name=name, opcode=opcode, shape=F32, operands=operands, op_name=op_name
+    )
+    return Node(
+        name=name,
+        instruction=instruction,
+        computation="inner" if parent else "main",
+        parent=parent,
+        operands=operands,
+        position=0,
+    )
+
+
+def test_every_op_of_a_fused_network_keeps_its_layer() -> None:
+    nodes = flatten(programs.module(programs.small_cnn, 32))
+    places = attribute(nodes)
+    work = {
+        (n.instruction.opcode, places[n.name].layer)
+        for n in nodes
+        if n.instruction.opcode in ("convolution", "dot")
+    }
+    assert work == {
+        ("convolution", "SmallCNN/conv1"),
+        ("convolution", "SmallCNN/conv2"),
+        ("dot", "SmallCNN/dense1"),
+        ("dot", "SmallCNN/dense2"),
+    }
+
+
+def test_parameters_belong_to_the_layer_that_owns_them() -> None:
+    nodes = flatten(programs.module(programs.small_cnn, 1))
+    places = attribute(nodes)
+    owner = {
+        n.instruction.op_name: places[n.name].layer
+        for n in nodes
+        if n.parent is None and n.instruction.opcode == "parameter"
+    }
+    assert owner["params['conv1']['kernel']"] == "SmallCNN/conv1"
+    assert owner["params['dense2']['bias']"] == "SmallCNN/dense2"
+
+
+def test_a_container_that_spans_layers_is_placed_in_their_common_ancestor() -> None:
+    nodes = [
+        node("fusion", "fusion", "jit(f)/Net/b/dot_general"),
+        node("x", "multiply", "jit(f)/Net/a/mul", parent="fusion"),
+        node("y", "dot", "jit(f)/Net/b/dot_general", "x", parent="fusion"),
+    ]
+    assert attribute(nodes)["fusion"].layer == "Net"
+
+
+def test_an_op_that_xla_added_belongs_to_the_layer_it_serves() -> None:
+    nodes = [
+        node("x", "negate", "jit(f)/Net/a/neg"),
+        node("copy", "copy", "", "x"),
+        node("y", "dot", "jit(f)/Net/b/dot_general", "copy"),
+        node("last", "copy", "", "y"),
+    ]
+    places = attribute(nodes)
+    assert places["copy"].layer == "Net/b"
+    assert places["last"].layer == "Net/b"
+
+
+def test_phases_of_a_gradient() -> None:
+    nodes = flatten(programs.module(programs.small_cnn_gradient, 4))
+    places = attribute(nodes)
+    convolutions = sorted(
+        (places[n.name].layer, places[n.name].phase)
+        for n in nodes
+        if n.instruction.opcode == "convolution"
+    )
+    # conv1 needs no gradient towards its input.
+    assert convolutions == [
+        ("SmallCNN/conv1", "backward"),
+        ("SmallCNN/conv1", "forward"),
+        ("SmallCNN/conv2", "backward"),
+        ("SmallCNN/conv2", "backward"),
+        ("SmallCNN/conv2", "forward"),
+    ]
+
+
+def test_before_optimisation_scopes_inside_called_functions_are_complete() -> None:
+    @jax.jit
+    def inner(x: jax.Array) -> jax.Array:
+        with jax.named_scope("inner"):
+            return jnp.sin(x)
+
+    def outer(x: jax.Array) -> jax.Array:
+        with jax.named_scope("outer"):
+            return inner(x)
+
+    lowered = jax.jit(outer).lower(jax.ShapeDtypeStruct((4,), jnp.float32))
+    nodes = flatten(decode(xla.lowered_module(lowered)))
+    places = attribute(nodes)
+    sine = next(n for n in nodes if n.instruction.opcode == "sine")
+    assert places[sine.name].layer == "outer/inner"
+
+
+@pytest.mark.parametrize(
+    ("path", "scopes", "expected"),
+    [
+        ("conv1", ["Net", "Net/conv1"], "Net/conv1"),
+        ("norm", ["Net/b0/norm", "Net/norm"], "Net/norm"),
+        ("unused", ["Net", "loss", "optimizer"], "Net/unused"),
+        ("", ["Net"], "Net"),
+        ("alone", [], "alone"),
+    ],
+)
+def test_parameter_layer(path: str, scopes: list[str], expected: str) -> None:
+    assert parameter_layer(path, scopes) == expected
