@@ -1,0 +1,274 @@
+"""Measuring what this machine can do, through XLA itself.
+
+A calibration gives the roofs of the roofline, so every figure is the best sustained rate that was
+found, not a typical one: STREAM and the Empirical Roofline Toolkit report the best repetition for
+the same reason. The rates come from kernels that XLA runs for its users, not from data sheets, so
+that a roof is one a compiled program can come close to.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from edgegraph.device import host
+from edgegraph.device.device import Device, MemoryLevel
+from edgegraph.device.host import Cache
+from edgegraph.device.memory_curve import (
+    MAIN_MEMORY,
+    Point,
+    caches_from_curve,
+    levels_from_curve,
+    unguided_working_sets,
+    working_sets,
+)
+from edgegraph.device.rounds import (
+    DISPATCH,
+    Clock,
+    Effort,
+    Probe,
+    Progress,
+    Sampled,
+    group_rounds,
+    is_settled,
+    monotonic_clock,
+    sample,
+    spread,
+)
+from edgegraph.device.store import (
+    fingerprint,
+    load_calibration,
+    prepare_folder,
+    save_calibration,
+)
+
+if TYPE_CHECKING:
+    from edgegraph.device.kernels import Crew
+
+__all__ = ["Plan", "calibrate", "load_calibration", "measure_host"]
+
+REFERENCE_DTYPE = "f32"
+NOISY_OTHERS = 0.10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        product_sizes: Sizes of the matrix products by XLA dtype, ascending; the reference dtype
+            first.
+        convolution: Whether to try a convolution in the reference dtype too.
+        slow_s: Sizes beyond the first that takes this long are left out.
+        caches: Of the cores in use, fastest first; empty where unknown.
+        cores: Number of cores in use.
+        memory_bytes: That may be used; None where unknown.
+    """
+
+    product_sizes: Mapping[str, tuple[int, ...]] = field(
+        default_factory=lambda: {
+            REFERENCE_DTYPE: (384, 512, 768, 1024, 1536),
+            "bf16": (512, 768, 1024, 1536),
+            "f16": (512, 1024),
+            "f64": (384, 512, 1024),
+            "s8": (512, 1024, 1536),
+        }
+    )
+    convolution: bool = True
+    slow_s: float = 0.25
+    caches: tuple[Cache, ...]
+    cores: int
+    memory_bytes: int | None
+
+    @classmethod
+    def for_this_host(cls) -> Plan:
+        """Give the plan for the cores that this process may run on."""
+        cores = host.usable_cores()
+        return cls(caches=host.caches(cores), cores=len(cores), memory_bytes=host.memory_bytes())
+
+
+def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device:
+    """Measure this machine's peak arithmetic, memory bandwidth and dispatch floor.
+
+    Takes 20 to 50 seconds. Peak rates by dtype are the best of a sweep of matrix products and a
+    convolution; bandwidths the best of kernels over working sets that fit each memory level.
+    `Device.source` says how far the rounds agreed, and NOISY where other work disturbed them.
+
+    Args:
+        store: Keep the result in the user's cache folder, for `load_calibration`.
+        progress: Called with a message and the fraction done.
+
+    Returns:
+        The calibrated device; rates in FLOP/s and bytes/s.
+
+    Raises:
+        InputError: The result is to be stored and the folder cannot be written.
+    """
+    if store:
+        prepare_folder()
+    device = measure_host(Plan.for_this_host(), progress=progress)
+    if store:
+        save_calibration(device)
+    return device
+
+
+def measure_host(
+    plan: Plan,
+    *,
+    effort: Effort | None = None,
+    clock: Clock = monotonic_clock,
+    progress: Progress | None = None,
+) -> Device:
+    """Measure this machine by a plan; see `calibrate`."""
+    from edgegraph.device.kernels import Crew
+
+    effort = Effort() if effort is None else effort
+    with Crew(plan.cores) as crew, _collection_paused(), _Bystanders() as bystanders:
+        probes = list(_arithmetic_probes(plan, clock, progress))
+        if progress is not None:
+            progress("compiling memory kernels", 0.0)
+        probes += _memory_probes(plan, crew)
+        probes.append(_dispatch_probe())
+        sampled = sample(probes, effort=effort, clock=clock, progress=progress)
+    return Device(
+        name=host.processor(),
+        peak_flops_per_s=peaks_from_samples(sampled),
+        memory=levels_from_samples(sampled, plan.caches),
+        origin="calibrated",
+        source=source_of(sampled, effort, bystanders.share),
+        dispatch_s=1 / max(one.best for one in sampled if one.probe.group == DISPATCH),
+        fingerprint=fingerprint(),
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def peaks_from_samples(sampled: Sequence[Sampled]) -> dict[str, float]:
+    """Give the best arithmetic rate by dtype, in FLOP/s, in the order first seen."""
+    return {
+        group: max(rates)
+        for group, rates in group_rounds(
+            one for one in sampled if one.probe.working_set_bytes is None
+        ).items()
+        if group != DISPATCH
+    }
+
+
+def levels_from_samples(
+    sampled: Sequence[Sampled], caches: Sequence[Cache]
+) -> tuple[MemoryLevel, ...]:
+    """Give the memory levels; the caches are found on the curve where they are not known."""
+    points = [
+        Point(working_set_bytes=one.probe.working_set_bytes, bytes_per_s=one.best)
+        for one in sampled
+        if one.probe.working_set_bytes is not None
+    ]
+    return levels_from_curve(points, caches or caches_from_curve(points))
+
+
+def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | None) -> str:
+    """Say where the figures come from and how far they can be trusted.
+
+    NOISY means that the best rate of the reference dtype or of main memory was not reached a
+    second time, or that other processes took over a tenth of the cores' time.
+
+    Args:
+        sampled: All probes.
+        effort: Holds how close a second round must come.
+        others_share: Share of the cores' time that other processes took; None where unknown.
+    """
+    rounds = {
+        name: rates
+        for name, rates in group_rounds(sampled).items()
+        if name in (REFERENCE_DTYPE, MAIN_MEMORY)
+    }
+    typical = ", ".join(f"{name} {spread(rates):.0%}" for name, rates in rounds.items())
+    parts = [
+        "measured by edgegraph calibrate: best of matrix products, a convolution, updates in"
+        " place and matrix-vector products compiled by XLA, in"
+        f" {max(len(one.rates) for one in sampled)} rounds",
+        f"typical rounds below the best: {typical}",
+    ]
+    noisy = not all(is_settled(rates, effort.agreement) for rates in rounds.values())
+    if others_share is not None:
+        parts.append(f"other processes took {others_share:.0%} of the cores")
+        noisy = noisy or others_share > NOISY_OTHERS
+    if noisy:
+        parts.append("NOISY: calibrate again on a quiet machine")
+    return "; ".join(parts)
+
+
+def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress | None) -> Iterator[Probe]:
+    from edgegraph.device import kernels
+
+    for dtype, sizes in plan.product_sizes.items():
+        if progress is not None:
+            progress(f"compiling {dtype} kernels", 0.0)
+        for size in sizes:
+            probe = kernels.matrix_product(dtype, size)
+            yield probe
+            probe.run(clock)
+            if probe.run(clock) > plan.slow_s:
+                break
+    if plan.convolution:
+        yield kernels.convolution()
+
+
+def _memory_probes(plan: Plan, crew: Crew) -> Iterator[Probe]:
+    from edgegraph.device import kernels
+
+    sets = working_sets(plan.caches, plan.memory_bytes)
+    private = {cache.name for cache in plan.caches if cache.instances > 1}
+    if not plan.caches:
+        sizes = unguided_working_sets(plan.memory_bytes)
+        sets = {f"working set of {size} bytes": (size,) for size in sizes}
+        private = set(sets) if crew.size > 1 else set()
+    for group, sizes in sets.items():
+        for size in sizes:
+            yield kernels.updates(group, size)
+            yield kernels.matrix_vector_products(group, size)
+            if group in private:
+                yield kernels.updates_by_core(group, size, crew)
+
+
+def _dispatch_probe() -> Probe:
+    from edgegraph.device import kernels
+
+    return kernels.null_calls()
+
+
+class _Bystanders:
+    """Finds out what share of the cores' time went to others while the block ran."""
+
+    share: float | None = None
+
+    def __enter__(self) -> _Bystanders:
+        self._cores = host.usable_cores()
+        self._before = self._now()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        busy_before, own_before, wall_before = self._before
+        busy, own, wall = self._now()
+        if busy is not None and busy_before is not None:
+            others_s = (busy - busy_before) - (own - own_before)
+            self.share = max(0.0, others_s / ((wall - wall_before) * len(self._cores)))
+
+    def _now(self) -> tuple[float | None, float, float]:
+        return host.busy_s(self._cores), time.process_time(), time.monotonic()
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Keep the garbage collector out of the samples."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,86 @@
+"""Where an operation stands on the roofline of a device.
+
+Source of the model: Williams, Waterman and Patterson, "Roofline: An Insightful Visual
+Performance Model for Multicore Architectures", Communications of the ACM 52(4), 2009.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgegraph.device.device import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The time that the hardware needs at least for one operation, and what binds it.
+
+    Attributes:
+        compute_time_s: FLOPs over the peak rate, in seconds; None where FLOPs are unknown.
+        memory_time_s: Bytes over the bandwidth, in seconds; None where bytes are unknown.
+        bound: ``compute`` where the arithmetic takes at least as long as the data, else
+            ``memory``; None for an operation that costs nothing or whose cost is unknown.
+        roof: The dtype whose peak rate was used.
+        level: The memory level whose bandwidth was used.
+    """
+
+    compute_time_s: float | None
+    memory_time_s: float | None
+    bound: str | None
+    roof: str
+    level: str
+
+
+def place(
+    *,
+    flops: float | None,
+    bytes: float | None,
+    dtype: str,
+    working_set_bytes: int | None,
+    device: Device,
+) -> Placement:
+    """Place one operation under the roofs of `device`.
+
+    T_compute = flops / peak and T_memory = bytes / bandwidth (Williams, Waterman and Patterson,
+    2009). The bandwidth is that of the fastest level which holds the working set, so that both
+    are lower bounds: no execution on the device takes less time.
+
+    Args:
+        flops: Floating-point operations, or None where unknown.
+        bytes: Bytes read and written together, or None where unknown.
+        dtype: XLA dtype name that the arithmetic runs in (``f32``); one that the device has no
+            peak for runs under the device's reference roof.
+        working_set_bytes: Bytes that the operation touches in one execution; where None, the
+            fastest level is taken, so that the bound stays a lower bound.
+        device: The device with its peak rates and memory levels.
+
+    Returns:
+        The two times in seconds, the bound, and the roofs that were used.
+
+    Examples:
+        A dense layer of 3136 x 256 weights at batch 1 on a device of 100 GFLOP/s and 10 GB/s
+        waits for its weights, 3.2 MB, ten times longer than for its arithmetic:
+
+        >>> from edgegraph.device.device import Device, MemoryLevel
+        >>> device = Device(
+        ...     name="example", peak_flops_per_s={"f32": 100e9},
+        ...     memory=(MemoryLevel(name="DRAM", size_bytes=None, bandwidth_bytes_per_s=10e9),),
+        ...     origin="catalogue", source="made up")
+        >>> placement = place(flops=2 * 3136 * 256, bytes=4 * 3136 * 256, dtype="f32",
+        ...                   working_set_bytes=4 * 3136 * 256, device=device)
+        >>> placement.bound, placement.level
+        ('memory', 'DRAM')
+        >>> f"{placement.compute_time_s:.2e} {placement.memory_time_s:.2e}"
+        '1.61e-05 3.21e-04'
+    """
+    peaks = device.peak_flops_per_s
+    roof = dtype if dtype in peaks else device.roof_dtype(dtype)
+    level = device.level_for(0 if working_set_bytes is None else working_set_bytes)
+    compute_time_s = None if flops is None else flops / peaks[roof]
+    memory_time_s = None if bytes is None else bytes / level.bandwidth_bytes_per_s
+    bound = None
+    if compute_time_s is not None and memory_time_s is not None and (flops or bytes):
+        bound = "compute" if compute_time_s >= memory_time_s else "memory"
+    return Placement(compute_time_s, memory_time_s, bound, roof, level.name)

@@ -1,0 +1,187 @@
+"""Finding the best sustained rate of a set of probes, in rounds, so that noise is outlived.
+
+A peak is an upper bound, so the best repetition counts, as in STREAM and the Empirical Roofline
+Toolkit. A machine that does other things too is slow for seconds at a time: all probes are
+therefore visited in rounds, and a best rate counts as found once a second round comes close.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+Clock = Callable[[], int]
+"""Gives nanoseconds from an arbitrary start; never runs backwards."""
+
+Progress = Callable[[str, float | None], None]
+"""Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""
+
+DISPATCH = "dispatch"
+"""Group of the probe that launches an executable which does nothing."""
+
+NANOSECONDS_PER_S = 1_000_000_000
+monotonic_clock: Clock = time.perf_counter_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One kernel of known work that can be run and timed.
+
+    Attributes:
+        group: What its best rate is a candidate for: a dtype, a memory level, ``dispatch``.
+        label: What it does, for people.
+        work: FLOPs, bytes or calls in one run.
+        run: Runs it once and gives the seconds that it took by the given clock.
+        working_set_bytes: Bytes that it touches over and over; None where that does not matter.
+    """
+
+    group: str
+    label: str
+    work: float
+    run: Callable[[Clock], float]
+    working_set_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """What was seen of one probe.
+
+    Attributes:
+        probe: The probe.
+        rates: The best rate of every round that it took part in, in work per second.
+    """
+
+    probe: Probe
+    rates: tuple[float, ...]
+
+    @property
+    def best(self) -> float:
+        """The best rate of all rounds."""
+        return max(self.rates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How long and how often to try.
+
+    Attributes:
+        window_s: Time spent on a probe in a round,
+        minimum_runs: and no fewer runs than this.
+        full_rounds: Rounds in which every probe takes part; later ones leave out those whose
+            rate is below `contender` of their group's best.
+        minimum_rounds: Rounds before stopping.
+        agreement: A group is settled when two rounds lie within this of its best rate.
+        contender: See `full_rounds`.
+        limit_s: Stop after this long, settled or not.
+    """
+
+    window_s: float = 0.06
+    minimum_runs: int = 3
+    full_rounds: int = 3
+    minimum_rounds: int = 8
+    agreement: float = 0.03
+    contender: float = 0.7
+    limit_s: float = 32.0
+
+
+def sample(
+    probes: Sequence[Probe],
+    *,
+    effort: Effort,
+    clock: Clock = monotonic_clock,
+    progress: Progress | None = None,
+) -> tuple[Sampled, ...]:
+    """Run the probes in rounds until every group's best rate is settled or time is up.
+
+    Args:
+        probes: At least one.
+        effort: How long and how often.
+        clock: What to time with.
+        progress: Told the round.
+
+    Returns:
+        One entry per probe, in the order given; each took part in the first round at least.
+    """
+    started = clock()
+    sampled = tuple(Sampled(probe=probe, rates=()) for probe in probes)
+    rounds = 0
+    while True:
+        everyone = rounds < effort.full_rounds
+        late = False
+        after: list[Sampled] = []
+        for one in sampled:
+            late = rounds > 0 and _elapsed_s(started, clock) > effort.limit_s
+            if late or not (everyone or is_contender(one, sampled, effort.contender)):
+                after.append(one)
+            else:
+                rate = best_rate(one.probe, effort, clock)
+                after.append(Sampled(probe=one.probe, rates=(*one.rates, rate)))
+        sampled = tuple(after)
+        rounds += 1
+        time_used = _elapsed_s(started, clock) / effort.limit_s
+        if progress is not None:
+            share = max(rounds / effort.minimum_rounds, time_used)
+            progress(f"measuring peak rates, round {rounds}", min(share, 1.0))
+        settled = all(
+            is_settled(rates, effort.agreement) for rates in group_rounds(sampled).values()
+        )
+        if time_used > 1 or (rounds >= effort.minimum_rounds and settled):
+            return sampled
+
+
+def best_rate(probe: Probe, effort: Effort, clock: Clock) -> float:
+    """Run a probe for one window and give its best rate, in work per second."""
+    started = clock()
+    fastest_s = float("inf")
+    runs = 0
+    while runs < effort.minimum_runs or _elapsed_s(started, clock) < effort.window_s:
+        fastest_s = min(fastest_s, probe.run(clock))
+        runs += 1
+    return probe.work / fastest_s
+
+
+def is_contender(one: Sampled, all_sampled: Iterable[Sampled], share: float) -> bool:
+    """Tell whether a probe may still give its group's best rate."""
+    group_best = max(other.best for other in all_sampled if other.probe.group == one.probe.group)
+    return one.best >= share * group_best
+
+
+def group_rounds(sampled: Iterable[Sampled]) -> dict[str, tuple[float, ...]]:
+    """Give each group's best rate of every round, groups in the order they first appear."""
+    members: dict[str, list[Sampled]] = {}
+    for one in sampled:
+        members.setdefault(one.probe.group, []).append(one)
+    return {
+        group: tuple(
+            max(one.rates[index] for one in ones if index < len(one.rates))
+            for index in range(max(len(one.rates) for one in ones))
+        )
+        for group, ones in members.items()
+    }
+
+
+def is_settled(rates: Sequence[float], agreement: float) -> bool:
+    """Tell whether a second round came within `agreement` of the best one.
+
+    Example:
+        >>> is_settled([100.0, 60.0, 98.0], 0.03), is_settled([100.0, 60.0], 0.03)
+        (True, False)
+    """
+    best = max(rates)
+    return sum(rate >= (1 - agreement) * best for rate in rates) >= 2
+
+
+def spread(rates: Sequence[float]) -> float:
+    """Give how far the typical round lies below the best one, as a share of the best.
+
+    Example:
+        >>> spread([100.0, 90.0, 80.0])
+        0.1
+    """
+    return 1 - statistics.median(rates) / max(rates)
+
+
+def _elapsed_s(started: int, clock: Clock) -> float:
+    return (clock() - started) / NANOSECONDS_PER_S
