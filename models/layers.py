@@ -46,6 +46,22 @@ def conv(
     )
 
 
+def transposed_conv(
+    inputs: int, outputs: int, kernel: int, *, stride: int, dtype: str, rngs: nnx.Rngs
+) -> nnx.ConvTranspose:
+    """Make a square transposed convolution; its images are `stride` times larger."""
+    return nnx.ConvTranspose(
+        inputs,
+        outputs,
+        (kernel, kernel),
+        strides=stride,
+        padding="SAME",
+        dtype=dtype,
+        param_dtype=dtype,
+        rngs=rngs,
+    )
+
+
 def dense(
     inputs: int, outputs: int, *, bias: bool = True, dtype: str, rngs: nnx.Rngs
 ) -> nnx.Linear:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,12 +14,12 @@ import edgegraph as eg
 Flavor = Literal["nnx", "linen"]
 Optimizer = Literal["sgd", "momentum", "adamw"]
 
-_OPTIMIZERS: dict[str, Callable[[], Any]] = {
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "sgd": lambda: optax.sgd(0.01),
     "momentum": lambda: optax.sgd(0.01, momentum=0.9),
     "adamw": lambda: optax.adamw(0.001),
 }
-_DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,37 +38,49 @@ class Network:
     name: str
     nnx: Callable[..., Any]
     linen: str | None = None
-    sizes: dict[str, Any]
+    sizes: Mapping[str, Any]
     input_shape: tuple[int, ...]
 
-    def factory(self, flavor: str, dtype: str) -> Callable[[], Any]:
-        """Give a function that builds the module, so that no weight exists before it is run.
+    def module(self, flavor: str, dtype: str) -> Any:
+        """Give what makes the weights once they are needed.
+
+        Returns:
+            A function that makes the NNX module, or the linen module, which has no weights.
 
         Raises:
             eg.EdgeGraphError: There is no such flavour of this network, or no such dtype.
         """
-        if dtype not in _DTYPES:
+        if dtype not in DTYPES:
             raise eg.EdgeGraphError(
-                f"dtype {dtype!r} is not one of the zoo's: use {' or '.join(_DTYPES)}"
+                f"dtype {dtype!r} is not one of the zoo's: use {' or '.join(DTYPES)}"
             )
         if flavor == "nnx":
-            return lambda: _build_nnx(self, dtype)
+            return lambda rngs: self.nnx(**self.sizes, dtype=dtype, rngs=rngs)
         if flavor == "linen" and self.linen is not None:
-            return lambda: _build_linen(self, dtype)
+            home, _, name = self.linen.partition(":")
+            return getattr(importlib.import_module(home), name)(**self.sizes, dtype=dtype)
         flavors = "nnx" if self.linen is None else "nnx or linen"
         raise eg.EdgeGraphError(f"{self.name} has no flavor {flavor!r}: use {flavors}")
 
 
-def forward(network: Network, *, flavor: str = "nnx", dtype: str = "float32") -> eg.Workload:
+def forward(
+    network: Network,
+    *,
+    flavor: str = "nnx",
+    dtype: str = "float32",
+    input_dtype: str | None = None,
+) -> eg.Workload:
     """Make the Workload of the forward pass; parameters and arithmetic are of `dtype`.
+
+    The input is of `dtype` too, unless `input_dtype` says otherwise.
 
     Raises:
         eg.EdgeGraphError: There is no such flavour of this network, or no such dtype.
     """
     return eg.Workload.from_flax(
-        network.factory(flavor, dtype),
+        network.module(flavor, dtype),
         input_shape=network.input_shape,
-        dtype=dtype,
+        dtype=input_dtype or dtype,
         name=network.name,
     )
 
@@ -83,26 +95,14 @@ def train(
     Raises:
         eg.EdgeGraphError: There is no such optimiser, flavour or dtype.
     """
-    if optimizer not in _OPTIMIZERS:
+    if optimizer not in OPTIMIZERS:
         raise eg.EdgeGraphError(
-            f"optimizer {optimizer!r} is not one of the zoo's: use {', '.join(_OPTIMIZERS)}"
+            f"optimizer {optimizer!r} is not one of the zoo's: use {', '.join(OPTIMIZERS)}"
         )
     return eg.Workload.train_step(
-        network.factory(flavor, dtype),
-        _OPTIMIZERS[optimizer](),
+        network.module(flavor, dtype),
+        OPTIMIZERS[optimizer](),
         input_shape=network.input_shape,
         dtype=dtype,
         name=f"{network.name}_train",
     )
-
-
-def _build_nnx(network: Network, dtype: str) -> Any:
-    from flax import nnx
-
-    return network.nnx(**network.sizes, dtype=dtype, rngs=nnx.Rngs(0))
-
-
-def _build_linen(network: Network, dtype: str) -> Any:
-    assert network.linen is not None  # factory() has checked it
-    module, _, name = network.linen.partition(":")
-    return getattr(importlib.import_module(module), name)(**network.sizes, dtype=dtype)
