@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNATTRIBUTED = "(unattributed)"
+"""Stands for the layer of operations that belong to none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
@@ -30,6 +33,8 @@ class Latency:
         window_spread: How far the medians of the last three windows of samples lie apart, over
             their median; None for fewer than three samples.
         reasons: Why the verdict is not ``OK``, one line each.
+        synchronous: Whether the calls ran in the calling thread; if not, a thread's wake-up is
+            part of every sample.
     """
 
     median_s: float
@@ -49,6 +54,7 @@ class Latency:
     calls_per_sample: int = 1
     window_spread: float | None = None
     reasons: tuple[str, ...] = ()
+    synchronous: bool = True
 
     @property
     def net_s(self) -> float | None:

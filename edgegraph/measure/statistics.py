@@ -1,0 +1,168 @@
+"""What a series of samples says, and how far it can be believed.
+
+Pure functions over samples in the order they were taken; nothing here knows of clocks or jax.
+The unit of the results is that of the samples, except where a ratio is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = Sequence[float] | npt.NDArray[np.float64]
+
+FEWEST_SAMPLES = 6
+"""The fewest samples whose range holds the true median with 95 % confidence.
+
+All n samples lie on one side of the median with probability 2 * 0.5**n: 3.1 % for six.
+"""
+
+PERCENTILE_RISK = 0.01
+"""Probability that a percentile's estimate lies below the true percentile, as in MLPerf."""
+
+
+def median(samples: Samples) -> float:
+    """Give the median.
+
+    Example:
+        >>> median([3.0, 1.0, 2.0, 10.0])
+        2.5
+    """
+    return float(np.median(np.asarray(samples, dtype=np.float64)))
+
+
+def median_absolute_deviation(samples: Samples) -> float:
+    """Give the median distance from the median, not scaled to a standard deviation.
+
+    Example:
+        >>> median_absolute_deviation([1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0])
+        1.0
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    return median(np.abs(values - np.median(values)))
+
+
+def relative_interquartile_range(samples: Samples) -> float:
+    """Give the width of the middle half of the samples over their median.
+
+    Quartiles are interpolated linearly between the nearest samples.
+
+    Example:
+        >>> relative_interquartile_range([1.0, 2.0, 3.0, 4.0, 5.0])
+        0.6666666666666666
+    """
+    low, middle, high = np.percentile(np.asarray(samples, dtype=np.float64), [25, 50, 75])
+    return _ratio(float(high - low), float(middle))
+
+
+def outlier_count(samples: Samples) -> int:
+    """Count the samples beyond Tukey's fences, 1.5 interquartile ranges outside the quartiles.
+
+    Example:
+        >>> outlier_count([1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 9.0])
+        0
+        >>> outlier_count([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 20.0])
+        1
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    low, high = np.percentile(values, [25, 75])
+    fence = 1.5 * (high - low)
+    return int(np.count_nonzero((values < low - fence) | (values > high + fence)))
+
+
+def drift(samples: Samples) -> float:
+    """Give how much the second half's median lies above the first half's, over the whole median.
+
+    The middle one of an odd number of samples counts in neither half; a single sample gives 0.
+
+    Example:
+        >>> drift([10.0, 10.0, 12.0, 12.0])
+        0.18181818181818182
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    half = len(values) // 2
+    if not half:
+        return 0.0
+    return _ratio(median(values[-half:]) - median(values[:half]), median(values))
+
+
+def window_spread(samples: Samples, window: int) -> float | None:
+    """Give how far the medians of the last three windows lie apart, over their median.
+
+    Args:
+        samples: In the order they were taken.
+        window: Samples in a window. Fewer than three windows' worth of samples are cut into
+            three equal parts instead, the first samples left out if they do not divide.
+
+    Returns:
+        The relative spread, or None for fewer than three samples.
+
+    Example:
+        >>> window_spread([5.0, 5.0, 10.0, 10.0, 10.0, 10.0, 11.0, 11.0], window=2)
+        0.1
+    """
+    if window < 1:
+        raise ValueError(f"a window holds at least one sample, not {window}")
+    size = min(window, len(samples) // 3)
+    if not size:
+        return None
+    last = np.asarray(samples, dtype=np.float64)[-3 * size :]
+    medians = np.median(last.reshape(3, size), axis=1)
+    return _ratio(float(medians.max() - medians.min()), median(medians))
+
+
+def percentile_estimate(samples: Samples, percentile: float) -> float | None:
+    """Give MLPerf's early-stopping estimate of a percentile: an upper bound at 99 % confidence.
+
+    With n samples, the t-th largest is reported for the largest t such that at most t of n
+    draws lie above the true percentile with probability 1 % or less
+    (``binom.cdf(t, n, 1 - percentile) <= 0.01``). The estimate tightens as n grows.
+
+    Args:
+        samples: In any order, each the latency of one call.
+        percentile: Between 0 and 1, such as 0.9.
+
+    Returns:
+        The estimate, or None where there are too few samples: p90 needs 64, p99 needs 662.
+
+    Example:
+        >>> percentile_estimate([1.0] * 63, 0.9) is None
+        True
+        >>> percentile_estimate([float(latency) for latency in range(64)], 0.9)
+        63.0
+    """
+    rank = percentile_rank(len(samples), percentile)
+    if rank is None:
+        return None
+    values = np.asarray(samples, dtype=np.float64)
+    return float(np.partition(values, len(values) - rank)[len(values) - rank])
+
+
+def percentile_rank(count: int, percentile: float) -> int | None:
+    """Give t, so that the t-th largest of `count` samples bounds the percentile; None if too few.
+
+    Source: MLCommons inference rules, "early stopping".
+
+    Example:
+        >>> percentile_rank(63, 0.9), percentile_rank(64, 0.9), percentile_rank(662, 0.99)
+        (None, 1, 1)
+    """
+    from scipy.special import bdtr
+
+    if not 0.0 < percentile < 1.0:
+        raise ValueError(f"a percentile lies between 0 and 1, not at {percentile}")
+    # The binomial distribution's median lies within one of its mean, so no t above the mean
+    # has a probability as low as 1 %.
+    ranks = np.arange(0, math.ceil(count * (1.0 - percentile)) + 1, dtype=np.float64)
+    fitting = np.flatnonzero(bdtr(ranks, count, 1.0 - percentile) <= PERCENTILE_RISK)
+    largest = int(fitting[-1]) if len(fitting) else 0
+    return largest if largest >= 1 else None
+
+
+def _ratio(part: float, whole: float) -> float:
+    if part == 0.0:
+        return 0.0
+    return part / whole if whole else math.inf
