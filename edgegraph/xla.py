@@ -1,31 +1,49 @@
 """The only file that touches private names of jax and jaxlib.
 
-Everything else works on the bytes that these functions give. Importing this module imports jax.
+Everything else works on the bytes that these functions give. Nothing of jax is imported before
+it is needed; the cost analysis and the text parser need jaxlib alone.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
-
-import jax
+from typing import TYPE_CHECKING, Any
 
 from edgegraph.errors import CompileError, EdgeGraphError, FormatError, UnsupportedVersionError
 
+if TYPE_CHECKING:
+    import jax
+
 SUPPORTED_JAX = "0.10 to 0.12"
+
+_ADMIT_TIMEOUT_S = 600.0
+"""Text of 10 MB takes XLA half a second; what takes longer than this is made to."""
+
+_TEXT_ERROR = re.compile(r"was parsing (\d+):(\d+): error: (.+)")
 
 
 def _unsupported(error: BaseException) -> UnsupportedVersionError:
+    try:
+        found = importlib.metadata.version("jax")
+    except importlib.metadata.PackageNotFoundError:
+        found = "(none)"
     return UnsupportedVersionError(
-        f"jax {jax.__version__} lacks a private name that EdgeGraph needs ({error});"
+        f"jax {found} lacks a private name that EdgeGraph needs ({error});"
         f" install jax {SUPPORTED_JAX}"
     )
 
 
 def _private(module_name: str, *names: str) -> Any:
     """Import a private module that must have `names`."""
+    # As jax itself does it: without it, XLA greets on stderr.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     try:
         module = importlib.import_module(module_name)
         for name in names:
@@ -43,15 +61,19 @@ def _hlo() -> Any:
 
 @cache
 def _analysis() -> tuple[Any, Any]:
-    """Give XLA's cost analysis and the CPU client that it wants to be handed."""
-    private = _private("jaxlib._jax", "hlo_module_cost_analysis")
-    return private.hlo_module_cost_analysis, jax.devices("cpu")[0].client
+    """Give XLA's cost analysis and the client that it wants to be handed.
+
+    The client is one of our own. JAX's would start all of JAX's backends, and may not exist
+    where ``JAX_PLATFORMS`` leaves the CPU out.
+    """
+    private = _private("jaxlib._jax", "hlo_module_cost_analysis", "get_tfrt_cpu_client")
+    return private.hlo_module_cost_analysis, private.get_tfrt_cpu_client()
 
 
 def _first_line(error: BaseException) -> str:
     """Give the first line of XLA's message, without its status code."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line.removeprefix("INVALID_ARGUMENT: ").rstrip(":")
+    return re.sub(r"^[A-Z_]+: ", "", line).rstrip(":")
 
 
 def cost_analysis(serialized: bytes) -> Mapping[str, float]:
@@ -80,7 +102,9 @@ def cost_analysis(serialized: bytes) -> Mapping[str, float]:
 
 
 def parse_text(text: str) -> bytes:
-    """Parse HLO text, as XLA prints and dumps it.
+    """Parse HLO text that XLA has printed.
+
+    On some text that it never printed, XLA ends the process: use `admit` for text from outside.
 
     Args:
         text: A whole module, from ``HloModule`` on.
@@ -91,13 +115,70 @@ def parse_text(text: str) -> bytes:
     Raises:
         FormatError: XLA cannot parse the text.
         UnsupportedVersionError: The installed jax has no such parser.
+
+    Example:
+        >>> module = parse_text("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }")
+        >>> parse_text("HloModule m ENTRY e { ROOT x = f32[8] }")
+        Traceback (most recent call last):
+        ...
+        edgegraph.errors.FormatError: not HLO text: line 1, column 38: expects opcode
     """
     try:
         module = _hlo().hlo_module_from_text(text)
     except (RuntimeError, ValueError) as error:
-        raise FormatError(f"not HLO text: {_first_line(error)}") from error
+        found = _TEXT_ERROR.search(str(error))
+        what = "line {}, column {}: {}".format(*found.groups()) if found else _first_line(error)
+        raise FormatError(f"not HLO text: {what}") from error
     serialized: bytes = module.as_serialized_hlo_module_proto()
     return serialized
+
+
+def admit(foreign: str | bytes) -> bytes:
+    """Let XLA read HLO of unknown origin in a process of its own.
+
+    XLA checks much of its input by assertions, which end the process. What this returns has
+    gone through its reader and its cost analysis once without.
+
+    Args:
+        foreign: HLO text, or a serialized HloModuleProto.
+
+    Returns:
+        The serialized HloModuleProto.
+
+    Raises:
+        FormatError: XLA refuses it, or crashes on it.
+        UnsupportedVersionError: The installed jax lacks what is needed.
+    """
+    _analysis(), _hlo()  # What this process cannot import, the child cannot either.
+    data = b"T" + foreign.encode() if isinstance(foreign, str) else b"M" + foreign
+    code = f"import sys; sys.path[:] = {sys.path!r}\nfrom edgegraph.xla import _admit; _admit()"
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", code], input=data, capture_output=True, timeout=_ADMIT_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FormatError(f"XLA does not finish reading it in {_ADMIT_TIMEOUT_S:.0f} s") from error
+    verdict, content = child.stdout[:1], child.stdout[1:]
+    if child.returncode == 0 and verdict == b"+":
+        return content
+    if child.returncode == 0 and verdict == b"-":
+        raise FormatError(content.decode())
+    lines = child.stderr.decode(errors="replace").splitlines()
+    cause = next((line for line in lines if "Check failed" in line), (lines or ["no message"])[-1])
+    cause = re.sub(r"^.*?(?=Check failed)", "", cause).strip()
+    raise FormatError(f"XLA crashes on it ({cause}); it is damaged or of another XLA version")
+
+
+def _admit() -> None:
+    """Do the work of `admit`: the child's side."""
+    data = sys.stdin.buffer.read()
+    try:
+        module = parse_text(data[1:].decode()) if data[:1] == b"T" else data[1:]
+        cost_analysis(module)
+        answer = b"+" + module
+    except FormatError as error:
+        answer = b"-" + str(error).encode()
+    sys.stdout.buffer.write(answer)
 
 
 def compiled_module(compiled: jax.stages.Compiled) -> bytes:
@@ -150,18 +231,19 @@ def set_synchronous_dispatch() -> None:
     Must come before the first use of a device in the process.
 
     Raises:
-        EdgeGraphError: A backend is up already, and dispatch is still asynchronous.
+        EdgeGraphError: A backend is up already, and dispatch is asynchronous.
+        UnsupportedVersionError: The installed jax has no such setting.
     """
     bridge = _private("jax._src.xla_bridge", "backends_are_initialized")
-    config: Any = jax.config
+    config = _private("jax", "config").config
     try:
         asynchronous = config.read("jax_cpu_enable_async_dispatch")
     except AttributeError as error:
         raise _unsupported(error) from error
     if asynchronous and bridge.backends_are_initialized():
         raise EdgeGraphError(
-            "CPU dispatch is asynchronous and JAX's backend is already up; set"
-            " JAX_CPU_ENABLE_ASYNC_DISPATCH=false in the environment, or call this before JAX"
-            " touches a device"
+            "CPU dispatch is asynchronous and JAX's backend is already up; run"
+            " jax.config.update('jax_cpu_enable_async_dispatch', False) before JAX touches a"
+            " device (the environment variable of that name has no effect)"
         )
     config.update("jax_cpu_enable_async_dispatch", False)

@@ -1,8 +1,8 @@
 """From the bytes of a HloModuleProto to a `Module`.
 
-What XLA promises of a module, and what later code relies on, is checked here: every id is
-known, operands come before users and called computations before their callers. So neither the
-data flow nor the call graph can have a cycle.
+What XLA promises of a module, and what later code relies on, is checked: every id is known,
+operands come before users and called computations before their callers. So neither the data
+flow nor the call graph can have a cycle.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.message import DecodeError
 
 from edgegraph.errors import FormatError
+from edgegraph.hlo.check import Checker
 from edgegraph.hlo.module import (
     Computation,
     ConvolutionDimensions,
@@ -93,6 +94,7 @@ class _Decoder:
         self.names: dict[int, str] = {}
         self._instruction_names: dict[str, dict[int, str]] = {}
         self._taken: set[str] = set()
+        self._checker = Checker()
         self._sources = sources
         self._shapes: dict[bytes, Shape] = {}
         self._texts: dict[str, str] = {}
@@ -106,23 +108,25 @@ class _Decoder:
             )
         names: dict[int, str] = {}
         instructions = []
-        for instruction in proto.instructions:
-            instructions.append(self._instruction(instruction, names))
-            if instruction.id in names or instruction.name in self._taken:
+        for instruction_proto in proto.instructions:
+            instruction = self._instruction(instruction_proto, names)
+            number = instruction_proto.id
+            if number in names or instruction.name in self._taken:
                 raise FormatError(
-                    f"HLO instruction {instruction.name!r} (id {instruction.id}) in computation"
-                    f" {name!r}: the name or id is taken"
+                    f"HLO instruction {instruction.name!r} (id {number}) in computation"
+                    f" {name!r}: its name or id is taken"
                 )
-            self._taken.add(instructions[-1].name)
-            names[instruction.id] = instructions[-1].name
+            self._taken.add(instruction.name)
+            names[number] = instruction.name
+            instructions.append(instruction)
         root = names.get(proto.root_id)
         if root is None:
             raise FormatError(
                 f"HLO computation {name!r}: root id {proto.root_id} is not among its instructions"
             )
-        self.computations[name] = Computation(
-            name=name, instructions=tuple(instructions), root=root
-        )
+        computation = Computation(name=name, instructions=tuple(instructions), root=root)
+        self._checker.check(computation)
+        self.computations[name] = computation
         self.names[proto.id] = name
         self._instruction_names[name] = names
 

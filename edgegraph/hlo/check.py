@@ -1,0 +1,106 @@
+"""What has to hold in a computation before anything is computed from it.
+
+XLA guarantees all of this for the modules it writes; a damaged or made-up file may break it,
+and XLA itself then ends the process rather than raising an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgegraph.errors import FormatError
+from edgegraph.hlo.module import Computation, Instruction, Shape
+
+MAX_NESTING = 200
+"""Calls inside calls; real programs stay below 50."""
+
+_CALLED = {"fusion": 1, "call": 1, "async-start": 1, "while": 2}
+"""How many computations these opcodes call."""
+
+_OPERANDS = {"while": 1, "get-tuple-element": 1, "dot": 2, "convolution": 2, "conditional": 1}
+"""How many operands these opcodes have at least."""
+
+_CHECKED = frozenset(_CALLED) | frozenset(_OPERANDS)
+
+
+class Checker:
+    """Checks computations one by one, callees before callers."""
+
+    def __init__(self) -> None:
+        self._parameters: dict[str, int] = {}
+        self._depth: dict[str, int] = {}
+
+    def check(self, computation: Computation) -> None:
+        """Check one computation; those it calls must have been checked before.
+
+        Raises:
+            FormatError: Something in it contradicts itself.
+        """
+        name, instructions = computation.name, computation.instructions
+        numbers = sorted(
+            instruction.parameter_number
+            for instruction in instructions
+            if instruction.parameter_number is not None
+        )
+        if numbers != list(range(len(numbers))):
+            raise FormatError(
+                f"HLO computation {name!r}: its parameters are numbered {numbers[:8]},"
+                f" not 0 to {len(numbers) - 1}"
+            )
+        self._parameters[name] = len(numbers)
+        called = {callee for instruction in instructions for callee in instruction.called}
+        self._depth[name] = 1 + max((self._depth[callee] for callee in called), default=0)
+        if self._depth[name] > MAX_NESTING:
+            raise FormatError(f"HLO computation {name!r}: calls nest deeper than {MAX_NESTING}")
+        shapes = {i.name: i.shape for i in instructions}
+        for instruction in instructions:
+            if instruction.opcode in _CHECKED:
+                self._check_instruction(instruction, [shapes[o] for o in instruction.operands])
+
+    def _check_instruction(self, instruction: Instruction, operands: Sequence[Shape]) -> None:
+        opcode, called = instruction.opcode, instruction.called
+        if len(operands) < _OPERANDS.get(opcode, 0):
+            raise _contradiction(instruction, f"it has {len(operands)} operands")
+        if opcode in _CALLED and len(called) != _CALLED[opcode]:
+            raise _contradiction(instruction, f"it calls {len(called)} computations")
+        if opcode in ("fusion", "call", "async-start"):
+            handed = [len(operands)]
+        elif opcode == "conditional":
+            handed = [1] * (len(operands) - 1)
+        else:
+            handed = [1] * len(called)
+        if handed != [self._parameters[callee] for callee in called]:
+            raise _contradiction(instruction, "operands and parameters do not match")
+        if opcode == "get-tuple-element":
+            index = instruction.tuple_index
+            if index is None or not 0 <= index < len(operands[0].elements):
+                raise _contradiction(instruction, f"its operand has no element {index}")
+        elif opcode in ("dot", "convolution"):
+            _check_dimensions(instruction, operands[0], operands[1])
+
+
+def _check_dimensions(instruction: Instruction, lhs: Shape, rhs: Shape) -> None:
+    """Check that the dimension numbers of a dot or a convolution point at dimensions."""
+    pairs: list[tuple[Shape, tuple[int, ...]]] = []
+    dot, convolution = instruction.dot, instruction.convolution
+    if dot is not None:
+        pairs += [(lhs, dot.lhs_contracting), (lhs, dot.lhs_batch)]
+        pairs += [(rhs, dot.rhs_contracting), (rhs, dot.rhs_batch)]
+    if convolution is not None:
+        spatial = convolution.input_spatial, convolution.kernel_spatial, convolution.output_spatial
+        if any(len(dimensions) != len(instruction.window) for dimensions in spatial):
+            raise _contradiction(instruction, "its window and its dimensions do not match")
+        c = convolution
+        pairs += [(lhs, (c.input_batch, c.input_feature, *spatial[0]))]
+        pairs += [(rhs, (c.kernel_input_feature, c.kernel_output_feature, *spatial[1]))]
+        pairs += [(instruction.shape, (c.output_batch, c.output_feature, *spatial[2]))]
+    for shape, dimensions in pairs:
+        rank = len(shape.dimensions)
+        if any(not 0 <= dimension < rank for dimension in dimensions):
+            raise _contradiction(
+                instruction, f"dimension numbers {list(dimensions)} do not fit shape {shape}"
+            )
+
+
+def _contradiction(instruction: Instruction, why: str) -> FormatError:
+    return FormatError(f"HLO {instruction.opcode} {instruction.name!r}: {why}")

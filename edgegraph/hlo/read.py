@@ -1,0 +1,117 @@
+"""Reading HLO that came from somewhere else: an XLA dump, text or protobuf."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from edgegraph.errors import FormatError, InputError
+from edgegraph.hlo.decode import decode
+from edgegraph.hlo.schema import HloModuleProto, HloProto
+
+EXPECTED = "expected HLO text or a serialized HloModuleProto, as XLA's --xla_dump_to writes them"
+
+_MAX_BYTES = 1 << 31
+"""Protobuf's own limit; a compressed file that expands beyond it is refused."""
+
+_MAX_WRAPPERS = 2
+"""A HloSnapshot holds a HloProto, which holds the module."""
+
+
+def read_module(path: str | Path) -> bytes:
+    """Read an HLO file, whatever it is called: its content tells what it is.
+
+    Args:
+        path: HLO text (``*.txt``), a HloModuleProto (``*.pb``), or a HloProto around one
+            (``*.hlo.pb``); compressed with gzip or not.
+
+    Returns:
+        The serialized HloModuleProto. Both EdgeGraph's decoder and XLA have accepted it.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+        FormatError: It is empty, cut off, damaged, or not HLO.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"cannot read {path}: {reason}; {EXPECTED}") from error
+    try:
+        return _read(data)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+
+
+def _read(data: bytes) -> bytes:
+    # XLA is asked last: what it cannot read may end the process that it runs in.
+    from edgegraph import xla
+
+    data = _decompressed(data)
+    if not data.strip():
+        raise FormatError(f"the file is empty; {EXPECTED}")
+    text = _as_text(data)
+    if text is None:
+        module = _unwrapped(data)
+        decode(module)
+        return xla.admit(module)
+    module = xla.admit(text)
+    decode(module)
+    return module
+
+
+def _decompressed(data: bytes) -> bytes:
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            content = file.read(_MAX_BYTES + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise FormatError(f"the gzip stream is cut off or damaged; {EXPECTED}") from error
+    if len(content) > _MAX_BYTES:
+        raise FormatError(f"it expands to more than {_MAX_BYTES:,} bytes; {EXPECTED}")
+    return content
+
+
+def _as_text(data: bytes) -> str | None:
+    """Give the text if it is HLO text, None if the data are binary."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    if any(character < " " and character not in "\t\n\r\f" for character in text[:4096]):
+        return None
+    if re.search(r"^HloModule\s", text, re.MULTILINE):
+        return text
+    if re.search(r"^(?:module\b|#loc)", text, re.MULTILINE):
+        raise FormatError(
+            "this is MLIR (StableHLO), not HLO; write compiled.as_text() or"
+            " lowered.as_text('hlo') instead"
+        )
+    raise FormatError(f"this is text, but no line starts with 'HloModule'; {EXPECTED}")
+
+
+def _unwrapped(data: bytes) -> bytes:
+    """Give the HloModuleProto inside of `data`, which may be one itself."""
+    for _ in range(_MAX_WRAPPERS + 1):
+        module = HloModuleProto()
+        try:
+            module.ParseFromString(data)
+        except DecodeError:
+            pass
+        else:
+            if module.computations:
+                return data
+        wrapper = HloProto()
+        try:
+            wrapper.ParseFromString(data)
+        except DecodeError:
+            break
+        data = wrapper.hlo_module
+    raise FormatError(f"it is cut off, damaged or not HLO; {EXPECTED}")
