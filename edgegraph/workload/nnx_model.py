@@ -1,0 +1,167 @@
+"""Flax NNX modules as a `Model`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+from flax import nnx
+
+from edgegraph.errors import InputError
+from edgegraph.workload.model import Inputs, Model, Variables, mode_arguments
+from edgegraph.workload.nnx_names import Names, canonical_names, leaf_names, nest, pick
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """How the leaves of one part of an NNX state lie in a nested dict."""
+
+    names: tuple[Names, ...]
+    treedef: Any
+
+    def dict_of(self, state: Any) -> dict[str, Any]:
+        return nest(self.names, jax.tree.leaves(state))
+
+    def state_of(self, tree: Any) -> Any:
+        return jax.tree.unflatten(self.treedef, pick(self.names, tree))
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """An NNX module without its values."""
+
+    name: str
+    graphdef: Any
+    params: _Part
+    rest: _Part
+
+    def merge(self, params: Any, state: Any) -> Any:
+        return nnx.merge(self.graphdef, self.params.state_of(params), self.rest.state_of(state))
+
+    def state_after(self, module: Any) -> dict[str, Any]:
+        """Give the state that the module holds now, without what its calls added."""
+        now = nnx.state(module, nnx.Not(nnx.Param))
+        held = dict(zip(leaf_names(module, now), jax.tree.leaves(now), strict=True))
+        return nest(self.rest.names, [held[name] for name in self.rest.names])
+
+
+def _split(module: nnx.Module) -> tuple[_Split, Variables]:
+    """Take a module apart into structure and values; the module stays as it is."""
+    pieces: Any = nnx.split(module, nnx.Param, ...)
+    graphdef, params, rest = pieces
+    split = _Split(type(module).__name__, graphdef, _part(module, params), _part(module, rest))
+    return split, (split.params.dict_of(params), split.rest.dict_of(rest))
+
+
+def _part(module: nnx.Module, state: Any) -> _Part:
+    names = leaf_names(module, state)
+    taken = {name[:length] for name in set(names) for length in range(1, len(name))}
+    if len(set(names)) < len(names) or taken & set(names):
+        twice = next(name for name in names if names.count(name) > 1 or name in taken)
+        raise InputError(
+            f"two variables of {type(module).__name__} are both called {'/'.join(twice)}; rename"
+            " the attribute that reads like an element of a list"
+        )
+    return _Part(names, jax.tree.structure(state))
+
+
+def nnx_model(module: nnx.Module | Callable[..., nnx.Module], *, seed: int) -> Model:
+    """Wrap an NNX module, or what makes one.
+
+    Args:
+        module: An instance, whose values are used, or a class or function that makes one from
+            nothing or from ``rngs``; then no weight exists before it is needed.
+        seed: Seed of the initial weights where `module` makes them.
+
+    Raises:
+        InputError: The factory cannot be called so, or makes something else.
+    """
+    if isinstance(module, nnx.Module):
+        split, variables = _split(module)
+        return _model(split, jax.eval_shape(lambda: variables), lambda: variables)
+
+    def make() -> nnx.Module:
+        return _call_factory(module, seed)
+
+    taken: list[_Split] = []
+
+    def make_variables() -> Variables:
+        made = make()
+        split, variables = _split(made)
+        if _holds_tracer(made):
+            raise _HoldsArrayError
+        taken.append(split)
+        return variables
+
+    try:
+        abstract: Variables = jax.eval_shape(make_variables)
+    except _HoldsArrayError:
+        # Flax takes a bare array attribute that is being traced for a constant of the graph.
+        return nnx_model(make(), seed=seed)
+    return _model(taken[0], abstract, jax.jit(make_variables))
+
+
+class _HoldsArrayError(Exception):
+    """The module holds a bare array outside a variable, so that it cannot be made abstractly."""
+
+
+def _holds_tracer(module: nnx.Module) -> bool:
+    names = canonical_names(module)
+    return any(
+        isinstance(value, jax.core.Tracer)
+        for _, node in nnx.iter_graph(module)
+        if id(node) in names and isinstance(node, nnx.Pytree)
+        for value in vars(node).values()
+    )
+
+
+def _call_factory(factory: Callable[..., Any], seed: int) -> nnx.Module:
+    parameters = _parameters(factory)
+    needed = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    name = getattr(factory, "__name__", repr(factory))
+    if not set(needed) <= {"rngs"}:
+        raise InputError(
+            f"{name} needs the arguments {', '.join(needed)}; give an instance, or a function of"
+            " nothing or of rngs"
+        )
+    takes_rngs = any(parameter.name == "rngs" for parameter in parameters)
+    made = factory(rngs=nnx.Rngs(seed)) if takes_rngs else factory()
+    if not isinstance(made, nnx.Module):
+        raise InputError(f"{name} made a {type(made).__name__}; expected an NNX module")
+    return made
+
+
+def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
+    if not inspect.isclass(factory):
+        return list(inspect.signature(factory).parameters.values())
+    # The signature of an NNX class is that of its metaclass, which takes anything.
+    return list(inspect.signature(factory.__init__).parameters.values())[1:]
+
+
+def _model(split: _Split, abstract: Variables, make: Callable[[], Variables]) -> Model:
+    values = cache(make)
+
+    def apply(params: Any, state: Any, inputs: Inputs, train: bool) -> tuple[Any, Any]:
+        module = split.merge(params, state)
+        if train:
+            module.train()
+        else:
+            module.eval()
+        outputs = module(*inputs, **mode_arguments(module, train=train))
+        return outputs, split.state_after(module) if train else state
+
+    return Model(
+        name=split.name,
+        abstract=lambda inputs, train: abstract,
+        concrete=lambda inputs, train: values(),
+        apply=apply,
+    )

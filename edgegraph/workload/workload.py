@@ -1,0 +1,199 @@
+"""What to run: a function and its arguments at any batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call at one batch size.
+
+    Attributes:
+        function: The function to compile; its parameter names appear in the HLO.
+        abstract: Its positional arguments as trees of `jax.ShapeDtypeStruct`.
+        concrete: Makes the arguments with values, on the default device, deterministically.
+    """
+
+    function: Callable[..., Any]
+    abstract: tuple[Any, ...]
+    concrete: Callable[[], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A named function plus example arguments as a function of the batch size.
+
+    Attributes:
+        name: Shown in tables and files (``small_cnn``).
+        call: Gives the `Call` for a batch size.
+    """
+
+    name: str
+    call: Callable[[int], Call]
+
+    @classmethod
+    def from_flax(
+        cls,
+        module: Any,
+        input_shape: Sequence[Any],
+        dtype: Any = "float32",
+        *,
+        name: str | None = None,
+        seed: int = 0,
+        integers_below: int = 2,
+    ) -> Workload:
+        """Run a Flax model forward, in evaluation mode.
+
+        What is compiled is ``forward(params, state, *inputs)``, where `params` is the nested
+        dict of the trainable parameters and `state` that of all else (batch statistics), both
+        named alike for linen and NNX: ``params['blocks_0']['conv']['kernel']``. The module
+        itself is never changed, and its weights are made only when they are needed.
+
+        Args:
+            module: A linen module; an NNX module; a class of either; or a function that makes
+                an NNX module and takes nothing or ``rngs``. A class or a function of an NNX
+                module makes no weights until they are needed.
+            input_shape: Shape of one example, without batch; or a sequence of such shapes, one
+                for each input.
+            dtype: dtype of the inputs (``float32``, ``bfloat16``, ``int32`` for token ids), or
+                a sequence of them. In which dtype the model computes is the module's affair.
+            name: Name for tables and files; the module's class name where None.
+            seed: Seed of the weights and the inputs.
+            integers_below: Integer inputs are uniform in [0, `integers_below`): the size of
+                the vocabulary. The default is in range of any.
+
+        Raises:
+            InputError: An argument cannot be used.
+            CompileError: The model refuses the shape (when `call` is called).
+
+        Example:
+            >>> from flax import nnx
+            >>> def dense(rngs):
+            ...     return nnx.Linear(784, 10, rngs=rngs)
+            >>> workload = Workload.from_flax(dense, (784,))
+            >>> params, state, inputs = workload.call(32).abstract
+            >>> params["kernel"].shape, inputs.shape
+            ((784, 10), (32, 784))
+        """
+        from edgegraph.workload.calls import inference
+
+        made_name, call = inference(
+            module, input_shape, dtype, seed=seed, integers_below=integers_below
+        )
+        return cls(name=name or made_name, call=call)
+
+    @classmethod
+    def from_function(
+        cls,
+        function: Callable[..., Any],
+        make_args: Callable[[int], tuple[Any, ...]],
+        *,
+        name: str | None = None,
+        seed: int = 0,
+    ) -> Workload:
+        """Run any JAX function.
+
+        Args:
+            function: The function to compile.
+            make_args: From a batch size, the positional arguments: trees of arrays, or of
+                `jax.ShapeDtypeStruct`s, which are filled with random values when needed.
+                Where JAX can trace it, big arrays are not made for their shape alone.
+            name: Name for tables and files; the function's own where None.
+            seed: Seed of the values for `jax.ShapeDtypeStruct`s.
+
+        Raises:
+            InputError: The arguments are not a tuple (when `call` is called).
+
+        Example:
+            >>> import jax.numpy as jnp
+            >>> workload = Workload.from_function(
+            ...     jnp.matmul, lambda batch: (jnp.ones((batch, 784)), jnp.ones((784, 10)))
+            ... )
+            >>> workload.name, workload.call(32).abstract[0].shape
+            ('matmul', (32, 784))
+        """
+        from edgegraph.workload.calls import plain
+
+        return cls(
+            name=name or function_name(function),
+            call=lambda batch: plain(function, lambda: make_args(batch), seed=seed),
+        )
+
+    @classmethod
+    def train_step(
+        cls,
+        module: Any,
+        optimizer: Any,
+        *,
+        input_shape: Sequence[Any],
+        loss: str | Callable[[Any, Any], Any] = "cross_entropy",
+        dtype: Any = "float32",
+        label_shape: Sequence[int] | None = None,
+        label_dtype: Any = None,
+        name: str | None = None,
+        seed: int = 0,
+        integers_below: int = 2,
+    ) -> Workload:
+        """Run one training step of a Flax model: forward, backward, update.
+
+        What is compiled is ``train_step(params, state, opt_state, inputs, labels)``, which
+        gives ``(params, state, opt_state, loss)``. The model is in training mode: batch
+        statistics are updated, dropout draws. `inputs` is a tuple where there are several.
+
+        Args:
+            module: As in `from_flax`.
+            optimizer: An optax gradient transformation.
+            input_shape: As in `from_flax`.
+            loss: ``cross_entropy`` with labels that are class numbers; ``mse`` with labels like
+                the outputs; or a function of outputs and labels that gives a scalar.
+            dtype: dtype of the inputs.
+            label_shape: Shape of one label, without batch; from the outputs where None.
+            label_dtype: dtype of the labels; from the outputs, or int32 for ``cross_entropy``,
+                where None.
+            name: Name for tables and files; the module's class name and ``_train_step`` where
+                None.
+            seed: Seed of weights, inputs, labels and dropout.
+            integers_below: Integer inputs are uniform in [0, `integers_below`).
+
+        Raises:
+            InputError: An argument cannot be used.
+            CompileError: The model refuses the shape (when `call` is called).
+
+        Example:
+            >>> import optax
+            >>> from flax import linen
+            >>> workload = Workload.train_step(
+            ...     linen.Dense(10), optax.adam(1e-3), input_shape=(784,)
+            ... )
+            >>> params, state, opt_state, inputs, labels = workload.call(32).abstract
+            >>> labels.shape, labels.dtype.name
+            ((32,), 'int32')
+        """
+        from edgegraph.workload.calls import training
+        from edgegraph.workload.loss import LabelSpec
+
+        made_name, call = training(
+            module,
+            optimizer,
+            input_shape,
+            dtype,
+            loss=loss,
+            labels=LabelSpec(shape=label_shape, dtype=label_dtype),
+            seed=seed,
+            integers_below=integers_below,
+        )
+        return cls(name=name or f"{made_name}_train_step", call=call)
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """Name a function, a method or a callable object.
+
+    Example:
+        >>> function_name(len), function_name(lambda x: x)
+        ('len', 'lambda')
+    """
+    name: str = getattr(function, "__name__", None) or type(function).__name__
+    return name.strip("<>")
