@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -89,7 +88,7 @@ class Series:
     def choose_block(self, settings: Settings) -> None:
         """Time blocks of calls from now on if the warm-up's calls were too short for one."""
         if self.after is None and self.typical_s < settings.block_below_s:
-            calls = math.ceil(settings.block_s / max(self.typical_s, 1e-9))
+            calls = round(settings.block_s / max(self.typical_s, 1e-9))
             self.calls_per_sample = max(2, calls)
 
     def sample(self) -> None:

@@ -1,0 +1,126 @@
+"""Statistics with answers from scipy, from published tables and from arithmetic by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgegraph.measure import statistics
+
+SAMPLES = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=200)
+
+
+@given(SAMPLES)
+def test_robust_scale_agrees_with_scipy(samples: list[float]) -> None:
+    assert statistics.median(samples) == pytest.approx(np.median(samples))
+    assert statistics.median_absolute_deviation(samples) == pytest.approx(
+        scipy.stats.median_abs_deviation(samples)
+    )
+    assert statistics.relative_interquartile_range(samples) == pytest.approx(
+        scipy.stats.iqr(samples) / np.median(samples)
+    )
+
+
+def test_scale_by_hand() -> None:
+    samples = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0, 100.0]
+    assert statistics.median(samples) == 14.0
+    assert statistics.median_absolute_deviation(samples) == 2.0  # of 0 1 1 2 2 3 3 4 86
+    assert statistics.relative_interquartile_range(samples) == pytest.approx(4 / 14)
+    assert statistics.outlier_count(samples) == 1  # fences at 12 - 6 and 16 + 6
+
+
+def test_outliers_on_both_sides_are_counted() -> None:
+    assert statistics.outlier_count([-50.0, 10.0, 11.0, 12.0, 13.0, 14.0, 90.0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([5.0], 0.0),
+        ([4.0, 4.0, 4.0, 4.0], 0.0),
+        ([10.0, 10.0, 20.0, 20.0], 10 / 15),
+        ([20.0, 20.0, 10.0, 10.0], -10 / 15),
+        ([10.0, 99.0, 10.0], 0.0),  # the middle one counts in neither half
+    ],
+)
+def test_drift_of_the_halves(samples: list[float], expected: float) -> None:
+    assert statistics.drift(samples) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("samples", "window", "expected"),
+    [
+        ([1.0, 2.0], 1, None),
+        ([10.0, 10.0, 11.0], 1, 0.1),
+        ([99.0, 10.0, 10.0, 10.0], 1, 0.0),  # only the last three windows count
+        ([10.0, 10.0, 10.0, 10.0, 12.0, 12.0], 2, 0.2),
+        ([10.0, 10.0, 12.0, 12.0], 50, 0.2 / 1.2),  # thirds of the last three: 10, 12, 12
+    ],
+)
+def test_spread_of_the_last_windows(
+    samples: list[float], window: int, expected: float | None
+) -> None:
+    assert statistics.window_spread(samples, window) == (
+        None if expected is None else pytest.approx(expected)
+    )
+
+
+def test_a_window_holds_a_sample() -> None:
+    with pytest.raises(ValueError, match="at least one sample"):
+        statistics.window_spread([1.0, 2.0, 3.0], 0)
+
+
+@pytest.mark.parametrize(("percentile", "fewest"), [(0.90, 64), (0.95, 130), (0.99, 662)])
+def test_fewest_samples_of_a_percentile(percentile: float, fewest: int) -> None:
+    """64 and 662 are the counts that MLPerf publishes."""
+    assert scipy.stats.binom.cdf(1, fewest - 1, 1 - percentile) > 0.01
+    assert scipy.stats.binom.cdf(1, fewest, 1 - percentile) <= 0.01
+    assert statistics.percentile_rank(fewest - 1, percentile) is None
+    assert statistics.percentile_rank(fewest, percentile) == 1
+
+
+@given(st.integers(1, 3000), st.sampled_from([0.5, 0.9, 0.95, 0.97, 0.99]))
+def test_rank_is_the_largest_that_the_binomial_allows(count: int, percentile: float) -> None:
+    cumulated = scipy.stats.binom.cdf(np.arange(count + 1), count, 1 - percentile)
+    allowed = [rank for rank in range(1, count + 1) if cumulated[rank] <= 0.01]
+    assert statistics.percentile_rank(count, percentile) == (max(allowed) if allowed else None)
+
+
+def test_percentile_is_the_sample_of_that_rank() -> None:
+    samples = [float(value) for value in range(1000)]
+    rank = statistics.percentile_rank(1000, 0.9)
+    assert rank is not None
+    assert scipy.stats.binom.cdf(rank, 1000, 0.1) <= 0.01
+    assert scipy.stats.binom.cdf(rank + 1, 1000, 0.1) > 0.01
+    assert statistics.percentile_estimate(samples[::-1], 0.9) == 1000.0 - rank
+
+
+def test_percentile_bounds_the_truth_in_99_of_100_series() -> None:
+    rng = np.random.default_rng(0)
+    truth = scipy.stats.expon.ppf(0.9)
+    below = sum(
+        (statistics.percentile_estimate(rng.exponential(size=200), 0.9) or 0.0) < truth
+        for _ in range(2000)
+    )
+    assert below <= 0.01 * 2000
+
+
+@pytest.mark.parametrize("percentile", [0.0, 1.0, 90.0])
+def test_percentile_is_a_share(percentile: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        statistics.percentile_rank(100, percentile)
+
+
+def test_a_median_of_zero_gives_no_false_comfort() -> None:
+    assert statistics.relative_interquartile_range([0.0, 0.0, 0.0, 1.0]) == math.inf
+    assert statistics.relative_interquartile_range([0.0, 0.0, 0.0, 0.0]) == 0.0
+
+
+def test_six_samples_hold_the_median_with_95_percent() -> None:
+    assert 1 - 2 * 0.5**statistics.FEWEST_SAMPLES >= 0.95
+    assert 1 - 2 * 0.5 ** (statistics.FEWEST_SAMPLES - 1) < 0.95
