@@ -97,14 +97,13 @@ def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
 
     Before optimisation JAX writes the op_names inside a called function relative to the call.
     """
-    called: dict[str, str] = {}
+    callers: dict[str | None, str] = {}
     complete: dict[str, str] = {}
     for node in nodes:
-        op_name = node.instruction.op_name
-        if node.parent in called:
-            op_name = qualify_op_name(op_name, called[node.parent])
-        if node.instruction.opcode == "call":
-            called[node.name] = op_name
+        # A loop or branch inside the function is relative to the same call.
+        caller = callers.get(node.parent, "")
+        op_name = qualify_op_name(node.instruction.op_name, caller)
+        callers[node.name] = op_name if node.instruction.opcode == "call" and op_name else caller
         complete[node.name] = op_name
     return complete
 

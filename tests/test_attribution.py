@@ -112,6 +112,23 @@ def test_before_optimisation_scopes_inside_called_functions_are_complete() -> No
     assert places[sine.name].layer == "outer/inner"
 
 
+def test_before_optimisation_loops_inside_called_functions_are_complete() -> None:
+    @jax.jit
+    def inner(x: jax.Array) -> jax.Array:
+        with jax.named_scope("inner"):
+            return jax.lax.fori_loop(0, 3, lambda _, value: jnp.sin(value), x)
+
+    def outer(x: jax.Array) -> jax.Array:
+        with jax.named_scope("outer"):
+            return inner(x)
+
+    lowered = jax.jit(outer).lower(jax.ShapeDtypeStruct((4,), jnp.float32))
+    nodes = flatten(decode(xla.lowered_module(lowered)))
+    places = attribute(nodes)
+    sine = next(n for n in nodes if n.instruction.opcode == "sine")
+    assert places[sine.name].layer == "outer/inner"
+
+
 @pytest.mark.parametrize(
     ("path", "scopes", "expected"),
     [
