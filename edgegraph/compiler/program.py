@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from edgegraph.hlo.decode import decode
-
 from edgegraph.hlo.module import Module
 from edgegraph.results.analysis import MemoryUse
 

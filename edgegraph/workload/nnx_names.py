@@ -31,18 +31,24 @@ def canonical_names(root: nnx.Module) -> dict[int, Names]:
         >>> names[id(net)], names[id(net.blocks[1])], names[id(net.blocks[1].kernel)]
         ((), ('blocks_1',), ('blocks_1', 'kernel'))
     """
-    names: dict[int, Names] = {id(root): ()}
-    level: list[Any] = [root]
+    return {id(member): names for names, member in named_members(root)}
+
+
+def named_members(root: nnx.Module) -> Iterator[tuple[Names, Any]]:
+    """Give `root` and all that hangs under it once, each with its canonical name."""
+    seen = {id(root)}
+    level: list[tuple[Names, Any]] = [((), root)]
     while level:
+        yield from level
         below = []
-        for parent in level:
+        for path, parent in level:
+            if not isinstance(parent, nnx.Pytree):
+                continue
             for name, member in _members(parent):
-                if id(member) not in names:
-                    names[id(member)] = (*names[id(parent)], name)
-                    if isinstance(member, nnx.Pytree):
-                        below.append(member)
+                if id(member) not in seen:
+                    seen.add(id(member))
+                    below.append(((*path, name), member))
         level = below
-    return names
 
 
 def _members(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

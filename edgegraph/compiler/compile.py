@@ -1,0 +1,228 @@
+"""From a workload to its Program: trace, lower, compile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from edgegraph import xla
+from edgegraph.compiler.program import Program
+from edgegraph.compiler.scopes import module_scopes
+from edgegraph.errors import CompileError, EdgeGraphError, InputError
+from edgegraph.hlo.read import read_module
+from edgegraph.hlo.schema import HloModuleProto
+from edgegraph.results.analysis import MemoryUse
+from edgegraph.workload.calls import plain
+from edgegraph.workload.refusals import first_line
+from edgegraph.workload.workload import Call, Workload, function_name
+
+TARGETS = ("cpu",)
+STAGES = ("optimized", "lowered")
+
+Options = Mapping[str, str | int | float | bool]
+
+
+def compile(
+    subject: Workload | Callable[..., Any],
+    *args: Any,
+    batch: int | None = None,
+    target: str = "cpu",
+    stage: str = "optimized",
+    options: Options | None = None,
+    name: str | None = None,
+) -> Program:
+    """Compile a workload or a function with XLA.
+
+    Args:
+        subject: A Workload, or a function with its positional arguments in `args`.
+        *args: Arguments of a function: trees of arrays (with which it is measured), numbers, or
+            `jax.ShapeDtypeStruct`s (filled with random values to measure).
+        batch: Batch size of a Workload; 1 where None.
+        target: What to compile for: ``cpu``, this machine.
+        stage: ``optimized``, or ``lowered`` for the HLO before optimisation, for which nothing
+            is compiled.
+        options: XLA compiler options, by name.
+        name: Name for tables and files; the workload's or the function's own where None.
+
+    Returns:
+        The Program. Its `compile_s` is the time of a real compilation only as long as JAX's
+        persistent compilation cache is off, or did not know the program.
+
+    Raises:
+        InputError: An argument cannot be used.
+        CompileError: The function does not trace, or XLA does not compile it.
+
+    Example:
+        >>> import jax
+        >>> x = jax.ShapeDtypeStruct((32, 784), "float32")
+        >>> w = jax.ShapeDtypeStruct((784, 10), "float32")
+        >>> program = compile(lambda x, w: x @ w, x, w, name="dense", stage="lowered")
+        >>> program.xla_cost["flops"]
+        501760.0
+    """
+    _check(target, stage, options)
+    if isinstance(subject, Workload):
+        if args:
+            raise InputError(
+                f"the workload {subject.name!r} makes its own arguments; give batch=... instead of"
+                f" the {len(args)} that were handed in"
+            )
+        batch = 1 if batch is None else _batch_size(batch)
+        name = name or subject.name
+        call = subject.call(batch)
+    else:
+        call = _function_call(subject, args, batch)
+        name = name or function_name(subject)
+    with jax.default_device(jax.devices("cpu")[0]):
+        return _compile(call, name, batch, target, stage, dict(options or {}))
+
+
+def read_hlo(path: str | Path) -> Program:
+    """Read a module that XLA dumped, anywhere.
+
+    Args:
+        path: HLO text or a serialized module, as `edgegraph.hlo.read.read_module` takes it.
+
+    Returns:
+        A Program that cannot run, of target ``unknown``; its stage is ``optimized`` if the
+        module is scheduled, which is the last thing that XLA does, and ``lowered`` else.
+
+    Raises:
+        InputError: The file cannot be read.
+        FormatError: It is empty, cut off, or not HLO.
+    """
+    serialized = read_module(path)
+    module = HloModuleProto.FromString(serialized)
+    return Program(
+        name=module.name,
+        batch=None,
+        target="unknown",
+        stage="optimized" if module.schedule.sequences else "lowered",
+        serialized=serialized,
+    )
+
+
+def _check(target: str, stage: str, options: Options | None) -> None:
+    if target not in TARGETS:
+        raise InputError(
+            f"target {target!r} is not supported; the supported targets are: {', '.join(TARGETS)}"
+        )
+    if stage not in STAGES:
+        raise InputError(f"stage {stage!r} is unknown; give {' or '.join(map(repr, STAGES))}")
+    if options and stage == "lowered":
+        raise InputError(
+            f"the compiler options {', '.join(options)} have no effect at stage 'lowered', where"
+            " nothing is compiled; leave them out"
+        )
+
+
+def _batch_size(batch: int) -> int:
+    if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
+        raise InputError(f"batch {batch!r} is not a batch size; give a whole number from 1 up")
+    return int(batch)
+
+
+def _function_call(function: Any, args: tuple[Any, ...], batch: int | None) -> Call:
+    if not callable(function):
+        raise InputError(
+            f"cannot compile {function!r}; give a Workload, or a function and its arguments"
+        )
+    if batch is not None:
+        raise InputError(
+            f"batch={batch} has no effect on a function, whose arguments have their shapes; use"
+            " Workload.from_function for one that runs at any batch size"
+        )
+    return plain(function, lambda: args, seed=0)
+
+
+def _compile(
+    call: Call,
+    name: str,
+    batch: int | None,
+    target: str,
+    stage: str,
+    options: dict[str, str | int | float | bool],
+) -> Program:
+    label = name if batch is None else f"{name} at batch {batch}"
+    start = time.perf_counter()
+    traced = _trace(call, label)
+    lowered = _lower(traced, label)
+    lower_s = time.perf_counter() - start
+    executable, memory, compile_s = None, None, None
+    if stage == "optimized":
+        start = time.perf_counter()
+        executable = _run_compiler(lowered, options, label)
+        compile_s = time.perf_counter() - start
+        memory = _memory(executable)
+        serialized = xla.compiled_module(executable)
+    else:
+        serialized = xla.lowered_module(lowered)
+    return Program(
+        name=name,
+        batch=batch,
+        target=target,
+        stage=stage,
+        options=options,
+        serialized=serialized,
+        memory=memory,
+        lower_s=lower_s,
+        compile_s=compile_s,
+        jaxpr=traced.jaxpr,
+        executable=executable,
+        concrete=call.concrete,
+    )
+
+
+def _trace(call: Call, label: str) -> jax.stages.Traced:
+    """Trace with module names; where they stand in the way, with fewer of them."""
+    jitted = jax.jit(call.function, keep_unused=True)
+    try:
+        with module_scopes():
+            return jitted.trace(*call.abstract)
+    except Exception:  # the user's code may raise anything, for its own reasons or for the names
+        pass
+    try:
+        with module_scopes(carry=False):
+            return jitted.trace(*call.abstract)
+    except EdgeGraphError:
+        raise
+    except Exception as error:
+        raise CompileError(f"{label} does not trace: {first_line(error)}") from error
+
+
+def _lower(traced: jax.stages.Traced, label: str) -> jax.stages.Lowered:
+    try:
+        lowered: jax.stages.Lowered = traced.lower()
+    except Exception as error:  # lowering rules raise what they like
+        raise CompileError(f"{label} cannot be lowered for XLA: {first_line(error)}") from error
+    return lowered
+
+
+def _run_compiler(
+    lowered: jax.stages.Lowered, options: dict[str, Any], label: str
+) -> jax.stages.Compiled:
+    try:
+        return lowered.compile(compiler_options=options or None)
+    except Exception as error:  # XLA's errors have no common public type
+        message = first_line(error).removeprefix("INVALID_ARGUMENT: ")
+        if any(name in message for name in options):
+            raise InputError(f"XLA does not take the compiler option: {message}") from error
+        raise CompileError(f"XLA does not compile {label}: {message}") from error
+
+
+def _memory(executable: jax.stages.Compiled) -> MemoryUse | None:
+    statistics: Any = executable.memory_analysis()
+    if statistics is None:
+        return None
+    return MemoryUse(
+        argument_bytes=statistics.argument_size_in_bytes,
+        output_bytes=statistics.output_size_in_bytes,
+        temp_bytes=statistics.temp_size_in_bytes,
+        alias_bytes=statistics.alias_size_in_bytes,
+        code_bytes=statistics.generated_code_size_in_bytes,
+    )

@@ -1,0 +1,190 @@
+"""Module names for NNX: while a function is traced, every call of a module opens its scope.
+
+Flax linen writes the path of its modules into the graph, NNX does not. Here the methods of all
+NNX module classes are wrapped for the time of a trace, so that a call runs under
+`jax.named_scope`: the class name for the outermost module, below it the names that linen would
+give (``SmallCNN/conv1``, ``Net/blocks_0/attention``). Nothing else about the trace changes.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import jax
+
+_PATH = "_edgegraph_path"
+"""Static attribute in which a module carries its path through Flax's transformations."""
+
+# Keeps functions that were traced without scopes from being taken out of JAX's caches here, and
+# those that were traced here from being left to others.
+_traced = jax.make_user_context(None)
+
+
+class _Trace(threading.local):
+    """What is being traced in this thread.
+
+    Attributes:
+        depth: Number of `module_scopes` around.
+        carry: Whether modules carry their path.
+        active: Paths of the modules that run, outermost first.
+        paths: Paths of the modules below those that run, by identity.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.carry = True
+        self.active: list[str] = []
+        self.paths: dict[int, str] = {}
+
+
+_trace = _Trace()
+
+
+@contextmanager
+def module_scopes(*, carry: bool = True) -> Iterator[None]:
+    """Name the modules of Flax in whatever this thread traces inside.
+
+    A module is found by its identity. The transformations of Flax and JAX (`nnx.jit`,
+    `nnx.scan`, `nnx.remat`, ...) hand new instances to the function that they transform; these
+    are found by a static attribute that every module carries while its outermost one runs.
+
+    Args:
+        carry: Whether modules carry that attribute. It makes the tree structures of two
+            like modules differ, which a model notices if it maps over several at once; then
+            False names what can be found by identity, and new instances by their class.
+
+    Example:
+        >>> import jax
+        >>> from flax import nnx
+        >>> net = nnx.Sequential(nnx.Linear(2, 2, rngs=nnx.Rngs(0)))
+        >>> with module_scopes():
+        ...     jaxpr = jax.jit(net).trace(jax.numpy.ones((1, 2))).jaxpr
+        >>> str(jaxpr.eqns[0].source_info.name_stack)
+        'Sequential/layers_0'
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_traced("carry" if carry else "identity"))
+        if "flax.linen" in sys.modules:
+            from flax import linen
+
+            stack.enter_context(linen.override_named_call(True))
+        if "flax.nnx" in sys.modules:
+            stack.enter_context(_wrapped_methods())
+        before = _trace.carry
+        _trace.depth, _trace.carry = _trace.depth + 1, carry
+        try:
+            yield
+        finally:
+            _trace.depth, _trace.carry = _trace.depth - 1, before
+
+
+_lock = threading.Lock()
+_users = 0
+_originals: list[tuple[type, str, Any]] = []
+
+
+@contextmanager
+def _wrapped_methods() -> Iterator[None]:
+    """Wrap the methods of all NNX module classes; the last to leave restores them."""
+    global _users
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _wrap_all()
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                while _originals:
+                    owner, name, original = _originals.pop()
+                    setattr(owner, name, original)
+
+
+def _wrap_all() -> None:
+    from flax import nnx
+
+    waiting = type.__subclasses__(nnx.Module)
+    seen: set[type] = set()
+    while waiting:
+        owner = waiting.pop()
+        if owner in seen:
+            continue
+        seen.add(owner)
+        waiting += type.__subclasses__(owner)
+        for name, member in list(vars(owner).items()):
+            if _is_method(name, member):
+                _originals.append((owner, name, member))
+                setattr(owner, name, _scoped(member))
+
+
+def _is_method(name: str, member: Any) -> bool:
+    """Tell public methods, also those that were jitted, from all else in a class."""
+    if name.startswith("_") and name != "__call__":
+        return False
+    return callable(member) and hasattr(member, "__get__") and not isinstance(member, staticmethod)
+
+
+def _scoped(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def scoped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        bound = method.__get__(self, type(self))
+        if not _trace.depth:
+            return bound(*args, **kwargs)
+        with _scope(self):
+            return bound(*args, **kwargs)
+
+    return scoped
+
+
+@contextmanager
+def _scope(module: Any) -> Iterator[None]:
+    """Open the scope of a module, relative to the one that runs."""
+    with ExitStack() as stack:
+        path = _trace.paths.get(id(module)) or vars(module).get(_PATH)
+        if path is None:
+            path = stack.enter_context(_outermost(module))
+        current = _trace.active[-1] if _trace.active else ""
+        if path != current:
+            # A module that is shared with another branch of the model shows under its caller.
+            below = path.removeprefix(f"{current}/") if current else path
+            relative = path.rpartition("/")[2] if current and below == path else below
+            stack.enter_context(jax.named_scope(relative))
+        _trace.active.append(path)
+        stack.callback(_trace.active.pop)
+        yield
+
+
+@contextmanager
+def _outermost(module: Any) -> Iterator[str]:
+    """Give all modules below an unknown one their paths, for as long as it runs."""
+    from flax import nnx
+
+    from edgegraph.workload.nnx_names import named_members
+
+    name = type(module).__name__
+    path = f"{_trace.active[-1]}/{name}" if _trace.active else name
+    modules = [
+        ("/".join((path, *names)), member)
+        for names, member in named_members(module)
+        if isinstance(member, nnx.Module)
+    ]
+    _trace.paths.update((id(member), path) for path, member in modules)
+    if _trace.carry:
+        for member_path, member in modules:
+            vars(member)[_PATH] = member_path
+    try:
+        yield path
+    finally:
+        # The call may have put other instances into the places of these.
+        for member in [m for _, m in modules] + [m for _, m in named_members(module)]:
+            if isinstance(member, nnx.Module):
+                vars(member).pop(_PATH, None)
+        for _, member in modules:
+            _trace.paths.pop(id(member), None)
