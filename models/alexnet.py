@@ -23,7 +23,7 @@ class Convolution(NamedTuple):
     pool: bool = False
 
 
-LECTURE = (
+LECTURE_CONVOLUTIONS = (
     Convolution(96, 11, stride=4, padding=2, pool=True),
     Convolution(256, 5, padding=2, groups=2, pool=True),
     Convolution(384, 3),
@@ -32,7 +32,7 @@ LECTURE = (
 )
 """Groups as in the paper, whose two GPUs held half of the channels each."""
 
-TORCHVISION = (
+TORCHVISION_CONVOLUTIONS = (
     Convolution(64, 11, stride=4, padding=2, pool=True),
     Convolution(192, 5, padding=2, pool=True),
     Convolution(384, 3),
@@ -40,9 +40,6 @@ TORCHVISION = (
     Convolution(256, 3, pool=True),
 )
 """The single-GPU form of "One weird trick", without groups."""
-
-HIDDEN = (4096, 4096)
-CLASSES = 1000
 
 
 class AlexNet(nnx.Module):
@@ -100,34 +97,34 @@ def _network(name: str, convolutions: tuple[Convolution, ...]) -> Network:
         name=name,
         nnx=AlexNet,
         linen="models.linen.alexnet:AlexNet",
-        sizes={"convolutions": convolutions, "hidden": HIDDEN, "classes": CLASSES},
+        sizes={"convolutions": convolutions, "hidden": (4096, 4096), "classes": 1000},
         input_shape=(224, 224, 3),
     )
 
 
-_LECTURE = _network("alexnet", LECTURE)
-_TORCHVISION = _network("alexnet_torchvision", TORCHVISION)
+LECTURE = _network("alexnet", LECTURE_CONVOLUTIONS)
+TORCHVISION = _network("alexnet_torchvision", TORCHVISION_CONVOLUTIONS)
 
 
 def alexnet(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
     """Run the lecture's AlexNet, with grouped convolutions, on images of 224x224x3."""
-    return forward(_LECTURE, flavor=flavor, dtype=dtype)
+    return forward(LECTURE, flavor=flavor, dtype=dtype)
 
 
 def alexnet_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train the lecture's AlexNet for one step."""
-    return train(_LECTURE, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return train(LECTURE, optimizer=optimizer, flavor=flavor, dtype=dtype)
 
 
 def alexnet_torchvision(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
     """Run torchvision's AlexNet, without groups, on images of 224x224x3."""
-    return forward(_TORCHVISION, flavor=flavor, dtype=dtype)
+    return forward(TORCHVISION, flavor=flavor, dtype=dtype)
 
 
 def alexnet_torchvision_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train torchvision's AlexNet for one step."""
-    return train(_TORCHVISION, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return train(TORCHVISION, optimizer=optimizer, flavor=flavor, dtype=dtype)

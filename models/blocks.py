@@ -228,7 +228,7 @@ def layer_norm(width: int = 768, tokens: int = 197, dtype: str = "float32") -> e
 def int8_dense(inputs: int = 1024, outputs: int = 1024) -> eg.Workload:
     """Run a dense layer on int8 weights and activations, summed in int32."""
     sizes = {"inputs": inputs, "outputs": outputs}
-    return _block("int8_dense", Int8Dense, sizes, (inputs,), "float32", input_dtype="int8")
+    return _int8_block("int8_dense", Int8Dense, sizes, (inputs,))
 
 
 def int8_conv(
@@ -236,7 +236,7 @@ def int8_conv(
 ) -> eg.Workload:
     """Run a convolution on int8 weights and activations, summed in int32."""
     sizes = {"inputs": inputs, "outputs": outputs, "kernel": kernel, "stride": stride}
-    return _block("int8_conv", Int8Conv, sizes, (size, size, inputs), "float32", "int8")
+    return _int8_block("int8_conv", Int8Conv, sizes, (size, size, inputs))
 
 
 class Pool(nnx.Module):
@@ -274,13 +274,25 @@ def _on_images(
     return _block(name, build, sizes, (size, size, channels), dtype)
 
 
+def _int8_block(
+    name: str, build: Callable[..., Any], sizes: dict[str, int], input_shape: tuple[int, ...]
+) -> eg.Workload:
+    network = Network(
+        name=name,
+        nnx=build,
+        sizes=sizes,
+        input_shape=input_shape,
+        input_dtype="int8",
+        integers_below=128,
+    )
+    return forward(network)
+
+
 def _block(
     name: str,
     build: Callable[..., Any],
     sizes: dict[str, int],
     input_shape: tuple[int, ...],
     dtype: str,
-    input_dtype: str | None = None,
 ) -> eg.Workload:
-    network = Network(name=name, nnx=build, sizes=sizes, input_shape=input_shape)
-    return forward(network, dtype=dtype, input_dtype=input_dtype)
+    return forward(Network(name=name, nnx=build, sizes=sizes, input_shape=input_shape), dtype=dtype)

@@ -9,8 +9,6 @@ import edgegraph as eg
 from models.layers import avg_pool, conv, dense, flatten
 from models.network import Flavor, Network, Optimizer, forward, train
 
-SIZES = {"filters": (32, 64), "hidden": 256, "classes": 10}
-
 
 class SmallCNN(nnx.Module):
     """Two convolutions and two dense layers.
@@ -42,11 +40,11 @@ class SmallCNN(nnx.Module):
         return self.dense2(nnx.relu(self.dense1(flatten(x))))
 
 
-_NETWORK = Network(
+SMALL_CNN = Network(
     name="small_cnn",
     nnx=SmallCNN,
     linen="models.linen.cnn:SmallCNN",
-    sizes=SIZES,
+    sizes={"filters": (32, 64), "hidden": 256, "classes": 10},
     input_shape=(28, 28, 1),
 )
 
@@ -58,11 +56,11 @@ def small_cnn(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
         >>> small_cnn().name
         'small_cnn'
     """
-    return forward(_NETWORK, flavor=flavor, dtype=dtype)
+    return forward(SMALL_CNN, flavor=flavor, dtype=dtype)
 
 
 def small_cnn_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train SmallCNN for one step."""
-    return train(_NETWORK, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return train(SMALL_CNN, optimizer=optimizer, flavor=flavor, dtype=dtype)

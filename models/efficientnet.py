@@ -10,17 +10,6 @@ from models.layers import ConvNorm, dense, global_pool
 from models.mobilenet import InvertedResidual
 from models.network import Network, Optimizer, forward, train
 
-B0 = {
-    "stem": 32,
-    # Expansion, output channels, repeats, stride of the first, kernel: table 1 of the paper.
-    "stages": (
-        (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3),
-        (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
-    ),
-    "head": 1280,
-    "classes": 1000,
-}  # fmt: skip
-
 
 class EfficientNet(nnx.Module):
     """A stem, inverted residuals, a 1x1 convolution, a mean over the image, a dense layer.
@@ -75,14 +64,28 @@ class EfficientNet(nnx.Module):
         return self.dense(global_pool(self.head(x)))
 
 
-_B0 = Network(name="efficientnet_b0", nnx=EfficientNet, sizes=B0, input_shape=(224, 224, 3))
+B0 = Network(
+    name="efficientnet_b0",
+    nnx=EfficientNet,
+    sizes={
+        "stem": 32,
+        # Expansion, output channels, repeats, stride of the first, kernel: table 1 of the paper.
+        "stages": (
+            (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3),
+            (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
+        ),
+        "head": 1280,
+        "classes": 1000,
+    },
+    input_shape=(224, 224, 3),
+)  # fmt: skip
 
 
 def efficientnet_b0(dtype: str = "float32") -> eg.Workload:
     """Run EfficientNet-B0 forward on images of 224x224x3."""
-    return forward(_B0, dtype=dtype)
+    return forward(B0, dtype=dtype)
 
 
 def efficientnet_b0_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train EfficientNet-B0 for one step."""
-    return train(_B0, optimizer=optimizer, dtype=dtype)
+    return train(B0, optimizer=optimizer, dtype=dtype)

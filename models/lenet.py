@@ -9,8 +9,6 @@ import edgegraph as eg
 from models.layers import avg_pool, conv, dense, flatten
 from models.network import Network, Optimizer, forward, train
 
-SIZES = {"filters": (6, 16), "hidden": (120, 84), "classes": 10}
-
 
 class LeNet5(nnx.Module):
     """Two 5x5 convolutions with tanh and average pools, and three dense layers.
@@ -48,14 +46,19 @@ class LeNet5(nnx.Module):
         return self.dense3(nnx.tanh(self.dense2(x)))
 
 
-_NETWORK = Network(name="lenet5", nnx=LeNet5, sizes=SIZES, input_shape=(32, 32, 1))
+LENET5 = Network(
+    name="lenet5",
+    nnx=LeNet5,
+    sizes={"filters": (6, 16), "hidden": (120, 84), "classes": 10},
+    input_shape=(32, 32, 1),
+)
 
 
 def lenet5(dtype: str = "float32") -> eg.Workload:
     """Run LeNet-5 forward on images of 32x32x1."""
-    return forward(_NETWORK, dtype=dtype)
+    return forward(LENET5, dtype=dtype)
 
 
 def lenet5_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train LeNet-5 for one step."""
-    return train(_NETWORK, optimizer=optimizer, dtype=dtype)
+    return train(LENET5, optimizer=optimizer, dtype=dtype)

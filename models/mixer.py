@@ -10,8 +10,6 @@ from models.layers import FeedForward, conv, dense, layer_norm
 from models.network import Network, Optimizer, forward, train
 
 PATCH = 16
-S16 = {"width": 512, "depth": 8, "token_hidden": 256, "channel_hidden": 2048, "classes": 1000}
-B16 = {"width": 768, "depth": 12, "token_hidden": 384, "channel_hidden": 3072, "classes": 1000}
 
 
 class MixerBlock(nnx.Module):
@@ -97,25 +95,47 @@ class Mixer(nnx.Module):
         return self.dense(self.norm(x).mean(axis=1))
 
 
-_S16 = Network(name="mixer_s16", nnx=Mixer, sizes=S16, input_shape=(224, 224, 3))
-_B16 = Network(name="mixer_b16", nnx=Mixer, sizes=B16, input_shape=(224, 224, 3))
+S16 = Network(
+    name="mixer_s16",
+    nnx=Mixer,
+    sizes={
+        "width": 512,
+        "depth": 8,
+        "token_hidden": 256,
+        "channel_hidden": 2048,
+        "classes": 1000,
+    },
+    input_shape=(224, 224, 3),
+)
+B16 = Network(
+    name="mixer_b16",
+    nnx=Mixer,
+    sizes={
+        "width": 768,
+        "depth": 12,
+        "token_hidden": 384,
+        "channel_hidden": 3072,
+        "classes": 1000,
+    },
+    input_shape=(224, 224, 3),
+)
 
 
 def mixer_s16(dtype: str = "float32") -> eg.Workload:
     """Run Mixer-S/16 forward on images of 224x224x3."""
-    return forward(_S16, dtype=dtype)
+    return forward(S16, dtype=dtype)
 
 
 def mixer_s16_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train Mixer-S/16 for one step."""
-    return train(_S16, optimizer=optimizer, dtype=dtype)
+    return train(S16, optimizer=optimizer, dtype=dtype)
 
 
 def mixer_b16(dtype: str = "float32") -> eg.Workload:
     """Run Mixer-B/16 forward on images of 224x224x3."""
-    return forward(_B16, dtype=dtype)
+    return forward(B16, dtype=dtype)
 
 
 def mixer_b16_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train Mixer-B/16 for one step."""
-    return train(_B16, optimizer=optimizer, dtype=dtype)
+    return train(B16, optimizer=optimizer, dtype=dtype)

@@ -38,6 +38,10 @@ class MLP(nnx.Module):
 
 
 def _network(widths: Sequence[int]) -> Network:
+    if len(widths) < 2:
+        raise eg.EdgeGraphError(
+            f"widths={tuple(widths)} has no layer: give those of the input and of every layer"
+        )
     return Network(
         name="mlp",
         nnx=MLP,

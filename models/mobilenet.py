@@ -9,26 +9,6 @@ import edgegraph as eg
 from models.layers import Activation, ConvNorm, SqueezeExcite, dense, global_pool
 from models.network import Flavor, Network, Optimizer, forward, train
 
-V1 = {
-    "stem": 32,
-    # Output channels and stride of each depthwise-separable block.
-    "blocks": (
-        (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
-        (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
-    ),
-    "classes": 1000,
-}  # fmt: skip
-V2 = {
-    "stem": 32,
-    # Expansion, output channels, repeats, and stride of the first: table 2 of the paper.
-    "stages": (
-        (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
-        (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
-    ),
-    "head": 1280,
-    "classes": 1000,
-}  # fmt: skip
-
 
 class DepthwiseSeparable(nnx.Module):
     """A 3x3 convolution of each channel, and a 1x1 convolution that mixes them.
@@ -201,33 +181,55 @@ class MobileNetV2(nnx.Module):
         return self.dense(global_pool(self.head(x)))
 
 
-_V1 = Network(name="mobilenet_v1", nnx=MobileNetV1, sizes=V1, input_shape=(224, 224, 3))
-_V2 = Network(
+V1 = Network(
+    name="mobilenet_v1",
+    nnx=MobileNetV1,
+    sizes={
+        "stem": 32,
+        # Output channels and stride of each block: table 1 of the paper.
+        "blocks": (
+            (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
+            (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
+        ),
+        "classes": 1000,
+    },
+    input_shape=(224, 224, 3),
+)  # fmt: skip
+V2 = Network(
     name="mobilenet_v2",
     nnx=MobileNetV2,
     linen="models.linen.mobilenet:MobileNetV2",
-    sizes=V2,
+    sizes={
+        "stem": 32,
+        # Expansion, output channels, repeats, and stride of the first: table 2 of the paper.
+        "stages": (
+            (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),
+            (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
+        ),
+        "head": 1280,
+        "classes": 1000,
+    },
     input_shape=(224, 224, 3),
-)
+)  # fmt: skip
 
 
 def mobilenet_v1(dtype: str = "float32") -> eg.Workload:
     """Run MobileNetV1 (width 1.0) forward on images of 224x224x3."""
-    return forward(_V1, dtype=dtype)
+    return forward(V1, dtype=dtype)
 
 
 def mobilenet_v1_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train MobileNetV1 for one step."""
-    return train(_V1, optimizer=optimizer, dtype=dtype)
+    return train(V1, optimizer=optimizer, dtype=dtype)
 
 
 def mobilenet_v2(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
     """Run MobileNetV2 (width 1.0) forward on images of 224x224x3."""
-    return forward(_V2, flavor=flavor, dtype=dtype)
+    return forward(V2, flavor=flavor, dtype=dtype)
 
 
 def mobilenet_v2_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train MobileNetV2 for one step."""
-    return train(_V2, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return train(V2, optimizer=optimizer, flavor=flavor, dtype=dtype)

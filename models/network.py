@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import optax  # type: ignore[import-untyped]  # it ships no types
+import optax
 
 import edgegraph as eg
 
@@ -33,6 +33,8 @@ class Network:
             None where there is none. A name, so that linen is imported only where it is used.
         sizes: Further keyword arguments of both.
         input_shape: Shape of one example, without the batch.
+        input_dtype: dtype of the input; that of the parameters where None.
+        integers_below: Integer inputs are drawn from 0 up to this, exclusive.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Network:
     linen: str | None = None
     sizes: Mapping[str, Any]
     input_shape: tuple[int, ...]
+    input_dtype: str | None = None
+    integers_below: int = 2
 
     def module(self, flavor: str, dtype: str) -> Any:
         """Give what makes the weights once they are needed.
@@ -63,16 +67,8 @@ class Network:
         raise eg.EdgeGraphError(f"{self.name} has no flavor {flavor!r}: use {flavors}")
 
 
-def forward(
-    network: Network,
-    *,
-    flavor: str = "nnx",
-    dtype: str = "float32",
-    input_dtype: str | None = None,
-) -> eg.Workload:
+def forward(network: Network, *, flavor: str = "nnx", dtype: str = "float32") -> eg.Workload:
     """Make the Workload of the forward pass; parameters and arithmetic are of `dtype`.
-
-    The input is of `dtype` too, unless `input_dtype` says otherwise.
 
     Raises:
         eg.EdgeGraphError: There is no such flavour of this network, or no such dtype.
@@ -80,8 +76,9 @@ def forward(
     return eg.Workload.from_flax(
         network.module(flavor, dtype),
         input_shape=network.input_shape,
-        dtype=input_dtype or dtype,
+        dtype=network.input_dtype or dtype,
         name=network.name,
+        integers_below=network.integers_below,
     )
 
 

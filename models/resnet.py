@@ -9,8 +9,6 @@ import edgegraph as eg
 from models.layers import ConvNorm, dense, global_pool, max_pool
 from models.network import Flavor, Network, Optimizer, forward, train
 
-RESNET18 = {"depths": (2, 2, 2, 2), "bottleneck": False, "classes": 1000}
-RESNET50 = {"depths": (3, 4, 6, 3), "bottleneck": True, "classes": 1000}
 STEM = 64
 EXPANSION = 4
 """How many times wider a bottleneck's output is than its 3x3 convolution."""
@@ -117,33 +115,38 @@ class ResNet(nnx.Module):
         return self.dense(global_pool(x))
 
 
-_RESNET18 = Network(
+RESNET18 = Network(
     name="resnet18",
     nnx=ResNet,
     linen="models.linen.resnet:ResNet",
-    sizes=RESNET18,
+    sizes={"depths": (2, 2, 2, 2), "bottleneck": False, "classes": 1000},
     input_shape=(224, 224, 3),
 )
-_RESNET50 = Network(name="resnet50", nnx=ResNet, sizes=RESNET50, input_shape=(224, 224, 3))
+RESNET50 = Network(
+    name="resnet50",
+    nnx=ResNet,
+    sizes={"depths": (3, 4, 6, 3), "bottleneck": True, "classes": 1000},
+    input_shape=(224, 224, 3),
+)
 
 
 def resnet18(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
     """Run ResNet-18 forward on images of 224x224x3."""
-    return forward(_RESNET18, flavor=flavor, dtype=dtype)
+    return forward(RESNET18, flavor=flavor, dtype=dtype)
 
 
 def resnet18_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train ResNet-18 for one step."""
-    return train(_RESNET18, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return train(RESNET18, optimizer=optimizer, flavor=flavor, dtype=dtype)
 
 
 def resnet50(dtype: str = "float32") -> eg.Workload:
     """Run ResNet-50 v1.5 forward on images of 224x224x3."""
-    return forward(_RESNET50, dtype=dtype)
+    return forward(RESNET50, dtype=dtype)
 
 
 def resnet50_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train ResNet-50 v1.5 for one step."""
-    return train(_RESNET50, optimizer=optimizer, dtype=dtype)
+    return train(RESNET50, optimizer=optimizer, dtype=dtype)

@@ -194,11 +194,16 @@ def _workload(name: str, tokens: int, sizes: dict[str, int], dtype: str) -> eg.W
 
     def network(batch: int) -> Network:
         return Network(
-            name=name, nnx=Transformer, sizes=sizes | {"batch": batch}, input_shape=(tokens,)
+            name=name,
+            nnx=Transformer,
+            sizes=sizes | {"batch": batch},
+            input_shape=(tokens,),
+            input_dtype="int32",
+            integers_below=sizes["vocabulary"],
         )
 
     network(1).module("nnx", dtype)  # refuses a wrong dtype before any batch size is known
     return eg.Workload(
         name=name,
-        call=lambda batch: forward(network(batch), dtype=dtype, input_dtype="int32").call(batch),
+        call=lambda batch: forward(network(batch), dtype=dtype).call(batch),
     )

@@ -11,13 +11,6 @@ from models.network import Network, Optimizer, forward, train
 
 Stages = tuple[tuple[int, ...], ...]
 
-VGG16 = {
-    "stages": ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)),
-    "hidden": (4096, 4096),
-    "classes": 1000,
-}
-LAB = {"stages": ((64, 128), (256, 256), (512, 512), (512, 512)), "classes": 10}
-
 
 def _names(stages: Stages) -> tuple[tuple[str, ...], ...]:
     """Name the convolutions as the paper does: conv1_1, conv1_2, conv2_1, ..."""
@@ -97,25 +90,39 @@ class LabVGG(nnx.Module):
         return self.dense(global_pool(x))
 
 
-_VGG16 = Network(name="vgg16", nnx=VGG, sizes=VGG16, input_shape=(224, 224, 3))
-_LAB = Network(name="vgg_lab", nnx=LabVGG, sizes=LAB, input_shape=(32, 32, 3))
+VGG16 = Network(
+    name="vgg16",
+    nnx=VGG,
+    sizes={
+        "stages": ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)),
+        "hidden": (4096, 4096),
+        "classes": 1000,
+    },
+    input_shape=(224, 224, 3),
+)
+LAB = Network(
+    name="vgg_lab",
+    nnx=LabVGG,
+    sizes={"stages": ((64, 128), (256, 256), (512, 512), (512, 512)), "classes": 10},
+    input_shape=(32, 32, 3),
+)
 
 
 def vgg16(dtype: str = "float32") -> eg.Workload:
     """Run VGG-16 (configuration D) forward on images of 224x224x3."""
-    return forward(_VGG16, dtype=dtype)
+    return forward(VGG16, dtype=dtype)
 
 
 def vgg16_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train VGG-16 for one step."""
-    return train(_VGG16, optimizer=optimizer, dtype=dtype)
+    return train(VGG16, optimizer=optimizer, dtype=dtype)
 
 
 def vgg_lab(dtype: str = "float32") -> eg.Workload:
     """Run the lab's VGG forward on images of 32x32x3."""
-    return forward(_LAB, dtype=dtype)
+    return forward(LAB, dtype=dtype)
 
 
 def vgg_lab_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train the lab's VGG for one step."""
-    return train(_LAB, optimizer=optimizer, dtype=dtype)
+    return train(LAB, optimizer=optimizer, dtype=dtype)

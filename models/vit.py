@@ -12,7 +12,6 @@ from models.layers import conv, dense, layer_norm
 from models.network import Network, forward
 
 PATCH = 16
-B16 = {"width": 768, "depth": 12, "heads": 12, "hidden": 3072, "classes": 1000}
 
 
 class VisionTransformer(nnx.Module):
@@ -66,9 +65,14 @@ class VisionTransformer(nnx.Module):
         return self.dense(self.norm(x[:, 0]))
 
 
-_B16 = Network(name="vit_b16", nnx=VisionTransformer, sizes=B16, input_shape=(224, 224, 3))
+B16 = Network(
+    name="vit_b16",
+    nnx=VisionTransformer,
+    sizes={"width": 768, "depth": 12, "heads": 12, "hidden": 3072, "classes": 1000},
+    input_shape=(224, 224, 3),
+)
 
 
 def vit_b16(dtype: str = "float32") -> eg.Workload:
     """Run ViT-B/16 forward on images of 224x224x3."""
-    return forward(_B16, dtype=dtype)
+    return forward(B16, dtype=dtype)
