@@ -1,8 +1,9 @@
 """Which layer and phase every op belongs to.
 
-An op says so itself in its op_name, the ops inside a fusion too. Ops that XLA added (copies,
-converts, bitcasts) say nothing; they belong to the layer that they serve: the one that uses
-their result, else the one that made their operand.
+An op says so itself in its op_name, the ops inside a fusion too. Ops that XLA added or rewrote
+(copies, converts, the dot of a single row) say nothing; they belong to the layer that they
+serve: the one whose parameters they read, else the one that uses their result, else the one
+that made their operand.
 """
 
 from __future__ import annotations
@@ -49,18 +50,7 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Place]:
         if node.instruction.opcode == "parameter" and node.parent is None:
             places[node.name] = _parameter_place(node, scopes)
     _place_containers(nodes, places)
-    users: dict[str, list[str]] = {}
-    for node in nodes:
-        for operand in node.operands:
-            users.setdefault(operand, []).append(node.name)
-    for node in reversed(nodes):
-        if places[node.name].layer is None:
-            places[node.name] = _common(places[user] for user in users.get(node.name, ()))
-    for node in nodes:
-        if places[node.name].layer is None:
-            places[node.name] = _common(places[operand] for operand in node.operands)
-        if places[node.name].layer is None and node.parent is not None:
-            places[node.name] = places[node.parent]
+    _place_by_neighbours(nodes, places)
     return places
 
 
@@ -132,6 +122,47 @@ def _place_containers(nodes: Sequence[Node], places: dict[str, Place]) -> None:
                 places[node.name] = place
         if node.parent is not None and places[node.name].layer is not None:
             held.setdefault(node.parent, []).append(places[node.name])
+
+
+def _place_by_neighbours(nodes: Sequence[Node], places: dict[str, Place]) -> None:
+    """Place the ops that say nothing by the parameters they read, their users, their operands.
+
+    A user or operand that is a container is looked into: the op inside that takes the value, or
+    makes it, says more than the container, which may span layers.
+    """
+    users: dict[str, list[str]] = {}
+    taken_by: dict[tuple[str, int], str] = {}
+    made_by: dict[str, str] = {}
+    opcodes = {node.name: node.instruction.opcode for node in nodes}
+    owned = {
+        node.name
+        for node in nodes
+        if node.instruction.opcode == "parameter" and places[node.name].layer is not None
+    }
+    for node in nodes:
+        if node.parent is not None:
+            made_by[node.parent] = node.name
+            number = node.instruction.parameter_number
+            if number is not None and opcodes[node.parent] in ("fusion", "call"):
+                taken_by[node.parent, number] = node.name
+    for node in nodes:
+        for position, operand in enumerate(node.operands):
+            user = taken_by.get((node.name, position), node.name)
+            users.setdefault(operand, []).append(user)
+    for node in reversed(nodes):
+        if places[node.name].layer is None:
+            served = _common(places[user] for user in users.get(node.name, ()))
+            weights = _common(places[operand] for operand in node.operands if operand in owned)
+            if weights.layer is not None and served.phase != "update":
+                served = Place(layer=weights.layer, phase=served.phase)
+            places[node.name] = served
+    for node in nodes:
+        if places[node.name].layer is None:
+            places[node.name] = _common(
+                places[made_by.get(operand, operand)] for operand in node.operands
+            )
+        if places[node.name].layer is None and node.parent is not None:
+            places[node.name] = places[node.parent]
 
 
 def _common(places: Iterable[Place]) -> Place:

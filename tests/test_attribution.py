@@ -116,7 +116,8 @@ def test_before_optimisation_loops_inside_called_functions_are_complete() -> Non
     @jax.jit
     def inner(x: jax.Array) -> jax.Array:
         with jax.named_scope("inner"):
-            return jax.lax.fori_loop(0, 3, lambda _, value: jnp.sin(value), x)
+            result: jax.Array = jax.lax.fori_loop(0, 3, lambda _, value: jnp.sin(value), x)
+        return result
 
     def outer(x: jax.Array) -> jax.Array:
         with jax.named_scope("outer"):
@@ -141,3 +142,12 @@ def test_before_optimisation_loops_inside_called_functions_are_complete() -> Non
 )
 def test_parameter_layer(path: str, scopes: list[str], expected: str) -> None:
     assert parameter_layer(path, scopes) == expected
+
+
+def test_a_dot_without_metadata_belongs_to_the_layer_whose_weights_it_reads() -> None:
+    """At batch 1 XLA rewrites a dense layer's dot and drops its op_name."""
+    nodes = flatten(programs.module(programs.small_cnn, 1))
+    places = attribute(nodes)
+    dots = [n for n in nodes if n.instruction.opcode == "dot"]
+    assert {n.instruction.op_name for n in dots} == {""}
+    assert [places[n.name].layer for n in dots] == ["SmallCNN/dense1", "SmallCNN/dense2"]
