@@ -221,14 +221,15 @@ def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress | None) -> I
 def _memory_probes(plan: Plan, crew: Crew) -> Iterator[Probe]:
     from edgegraph.device import kernels
 
-    sets = working_sets(plan.caches, plan.memory_bytes)
-    private = {cache.name for cache in plan.caches if cache.instances > 1}
-    if not plan.caches:
+    if plan.caches:
+        sets = working_sets(plan.caches, plan.memory_bytes)
+        private = {cache.name for cache in plan.caches if cache.instances > 1}
+    else:
         sizes = unguided_working_sets(plan.memory_bytes)
         sets = {f"working set of {size} bytes": (size,) for size in sizes}
         private = set(sets) if crew.size > 1 else set()
-    for group, sizes in sets.items():
-        for size in sizes:
+    for group, group_sizes in sets.items():
+        for size in group_sizes:
             yield kernels.updates(group, size)
             yield kernels.matrix_vector_products(group, size)
             if group in private:

@@ -10,6 +10,7 @@ changes with every pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -171,7 +172,7 @@ def updates_by_core(group: str, working_set_bytes: int, crew: Crew) -> Probe:
 def matrix_vector_products(group: str, working_set_bytes: int) -> Probe:
     """Give a probe that multiplies a row by a matrix as large as the working set, over and over."""
     elements = working_set_bytes // FLOAT_BYTES
-    columns = max(64, round(elements**0.5 / 64) * 64)
+    columns = max(64, 2 ** round(math.log2(elements) / 2))
     rows = elements // columns
     matrix_bytes = FLOAT_BYTES * rows * columns
     passes = max(1, BYTES_A_RUN // matrix_bytes)

@@ -147,11 +147,11 @@ def caches_from_curve(points: Iterable[Point]) -> tuple[Cache, ...]:
         >>> [(cache.name, cache.size_bytes // KIB) for cache in caches_from_curve(curve)]
         [('L1', 32), ('L2', 128)]
     """
-    curve = sorted(points, key=lambda point: point.working_set_bytes)
+    plateaus = _envelope(points)
     sizes: list[int] = []
-    best = 0.0
     falling = False
-    for before, point in pairwise(curve):
+    best = 0.0
+    for before, point in pairwise(plateaus):
         best = max(best, before.bytes_per_s)
         falls = point.bytes_per_s < _STEP_DOWN * best
         if falls and not falling:
@@ -163,3 +163,13 @@ def caches_from_curve(points: Iterable[Point]) -> tuple[Cache, ...]:
         Cache(name=f"L{level}", size_bytes=size, instances=1)
         for level, size in enumerate(sizes, start=1)
     )
+
+
+def _envelope(points: Iterable[Point]) -> list[Point]:
+    """Give the best rate at every working set; what a larger one reaches, a smaller one can."""
+    rates: dict[int, float] = {}
+    for point in sorted(points, key=lambda point: -point.working_set_bytes):
+        reached = max(rates.values(), default=0.0)
+        size = point.working_set_bytes
+        rates[size] = max(reached, rates.get(size, 0.0), point.bytes_per_s)
+    return [Point(working_set_bytes=size, bytes_per_s=rate) for size, rate in sorted(rates.items())]

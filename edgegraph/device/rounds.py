@@ -177,8 +177,8 @@ def spread(rates: Sequence[float]) -> float:
     """Give how far the typical round lies below the best one, as a share of the best.
 
     Example:
-        >>> spread([100.0, 90.0, 80.0])
-        0.1
+        >>> spread([100.0, 75.0, 50.0])
+        0.25
     """
     return 1 - statistics.median(rates) / max(rates)
 

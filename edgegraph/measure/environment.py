@@ -6,7 +6,7 @@ import os
 import platform
 from datetime import UTC, datetime
 
-import edgegraph
+from edgegraph import __version__
 from edgegraph.device import host
 from edgegraph.results.analysis import Environment
 
@@ -23,7 +23,7 @@ def environment() -> Environment:
         True
     """
     return Environment(
-        edgegraph=edgegraph.__version__,
+        edgegraph=__version__,
         jax=host.version("jax"),
         jaxlib=host.version("jaxlib"),
         python=platform.python_version(),

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgegraph.device import host
+from edgegraph.device.host import Cache
+
+KIB = 1024
+
+
+def write_caches(folder: Path, core: int, caches: list[tuple[int, str, str, str]]) -> None:
+    for index, (level, kind, size, shared) in enumerate(caches):
+        place = folder / f"cpu{core}" / "cache" / f"index{index}"
+        place.mkdir(parents=True)
+        for name, text in [
+            ("level", str(level)), ("type", kind), ("size", size), ("shared_cpu_list", shared),
+        ]:  # fmt: skip
+            (place / name).write_text(f"{text}\n")
+
+
+def test_private_caches_add_up_and_a_shared_one_counts_once(tmp_path: Path) -> None:
+    for core in (0, 1):
+        write_caches(
+            tmp_path,
+            core,
+            [
+                (1, "Data", "48K", str(core)),
+                (1, "Instruction", "32K", str(core)),
+                (2, "Unified", "1024K", str(core)),
+                (3, "Unified", "32768K", "0-1"),
+            ],
+        )
+    assert host.caches((0, 1), tmp_path) == (
+        Cache(name="L1", size_bytes=96 * KIB, instances=2),
+        Cache(name="L2", size_bytes=2048 * KIB, instances=2),
+        Cache(name="L3", size_bytes=32768 * KIB, instances=1),
+    )
+
+
+def test_only_the_cores_in_use_count(tmp_path: Path) -> None:
+    for core in range(4):
+        write_caches(tmp_path, core, [(1, "Data", "32K", str(core))])
+    assert host.caches((2,), tmp_path) == (Cache(name="L1", size_bytes=32 * KIB, instances=1),)
+
+
+def test_threads_of_one_core_share_its_cache(tmp_path: Path) -> None:
+    for core in (0, 1):
+        write_caches(tmp_path, core, [(1, "Data", "32K", "0-1")])
+    assert host.caches((0, 1), tmp_path) == (Cache(name="L1", size_bytes=32 * KIB, instances=1),)
+
+
+@pytest.mark.parametrize("size", ["", "unknown", "-1K", "12Q"])
+def test_a_cache_of_unreadable_size_is_left_out(tmp_path: Path, size: str) -> None:
+    write_caches(tmp_path, 0, [(1, "Data", size, "0")])
+    assert host.caches((0,), tmp_path) == ()
+
+
+def test_no_caches_where_the_system_does_not_tell(tmp_path: Path) -> None:
+    assert host.caches((0, 1), tmp_path / "absent") == ()
+
+
+@pytest.mark.parametrize(
+    ("cpu_info", "name"),
+    [
+        (
+            "processor\t: 0\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\n"
+            "stepping\t: 1\n\nprocessor\t: 1\nmodel name\t: AMD EPYC\n",
+            "AMD EPYC (cpu family 26, model 2, stepping 1)",
+        ),
+        (
+            "processor\t: 0\nBogoMIPS\t: 108.00\n\nRevision\t: c04170\n"
+            "Model\t\t: Raspberry Pi 5 Model B Rev 1.0\n",
+            "Raspberry Pi 5 Model B Rev 1.0",
+        ),
+    ],
+)
+def test_processor_is_read_from_cpuinfo(tmp_path: Path, cpu_info: str, name: str) -> None:
+    (tmp_path / "cpuinfo").write_text(cpu_info)
+    assert host.processor(tmp_path / "cpuinfo") == name
+
+
+def test_processor_has_a_name_without_cpuinfo(tmp_path: Path) -> None:
+    assert host.processor(tmp_path / "absent")
+
+
+def test_memory_is_the_containers_where_that_is_less(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    whole = host.memory_bytes(())
+    assert whole is not None and whole > 0
+    limit.write_text("max\n")
+    assert host.memory_bytes((limit,)) == whole
+    limit.write_text("1048576\n")
+    assert host.memory_bytes((limit, tmp_path / "absent")) == 1048576
+
+
+def test_busy_time_counts_the_wanted_cores_and_steal(tmp_path: Path) -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    statistics = tmp_path / "stat"
+    #        user nice system idle iowait irq softirq steal guest guest_nice
+    statistics.write_text(
+        "cpu  999 0 0 0 0 0 0 0 0 0\n"
+        f"cpu0 {ticks} {ticks} {ticks} 77 77 {ticks} {ticks} {ticks} {ticks} 0\n"
+        f"cpu1 {ticks} 0 0 0 0 0 0 0 0 0\n"
+        "intr 5\n"
+    )
+    assert host.busy_s((0,), statistics) == 6.0  # guest time is part of user time
+    assert host.busy_s((0, 1), statistics) == 7.0
+    assert host.busy_s((0, 5), statistics) is None
+    assert host.busy_s((0,), tmp_path / "absent") is None
+
+
+def test_governor(tmp_path: Path) -> None:
+    assert host.governor(tmp_path) is None
+    (tmp_path / "cpu0" / "cpufreq").mkdir(parents=True)
+    (tmp_path / "cpu0" / "cpufreq" / "scaling_governor").write_text("schedutil\n")
+    assert host.governor(tmp_path) == "schedutil"
+
+
+def test_usable_cores_are_those_of_the_system() -> None:
+    assert len(host.usable_cores()) <= (os.cpu_count() or 1)
