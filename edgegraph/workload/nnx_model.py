@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import jax
 from flax import nnx
 
-from edgegraph.errors import InputError
+from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.workload.model import Inputs, Model, Variables, mode_arguments
 from edgegraph.workload.nnx_names import Names, canonical_names, leaf_names, nest, pick
+from edgegraph.workload.refusals import first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,35 +121,49 @@ def _holds_tracer(module: nnx.Module) -> bool:
 
 
 def _call_factory(factory: Callable[..., Any], seed: int) -> nnx.Module:
+    name = _factory_name(factory)
     parameters = _parameters(factory)
     needed = [
         parameter.name
         for parameter in parameters
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and parameter.name != "rngs"
     ]
-    name = getattr(factory, "__name__", repr(factory))
-    if not set(needed) <= {"rngs"}:
+    if needed:
         raise InputError(
-            f"{name} needs the arguments {', '.join(needed)}; give an instance, or a function of"
-            " nothing or of rngs"
+            f"{name} needs {', '.join(needed)}; bind them with functools.partial, or give an"
+            " instance"
         )
     takes_rngs = any(parameter.name == "rngs" for parameter in parameters)
-    made = factory(rngs=nnx.Rngs(seed)) if takes_rngs else factory()
+    try:
+        made = factory(rngs=nnx.Rngs(seed)) if takes_rngs else factory()
+    except EdgeGraphError:
+        raise
+    except Exception as error:  # whatever the user's module raises
+        raise InputError(f"{name} cannot be made: {first_line(error)}") from error
     if not isinstance(made, nnx.Module):
         raise InputError(f"{name} made a {type(made).__name__}; expected an NNX module")
     return made
 
 
+def _factory_name(factory: Any) -> str:
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return str(getattr(factory, "__name__", repr(factory)))
+
+
 def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
-    if not inspect.isclass(factory):
-        return list(inspect.signature(factory).parameters.values())
-    # The signature of an NNX class is that of its metaclass, which takes anything.
-    return list(inspect.signature(factory.__init__).parameters.values())[1:]
+    bound = factory if isinstance(factory, functools.partial) else functools.partial(factory)
+    made: Any = bound.func
+    if inspect.isclass(made):
+        # The signature of an NNX class is that of its metaclass, which takes anything.
+        bound = functools.partial(made.__init__, None, *bound.args, **bound.keywords)
+    return list(inspect.signature(bound).parameters.values())
 
 
 def _model(split: _Split, abstract: Variables, make: Callable[[], Variables]) -> Model:
-    values = cache(make)
+    values = functools.cache(make)
 
     def apply(params: Any, state: Any, inputs: Inputs, train: bool) -> tuple[Any, Any]:
         module = split.merge(params, state)
