@@ -11,7 +11,7 @@ import typer
 
 from edgegraph.cli.job import Job
 from edgegraph.cli.progress import progress
-from edgegraph.cli.values import parse_assignments, parse_shape
+from edgegraph.cli.values import parse_assignments, parse_compiler_option, parse_shape
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
@@ -92,7 +92,10 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
         dtype=job.dtype,
         arguments=parse_assignments("--set", job.arguments or ()),
     )
-    options = parse_assignments("--option", job.compiler_options or ())
+    options = {
+        key: parse_compiler_option(text)
+        for key, text in parse_assignments("--option", job.compiler_options or ()).items()
+    }
     for batch in batches:
         with progress() as report:
             analysis = analyze(

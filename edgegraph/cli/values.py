@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable
-from typing import Any
 
 from edgegraph.errors import InputError
 
 
-def parse_value(text: str) -> Any:
-    """Read a Python literal, or keep the text where it is none.
+def parse_compiler_option(text: str) -> str | int | float | bool:
+    """Read the value of an XLA compiler option: a truth, a number, else text.
 
     Example:
-        >>> parse_value("3"), parse_value("1e-3"), parse_value("true"), parse_value("nnx")
-        (3, 0.001, True, 'nnx')
-        >>> parse_value("(64, 128)")
-        (64, 128)
+        >>> [parse_compiler_option(text) for text in ("True", "3", "1e-3", "O2")]
+        [True, 3, 0.001, 'O2']
     """
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
 
 
-def parse_assignments(option: str, pairs: Iterable[str]) -> dict[str, Any]:
-    """Read KEY=VALUE pairs.
+def parse_assignments(option: str, pairs: Iterable[str]) -> dict[str, str]:
+    """Split KEY=VALUE pairs; the values stay text.
 
     Args:
         option: The option that they were given with, for the message.
@@ -38,9 +36,9 @@ def parse_assignments(option: str, pairs: Iterable[str]) -> dict[str, Any]:
 
     Example:
         >>> parse_assignments("--set", ["flavor=linen", "width=64"])
-        {'flavor': 'linen', 'width': 64}
+        {'flavor': 'linen', 'width': '64'}
     """
-    values: dict[str, Any] = {}
+    values: dict[str, str] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         key = key.strip()
@@ -48,7 +46,7 @@ def parse_assignments(option: str, pairs: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"{option} {pair!r} is not KEY=VALUE, such as flavor=linen")
         if key in values:
             raise InputError(f"{option} gives {key!r} twice; give it once")
-        values[key] = parse_value(text.strip())
+        values[key] = text.strip()
     return values
 
 

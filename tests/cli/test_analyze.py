@@ -19,7 +19,7 @@ def test_options_reach_the_analysis(asked: Asked) -> None:
         "spec": "models.cnn:small_cnn",
         "input_shape": (28, 28, 1),
         "dtype": "bfloat16",
-        "arguments": {"width": 64, "flavor": "nnx"},
+        "arguments": {"width": "64", "flavor": "nnx"},
     }
     assert (first["batch"], second["batch"]) == (1, 8)
     assert first["options"] == {"xla_cpu_enable_fast_math": True}

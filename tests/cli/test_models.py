@@ -14,11 +14,11 @@ def test_the_zoo_is_listed(
     monkeypatch.chdir(ROOT)
     assert main(["models", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert set(rows["small_cnn"]) >= {"name", "params", "macs", "input", "source"}
+    assert set(rows["models.cnn:small_cnn"]) >= {"name", "params", "macs", "input", "source"}
     # conv 9*1*32+32, conv 9*32*64+64, dense 3136*256+256, dense 256*10+10
-    assert rows["small_cnn"]["params"] == 824_458
+    assert rows["models.cnn:small_cnn"]["params"] == 824_458
     # MACs at batch 32 by layer over 32: 225,792 + 3,612,672 + 802,816 + 2,560
-    assert rows["small_cnn"]["macs"] == 4_643_840
+    assert rows["models.cnn:small_cnn"]["macs"] == 4_643_840
     assert main(["models"]) == 0
     assert "4,643,840" in capsys.readouterr().out
 
