@@ -103,7 +103,8 @@ def test_before_optimisation_scopes_inside_called_functions_are_complete() -> No
 
     def outer(x: jax.Array) -> jax.Array:
         with jax.named_scope("outer"):
-            return inner(x)
+            result: jax.Array = inner(x)
+        return result
 
     lowered = jax.jit(outer).lower(jax.ShapeDtypeStruct((4,), jnp.float32))
     nodes = flatten(decode(xla.lowered_module(lowered)))
@@ -121,7 +122,8 @@ def test_before_optimisation_loops_inside_called_functions_are_complete() -> Non
 
     def outer(x: jax.Array) -> jax.Array:
         with jax.named_scope("outer"):
-            return inner(x)
+            result: jax.Array = inner(x)
+        return result
 
     lowered = jax.jit(outer).lower(jax.ShapeDtypeStruct((4,), jnp.float32))
     nodes = flatten(decode(xla.lowered_module(lowered)))

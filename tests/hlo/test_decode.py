@@ -1,0 +1,414 @@
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from edgegraph import xla
+from edgegraph.errors import FormatError
+from edgegraph.hlo.decode import decode
+from edgegraph.hlo.module import BITS_BY_DTYPE, Instruction, Module, Shape
+from edgegraph.hlo.schema import HloModuleProto, Proto
+from tests import programs
+from tests.hlo.xla_text import compare, instruction_lines, written_shape
+
+F32 = jnp.float32
+
+
+def convolutions() -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Give plain, strided, dilated, grouped, transposed and odd-layout convolutions."""
+
+    def run(x: Any, k: Any, depthwise: Any, y: Any) -> Any:
+        same = lax.conv_general_dilated(x, k, (1, 1), "SAME")
+        strided = lax.conv_general_dilated(x, k, (2, 1), [(1, 2), (0, 3)], rhs_dilation=(1, 2))
+        grouped = lax.conv_general_dilated(x, depthwise, (1, 1), "VALID", feature_group_count=4)
+        transposed = lax.conv_general_dilated(x, k, (1, 1), [(2, 2), (1, 0)], lhs_dilation=(2, 3))
+        mixed = lax.conv_general_dilated(
+            y, k, (1, 1), "VALID", dimension_numbers=("HNCW", "OIHW", "NHWC")
+        )
+        return same, strided, grouped, transposed, mixed
+
+    shapes = (2, 4, 9, 9), (8, 4, 3, 3), (8, 1, 3, 3), (9, 2, 4, 9)
+    return run, tuple(jax.ShapeDtypeStruct(shape, F32) for shape in shapes)
+
+
+def kernel_gradient() -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Give the gradient of a depthwise kernel, which XLA writes with batch groups."""
+
+    def run(x: Any, k: Any) -> Any:
+        return lax.conv_general_dilated(x, k, (1, 1), "SAME", feature_group_count=4).sum()
+
+    shapes = (2, 4, 9, 9), (8, 1, 3, 3)
+    return jax.grad(run, argnums=1), tuple(jax.ShapeDtypeStruct(shape, F32) for shape in shapes)
+
+
+def dots() -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Give dots with and without batch dimensions, some fused, and a reduce-window."""
+
+    def run(a: Any, b: Any) -> Any:
+        batched = jnp.einsum("bij,bkj->bik", a, b)
+        contracted = jnp.einsum("bij,bij->", a, b)
+        pooled = lax.reduce_window(a, -jnp.inf, lax.max, (1, 2, 3), (1, 2, 1), "SAME")
+        return jax.nn.softmax(batched), contracted, pooled, jnp.cumsum(a, axis=1, dtype=F32)
+
+    return run, (jax.ShapeDtypeStruct((3, 4, 6), F32), jax.ShapeDtypeStruct((3, 4, 6), F32))
+
+
+def linear_algebra() -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Give a program that is a custom call after compilation."""
+    return jnp.linalg.cholesky, (jax.ShapeDtypeStruct((4, 4), F32),)
+
+
+PROGRAMS: tuple[tuple[Callable[..., Any], tuple[int, ...]], ...] = (
+    (programs.small_cnn, (2,)),
+    (programs.small_cnn_gradient, (2,)),
+    (programs.scan, (5,)),
+    (programs.branches, ()),
+    (programs.mixed, ()),
+    (programs.data_dependent_loop, ()),
+    (programs.top_k, ()),
+    (convolutions, ()),
+    (kernel_gradient, ()),
+    (dots, ()),
+    (linear_algebra, ()),
+)
+
+
+def _id(value: Any) -> str:
+    return str(getattr(value, "__name__", value))
+
+
+@pytest.mark.parametrize("stage", ["lowered", "compiled"])
+@pytest.mark.parametrize(("make", "arguments"), PROGRAMS, ids=_id)
+def test_a_decoded_module_says_what_xlas_text_says(
+    make: Callable[..., Any], arguments: tuple[int, ...], stage: str
+) -> None:
+    function, abstract = make(*arguments)
+    lowered = jax.jit(function).lower(*abstract)
+    if stage == "lowered":
+        text, serialized = lowered.as_text("hlo") or "", xla.lowered_module(lowered)
+    else:
+        compiled = lowered.compile()
+        text, serialized = compiled.as_text() or "", xla.compiled_module(compiled)
+    module = decode(serialized)
+    assert compare(module, text, metadata=stage == "compiled") == module.instruction_count
+    assert module.serialized == serialized
+
+
+ASYNCHRONOUS = """
+HloModule fetch, is_scheduled=true
+
+%add (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+  %b = f32[] parameter(1)
+  ROOT %sum = f32[] add(%a, %b)
+}
+
+%gather (p: f32[8]) -> f32[16] {
+  %p = f32[8]{0} parameter(0)
+  ROOT %all = f32[16]{0} all-gather(%p), replica_groups={{0,1}}, dimensions={0}
+}
+
+ENTRY %main (x: f32[8], y: f32[8,8]) -> f32[16] {
+  %x = f32[8]{0} parameter(0)
+  %y = f32[8,8]{0,1:T(8,128)S(1)} parameter(1)
+  %start = ((f32[8]{0}), f32[16]{0}, u32[]) async-start(%x), calls=%gather
+  %copy = (f32[8]{0:S(1)}, f32[8]{0}, u32[]) copy-start(%x), control-predecessors={%start}
+  %work = f32[8,8]{0,1:T(8,128)S(1)} negate(%y)
+  %copied = f32[8]{0:S(1)} copy-done(%copy)
+  %reduced = f32[8]{0} all-reduce(%copied), to_apply=%add
+  ROOT %done = f32[16]{0} async-done(%start), control-predecessors={%reduced, %work}
+}
+"""
+
+
+def by_name(module: Module) -> dict[str, Instruction]:
+    return {i.name: i for c in module.computations.values() for i in c.instructions}
+
+
+def test_a_module_of_a_device_that_is_not_here() -> None:
+    module = decode(xla.parse_text(ASYNCHRONOUS))
+    instructions = by_name(module)
+    assert module.name == "fetch"
+    assert module.entry == "main"
+    assert module.schedule["main"] == (
+        "x", "y", "start", "copy", "work", "copied", "reduced", "done",
+    )  # fmt: skip
+    assert instructions["start"].called == ("gather",)
+    assert instructions["copy"].control_predecessors == ("start",)
+    assert instructions["done"].control_predecessors == ("reduced", "work")
+    assert instructions["y"].shape == Shape(
+        dtype="f32", dimensions=(8, 8), layout=(0, 1), memory_space=1
+    )
+    copy = instructions["copy"].shape
+    assert [element.memory_space for element in copy.elements] == [1, 0, 0]
+    assert copy.bytes == 32 + 32 + 4
+
+
+def test_every_element_type_by_xlas_own_name() -> None:
+    names = [name for name in BITS_BY_DTYPE if name not in ("token", "opaque")]
+    parameters = "\n".join(f"  p{k} = {name}[3] parameter({k})" for k, name in enumerate(names))
+    text = f"HloModule m\nENTRY e {{\n{parameters}\n  ROOT t = token[] after-all()\n}}"
+    instructions = by_name(decode(xla.parse_text(text)))
+    assert [instructions[f"p{k}"].shape.dtype for k in range(len(names))] == names
+    assert instructions["t"].shape.dtype == "token"
+
+
+def test_equal_values_are_one_object() -> None:
+    module = programs.module(programs.small_cnn, 2)
+    shapes: dict[str, Shape] = {}
+    for instruction in by_name(module).values():
+        written = written_shape(instruction.shape)
+        assert shapes.setdefault(written, instruction.shape) is instruction.shape
+
+
+def test_a_schedule_is_the_order_of_xlas_text() -> None:
+    function, arguments = programs.small_cnn(2)
+    compiled = jax.jit(function).lower(*arguments).compile()
+    module = decode(xla.compiled_module(compiled))
+    text = compiled.as_text() or ""
+    entry = text[text.index("ENTRY") :]
+    assert module.schedule[module.entry] == tuple(instruction_lines(entry))
+
+
+def test_source_is_the_users_line_not_the_librarys() -> None:
+    path = Path(programs.__file__)
+    lines = path.read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if 'name="conv2"' in text)
+    module = programs.module(programs.small_cnn, 2)
+    convolutions = [
+        i for i in by_name(module).values() if i.opcode == "convolution" and "/conv2/" in i.op_name
+    ]
+    assert {i.source for i in convolutions} == {f"{path}:{line}"}
+    innermost = module.stack_frames[convolutions[0].stack_frame_id - 1]
+    assert "flax" in innermost.file
+
+
+@cache
+def proto_bytes() -> bytes:
+    """Give a module with a loop, a fusion, a dot and stack frames, to be damaged."""
+    return programs.compiled(programs.scan, 5)
+
+
+def damaged(change: Callable[[Proto], object]) -> bytes:
+    proto = HloModuleProto.FromString(proto_bytes())
+    change(proto)
+    return bytes(proto.SerializeToString())
+
+
+def frames(proto: Proto, links: list[tuple[str, int]]) -> None:
+    """Replace the stack frames by `links` of file and parent."""
+    index = proto.stack_frame_index
+    index.Clear()
+    index.function_names.append("f")
+    for number, (file, parent) in enumerate(links, 1):
+        index.file_names.append(file)
+        index.file_locations.add(file_name_id=number, function_name_id=1, line=10 * number)
+        index.stack_frames.add(file_location_id=number, parent_frame_id=parent)
+    for computation in proto.computations:
+        for instruction in computation.instructions:
+            instruction.metadata.stack_frame_id = 1
+
+
+@pytest.mark.parametrize(
+    ("links", "expected"),
+    [
+        ([("/home/me/model.py", 0)], "/home/me/model.py:10"),
+        ([("/env/lib/python3.13/site-packages/x/y.py", 2), ("train.py", 0)], "train.py:20"),
+        ([("/src/flax/linen/module.py", 2), ("/src/jax/_src/api.py", 3), ("m.py", 0)], "m.py:30"),
+        ([("/site-packages/x.py", 2), ("/site-packages/y.py", 0)], "/site-packages/x.py:10"),
+        ([("/site-packages/x.py", 1)], "/site-packages/x.py:10"),
+        ([("/site-packages/x.py", 2), ("/site-packages/y.py", 1)], "/site-packages/x.py:10"),
+    ],
+    ids=["own", "installed", "checkout", "only library", "own parent", "circle"],
+)  # fmt: skip
+def test_source_walks_up_the_stack(links: list[tuple[str, int]], expected: str) -> None:
+    module = decode(damaged(lambda proto: frames(proto, links)))
+    assert {i.source for i in by_name(module).values()} == {expected}
+
+
+def test_source_falls_back_on_the_metadata_and_may_be_unknown() -> None:
+    def change(proto: Proto) -> None:
+        proto.stack_frame_index.Clear()
+        first, second, *_ = proto.computations[0].instructions
+        first.metadata.Clear()
+        second.metadata.Clear()
+        second.metadata.source_file, second.metadata.source_line = "old.py", 7
+
+    instructions = decode(damaged(change)).computations
+    first, second, *_ = next(iter(instructions.values())).instructions
+    assert (first.source, second.source) == (None, "old.py:7")
+
+
+def entry(proto: Proto) -> Proto:
+    return next(c for c in proto.computations if c.id == proto.entry_computation_id)
+
+
+def called(proto: Proto, opcode: str) -> Proto:
+    return next(i for c in proto.computations for i in c.instructions if i.opcode == opcode)
+
+
+def nest(proto: Proto) -> None:
+    """Put the entry computation into a chain of 300 calls."""
+    inner = entry(proto)
+    for level in range(300):
+        outer = proto.computations.add(name=f"level{level}", id=(1 << 40) + level, root_id=1 << 20)
+        call = outer.instructions.add(name=f"call{level}", opcode="call", id=1 << 20)
+        call.shape.CopyFrom(inner.instructions[0].shape)
+        call.called_computation_ids.append(inner.id)
+        for number, parameter in enumerate(
+            [i for i in inner.instructions if i.opcode == "parameter"]
+        ):
+            copy = outer.instructions.add()
+            copy.CopyFrom(parameter)
+            copy.id, copy.name = number + 1, f"p{level}.{number}"
+            call.operand_ids.append(copy.id)
+        del outer.instructions[0]
+        outer.instructions.append(call)
+        inner = outer
+
+
+BROKEN: dict[str, tuple[Callable[[Proto], object], str]] = {
+    "no entry": (lambda p: p.ClearField("entry_computation_id"), "entry computation id 0"),
+    "no computations": (lambda p: p.ClearField("computations"), "no computation"),
+    "no root": (lambda p: setattr(entry(p), "root_id", 77), "root id 77"),
+    "no operand": (lambda p: called(p, "dot").operand_ids.append(77), "operand id 77"),
+    "operand after user": (lambda p: entry(p).instructions.reverse(), "operand id"),
+    "callee after caller": (
+        lambda p: called(p, "while").called_computation_ids.__setitem__(0, p.entry_computation_id),
+        "called computation id",
+    ),
+    "no predecessor": (
+        lambda p: called(p, "dot").control_predecessor_ids.append(77),
+        "control predecessor id 77",
+    ),
+    "taken computation": (
+        lambda p: setattr(entry(p), "name", p.computations[0].name),
+        "name or id is missing or taken",
+    ),
+    "taken instruction": (
+        lambda p: setattr(entry(p).instructions[0], "name", entry(p).instructions[1].name),
+        "name or id is taken",
+    ),
+    "no opcode": (lambda p: setattr(called(p, "dot"), "opcode", ""), "no name or no opcode"),
+    "unknown type": (
+        lambda p: setattr(called(p, "dot").shape, "element_type", 99),
+        "unknown element type number 99",
+    ),
+    "negative size": (
+        lambda p: called(p, "dot").shape.dimensions.__setitem__(0, -1),
+        r"f32\[-1, 8\] is not one with fixed",
+    ),
+    "half a schedule": (
+        lambda p: p.schedule.entries[0].value.instruction_ids.append(77),
+        "each of the",
+    ),
+    "schedule of nothing": (lambda p: p.schedule.entries.add(key=77), "no computation with id 77"),
+    "parameter numbers": (
+        lambda p: setattr(called(p, "parameter"), "parameter_number", 9),
+        "parameters are numbered",
+    ),
+    "loop without body": (
+        lambda p: called(p, "while").called_computation_ids.__delitem__(0),
+        "calls 1 computations",
+    ),
+    "fusion without operands": (
+        lambda p: called(p, "fusion").ClearField("operand_ids"),
+        "operands and parameters do not match",
+    ),
+    "dot of one": (lambda p: called(p, "dot").operand_ids.__delitem__(0), "it has 1 operands"),
+    "dot dimensions": (
+        lambda p: called(p, "dot").dot_dimension_numbers.lhs_contracting_dimensions.append(5),
+        "do not fit shape",
+    ),
+    "tuple index": (
+        lambda p: setattr(called(p, "get-tuple-element"), "tuple_index", 50),
+        "no element 50",
+    ),
+    "frame parent": (
+        lambda p: p.stack_frame_index.stack_frames.add(file_location_id=1, parent_frame_id=999),
+        "its place or its parent",
+    ),
+    "frame place": (
+        lambda p: p.stack_frame_index.stack_frames.add(file_location_id=999),
+        "its place or its parent",
+    ),
+    "frame file": (lambda p: p.stack_frame_index.ClearField("file_names"), "its file"),
+    "deep calls": (nest, "nest deeper than 200"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_module_that_contradicts_itself_is_refused(
+    change: Callable[[Proto], object], message: str
+) -> None:
+    with pytest.raises(FormatError, match=message) as caught:
+        decode(damaged(change))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unfinished_module_is_refused() -> None:
+    for end in (0, 1, 10, len(proto_bytes()) // 2, len(proto_bytes()) - 1):
+        with pytest.raises(FormatError):
+            decode(proto_bytes()[:end])
+
+
+def consistent(module: Module) -> None:
+    """Assert what later code relies on."""
+    seen: set[str] = set()
+    for name, computation in module.computations.items():
+        known: set[str] = set()
+        for instruction in computation.instructions:
+            assert known.issuperset(instruction.operands)
+            assert seen.issuperset(instruction.called)
+            assert instruction.shape.bytes >= 0
+            known.add(instruction.name)
+        assert computation.root in known
+        assert set(module.schedule.get(name, known)) == known
+        seen.add(name)
+    assert module.entry in seen
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32), changes=st.integers(1, 6), cut=st.booleans())
+def test_damaged_bytes_decode_or_raise_format_errors(seed: int, changes: int, cut: bool) -> None:
+    rng = random.Random(seed)
+    data = bytearray(proto_bytes())
+    for _ in range(changes):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    if cut:
+        del data[rng.randrange(len(data)) :]
+    try:
+        module = decode(bytes(data))
+    except FormatError as error:
+        assert re.fullmatch(r"[^\n]+", str(error))
+    else:
+        consistent(module)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_decode_or_raise_format_errors(data: bytes) -> None:
+    with contextlib.suppress(FormatError):
+        consistent(decode(data))
+
+
+@pytest.mark.parametrize("make", [programs.scan, programs.mixed, linear_algebra])
+def test_fields_that_are_not_read_survive_a_round_trip(make: Callable[..., Any]) -> None:
+    serialized = programs.compiled(make)
+    proto = HloModuleProto.FromString(serialized)
+    again = bytes(proto.SerializeToString())
+    assert len(again) == len(serialized)
+    assert decode(again).computations == decode(serialized).computations
+    assert dict(xla.cost_analysis(again)) == dict(xla.cost_analysis(serialized))

@@ -1,0 +1,326 @@
+"""Names as jax 0.10 and 0.12 and Flax write them, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import linen as nn
+from flax import nnx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgegraph import xla
+from edgegraph.hlo.decode import decode
+from edgegraph.hlo.op_name import (
+    LOSS_SCOPE,
+    OPTIMIZER_SCOPE,
+    parse_op_name,
+    parse_parameter_name,
+    qualify_op_name,
+)
+
+FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
+
+NAMES: list[tuple[str, str, str | None, str]] = [
+    ("", FORWARD, None, ""),
+    ("reduce_sum", FORWARD, None, "reduce_sum"),
+    ("jit(f)/dot_general", FORWARD, None, "dot_general"),
+    ("jit(f)/jit(main)/jit(relu)/max", FORWARD, None, "max"),
+    ("jit(<lambda>)/Net/b0/dense/dot_general", FORWARD, "Net/b0/dense", "dot_general"),
+    ("jit(fwd)/Net/b0/jit(relu)", FORWARD, "Net/b0", "jit(relu)"),
+    ("jit(step)/jvp(Net)/b0/dense/dot_general", FORWARD, "Net/b0/dense", "dot_general"),
+    ("jit(step)/jvp(Net)/jit(relu)/max", FORWARD, "Net", "max"),
+    ("jit(step)/jvp(loss)/div", FORWARD, LOSS_SCOPE, "div"),
+    ("jit(step)/transpose(jvp(loss))/mul", BACKWARD, LOSS_SCOPE, "mul"),
+    ("jit(step)/transpose(jvp(Net))/b0/dense/transpose", BACKWARD, "Net/b0/dense", "transpose"),
+    ("jit(step)/transpose(jvp())/broadcast_in_dim", BACKWARD, None, "broadcast_in_dim"),
+    ("jit(step)/optimizer/jit(_where)/select_n", UPDATE, OPTIMIZER_SCOPE, "select_n"),
+    ("jit(f)/while/body/closed_call/optimizer/mul", UPDATE, OPTIMIZER_SCOPE, "mul"),
+    ("jit(f)/Net/optimizer/mul", FORWARD, "Net/optimizer", "mul"),
+    # Loops and branches, and user layers of the same names.
+    ("jit(f)/Net/while", FORWARD, "Net", "while"),
+    ("jit(f)/Net/while/cond/lt", FORWARD, "Net", "lt"),
+    ("jit(f)/Net/while/body/closed_call/blocks/dense/add", FORWARD, "Net/blocks/dense", "add"),
+    ("jit(f)/Net/while/body/eval_jaxpr/blocks/dense/add", FORWARD, "Net/blocks/dense", "add"),
+    ("jit(f)/Net/while/body/cond/branch_1_fun/a/tanh", FORWARD, "Net/a", "tanh"),
+    ("jit(f)/M/a/cond/branch_0_fun/dot_general", FORWARD, "M/a", "dot_general"),
+    ("jit(f)/Net/cond/dense/dot_general", FORWARD, "Net/cond/dense", "dot_general"),
+    ("jit(f)/Net/body/dense/dot_general", FORWARD, "Net/body/dense", "dot_general"),
+    ("jit(f)/Net/cond", FORWARD, "Net", "cond"),
+    ("jit(s)/transpose(jvp(N))/while/body/closed_call/b/dot", BACKWARD, "N/b", "dot"),
+    # Rematerialisation and custom rules begin the path anew in the backward pass.
+    ("jit(f)/RematNet/checkpoint/b0/dense/add", FORWARD, "RematNet/b0/dense", "add"),
+    (
+        "jit(step)/transpose(jvp(RematNet))/jvp(RematNet)/checkpoint/rematted_computation/b0/gt",
+        BACKWARD, "RematNet/b0", "gt",
+    ),
+    ("jit(s)/transpose(jvp(M))/g/jvp(M)/g/checkpoint/dot_general", BACKWARD, "M/g", "dot_general"),
+    ("jit(f)/transpose(jvp(M))/c/jvp(M)/c/mul", BACKWARD, "M/c", "mul"),
+    (
+        "jit(f)/vmap(jvp(vmap(transpose(vmap(jvp(jvp(M)))))))/c/vmap(jvp(jvp(M)))/c/mul",
+        BACKWARD, "M/c", "mul",
+    ),
+    # jax 0.12 repeats the path in a loop before a function with a custom derivative.
+    (
+        "jit(step)/jvp(ScanNet)/while/body/eval_jaxpr/blocks/mid/blocks/mid/jit(relu)/max",
+        FORWARD, "ScanNet/blocks/mid", "max",
+    ),
+    (
+        "jit(step)/jvp(ScanNet)/while/body/eval_jaxpr/blocks/blocks/jit(relu)",
+        FORWARD, "ScanNet/blocks", "jit(relu)",
+    ),
+    ("jit(f)/Net/attend/attend/dot_general", FORWARD, "Net/attend/attend", "dot_general"),
+    # Wrappers around paths, functions and nothing.
+    ("jit(f)/vmap(Net/b0)/dot_general", FORWARD, "Net/b0", "dot_general"),
+    ("jit(f)/VNet/vmap(experts)/dense/add", FORWARD, "VNet/experts/dense", "add"),
+    ("jit(f)/vmap(VNet)/vmap(experts)/jit(relu)/max", FORWARD, "VNet/experts", "max"),
+    ("jit(f)/jvp(M)/i/vmap()/mul", FORWARD, "M/i", "mul"),
+    ("jit(f)/transpose(jvp(M))/i/vmap(jit(norm))/mul", BACKWARD, "M/i", "mul"),
+    ("jit(f)/Net/shard_map/psum", FORWARD, "Net", "psum"),
+    ("jit(f)/Net/custom_jvp_call/sin", FORWARD, "Net", "sin"),
+    ("jit(f)/Net/block(1)/sin", FORWARD, "Net/block(1)", "sin"),
+    # Flax linen's methods.
+    ("jit(f)/AE.encode/enc/add", FORWARD, "AE/enc", "add"),
+    ("jit(f)/AE/AE.encode/enc/add", FORWARD, "AE/enc", "add"),
+    ("jit(f)/Outer/emb.attend/dot_general", FORWARD, "Outer/emb", "dot_general"),
+    # XLA joins the names of what it merges.
+    ("jit(s)/jvp(Net)/a/mul;jit(s)/jvp(Net)/b/add", FORWARD, "Net/a", "mul"),
+    ("broadcast_in_dim;jit(s)/transpose(jvp(Net))/b/add", BACKWARD, "Net/b", "add"),
+    # Arguments are no layers, whatever their keys hold.
+    ("x", FORWARD, None, "x"),
+    ("params['conv1']['kernel']", FORWARD, None, ""),
+    ("variables['params']['a/b']['k\"q']", FORWARD, None, ""),
+    ("opt_state[0].mu['b0']['dense']", FORWARD, None, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op_name", "phase", "layer", "primitive"), NAMES)
+def test_parse_op_name(op_name: str, phase: str, layer: str | None, primitive: str) -> None:
+    parsed = parse_op_name(op_name)
+    assert (parsed.phase, parsed.layer, parsed.primitive) == (phase, layer, primitive)
+
+
+WRAPPERS = st.lists(st.sampled_from(["jvp", "vmap", "transpose", "checkpoint"]), max_size=4)
+LAYERS = st.lists(
+    st.sampled_from(["Net", "a", "b_0", "cond", "body", "x1"]), min_size=1, max_size=4
+)
+
+
+@given(WRAPPERS, LAYERS, st.booleans(), st.booleans())
+def test_transformations_do_not_change_the_layer(
+    wrappers: list[str], layers: list[str], whole: bool, loop: bool
+) -> None:
+    first, rest = ("/".join(layers), []) if whole else (layers[0], layers[1:])
+    for wrapper in wrappers:
+        first = f"{wrapper}({first})"
+    inside = ["while", "body", "closed_call"] if loop else []
+    parsed = parse_op_name("/".join(["jit(f)", first, *rest, *inside, "dot_general"]))
+    assert parsed.layer == "/".join(layers)
+    assert parsed.phase == (BACKWARD if "transpose" in wrappers else FORWARD)
+    assert parsed.primitive == "dot_general"
+
+
+@given(st.text(alphabet="ab/();.[]'\"0\\ jvptransposewhilebodycond", max_size=60))
+def test_any_text_is_read_without_error(text: str) -> None:
+    assert parse_op_name(text).phase in (FORWARD, BACKWARD, UPDATE)
+    parse_parameter_name(text)
+
+
+def test_deep_nesting_is_read_without_error() -> None:
+    depth = 10_000
+    assert parse_op_name("jvp(" * depth + "a" + ")" * depth + "/b").layer is None
+    assert parse_op_name("jvp(a/" * depth + "b").layer is None
+    assert parse_op_name("a/" * depth + "b").layer == "a/" * (depth - 1) + "a"
+
+
+@pytest.mark.parametrize(
+    ("op_name", "caller", "expected"),
+    [
+        ("sin", "jit(f)/Net/jit(g)", "jit(f)/Net/jit(g)/sin"),
+        ("jit(f)/reduce_sum", "jit(f)/Net/jit(g)", "jit(f)/reduce_sum"),
+        ("jit(f)", "jit(f)/Net", "jit(f)"),
+        ("jit(f2)/sin", "jit(f)/Net", "jit(f)/Net/jit(f2)/sin"),
+        ("", "jit(f)/Net", ""),
+        ("sin", "", "sin"),
+    ],
+)
+def test_qualify_op_name(op_name: str, caller: str, expected: str) -> None:
+    assert qualify_op_name(op_name, caller) == expected
+
+
+@pytest.mark.parametrize(
+    ("op_name", "path", "leaf"),
+    [
+        ("params['conv1']['kernel']", "conv1", "kernel"),
+        ("params['kernel']", "", "kernel"),
+        ("params['my_own_leaf']", "", "my_own_leaf"),
+        ("variables['params']['a']['b']['kernel']", "a/b", "kernel"),
+        ("args[0]['params']['a']['kernel']", "a", "kernel"),
+        ("train_state.params['params']['conv1']['bias']", "conv1", "bias"),
+        ("state.params['conv1']['bias']", "conv1", "bias"),
+        ("params['blocks'][0]['dense']['kernel']", "blocks_0/dense", "kernel"),
+        ("params['blocks'][1]['dense']['kernel'].value", "blocks_1/dense", "kernel"),
+        ("params['blocks'][1]['dense']['kernel'].raw_value", "blocks_1/dense", "kernel"),
+        ("params['w'][0]", "", "w_0"),
+        ("state['conv1']['kernel'].value", "conv1", "kernel"),
+        ("model['conv1']['my_own_leaf'].value", "conv1", "my_own_leaf"),
+        ("p['conv1']['kernel']", "conv1", "kernel"),
+        ("variables['params'][\"it's\"]['b']", "it's", "b"),
+        ("variables['params']['a/b']['k\"q']", "a/b", 'k"q'),
+        (r"params['a\'b\"']['k']", "a'b\"", "k"),
+        ("params.conv1.kernel", "conv1", "kernel"),
+    ],
+)
+def test_parse_parameter_name(op_name: str, path: str, leaf: str) -> None:
+    parsed = parse_parameter_name(op_name)
+    assert parsed is not None
+    assert (parsed.path, parsed.leaf) == (path, leaf)
+
+
+@pytest.mark.parametrize(
+    "op_name",
+    [
+        "", "x", "params", "reduce_sum", "batch[0]", "batch[1]['image']", "labels['params'",
+        "variables['batch_stats']['bn']['mean']",
+        "state['bn']['mean']", "state['bn']['mean'].value", "state['bn']['var'].value",
+        "opt_state[0].count", "opt_state[0].mu['conv1']['kernel']",
+        "opt_state[0].nu['params']['conv1']['kernel']",
+        "train_state.opt_state[0].mu['conv1']['kernel']",
+        "grads['conv1']['kernel']", "jit(f)/params['a']", "params['a'] b", "params['a",
+        "state['rngs']['default']['count'].value",
+    ],
+)  # fmt: skip
+def test_what_is_no_parameter_of_the_model(op_name: str) -> None:
+    assert parse_parameter_name(op_name) is None
+
+
+class Block(nn.Module):
+    """A dense layer and a rectifier, as a step of a scan."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, _: Any = None) -> Any:
+        y = nn.relu(nn.Dense(8, name="dense")(x))
+        return y, None
+
+
+class Scanned(nn.Module):
+    """Three blocks as a loop, rematerialised or not."""
+
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> Any:
+        block = nn.remat(Block) if self.remat else Block
+        scan = nn.scan(block, variable_axes={"params": 0}, split_rngs={"params": True}, length=3)
+        return scan(name="blocks")(x, None)[0]
+
+
+class Mapped(nn.Module):
+    """Experts, one for each row."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> Any:
+        mapped = nn.vmap(Block, variable_axes={"params": 0}, split_rngs={"params": True})
+        return mapped(name="experts")(x, None)[0]
+
+
+class Branch(nn.Module):
+    """A dense layer in front of a conditional and of a function with rules of its own."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> Any:
+        x = nn.Dense(8, name="cond")(x)
+        with jax.named_scope("choice"):
+            x = jax.lax.cond(x.sum() > 0, jnp.tanh, lambda v: v * 2.0, x)
+        with jax.named_scope("rule"):
+            return own_rule(x)
+
+
+@jax.custom_vjp
+def own_rule(x: jax.Array) -> jax.Array:
+    """Sine with a derivative of its own."""
+    return jnp.sin(x)
+
+
+own_rule.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x),))
+
+
+def layers_by_phase(function: Callable[..., Any], *arguments: Any) -> dict[str, set[str | None]]:
+    """Compile and give the layers that XLA's op_names name; reducers' are relative, skip them."""
+    module = decode(xla.compiled_module(jax.jit(function).lower(*arguments).compile()))
+    found: dict[str, set[str | None]] = {FORWARD: set(), BACKWARD: set(), UPDATE: set()}
+    for computation in module.computations.values():
+        for instruction in computation.instructions:
+            if instruction.op_name.startswith("jit("):
+                parsed = parse_op_name(instruction.op_name)
+                found[parsed.phase].add(parsed.layer)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("net", "layers", "elsewhere"),
+    [
+        (Scanned(), {"Scanned", "Scanned/blocks", "Scanned/blocks/dense"}, set()),
+        (Scanned(remat=True), {"Scanned", "Scanned/blocks", "Scanned/blocks/dense"}, set()),
+        (Mapped(), {"Mapped/experts", "Mapped/experts/dense"}, set()),
+        (Branch(), {"Branch/cond", "Branch/choice", "Branch/rule"}, set()),
+    ],
+    ids=["scan", "remat scan", "vmap", "cond and custom_vjp"],
+)
+def test_layers_of_compiled_networks(net: nn.Module, layers: set[str], elsewhere: set[str]) -> None:
+    x = jnp.ones((4, 8))
+    params = net.init(jax.random.key(0), x)["params"]
+
+    def step(params: Any, x: jax.Array) -> Any:
+        def loss(params: Any) -> jax.Array:
+            y = net.apply({"params": params}, x)
+            with jax.named_scope(LOSS_SCOPE):
+                return jnp.mean(jnp.square(y))  # type: ignore[arg-type]
+
+        gradients = jax.grad(loss)(params)
+        with jax.named_scope(OPTIMIZER_SCOPE):
+            return jax.tree.map(lambda p, g: p - 0.1 * g, params, gradients)
+
+    forward = layers_by_phase(lambda params, x: net.apply({"params": params}, x), params, x)
+    assert forward[FORWARD] == layers
+    assert not forward[BACKWARD] | forward[UPDATE]
+    train = layers_by_phase(step, params, x)
+    assert train[FORWARD] <= layers | {LOSS_SCOPE}
+    assert train[BACKWARD] <= layers | {LOSS_SCOPE}
+    assert {layer for layer in layers if "/" in layer} <= train[FORWARD] | train[BACKWARD]
+    assert train[UPDATE] == {OPTIMIZER_SCOPE}
+
+
+def test_parameters_of_a_raw_nnx_model() -> None:
+    class Net(nnx.Module):
+        def __init__(self) -> None:
+            rngs = nnx.Rngs(0)
+            self.blocks = nnx.List([nnx.Linear(4, 4, rngs=rngs) for _ in range(2)])
+            self.norm = nnx.BatchNorm(4, rngs=rngs)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            for block in self.blocks:
+                x = block(x)
+            y: jax.Array = self.norm(x)
+            return y
+
+    graph, params, *rest = nnx.split(Net(), nnx.Param, ...)
+    state = rest[0]
+
+    def forward(params: Any, state: Any, x: jax.Array) -> Any:
+        return nnx.merge(graph, params, state)(x)
+
+    lowered = jax.jit(forward, keep_unused=True).lower(params, state, jnp.ones((2, 4)))
+    module = decode(xla.lowered_module(lowered))
+    found = {
+        (parsed.path, parsed.leaf)
+        for instruction in module.computations[module.entry].instructions
+        if instruction.opcode == "parameter"
+        if (parsed := parse_parameter_name(instruction.op_name))
+    }
+    linear = {(f"blocks_{k}", leaf) for k in range(2) for leaf in ("kernel", "bias")}
+    assert found == linear | {("norm", "scale"), ("norm", "bias")}
