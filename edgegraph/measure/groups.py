@@ -184,7 +184,7 @@ class _Inlined:
             if called is not None:
                 inner = dict(zip(called.invars, inputs, strict=True))
                 closed = getattr(equation.params[_called_key(equation)], "consts", ())
-                outputs = self._inline(called, closed, inner, path)
+                outputs = self._inline(called, closed, inner, _inner_scope(equation, path))
                 names.update(zip(equation.outvars, outputs, strict=True))
                 continue
             made = [_fresh(variable) for variable in equation.outvars]
@@ -208,6 +208,16 @@ def _called(equation: Any) -> Any:
 
 def _fresh(variable: Any) -> Any:
     return variable if isinstance(variable, core.DropVar) else core.Var(variable.aval)
+
+
+def _inner_scope(equation: Any, path: str) -> str:
+    """Give the scope of the equations inside another one, written as XLA's op_names write it."""
+    primitive = equation.primitive.name
+    if primitive in ("jit", "pjit"):
+        return _join(path, f"jit({equation.params['name']})")
+    if primitive in ("scan", "while"):
+        return _join(path, "while/body/eval_jaxpr")
+    return path
 
 
 def _join(scope: str, name: str) -> str:
@@ -323,9 +333,10 @@ def _common(layers: Iterable[str]) -> str:
 
 def _inside(equation: Any, path: str) -> Iterator[tuple[str, str]]:
     """Give the path and primitive of every equation inside a loop, branch or other body."""
+    scope = _inner_scope(equation, path)
     for body in core.jaxprs_in_params(equation.params):
         for inner in body.eqns:
-            inner_path = _join(path, str(inner.source_info.name_stack))
+            inner_path = _join(scope, str(inner.source_info.name_stack))
             nested = list(_inside(inner, inner_path))
             if nested:
                 yield from nested

@@ -1,0 +1,234 @@
+"""Programs and their layers, really compiled and run; a clock that ticks stands in for time."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from edgegraph import xla
+from edgegraph.compiler.program import Program
+from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.measure.clock import Clock
+from edgegraph.measure.executable import ExecutableCall, null_call
+from edgegraph.measure.groups import partition
+from edgegraph.measure.isolated import compile_layers, measure_layers
+from edgegraph.measure.latency import Settings, measure_program
+from tests.measure.traced import FUNCTIONS, cnn, filled
+
+FEW = Settings(warm_up_calls=2, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0)
+CNN_LAYERS = {
+    "SmallCNN", "SmallCNN/conv1", "SmallCNN/conv2", "SmallCNN/dense1", "SmallCNN/dense2"
+}  # fmt: skip
+
+
+def ticking() -> Clock:
+    """Give a clock that moves on by a millisecond whenever it is read."""
+    return itertools.count(0, 1_000_000).__next__
+
+
+def program(
+    function: Any,
+    arguments: tuple[Any, ...],
+    *,
+    donate: tuple[int, ...] = (),
+    options: Mapping[str, str | int | float | bool] | None = None,
+) -> Program:
+    traced = jax.jit(function, keep_unused=True, donate_argnums=donate).trace(*arguments)
+    compiler_options: Any = dict(options) if options else None
+    return Program(
+        name="test",
+        batch=2,
+        target="cpu",
+        stage="optimized",
+        options=options or {},
+        serialized=b"",
+        jaxpr=traced.jaxpr,
+        executable=traced.lower().compile(compiler_options=compiler_options),
+        concrete=lambda: jax.tree.map(lambda leaf: leaf.copy(), arguments),
+    )
+
+
+def test_the_whole_and_every_layer() -> None:
+    whole, layers = measure_layers(program(*cnn()), settings=FEW, clock=ticking())
+    assert {(layer.layer, layer.phase) for layer in layers} == {(n, "forward") for n in CNN_LAYERS}
+    for latency in (whole, *(layer.latency for layer in layers)):
+        assert latency.samples >= 6
+        assert latency.median_s == latency.dispatch_s == 0.001
+        assert latency.net_s == 0.0
+        assert latency.stopped_by == "stable"
+        assert (latency.verdict, latency.synchronous) == ("OK", True)
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"cnn"}))
+def test_layers_of_all_kinds_can_be_called(name: str) -> None:
+    function, arguments = FUNCTIONS[name]()
+    cut = partition(jax.jit(function).trace(*arguments).jaxpr)
+    layers = compile_layers(cut, jax.tree.leaves(arguments), {})
+    assert len(layers.index_by_group) == len(cut.groups)
+    for layer in layers.distinct:
+        layer.call()
+        null_call(layer.arguments, layer.results)()
+
+
+def test_layers_are_fed_what_really_flows_into_them() -> None:
+    function, (params, x) = cnn()
+    cut = partition(jax.make_jaxpr(function)(params, x))
+    layers = compile_layers(cut, jax.tree.leaves((params, x)), {})
+    index = [group.layer for group in cut.groups].index("SmallCNN/dense1")
+    dense1 = layers.distinct[layers.index_by_group[index]]
+    kernel, bias = params["dense1"]["kernel"], params["dense1"]["bias"]
+    flowing = next(value for value in dense1.arguments if value.shape == (2, 3136))
+    assert float(jnp.abs(flowing).max()) > 0.0
+    (result,) = jax.tree.leaves(dense1.call())
+    np.testing.assert_allclose(result, flowing @ kernel + bias, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_that_are_alike_are_compiled_and_timed_once() -> None:
+    def net(weights: Any, x: Any) -> Any:
+        with jax.named_scope("Net"):
+            for index in range(4):
+                with jax.named_scope(f"block_{index}"):
+                    x = jax.nn.relu(x @ weights[index])
+        return x
+
+    weights = [jax.ShapeDtypeStruct((8, 8), jnp.float32)] * 4
+    arguments = filled((weights, jax.ShapeDtypeStruct((2, 8), jnp.float32)))
+    _, layers = measure_layers(program(net, arguments), settings=FEW, clock=ticking())
+    by_name = {layer.layer: layer.latency for layer in layers}
+    assert by_name["Net/block_1"] is by_name["Net/block_2"]
+    cut = partition(jax.make_jaxpr(net)(*arguments))
+    assert len(compile_layers(cut, jax.tree.leaves(arguments), {}).distinct) == 1
+    assert len(cut.groups) == 4
+
+
+def test_layers_are_compiled_with_the_options_of_the_whole() -> None:
+    function, arguments = cnn()
+    cut = partition(jax.make_jaxpr(function)(*arguments))
+    leaves = jax.tree.leaves(arguments)
+
+    def with_library_fusion(options: Mapping[str, str]) -> int:
+        layers = compile_layers(cut, leaves, options).distinct
+        return sum("__ynn_fusion" in layer.executable.as_text() for layer in layers)
+
+    assert with_library_fusion({}) == 5
+    assert with_library_fusion({"xla_cpu_experimental_ynn_fusion_type": ""}) == 0
+
+
+def test_covered_layers_are_named() -> None:
+    _, layers = measure_layers(program(*FUNCTIONS["blocks"]()), settings=FEW, clock=ticking())
+    covers = {layer.layer: layer.covers for layer in layers if layer.covers}
+    assert covers == {"Blocks/scanned": ("Blocks/scanned/dense",)}
+
+
+def test_equations_without_a_layer_are_unattributed() -> None:
+    arguments = (filled(jax.ShapeDtypeStruct((3, 3), jnp.float32)),)
+    _, layers = measure_layers(
+        program(lambda x: jnp.sin(x) @ x, arguments), settings=FEW, clock=ticking()
+    )
+    assert [(layer.layer, layer.phase) for layer in layers] == [("(unattributed)", "forward")]
+
+
+def test_measuring_a_program_alone() -> None:
+    latency = measure_program(program(*cnn()), settings=FEW, clock=ticking())
+    assert latency.median_s == latency.dispatch_s == 0.001
+    assert latency.samples >= 6
+
+
+def _step(state: Any, x: Any) -> Any:
+    return {"total": state["total"] + x.sum(), "count": state["count"] + 1}, x * 2.0
+
+
+def test_what_a_program_consumes_is_replaced_by_its_results() -> None:
+    state = {"total": jnp.zeros(()), "count": jnp.asarray(0)}
+    made = program(_step, (state, jnp.ones(3)), donate=(0,))
+    arguments = jax.device_put((state, jnp.ones(3)))
+    call = ExecutableCall(made.executable, arguments)
+    assert call.after is not None
+    for _ in range(3):
+        call.after(call())
+    assert (float(call.arguments[0]["total"]), int(call.arguments[0]["count"])) == (9.0, 3)
+    assert float(arguments[0]["total"]) == 0.0  # the caller's own are left alone
+    assert measure_program(made, settings=FEW, clock=ticking()).samples >= 6
+    whole, layers = measure_layers(made, settings=FEW, clock=ticking())
+    assert whole.calls_per_sample == 1
+    assert len(layers) == 1
+
+
+def test_what_a_program_consumes_without_a_successor_is_copied_afresh() -> None:
+    def total(x: Any) -> Any:
+        return x.sum()
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
+        made = program(total, (jnp.arange(4.0),), donate=(0,))
+    call = ExecutableCall(made.executable, (jnp.arange(4.0),))
+    assert call.after is not None
+    for _ in range(3):
+        result: Any = call()
+        call.after(result)
+        assert float(result) == 6.0
+
+
+def test_the_null_call_has_the_same_signature_and_does_nothing() -> None:
+    arguments = ({"a": jnp.ones(3), "b": jax.random.key(0)}, jnp.asarray(2))
+    results: Any = null_call(arguments, {"x": jnp.ones(5), "y": (jnp.ones(2), None)})()
+    assert set(results) == {"x", "y"}
+    assert results["y"][1] is None
+    assert results["x"].shape == results["y"][0].shape == ()
+
+
+@pytest.mark.parametrize("measure", [measure_program, measure_layers])
+def test_a_program_from_a_file_cannot_be_run(measure: Any) -> None:
+    from_file = Program(name="dump.txt", batch=None, target="unknown", stage="optimized",
+                        serialized=b"")  # fmt: skip
+    with pytest.raises(InputError, match=r"'dump\.txt' .* nothing that could be run here"):
+        measure(from_file)
+
+
+@pytest.mark.parametrize("measure", [measure_program, measure_layers])
+def test_times_with_a_thread_in_them_say_so(measure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late() -> None:
+        raise EdgeGraphError("JAX's backend is already up")
+
+    monkeypatch.setattr(xla, "set_synchronous_dispatch", too_late)
+    with pytest.warns(RuntimeWarning, match="wake-up of a thread: JAX's backend is already up"):
+        result = measure(program(*cnn()), settings=FEW, clock=ticking())
+    whole = result[0] if isinstance(result, tuple) else result
+    assert not whole.synchronous
+
+
+@pytest.mark.parametrize("reads", [1, 40, 90])
+def test_interruption_passes_through(reads: int) -> None:
+    ticks = itertools.count()
+
+    def clock() -> int:
+        tick = next(ticks)
+        if tick == reads:
+            raise KeyboardInterrupt
+        return tick * 1_000_000
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_layers(program(*cnn()), settings=FEW, clock=clock)
+    assert gc.isenabled()
+
+
+def test_progress_names_what_is_being_done() -> None:
+    reports: list[tuple[str, float | None]] = []
+    measure_layers(
+        program(*cnn()),
+        settings=FEW,
+        clock=ticking(),
+        progress=lambda *report: reports.append(report),
+    )
+    messages = [message for message, _ in reports]
+    assert "compiling SmallCNN/conv2 alone" in messages
+    assert messages[-1].startswith("timing: ")
+    assert all(fraction is not None and 0.0 <= fraction <= 1.0 for _, fraction in reports)
