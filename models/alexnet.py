@@ -9,7 +9,7 @@ from flax import nnx
 
 import edgegraph as eg
 from models.layers import conv, dense, flatten, max_pool
-from models.network import Flavor, Network, Optimizer, forward, train
+from models.network import Flavor, Network, Optimizer
 
 
 class Convolution(NamedTuple):
@@ -108,23 +108,23 @@ TORCHVISION = _network("alexnet_torchvision", TORCHVISION_CONVOLUTIONS)
 
 def alexnet(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
     """Run the lecture's AlexNet, with grouped convolutions, on images of 224x224x3."""
-    return forward(LECTURE, flavor=flavor, dtype=dtype)
+    return LECTURE.forward(flavor=flavor, dtype=dtype)
 
 
 def alexnet_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train the lecture's AlexNet for one step."""
-    return train(LECTURE, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return LECTURE.train_step(optimizer=optimizer, flavor=flavor, dtype=dtype)
 
 
 def alexnet_torchvision(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
     """Run torchvision's AlexNet, without groups, on images of 224x224x3."""
-    return forward(TORCHVISION, flavor=flavor, dtype=dtype)
+    return TORCHVISION.forward(flavor=flavor, dtype=dtype)
 
 
 def alexnet_torchvision_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train torchvision's AlexNet for one step."""
-    return train(TORCHVISION, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return TORCHVISION.train_step(optimizer=optimizer, flavor=flavor, dtype=dtype)

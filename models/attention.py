@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 
 from models.layers import FeedForward, dense, layer_norm
 
@@ -23,11 +24,16 @@ def attend(
     Returns:
         An array of the shape of `query`. The softmax is float32, whatever the inputs are.
     """
-    scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) * query.shape[-1] ** -0.5
-    if mask is not None:
-        scores = jnp.where(mask, scores, -jnp.inf)
-    weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(value.dtype)
-    return jnp.einsum("bhqk,bkhd->bqhd", weights, value)
+    with jax.named_scope("scores"):
+        scores = lax.dot_general(query, key, (((3,), (3,)), ((0, 2), (0, 2))))
+    with jax.named_scope("softmax"):
+        scores = scores * query.shape[-1] ** -0.5
+        if mask is not None:
+            scores = jnp.where(mask, scores, -jnp.inf)
+        weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(value.dtype)
+    with jax.named_scope("average"):
+        averages = lax.dot_general(weights, value, (((3,), (1,)), ((0, 1), (0, 2))))
+        return averages.swapaxes(1, 2)
 
 
 class SelfAttention(nnx.Module):

@@ -16,7 +16,7 @@ from models import layers
 from models.attention import SelfAttention
 from models.mixer import MixerBlock
 from models.mobilenet import DepthwiseSeparable, InvertedResidual
-from models.network import Network, forward
+from models.network import Network
 from models.quantized import Int8Conv, Int8Dense
 from models.resnet import EXPANSION, BasicBlock, Bottleneck
 
@@ -285,7 +285,7 @@ def _int8_block(
         input_dtype="int8",
         integers_below=128,
     )
-    return forward(network)
+    return network.forward()
 
 
 def _block(
@@ -295,4 +295,5 @@ def _block(
     input_shape: tuple[int, ...],
     dtype: str,
 ) -> eg.Workload:
-    return forward(Network(name=name, nnx=build, sizes=sizes, input_shape=input_shape), dtype=dtype)
+    network = Network(name=name, nnx=build, sizes=sizes, input_shape=input_shape)
+    return network.forward(dtype=dtype)

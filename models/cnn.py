@@ -7,7 +7,7 @@ from flax import nnx
 
 import edgegraph as eg
 from models.layers import avg_pool, conv, dense, flatten
-from models.network import Flavor, Network, Optimizer, forward, train
+from models.network import Flavor, Network, Optimizer
 
 
 class SmallCNN(nnx.Module):
@@ -56,11 +56,11 @@ def small_cnn(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
         >>> small_cnn().name
         'small_cnn'
     """
-    return forward(SMALL_CNN, flavor=flavor, dtype=dtype)
+    return SMALL_CNN.forward(flavor=flavor, dtype=dtype)
 
 
 def small_cnn_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train SmallCNN for one step."""
-    return train(SMALL_CNN, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return SMALL_CNN.train_step(optimizer=optimizer, flavor=flavor, dtype=dtype)

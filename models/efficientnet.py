@@ -8,7 +8,7 @@ from flax import nnx
 import edgegraph as eg
 from models.layers import ConvNorm, dense, global_pool
 from models.mobilenet import InvertedResidual
-from models.network import Network, Optimizer, forward, train
+from models.network import Network, Optimizer
 
 
 class EfficientNet(nnx.Module):
@@ -83,9 +83,9 @@ B0 = Network(
 
 def efficientnet_b0(dtype: str = "float32") -> eg.Workload:
     """Run EfficientNet-B0 forward on images of 224x224x3."""
-    return forward(B0, dtype=dtype)
+    return B0.forward(dtype=dtype)
 
 
 def efficientnet_b0_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train EfficientNet-B0 for one step."""
-    return train(B0, optimizer=optimizer, dtype=dtype)
+    return B0.train_step(optimizer=optimizer, dtype=dtype)

@@ -7,7 +7,7 @@ from flax import nnx
 
 import edgegraph as eg
 from models.layers import avg_pool, conv, dense, flatten
-from models.network import Network, Optimizer, forward, train
+from models.network import Network, Optimizer
 
 
 class LeNet5(nnx.Module):
@@ -56,9 +56,9 @@ LENET5 = Network(
 
 def lenet5(dtype: str = "float32") -> eg.Workload:
     """Run LeNet-5 forward on images of 32x32x1."""
-    return forward(LENET5, dtype=dtype)
+    return LENET5.forward(dtype=dtype)
 
 
 def lenet5_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train LeNet-5 for one step."""
-    return train(LENET5, optimizer=optimizer, dtype=dtype)
+    return LENET5.train_step(optimizer=optimizer, dtype=dtype)

@@ -7,7 +7,7 @@ from flax import nnx
 
 import edgegraph as eg
 from models.layers import FeedForward, conv, dense, layer_norm
-from models.network import Network, Optimizer, forward, train
+from models.network import Network, Optimizer
 
 PATCH = 16
 
@@ -123,19 +123,19 @@ B16 = Network(
 
 def mixer_s16(dtype: str = "float32") -> eg.Workload:
     """Run Mixer-S/16 forward on images of 224x224x3."""
-    return forward(S16, dtype=dtype)
+    return S16.forward(dtype=dtype)
 
 
 def mixer_s16_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train Mixer-S/16 for one step."""
-    return train(S16, optimizer=optimizer, dtype=dtype)
+    return S16.train_step(optimizer=optimizer, dtype=dtype)
 
 
 def mixer_b16(dtype: str = "float32") -> eg.Workload:
     """Run Mixer-B/16 forward on images of 224x224x3."""
-    return forward(B16, dtype=dtype)
+    return B16.forward(dtype=dtype)
 
 
 def mixer_b16_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train Mixer-B/16 for one step."""
-    return train(B16, optimizer=optimizer, dtype=dtype)
+    return B16.train_step(optimizer=optimizer, dtype=dtype)

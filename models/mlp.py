@@ -9,7 +9,7 @@ from flax import nnx
 
 import edgegraph as eg
 from models.layers import dense
-from models.network import Flavor, Network, Optimizer, forward, train
+from models.network import Flavor, Network, Optimizer
 
 WIDTHS = (784, 512, 512, 10)
 
@@ -55,7 +55,7 @@ def mlp(
     flavor: Flavor = "nnx", dtype: str = "float32", widths: Sequence[int] = WIDTHS
 ) -> eg.Workload:
     """Run the MLP forward; `widths` are those of the input, the hidden layers and the output."""
-    return forward(_network(widths), flavor=flavor, dtype=dtype)
+    return _network(widths).forward(flavor=flavor, dtype=dtype)
 
 
 def mlp_train(
@@ -65,4 +65,4 @@ def mlp_train(
     widths: Sequence[int] = WIDTHS,
 ) -> eg.Workload:
     """Train the MLP for one step."""
-    return train(_network(widths), optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return _network(widths).train_step(optimizer=optimizer, flavor=flavor, dtype=dtype)

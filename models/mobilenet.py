@@ -7,7 +7,7 @@ from flax import nnx
 
 import edgegraph as eg
 from models.layers import Activation, ConvNorm, SqueezeExcite, dense, global_pool
-from models.network import Flavor, Network, Optimizer, forward, train
+from models.network import Flavor, Network, Optimizer
 
 
 class DepthwiseSeparable(nnx.Module):
@@ -215,21 +215,21 @@ V2 = Network(
 
 def mobilenet_v1(dtype: str = "float32") -> eg.Workload:
     """Run MobileNetV1 (width 1.0) forward on images of 224x224x3."""
-    return forward(V1, dtype=dtype)
+    return V1.forward(dtype=dtype)
 
 
 def mobilenet_v1_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train MobileNetV1 for one step."""
-    return train(V1, optimizer=optimizer, dtype=dtype)
+    return V1.train_step(optimizer=optimizer, dtype=dtype)
 
 
 def mobilenet_v2(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
     """Run MobileNetV2 (width 1.0) forward on images of 224x224x3."""
-    return forward(V2, flavor=flavor, dtype=dtype)
+    return V2.forward(flavor=flavor, dtype=dtype)
 
 
 def mobilenet_v2_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train MobileNetV2 for one step."""
-    return train(V2, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return V2.train_step(optimizer=optimizer, flavor=flavor, dtype=dtype)

@@ -66,40 +66,38 @@ class Network:
         flavors = "nnx" if self.linen is None else "nnx or linen"
         raise eg.EdgeGraphError(f"{self.name} has no flavor {flavor!r}: use {flavors}")
 
+    def forward(self, *, flavor: str = "nnx", dtype: str = "float32") -> eg.Workload:
+        """Make the Workload of the forward pass; parameters and arithmetic are of `dtype`.
 
-def forward(network: Network, *, flavor: str = "nnx", dtype: str = "float32") -> eg.Workload:
-    """Make the Workload of the forward pass; parameters and arithmetic are of `dtype`.
-
-    Raises:
-        eg.EdgeGraphError: There is no such flavour of this network, or no such dtype.
-    """
-    return eg.Workload.from_flax(
-        network.module(flavor, dtype),
-        input_shape=network.input_shape,
-        dtype=network.input_dtype or dtype,
-        name=network.name,
-        integers_below=network.integers_below,
-    )
-
-
-def train(
-    network: Network, *, optimizer: str = "sgd", flavor: str = "nnx", dtype: str = "float32"
-) -> eg.Workload:
-    """Make the Workload of one train step: forward, backward, update, batch statistics.
-
-    The loss is the softmax cross entropy with integer labels.
-
-    Raises:
-        eg.EdgeGraphError: There is no such optimiser, flavour or dtype.
-    """
-    if optimizer not in OPTIMIZERS:
-        raise eg.EdgeGraphError(
-            f"optimizer {optimizer!r} is not one of the zoo's: use {', '.join(OPTIMIZERS)}"
+        Raises:
+            eg.EdgeGraphError: There is no such flavour of this network, or no such dtype.
+        """
+        return eg.Workload.from_flax(
+            self.module(flavor, dtype),
+            input_shape=self.input_shape,
+            dtype=self.input_dtype or dtype,
+            name=self.name,
+            integers_below=self.integers_below,
         )
-    return eg.Workload.train_step(
-        network.module(flavor, dtype),
-        OPTIMIZERS[optimizer](),
-        input_shape=network.input_shape,
-        dtype=dtype,
-        name=f"{network.name}_train",
-    )
+
+    def train_step(
+        self, *, optimizer: str = "sgd", flavor: str = "nnx", dtype: str = "float32"
+    ) -> eg.Workload:
+        """Make the Workload of one train step: forward, backward, update, batch statistics.
+
+        The loss is the softmax cross entropy with integer labels.
+
+        Raises:
+            eg.EdgeGraphError: There is no such optimiser, flavour or dtype.
+        """
+        if optimizer not in OPTIMIZERS:
+            raise eg.EdgeGraphError(
+                f"optimizer {optimizer!r} is not one of the zoo's: use {', '.join(OPTIMIZERS)}"
+            )
+        return eg.Workload.train_step(
+            self.module(flavor, dtype),
+            OPTIMIZERS[optimizer](),
+            input_shape=self.input_shape,
+            dtype=dtype,
+            name=f"{self.name}_train",
+        )

@@ -7,7 +7,7 @@ from flax import nnx
 
 import edgegraph as eg
 from models.layers import ConvNorm, dense, global_pool, max_pool
-from models.network import Flavor, Network, Optimizer, forward, train
+from models.network import Flavor, Network, Optimizer
 
 STEM = 64
 EXPANSION = 4
@@ -132,21 +132,21 @@ RESNET50 = Network(
 
 def resnet18(flavor: Flavor = "nnx", dtype: str = "float32") -> eg.Workload:
     """Run ResNet-18 forward on images of 224x224x3."""
-    return forward(RESNET18, flavor=flavor, dtype=dtype)
+    return RESNET18.forward(flavor=flavor, dtype=dtype)
 
 
 def resnet18_train(
     optimizer: Optimizer = "sgd", flavor: Flavor = "nnx", dtype: str = "float32"
 ) -> eg.Workload:
     """Train ResNet-18 for one step."""
-    return train(RESNET18, optimizer=optimizer, flavor=flavor, dtype=dtype)
+    return RESNET18.train_step(optimizer=optimizer, flavor=flavor, dtype=dtype)
 
 
 def resnet50(dtype: str = "float32") -> eg.Workload:
     """Run ResNet-50 v1.5 forward on images of 224x224x3."""
-    return forward(RESNET50, dtype=dtype)
+    return RESNET50.forward(dtype=dtype)
 
 
 def resnet50_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train ResNet-50 v1.5 for one step."""
-    return train(RESNET50, optimizer=optimizer, dtype=dtype)
+    return RESNET50.train_step(optimizer=optimizer, dtype=dtype)

@@ -14,7 +14,7 @@ from jax import lax
 import edgegraph as eg
 from models.attention import SelfAttention, attend
 from models.layers import FeedForward, layer_norm
-from models.network import Network, forward
+from models.network import Network
 
 WIDTH = 512
 DEPTH = 8
@@ -205,5 +205,5 @@ def _workload(name: str, tokens: int, sizes: dict[str, int], dtype: str) -> eg.W
     network(1).module("nnx", dtype)  # refuses a wrong dtype before any batch size is known
     return eg.Workload(
         name=name,
-        call=lambda batch: forward(network(batch), dtype=dtype).call(batch),
+        call=lambda batch: network(batch).forward(dtype=dtype).call(batch),
     )

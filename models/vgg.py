@@ -7,7 +7,7 @@ from flax import nnx
 
 import edgegraph as eg
 from models.layers import ConvNorm, conv, dense, flatten, global_pool, max_pool
-from models.network import Network, Optimizer, forward, train
+from models.network import Network, Optimizer
 
 Stages = tuple[tuple[int, ...], ...]
 
@@ -110,19 +110,19 @@ LAB = Network(
 
 def vgg16(dtype: str = "float32") -> eg.Workload:
     """Run VGG-16 (configuration D) forward on images of 224x224x3."""
-    return forward(VGG16, dtype=dtype)
+    return VGG16.forward(dtype=dtype)
 
 
 def vgg16_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train VGG-16 for one step."""
-    return train(VGG16, optimizer=optimizer, dtype=dtype)
+    return VGG16.train_step(optimizer=optimizer, dtype=dtype)
 
 
 def vgg_lab(dtype: str = "float32") -> eg.Workload:
     """Run the lab's VGG forward on images of 32x32x3."""
-    return forward(LAB, dtype=dtype)
+    return LAB.forward(dtype=dtype)
 
 
 def vgg_lab_train(optimizer: Optimizer = "sgd", dtype: str = "float32") -> eg.Workload:
     """Train the lab's VGG for one step."""
-    return train(LAB, optimizer=optimizer, dtype=dtype)
+    return LAB.train_step(optimizer=optimizer, dtype=dtype)

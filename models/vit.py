@@ -9,7 +9,7 @@ from flax import nnx
 import edgegraph as eg
 from models.attention import EncoderBlock
 from models.layers import conv, dense, layer_norm
-from models.network import Network, forward
+from models.network import Network
 
 PATCH = 16
 
@@ -75,4 +75,4 @@ B16 = Network(
 
 def vit_b16(dtype: str = "float32") -> eg.Workload:
     """Run ViT-B/16 forward on images of 224x224x3."""
-    return forward(B16, dtype=dtype)
+    return B16.forward(dtype=dtype)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models import mobilenet, resnet
-from models.network import Network, train
+from models.network import Network
 from models.published import NETWORKS, Published
 from tests.models.zoo import LINEN, build, function_name
 
@@ -64,12 +64,12 @@ def test_outputs_are_equal(network: Published) -> None:
 def test_train_steps_are_equal(network: Network, fewer: dict[str, Any]) -> None:
     sizes = {**network.sizes, **fewer}
     small = dataclasses.replace(network, input_shape=(32, 32, 3), sizes=sizes)
-    call = train(small, optimizer="momentum").call(4)
+    call = small.train_step(optimizer="momentum").call(4)
     params, statistics = (random_like(tree, seed) for seed, tree in enumerate(call.abstract[:2]))
     opt_state, images, labels = call.concrete()[2:]
     results = {}
     for flavor in ("nnx", "linen"):
-        step = train(small, optimizer="momentum", flavor=flavor).call(4).function
+        step = small.train_step(optimizer="momentum", flavor=flavor).call(4).function
         state = state_of(flavor, statistics)
         after, state_after, _, loss = jax.jit(step)(params, state, opt_state, images, labels)
         statistics_after = state_after["batch_stats"] if flavor == "linen" else state_after
