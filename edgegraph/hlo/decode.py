@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from google.protobuf.message import DecodeError
 
+from edgegraph.bulk import bulk
 from edgegraph.errors import FormatError
 from edgegraph.hlo.check import Checker
 from edgegraph.hlo.module import (
@@ -39,6 +40,7 @@ _DTYPES = {
 _WITH_WINDOW = frozenset({"convolution", "reduce-window", "select-and-scatter"})
 
 
+@bulk
 def decode(serialized: bytes) -> Module:
     """Decode a serialized HloModuleProto.
 
@@ -145,7 +147,18 @@ class _Decoder:
                     f" {len(known)} instructions once"
                 )
             schedule[computation] = tuple([known[number] for number in ids])
+            self._check_order(computation, schedule[computation])
         return schedule
+
+    def _check_order(self, computation: str, order: Iterable[str]) -> None:
+        operands = {i.name: i.operands for i in self.computations[computation].instructions}
+        done: set[str] = set()
+        for name in order:
+            if not done.issuperset(operands[name]):
+                raise FormatError(
+                    f"HLO schedule of computation {computation!r}: {name!r} runs before its operands"
+                )
+            done.add(name)
 
     def _instruction(self, proto: Proto, names: Mapping[int, str]) -> Instruction:
         name, opcode = proto.name, self._text(proto.opcode)

@@ -314,6 +314,10 @@ BROKEN: dict[str, tuple[Callable[[Proto], object], str]] = {
         lambda p: p.schedule.entries[0].value.instruction_ids.append(77),
         "each of the",
     ),
+    "schedule backwards": (
+        lambda p: [entry.value.instruction_ids.reverse() for entry in p.schedule.entries],
+        "runs before its operands",
+    ),
     "schedule of nothing": (lambda p: p.schedule.entries.add(key=77), "no computation with id 77"),
     "parameter numbers": (
         lambda p: setattr(called(p, "parameter"), "parameter_number", 9),
