@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from edgegraph.device.device import Device
 from edgegraph.results.latency import Latency, LayerLatency
 
@@ -26,8 +28,7 @@ FORMAT_VERSION = 1
 """Version of the saved form; a reader refuses files of a newer one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpRecord:
+class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One executed HLO instruction with its cost and its place on the roofline.
 
     Costs count every execution: an op in a loop of 12 trips carries 12 times its own cost.

@@ -1,0 +1,81 @@
+"""Records as pandas tables; unknown is NaN or <NA>, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
+
+OP_COLUMNS = (
+    "name", "opcode", "layer", "phase", "parent", "executions", "macs", "flops",
+    "transcendentals", "bytes_read", "bytes_written", "intensity_flops_per_byte",
+    "compute_time_s", "memory_time_s", "bound", "time_s", "time_source", "source",
+    "shape", "roof", "level", "op_name",
+)  # fmt: skip
+LAYER_COLUMNS = (
+    "layer", "phase", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
+    "bytes_read", "bytes_written", "intensity_flops_per_byte", "compute_time_s",
+    "memory_time_s", "bound", "time_s", "time_source", "share", "efficiency", "depth", "leaf",
+)  # fmt: skip
+
+_COUNTS = frozenset(
+    {
+        "executions", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
+        "bytes_read", "bytes_written",
+    }
+)  # fmt: skip
+_FLOATS = frozenset(
+    {"intensity_flops_per_byte", "compute_time_s", "memory_time_s", "time_s", "share", "efficiency"}
+)
+
+_NUMBERS = frozenset({"depth", "leaf"})
+
+
+def ops_frame(analysis: Analysis) -> pd.DataFrame:
+    """Give one row per executed instruction, in schedule order.
+
+    Counts are nullable integers (``Int64``), exact; times are seconds.
+    """
+    return _frame(analysis.op_records, OP_COLUMNS)
+
+
+def layers_frame(analysis: Analysis) -> pd.DataFrame:
+    """Give one row per layer and phase, parents before children."""
+    return _frame(analysis.layer_records, LAYER_COLUMNS)
+
+
+def op_attributes(record: OpRecord) -> dict[str, Any]:
+    """Give the node attributes of an op in the graph: those of its row in the frame."""
+    attributes = {field: getattr(record, field) for field in record.__struct_fields__}
+    attributes["intensity_flops_per_byte"] = intensity(record)
+    del attributes["name"]
+    return attributes
+
+
+def intensity(record: OpRecord | LayerRecord) -> float | None:
+    """Give the arithmetic intensity in FLOP/byte; None where a count is unknown or 0 bytes move."""
+    if record.flops is None or record.bytes_read is None or record.bytes_written is None:
+        return None
+    moved = record.bytes_read + record.bytes_written
+    return record.flops / moved if moved else None
+
+
+def _frame(records: Sequence[OpRecord | LayerRecord], columns: Sequence[str]) -> pd.DataFrame:
+    data: dict[str, Any] = {}
+    for column in columns:
+        if column == "intensity_flops_per_byte":
+            values: list[Any] = [intensity(record) for record in records]
+        else:
+            values = [getattr(record, column) for record in records]
+        if column in _COUNTS:
+            data[column] = pd.array(values, dtype="Int64")
+        elif column in _FLOATS:
+            data[column] = pd.array(values, dtype="float64")
+        elif column in _NUMBERS:
+            data[column] = values
+        else:
+            data[column] = pd.array(values, dtype="string")
+    return pd.DataFrame(data)

@@ -1,0 +1,111 @@
+"""Analyses written by hand, for what shows and keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+
+import edgegraph as eg
+from edgegraph.device.device import Device, MemoryLevel
+from edgegraph.results.analysis import Analysis, Finding
+from edgegraph.results.latency import Latency, LayerLatency
+from edgegraph.workload.workload import Workload
+from tests import programs
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+DEVICE = Device(
+    name="a round machine",
+    peak_flops_per_s={"f32": 100e9, "bf16": 200e9},
+    memory=(
+        MemoryLevel(name="L2", size_bytes=1 << 20, bandwidth_bytes_per_s=100e9),
+        MemoryLevel(name="DRAM", size_bytes=None, bandwidth_bytes_per_s=10e9),
+    ),
+    origin="catalogue",
+    source="made up for tests: ridge points of 1 and 10 FLOP/byte",
+    dispatch_s=5e-6,
+)
+
+
+def latency(median_s: float, dispatch_s: float = 5e-6, verdict: str = "OK") -> Latency:
+    """Give a latency around `median_s`."""
+    return Latency(
+        median_s=median_s, p90_s=1.1 * median_s, p99_s=None, min_s=0.9 * median_s,
+        mad_s=0.02 * median_s, relative_iqr=0.03, drift=0.01, samples=100, outliers=2,
+        stopped_by="stable", first_call_s=3 * median_s, dispatch_s=dispatch_s, verdict=verdict,
+        samples_s=(median_s,),
+    )  # fmt: skip
+
+
+def small_cnn(batch: int = 32) -> Analysis:
+    """Analyse SmallCNN on a device with round figures, unmeasured."""
+    function, arguments = programs.small_cnn(batch)
+    analysis = eg.analyze(function, args=arguments, name="small_cnn", device=DEVICE)
+    return replace(analysis, batch=batch)
+
+
+def measured(analysis: Analysis, seconds: float = 1e-3) -> Analysis:
+    """Pretend that every leaf layer took `seconds` and the whole four fifths of their sum."""
+    from edgegraph.layers import roll_up
+
+    leaves = [row for row in analysis.layer_records if row.leaf]
+    latencies = tuple(
+        LayerLatency(
+            layer=row.layer.removesuffix("/(own)"),
+            phase=row.phase,
+            latency=latency(seconds + 5e-6),
+        )
+        for row in leaves
+    )
+    whole = latency(0.8 * seconds * len(leaves))
+    layers = roll_up(analysis.op_records, {}, latencies)
+    return replace(
+        analysis,
+        layer_records=layers,
+        latency=whole,
+        layer_latencies=latencies,
+        totals=replace(analysis.totals, time_s=whole.median_s, layers_time_s=seconds * len(leaves)),
+    )
+
+
+def gradient() -> Analysis:
+    """Analyse a gradient: two phases."""
+    function, arguments = programs.small_cnn_gradient(4)
+    return eg.analyze(function, args=arguments, name="gradient", device=DEVICE)
+
+
+def without_device() -> Analysis:
+    """Analyse on no device: every time is unknown."""
+    return replace(
+        small_cnn(1),
+        device=None,
+        layer_records=tuple(
+            replace(
+                row, compute_time_s=None, memory_time_s=None, time_s=None, time_source=None,
+                bound=None, share=None,
+            )
+            for row in small_cnn(1).layer_records
+        ),
+    )  # fmt: skip
+
+
+def hostile() -> Analysis:
+    """Analyse a function whose scope, and with it every op_name, is markup."""
+
+    def run(x: jax.Array) -> jax.Array:
+        with jax.named_scope(HOSTILE):
+            return jnp.tanh(x @ x)
+
+    workload = Workload.from_function(run, lambda batch: (jnp.ones((8, 8)),), name=HOSTILE)
+    analysis = eg.analyze(workload, batch=1, device=DEVICE)
+    return replace(
+        analysis,
+        findings=(
+            Finding(
+                rule="hostile", layer=HOSTILE, seen=HOSTILE, why=HOSTILE, try_next=HOSTILE,
+                numbers={HOSTILE: 1.0}, certainty="high", weight=1.0,
+            ),
+        ),
+    )  # fmt: skip

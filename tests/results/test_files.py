@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgegraph.errors import FormatError, InputError
+from edgegraph.results.files import load, save
+from tests import analyses
+
+
+@pytest.mark.parametrize(
+    "make", [analyses.small_cnn, analyses.gradient, analyses.without_device, analyses.hostile]
+)
+def test_saved_and_loaded_is_the_same_byte_for_byte(make: object, tmp_path: Path) -> None:
+    analysis = make()  # type: ignore[operator]  # parametrized as object
+    first = save(analysis, tmp_path / "first.edgegraph")
+    loaded = load(first)
+    assert loaded == analysis
+    assert loaded.ops.equals(analysis.ops)
+    assert loaded.layers.equals(analysis.layers)
+    second = save(loaded, tmp_path / "second.edgegraph")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_nothing_but_the_file_is_left_behind(tmp_path: Path) -> None:
+    save(analyses.small_cnn(), tmp_path / "a.edgegraph")
+    assert os.listdir(tmp_path) == ["a.edgegraph"]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 1000, -1])
+def test_a_file_that_was_cut_off_is_refused(keep: int, tmp_path: Path) -> None:
+    path = save(analyses.small_cnn(), tmp_path / "a.edgegraph")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(FormatError, match=r"a\.edgegraph"):
+        load(path)
+
+
+def rewritten(path: Path, **members: bytes) -> Path:
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, members.get(name.partition(".")[0], content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        (b'{"format":"edgegraph","version":2}', "format version 2"),
+        (b'{"format":"other","version":1}', "its format is 'other'"),
+        (b'{"format":"edgegraph","version":1,"analysis":7}', "is damaged"),
+        (b"\xff\xfe", "is damaged"),
+        (b"", "is damaged"),
+    ],
+)
+def test_records_that_cannot_be_read_are_refused(
+    records: bytes, message: str, tmp_path: Path
+) -> None:
+    path = rewritten(save(analyses.small_cnn(), tmp_path / "a.edgegraph"), analysis=records)
+    with pytest.raises(FormatError, match=message):
+        load(path)
+
+
+def test_a_module_that_is_not_the_one_saved_is_refused(tmp_path: Path) -> None:
+    path = rewritten(save(analyses.small_cnn(), tmp_path / "a.edgegraph"), module=b"other")
+    with pytest.raises(FormatError, match="does not match its digest"):
+        load(path)
+
+
+def test_another_zip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    with pytest.raises(FormatError, match=r"holds no analysis\.json"):
+        load(path)
+
+
+def test_a_member_that_claims_too_much_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.edgegraph"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("analysis.json", b"0" * 100)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace((100).to_bytes(4, "little"), (2**31).to_bytes(4, "little")))
+    with pytest.raises(FormatError):
+        load(path)
+
+
+def test_a_missing_file_and_a_missing_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no file at .*none\.edgegraph"):
+        load(tmp_path / "none.edgegraph")
+    with pytest.raises(InputError, match="cannot write"):
+        save(analyses.small_cnn(), tmp_path / "no" / "folder" / "a.edgegraph")
+
+
+def test_an_older_file_is_kept_when_writing_fails(tmp_path: Path) -> None:
+    path = save(analyses.small_cnn(), tmp_path / "a.edgegraph")
+    before = path.read_bytes()
+    broken = replace(analyses.small_cnn(), workload=object())  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(TypeError):
+        save(broken, path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["a.edgegraph"]
