@@ -156,7 +156,7 @@ class _Decoder:
         for name in order:
             if not done.issuperset(operands[name]):
                 raise FormatError(
-                    f"HLO schedule of computation {computation!r}: {name!r} runs before its operands"
+                    f"HLO schedule of {computation!r}: {name!r} runs before its operands"
                 )
             done.add(name)
 
