@@ -18,6 +18,7 @@ from edgegraph.hlo.read import read_module
 from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.results.analysis import MemoryUse
 from edgegraph.workload.calls import plain
+from edgegraph.workload.flax_classes import is_flax_module
 from edgegraph.workload.refusals import first_line
 from edgegraph.workload.workload import Call, Workload, function_name
 
@@ -128,6 +129,11 @@ def _batch_size(batch: int) -> int:
 
 
 def _function_call(function: Any, args: tuple[Any, ...], batch: int | None) -> Call:
+    if is_flax_module(function):
+        raise InputError(
+            f"{type(function).__name__} is a Flax module; give"
+            " Workload.from_flax(module, input_shape), which takes its parameters apart"
+        )
     if not callable(function):
         raise InputError(
             f"cannot compile {function!r}; give a Workload, or a function and its arguments"
@@ -179,20 +185,22 @@ def _compile(
 
 
 def _trace(call: Call, label: str) -> jax.stages.Traced:
-    """Trace with module names; where they stand in the way, with fewer of them."""
+    """Trace with module names; if these stand in the model's way, with fewer of them."""
     jitted = jax.jit(call.function, keep_unused=True)
     try:
         with module_scopes():
             return jitted.trace(*call.abstract)
-    except Exception:  # the user's code may raise anything, for its own reasons or for the names
-        pass
+    except Exception as error:  # the user's code may raise anything
+        refusal = error
     try:
         with module_scopes(carry=False):
             return jitted.trace(*call.abstract)
-    except EdgeGraphError:
-        raise
-    except Exception as error:
-        raise CompileError(f"{label} does not trace: {first_line(error)}") from error
+    except Exception:
+        # The names were not the reason. What a failed trace leaves behind in the user's modules
+        # may have made for another error now, so the first one counts.
+        if isinstance(refusal, EdgeGraphError):
+            raise refusal from refusal.__cause__
+        raise CompileError(f"{label} does not trace: {first_line(refusal)}") from refusal
 
 
 def _lower(traced: jax.stages.Traced, label: str) -> jax.stages.Lowered:

@@ -118,6 +118,8 @@ def _wrap_all() -> None:
             continue
         seen.add(owner)
         waiting += type.__subclasses__(owner)
+        if owner in (nnx.List, nnx.Dict):
+            continue  # they hold modules and compute nothing
         for name, member in list(vars(owner).items()):
             if _is_method(name, member):
                 _originals.append((owner, name, member))

@@ -16,6 +16,7 @@ from typing import Any
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.spec.arguments import convert_arguments
 from edgegraph.workload import Workload
+from edgegraph.workload.flax_classes import is_flax_class, is_flax_module
 
 EXPECTED = "a function returning a Workload, a Workload, or a Flax module"
 
@@ -49,10 +50,10 @@ def resolve_spec(
     if isinstance(found, Workload):
         _refuse(f"{spec} is a Workload already", input_shape, dtype, given)
         return found
-    if _is_flax_module(found):
+    if is_flax_module(found):
         _refuse(f"{spec} is an instance already", None, None, given)
         return _from_flax(spec, found, input_shape, dtype)
-    if _is_flax_class(found):
+    if is_flax_class(found):
         return _from_class(spec, found, input_shape, dtype, given)
     if callable(found) and not inspect.isclass(found):
         return _from_function(spec, found, input_shape, dtype, given)
@@ -137,25 +138,6 @@ def _refuse(
         raise InputError(f"{reason}; it does not take {', '.join(superfluous)}")
 
 
-def _loaded(name: str, attribute: str) -> Any:
-    """Give a class of a package if that was imported; without it, there is no instance of it."""
-    module = sys.modules.get(name)
-    return getattr(module, attribute) if module else ()
-
-
-def _flax_classes() -> tuple[type, ...]:
-    found = (_loaded("flax.linen", "Module"), _loaded("flax.nnx", "Module"))
-    return tuple(one for one in found if one != ())
-
-
-def _is_flax_module(value: Any) -> bool:
-    return isinstance(value, _flax_classes())
-
-
-def _is_flax_class(value: Any) -> bool:
-    return inspect.isclass(value) and issubclass(value, _flax_classes())
-
-
 def _from_flax(
     spec: str, module: Any, input_shape: Sequence[int] | None, dtype: str | None
 ) -> Workload:
@@ -205,7 +187,7 @@ def _from_function(
     if makes_nnx:
         return _from_flax(spec, made, input_shape, dtype)
     result = _call(spec, made, parameters, converted)
-    if _is_flax_module(result):
+    if is_flax_module(result):
         return _from_flax(spec, result, input_shape, dtype)
     if not isinstance(result, Workload):
         raise InputError(f"{spec} gave {_what(result)}; expected {EXPECTED}")
