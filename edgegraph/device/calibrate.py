@@ -35,10 +35,11 @@ from edgegraph.device.rounds import (
     Progress,
     Sampled,
     group_rounds,
-    is_settled,
+    is_confirmed,
     monotonic_clock,
     sample,
     spread,
+    sustained,
 )
 from edgegraph.device.store import (
     fingerprint,
@@ -137,33 +138,35 @@ def measure_host(
         sampled = sample(probes, effort=effort, clock=clock, progress=progress)
     return Device(
         name=host.processor(),
-        peak_flops_per_s=peaks_from_samples(sampled),
-        memory=levels_from_samples(sampled, plan.caches),
+        peak_flops_per_s=peaks_from_samples(sampled, effort.agreement),
+        memory=levels_from_samples(sampled, plan.caches, effort.agreement),
         origin="calibrated",
         source=source_of(sampled, effort, bystanders.share),
-        dispatch_s=1 / max(one.best for one in sampled if one.probe.group == DISPATCH),
+        dispatch_s=1 / sustained(group_rounds(sampled)[DISPATCH], effort.agreement),
         fingerprint=fingerprint(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def peaks_from_samples(sampled: Sequence[Sampled]) -> dict[str, float]:
-    """Give the best arithmetic rate by dtype, in FLOP/s, in the order first seen."""
+def peaks_from_samples(sampled: Sequence[Sampled], agreement: float) -> dict[str, float]:
+    """Give the best sustained arithmetic rate by dtype, in FLOP/s, in the order first seen."""
+    arithmetic = (one for one in sampled if one.probe.working_set_bytes is None)
     return {
-        group: max(rates)
-        for group, rates in group_rounds(
-            one for one in sampled if one.probe.working_set_bytes is None
-        ).items()
+        group: sustained(rates, agreement)
+        for group, rates in group_rounds(arithmetic).items()
         if group != DISPATCH
     }
 
 
 def levels_from_samples(
-    sampled: Sequence[Sampled], caches: Sequence[Cache]
+    sampled: Sequence[Sampled], caches: Sequence[Cache], agreement: float
 ) -> tuple[MemoryLevel, ...]:
     """Give the memory levels; the caches are found on the curve where they are not known."""
     points = [
-        Point(working_set_bytes=one.probe.working_set_bytes, bytes_per_s=one.best)
+        Point(
+            working_set_bytes=one.probe.working_set_bytes,
+            bytes_per_s=sustained(one.rates, agreement),
+        )
         for one in sampled
         if one.probe.working_set_bytes is not None
     ]
@@ -173,8 +176,8 @@ def levels_from_samples(
 def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | None) -> str:
     """Say where the figures come from and how far they can be trusted.
 
-    NOISY means that the best rate of the reference dtype or of main memory was not reached a
-    second time, or that other processes took over a tenth of the cores' time.
+    NOISY means that no two rounds agreed on the rate of the reference dtype or of main memory,
+    or that other processes took over a tenth of the cores' time.
 
     Args:
         sampled: All probes.
@@ -188,12 +191,12 @@ def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | 
     }
     typical = ", ".join(f"{name} {spread(rates):.0%}" for name, rates in rounds.items())
     parts = [
-        "measured by edgegraph calibrate: best of matrix products, a convolution, updates in"
-        " place and matrix-vector products compiled by XLA, in"
+        "measured by edgegraph calibrate: best sustained rate of matrix products, a convolution,"
+        " updates in place and matrix-vector products compiled by XLA, in"
         f" {max(len(one.rates) for one in sampled)} rounds",
         f"typical rounds below the best: {typical}",
     ]
-    noisy = not all(is_settled(rates, effort.agreement) for rates in rounds.values())
+    noisy = not all(is_confirmed(rates, effort.agreement) for rates in rounds.values())
     if others_share is not None:
         parts.append(f"other processes took {others_share:.0%} of the cores")
         noisy = noisy or others_share > NOISY_OTHERS

@@ -1,8 +1,9 @@
 """Finding the best sustained rate of a set of probes, in rounds, so that noise is outlived.
 
 A peak is an upper bound, so the best repetition counts, as in STREAM and the Empirical Roofline
-Toolkit. A machine that does other things too is slow for seconds at a time: all probes are
-therefore visited in rounds, and a best rate counts as found once a second round comes close.
+Toolkit. A machine that does other things too is slow for seconds at a time, and on a shared one a
+single call may find memory idle that is busy all day: all probes are therefore visited in rounds,
+and the best rate that a second round confirms is the sustained one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Clock = Callable[[], int]
 """Gives nanoseconds from an arbitrary start; never runs backwards."""
@@ -72,7 +74,8 @@ class Effort:
         full_rounds: Rounds in which every probe takes part; later ones leave out those whose
             rate is below `contender` of their group's best.
         minimum_rounds: Rounds before stopping.
-        agreement: A group is settled when two rounds lie within this of its best rate.
+        agreement: A rate is confirmed by another round within this share of it; rounds end when
+            every group's best rate is confirmed.
         contender: See `full_rounds`.
         limit_s: Stop after this long, settled or not.
     """
@@ -80,8 +83,8 @@ class Effort:
     window_s: float = 0.06
     minimum_runs: int = 3
     full_rounds: int = 3
-    minimum_rounds: int = 8
-    agreement: float = 0.03
+    minimum_rounds: int = 12
+    agreement: float = 0.05
     contender: float = 0.7
     limit_s: float = 32.0
 
@@ -166,11 +169,38 @@ def is_settled(rates: Sequence[float], agreement: float) -> bool:
     """Tell whether a second round came within `agreement` of the best one.
 
     Example:
-        >>> is_settled([100.0, 60.0, 98.0], 0.03), is_settled([100.0, 60.0], 0.03)
+        >>> is_settled([100.0, 60.0, 98.0], 0.05), is_settled([100.0, 60.0], 0.05)
         (True, False)
     """
-    best = max(rates)
-    return sum(rate >= (1 - agreement) * best for rate in rates) >= 2
+    return sustained(rates, agreement) == max(rates) and is_confirmed(rates, agreement)
+
+
+def is_confirmed(rates: Sequence[float], agreement: float) -> bool:
+    """Tell whether any two rounds lie within `agreement` of each other.
+
+    Example:
+        >>> is_confirmed([100.0, 60.0, 58.0], 0.05), is_confirmed([100.0, 60.0], 0.05)
+        (True, False)
+    """
+    return any(second >= (1 - agreement) * first for first, second in _ranked(rates))
+
+
+def sustained(rates: Sequence[float], agreement: float) -> float:
+    """Give the best rate that a second round came within `agreement` of; the best if none did.
+
+    Example:
+        >>> sustained([98.0, 61.0, 55.0, 59.0], 0.05)
+        61.0
+    """
+    for first, second in _ranked(rates):
+        if second >= (1 - agreement) * first:
+            return first
+    return max(rates)
+
+
+def _ranked(rates: Sequence[float]) -> Iterable[tuple[float, float]]:
+    """Give each rate with the next lower one, best first."""
+    return pairwise(sorted(rates, reverse=True))
 
 
 def spread(rates: Sequence[float]) -> float:

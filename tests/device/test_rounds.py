@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgegraph.device.rounds import (
     Clock,
@@ -11,9 +13,12 @@ from edgegraph.device.rounds import (
     Sampled,
     best_rate,
     group_rounds,
+    is_confirmed,
     is_contender,
+    is_settled,
     sample,
     spread,
+    sustained,
 )
 
 
@@ -39,7 +44,7 @@ def probe(clock: FakeClock, group: str, seconds: Sequence[float], work: float = 
     return Probe(group=group, label=group, work=work, run=run)
 
 
-ONE_RUN = Effort(window_s=0.0, minimum_runs=1, minimum_rounds=2, limit_s=100.0)
+ONE_RUN = Effort(window_s=0.0, minimum_runs=1, minimum_rounds=2, agreement=0.03, limit_s=100.0)
 
 
 def sampled(group: str, *rates: float) -> Sampled:
@@ -126,6 +131,19 @@ def test_group_rounds_takes_the_best_member_of_every_round() -> None:
 def test_contenders_are_judged_within_their_group() -> None:
     ones = [sampled("f32", 10.0), sampled("f32", 7.0), sampled("DRAM", 1.0)]
     assert [is_contender(one, ones, 0.8) for one in ones] == [True, False, True]
+
+
+@given(st.lists(st.floats(1.0, 1e12), min_size=1, max_size=20), st.floats(0.0, 0.5))
+def test_the_sustained_rate_was_seen_and_confirmed(rates: list[float], agreement: float) -> None:
+    rate = sustained(rates, agreement)
+    assert rate in rates
+    if is_confirmed(rates, agreement):
+        close = [other for other in rates if (1 - agreement) * rate <= other <= rate]
+        assert len(close) >= 2
+    else:
+        assert rate == max(rates)
+    if is_settled(rates, agreement):
+        assert rate == max(rates)
 
 
 def test_spread_of_equal_rounds_is_zero() -> None:
