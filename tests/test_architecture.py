@@ -18,12 +18,13 @@ LONGEST_MODULE_LINES = 450
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "atomic": {"errors"},
     "bulk": set(),
     "xla": {"errors"},
     "hlo": {"errors", "bulk", "xla"},
     "graph": {"errors", "bulk", "hlo"},
-    "device": {"errors", "hlo", "xla"},
-    "results": {"errors", "hlo", "graph", "device"},
+    "device": {"errors", "atomic", "hlo", "xla"},
+    "results": {"errors", "atomic", "hlo", "graph", "device"},
     "workload": {"errors", "hlo"},
     "spec": {"errors", "workload"},
     "compiler": {"errors", "xla", "hlo", "results", "workload"},

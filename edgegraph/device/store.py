@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from edgegraph.atomic import replacing
 from edgegraph.device import host
 from edgegraph.device.check import check_device
 from edgegraph.device.device import Device
@@ -85,20 +85,11 @@ def save_calibration(device: Device) -> Path:
     Raises:
         InputError: The folder cannot be written.
     """
+    prepare_folder()
     path = calibration_path()
-    text = msgspec.json.format(msgspec.json.encode(_Stored(format=FORMAT_VERSION, device=device)))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".calibration-")
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(text)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise _unwritable(path.parent, error) from error
+    content = msgspec.json.encode(_Stored(format=FORMAT_VERSION, device=device))
+    with replacing(path) as part:
+        part.write_bytes(msgspec.json.format(content))
     return path
 
 

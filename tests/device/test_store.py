@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -137,7 +136,6 @@ def test_a_failed_write_leaves_the_old_calibration(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(os, "replace", fail)
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(InputError, match="disk full"):
         save_calibration(dataclasses.replace(device, name="other"))
