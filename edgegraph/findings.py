@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from edgegraph.results.analysis import Analysis, Finding, LayerRecord, OpRecord
+from edgegraph.results.frames import intensity as intensity_of
+from edgegraph.units import percent, ratio, seconds, si
 
 Rule = Callable[[Analysis], Iterator[Finding]]
 
@@ -47,13 +49,13 @@ def memory_bound_dense(analysis: Analysis) -> Iterator[Finding]:
     for row, ops in _large_leaves(analysis):
         if row.bound != "memory" or not any(op.opcode == "dot" and op.macs for op in ops):
             continue
-        intensity, ridge = _intensity(row), _ridge(analysis, ops)
+        intensity, ridge = intensity_of(row), _ridge(analysis, ops)
         if intensity is None or ridge is None:
             continue
         seen = (
-            f"{row.layer} is memory-bound: it does {intensity:.2g} FLOP per byte, and this device"
-            f" needs {ridge:.2g} to be busy; moving {_mega(_moved(row))}B takes"
-            f" {_micro(row.memory_time_s)}, the arithmetic {_micro(row.compute_time_s)}"
+            f"{_name(row)} is memory-bound: it does {ratio(intensity)} FLOP per byte, and this"
+            f" device needs {ratio(ridge)} to be busy; moving {si(_moved(row), 'B')} takes"
+            f" {seconds(row.memory_time_s)}, the arithmetic {seconds(row.compute_time_s)}"
         )
         numbers = {
             "intensity_flops_per_byte": intensity,
@@ -87,7 +89,7 @@ def compute_bound_layer(analysis: Analysis) -> Iterator[Finding]:
     for row, ops in _large_leaves(analysis):
         if row.bound != "compute" or not row.macs:
             continue
-        intensity, ridge = _intensity(row), _ridge(analysis, ops)
+        intensity, ridge = intensity_of(row), _ridge(analysis, ops)
         if intensity is None or ridge is None:
             continue
         reached = ""
@@ -98,14 +100,14 @@ def compute_bound_layer(analysis: Analysis) -> Iterator[Finding]:
             "compute_time_s": row.compute_time_s or 0.0,
         }
         if row.efficiency is not None:
-            reached = f"; it runs at {row.efficiency:.0%} of the peak"
+            reached = f"; it runs at {percent(row.efficiency)} of the peak"
             numbers["efficiency"] = row.efficiency
         yield Finding(
             rule="compute-bound-layer",
             layer=row.layer,
             seen=(
-                f"{row.layer} is compute-bound: {_mega(row.flops)}FLOP at {intensity:.3g} FLOP per"
-                f" byte, above the ridge point of {ridge:.2g}{reached}"
+                f"{_name(row)} is compute-bound: {si(row.flops, 'FLOP')} at {ratio(intensity)} FLOP"
+                f" per byte, above the ridge point of {ratio(ridge)}{reached}"
             ),
             why="its time follows the arithmetic; batching it further buys little throughput",
             try_next=(
@@ -130,10 +132,10 @@ def far_under_the_roof(analysis: Analysis) -> Iterator[Finding]:
             rule="far-under-the-roof",
             layer=row.layer,
             seen=(
-                f"{row.layer} takes {_micro(row.time_s)}, {1 / row.efficiency:.1f} times what its"
-                f" {row.bound} roof allows"
+                f"{_name(row)} takes {seconds(row.time_s)}, {ratio(1 / row.efficiency)} times what"
+                f" its {row.bound} roof allows"
                 if row.efficiency > 0
-                else f"{row.layer} takes {_micro(row.time_s)} for work that should cost nothing"
+                else f"{_name(row)} takes {seconds(row.time_s)} and hardly computes or moves"
             ),
             why=(
                 "neither the arithmetic nor the bytes explain its time: the kernel is slow, or"
@@ -158,8 +160,8 @@ def dispatch_bound(analysis: Analysis) -> Iterator[Finding]:
             rule="dispatch-bound",
             layer=None,
             seen=(
-                f"launching takes {_micro(latency.dispatch_s)} of the {_micro(latency.median_s)}"
-                f" that one call takes ({share:.0%})"
+                f"launching takes {seconds(latency.dispatch_s)} of the {seconds(latency.median_s)}"
+                f" that one call takes ({percent(share)})"
             ),
             why="the program is too small for its launch; its own work hardly shows",
             try_next="more work per call: a larger batch, or several steps in one jit",
@@ -186,8 +188,8 @@ def compiled_together(analysis: Analysis) -> Iterator[Finding]:
         rule="compiled-together",
         layer=None,
         seen=(
-            f"compiled together the layers take {_micro(net)}, alone {_micro(alone)} in sum:"
-            f" {abs(change):.0%} {'gained' if gained else 'lost'}{kernels}"
+            f"compiled together the layers take {seconds(net)}, alone {seconds(alone)} in sum:"
+            f" {percent(abs(change))} {'gained' if gained else 'lost'}{kernels}"
         ),
         why=(
             "fusion keeps intermediates out of memory"
@@ -216,7 +218,8 @@ def noisy_machine(analysis: Analysis) -> Iterator[Finding]:
             layer=None,
             seen=(
                 f"the latency is {latency.verdict}: its middle half spreads over"
-                f" {latency.relative_iqr:.0%} of the median, and it drifted {latency.drift:.0%}"
+                f" {percent(latency.relative_iqr)} of the median, and it drifted"
+                f" {percent(abs(latency.drift))}"
             ),
             why="differences smaller than the spread mean nothing",
             try_next="stop other work on this machine and measure again",
@@ -253,7 +256,7 @@ def low_coverage(analysis: Analysis) -> Iterator[Finding]:
         yield Finding(
             rule="low-coverage",
             layer=None,
-            seen=f"{missing:.0%} of the FLOPs belong to no layer that the graph names",
+            seen=f"{percent(missing)} of the FLOPs belong to no layer that the graph names",
             why="these ops carry no scope, so that no layer can answer for them",
             try_next="wrap that code in jax.named_scope",
             numbers={"flops_coverage": totals.flops_coverage},
@@ -290,8 +293,8 @@ def _moved(row: LayerRecord) -> int:
     return (row.bytes_read or 0) + (row.bytes_written or 0)
 
 
-def _intensity(row: LayerRecord) -> float | None:
-    return row.flops / _moved(row) if row.flops is not None and _moved(row) else None
+def _name(row: LayerRecord) -> str:
+    return row.layer if row.phase == "forward" else f"{row.layer} ({row.phase})"
 
 
 def _noisy(analysis: Analysis) -> bool:
@@ -306,21 +309,3 @@ def _widest_fusion(analysis: Analysis) -> tuple[str, int] | None:
             layers.setdefault(op.parent, set()).add(op.layer)
     widest = max(layers, key=lambda name: len(layers[name]), default=None)
     return (widest, len(layers[widest])) if widest and len(layers[widest]) > 1 else None
-
-
-def _mega(value: int | None) -> str:
-    if value is None:
-        return "an unknown number of "
-    for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= scale:
-            return f"{value / scale:.3g} {prefix}"
-    return f"{value} "
-
-
-def _micro(seconds: float | None) -> str:
-    if seconds is None:
-        return "an unknown time"
-    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if seconds >= scale:
-            return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
