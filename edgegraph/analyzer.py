@@ -79,6 +79,10 @@ def analyze(
         (25690112, 51380224)
     """
     report = progress or _silent
+    if measure:
+        from edgegraph.measure.executable import prefer_synchronous_dispatch
+
+        prefer_synchronous_dispatch()
     program = _program(subject, args, batch, target, stage, options, name, report)
     if measure and program.executable is None:
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import jax
@@ -101,6 +102,12 @@ def null_call(arguments: Sequence[Any], results: Any) -> Callable[[], object]:
 
     executable = jax.jit(null, keep_unused=True).lower(*arguments).compile()
     return ExecutableCall(executable, arguments)
+
+
+def prefer_synchronous_dispatch() -> None:
+    """Choose synchronous dispatch if it is not too late; to be called before JAX is used."""
+    with suppress(EdgeGraphError):
+        xla.set_synchronous_dispatch()
 
 
 def use_synchronous_dispatch() -> bool:

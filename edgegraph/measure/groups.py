@@ -102,12 +102,9 @@ def compile_flat(
     options: Mapping[str, str | int | float | bool] | None = None,
 ) -> Any:
     """Compile a function of arrays for these arguments, keeping those that it does not use."""
-    return compile_lowered(jax.jit(function, keep_unused=True).lower(*arguments), options)
-
-
-def compile_lowered(lowered: Any, options: Mapping[str, str | int | float | bool] | None) -> Any:
-    """Compile with XLA compiler options."""
-    return lowered.compile(compiler_options=dict(options) if options else None)
+    compiler_options: Any = dict(options) if options else None
+    lowered = jax.jit(function, keep_unused=True).lower(*arguments)
+    return lowered.compile(compiler_options=compiler_options)
 
 
 def layer_groups(traced: Any) -> tuple[LayerGroup, ...]:

@@ -23,10 +23,14 @@ from edgegraph.measure.executable import (
     program_arguments,
     use_synchronous_dispatch,
 )
-from edgegraph.measure.groups import LayerGroup, Partition, compile_lowered, partition
+from edgegraph.measure.groups import LayerGroup, Partition, compile_flat, partition
 from edgegraph.measure.rounds import sample_in_rounds
 from edgegraph.measure.sampling import Progress, Series, Settings, summarise
 from edgegraph.results.latency import UNATTRIBUTED, Latency, LayerLatency
+
+
+def _silent(message: str, fraction: float | None) -> None:
+    """Report nothing."""
 
 
 def measure_layers(
@@ -56,11 +60,13 @@ def measure_layers(
     """
     settings = settings or Settings()
     synchronous = use_synchronous_dispatch()
+    report = progress or _silent
+    report(f"{program.name}: making arguments", None)
     arguments = program_arguments(program)
     if program.jaxpr is None:
         raise InputError(f"{program.name!r} was not traced here, so its layers are unknown")
     cut = partition(program.jaxpr)
-    layers = compile_layers(cut, jax.tree.leaves(arguments), program.options, progress)
+    layers = compile_layers(cut, jax.tree.leaves(arguments), program.options, report)
     floors = {
         layer.signature: Series(call=null_call(layer.arguments, layer.results), clock=clock)
         for layer in reversed(layers.distinct)
@@ -140,7 +146,7 @@ def compile_layers(
     cut: Partition,
     arguments: Sequence[Any],
     options: Mapping[str, str | int | float | bool],
-    progress: Progress | None = None,
+    report: Progress = _silent,
 ) -> CompiledLayers:
     """Compile every layer alone and compute what flows into it.
 
@@ -148,43 +154,26 @@ def compile_layers(
         cut: The traced function, cut into layers.
         arguments: The function's arguments, flattened.
         options: XLA compiler options of the whole, used for the layers too.
-        progress: Called with a message and a fraction.
+        report: Called with a message and a fraction.
     """
     index_by_text: dict[str, int] = {}
     index_by_group: list[int] = []
-    kinds: list[tuple[LayerGroup, Any]] = []
+    kinds: list[LayerGroup] = []
     for group in cut.groups:
-        lowered = _lower(group)
-        # The text has no names of layers or variables: alike is what XLA gets to see alike.
-        text = lowered.as_text()
+        # The text names no layers and numbers the variables, so repeated blocks read alike.
+        text = str(group.jaxpr)
         if text not in index_by_text:
             index_by_text[text] = len(kinds)
-            kinds.append((group, lowered))
+            kinds.append(group)
         index_by_group.append(index_by_text[text])
+    report("running the whole for what flows between its layers", None)
     flowing = cut.values(
-        (variable for group, _ in kinds for variable in group.inputs), arguments, options
+        (variable for group in kinds for variable in group.inputs), arguments, options
     )
     distinct: list[CompiledLayer] = []
-    for position, (group, lowered) in enumerate(kinds):
-        if progress is not None:
-            name = group.layer or UNATTRIBUTED
-            progress(f"compiling {name} alone", position / len(kinds))
-        executable = compile_lowered(lowered, options)
+    for position, group in enumerate(kinds):
+        report(f"compiling {group.layer or UNATTRIBUTED} alone", position / len(kinds))
         values = tuple(flowing[variable] for variable in group.inputs)
+        executable = compile_flat(group.function, values, options)
         distinct.append(CompiledLayer(executable=executable, arguments=values))
     return CompiledLayers(distinct=tuple(distinct), index_by_group=tuple(index_by_group))
-
-
-def _lower(group: LayerGroup) -> Any:
-    function = group.function
-
-    def layer(*inputs: Any) -> list[Any]:
-        return function(*inputs)
-
-    shapes = [
-        jax.ShapeDtypeStruct(
-            variable.aval.shape, variable.aval.dtype, weak_type=variable.aval.weak_type
-        )
-        for variable in group.inputs
-    ]
-    return jax.jit(layer, keep_unused=True).lower(*shapes)

@@ -17,7 +17,7 @@ from edgegraph import xla
 from edgegraph.compiler.program import Program
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.measure.clock import Clock
-from edgegraph.measure.executable import ExecutableCall, null_call
+from edgegraph.measure.executable import ExecutableCall, null_call, prefer_synchronous_dispatch
 from edgegraph.measure.groups import partition
 from edgegraph.measure.isolated import compile_layers, measure_layers
 from edgegraph.measure.latency import Settings, measure_program
@@ -231,4 +231,14 @@ def test_progress_names_what_is_being_done() -> None:
     messages = [message for message, _ in reports]
     assert "compiling SmallCNN/conv2 alone" in messages
     assert messages[-1].startswith("timing: ")
-    assert all(fraction is not None and 0.0 <= fraction <= 1.0 for _, fraction in reports)
+    assert all(fraction is None or 0.0 <= fraction <= 1.0 for _, fraction in reports)
+
+
+def test_preferring_synchronous_dispatch_comes_too_late_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_late() -> None:
+        raise EdgeGraphError("JAX's backend is already up")
+
+    monkeypatch.setattr(xla, "set_synchronous_dispatch", too_late)
+    prefer_synchronous_dispatch()
