@@ -22,12 +22,6 @@ def print_analysis(analysis: Analysis) -> None:
     from edgegraph.report.table import findings_panel, layer_table
 
     print_rich(layer_table(analysis), findings_panel(analysis))
-    if analysis.device is None:
-        print(
-            "edgegraph: this machine is not calibrated, so there are no roofline times; run"
-            " `edgegraph calibrate` (under a minute)",
-            file=sys.stderr,
-        )
 
 
 def print_rich(*renderables: Any) -> None:
@@ -53,10 +47,12 @@ def document(analysis: Analysis) -> dict[str, Any]:
     Its keys are the attributes of `edgegraph.results.analysis.Analysis`: ``workload``, ``batch``,
     ``target``, ``stage``, ``options``, ``device``, ``environment``, ``totals``, ``layers``,
     ``memory``, ``lower_s``, ``compile_s``, ``latency``, ``layer_latencies``, ``findings`` and
-    ``unpriced``; all below them have the attributes' names too. Single ops, raw samples and the
+    ``unpriced``; what is below them has the attributes' and the frames' names. Single ops, raw samples and the
     HLO module stand in the saved file only.
     """
     from msgspec import to_builtins
+
+    from edgegraph.results.frames import intensity
 
     latency = to_builtins(analysis.latency)
     layer_latencies = to_builtins(analysis.layer_latencies)
@@ -75,7 +71,10 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "device": to_builtins(analysis.device),
         "environment": to_builtins(analysis.environment),
         "totals": dict(analysis.totals),
-        "layers": to_builtins(analysis.layer_records),
+        "layers": [
+            {**to_builtins(row), "intensity_flops_per_byte": intensity(row)}
+            for row in analysis.layer_records
+        ],
         "memory": memory,
         "lower_s": analysis.lower_s,
         "compile_s": analysis.compile_s,
