@@ -157,8 +157,8 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
     kind = path.suffix.removeprefix(".").lower()
     if kind not in FORMATS:
         raise InputError(f"cannot write {path}: choose a name that ends in .png, .svg or .pdf")
-    figure = ax.get_figure()
-    assert isinstance(figure, Figure)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
     with replacing(path) as temporary:
         figure.savefig(temporary, format=kind, dpi=200)
     return path
@@ -194,16 +194,17 @@ def _draw_roofs(analysis: Analysis, ax: Axes, low: float, high: float) -> None:
         ax.annotate(
             f"{level.name} {si(rate, 'B/s')}", (start, start * rate), (2, 4),
             textcoords="offset points", fontsize=7, color="0.35",
-            rotation=_slope(ax, low, high, peak), rotation_mode="anchor",
+            rotation=_slope(ax, low, high), rotation_mode="anchor",
         )  # fmt: skip
 
 
-def _slope(ax: Axes, low: float, high: float, peak: float) -> float:
+def _slope(ax: Axes, low: float, high: float) -> float:
     """Give roughly the angle of a bandwidth roof on the page, in degrees."""
-    figure = ax.get_figure()
+    figure = ax.get_figure(root=True)
     assert figure is not None
     width, height = figure.get_size_inches()
     decades_up = 3.5
+    decades_across = math.log10(high / low)
     return math.degrees(
         math.atan2(height * 0.75 / decades_up, width * 0.8 / math.log10(high / low))
     )
@@ -273,8 +274,8 @@ def _legend(ax: Axes, bounds: Sequence[str | None]) -> None:
 def _tidy(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=8)
-    ax.xaxis.label.set_size(8)
-    ax.yaxis.label.set_size(8)
+    ax.xaxis.label.set_fontsize(8)
+    ax.yaxis.label.set_fontsize(8)
     for label in ax.get_yticklabels():
         label.set_parse_math(False)
     ax.title.set_parse_math(False)
