@@ -8,6 +8,7 @@ import typer
 
 from edgegraph.cli.output import print_json, print_rich
 from edgegraph.cli.progress import progress
+from edgegraph.units import si
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,32 +37,37 @@ def calibrate(
     if json:
         print_json(device)
         return
-    print_rich(_table(device))
+    typer.echo(device.name)
+    print_rich(_memory(device), _arithmetic(device))
+    typer.echo(device.source)
     if known:
-        typer.echo(
-            f"Measured at {device.measured_at}; `edgegraph calibrate --fresh` measures anew."
-        )
+        typer.echo(f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures anew.")
 
 
-def _table(device: Device) -> Table:
-    """Show peaks, bandwidths and the ridge points between them."""
+def _memory(device: Device) -> Table:
+    table = _table("memory", "holds", "bandwidth")
+    for level in device.memory:
+        held = "" if level.size_bytes is None else f"{level.size_bytes / 1024:,.0f} KiB"
+        table.add_row(level.name, held, si(level.bandwidth_bytes_per_s, "B/s"))
+    return table
+
+
+def _arithmetic(device: Device) -> Table:
+    """Show the peaks, and the intensities in FLOP/byte from which they bind."""
+    levels = [level.name for level in device.memory]
+    table = _table("arithmetic", "peak", *(f"ridge at {name}" for name in levels))
+    for dtype, peak in device.peak_flops_per_s.items():
+        ridges = (f"{device.ridge_point(dtype, name):,.2f} FLOP/B" for name in levels)
+        table.add_row(dtype, si(peak, "FLOP/s"), *ridges)
+    return table
+
+
+def _table(name: str, *columns: str) -> Table:
+    from rich import box
     from rich.table import Table
 
-    dtypes = list(device.peak_flops_per_s)
-    table = Table(title=f"{device.name} ({device.origin})", title_justify="left")
-    table.add_column("memory")
-    table.add_column("size", justify="right")
-    table.add_column("bandwidth GB/s", justify="right")
-    for dtype in dtypes:
-        table.add_column(f"{dtype} ridge FLOP/byte", justify="right")
-    for level in device.memory:
-        table.add_row(
-            level.name,
-            "" if level.size_bytes is None else f"{level.size_bytes / 1024:,.0f} KiB",
-            f"{level.bandwidth_bytes_per_s / 1e9:,.1f}",
-            *(f"{device.ridge_point(dtype, level.name):,.2f}" for dtype in dtypes),
-        )
-    table.add_section()
-    peaks = (f"{device.peak_flops_per_s[dtype] / 1e9:,.1f} GFLOP/s" for dtype in dtypes)
-    table.add_row("peak arithmetic", "", "", *peaks)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(name)
+    for column in columns:
+        table.add_column(column, justify="right")
     return table

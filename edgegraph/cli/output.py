@@ -47,8 +47,8 @@ def document(analysis: Analysis) -> dict[str, Any]:
     Its keys are the attributes of `edgegraph.results.analysis.Analysis`: ``workload``, ``batch``,
     ``target``, ``stage``, ``options``, ``device``, ``environment``, ``totals``, ``layers``,
     ``memory``, ``lower_s``, ``compile_s``, ``latency``, ``layer_latencies``, ``findings`` and
-    ``unpriced``; what is below them has the attributes' and the frames' names. Single ops, raw samples and the
-    HLO module stand in the saved file only.
+    ``unpriced``; what is below them has the attributes' and the frames' names. Single ops, raw
+    samples and the HLO module stand in the saved file only.
     """
     from msgspec import to_builtins
 
