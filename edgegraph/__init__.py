@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgegraph.analyzer import analyze as analyze
-    from edgegraph.compiler import compile as compile
-    from edgegraph.compiler import read_hlo as read_hlo
+    from edgegraph.compiler.compile import compile as compile
+    from edgegraph.compiler.compile import read_hlo as read_hlo
     from edgegraph.compiler.program import Program as Program
     from edgegraph.device.calibrate import calibrate as calibrate
     from edgegraph.device.device import Device as Device
@@ -27,9 +27,9 @@ _HOME = {
     "Workload": "edgegraph.workload",
     "analyze": "edgegraph.analyzer",
     "calibrate": "edgegraph.device.calibrate",
-    "compile": "edgegraph.compiler",
+    "compile": "edgegraph.compiler.compile",
     "load": "edgegraph.results.files",
-    "read_hlo": "edgegraph.compiler",
+    "read_hlo": "edgegraph.compiler.compile",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]
