@@ -9,7 +9,7 @@ import typer
 
 from edgegraph.cli.job import Job, takes_job
 from edgegraph.cli.output import check_writable, document, file_name, print_analysis, print_json
-from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible
+from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved
 
 
 @takes_job
@@ -27,11 +27,10 @@ def report(
     check_writable(output)
     kept: list[Path] = []
     found = []
-    loaded = job.file is not None and job.file.suffix == SAVED_SUFFIX
     with interruptible(kept):
         for analysis in analyses(job):
             found.append(analysis)
-            if not loaded:
+            if not is_saved(job):
                 kept.append(analysis.save(output.parent / file_name(analysis)))
             if not json:
                 print_analysis(analysis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,7 @@ def analyses(job: Job) -> Iterator[Analysis]:
         yield from _of_workload(job, batches)
         return
     _check_file(job, path)
-    if path.suffix == SAVED_SUFFIX:
+    if is_saved(job):
         from edgegraph.results.files import load
 
         yield load(path)
@@ -56,6 +57,12 @@ def analyses(job: Job) -> Iterator[Analysis]:
         with progress() as report:
             analysis = analyze(read_hlo(path), progress=report)
         yield analysis
+
+
+def is_saved(job: Job) -> bool:
+    """Tell whether SPEC is a saved analysis, by its name or its content."""
+    path = job.file
+    return path is not None and (path.suffix == SAVED_SUFFIX or zipfile.is_zipfile(path))
 
 
 def _batches(job: Job) -> tuple[int, ...]:

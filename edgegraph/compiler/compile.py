@@ -103,7 +103,7 @@ def read_hlo(path: str | Path) -> Program:
         name=module.name,
         batch=None,
         target="unknown",
-        stage="optimized" if module.schedule.sequences else "lowered",
+        stage="optimized" if module.schedule.entries else "lowered",
         serialized=serialized,
     )
 
