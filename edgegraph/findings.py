@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from edgegraph.results.analysis import Analysis, Finding, LayerRecord, OpRecord
+from edgegraph.results.latency import UNATTRIBUTED
 from edgegraph.results.frames import intensity as intensity_of
 from edgegraph.units import percent, ratio, seconds, si
 
@@ -267,11 +268,11 @@ def low_coverage(analysis: Analysis) -> Iterator[Finding]:
 
 def _large_leaves(analysis: Analysis) -> Iterator[tuple[LayerRecord, list[OpRecord]]]:
     """Give the layers worth a word, with their ops."""
-    by_place: dict[tuple[str | None, str], list[OpRecord]] = {}
+    by_place: dict[tuple[str, str], list[OpRecord]] = {}
     containers = {op.parent for op in analysis.op_records}
     for op in analysis.op_records:
         if op.name not in containers:
-            by_place.setdefault((op.layer, op.phase), []).append(op)
+            by_place.setdefault((op.layer or UNATTRIBUTED, op.phase), []).append(op)
     for row in analysis.layer_records:
         if row.leaf and row.share is not None and row.share >= LARGE_SHARE:
             layer = row.layer.removesuffix("/(own)")

@@ -1,0 +1,16 @@
+"""For tests and doctests alike: nothing is read from or written to the user's own folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep calibrations of this machine out of the tests, and the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
