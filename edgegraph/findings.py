@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from edgegraph.results.analysis import Analysis, Finding, LayerRecord, OpRecord
-from edgegraph.results.latency import UNATTRIBUTED
 from edgegraph.results.frames import intensity as intensity_of
+from edgegraph.results.latency import UNATTRIBUTED
 from edgegraph.units import percent, ratio, seconds, si
 
 Rule = Callable[[Analysis], Iterator[Finding]]
