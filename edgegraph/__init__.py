@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgegraph.compiler.compile import read_hlo as read_hlo
     from edgegraph.compiler.program import Program as Program
     from edgegraph.device.calibrate import calibrate as calibrate
+    from edgegraph.device.catalogue import devices as devices
     from edgegraph.device.device import Device as Device
     from edgegraph.errors import EdgeGraphError as EdgeGraphError
     from edgegraph.results.analysis import Analysis as Analysis
@@ -28,6 +29,7 @@ _HOME = {
     "analyze": "edgegraph.analyzer",
     "calibrate": "edgegraph.device.calibrate",
     "compile": "edgegraph.compiler.compile",
+    "devices": "edgegraph.device.catalogue",
     "load": "edgegraph.results.files",
     "read_hlo": "edgegraph.compiler.compile",
 }
