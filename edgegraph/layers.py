@@ -9,9 +9,8 @@ from edgegraph.bulk import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.graph import FREE_OPCODES
 from edgegraph.results.analysis import LayerRecord, OpRecord
-from edgegraph.results.latency import LayerLatency
+from edgegraph.results.latency import UNATTRIBUTED, LayerLatency
 
-UNATTRIBUTED = "(unattributed)"
 OWN = "(own)"
 PHASES = ("forward", "backward", "update")
 
@@ -65,7 +64,7 @@ def roll_up(
     for layer, owned in parameters.items():
         scope = _scope(trees, layer or UNATTRIBUTED, "forward")
         scope.parameters = scope.parameters + owned
-    measured = {(m.layer, m.phase): m for m in latencies}
+    measured = _timings(trees, latencies)
     rows = [
         row
         for phase in sorted(trees, key=_phase_order)
@@ -103,10 +102,10 @@ def _worth_a_row(scope: _Scope) -> bool:
 
 
 def _rows(
-    scope: _Scope, phase: str, depth: int, measured: Mapping[tuple[str, str], LayerLatency]
+    scope: _Scope, phase: str, depth: int, measured: Mapping[tuple[str, str], _Timing]
 ) -> list[LayerRecord]:
     """Give the row of a scope and those of everything below it."""
-    own = replace_children(scope)
+    own = _without_children(scope)
     children = [child for child in scope.children.values() if _worth_a_row(child)]
     if not children:
         return [_leaf(own, scope.path, phase, depth, measured)]
@@ -119,7 +118,7 @@ def _rows(
     return [_sum(scope.path, phase, depth, direct), *below]
 
 
-def replace_children(scope: _Scope) -> _Scope:
+def _without_children(scope: _Scope) -> _Scope:
     """Give the scope without what lies below it."""
     return _Scope(path=scope.path, ops=scope.ops, parameters=scope.parameters)
 
@@ -129,16 +128,13 @@ def _leaf(
     name: str,
     phase: str,
     depth: int,
-    measured: Mapping[tuple[str, str], LayerLatency],
+    measured: Mapping[tuple[str, str], _Timing],
 ) -> LayerRecord:
     """Add up the ops of one scope."""
     ops = scope.ops
     compute = _optional_sum(op.compute_time_s for op in ops)
     memory = _optional_sum(op.memory_time_s for op in ops)
-    timing = measured.get((scope.path, phase))
-    estimate = None if compute is None or memory is None else max(compute, memory)
-    net = timing.latency.net_s if timing is not None else None
-    time = estimate if net is None else net
+    timing = measured.get((scope.path, phase)) or _Timing(_estimate(ops), "estimated")
     row = LayerRecord(
         layer=name,
         phase=phase,
@@ -154,16 +150,13 @@ def _leaf(
         bytes_written=known_sum(op.bytes_written for op in ops),
         compute_time_s=compute,
         memory_time_s=memory,
-        bound=bound(compute, memory),
-        time_s=time,
-        time_source=None if time is None else "estimated" if net is None else "measured",
+        bound="overhead" if timing.overhead else bound(compute, memory),
+        time_s=timing.time_s,
+        time_source=None if timing.time_s is None else timing.source,
         share=None,
         efficiency=None,
     )
-    row = replace(row, efficiency=_efficiency(row))
-    if timing is not None and _is_overhead(timing):
-        row = replace(row, bound="overhead")
-    return row
+    return replace(row, efficiency=_efficiency(row))
 
 
 def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) -> LayerRecord:
@@ -172,7 +165,7 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
     memory = _optional_sum(child.memory_time_s for child in children)
     time = _optional_sum(child.time_s for child in children)
     sources = {child.time_source for child in children if child.time_source is not None}
-    limits = {child.bound for child in children if child.bound is not None}
+    launching = {child.bound == "overhead" for child in children if child.time_s is not None}
     row = LayerRecord(
         layer=layer,
         phase=phase,
@@ -188,7 +181,7 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
         bytes_written=known_sum(child.bytes_written for child in children),
         compute_time_s=compute,
         memory_time_s=memory,
-        bound="overhead" if limits == {"overhead"} else bound(compute, memory),
+        bound="overhead" if launching == {True} else bound(compute, memory),
         time_s=time,
         time_source=sources.pop() if len(sources) == 1 else "estimated" if sources else None,
         share=None,
@@ -204,9 +197,56 @@ def bound(compute_time_s: float | None, memory_time_s: float | None) -> str | No
     return "compute" if compute_time_s >= memory_time_s else "memory"
 
 
-def _is_overhead(timing: LayerLatency) -> bool:
-    floor = timing.latency.dispatch_s
-    return floor is not None and floor > timing.latency.median_s / 2
+@dataclass(frozen=True, slots=True)
+class _Timing:
+    """The time of one scope's own ops, where it comes from, and whether launching dominates."""
+
+    time_s: float | None
+    source: str
+    overhead: bool = False
+
+
+def _timings(
+    trees: Mapping[str, _Scope], latencies: Sequence[LayerLatency]
+) -> dict[tuple[str, str], _Timing]:
+    """Give the measured time of every scope's own ops.
+
+    A loop stays whole when it is timed, with the layers inside it; its time is split among
+    them by their roofline times, which makes each part an estimate.
+    """
+    found: dict[tuple[str, str], _Timing] = {}
+    for measured in latencies:
+        net, floor = measured.latency.net_s, measured.latency.dispatch_s
+        overhead = floor is not None and floor > measured.latency.median_s / 2
+        if net is None:
+            continue
+        own = (measured.layer, measured.phase)
+        found[own] = _Timing(net, "measured", overhead)
+        parts = {
+            key: _estimate(_ops_of(trees, key)) or 0.0
+            for key in (own, *((layer, measured.phase) for layer in measured.covers))
+        }
+        whole = sum(parts.values())
+        if measured.covers and whole:
+            for key, part in parts.items():
+                found[key] = _Timing(net * part / whole, "estimated", overhead)
+    return found
+
+
+def _ops_of(trees: Mapping[str, _Scope], key: tuple[str, str]) -> Sequence[OpRecord]:
+    layer, phase = key
+    scope = trees.get(phase)
+    for part in layer.split("/"):
+        scope = scope.children.get(part) if scope is not None else None
+    return scope.ops if scope is not None else ()
+
+
+def _estimate(ops: Iterable[OpRecord]) -> float | None:
+    """Give the time under perfect overlap: the larger of the two roofline times."""
+    held = list(ops)
+    compute = _optional_sum(op.compute_time_s for op in held)
+    memory = _optional_sum(op.memory_time_s for op in held)
+    return None if compute is None or memory is None else max(compute, memory)
 
 
 def _efficiency(row: LayerRecord) -> float | None:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from edgegraph.layers import UNATTRIBUTED, Parameters, roll_up
+from edgegraph.layers import Parameters, roll_up
 from edgegraph.results.analysis import LayerRecord, OpRecord
-from edgegraph.results.latency import Latency, LayerLatency
+from edgegraph.results.latency import UNATTRIBUTED, Latency, LayerLatency
 
 COUNTS = ("ops", "macs", "flops", "transcendentals", "bytes_read", "bytes_written")
 TIMES = ("compute_time_s", "memory_time_s")
@@ -128,3 +128,20 @@ def test_without_a_device_times_are_unknown() -> None:
     drawn = [replace(BLANK, layer="Net", compute_time_s=None, memory_time_s=None, flops=7)]
     (row,) = roll_up(drawn, {})
     assert (row.time_s, row.time_source, row.bound, row.share) == (None, None, None, None)
+
+
+def test_the_time_of_a_loop_is_split_among_the_layers_inside_it() -> None:
+    drawn = [
+        replace(BLANK, name="own", layer="Net", compute_time_s=1e-6),
+        replace(BLANK, name="a", layer="Net/a", compute_time_s=3e-6),
+        replace(BLANK, name="b", layer="Net/b", compute_time_s=4e-6),
+    ]
+    measured = [
+        LayerLatency(
+            layer="Net", phase="forward", latency=latency(90e-6, 10e-6), covers=("Net/a", "Net/b")
+        )
+    ]
+    net, a, b, own = roll_up(drawn, {}, measured)
+    assert [row.time_s for row in (a, b, own)] == pytest.approx([30e-6, 40e-6, 10e-6])
+    assert {row.time_source for row in (net, a, b, own)} == {"estimated"}
+    assert net.time_s == pytest.approx(80e-6)
