@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from edgegraph.workload.model import Inputs, Model, Variables, mode_arguments
+from edgegraph.workload.values import run_once
 
 RNGS = "rngs"
 """Where the state of a model that draws random numbers in training holds the key."""
@@ -53,7 +54,7 @@ def linen_model(module: Any, *, seed: int) -> Model:
 
     @cache
     def concrete(inputs: Inputs, train: bool) -> Variables:
-        made: Variables = jax.jit(lambda: split(collections(inputs), inputs, train))()
+        made: Variables = run_once(lambda: split(collections(inputs), inputs, train))
         return made
 
     def abstract(inputs: Inputs, train: bool) -> Variables:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from edgegraph.errors import InputError
-from edgegraph.workload.values import parse_dtypes, parse_shapes
+from edgegraph.workload.values import Shape, parse_dtypes, parse_shapes
 
 CROSS_ENTROPY = "cross_entropy"
 
@@ -21,8 +21,24 @@ LossFunction = Callable[[Any, Any], Any]
 class LabelSpec:
     """Shape of one label and its dtype, each None where the outputs decide."""
 
-    shape: Sequence[int] | None
-    dtype: Any
+    shape: Shape | None
+    dtype: str | None
+
+
+def parse_labels(shape: Any, dtype: Any) -> LabelSpec:
+    """Read shape and dtype of one label.
+
+    Raises:
+        InputError: One is not what it should be.
+
+    Example:
+        >>> parse_labels((10,), "int8")
+        LabelSpec(shape=(10,), dtype='int8')
+    """
+    return LabelSpec(
+        shape=None if shape is None else parse_shapes(shape)[0],
+        dtype=None if dtype is None else parse_dtypes(dtype, 1)[0],
+    )
 
 
 def cross_entropy(outputs: jax.Array, labels: jax.Array) -> jax.Array:
@@ -71,10 +87,8 @@ def label_struct(outputs: Any, loss: str | LossFunction, labels: LabelSpec) -> A
     """
     leaves = jax.tree.leaves(outputs)
     if labels.shape is not None:
-        (shape,) = parse_shapes(labels.shape)
         default = "int32" if loss == CROSS_ENTROPY else leaves[0].dtype
-        (dtype,) = parse_dtypes(labels.dtype or default, 1)
-        return jax.ShapeDtypeStruct((leaves[0].shape[0], *shape), dtype)
+        return jax.ShapeDtypeStruct((leaves[0].shape[0], *labels.shape), labels.dtype or default)
     if loss != CROSS_ENTROPY:
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, labels.dtype or x.dtype), outputs

@@ -15,6 +15,7 @@ from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.workload.model import Inputs, Model, Variables, mode_arguments
 from edgegraph.workload.nnx_names import Names, canonical_names, leaf_names, nest, pick
 from edgegraph.workload.refusals import first_line
+from edgegraph.workload.values import run_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def nnx_model(module: nnx.Module | Callable[..., nnx.Module], *, seed: int) -> M
     except _HoldsArrayError:
         # Flax takes a bare array attribute that is being traced for a constant of the graph.
         return nnx_model(make(), seed=seed)
-    return _model(taken[0], abstract, jax.jit(make_variables))
+    return _model(taken[0], abstract, lambda: run_once(make_variables))
 
 
 class _HoldsArrayError(Exception):

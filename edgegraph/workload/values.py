@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,16 @@ import numpy as np
 from edgegraph.errors import InputError
 
 Shape = tuple[int, ...]
+
+_QUICK_TO_COMPILE = {"xla_backend_optimization_level": 1}
+
+
+def run_once(function: Callable[[], Any]) -> Any:
+    """Run a function that makes weights, compiled together but hardly optimised.
+
+    Drawing the weights of a network compiles longer than it runs.
+    """
+    return jax.jit(function, compiler_options=_QUICK_TO_COMPILE)()
 
 
 def input_structs(

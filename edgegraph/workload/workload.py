@@ -173,7 +173,7 @@ class Workload:
             ((32,), 'int32')
         """
         from edgegraph.workload.calls import training
-        from edgegraph.workload.loss import LabelSpec
+        from edgegraph.workload.loss import parse_labels
 
         made_name, call = training(
             module,
@@ -181,7 +181,7 @@ class Workload:
             input_shape,
             dtype,
             loss=loss,
-            labels=LabelSpec(shape=label_shape, dtype=label_dtype),
+            labels=parse_labels(label_shape, label_dtype),
             seed=seed,
             integers_below=integers_below,
         )
