@@ -45,41 +45,46 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Place]:
     """
     op_names = _complete_op_names(nodes)
     places = {name: _said(op_name) for name, op_name in op_names.items()}
-    scopes = {place.layer for place in places.values() if place.layer is not None}
+    owners = ParameterOwners({p.layer for p in places.values() if p.layer is not None})
     for node in nodes:
         if node.instruction.opcode == "parameter" and node.parent is None:
-            places[node.name] = _parameter_place(node, scopes)
+            places[node.name] = _parameter_place(node, owners)
     _place_containers(nodes, places)
     _place_by_neighbours(nodes, places)
     return places
 
 
-def parameter_layer(path: str, scopes: Iterable[str]) -> str:
-    """Find the layer that owns the parameter at `path`, which does not name the network.
-
-    Args:
-        path: Path of the parameter's module (``conv1``), "" for the network itself.
-        scopes: Layers named by the ops (``SmallCNN/conv1``).
-
-    Returns:
-        The scope that ends in `path`; below the network's own scope where no op names it.
+class ParameterOwners:
+    """Finds the layer that owns a parameter, whose name does not say the network's.
 
     Example:
-        >>> parameter_layer("conv1", ["SmallCNN/conv1", "SmallCNN"])
-        'SmallCNN/conv1'
-        >>> parameter_layer("unused", ["SmallCNN/conv1", "SmallCNN"])
-        'SmallCNN/unused'
+        >>> owners = ParameterOwners(["SmallCNN/conv1", "SmallCNN"])
+        >>> owners.layer("conv1"), owners.layer("unused"), owners.layer("")
+        ('SmallCNN/conv1', 'SmallCNN/unused', 'SmallCNN')
     """
-    known = sorted(scopes, key=lambda scope: (scope.count("/"), scope))
-    roots = [
-        scope.partition("/")[0] for scope in known if scope not in (LOSS_SCOPE, OPTIMIZER_SCOPE)
-    ]
-    if path:
-        for scope in known:
-            if scope == path or scope.partition("/")[2] == path:
-                return scope
-        return f"{roots[0]}/{path}" if len(set(roots)) == 1 else path
-    return roots[0] if roots else path
+
+    def __init__(self, scopes: Iterable[str]) -> None:
+        """Learn the layers that the ops name.
+
+        Args:
+            scopes: Their paths, which begin with the network's own scope.
+        """
+        known = sorted(scopes, key=lambda scope: (scope.count("/"), scope), reverse=True)
+        self._by_path = {scope.partition("/")[2]: scope for scope in known}
+        self._by_path |= {scope: scope for scope in known}
+        steps = (LOSS_SCOPE, OPTIMIZER_SCOPE)
+        self._roots = {scope.partition("/")[0] for scope in known if scope not in steps}
+
+    def layer(self, path: str) -> str:
+        """Give the scope that ends in `path`; below the network's own where no op names it.
+
+        Args:
+            path: Path of the parameter's module (``conv1``), "" for the network itself.
+        """
+        if path in self._by_path and path:
+            return self._by_path[path]
+        root = next(iter(self._roots)) if len(self._roots) == 1 else ""
+        return f"{root}/{path}".strip("/")
 
 
 def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
@@ -104,11 +109,11 @@ def _said(op_name: str) -> Place:
     return Place(layer=name.layer, phase=name.phase)
 
 
-def _parameter_place(node: Node, scopes: Iterable[str]) -> Place:
+def _parameter_place(node: Node, owners: ParameterOwners) -> Place:
     name = parse_parameter_name(node.instruction.op_name)
     if name is None:
         return NOWHERE
-    return Place(layer=parameter_layer(name.path, scopes) or None, phase="forward")
+    return Place(layer=owners.layer(name.path) or None, phase="forward")
 
 
 def _place_containers(nodes: Sequence[Node], places: dict[str, Place]) -> None:

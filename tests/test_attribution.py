@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from edgegraph import xla
-from edgegraph.attribution import attribute, parameter_layer
+from edgegraph.attribution import ParameterOwners, attribute
 from edgegraph.graph import Node, flatten
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Instruction, Shape
@@ -142,8 +142,8 @@ def test_before_optimisation_loops_inside_called_functions_are_complete() -> Non
         ("alone", [], "alone"),
     ],
 )
-def test_parameter_layer(path: str, scopes: list[str], expected: str) -> None:
-    assert parameter_layer(path, scopes) == expected
+def test_parameter_owners(path: str, scopes: list[str], expected: str) -> None:
+    assert ParameterOwners(scopes).layer(path) == expected
 
 
 def test_a_dot_without_metadata_belongs_to_the_layer_whose_weights_it_reads() -> None:
