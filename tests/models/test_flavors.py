@@ -53,6 +53,7 @@ def test_outputs_are_equal(network: Published) -> None:
     np.testing.assert_allclose(outputs["nnx"], outputs["linen"], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "fewer"),
     [

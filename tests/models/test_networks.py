@@ -14,7 +14,7 @@ from models.published import (
     NETWORKS,
     Published,
 )
-from models.transformer import transformer_decode, transformer_prefill
+from models.transformer import transformer_decode
 from tests.models.macs import products
 from tests.models.zoo import LINEN, build, cases, count, function_name
 
@@ -67,15 +67,6 @@ def test_macs_grow_with_the_batch(spec: str) -> None:
     assert four == 4 * one
 
 
-def test_decoding_reads_the_cache_of_every_sequence() -> None:
-    call = transformer_decode(context=64, width=32, depth=2, heads=4, vocabulary=50).call(3)
-    state = call.abstract[1]
-    assert state["blocks_1"]["attention"]["key_cache"].shape == (3, 64, 4, 8)
-    logits, cache = jax.eval_shape(call.function, *call.abstract)
-    assert logits.shape == (3, 50)
-    assert [key.shape for key, _ in cache] == [(3, 64, 4, 8)] * 2
-
-
 @pytest.mark.parametrize("spec", ["models.vit:vit_b16", "models.vgg:vgg16"])
 def test_no_weights_are_made_for_counting(spec: str) -> None:
     before = sum(array.nbytes for array in jax.live_arrays())
@@ -110,8 +101,3 @@ def test_linen_and_nnx_name_and_shape_their_parameters_alike(name: str) -> None:
 def test_wrong_arguments_are_refused(spec: str, arguments: dict[str, str], message: str) -> None:
     with pytest.raises(eg.EdgeGraphError, match=message):
         build(spec, **arguments)
-
-
-def test_a_prompt_longer_than_the_context_is_refused() -> None:
-    with pytest.raises(eg.EdgeGraphError, match="tokens=65 must be from 1 to context=64"):
-        transformer_prefill(tokens=65, context=64)
