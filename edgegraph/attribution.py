@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edgegraph.bulk import bulk
 from edgegraph.graph import Node
@@ -103,6 +104,7 @@ def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
     return complete
 
 
+@lru_cache(maxsize=1 << 16)
 def _said(op_name: str) -> Place:
     """Read an op's own op_name."""
     name = parse_op_name(op_name)
