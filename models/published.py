@@ -131,8 +131,8 @@ NETWORKS = (
         params=3_504_872,
         macs=300_774_272,
         valid_tap_macs=299_676_304,
-        figures="3,504,872, 0.301G",
-        source="torchvision MobileNet_V2_Weights; Sandler et al. 2018: 3.4M, 300M MACs",
+        figures="3,504,872, 0.301G; Sandler et al. 2018: 3.4M, 300M MACs",
+        source="torchvision MobileNet_V2_Weights",
     ),
     Published(
         spec="models.efficientnet:efficientnet_b0",
