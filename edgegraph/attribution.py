@@ -9,7 +9,7 @@ that made their operand.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from edgegraph.bulk import bulk
@@ -30,6 +30,9 @@ class Place:
     layer: str | None
     phase: str
 
+
+_FAR = 200
+"""How many ops to follow from a gradient to the parameter that it updates."""
 
 NOWHERE = Place(layer=None, phase="forward")
 
@@ -52,6 +55,7 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Place]:
             places[node.name] = _parameter_place(node, owners)
     _place_containers(nodes, places)
     _place_by_neighbours(nodes, places)
+    _place_containers(nodes, places)
     return places
 
 
@@ -132,44 +136,88 @@ def _place_containers(nodes: Sequence[Node], places: dict[str, Place]) -> None:
 
 
 def _place_by_neighbours(nodes: Sequence[Node], places: dict[str, Place]) -> None:
-    """Place the ops that say nothing by the parameters they read, their users, their operands.
+    """Place the ops that say nothing by the parameters they read, their users, their operands."""
+    flow = _Flow(nodes, places)
+    for node in reversed(nodes):
+        if places[node.name].layer is None:
+            places[node.name] = flow.served(node)
+    for node in nodes:
+        if places[node.name].layer is None:
+            places[node.name] = _common(places[maker] for maker in flow.makers(node))
+        if places[node.name].layer is None and node.parent is not None:
+            places[node.name] = places[node.parent]
+
+
+class _Flow:
+    """Where values come from and go to, looking through the borders of fusions and calls.
 
     A user or operand that is a container is looked into: the op inside that takes the value, or
     makes it, says more than the container, which may span layers.
     """
-    users: dict[str, list[str]] = {}
-    taken_by: dict[tuple[str, int], str] = {}
-    made_by: dict[str, str] = {}
-    opcodes = {node.name: node.instruction.opcode for node in nodes}
-    owned = {
-        node.name
-        for node in nodes
-        if node.instruction.opcode == "parameter" and places[node.name].layer is not None
-    }
-    for node in nodes:
-        if node.parent is not None:
-            made_by[node.parent] = node.name
-            number = node.instruction.parameter_number
-            if number is not None and opcodes[node.parent] in ("fusion", "call"):
-                taken_by[node.parent, number] = node.name
-    for node in nodes:
-        for position, operand in enumerate(node.operands):
-            user = taken_by.get((node.name, position), node.name)
-            users.setdefault(operand, []).append(user)
-    for node in reversed(nodes):
-        if places[node.name].layer is None:
-            served = _common(places[user] for user in users.get(node.name, ()))
-            weights = _common(places[operand] for operand in node.operands if operand in owned)
-            if weights.layer is not None and served.phase != "update":
-                served = Place(layer=weights.layer, phase=served.phase)
-            places[node.name] = served
-    for node in nodes:
-        if places[node.name].layer is None:
-            places[node.name] = _common(
-                places[made_by.get(operand, operand)] for operand in node.operands
-            )
-        if places[node.name].layer is None and node.parent is not None:
-            places[node.name] = places[node.parent]
+
+    def __init__(self, nodes: Sequence[Node], places: Mapping[str, Place]) -> None:
+        self._places = places
+        self._nodes = {node.name: node for node in nodes}
+        self._users: dict[str, list[str]] = {}
+        self._taken_by: dict[tuple[str, int], str] = {}
+        self._made_by: dict[str, str] = {}
+        self._outer: dict[str, str] = {}
+        for node in nodes:
+            if node.parent is not None:
+                self._enter(node, self._nodes[node.parent])
+        for node in nodes:
+            for position, operand in enumerate(node.operands):
+                user = self._taken_by.get((node.name, position), node.name)
+                self._users.setdefault(operand, []).append(user)
+        for container, maker in self._made_by.items():
+            self._users.setdefault(maker, []).extend(self._users.get(container, ()))
+        self._owned = {
+            node.name
+            for node in nodes
+            if node.instruction.opcode == "parameter" and places[node.name].layer is not None
+        }
+
+    def _enter(self, node: Node, container: Node) -> None:
+        """Note which op inside takes a container's operand, and which makes its result."""
+        self._made_by[container.name] = node.name
+        number = node.instruction.parameter_number
+        if number is not None and container.instruction.opcode in ("fusion", "call"):
+            self._taken_by[container.name, number] = node.name
+            self._outer[node.name] = container.operands[number]
+
+    def makers(self, node: Node) -> list[str]:
+        """Name the ops that make the node's operands."""
+        return [self._made_by.get(operand, operand) for operand in node.operands]
+
+    def served(self, node: Node) -> Place:
+        """Say which layer a node serves: whose parameters it reads or updates, or who uses it."""
+        users = _common(self._places[user] for user in self._users.get(node.name, ()))
+        read = (self._outer.get(operand, operand) for operand in node.operands)
+        weights = _common(self._places[operand] for operand in read if operand in self._owned)
+        if users.phase != "update":
+            return users if weights.layer is None else replace(weights, phase=users.phase)
+        if node.instruction.opcode in ("dot", "convolution"):
+            return self._updated(node) or replace(weights, phase="backward")
+        return users
+
+    def _updated(self, product: Node) -> Place | None:
+        """Find the parameter that a weight gradient updates: of its size, read with it."""
+        size = product.instruction.shape.size
+        seen = {product.name}
+        pending = [product.name]
+        while pending:
+            for name in self._users.get(pending.pop(0), ()):
+                user = self._nodes[name]
+                if name in seen or len(seen) > _FAR:
+                    continue
+                seen.add(name)
+                pending.append(name)
+                around = self._nodes[user.parent] if user.parent is not None else user
+                for operand in (*user.operands, *around.operands):
+                    owner = self._outer.get(operand, operand)
+                    if owner in self._owned and self._nodes[owner].instruction.shape.size == size:
+                        return replace(self._places[owner], phase="backward")
+        return None
 
 
 def _common(places: Iterable[Place]) -> Place:

@@ -93,10 +93,10 @@ def _unattributed_last(scopes: Mapping[str, _Scope]) -> list[_Scope]:
 
 
 def _worth_a_row(scope: _Scope) -> bool:
-    """Leave out a scope that only names values: free ops and no parameters."""
+    """Leave out a scope that only names values: ops that cost nothing, and no parameters."""
     return (
         bool(scope.parameters.count)
-        or any(op.opcode not in FREE_OPCODES for op in scope.ops)
+        or any(op.opcode not in FREE_OPCODES or op.bytes_written for op in scope.ops)
         or any(_worth_a_row(child) for child in scope.children.values())
     )
 

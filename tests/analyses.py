@@ -109,3 +109,19 @@ def hostile() -> Analysis:
             ),
         ),
     )  # fmt: skip
+
+
+def memory_bound() -> Analysis:
+    """Analyse a program that only moves data."""
+    x = jax.ShapeDtypeStruct((1024, 1024), jnp.float32)
+    return eg.analyze(lambda x: x.T + 1.0, args=(x,), name="transpose", device=DEVICE)
+
+
+def unpriced() -> Analysis:
+    """Analyse a program with a custom call of which nobody knows the cost."""
+
+    def run(x: jax.Array) -> jax.Array:
+        shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return jax.pure_callback(lambda value: value, shape, x)  # type: ignore[no-any-return]  # jax gives Any
+
+    return eg.analyze(run, args=(jnp.ones((4,)),), name="callback", device=DEVICE)

@@ -44,20 +44,25 @@ def headline(analysis: Analysis) -> str:
 
 
 def device_line(analysis: Analysis) -> str:
-    """Say whose roofs were used, and where they meet."""
+    """Say whose roofs bind, and where they meet."""
     device = analysis.device
     if device is None:
         return "no device: run `edgegraph calibrate` for a roofline"
     reference = next(iter(device.peak_flops_per_s))
-    peaks = ", ".join(
-        f"{dtype} {si(peak, 'FLOP/s')}" for dtype, peak in device.peak_flops_per_s.items()
-    )
-    levels = ", ".join(
+    roofs = {op.roof for op in analysis.op_records if op.flops} or {reference}
+    levels = {op.level for op in analysis.op_records if op.bytes_read or op.bytes_written}
+    peaks = [
+        f"{dtype} {si(peak, 'FLOP/s')}"
+        for dtype, peak in device.peak_flops_per_s.items()
+        if dtype in roofs
+    ]
+    bandwidths = [
         f"{level.name} {si(level.bandwidth_bytes_per_s, 'B/s')}"
         f" (ridge {ratio(device.ridge_point(reference, level.name))} FLOP/B)"
         for level in device.memory
-    )
-    return f"{device.name}, {device.origin}: {peaks}; {levels}"
+        if level.name in levels or level is device.memory[-1]
+    ]
+    return f"{device.name}, {device.origin}: {', '.join(peaks)}; {', '.join(bandwidths)}"
 
 
 def measurement_line(analysis: Analysis) -> list[str]:

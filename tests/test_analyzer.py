@@ -1,0 +1,178 @@
+"""The whole way, from a workload to its analysis, against XLA and arithmetic by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+from flax import linen as nn
+from jax import lax
+
+import edgegraph as eg
+from edgegraph.errors import InputError
+from edgegraph.results.analysis import Analysis
+from models.cnn import small_cnn
+from models.mlp import mlp
+from tests import programs
+from tests.analyses import DEVICE
+
+FLAVORS: tuple[Literal["nnx", "linen"], ...] = ("nnx", "linen")
+COUNTS = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
+
+
+class Mlp(nn.Module):
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for number, width in enumerate((512, 512, 10), start=1):
+            x = nn.Dense(width, name=f"dense{number}")(x)
+            x = nn.relu(x) if number < 3 else x
+        return x
+
+
+def train_step(module: nn.Module, shape: tuple[int, ...]) -> eg.Workload:
+    return eg.Workload.train_step(module, optax.adamw(1e-3), input_shape=shape)
+
+
+def scan() -> eg.Workload:
+    function, arguments = programs.scan(12)
+    return eg.Workload.from_function(function, lambda batch: arguments, name="scan")
+
+
+SUBJECTS: dict[str, Callable[[], eg.Workload]] = {
+    "small_cnn": small_cnn,
+    "mlp": mlp,
+    "small_cnn_train": lambda: train_step(programs.SmallCNN(), (28, 28, 1)),
+    "mlp_train": lambda: train_step(Mlp(), (784,)),
+    "scan": scan,
+}
+
+
+@cache
+def analysis(name: str, batch: int = 32) -> Analysis:
+    return eg.analyze(SUBJECTS[name](), batch=batch, device=DEVICE)
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+@pytest.mark.parametrize("name", [name for name in SUBJECTS if name != "scan"])
+def test_totals_equal_xla_s(name: str, batch: int) -> None:
+    totals = analysis(name, batch).totals
+    assert totals.flops == pytest.approx(totals.xla_flops, rel=1e-4)
+    assert totals.transcendentals == pytest.approx(totals.xla_transcendentals or 0, rel=1e-4)
+    assert totals.bytes_read + totals.bytes_written == pytest.approx(totals.xla_bytes, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_layers_and_what_has_none_add_up_to_the_totals(name: str) -> None:
+    found = analysis(name)
+    for rows in (
+        [row for row in found.layer_records if row.depth == 0],
+        [row for row in found.layer_records if row.leaf],
+    ):
+        for column in COUNTS:
+            assert sum(getattr(row, column) for row in rows) == found.totals[column], column
+        for column in ("compute_time_s", "memory_time_s"):
+            assert sum(getattr(row, column) for row in rows) == pytest.approx(found.totals[column])
+        assert sum(row.params for row in rows) == found.totals.params
+        assert sum(row.ops for row in rows) == found.totals.ops
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_every_container_is_the_sum_of_what_runs_in_it(name: str) -> None:
+    ops = analysis(name).ops
+    inside = ops[ops.parent.notna()].groupby("parent")[list(COUNTS)].sum()
+    containers = ops.set_index("name").loc[inside.index, list(COUNTS)]
+    assert (inside == containers).all(axis=None)
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_small_cnn_at_batch_32_is_what_the_papers_say(flavor: Literal["nnx", "linen"]) -> None:
+    found = eg.analyze(small_cnn(flavor=flavor), batch=32, device=DEVICE)
+    layers = found.layers.set_index("layer")
+    assert found.totals.flops == 278_659_392
+    expected = {"conv1": 7_225_344, "conv2": 115_605_504, "dense1": 25_690_112, "dense2": 81_920}
+    assert {name: layers.macs[f"SmallCNN/{name}"] for name in expected} == expected
+    assert found.totals.params == 824_458
+
+
+def test_the_two_flavors_cost_the_same_layer_by_layer() -> None:
+    nnx, linen = (eg.analyze(small_cnn(flavor=flavor), batch=32).layers for flavor in FLAVORS)
+    columns = ["layer", "params", "macs", "flops", "bytes_read", "bytes_written"]
+    assert nnx[columns].equals(linen[columns])
+
+
+def test_dense1_is_memory_bound_alone_and_conv2_compute_bound_in_a_batch() -> None:
+    alone = analysis("small_cnn", 1).layers.set_index("layer")
+    batched = analysis("small_cnn", 32).layers.set_index("layer")
+    assert alone.bound["SmallCNN/dense1"] == "memory"
+    assert batched.bound["SmallCNN/conv2"] == "compute"
+    # 10 GB/s of main memory: dense1's 3136 x 256 weights, its bias, its input and its output.
+    weights = 4 * 3136 * 256
+    assert alone.memory_time_s["SmallCNN/dense1"] == pytest.approx(weights / 10e9, rel=0.01)
+
+
+def test_a_train_step_has_three_phases() -> None:
+    layers = analysis("small_cnn_train").layers
+    assert set(layers.phase) == {"forward", "backward", "update"}
+    top = layers[layers.depth == 0]
+    forward, backward = (
+        int(top[(top.phase == phase) & (top.layer == "SmallCNN")].macs.iloc[0])
+        for phase in ("forward", "backward")
+    )
+    # Twice the forward pass, less the gradient towards the image, which nobody needs. XLA drops
+    # the op_name of conv1's weight gradient: it is found by the parameter that it updates.
+    assert backward == 2 * forward - 7_225_344
+
+
+def test_a_scan_over_layers_costs_what_unrolled_layers_cost() -> None:
+    function, arguments = programs.scan(12)
+
+    def unrolled(x: jax.Array, weights: jax.Array) -> jax.Array:
+        for i in range(12):
+            x = jnp.tanh(x @ weights[i])
+        return x
+
+    loop = eg.analyze(function, args=arguments).totals
+    flat = eg.analyze(unrolled, args=arguments).totals
+    assert (loop.macs, loop.transcendentals) == (flat.macs, flat.transcendentals)
+    assert loop.xla_flops is not None and loop.xla_flops < flat.flops / 10
+
+
+def test_lowered_counts_before_optimisation_and_compiles_nothing() -> None:
+    found = eg.analyze(small_cnn(), batch=32, stage="lowered", device=DEVICE)
+    assert (found.stage, found.compile_s, found.memory) == ("lowered", None, None)
+    assert found.totals.macs == 148_602_880
+    layers = found.layers.set_index("layer")
+    assert layers.macs["SmallCNN/dense1"] == 25_690_112
+
+
+def test_a_function_with_arguments() -> None:
+    found = eg.analyze(lambda x: lax.exp(x), args=(jnp.ones((4, 8)),), name="exp")
+    assert found.totals.transcendentals == 32
+    assert found.layers.layer.tolist() == ["(unattributed)"]
+    assert found.totals.flops_coverage == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"subject": small_cnn}, "without arguments"),
+        ({"subject": 7}, "without arguments"),
+        ({"subject": small_cnn(), "batch": 0}, "batch 0"),
+        ({"subject": small_cnn(), "target": "abacus"}, "abacus"),
+        ({"subject": small_cnn(), "stage": "lowered", "measure": True}, "measure"),
+    ],
+)
+def test_what_cannot_be_analysed_is_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        eg.analyze(**arguments)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_progress_is_reported() -> None:
+    said: list[str] = []
+    eg.analyze(small_cnn(), progress=lambda message, fraction: said.append(message))
+    assert said[0] == "small_cnn: compiling"
