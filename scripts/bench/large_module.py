@@ -14,6 +14,7 @@ import gc
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optax
@@ -68,7 +69,8 @@ def train_step(layers: int) -> eg.Workload:
         Transformer(layers),
         optax.adamw(1e-3),
         input_shape=(32,),
-        input_dtype="int32",
+        dtype="int32",
+        integers_below=512,
         loss="cross_entropy",
         name=f"transformer_{layers}",
     )
@@ -82,9 +84,10 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.perf_counter() - start
 
 
-def peak_mb() -> float:
-    """Give the peak resident memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def resident_mb() -> float:
+    """Give the resident memory of this process, in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
 
 
 def main() -> None:
@@ -99,12 +102,12 @@ def main() -> None:
         table.add_column(heading, justify="right")
     for layers in depths:
         program = eg.compile(train_step(layers), batch=2)
-        before = peak_mb()
+        before = resident_mb()
         module, decode_s = timed(lambda program=program: decode(program.serialized))
         nodes, flatten_s = timed(lambda module=module: flatten(module))
-        _, price_s = timed(lambda module=module, nodes=nodes: price_nodes(module, nodes))
-        _, attribute_s = timed(lambda nodes=nodes: attribute(nodes))
-        _, graph_s = timed(lambda module=module: build_graph(module))
+        costs, price_s = timed(lambda module=module, nodes=nodes: price_nodes(module, nodes))
+        places, attribute_s = timed(lambda nodes=nodes: attribute(nodes))
+        graph, graph_s = timed(lambda module=module: build_graph(module))
         whole = decode_s + flatten_s + price_s + attribute_s + graph_s
         compile_s = program.compile_s or float("nan")
         figures = (compile_s, decode_s, flatten_s, price_s, attribute_s, graph_s, whole)
@@ -114,8 +117,9 @@ def main() -> None:
             *(f"{seconds:.2f}" for seconds in figures),
             f"{whole / compile_s:.3f}",
             f"{1e6 * whole / len(nodes):.1f}",
-            f"{peak_mb() - before:.0f}",
+            f"{resident_mb() - before:.0f}",
         )
+        del module, nodes, costs, places, graph
     Console(width=150).print(table)
 
 
