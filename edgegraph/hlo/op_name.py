@@ -27,6 +27,8 @@ _AROUND_FUNCTION = frozenset({"jit", "pjit", "pmap", "core_call", "custom_partit
 _PAIRS = {"while": re.compile(r"body|cond"), "cond": re.compile(r"branch_\d+_fun")}
 """Control flow is written as two scopes; ``cond`` or ``body`` alone may be a user's layer."""
 
+_RANDOM = re.compile(r"jit\(_threefry\w*\)")
+
 _BODY = "eval_jaxpr"
 """How jax 0.12 calls the body of a loop; jax 0.10 says ``closed_call``."""
 
@@ -173,6 +175,7 @@ def _parse(op_name: str) -> OpName:
     if op_name.count("(") > _MAX_NESTING:
         return OpName(phase="forward", layer=None, primitive="")
     *scopes, primitive = _split(op_name)
+    scopes = _without_echo(scopes)
     read = [scope for text in scopes for scope in _read_scope(text, frozenset())]
     last = [s for s in _read_scope(primitive, frozenset()) if not s.name]
     path = _layer_path(_without_control_flow(read, primitive) + last[-1:])
@@ -182,6 +185,19 @@ def _parse(op_name: str) -> OpName:
     if path and path[0] == OPTIMIZER_SCOPE:
         phase = "update"
     return OpName(phase=phase, layer="/".join(path) or None, primitive=primitive)
+
+
+def _without_echo(scopes: list[str]) -> list[str]:
+    """Cut off what stands behind a path that is complete.
+
+    Inside JAX's random number generator the name of the Python function that called it follows
+    (``jit(_threefry_split)/Dropout.__call__/while``), behind some loops the whole path again
+    (``jit(f)/Net/jit(_uniform)/while/jit(f)/Net``).
+    """
+    for position, text in enumerate(scopes):
+        if _RANDOM.fullmatch(text) or (text == "while" and scopes[0] in scopes[position + 1 :][:1]):
+            return scopes[: position + 1]
+    return scopes
 
 
 def _split(text: str) -> list[str]:

@@ -87,6 +87,13 @@ NAMES: list[tuple[str, str, str | None, str]] = [
     ("jit(f)/AE.encode/enc/add", FORWARD, "AE/enc", "add"),
     ("jit(f)/AE/AE.encode/enc/add", FORWARD, "AE/enc", "add"),
     ("jit(f)/Outer/emb.attend/dot_general", FORWARD, "Outer/emb", "dot_general"),
+    # Behind random numbers stands the caller's function or path once more.
+    ("jit(s)/jvp(Net)/drop/jit(_threefry_fold_in)/RngStream.__call__/while/body/closed_call/add",
+     FORWARD, "Net/drop", "add"),
+    ("jit(s)/jvp()/jit(_threefry_split)/model.<locals>.apply/while/body/add", FORWARD, None, "add"),
+    ("jit(s)/Net/drop/jit(_uniform)/while/jit(s)/Net/drop/jit(_uniform)/while/body/xor",
+     FORWARD, "Net/drop", "xor"),
+    ("jit(s)/Net/while/body/jit(s)/block/add", FORWARD, "Net/block", "add"),
     # XLA joins the names of what it merges.
     ("jit(s)/jvp(Net)/a/mul;jit(s)/jvp(Net)/b/add", FORWARD, "Net/a", "mul"),
     ("broadcast_in_dim;jit(s)/transpose(jvp(Net))/b/add", BACKWARD, "Net/b", "add"),
