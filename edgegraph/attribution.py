@@ -225,6 +225,8 @@ def _common(places: Iterable[Place]) -> Place:
     placed = [place for place in places if place.layer is not None]
     if not placed:
         return NOWHERE
+    if placed.count(placed[0]) == len(placed):
+        return placed[0]
     shared = placed[0].layer or ""
     for place in placed[1:]:
         layer = place.layer or ""
