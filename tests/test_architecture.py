@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "hlo", "graph", "device", "results", "workload", "compiler", "cost", "attribution",
         "layers", "findings", "measure",
     },
-    "report": {"device", "results"},
+    "report": {"hlo", "graph", "device", "results"},
     "cli": {
         "xla", "hlo", "device", "results", "workload", "spec", "compiler", "measure", "analyzer",
         "report",
@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Which parts of the package a part may import besides itself; arrows run downwards only."""
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("edgegraph/results/analysis.py", "report"): "plot() and the notebook display, imported late",
     ("edgegraph/__main__.py", "cli"): "python -m edgegraph is the command line",
 }
 """Arrows against the table, by file and part, each with its reason."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from edgegraph.device.device import Device
+from edgegraph.errors import InputError
 from edgegraph.results.latency import Latency, LayerLatency
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     import networkx as nx
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from edgegraph.hlo.module import Module
 
@@ -249,7 +252,7 @@ class Finding:
     weight: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Analysis:
     """Everything found out about one program on one device.
 
@@ -341,3 +344,34 @@ class Analysis:
         from edgegraph.results.files import save
 
         return save(self, path)
+
+    def plot(self, kind: str = "roofline", ax: Axes | None = None) -> Axes:
+        """Draw one of the figures.
+
+        Args:
+            kind: ``roofline`` or ``layer_times``.
+            ax: Where to draw; a new figure of one paper column where None.
+
+        Returns:
+            The Axes drawn on; ``ax.figure.savefig("roofline.pdf")`` keeps it.
+
+        Raises:
+            InputError: There is no figure of that kind, or the analysis lacks what it shows.
+        """
+        from edgegraph.report.plots import PLOTS
+
+        if kind not in PLOTS:
+            raise InputError(f"no plot is called {kind!r}; choose one of: {', '.join(PLOTS)}")
+        return PLOTS[kind](self, ax)
+
+    def __repr__(self) -> str:
+        """Name the program and its size; the records themselves are for the frames."""
+        from edgegraph.report.words import headline
+
+        return f"<Analysis {headline(self)}>"
+
+    def _repr_html_(self) -> str:
+        """Show the headline and the layers in a notebook."""
+        from edgegraph.report.words import headline
+
+        return f"<p><b>{escape(headline(self))}</b></p>{self.layers.to_html(na_rep='?')}"

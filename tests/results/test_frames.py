@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from edgegraph.errors import InputError
 from edgegraph.results.frames import LAYER_COLUMNS, OP_COLUMNS
 from tests import analyses
 
@@ -63,3 +66,17 @@ def test_the_graph_carries_the_frame() -> None:
     graph, frame = analysis.graph, analysis.ops.set_index("name")
     assert set(graph) == set(frame.index)
     assert {n: graph.nodes[n]["flops"] for n in graph} == frame.flops.to_dict()
+
+
+def test_an_analysis_says_what_it_is_in_one_line_and_in_a_notebook() -> None:
+    analysis = analyses.small_cnn(32)
+    assert repr(analysis).startswith("<Analysis small_cnn, batch 32, cpu: ")
+    assert "SmallCNN/conv1" in analysis._repr_html_()
+    assert analyses.HOSTILE not in analyses.hostile()._repr_html_()
+
+
+def test_an_analysis_draws_its_plots() -> None:
+    analysis = analyses.small_cnn(32)
+    assert analysis.plot().get_xlabel() == "arithmetic intensity (FLOP/byte)"
+    with pytest.raises(InputError, match="no plot is called 'pie'"):
+        analysis.plot("pie")
