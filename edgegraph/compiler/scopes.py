@@ -149,7 +149,7 @@ def _scoped(method: Callable[..., Any]) -> Callable[..., Any]:
 def _scope(module: Any) -> Iterator[None]:
     """Open the scope of a module, relative to the one that runs."""
     with ExitStack() as stack:
-        path = _trace.paths.get(id(module)) or vars(module).get(_PATH)
+        path = _known_path(module)
         if path is None:
             path = stack.enter_context(_outermost(module))
         current = _trace.active[-1] if _trace.active else ""
@@ -172,21 +172,30 @@ def _outermost(module: Any) -> Iterator[str]:
 
     name = type(module).__name__
     path = f"{_trace.active[-1]}/{name}" if _trace.active else name
-    modules = [
-        ("/".join((path, *names)), member)
+    below = [
+        (f"{path}/{'/'.join(names)}" if names else path, member)
         for names, member in named_members(module)
-        if isinstance(member, nnx.Module)
+        if isinstance(member, nnx.Module) and _known_path(member) is None
     ]
-    _trace.paths.update((id(member), path) for path, member in modules)
-    if _trace.carry:
-        for member_path, member in modules:
+    for member_path, member in below:
+        _trace.paths[id(member)] = member_path
+        if _trace.carry:
             vars(member)[_PATH] = member_path
     try:
         yield path
     finally:
-        # The call may have put other instances into the places of these.
-        for member in [m for _, m in modules] + [m for _, m in named_members(module)]:
-            if isinstance(member, nnx.Module):
-                vars(member).pop(_PATH, None)
-        for _, member in modules:
+        for _, member in below:
             _trace.paths.pop(id(member), None)
+        # The call may have put other instances into the places of these.
+        for member in (*(m for _, m in below), *(m for _, m in named_members(module))):
+            if isinstance(member, nnx.Module) and _is_below(vars(member).get(_PATH), path):
+                del vars(member)[_PATH]
+
+
+def _known_path(module: Any) -> str | None:
+    found: str | None = _trace.paths.get(id(module)) or vars(module).get(_PATH)
+    return found
+
+
+def _is_below(candidate: str | None, path: str) -> bool:
+    return candidate is not None and f"{candidate}/".startswith(f"{path}/")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import jax
 
 from edgegraph.errors import InputError
 
@@ -97,8 +95,3 @@ def mode_arguments(module: Any, *, train: bool) -> dict[str, bool]:
     return {name: train for name in _TRUE_IN_TRAINING if name in parameters} | {
         name: not train for name in _FALSE_IN_TRAINING if name in parameters
     }
-
-
-def abstract_inputs(inputs: Sequence[Any]) -> Inputs:
-    """Give shape and dtype of inputs, whatever they are."""
-    return tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs)
