@@ -1,5 +1,6 @@
 """The README's examples run as they stand, and its commands have the options they show."""
 
+import doctest
 import re
 import shlex
 from pathlib import Path
@@ -28,14 +29,18 @@ def commands() -> list[str]:
     ]
 
 
-def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_examples_print_what_they_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
-    found = blocks(ROOT / "README.md", "python")
-    assert found
-    namespace: dict[str, object] = {}
-    for block in found:
-        exec(compile(block, "README.md", "exec"), namespace)
+    text = "\n".join(blocks(ROOT / "README.md", "pycon"))
+    example = doctest.DocTestParser().get_doctest(text, {}, "README.md", None, None)
+    assert example.examples
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    told: list[str] = []
+    doctest.DocTestRunner(optionflags=flags).run(example, out=told.append)
+    assert not told, "".join(told)
 
 
 @pytest.mark.parametrize("line", commands())
