@@ -134,13 +134,15 @@ def _is_method(name: str, member: Any) -> bool:
 
 
 def _scoped(method: Callable[..., Any]) -> Callable[..., Any]:
+    from flax import nnx
+
     @functools.wraps(method)
-    def scoped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        bound = method.__get__(self, type(self))
-        if not _trace.depth:
-            return bound(*args, **kwargs)
-        with _scope(self):
-            return bound(*args, **kwargs)
+    def scoped(*args: Any, **kwargs: Any) -> Any:
+        # A function in a class may also be called through the class, without an instance.
+        if not _trace.depth or not args or not isinstance(args[0], nnx.Module):
+            return method(*args, **kwargs)
+        with _scope(args[0]):
+            return method(*args, **kwargs)
 
     return scoped
 

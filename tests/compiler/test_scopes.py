@@ -173,6 +173,33 @@ def test_a_wrapper_made_on_the_way_leaves_the_names_alone() -> None:
     assert path_attributes(net) == []
 
 
+def test_functions_in_a_class_that_are_no_methods() -> None:
+    class Helped(Block):
+        activation = jax.jit(jnp.cos)
+
+        def one() -> float:  # type: ignore[misc]
+            return 1.0
+
+        def double(x: jax.Array) -> jax.Array:  # type: ignore[misc]
+            return 2.0 * x
+
+        @staticmethod
+        def half(x: jax.Array) -> jax.Array:
+            return x / 2.0
+
+        @classmethod
+        def same(cls, x: jax.Array) -> jax.Array:
+            return x
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            x = self.same(self.half(Helped.activation(Helped.double(x))))
+            return self.dense(x) + Helped.one()
+
+    net = Helped(nnx.Rngs(0))
+    assert ("Helped/dense", "dot_general") in traced_layers(lambda x: net(x), X)
+    assert ("Helped", "div") in traced_layers(lambda x: net(x), X)
+
+
 def test_modules_that_are_no_pytrees() -> None:
     class Listed(nnx.Module, pytree=False):
         def __init__(self, rngs: nnx.Rngs) -> None:
