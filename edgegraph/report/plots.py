@@ -1,93 +1,78 @@
 """Figures in matplotlib: they take an Axes or make one, and give it back.
 
 Colours are Okabe and Ito's, which the common colour blindnesses tell apart; every axis names
-its unit, every time its source.
+its unit, every time its source. A figure made here is as wide as one column of a paper.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.lines import Line2D
 
 from edgegraph.atomic import replacing
 from edgegraph.errors import InputError
+from edgegraph.report.names import short_names
+from edgegraph.report.palette import (
+    BOUND_COLOURS,
+    BOUND_MARKERS,
+    INK,
+    MUTED,
+    NEUTRAL,
+    PAPER,
+    bound_colour,
+)
+from edgegraph.report.placement import CHARACTER_WIDTH
+from edgegraph.report.roofline_plot import draw_roofline
 from edgegraph.report.words import title
 from edgegraph.results.analysis import Analysis, LayerRecord
-from edgegraph.results.frames import intensity
-from edgegraph.units import seconds, si
+from edgegraph.units import percent, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BOUND_COLOURS = {
-    "compute": "#0072B2",
-    "memory": "#E69F00",
-    "network": "#CC79A7",
-    "overhead": "#D55E00",
-}
-NEUTRAL = "#7f7f7f"
 FORMATS = ("png", "svg", "pdf")
-_MOST_BARS = 30
+COLUMN_INCHES = 3.5
+FONT_POINTS = 7.0
+MOST_BARS = 30
+"""Shorter layers share one bar."""
+
+_ROW_INCHES = 0.19
+_BAR_HEIGHT = 0.6
 
 
 def roofline(analysis: Analysis, ax: Axes | None = None) -> Axes:
     """Draw layers and ops under the roofs of the device.
 
-    A layer stands at its intensity (FLOP/byte) and the FLOP/s that it reached; filled where it
-    was measured, hollow on its roof where it was not. Ops are small dots on their roofs.
+    A layer stands at its arithmetic intensity (FLOP/byte) and at the FLOP/s that it reached,
+    with a line up to the roof that binds it; where it was not measured it stands hollow on
+    that roof. Its size is its share of the time. Ops are small dots on their roofs.
 
     Args:
         analysis: An analysis with a device.
         ax: Where to draw; a new figure of one paper column where None.
 
+    Returns:
+        The axes drawn on, both logarithmic.
+
     Raises:
         InputError: The analysis has no device.
     """
-    device = analysis.device
-    if device is None:
+    if analysis.device is None:
         raise InputError(
             f"{analysis.workload!r} was analysed without a device, so it has no roofs; calibrate"
             " this machine first, or hand in device="
         )
-    ax = ax or _axes(5.2, 3.9)
-    points = [
-        (row, x, y, row.time_source == "measured")
-        for row in _working_leaves(analysis)
-        if (x := intensity(row)) and row.flops and (y := _reached(row))
-    ]
-    dots = [
-        (x, op.flops / max(op.compute_time_s or 0.0, op.memory_time_s or 0.0), op.bound)
-        for op in analysis.op_records
-        if op.flops and op.time_s and op.bytes_read is not None and op.bytes_written is not None
-        if (x := op.flops / max(1, op.bytes_read + op.bytes_written))
-    ]
-    x_values = [x for _, x, _, _ in points] + [
-        device.ridge_point(dtype, level.name)
-        for dtype in device.peak_flops_per_s
-        for level in device.memory
-    ]
-    low, high = 10 ** math.floor(math.log10(min(x_values)) - 0.2), max(x_values) * 8
-    _draw_roofs(analysis, ax, low, high)
-    for x, y, bound in dots:
-        ax.plot(x, y, ".", markersize=3, color=BOUND_COLOURS.get(bound or "", NEUTRAL), alpha=0.5)
-    for row, x, y, measured in points:
-        colour = BOUND_COLOURS.get(row.bound or "", NEUTRAL)
-        face = colour if measured else "none"
-        ax.plot(x, y, "o", markersize=7, markeredgecolor=colour, markerfacecolor=face, zorder=3)
-    _label_points(ax, [(_short(row), x, y) for row, x, y, _ in points])
-    ax.set(xscale="log", yscale="log", xlim=(low, high))
-    bottom = min([y for _, _, y, _ in points] + [max(device.peak_flops_per_s.values()) / 1e3])
-    ax.set_ylim(10 ** math.floor(math.log10(bottom)), 3 * max(device.peak_flops_per_s.values()))
-    ax.set_xlabel("arithmetic intensity (FLOP/byte)")
-    ax.set_ylabel("FLOP/s")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
-    timed = "measured alone" if any(m for *_, m in points) else "on the roof, not measured"
-    ax.set_title(f"{title(analysis)}: layers {timed}", fontsize=9, loc="left")
+    if ax is None:
+        ax = column_axes(2.75, left=0.55, top=0.42)
+        _title(ax, title(analysis))
+    draw_roofline(ax, analysis, analysis.device, FONT_POINTS)
+    bounds = [row.bound for row in analysis.layer_records if row.leaf and row.flops]
+    _legend(ax, bounds, markers=True)
     _tidy(ax)
     return ax
 
@@ -96,50 +81,45 @@ def layer_times(analysis: Analysis, ax: Axes | None = None) -> Axes:
     """Draw each layer's time as a bar, with the bracket that its roofs allow.
 
     The bracket runs from max(T_compute, T_memory), perfect overlap, to their sum, no overlap.
+    Estimated times are hollow bars.
 
     Args:
         analysis: An analysis with a device or with measured layers.
         ax: Where to draw; a new figure of one paper column where None.
 
+    Returns:
+        The axes drawn on.
+
     Raises:
         InputError: The analysis has no times at all.
     """
-    rows = _working_leaves(analysis)
-    if not any(row.time_s is not None for row in rows):
+    shown, rest, labels = _bars(analysis)
+    if not shown:
         raise InputError(
             f"{analysis.workload!r} has neither measured nor estimated times; measure it, or"
             " calibrate this machine first"
         )
-    shown = sorted(rows, key=lambda row: -(row.time_s or 0.0))[:_MOST_BARS]
-    shown = [row for row in rows if row in shown]
-    ax = ax or _axes(5.2, 0.9 + 0.3 * len(shown))
-    largest = max([row.time_s or 0.0 for row in rows] + [_serial(row) or 0.0 for row in shown])
+    if ax is None:
+        ax = layer_times_axes(analysis)
+        _title(ax, title(analysis))
+    rest_s = sum(row.time_s or 0.0 for row in rest)
+    ends = [value for row in shown for value in (row.time_s, _serial(row)) if value]
+    largest = max([*ends, rest_s])
     scale, unit = _time_scale(largest)
     for place, row in enumerate(shown):
-        measured = row.time_source == "measured"
-        colour = BOUND_COLOURS.get(row.bound or "", NEUTRAL)
-        ax.barh(
-            place, (row.time_s or 0.0) / scale, height=0.62, color=colour if measured else "none",
-            edgecolor=colour, linewidth=1, alpha=0.85,
-        )  # fmt: skip
-        serial = _serial(row)
-        if serial is not None and row.compute_time_s is not None and row.memory_time_s is not None:
-            overlapped = max(row.compute_time_s, row.memory_time_s)
-            ax.plot(
-                [overlapped / scale, serial / scale], [place, place], "|-", color="black",
-                markersize=9, linewidth=1.4, solid_capstyle="butt",
-            )  # fmt: skip
-    ax.set_yticks(range(len(shown)), [_short(row) for row in shown])
-    ax.invert_yaxis()
-    ax.set_xlim(left=0)
-    sources = {row.time_source for row in shown if row.time_source is not None}
-    source = "measured alone" if sources == {"measured"} else " or ".join(sorted(sources))
-    ax.set_xlabel(f"time ({unit}), {source}; black: roofline bracket, overlap to no overlap")
-    hidden = len(rows) - len(shown)
-    rest = f" ({hidden} shorter ones left out)" if hidden else ""
-    ax.set_title(f"{title(analysis)}{rest}", fontsize=9, loc="left")
-    _legend(ax, [row.bound for row in shown])
+        _time_bar(ax, place, row, scale)
+    if rest:
+        ax.barh(len(shown), rest_s / scale, _BAR_HEIGHT, color=NEUTRAL)
+        _beside(ax, len(shown), rest_s / scale, seconds(rest_s))
+    ax.set_yticks(range(len(labels)), labels, parse_math=False)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_xlim(0, 1.4 * largest / scale or 1.0)
+    sources = sorted({row.time_source for row in shown if row.time_source is not None})
+    source = "measured alone" if sources == ["measured"] else " or ".join(sources)
+    ax.set_xlabel(f"time ({unit}), {source}", fontsize=FONT_POINTS)
+    _legend(ax, [row.bound for row in shown], markers=False, bracket=any(map(_serial, shown)))
     _tidy(ax)
+    ax.tick_params(axis="y", length=0)
     return ax
 
 
@@ -150,6 +130,13 @@ PLOTS = {"roofline": roofline, "layer_times": layer_times}
 def save_figure(ax: Axes, path: str | Path) -> Path:
     """Write the figure that holds `ax`, as PNG, SVG or PDF by the path's ending.
 
+    Args:
+        ax: As `roofline` or `layer_times` gave it.
+        path: The file.
+
+    Returns:
+        The path written.
+
     Raises:
         InputError: The ending is another one, or the folder cannot be written.
     """
@@ -159,88 +146,79 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
         raise InputError(f"cannot write {path}: choose a name that ends in .png, .svg or .pdf")
     figure = ax.get_figure(root=True)
     assert figure is not None
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=200)
+    # Without dates, and with a fixed salt for ids, the same figure gives the same bytes.
+    undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "edgegraph"}):
+        figure.savefig(temporary, format=kind, dpi=300, metadata=undated[kind])
     return path
 
 
-def _axes(width: float, height: float) -> Axes:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure.subplots()
-
-
-def _draw_roofs(analysis: Analysis, ax: Axes, low: float, high: float) -> None:
-    """Draw the roofs that bind some op, and the device's first and last in any case."""
-    device = analysis.device
-    assert device is not None
-    used = {op.roof for op in analysis.op_records if op.flops}
-    dtypes = [d for i, d in enumerate(device.peak_flops_per_s) if i == 0 or d in used]
-    peak = max(device.peak_flops_per_s[dtype] for dtype in dtypes)
-    for dtype in dtypes:
-        rate = device.peak_flops_per_s[dtype]
-        slowest = device.memory[0].bandwidth_bytes_per_s
-        ax.plot([rate / slowest, high], [rate, rate], "-", color="0.35", linewidth=1.3, zorder=1)
-        ax.annotate(
-            f"{dtype} {si(rate, 'FLOP/s')}", (high, rate), (-3, 3), textcoords="offset points",
-            ha="right", fontsize=7, color="0.35",
-        )  # fmt: skip
-    used_levels = {op.level for op in analysis.op_records if op.bytes_read or op.bytes_written}
-    levels = [m for m in device.memory if m.name in used_levels or m is device.memory[-1]]
-    for number, level in enumerate(levels):
-        rate = level.bandwidth_bytes_per_s
-        top = peak / rate
-        ax.plot([low, top], [low * rate, peak], "-", color="0.35", linewidth=1.3, zorder=1)
-        start = low * 1.5 * 1.9 ** (len(levels) - 1 - number)
-        ax.annotate(
-            f"{level.name} {si(rate, 'B/s')}", (start, start * rate), (2, 4),
-            textcoords="offset points", fontsize=7, color="0.35",
-            rotation=_slope(ax, low, high), rotation_mode="anchor",
-        )  # fmt: skip
-
-
-def _slope(ax: Axes, low: float, high: float) -> float:
-    """Give roughly the angle of a bandwidth roof on the page, in degrees."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    width, height = figure.get_size_inches()
-    decades_up = 3.5
-    decades_across = math.log10(high / low)
-    return math.degrees(
-        math.atan2(height * 0.75 / decades_up, width * 0.8 / math.log10(high / low))
+def column_axes(
+    height: float, *, left: float, top: float = 0.22, width: float = COLUMN_INCHES
+) -> Axes:
+    """Make a figure with one Axes; sizes in inches, `left` and `top` are margins."""
+    right, bottom = 0.08, 0.4
+    figure = Figure(figsize=(width, height))
+    return figure.add_axes(
+        (
+            left / width,
+            bottom / height,
+            (width - left - right) / width,
+            (height - bottom - top) / height,
+        )
     )
 
 
-def _label_points(ax: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Write names beside their points, moving one down where it would cover another."""
-    taken: list[tuple[float, float]] = []
-    for name, x, y in sorted(points, key=lambda point: -point[2]):
-        at = (math.log10(x), math.log10(y))
-        below = sum(abs(at[0] - u) < 0.9 and abs(at[1] - v) < 0.22 for u, v in taken)
-        taken.append(at)
-        ax.annotate(
-            name, (x, y), (7, -3 - 8 * below), textcoords="offset points", fontsize=7, zorder=4,
-            parse_math=False,
-        )  # fmt: skip
+def layer_times_axes(
+    analysis: Analysis, *, width: float = COLUMN_INCHES, top: float = 0.42
+) -> Axes:
+    """Make a figure with room for `layer_times`: one row a layer, margins for their names."""
+    _, _, labels = _bars(analysis)
+    left = 0.12 + CHARACTER_WIDTH * FONT_POINTS / 72 * max(map(len, labels), default=0)
+    return column_axes(
+        0.4 + top + _ROW_INCHES * max(2, len(labels)), left=left, top=top, width=width
+    )
 
 
-def _working_leaves(analysis: Analysis) -> list[LayerRecord]:
-    return [
-        row
-        for row in analysis.layer_records
-        if row.leaf and (row.flops or row.bytes_read or row.bytes_written or row.time_s)
-    ]
+def _bars(analysis: Analysis) -> tuple[list[LayerRecord], list[LayerRecord], list[str]]:
+    """Give the layers with bars of their own, the rest, and the names of all bars."""
+    rows = [row for row in analysis.layer_records if row.leaf and row.time_s is not None]
+    longest = sorted(rows, key=lambda row: -(row.time_s or 0.0))[:MOST_BARS]
+    kept = {(row.layer, row.phase) for row in longest}
+    shown = [row for row in rows if (row.layer, row.phase) in kept]
+    rest = [row for row in rows if (row.layer, row.phase) not in kept]
+    names = short_names(analysis.layer_records)
+    labels = [names[row.layer, row.phase] for row in shown]
+    return shown, rest, labels + [f"{len(rest)} shorter layers"] * bool(rest)
 
 
-def _reached(row: LayerRecord) -> float | None:
-    """Give the FLOP/s of a layer, by its measured time or else by its roof."""
-    time = row.time_s if row.time_source == "measured" else _overlapped(row)
-    return row.flops / time if row.flops and time else None
+def _time_bar(ax: Axes, place: int, row: LayerRecord, scale: float) -> None:
+    """Draw one layer's bar, its bracket, and its time beside it."""
+    time = (row.time_s or 0.0) / scale
+    colour = bound_colour(row.bound)
+    face = colour if row.time_source == "measured" else "none"
+    ax.barh(place, time, _BAR_HEIGHT, color=face, edgecolor=colour, linewidth=0.8)
+    serial = _serial(row)
+    if serial:
+        overlapped = max(row.compute_time_s or 0.0, row.memory_time_s or 0.0)
+        for line_colour, width in ((PAPER, 2.6), (INK, 1.0)):
+            ax.plot(
+                [overlapped / scale, serial / scale], [place, place], "|-", color=line_colour,
+                linewidth=width, markersize=6, markeredgewidth=width, solid_capstyle="butt",
+            )  # fmt: skip
+    said = seconds(row.time_s)
+    if row.time_source != "measured":
+        said = f"~{said}"
+    elif row.efficiency is not None:
+        said += f", {percent(row.efficiency)} of roof"
+    _beside(ax, place, max(time, (serial or 0.0) / scale), said)
 
 
-def _overlapped(row: LayerRecord) -> float | None:
-    if row.compute_time_s is None or row.memory_time_s is None:
-        return None
-    return max(row.compute_time_s, row.memory_time_s)
+def _beside(ax: Axes, place: int, x: float, said: str) -> None:
+    ax.annotate(
+        said, (x, place), (4, 0), textcoords="offset points", va="center",
+        fontsize=FONT_POINTS - 1, color=MUTED, annotation_clip=False,
+    )  # fmt: skip
 
 
 def _serial(row: LayerRecord) -> float | None:
@@ -249,33 +227,53 @@ def _serial(row: LayerRecord) -> float | None:
     return row.compute_time_s + row.memory_time_s
 
 
-def _short(row: LayerRecord) -> str:
-    """Name a layer without its network; long names keep their end."""
-    name = row.layer.partition("/")[2] or row.layer
-    if row.phase != "forward":
-        name += f" ({row.phase})"
-    return name if len(name) <= 34 else "…" + name[-33:]
-
-
 def _time_scale(largest: float) -> tuple[float, str]:
     unit = seconds(largest).rpartition(" ")[2]
     return {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}[unit], unit
 
 
-def _legend(ax: Axes, bounds: Sequence[str | None]) -> None:
-    present = [bound for bound in BOUND_COLOURS if bound in bounds]
+def _title(ax: Axes, text: str) -> None:
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    width, height = figure.get_size_inches()
+    figure.text(
+        0.06 / width, 1 - 0.06 / height, text, va="top", fontsize=FONT_POINTS + 0.5, color=INK,
+        parse_math=False,
+    )  # fmt: skip
+
+
+def _legend(
+    ax: Axes, bounds: Iterable[str | None], *, markers: bool, bracket: bool = False
+) -> None:
+    """Name the colours (and shapes) that occur, in one line above the axes."""
+    present = set(bounds)
     handles = [
-        ax.barh(0, 0, color=BOUND_COLOURS[bound], label=f"{bound}-bound") for bound in present
-    ]
+        Line2D(
+            [], [], linestyle="none", color=colour, label=f"{bound}-bound", markersize=4.5,
+            marker=BOUND_MARKERS[bound] if markers else "s",
+        )
+        for bound, colour in BOUND_COLOURS.items()
+        if bound in present
+    ]  # fmt: skip
+    if bracket:
+        handles.append(
+            Line2D(
+                [], [], color=INK, marker="|", markersize=5, linewidth=1, label="roofline bracket"
+            )
+        )
     if handles:
-        ax.legend(handles=handles, fontsize=7, frameon=False, loc="best")
+        ax.legend(
+            handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles),
+            fontsize=FONT_POINTS - 1, frameon=False, labelcolor=INK, borderpad=0.1,
+            borderaxespad=0.2, handletextpad=0.3, columnspacing=1.0, handlelength=1.2,
+        )  # fmt: skip
 
 
 def _tidy(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
-    ax.tick_params(labelsize=8)
-    ax.xaxis.label.set_fontsize(8)
-    ax.yaxis.label.set_fontsize(8)
-    for label in ax.get_yticklabels():
-        label.set_parse_math(False)
-    ax.title.set_parse_math(False)
+    ax.spines[["left", "bottom"]].set_color(MUTED)
+    ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
+    ax.tick_params(which="minor", length=1.5)
+    ax.xaxis.label.set_color(INK)
+    ax.yaxis.label.set_color(INK)
+    ax.patch.set_alpha(0)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from edgegraph.results.analysis import Analysis
-from edgegraph.units import ratio, seconds, si
+from edgegraph.units import percent, ratio, seconds, si
 
-_BINDS = {
+BINDS = {
     "compute": "bound by arithmetic",
     "memory": "bound by memory traffic",
     "network": "bound by the network",
     "overhead": "bound by launching it",
 }
+"""What binds a program, in words, by bound."""
 
 
 def title(analysis: Analysis) -> str:
@@ -22,25 +23,41 @@ def title(analysis: Analysis) -> str:
 
 def headline(analysis: Analysis) -> str:
     """Say what bounds the program and how long it takes."""
-    said = [title(analysis) + ":"]
-    totals = analysis.totals
-    latency = analysis.latency
-    if latency is not None:
-        said.append(seconds(latency.median_s))
-        if analysis.batch and analysis.batch > 1:
-            said.append(f"({si(analysis.batch / latency.median_s)}/s one after the other)")
-    elif totals.overlapped_time_s is not None:
-        said.append(
-            f"at least {seconds(totals.overlapped_time_s)} (not measured),"
-            if not totals.lower_bound
-            else f"more than {seconds(totals.overlapped_time_s)} (not measured),"
-        )
-    bound = "overhead" if _launching(analysis) else totals.bound
+    said = [title(analysis) + ":", taking(analysis)]
+    bound = binding(analysis)
     if bound is not None:
-        said.append(_BINDS[bound])
-    else:
-        said.append(f"{si(totals.macs, 'MAC')}, {si(totals.flops, 'FLOP')}")
-    return " ".join(said).replace("),", "),").rstrip(",")
+        said.append(BINDS[bound])
+    return ", ".join(filter(None, said)).replace(":,", ":")
+
+
+def taking(analysis: Analysis) -> str:
+    """Say how long one call takes, or at least takes, or else what it does."""
+    totals, latency = analysis.totals, analysis.latency
+    if latency is not None:
+        return seconds(latency.median_s)
+    if totals.overlapped_time_s is not None:
+        least = "more than" if totals.lower_bound else "at least"
+        return f"{least} {seconds(totals.overlapped_time_s)} (not measured)"
+    return f"{si(totals.macs, 'MAC')}, {si(totals.flops, 'FLOP')} (no device, not measured)"
+
+
+def binding(analysis: Analysis) -> str | None:
+    """Name the bound of the whole: launching it, where that takes over half of its time."""
+    latency = analysis.latency
+    if (
+        latency is not None
+        and latency.dispatch_s is not None
+        and latency.dispatch_s > latency.median_s / 2
+    ):
+        return "overhead"
+    return analysis.totals.bound
+
+
+def throughput(analysis: Analysis) -> str | None:
+    """Give the examples per second when one call follows the other, or None if not measured."""
+    if analysis.latency is None or analysis.batch is None:
+        return None
+    return f"{si(analysis.batch / analysis.latency.median_s)}/s"
 
 
 def device_line(analysis: Analysis) -> str:
@@ -96,10 +113,136 @@ def measurement_line(analysis: Analysis) -> list[str]:
     return lines
 
 
-def _launching(analysis: Analysis) -> bool:
-    latency = analysis.latency
-    return (
-        latency is not None
-        and latency.dispatch_s is not None
-        and latency.dispatch_s > latency.median_s / 2
+def sentence(clause: str) -> str:
+    """Make a sentence of a clause.
+
+    Example:
+        >>> sentence("the machine was busy")
+        'The machine was busy.'
+    """
+    return f"{clause[:1].upper()}{clause[1:]}."
+
+
+def ridge(analysis: Analysis) -> str | None:
+    """Say where the two roofs meet that bind most of the work, or None without a device."""
+    device = analysis.device
+    containers = {op.parent for op in analysis.op_records}
+    arithmetic: dict[str, float] = {}
+    traffic: dict[str, float] = {}
+    for op in analysis.op_records:
+        if op.name not in containers:
+            if op.roof is not None and op.compute_time_s:
+                arithmetic[op.roof] = arithmetic.get(op.roof, 0.0) + op.compute_time_s
+            if op.level is not None and op.memory_time_s:
+                traffic[op.level] = traffic.get(op.level, 0.0) + op.memory_time_s
+    if device is None or not arithmetic or not traffic:
+        return None
+    dtype, level = (
+        max(arithmetic, key=arithmetic.__getitem__),
+        max(traffic, key=traffic.__getitem__),
     )
+    return f"ridge point {ratio(device.ridge_point(dtype, level))} ({dtype} over {level})"
+
+
+def ledger(analysis: Analysis) -> list[tuple[str, str]]:
+    """Tell where the figures come from and how far they hold, as names and sentences."""
+    return [
+        *_measurement(analysis),
+        *_counts(analysis),
+        *_device(analysis),
+        *_environment(analysis),
+    ]
+
+
+def _measurement(analysis: Analysis) -> list[tuple[str, str]]:
+    latency = analysis.latency
+    if latency is None:
+        return [("measurement", "none: the times are estimates from the roofline, or unknown")]
+    calls = "" if latency.calls_per_sample == 1 else f" of {latency.calls_per_sample} calls each"
+    spread = (
+        f"{latency.samples} samples{calls}, {latency.outliers} of them outliers (kept); middle half"
+        f" within {percent(latency.relative_iqr)} of the median, drift {percent(abs(latency.drift))};"
+        f" stopped by: {latency.stopped_by}"
+    )
+    percentiles = ", ".join(
+        f"{name} {seconds(value)}"
+        for name, value in (
+            ("min", latency.min_s), ("median", latency.median_s), ("p90", latency.p90_s),
+            ("p99", latency.p99_s), ("first call", latency.first_call_s),
+        )
+        if value is not None
+    )  # fmt: skip
+    said = [
+        ("verdict", "; ".join([latency.verdict, *latency.reasons])),
+        ("latency", percentiles),
+        ("spread", spread),
+    ]
+    if latency.dispatch_s is not None:
+        mode = "in the calling thread" if latency.synchronous else "in another thread"
+        said.append(("launch", f"{seconds(latency.dispatch_s)}, calls run {mode}"))
+    return said
+
+
+def _counts(analysis: Analysis) -> list[tuple[str, str]]:
+    totals = analysis.totals
+    said = [
+        (
+            "counts",
+            f"{totals.flops:,} FLOP, {totals.macs:,} MAC, {totals.transcendentals:,}"
+            f" transcendentals, {totals.bytes_read + totals.bytes_written:,} bytes in"
+            f" {totals.ops:,} ops"
+            + ("; lower bounds, for some costs are not known" if totals.lower_bound else ""),
+        )
+    ]
+    if totals.xla_flops is not None and totals.xla_bytes is not None:
+        said.append(
+            ("XLA's own totals", f"{totals.xla_flops:,.0f} FLOP, {totals.xla_bytes:,.0f} bytes"
+             " (float32 sums, loop bodies counted once)")
+        )  # fmt: skip
+    memory = analysis.memory
+    if memory is not None:
+        shared = f" - shared {si(memory.alias_bytes, 'B')}" if memory.alias_bytes else ""
+        said.append(
+            ("memory", f"peak {si(memory.peak_bytes, 'B')} = arguments"
+             f" {si(memory.argument_bytes, 'B')} + output {si(memory.output_bytes, 'B')} +"
+             f" temporary {si(memory.temp_bytes, 'B')}{shared}")
+        )  # fmt: skip
+    return said
+
+
+def _device(analysis: Analysis) -> list[tuple[str, str]]:
+    device = analysis.device
+    if device is None:
+        return [("device", "none")]
+    when = "" if device.measured_at is None else f" on {device.measured_at}"
+    peaks = [f"{name} {si(rate, 'FLOP/s')}" for name, rate in device.peak_flops_per_s.items()]
+    levels = [
+        f"{level.name} {si(level.bandwidth_bytes_per_s, 'B/s')}"
+        + ("" if level.size_bytes is None else f" up to {si(level.size_bytes, 'B')}")
+        for level in device.memory
+    ]
+    return [
+        ("device", f"{device.name}, {device.origin}{when}: {device.source}"),
+        ("roofs", f"{', '.join(peaks)}; {', '.join(levels)}"),
+    ]
+
+
+def _environment(analysis: Analysis) -> list[tuple[str, str]]:
+    here = analysis.environment
+    load = "" if here.load_1min is None else f", load {here.load_1min:.2f}"
+    governor = "" if here.governor is None else f", governor {here.governor}"
+    times = [
+        f"{name} {seconds(value)}"
+        for name, value in (("trace and lower", analysis.lower_s), ("compile", analysis.compile_s))
+        if value is not None
+    ]
+    options = ", ".join(f"{key}={value}" for key, value in analysis.options.items())
+    return [
+        ("machine", f"{here.processor}, {here.affinity} of {here.cores} cores{governor}{load}"),
+        ("software", f"EdgeGraph {here.edgegraph}, jax {here.jax}, jaxlib {here.jaxlib},"
+         f" Python {here.python}, {here.platform}"),
+        ("compiled for", f"{analysis.target}, {analysis.stage} HLO"
+         + (f", options {options}" if options else "")
+         + (f"; {', '.join(times)}" if times else "")),
+        ("made", here.created_at),
+    ]  # fmt: skip

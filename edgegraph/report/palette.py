@@ -1,0 +1,45 @@
+"""The colours that the terminal, the plots and the page share.
+
+They are Okabe and Ito's, which people with the common colour blindnesses tell apart. A colour
+never stands alone: the bound is written beside it, and points have a shape of their own.
+"""
+
+from __future__ import annotations
+
+PAPER = "#ffffff"
+"""What figures are drawn on; it also parts marks that lie on each other."""
+
+INK = "#1d2329"
+"""Text, axes and roofs on paper."""
+
+MUTED = "#6d7781"
+"""Secondary text and axes."""
+
+NEUTRAL = "#8c959f"
+"""What has no bound."""
+
+BOUND_COLOURS = {
+    "compute": "#0072b2",
+    "memory": "#e69f00",
+    "network": "#cc79a7",
+    "overhead": "#d55e00",
+}
+"""By bound, in the order of a legend."""
+
+BOUND_MARKERS = {"compute": "o", "memory": "s", "network": "D", "overhead": "^"}
+"""Matplotlib's marker by bound, for those who see no colour."""
+
+PAGE_VARIABLES = {PAPER: "--paper", INK: "--ink", MUTED: "--muted", NEUTRAL: "--neutral"} | {
+    colour: f"--{bound}" for bound, colour in BOUND_COLOURS.items()
+}
+"""The page's CSS variable by colour, so that a figure follows the page's light or dark."""
+
+
+def bound_colour(bound: str | None) -> str:
+    """Give the colour of a bound; neutral for an op or layer that has none.
+
+    Example:
+        >>> bound_colour("memory"), bound_colour(None)
+        ('#e69f00', '#8c959f')
+    """
+    return NEUTRAL if bound is None else BOUND_COLOURS[bound]

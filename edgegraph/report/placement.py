@@ -1,0 +1,107 @@
+"""Where to write names beside points, so that they cover neither each other nor the points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+CHARACTER_WIDTH = 0.6
+"""Of the font size; the mean of DejaVu Sans, which is wide."""
+
+_LINE_HEIGHT = 1.15
+_GAP = 2.0
+_TOLERATED = 0.15
+"""Share of a label that may be covered before it is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """A rectangle in points (1/72 inch)."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def overlap(self, other: Rectangle) -> float:
+        """Give the area that both cover."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.top, other.top) - max(self.bottom, other.bottom)
+        return width * height if width > 0 and height > 0 else 0.0
+
+    @property
+    def area(self) -> float:
+        """Width times height."""
+        return (self.right - self.left) * (self.top - self.bottom)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point to name: its name, its centre and radius in points."""
+
+    name: str
+    x: float
+    y: float
+    radius: float
+
+
+def text_rectangle(text: str, left: float, bottom: float, size: float) -> Rectangle:
+    """Give the room that a line of text takes."""
+    return Rectangle(
+        left, bottom, left + CHARACTER_WIDTH * size * len(text), bottom + _LINE_HEIGHT * size
+    )
+
+
+def place_names(
+    points: Sequence[Point],
+    size: float,
+    area: Rectangle,
+    taken: Sequence[Rectangle] = (),
+    lines: Sequence[Rectangle] = (),
+) -> dict[int, tuple[float, float]]:
+    """Place names beside their points, the first points first.
+
+    Args:
+        points: What to name, most important first.
+        size: Font size in points.
+        area: Where names may stand.
+        taken: Rectangles that no name may cover.
+        lines: Rectangles that names should rather not cover.
+
+    Returns:
+        Lower left corner of every name that found room, by position in `points`.
+    """
+    marks = [
+        Rectangle(p.x - p.radius, p.y - p.radius, p.x + p.radius, p.y + p.radius) for p in points
+    ]
+    solid = [*taken, *marks]
+    placed: dict[int, tuple[float, float]] = {}
+    for number, point in enumerate(points):
+        best, least = None, float("inf")
+        for rank, (left, bottom) in enumerate(_candidates(point, size)):
+            spot = text_rectangle(point.name, left, bottom, size)
+            covered = sum(spot.overlap(other) for other in solid) + spot.area - spot.overlap(area)
+            cost = covered + 0.3 * sum(spot.overlap(line) for line in lines) + 0.2 * rank
+            if covered <= _TOLERATED * spot.area and cost < least:
+                best, least = spot, cost
+        if best is not None:
+            placed[number] = (best.left, best.bottom)
+            solid.append(best)
+    return placed
+
+
+def _candidates(point: Point, size: float) -> Iterator[tuple[float, float]]:
+    """Give lower left corners around a point, the most readable first."""
+    width = CHARACTER_WIDTH * size * len(point.name)
+    height = _LINE_HEIGHT * size
+    for further in (0.0, 6.0, 14.0):
+        away = point.radius + _GAP + further
+        middle = point.y - height / 2
+        yield point.x + away, middle
+        yield point.x - away - width, middle
+        for dx, dy in ((0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7)):
+            left = point.x + dx * away if dx > 0 else point.x + dx * away - width
+            bottom = point.y + dy * away if dy > 0 else point.y + dy * away - height
+            yield left, bottom
+        yield point.x - width / 2, point.y + away
+        yield point.x - width / 2, point.y - away - height
