@@ -52,9 +52,6 @@ MAY_IMPORT: dict[str, set[str]] = {
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("edgegraph/results/analysis.py", "report"): "plot() and the notebook display, imported late",
     ("edgegraph/__main__.py", "cli"): "python -m edgegraph is the command line",
-    ("edgegraph/results/analysis.py", "report"): "a result's plot() and notebook display, asked for"
-    " when they are called; the data itself needs no presenter",
-    ("edgegraph/results/analysis.py", "report"): "an Analysis plots and shows itself when asked",
 }
 """Arrows against the table, by file and part, each with its reason."""
 
