@@ -14,6 +14,8 @@ from google.protobuf.message import DecodeError
 from edgegraph.bulk import bulk
 from edgegraph.errors import FormatError
 from edgegraph.hlo.check import Checker
+from edgegraph.hlo.collective import COLLECTIVE_OPCODES, decode_collective
+from edgegraph.hlo.literal import scalar_literal
 from edgegraph.hlo.module import (
     Computation,
     ConvolutionDimensions,
@@ -37,7 +39,7 @@ _DTYPES = {
 }  # fmt: skip
 """XLA's PrimitiveType numbers (``xla/xla_data.proto``)."""
 
-_WITH_WINDOW = frozenset({"convolution", "reduce-window", "select-and-scatter"})
+_WITH_WINDOW = frozenset({"reduce-window", "select-and-scatter"})
 
 
 @bulk
@@ -84,6 +86,9 @@ def decode(serialized: bytes) -> Module:
         computations=decoder.computations,
         schedule=decoder.schedule(proto.schedule),
         stack_frames=frames,
+        # Zero is protobuf's "not set": HLO text, for one, does not bring its devices along.
+        replica_count=proto.device_assignment.replica_count or None,
+        partition_count=proto.device_assignment.computation_count or None,
         serialized=serialized,
     )
 
@@ -168,11 +173,14 @@ class _Decoder:
         config = proto.backend_config
         called = proto.called_computation_ids
         before = proto.control_predecessor_ids
-        convolution = opcode == "convolution"
+        convolution = opcode == "convolution" or (
+            opcode == "custom-call" and proto.HasField("convolution_dimension_numbers")
+        )
+        shape = self._shape(proto.shape, name)
         return Instruction(
             name=name,
             opcode=opcode,
-            shape=self._shape(proto.shape, name),
+            shape=shape,
             operands=_look_up(proto.operand_ids, names, name, "operand"),
             called=_look_up(called, self.names, name, "called computation") if called else (),
             control_predecessors=(
@@ -188,7 +196,10 @@ class _Decoder:
                 self._text(proto.custom_call_target) if opcode == "custom-call" else None
             ),
             dimensions=tuple(proto.dimensions),
-            window=_window(proto.window) if opcode in _WITH_WINDOW else (),
+            literal=scalar_literal(proto.literal, shape) if opcode == "constant" else None,
+            comparison=self._text(proto.comparison_direction) if opcode == "compare" else None,
+            collective=decode_collective(proto) if opcode in COLLECTIVE_OPCODES else None,
+            window=_window(proto.window) if convolution or opcode in _WITH_WINDOW else (),
             dot=_dot(proto.dot_dimension_numbers) if opcode == "dot" else None,
             convolution=(
                 _convolution(proto.convolution_dimension_numbers) if convolution else None

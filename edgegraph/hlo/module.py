@@ -106,6 +106,25 @@ class ConvolutionDimensions:
     output_spatial: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collective:
+    """Which devices take part in a collective op.
+
+    Attributes:
+        group_size: Devices (or replicas) in the largest group; None where the groups are left
+            out, which means that all take part.
+        channel_id: Number of the channel, or None; without one the groups are of replicas.
+        use_global_device_ids: Whether the groups hold devices, numbered over all replicas and
+            partitions.
+        source_target_pairs: Who sends to whom, of a collective-permute.
+    """
+
+    group_size: int | None = None
+    channel_id: int | None = None
+    use_global_device_ids: bool = False
+    source_target_pairs: tuple[tuple[int, int], ...] = ()
+
+
 class Instruction(Struct, frozen=True, kw_only=True, gc=False):
     """One HLO instruction.
 
@@ -125,9 +144,13 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
         fusion_kind: ``kLoop``, ``kInput``, ``kOutput``, ``kCustom``, else None.
         custom_call_target: Target of a custom-call, else None.
         dimensions: The ``dimensions`` attribute (broadcast, reduce, transpose, ...).
-        window: Spatial window of a convolution or reduce-window, else empty.
+        literal: Value of a scalar integer or boolean constant, else None.
+        comparison: Direction of a compare (``LT``, ``GE``, ...), else None.
+        collective: Which devices a collective op runs on, else None.
+        window: Spatial window of a convolution, of a custom-call that is one, or of a
+            reduce-window, else empty.
         dot: Dimension numbers of a dot, else None.
-        convolution: Dimension numbers of a convolution, else None.
+        convolution: Dimension numbers of a convolution or a custom-call that is one, else None.
         feature_group_count: Groups of a convolution; 1 where none.
         batch_group_count: Batch groups of a convolution; 1 where none.
         backend_config: The backend's own configuration text, or "".
@@ -147,6 +170,9 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
     fusion_kind: str | None = None
     custom_call_target: str | None = None
     dimensions: tuple[int, ...] = ()
+    literal: int | None = None
+    comparison: str | None = None
+    collective: Collective | None = None
     window: tuple[WindowDimension, ...] = ()
     dot: DotDimensions | None = None
     convolution: ConvolutionDimensions | None = None
@@ -185,6 +211,8 @@ class Module:
         schedule: Instruction names in execution order by computation name, for scheduled
             modules; empty otherwise.
         stack_frames: The stack frame table; frame ids are 1-based positions in it.
+        replica_count: Replicas that the module was compiled for, or None where it does not say.
+        partition_count: Partitions of each replica, likewise.
         serialized: The HloModuleProto this was decoded from, byte for byte.
     """
 
@@ -193,6 +221,8 @@ class Module:
     computations: Mapping[str, Computation]
     schedule: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stack_frames: tuple[StackFrame, ...] = ()
+    replica_count: int | None = None
+    partition_count: int | None = None
     serialized: bytes = b""
 
     @property

@@ -32,12 +32,18 @@ _RANDOM = re.compile(r"jit\(_threefry\w*\)")
 _BODY = "eval_jaxpr"
 """How jax 0.12 calls the body of a loop; jax 0.10 says ``closed_call``."""
 
+_REMATERIALISED = "rematted_computation"
+"""Scope of what the backward pass computes once more, instead of having kept it."""
+
 _CALLS = frozenset(
     {
         "while", "closed_call", "core_call", "checkpoint", "remat", "remat2", "pjit", "shard_map",
-        "rematted_computation", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr",
+        _REMATERIALISED, "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr",
     }
 )  # fmt: skip
+
+_EINSUM = re.compile(r"[\w.,]*->[\w.]*")
+"""``jnp.einsum`` opens a scope that is called like its subscripts."""
 
 _MAX_NESTING = 100
 """Parentheses in an op_name; no program nests as deep, a damaged file may."""
@@ -60,7 +66,7 @@ class OpName:
     """What an op_name says.
 
     Attributes:
-        phase: ``forward``, ``backward`` or ``update``.
+        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
         layer: Path of named scopes (``Net/conv1``), or None where there is none.
         primitive: The last component: the JAX primitive (``dot_general``), or "".
     """
@@ -181,7 +187,7 @@ def _parse(op_name: str) -> OpName:
     path = _layer_path(_without_control_flow(read, primitive) + last[-1:])
     phase = "forward"
     if any("transpose" in scope.wrappers for scope in (*read, *last)):
-        phase = "backward"
+        phase = "rematerialised" if _REMATERIALISED in scopes else "backward"
     if path and path[0] == OPTIMIZER_SCOPE:
         phase = "update"
     return OpName(phase=phase, layer="/".join(path) or None, primitive=primitive)
@@ -253,7 +259,7 @@ def _layer_path(scopes: list[_Scope]) -> list[str]:
         differentiated |= "jvp" in scope.wrappers
         if name == _BODY:
             body_start = len(path)
-        elif name:
+        elif name and not _EINSUM.fullmatch(name):
             if "transpose" in scope.wrappers:
                 transposed.add(name)
             elif "jvp" in scope.wrappers and name in transposed and name in path:

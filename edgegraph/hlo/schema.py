@@ -34,8 +34,10 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "id": (5, "int64"),
         "entry_computation_id": (6, "int64"),
         "schedule": (7, "HloScheduleProto"),
+        "device_assignment": (15, "DeviceAssignmentProto"),
         "stack_frame_index": (17, "StackFrameIndexProto"),
     },
+    "DeviceAssignmentProto": {"replica_count": (1, "int32"), "computation_count": (2, "int32")},
     "ProgramShapeProto": {
         "parameters": (1, "ShapeProto*"),
         "result": (2, "ShapeProto"),
@@ -71,12 +73,15 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "opcode": (2, "string"),
         "shape": (3, "ShapeProto"),
         "metadata": (7, "OpMetadata"),
+        # Constants can be large and few are looked into: read as bytes, decoded where needed.
+        "literal": (8, "bytes"),
         "parameter_number": (9, "int64"),
         "fusion_kind": (11, "string"),
         "tuple_index": (13, "int64"),
         "dimensions": (14, "int64*"),
         "window": (15, "Window"),
         "convolution_dimension_numbers": (16, "ConvolutionDimensionNumbers"),
+        "channel_id": (26, "int64"),
         "custom_call_target": (28, "string"),
         "dot_dimension_numbers": (30, "DotDimensionNumbers"),
         "id": (35, "int64"),
@@ -84,9 +89,37 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "control_predecessor_ids": (37, "int64*"),
         "called_computation_ids": (38, "int64*"),
         "backend_config": (43, "bytes"),
+        # XLA writes replica groups in one of four ways; this one is the oldest.
+        "replica_groups": (49, "ReplicaGroup*"),
         "feature_group_count": (50, "int64"),
+        "source_target_pairs": (52, "SourceTarget*"),
         "batch_group_count": (58, "int64"),
+        "comparison_direction": (63, "string"),
+        "use_global_device_ids": (71, "bool"),
+        "replica_group_list": (87, "ReplicaGroupList"),
+        "iota_replica_groups": (92, "IotaReplicaGroups"),
+        "mesh_replica_groups": (93, "MeshReplicaGroups"),
     },
+    "LiteralProto": {
+        "preds": (2, "bool*"),
+        "u8s": (3, "bytes"),
+        "s32s": (4, "int32*"),
+        "s64s": (5, "int64*"),
+        "u32s": (6, "uint32*"),
+        "u64s": (7, "uint64*"),
+        "s8s": (15, "bytes"),
+        "u16s": (16, "bytes"),
+        "s16s": (17, "bytes"),
+    },
+    "ReplicaGroup": {"replica_ids": (1, "int64*")},
+    "ReplicaGroupList": {"replica_groups": (1, "ReplicaGroup*")},
+    "IotaReplicaGroups": {"group_count": (1, "int64"), "group_size": (2, "int64")},
+    "MeshReplicaGroups": {"mesh": (1, "Mesh"), "axes": (2, "MeshAxisReference*")},
+    "Mesh": {"axes": (1, "MeshAxis*")},
+    "MeshAxis": {"name": (1, "string"), "size": (2, "int64")},
+    "MeshAxisReference": {"axis": (1, "int64"), "part": (2, "MeshAxisPart")},
+    "MeshAxisPart": {"size_before": (1, "int64"), "size": (2, "int64")},
+    "SourceTarget": {"source": (1, "int64"), "target": (2, "int64")},
     "OpMetadata": {
         "op_type": (1, "string"),
         "op_name": (2, "string"),
@@ -136,6 +169,8 @@ _SCALARS = {
     "int32": FieldDescriptorProto.TYPE_INT32,
     "int64": FieldDescriptorProto.TYPE_INT64,
     "string": FieldDescriptorProto.TYPE_STRING,
+    "uint32": FieldDescriptorProto.TYPE_UINT32,
+    "uint64": FieldDescriptorProto.TYPE_UINT64,
 }
 
 
@@ -180,6 +215,9 @@ HloComputationProto = _message_class("HloComputationProto")
 
 HloInstructionProto = _message_class("HloInstructionProto")
 """One instruction of a computation."""
+
+LiteralProto = _message_class("LiteralProto")
+"""The value of a constant."""
 
 ShapeProto = _message_class("ShapeProto")
 """The shape of a value."""
