@@ -12,7 +12,7 @@ from edgegraph.results.analysis import LayerRecord, OpRecord
 from edgegraph.results.latency import UNATTRIBUTED, LayerLatency
 
 OWN = "(own)"
-PHASES = ("forward", "backward", "update")
+PHASES = ("forward", "backward", "rematerialised", "update")
 
 _COUNTS = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
 

@@ -112,3 +112,34 @@ def data_dependent_loop() -> tuple[Callable[..., Any], tuple[Any, ...]]:
 def top_k() -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """Give a program that becomes a custom call on the CPU."""
     return (lambda x: lax.top_k(x, 3)), (jax.ShapeDtypeStruct((8, 64), jnp.float32),)
+
+
+class Block(nn.Module):
+    """A dense layer and its activation."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.tanh(nn.Dense(16, name="dense")(x))
+
+
+class Remat(nn.Module):
+    """Two blocks that the backward pass computes once more."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for i in range(2):
+            x = nn.remat(Block)(name=f"block_{i}")(x)
+        return x
+
+
+def remat_gradient() -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Give the gradient of a network with rematerialised blocks."""
+    net = Remat()
+    x = jax.ShapeDtypeStruct((4, 16), jnp.float32)
+    params = jax.eval_shape(net.init, jax.random.key(0), x)
+
+    def total(params: Any, x: Any) -> Any:
+        y: Any = net.apply(params, x)
+        return y.sum()
+
+    return jax.grad(total), (params, x)

@@ -153,3 +153,24 @@ def test_a_dot_without_metadata_belongs_to_the_layer_whose_weights_it_reads() ->
     dots = [n for n in nodes if n.instruction.opcode == "dot"]
     assert {n.instruction.op_name for n in dots} == {""}
     assert [places[n.name].layer for n in dots] == ["SmallCNN/dense1", "SmallCNN/dense2"]
+
+
+def test_what_the_backward_pass_computes_once_more_is_a_phase_of_its_own() -> None:
+    function, arguments = programs.remat_gradient()
+    nodes = flatten(decode(xla.lowered_module(jax.jit(function).lower(*arguments))))
+    places = attribute(nodes)
+    dots = sorted(
+        (places[n.name].layer or "", places[n.name].phase)
+        for n in nodes
+        if n.instruction.opcode == "dot"
+    )
+    # The values of block_1 are needed only for its own recomputation; block_0 needs no gradient
+    # towards the input of the network.
+    assert dots == [
+        ("Remat/block_0/dense", "backward"),
+        ("Remat/block_0/dense", "forward"),
+        ("Remat/block_0/dense", "rematerialised"),
+        ("Remat/block_1/dense", "backward"),
+        ("Remat/block_1/dense", "backward"),
+        ("Remat/block_1/dense", "rematerialised"),
+    ]

@@ -35,7 +35,7 @@ class LayerGroup:
     Attributes:
         layer: The scope (``SmallCNN/conv1``); None for equations without one. Equations in the
             layers below it are not in this group.
-        phase: ``forward``, ``backward`` or ``update``.
+        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
         jaxpr: Only its own equations; takes `inputs`, gives `outputs`, has no constants.
         inputs: Variables of the whole that it takes.
         outputs: Variables of the whole that it gives.

@@ -43,7 +43,7 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
             (``caller/name``) where a computation is called from several places.
         opcode: XLA's opcode.
         layer: Scope of the model (``SmallCNN/conv1``), or None where it could not be placed.
-        phase: ``forward``, ``backward`` or ``update``.
+        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
         parent: Name of the container that it runs in, None at the top.
         shape: Result shape in XLA's notation.
         executions: How often it runs in one call of the program; None if unknown.
@@ -96,7 +96,7 @@ class LayerRecord:
 
     Attributes:
         layer: Path of the scope, or ``(unattributed)``.
-        phase: ``forward``, ``backward`` or ``update``.
+        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
         depth: Number of scopes above it.
         leaf: True if no other row lies below it; the leaves too add up to the totals.
         ops: Number of executed instructions, containers not counted.

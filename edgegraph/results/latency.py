@@ -73,7 +73,7 @@ class LayerLatency:
 
     Attributes:
         layer: Path of the scope (``SmallCNN/conv1``), or ``(unattributed)``.
-        phase: ``forward``, ``backward`` or ``update``.
+        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
         latency: Of the layer's own operations.
         covers: Layers below it whose operations run inside one of its loops or branches, which
             cannot be cut apart: their time is part of `latency`, and they have none of their own.
