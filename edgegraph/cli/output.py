@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tempfile
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from edgegraph.results.analysis import Analysis
 
 PLAIN_WIDTH = 160
-"""Columns where stdout is no terminal, so that no table is cut off in a file or a pipe."""
+"""Columns where stdout is no terminal and COLUMNS says nothing, so that no table is cut off."""
 
 
 def print_analysis(analysis: Analysis) -> None:
@@ -28,7 +29,8 @@ def print_rich(*renderables: Any) -> None:
     """Print rich renderables on stdout."""
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if has_width else PLAIN_WIDTH)
     for renderable in renderables:
         console.print(renderable)
 

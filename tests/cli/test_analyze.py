@@ -60,8 +60,9 @@ def test_json_is_one_object_a_line(asked: Asked, capsys: pytest.CaptureFixture[s
 
 
 def test_tables_are_not_cut_where_stdout_is_a_file(
-    asked: Asked, capsys: pytest.CaptureFixture[str]
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     assert main(["analyze", "a:b", "--no-measure"]) == 0
     out = capsys.readouterr().out
     assert "dense" in out
