@@ -29,6 +29,12 @@ class Rectangle:
         height = min(self.top, other.top) - max(self.bottom, other.bottom)
         return width * height if width > 0 and height > 0 else 0.0
 
+    def distance(self, x: float, y: float) -> float:
+        """Give the distance of a place from the rectangle; 0 inside."""
+        across = max(self.left - x, 0.0, x - self.right)
+        up = max(self.bottom - y, 0.0, y - self.top)
+        return float((across * across + up * up) ** 0.5)
+
     @property
     def area(self) -> float:
         """Width times height."""
@@ -81,7 +87,11 @@ def place_names(
         for rank, (left, bottom) in enumerate(_candidates(point, size)):
             spot = text_rectangle(point.name, left, bottom, size)
             covered = sum(spot.overlap(other) for other in solid) + spot.area - spot.overlap(area)
-            cost = covered + 0.3 * sum(spot.overlap(line) for line in lines) + 0.2 * rank
+            own = spot.distance(point.x, point.y)
+            # Nearer to another point, a name would be read as that one's.
+            if any(spot.distance(p.x, p.y) <= own for p in points if p is not point):
+                covered += 0.5 * _TOLERATED * spot.area
+            cost = covered + sum(spot.overlap(line) for line in lines) + 0.2 * rank
             if covered <= _TOLERATED * spot.area and cost < least:
                 best, least = spot, cost
         if best is not None:
@@ -94,7 +104,7 @@ def _candidates(point: Point, size: float) -> Iterator[tuple[float, float]]:
     """Give lower left corners around a point, the most readable first."""
     width = CHARACTER_WIDTH * size * len(point.name)
     height = _LINE_HEIGHT * size
-    for further in (0.0, 6.0, 14.0):
+    for further in (0.0, 5.0):
         away = point.radius + _GAP + further
         middle = point.y - height / 2
         yield point.x + away, middle

@@ -113,10 +113,12 @@ def layer_times(analysis: Analysis, ax: Axes | None = None) -> Axes:
         _beside(ax, len(shown), rest_s / scale, seconds(rest_s))
     ax.set_yticks(range(len(labels)), labels, parse_math=False)
     ax.set_ylim(len(labels) - 0.4, -0.6)
-    ax.set_xlim(0, 1.4 * largest / scale or 1.0)
+    room = 16 * CHARACTER_WIDTH * (FONT_POINTS - 1) / (72 * _width_inches(ax))
+    ax.set_xlim(0, largest / scale / max(0.4, 1 - room) or 1.0)
     sources = sorted({row.time_source for row in shown if row.time_source is not None})
     source = "measured alone" if sources == ["measured"] else " or ".join(sources)
-    ax.set_xlabel(f"time ({unit}), {source}", fontsize=FONT_POINTS)
+    reached = "; % of its roof" if "measured" in sources else ""
+    ax.set_xlabel(f"time ({unit}), {source}{reached}", fontsize=FONT_POINTS)
     _legend(ax, [row.bound for row in shown], markers=False, bracket=any(map(_serial, shown)))
     _tidy(ax)
     ax.tick_params(axis="y", length=0)
@@ -210,7 +212,7 @@ def _time_bar(ax: Axes, place: int, row: LayerRecord, scale: float) -> None:
     if row.time_source != "measured":
         said = f"~{said}"
     elif row.efficiency is not None:
-        said += f", {percent(row.efficiency)} of roof"
+        said += f", {percent(row.efficiency)}"
     _beside(ax, place, max(time, (serial or 0.0) / scale), said)
 
 
@@ -230,6 +232,12 @@ def _serial(row: LayerRecord) -> float | None:
 def _time_scale(largest: float) -> tuple[float, str]:
     unit = seconds(largest).rpartition(" ")[2]
     return {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}[unit], unit
+
+
+def _width_inches(ax: Axes) -> float:
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return float(ax.get_position().width * figure.get_size_inches()[0])
 
 
 def _title(ax: Axes, text: str) -> None:
@@ -262,8 +270,12 @@ def _legend(
             )
         )
     if handles:
+        figure, place = ax.get_figure(root=True), ax.get_position()
+        # Alone in its figure, the line may begin above the names on the left.
+        alone = figure is not None and len(figure.axes) == 1
+        start = -max(0.0, place.x0 - 0.02) / place.width if alone else 0.0
         ax.legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles),
+            handles=handles, loc="lower left", bbox_to_anchor=(start, 1), ncols=len(handles),
             fontsize=FONT_POINTS - 1, frameon=False, labelcolor=INK, borderpad=0.1,
             borderaxespad=0.2, handletextpad=0.3, columnspacing=1.0, handlelength=1.2,
         )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from edgegraph.device.device import Device, MemoryLevel
@@ -50,7 +51,7 @@ class _Mark:
     @property
     def size(self) -> float:
         """Diameter in points; the area grows with the share of the time."""
-        return 3.2 + 6.8 * math.sqrt(min(1.0, self.row.share or 0.0))
+        return 4.2 + 6.0 * math.sqrt(min(1.0, self.row.share or 0.0))
 
 
 def draw_roofline(ax: Axes, analysis: Analysis, device: Device, font_points: float) -> None:
@@ -79,11 +80,12 @@ def draw_roofline(ax: Axes, analysis: Analysis, device: Device, font_points: flo
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
     taken = _draw_roofs(ax, device, dtypes, levels, font_points)
+    roofs = _lines(ax)
     for x, y, bound in dots:
         ax.plot(x, y, ".", markersize=2.2, markeredgewidth=0, color=bound_colour(bound), alpha=0.55)
     for mark in marks:
         _draw_mark(ax, mark)
-    _name_marks(ax, marks, short_names(analysis.layer_records), taken, font_points - 0.5)
+    _name_marks(ax, marks, short_names(analysis.layer_records), taken, roofs, font_points - 0.5)
     note = ""
     if len(leaves) > len(marks):
         hidden = len(leaves) - len(marks)
@@ -153,7 +155,10 @@ def _draw_roofs(
         ax.plot([low, peak / rate], [low * rate, peak], color=INK, linewidth=1.0, zorder=1.5)
     for group in _groups(levels):
         rate = max(level.bandwidth_bytes_per_s for level in group)
-        name = ", ".join(f"{m.name} {si(m.bandwidth_bytes_per_s, 'B/s')}" for m in group)
+        name = f"{group[0].name} {si(rate, 'B/s')}"
+        if len(group) > 1:
+            slowest = si(group[-1].bandwidth_bytes_per_s, "B/s")
+            name = f"{group[0].name} to {group[-1].name}, {si(rate, 'B/s')} to {slowest}"
         taken.extend(_name_slope(ax, name, rate, size - 0.5))
     return taken
 
@@ -173,7 +178,7 @@ def _groups(levels: Sequence[MemoryLevel]) -> list[list[MemoryLevel]]:
 def _name_slope(ax: Axes, name: str, rate: float, size: float) -> list[Rectangle]:
     """Write a bandwidth along its roof, from where the roof enters the axes."""
     low, bottom = ax.get_xlim()[0], ax.get_ylim()[0]
-    start = max(low, bottom / rate) * 1.15
+    start = max(low, bottom / rate) * 1.3
     x, y = _to_points(ax, start, start * rate)
     further_x, further_y = _to_points(ax, start * 10, start * 10 * rate)
     angle = math.atan2(further_y - y, further_x - x)
@@ -197,7 +202,7 @@ def _draw_mark(ax: Axes, mark: _Mark) -> None:
         ax.plot([mark.x, mark.x], [mark.y, mark.roof], color=colour, linewidth=0.6, alpha=0.7)
     ax.plot(
         mark.x, mark.y, BOUND_MARKERS.get(mark.row.bound or "", "o"), markersize=mark.size,
-        markerfacecolor=colour if mark.measured else PAPER, markeredgewidth=0.8,
+        markerfacecolor=colour if mark.measured else PAPER, markeredgewidth=0.5 if mark.measured else 0.9,
         markeredgecolor=PAPER if mark.measured else colour, zorder=3,
     )  # fmt: skip
 
@@ -207,6 +212,7 @@ def _name_marks(
     marks: Sequence[_Mark],
     names: dict[tuple[str, str], str],
     taken: Sequence[Rectangle],
+    roofs: Sequence[Rectangle],
     size: float,
 ) -> None:
     """Write the names of the layers that take most of the time."""
@@ -228,7 +234,7 @@ def _name_marks(
         for x, y in [_to_points(ax, mark.x, mark.y)]
         for up in [_to_points(ax, mark.x, mark.roof)[1]]
     ]
-    places = place_names(points, size, Rectangle(left, bottom, right, top), taken, stems)
+    places = place_names(points, size, Rectangle(left, bottom, right, top), taken, [*stems, *roofs])
     for number, (x, y) in places.items():
         point = points[number]
         ax.annotate(
@@ -236,6 +242,23 @@ def _name_marks(
             textcoords="offset points", fontsize=size, color=INK, zorder=4, va="bottom",
             parse_math=False,
         )  # fmt: skip
+
+
+def _lines(ax: Axes) -> list[Rectangle]:
+    """Cover the roofs with small rectangles."""
+    covered: list[Rectangle] = []
+    for line in ax.get_lines():
+        (x, y), (to_x, to_y) = (
+            _to_points(ax, float(across), float(up))
+            for across, up in zip(
+                np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), strict=True
+            )
+        )
+        steps = max(1, round(math.hypot(to_x - x, to_y - y) / 3))
+        for step in range(steps + 1):
+            at_x, at_y = x + (to_x - x) * step / steps, y + (to_y - y) * step / steps
+            covered.append(Rectangle(at_x - 1.5, at_y - 1.5, at_x + 1.5, at_y + 1.5))
+    return covered
 
 
 def _to_points(ax: Axes, x: float, y: float) -> tuple[float, float]:

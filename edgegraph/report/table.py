@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from edgegraph.report.names import shorten
 from edgegraph.report.words import device_line, headline, measurement_line
 from edgegraph.results.analysis import Analysis, LayerRecord
 from edgegraph.results.frames import intensity
@@ -17,6 +18,9 @@ from edgegraph.units import percent, ratio, seconds, si
 
 BOUND_STYLE = {"compute": "blue", "memory": "yellow", "network": "magenta", "overhead": "red"}
 _BAR = 8
+_NAME, _NARROW_NAME = 40, 18
+"""Characters of a layer's name; without indentation it is what tells layers apart."""
+
 _WIDE = 96
 """Columns from which parameters and FLOPs are shown too."""
 
@@ -77,9 +81,7 @@ def _table(analysis: Analysis, *, wide: bool) -> Table:
     timed = any(row.time_s is not None for row in rows)
     measured = any(row.time_source == "measured" for row in rows)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
-    table.add_column("layer", footer="total", overflow="ellipsis", no_wrap=True)
-    if phases:
-        table.add_column("phase", no_wrap=True)
+    table.add_column("layer", footer="total", overflow="ellipsis", no_wrap=True, min_width=10)
     if wide:
         _numbers(table, "params", si(totals.params))
     _numbers(table, "MACs", si(totals.macs))
@@ -94,9 +96,13 @@ def _table(analysis: Analysis, *, wide: bool) -> Table:
         table.add_column("share", no_wrap=True)
     if measured:
         _numbers(table, "of roof", "")
+    phase = None
     for row in rows:
-        cells: list[RenderableType] = [Text("  " * row.depth + row.layer.rpartition("/")[2])]
-        cells += [row.phase] * phases
+        if phases and row.phase != phase:
+            phase = row.phase
+            table.add_row(Text(phase, style="italic dim"))
+        name = "  " * row.depth + row.layer.rpartition("/")[2]
+        cells: list[RenderableType] = [Text(shorten(name, _NAME if wide else _NARROW_NAME))]
         cells += [si(row.params) if row.params else ""] * wide
         cells += [si(row.macs) if row.macs else ""]
         cells += [si(row.flops)] * wide

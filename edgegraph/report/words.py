@@ -93,9 +93,11 @@ def measurement_line(analysis: Analysis) -> list[str]:
             f" {seconds(totals.serial_time_s)} (none)"
         )
     if latency is not None:
+        rate = throughput(analysis)
+        rate = "" if rate is None or analysis.batch == 1 else f" ({rate} one after the other)"
         tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
         lines.append(
-            f"measured: {seconds(latency.median_s)} median{tail}, min {seconds(latency.min_s)},"
+            f"measured: {seconds(latency.median_s)} median{tail}{rate}, min {seconds(latency.min_s)},"
             f" n={latency.samples}, {latency.verdict} (middle half within"
             f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers"
             f" alone sum to {seconds(totals.layers_time_s)}"
