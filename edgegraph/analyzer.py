@@ -19,7 +19,7 @@ from edgegraph.errors import InputError
 from edgegraph.findings import find
 from edgegraph.graph import FREE_OPCODES, Node, flatten
 from edgegraph.hlo.op_name import parse_parameter_name
-from edgegraph.layers import Parameters, bound, roll_up
+from edgegraph.layers import Parameters, bound, prevailing_bound, roll_up
 from edgegraph.measure.environment import environment
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.latency import Latency, LayerLatency
@@ -289,7 +289,7 @@ def _totals(
         memory_time_s=memory,
         overlapped_time_s=None if compute is None or memory is None else max(compute, memory),
         serial_time_s=None if compute is None or memory is None else compute + memory,
-        bound=bound(compute, memory),
+        bound=prevailing_bound(layers),
         time_s=None if latency is None else latency.median_s,
         layers_time_s=_sum_times(
             row.time_s for row in layers if row.leaf and row.time_source == "measured"

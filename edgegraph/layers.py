@@ -115,7 +115,8 @@ def _rows(
     if _worth_a_row(own):
         below.append(_leaf(own, f"{scope.path}/{OWN}", phase, depth + 1, measured))
     direct = [row for row in below if row.depth == depth + 1]
-    return [_sum(scope.path, phase, depth, direct), *below]
+    parent = _sum(scope.path, phase, depth, direct)
+    return [replace(parent, bound=prevailing_bound(below)), *below]
 
 
 def _without_children(scope: _Scope) -> _Scope:
@@ -165,7 +166,6 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
     memory = _optional_sum(child.memory_time_s for child in children)
     time = _optional_sum(child.time_s for child in children)
     sources = {child.time_source for child in children if child.time_source is not None}
-    launching = {child.bound == "overhead" for child in children if child.time_s is not None}
     row = LayerRecord(
         layer=layer,
         phase=phase,
@@ -181,7 +181,7 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
         bytes_written=known_sum(child.bytes_written for child in children),
         compute_time_s=compute,
         memory_time_s=memory,
-        bound="overhead" if launching == {True} else bound(compute, memory),
+        bound=None,
         time_s=time,
         time_source=sources.pop() if len(sources) == 1 else "estimated" if sources else None,
         share=None,
@@ -195,6 +195,15 @@ def bound(compute_time_s: float | None, memory_time_s: float | None) -> str | No
     if compute_time_s is None or memory_time_s is None or compute_time_s == memory_time_s == 0:
         return None
     return "compute" if compute_time_s >= memory_time_s else "memory"
+
+
+def prevailing_bound(rows: Iterable[LayerRecord]) -> str | None:
+    """Say what binds most of the time that the leaves among `rows` take."""
+    times: dict[str, float] = {}
+    for row in rows:
+        if row.leaf and row.bound is not None and row.time_s is not None:
+            times[row.bound] = times.get(row.bound, 0.0) + row.time_s
+    return max(times, key=times.__getitem__, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,18 @@ def test_measured_times_count_without_the_dispatch_floor() -> None:
     assert (net.time_source, a.time_source) == ("measured", "measured")
 
 
+def test_a_parent_is_bound_by_what_binds_most_of_its_time() -> None:
+    drawn = [
+        replace(BLANK, name="a", layer="Net/a", compute_time_s=3e-5),
+        replace(BLANK, name="b", layer="Net/b", memory_time_s=1e-5),
+    ]
+    measured = [
+        LayerLatency(layer="Net/b", phase="forward", latency=latency(90e-6, 10e-6)),
+    ]
+    assert roll_up(drawn, {})[0].bound == "compute"
+    assert roll_up(drawn, {}, measured)[0].bound == "memory"
+
+
 def test_without_a_measurement_the_roofline_is_the_estimate() -> None:
     drawn = [replace(BLANK, layer="Net", compute_time_s=3e-5, memory_time_s=1e-5)]
     (row,) = roll_up(drawn, {})

@@ -105,7 +105,8 @@ class LayerRecord:
         macs, flops, transcendentals, bytes_read, bytes_written: As on `OpRecord`.
         compute_time_s, memory_time_s: Sums over its ops.
         bound: ``compute``, ``memory``, or ``overhead`` where launching it takes over half of
-            its measured time; None if it costs nothing.
+            its measured time; None if it costs nothing. Of a parent, what binds most of the
+            time below it.
         time_s: Measured time of the layer compiled alone, less the dispatch floor, or the sum
             of that over its leaves; else the estimate max(compute, memory) summed over leaves.
         time_source: ``measured`` or ``estimated``.
@@ -148,7 +149,8 @@ class Totals(Mapping[str, "int | float | str | None"]):
         compute_time_s, memory_time_s: Sums over the ops.
         overlapped_time_s: max(compute, memory): perfect overlap.
         serial_time_s: compute + memory: no overlap.
-        bound: Of the whole.
+        bound: What binds most of the time: the layers' bounds weighted by their times, measured
+            where they were, else at the roof.
         time_s: Measured median latency of one call, else None.
         layers_time_s: Sum of the layers' times, each compiled alone.
         flops_coverage, bytes_coverage: Share of FLOPs and bytes that have a layer (0 to 1).
