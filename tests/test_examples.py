@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from edgegraph.cli.app import app
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -29,14 +29,14 @@ def commands() -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "pycon")], ids=lambda p: p.name)
 def test_python_examples_print_what_they_show(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.chdir(tmp_path)
-    text = "\n".join(blocks(ROOT / "README.md", "pycon"))
-    example = doctest.DocTestParser().get_doctest(text, {}, "README.md", None, None)
-    assert example.examples
+    text = "\n".join(blocks(page, "pycon"))
+    example = doctest.DocTestParser().get_doctest(text, {}, page.name, None, None)
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     told: list[str] = []
     doctest.DocTestRunner(optionflags=flags).run(example, out=told.append)
