@@ -22,7 +22,6 @@ from edgegraph.report.palette import (
     BOUND_MARKERS,
     INK,
     MUTED,
-    NEUTRAL,
     PAPER,
     bound_colour,
 )
@@ -39,7 +38,7 @@ FORMATS = ("png", "svg", "pdf")
 COLUMN_INCHES = 3.5
 FONT_POINTS = 7.0
 MOST_BARS = 30
-"""Shorter layers share one bar."""
+"""Shorter layers share one line, which gives their sum."""
 
 _ROW_INCHES = 0.19
 _BAR_HEIGHT = 0.6
@@ -104,13 +103,12 @@ def layer_times(analysis: Analysis, ax: Axes | None = None) -> Axes:
         _title(ax, title(analysis))
     rest_s = sum(row.time_s or 0.0 for row in rest)
     ends = [value for row in shown for value in (row.time_s, _serial(row)) if value]
-    largest = max([*ends, rest_s])
+    largest = max(ends, default=0.0)
     scale, unit = _time_scale(largest)
     for place, row in enumerate(shown):
         _time_bar(ax, place, row, scale)
     if rest:
-        ax.barh(len(shown), rest_s / scale, _BAR_HEIGHT, color=NEUTRAL)
-        _beside(ax, len(shown), rest_s / scale, seconds(rest_s))
+        _beside(ax, len(shown), 0.0, f"{seconds(rest_s)} in sum")
     ax.set_yticks(range(len(labels)), labels, parse_math=False)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     room = 16 * CHARACTER_WIDTH * (FONT_POINTS - 1) / (72 * _width_inches(ax))

@@ -89,7 +89,8 @@ def draw_roofline(ax: Axes, analysis: Analysis, device: Device, font_points: flo
     note = ""
     if len(leaves) > len(marks):
         hidden = len(leaves) - len(marks)
-        note = f"\n{hidden} layer{'s' * (hidden > 1)} without FLOPs or bytes not drawn"
+        # Without FLOPs or bytes it has no place on logarithmic axes.
+        note = f"; {hidden} layer{'s' * (hidden > 1)} not drawn"
     ax.set_xlabel(f"arithmetic intensity (FLOP/byte){note}", fontsize=font_points)
     reached = "reached" if any(mark.measured for mark in marks) else "possible"
     ax.set_ylabel(f"FLOP/s {reached}", fontsize=font_points)
