@@ -174,7 +174,8 @@ def _shown_layer(op: OpRecord, leaves: set[tuple[str, str]], depth: int) -> str:
     if op.layer is None:
         return UNATTRIBUTED
     scopes = op.layer.split("/")
-    if len(scopes) > depth + 1:
+    if len(scopes) > depth:
+        # What a layer does itself is a part of it where those below it are not shown.
         return "/".join(scopes[: depth + 1])
     own = f"{op.layer}/{_OWN}"
     return own if (own, op.phase) in leaves else op.layer
