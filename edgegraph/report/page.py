@@ -23,7 +23,7 @@ from edgegraph.report.layer_layout import lay_out
 from edgegraph.report.names import short_names, shorten
 from edgegraph.report.palette import BOUND_COLOURS
 from edgegraph.report.svg_path import edge_path
-from edgegraph.results.analysis import Analysis, LayerRecord
+from edgegraph.results.analysis import Analysis
 from edgegraph.results.frames import intensity
 from edgegraph.units import percent, ratio, seconds, si
 

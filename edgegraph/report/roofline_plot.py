@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.report.names import short_names
-from edgegraph.report.palette import BOUND_MARKERS, INK, MUTED, PAPER, bound_colour
+from edgegraph.report.palette import BOUND_MARKERS, INK, PAPER, bound_colour
 from edgegraph.report.placement import (
     CHARACTER_WIDTH,
     Point,
@@ -203,7 +203,8 @@ def _draw_mark(ax: Axes, mark: _Mark) -> None:
         ax.plot([mark.x, mark.x], [mark.y, mark.roof], color=colour, linewidth=0.6, alpha=0.7)
     ax.plot(
         mark.x, mark.y, BOUND_MARKERS.get(mark.row.bound or "", "o"), markersize=mark.size,
-        markerfacecolor=colour if mark.measured else PAPER, markeredgewidth=0.5 if mark.measured else 0.9,
+        markerfacecolor=colour if mark.measured else PAPER,
+        markeredgewidth=0.5 if mark.measured else 0.9,
         markeredgecolor=PAPER if mark.measured else colour, zorder=3,
     )  # fmt: skip
 

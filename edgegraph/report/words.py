@@ -97,8 +97,8 @@ def measurement_line(analysis: Analysis) -> list[str]:
         rate = "" if rate is None or analysis.batch == 1 else f" ({rate} one after the other)"
         tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
         lines.append(
-            f"measured: {seconds(latency.median_s)} median{tail}{rate}, min {seconds(latency.min_s)},"
-            f" n={latency.samples}, {latency.verdict} (middle half within"
+            f"measured: {seconds(latency.median_s)} median{tail}{rate}, min"
+            f" {seconds(latency.min_s)}, n={latency.samples}, {latency.verdict} (middle half within"
             f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers"
             f" alone sum to {seconds(totals.layers_time_s)}"
         )
@@ -163,8 +163,8 @@ def _measurement(analysis: Analysis) -> list[tuple[str, str]]:
     calls = "" if latency.calls_per_sample == 1 else f" of {latency.calls_per_sample} calls each"
     spread = (
         f"{latency.samples} samples{calls}, {latency.outliers} of them outliers (kept); middle half"
-        f" within {percent(latency.relative_iqr)} of the median, drift {percent(abs(latency.drift))};"
-        f" stopped by: {latency.stopped_by}"
+        f" within {percent(latency.relative_iqr)} of the median, drift"
+        f" {percent(abs(latency.drift))}; stopped by: {latency.stopped_by}"
     )
     percentiles = ", ".join(
         f"{name} {seconds(value)}"
