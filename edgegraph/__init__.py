@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from edgegraph.compiler.compile import compile as compile
     from edgegraph.compiler.compile import read_hlo as read_hlo
     from edgegraph.compiler.program import Program as Program
+    from edgegraph.cost.cost import Cost as Cost
+    from edgegraph.cost.custom_calls import CustomCall as CustomCall
+    from edgegraph.cost.custom_calls import register_custom_call as register_custom_call
     from edgegraph.device.calibrate import calibrate as calibrate
     from edgegraph.device.catalogue import devices as devices
     from edgegraph.device.device import Device as Device
@@ -22,6 +25,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Analysis": "edgegraph.results.analysis",
+    "Cost": "edgegraph.cost.cost",
+    "CustomCall": "edgegraph.cost.custom_calls",
     "Device": "edgegraph.device.device",
     "EdgeGraphError": "edgegraph.errors",
     "Program": "edgegraph.compiler.program",

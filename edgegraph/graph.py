@@ -108,10 +108,10 @@ def flatten(module: Module) -> tuple[Node, ...]:
             )
         )
         if instruction.opcode in CONTAINER_OPCODES:
-            for called in reversed(instruction.called):
+            for number, called in reversed([*enumerate(instruction.called)]):
                 inner_prefix = f"{name}/" if prefix or called in shared else ""
                 if instruction.called.count(called) > 1:
-                    inner_prefix = f"{name}/{instruction.called.index(called)}/"
+                    inner_prefix = f"{name}/{number}/"
                 order = _in_order(module, module.computations[called])
                 stack.append((order, called, name, inner_prefix))
     return tuple(nodes)

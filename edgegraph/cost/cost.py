@@ -16,6 +16,7 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
         transcendentals: exp, log, tanh and the like, which XLA counts apart from FLOPs.
         bytes_read: Bytes read across kernel borders.
         bytes_written: Bytes written across kernel borders.
+        wire_bytes: Bytes that each device sends to other devices.
     """
 
     macs: int | None = 0
@@ -23,19 +24,21 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
     transcendentals: int | None = 0
     bytes_read: int | None = 0
     bytes_written: int | None = 0
+    wire_bytes: int | None = 0
 
     @property
     def known(self) -> bool:
         """Whether every figure is known."""
         return None not in (
-            self.macs, self.flops, self.transcendentals, self.bytes_read, self.bytes_written
+            self.macs, self.flops, self.transcendentals, self.bytes_read, self.bytes_written,
+            self.wire_bytes,
         )  # fmt: skip
 
     def __mul__(self, times: int) -> Cost:
         """Give the cost of running it `times` times; what is unknown stays unknown.
 
         >>> Cost(flops=10, bytes_read=None) * 3
-        Cost(macs=0, flops=30, transcendentals=0, bytes_read=None, bytes_written=0)
+        Cost(macs=0, flops=30, transcendentals=0, bytes_read=None, bytes_written=0, wire_bytes=0)
         """
         if times == 1:
             return self
@@ -45,11 +48,17 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
             transcendentals=_times(self.transcendentals, times),
             bytes_read=_times(self.bytes_read, times),
             bytes_written=_times(self.bytes_written, times),
+            wire_bytes=_times(self.wire_bytes, times),
         )
 
 
 ZERO = Cost()
-UNKNOWN = Cost(macs=None, flops=None, transcendentals=None, bytes_read=None, bytes_written=None)
+UNKNOWN = Cost(
+    macs=None, flops=None, transcendentals=None, bytes_read=None, bytes_written=None,
+    wire_bytes=None,
+)  # fmt: skip
+FIGURES = Cost.__struct_fields__
+"""Names of the figures of a cost."""
 
 
 def _times(value: int | None, times: int) -> int | None:
@@ -74,4 +83,5 @@ def sequence(costs: Iterable[Cost]) -> Cost:
         transcendentals=known_sum(c.transcendentals for c in known),
         bytes_read=known_sum(c.bytes_read for c in known),
         bytes_written=known_sum(c.bytes_written for c in known),
+        wire_bytes=known_sum(c.wire_bytes for c in known),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgegraph.cost.trips import trip_count
 from edgegraph.graph import Node
 
 
@@ -26,11 +25,14 @@ class Executions:
 ONCE = Executions(count=1, counted=1)
 
 
-def count_executions(nodes: Sequence[Node]) -> Mapping[str, Executions]:
+def count_executions(
+    nodes: Sequence[Node], trips: Mapping[str, int | None]
+) -> Mapping[str, Executions]:
     """Multiply the trip counts of nested loops.
 
     Args:
         nodes: All nodes, containers before their contents.
+        trips: Iterations of every while loop, by instruction name.
 
     Returns:
         By node name. A loop's condition runs once more than its body.
@@ -45,19 +47,20 @@ def count_executions(nodes: Sequence[Node]) -> Mapping[str, Executions]:
             continue
         key = (node.parent, node.computation)
         if key not in inside:
-            inside[key] = _inside(by_name[node.parent], node.computation, result[node.parent])
+            caller = by_name[node.parent]
+            trip_count = trips.get(caller.instruction.name)
+            inside[key] = _inside(caller, node.computation, result[node.parent], trip_count)
         result[node.name] = inside[key]
     return result
 
 
-def _inside(caller: Node, computation: str, outer: Executions) -> Executions:
+def _inside(caller: Node, computation: str, outer: Executions, trips: int | None) -> Executions:
     """Give the executions of the ops in `computation`, which `caller` calls."""
     instruction = caller.instruction
     if instruction.opcode == "conditional":
         return Executions(count=None, counted=outer.counted)
     if instruction.opcode != "while":
         return outer
-    trips = trip_count(instruction)
     if trips is None:
         return Executions(count=None, counted=outer.counted)
     body, condition = instruction.called

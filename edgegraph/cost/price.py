@@ -1,9 +1,9 @@
 """What every op of a module costs, nested ops included.
 
-XLA prices each instruction alone. This module puts the prices together: a container carries
-the sum of what runs inside it, a loop multiplies by its trips, of a conditional the dearest
-branch counts, and the bytes that cross a fusion's border are credited to the ops inside that
-use or make them.
+XLA prices each instruction alone, rules price custom calls. This module puts the prices
+together: a container carries the sum of what runs inside it, a loop multiplies by its trips, of
+a conditional the dearest branch counts, and the bytes that cross a fusion's border are credited
+to the ops inside that use or make them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from edgegraph.bulk import bulk
+from edgegraph.cost.branches import Branches
+from edgegraph.cost.collectives import wire_bytes
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost, sequence
+from edgegraph.cost.custom_calls import price_custom_call, why_unpriced
 from edgegraph.cost.executions import count_executions
 from edgegraph.cost.fusion import credit_border
 from edgegraph.cost.macs import macs
-from edgegraph.cost.trips import trip_count
+from edgegraph.cost.trips import trip_counts
 from edgegraph.cost.xla_price import XlaPricer
 from edgegraph.graph import FREE_OPCODES, Node
 from edgegraph.hlo.module import Instruction, Module, Shape
@@ -32,10 +35,14 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
             the data (a loop without a known trip count, a branch of a conditional).
         cost: Of all executions together. In a loop of unknown length it is that of one
             iteration: a lower bound.
-        dtype: The dtype it computes in: that of a dot's or convolution's left operand, else
-            of its result.
+        dtype: The dtype it computes in: that of the left operand of a dot, a convolution or a
+            custom call that is one, else of its result.
         working_set_bytes: Bytes that its kernel touches in one execution.
         unpriced: Why some of its cost is unknown, or None.
+        branches: Of a conditional, the cost of each branch if that is always taken, in XLA's
+            order; `cost` has the largest of each figure. Empty for every other op.
+        cheapest: Of a conditional, or of an op with one inside, the cost if the cheapest branch
+            is always taken, figure by figure: it spreads from this to `cost`. Else None.
     """
 
     executions: int | None
@@ -43,6 +50,8 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
     dtype: str
     working_set_bytes: int
     unpriced: str | None = None
+    branches: tuple[Cost, ...] = ()
+    cheapest: Cost | None = None
 
 
 @bulk
@@ -63,27 +72,28 @@ def price_nodes(module: Module, nodes: Sequence[Node]) -> dict[str, OpCost]:
             contents.setdefault(node.parent, []).append(node)
     shapes = {node.name: node.instruction.shape for node in nodes}
     alone, kernel_bytes = _price_alone(module, nodes, shapes, contents)
-    executions = count_executions(nodes)
+    trips = trip_counts(module)
+    executions = count_executions(nodes, trips)
     total: dict[str, Cost] = {}
-    result: dict[str, OpCost] = {}
+    branches = Branches(contents)
     for node in reversed(nodes):
-        times = executions[node.name]
         inside = contents.get(node.name)
         if inside is None:
-            total[node.name] = alone[node.name] * times.counted
-        elif node.instruction.opcode == "conditional":
-            _keep_dearest_branch(inside, total, contents)
-            total[node.name] = sequence([total[inner.name] for inner in inside])
+            total[node.name] = alone[node.name] * executions[node.name].counted
         else:
+            branches.add(node, total)
             total[node.name] = sequence([total[inner.name] for inner in inside])
+    result: dict[str, OpCost] = {}
     for node in nodes:
-        operands = [shapes[operand] for operand in node.operands]
-        result[node.name] = OpCost(
-            executions=executions[node.name].count,
-            cost=total[node.name],
-            dtype=_dtype(node.instruction, operands),
-            working_set_bytes=kernel_bytes[node.name],
-            unpriced=_why_unpriced(node.instruction),
+        name, cost = node.name, total[node.name]
+        result[name] = OpCost(
+            executions=executions[name].count,
+            cost=cost,
+            dtype=_dtype(node.instruction, [shapes[operand] for operand in node.operands], cost),
+            working_set_bytes=kernel_bytes[name],
+            unpriced=_why_unpriced(node.instruction, alone.get(name), trips),
+            branches=branches.costs.get(name, ()),
+            cheapest=branches.cheapest.get(name),
         )
     return result
 
@@ -117,24 +127,37 @@ def _price_alone(
             continue
         crossing = None if kernel is None else border.get(name, (0, 0))
         if instruction.opcode == "custom-call":
-            cost = UNKNOWN
+            cost = _price_call(instruction, [shapes[o] for o in node.operands], crossing)
         elif name in silent or _is_free(instruction, inside_kernel=kernel is not None):
             cost = ZERO if not crossing else Cost(bytes_read=crossing[0], bytes_written=crossing[1])
         else:
             price = pricer.price(instruction.name)
             read, written = crossing or (sum(price.operand_bytes), price.output_bytes)
+            operands = [shapes[operand] for operand in node.operands]
+            sends = instruction.collective is not None
             cost = Cost(
-                macs=macs(instruction, [shapes[operand] for operand in node.operands]),
+                macs=macs(instruction, operands),
                 flops=price.flops,
                 transcendentals=price.transcendentals,
                 bytes_read=read,
                 bytes_written=written,
+                wire_bytes=wire_bytes(instruction, operands, module) if sends else 0,
             )
         alone[name] = cost
         kernel_bytes[name] = (
             (cost.bytes_read or 0) + (cost.bytes_written or 0) if kernel is None else kernel
         )
     return alone, kernel_bytes
+
+
+def _price_call(
+    call: Instruction, operands: Sequence[Shape], crossing: tuple[int, int] | None
+) -> Cost:
+    """Price a custom call by its rule; inside a fusion, what crosses the border is moved."""
+    cost = price_custom_call(call, operands) or UNKNOWN
+    if crossing is None:
+        return cost
+    return replace(cost, bytes_read=crossing[0], bytes_written=crossing[1])
 
 
 def _is_free(instruction: Instruction, *, inside_kernel: bool) -> bool:
@@ -158,48 +181,30 @@ def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
     return {node.name for node in inner if node.instruction.opcode not in movers}
 
 
-def _keep_dearest_branch(
-    inside: Sequence[Node], total: dict[str, Cost], contents: Mapping[str, Sequence[Node]]
-) -> None:
-    """Count of a conditional, per figure, only the branch where that figure is the largest.
-
-    XLA does the same (`HandleConditional` takes the maximum per property).
-    """
-    branches: dict[str, list[Node]] = {}
-    for node in inside:
-        branches.setdefault(node.computation, []).append(node)
-    sums = {name: sequence([total[node.name] for node in ops]) for name, ops in branches.items()}
-    for figure in ("macs", "flops", "transcendentals", "bytes_read", "bytes_written"):
-        dearest = max(sums, key=lambda name: getattr(sums[name], figure))
-        for branch, ops in branches.items():
-            if branch != dearest:
-                for node in _with_contents(ops, contents):
-                    if getattr(total[node.name], figure) is not None:
-                        total[node.name] = replace(total[node.name], **{figure: 0})
-
-
-def _with_contents(nodes: Sequence[Node], contents: Mapping[str, Sequence[Node]]) -> list[Node]:
-    found = list(nodes)
-    for node in found:
-        found.extend(contents.get(node.name, ()))
-    return found
-
-
-def _dtype(instruction: Instruction, operands: Sequence[Shape]) -> str:
+def _dtype(instruction: Instruction, operands: Sequence[Shape], cost: Cost) -> str:
     """Name the dtype that the arithmetic runs in.
 
     A dot of bf16 operands with an f32 result runs on the bf16 units.
     """
-    if instruction.opcode in ("dot", "convolution") and operands:
+    opcode = instruction.opcode
+    is_product = opcode in ("dot", "convolution") or (opcode == "custom-call" and cost.macs)
+    if is_product and operands:
         return operands[0].dtype
     leaves = instruction.shape.leaves()
     return leaves[0].dtype if leaves else "token"
 
 
-def _why_unpriced(instruction: Instruction) -> str | None:
+def _why_unpriced(
+    instruction: Instruction, alone: Cost | None, trips: Mapping[str, int | None]
+) -> str | None:
     """Say why part of an instruction's cost is unknown."""
-    if instruction.opcode == "custom-call":
-        return f"custom call {instruction.custom_call_target}"
-    if instruction.opcode == "while" and trip_count(instruction) is None:
-        return "loop with a trip count that XLA does not know; one iteration is counted"
+    opcode = instruction.opcode
+    if opcode == "while":
+        if trips[instruction.name] is None:
+            return "loop whose trip count depends on data or is not understood; counted once"
+    elif opcode == "custom-call" and alone is not None:
+        if None in (alone.flops, alone.transcendentals, alone.bytes_read, alone.bytes_written):
+            return why_unpriced(instruction.custom_call_target or "")
+    elif instruction.collective is not None and alone is not None and alone.wire_bytes is None:
+        return f"{opcode}: the module does not say to how many devices it sends how much"
     return None

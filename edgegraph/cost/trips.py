@@ -1,24 +1,123 @@
-"""How often the body of a loop runs."""
+"""How often the body of a loop runs.
+
+XLA writes the trip count into a loop when it optimises. Before that, and where XLA gave up, it
+follows from three values if they are constants: what a counter in the loop's state starts
+from, what the body adds to it, and what the condition compares it with.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from edgegraph.hlo.module import Instruction
+from edgegraph.cost.loop_values import Counter, LoopValues, fits
+from edgegraph.hlo.module import Instruction, Module, Shape
 
 _KNOWN_TRIP_COUNT = re.compile(r'"known_trip_count"\s*:\s*\{\s*"n"\s*:\s*"(\d+)"')
 
+_MIRRORED = {"GT": "LT", "GE": "LE", "LT": "GT", "LE": "GE"}
 
-def trip_count(loop: Instruction) -> int | None:
-    """Give the number of iterations of a while loop, or None if XLA could not tell.
 
-    XLA writes it into the loop's backend configuration when it finds the induction variable.
+def trip_counts(module: Module) -> Mapping[str, int | None]:
+    """Give the number of iterations of every while loop.
+
+    Args:
+        module: A module before or after optimisation.
+
+    Returns:
+        By instruction name; None where the end depends on data or is not understood.
 
     Example:
-        >>> from edgegraph.hlo.module import Shape
-        >>> trip_count(Instruction(name="while", opcode="while", shape=Shape(dtype="f32"),
-        ...     backend_config='{"known_trip_count":{"n":"12"}}'))
-        12
+        >>> from edgegraph import xla
+        >>> from edgegraph.hlo.decode import decode
+        >>> trip_counts(decode(xla.parse_text('''HloModule m
+        ... body { a = (s32[]) parameter(0)
+        ...   b = s32[] get-tuple-element(a), index=0
+        ...   one = s32[] constant(1)
+        ...   c = s32[] add(b, one)
+        ...   ROOT d = (s32[]) tuple(c) }
+        ... condition { e = (s32[]) parameter(0)
+        ...   f = s32[] get-tuple-element(e), index=0
+        ...   end = s32[] constant(12)
+        ...   ROOT g = pred[] compare(f, end), direction=LT }
+        ... ENTRY main { start = s32[] constant(0)
+        ...   h = (s32[]) tuple(start)
+        ...   ROOT loop = (s32[]) while(h), body=body, condition=condition }''')))
+        {'loop': 12}
     """
-    found = _KNOWN_TRIP_COUNT.search(loop.backend_config)
-    return int(found.group(1)) if found else None
+    values: LoopValues | None = None
+    counts: dict[str, int | None] = {}
+    for computation in module.computations.values():
+        for instruction in computation.instructions:
+            if instruction.opcode == "while":
+                known = _KNOWN_TRIP_COUNT.search(instruction.backend_config)
+                if known:
+                    counts[instruction.name] = int(known.group(1))
+                else:
+                    values = values or LoopValues(module)
+                    counts[instruction.name] = _derive(instruction, values)
+    return counts
+
+
+def _derive(loop: Instruction, values: LoopValues) -> int | None:
+    """Count the iterations until the loop's condition fails."""
+    condition = values.condition(loop)
+    if condition is None:
+        return None
+    left = _start_and_step(loop, condition.left, values)
+    right = _start_and_step(loop, condition.right, values)
+    if left is None or right is None:
+        return None
+    trips = _trips_until_false(condition.direction, left[0] - right[0], left[1] - right[1])
+    if trips is None:
+        return None
+    for side, (start, step) in ((condition.left, left), (condition.right, right)):
+        end = start + step * trips
+        if not (fits(start, condition.dtype) and fits(end, condition.dtype)):
+            return None
+        if isinstance(side, Counter) and not fits(
+            end - side.offset, _element(loop.shape, side.element).dtype
+        ):
+            return None
+    return trips
+
+
+def _start_and_step(
+    loop: Instruction, side: int | Counter, values: LoopValues
+) -> tuple[int, int] | None:
+    """Give what a side of the comparison starts from, and what an iteration adds to it."""
+    if isinstance(side, int):
+        return side, 0
+    start, step = values.start(loop, side.element), values.step(loop, side.element)
+    if start is None or step is None:
+        return None
+    return start + side.offset, step
+
+
+def _trips_until_false(direction: str, start: int, step: int) -> int | None:
+    """Count how often ``start + step * trip`` compares with 0 as `direction` says.
+
+    >>> _trips_until_false("LT", -10, 3), _trips_until_false("GE", 10, -5)
+    (4, 3)
+    >>> _trips_until_false("NE", -9, 2) is None  # passes zero by, and wraps around
+    True
+    """
+    if direction in ("GT", "GE"):
+        return _trips_until_false(_MIRRORED[direction], -start, -step)
+    if direction == "LE":
+        return _trips_until_false("LT", start - 1, step)
+    if direction == "LT":
+        if start >= 0:
+            return 0
+        return -(start // step) if step > 0 else None
+    if direction == "NE":
+        if start == 0:
+            return 0
+        return -start // step if step and start % step == 0 and -start // step > 0 else None
+    if direction == "EQ":
+        return 0 if start else (1 if step else None)
+    return None
+
+
+def _element(state: Shape, index: int) -> Shape:
+    return state.elements[index] if state.dtype == "tuple" else state

@@ -48,10 +48,11 @@ def _mesh_group_size(proto: Proto) -> int | None:
 
     ``mesh['x'=8,'y'=2] {'x':(2)4,'y'}``: the part of size 4 of axis x, and all of axis y.
     """
-    sizes = [axis.size for axis in proto.mesh.axes]
+    sizes: list[int] = [axis.size for axis in proto.mesh.axes]
     if any(not 0 <= reference.axis < len(sizes) for reference in proto.axes):
         return None
-    return math.prod(
+    along: list[int] = [
         reference.part.size if reference.HasField("part") else sizes[reference.axis]
         for reference in proto.axes
-    )
+    ]
+    return math.prod(along)

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from edgegraph import xla
+from edgegraph.cost.cost import UNKNOWN
 from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.graph import Node, flatten
 from edgegraph.hlo.decode import decode
 from tests import programs
 
-FIGURES = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
+FIGURES = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written", "wire_bytes")
 
 
 def priced(serialized: bytes) -> tuple[tuple[Node, ...], dict[str, OpCost]]:
@@ -102,11 +103,22 @@ def test_of_a_conditional_the_dearest_branch_counts() -> None:
     assert total(nodes, costs, "transcendentals") == 16 * 16
 
 
-def test_a_custom_call_stays_unknown() -> None:
+def test_a_custom_call_is_priced_by_its_rule() -> None:
     nodes, costs = priced(programs.compiled(programs.top_k))
     call = next(node for node in nodes if node.instruction.opcode == "custom-call")
-    assert costs[call.name].cost.flops is None
-    assert costs[call.name].unpriced == "custom call TopK"
+    assert costs[call.name].cost.flops == 8 * 64 * 2
+    assert costs[call.name].unpriced is None
+
+
+def test_a_custom_call_without_a_rule_stays_unknown() -> None:
+    text = """HloModule m
+    ENTRY e {
+      x = f32[8] parameter(0)
+      ROOT y = f32[8] custom-call(x), custom_call_target="mystery"
+    }"""
+    _, costs = priced(xla.parse_text(text))
+    assert costs["y"].cost == UNKNOWN
+    assert 'eg.register_custom_call("mystery")' in (costs["y"].unpriced or "")
 
 
 def test_border_bytes_go_to_the_ops_that_use_and_make_them() -> None:

@@ -1,0 +1,103 @@
+"""What a conditional costs: its dearest branch, and how far below that it can stay.
+
+Which branch runs is decided by data. The totals take the dearest, figure by figure, as XLA does
+(`HandleConditional` takes the maximum per property); the others are kept beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from edgegraph.cost.cost import FIGURES, Cost, sequence
+from edgegraph.graph import Node
+
+
+class Branches:
+    """Remembers what the branches of conditionals cost, while costs are added up from the inside.
+
+    Attributes:
+        costs: The cost of each branch in XLA's order, by name of the conditional.
+        cheapest: By name of a conditional, or of a container with one inside: the cost where
+            every conditional takes, figure by figure, its cheapest branch.
+    """
+
+    def __init__(self, contents: Mapping[str, Sequence[Node]]) -> None:
+        """Start without any conditional.
+
+        Args:
+            contents: Nodes by the name of the container that they run in.
+        """
+        self.costs: dict[str, tuple[Cost, ...]] = {}
+        self.cheapest: dict[str, Cost] = {}
+        self._contents = contents
+
+    def add(self, container: Node, total: dict[str, Cost]) -> None:
+        """Take note of a container whose contents have all been added up.
+
+        Of a conditional, the ops of every branch but the dearest lose their part in the total.
+
+        Args:
+            container: A node with contents.
+            total: Costs of all executions by node name, of the contents at least.
+        """
+        inside = self._contents[container.name]
+        if container.instruction.opcode == "conditional":
+            branches = _branches(container, inside)
+            at_least = [self._at_least(branch, total) for branch in branches]
+            self.cheapest[container.name] = Cost(
+                **{figure: min(getattr(cost, figure) for cost in at_least) for figure in FIGURES}
+            )
+            costs = [sequence([total[node.name] for node in branch]) for branch in branches]
+            self.costs[container.name] = tuple(costs)
+            self._keep_dearest(branches, costs, total)
+        elif self.cheapest and any(node.name in self.cheapest for node in inside):
+            self.cheapest[container.name] = self._at_least(inside, total)
+
+    def _at_least(self, nodes: Sequence[Node], total: Mapping[str, Cost]) -> Cost:
+        return sequence([self.cheapest.get(node.name, total[node.name]) for node in nodes])
+
+    def _keep_dearest(
+        self, branches: Sequence[Sequence[Node]], costs: Sequence[Cost], total: dict[str, Cost]
+    ) -> None:
+        for figure in FIGURES:
+            amounts = [getattr(cost, figure) for cost in costs]
+            dearest = amounts.index(max(amounts))
+            for number, branch in enumerate(branches):
+                if number != dearest:
+                    for node in self._with_contents(branch):
+                        _clear(total, node.name, figure)
+                        _clear(self.cheapest, node.name, figure)
+
+    def _with_contents(self, nodes: Sequence[Node]) -> list[Node]:
+        found = list(nodes)
+        for node in found:
+            found.extend(self._contents.get(node.name, ()))
+        return found
+
+
+def _branches(conditional: Node, inside: Sequence[Node]) -> list[list[Node]]:
+    """Sort the contents of a conditional by branch.
+
+    Where two branches are the same computation, `flatten` tells their ops apart by a prefix.
+    """
+    called = conditional.instruction.called
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(called):
+        twice = called.count(name) > 1
+        numbers[f"{conditional.name}/{number}/" if twice else name] = number
+    branches: list[list[Node]] = [[] for _ in called]
+    for node in inside:
+        number = numbers.get(node.computation, -1)
+        if number < 0:
+            prefix = node.name.removesuffix(node.instruction.name)
+            number = numbers[prefix]
+        branches[number].append(node)
+    return branches
+
+
+def _clear(costs: dict[str, Cost], name: str, figure: str) -> None:
+    """Set a figure to nothing; what is unknown stays unknown."""
+    if name in costs and getattr(costs[name], figure):
+        costs[name] = replace(costs[name], **{figure: 0})

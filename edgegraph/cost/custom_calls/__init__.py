@@ -1,0 +1,14 @@
+"""What custom calls cost: XLA calls a library and knows nothing of what it does.
+
+One rule per target, registered by name. A rule that is registered by a user comes before the
+ones that stand in this package, which are loaded when the first custom call is priced.
+"""
+
+from edgegraph.cost.custom_calls.registry import (
+    CustomCall,
+    price_custom_call,
+    register_custom_call,
+    why_unpriced,
+)
+
+__all__ = ["CustomCall", "price_custom_call", "register_custom_call", "why_unpriced"]

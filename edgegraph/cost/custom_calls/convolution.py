@@ -1,0 +1,184 @@
+"""Rules for convolutions: cuDNN and oneDNN.
+
+MACs count padding as if it were data, as published tables do (`edgegraph.cost.macs`). FLOPs
+leave it out: twice the products of an element of the kernel with an element of the input, as
+XLA counts a convolution (``HloCostAnalysis::GetConvolutionFlops``), and as its GPU analysis
+counts these calls. Bias, activation and side input are not counted, as there.
+
+cuDNN's backward calls carry the window and the dimension numbers of the forward convolution,
+and each of the three multiplies the same pairs of elements: the counts are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgegraph.cost.cost import Cost
+from edgegraph.cost.custom_calls.form import (
+    bytes_without_workspace,
+    configuration,
+    integer,
+    integers,
+    operand,
+    result,
+)
+from edgegraph.cost.custom_calls.registry import CustomCall, UnknownFormError, built_in
+from edgegraph.hlo.module import ConvolutionDimensions, Shape, WindowDimension
+
+_MOST_TAPS = 1_000_000
+"""Kernels that are longer along an axis are none."""
+
+
+@built_in(
+    "__cudnn$convForward",
+    "__cudnn$convForwardGraph",
+    "__cudnn$convBiasActivationForward",
+)
+def cudnn_forward(call: CustomCall) -> Cost:
+    """Forward convolution: input and kernel give the output."""
+    return _cudnn(call, operand(call, 0), operand(call, 1), result(call, 0))
+
+
+@built_in("__cudnn$convBackwardInput")
+def cudnn_backward_input(call: CustomCall) -> Cost:
+    """Gradient of the input: the output's gradient and the kernel give it."""
+    return _cudnn(call, result(call, 0), operand(call, 1), operand(call, 0))
+
+
+@built_in("__cudnn$convBackwardFilter")
+def cudnn_backward_filter(call: CustomCall) -> Cost:
+    """Gradient of the kernel: the input and the output's gradient give it."""
+    return _cudnn(call, operand(call, 0), result(call, 0), operand(call, 1))
+
+
+@built_in("__onednn$convolution")
+def onednn_convolution(call: CustomCall) -> Cost:
+    """Convolution of oneDNN, which stands in its configuration instead of in the HLO."""
+    options = configuration(call, "onednn_conv_config", "window")
+    data = configuration(call, "onednn_conv_config", "input", "data")
+    taps = configuration(call, "onednn_conv_config", "kernel", "filter")
+    out = configuration(call, "onednn_conv_config", "output", "data")
+    dimensions = ConvolutionDimensions(
+        input_batch=integer(data.get("batch_dim", 0)),
+        input_feature=integer(data.get("feature_dim", 0)),
+        input_spatial=integers(data.get("spatial_dims")),
+        kernel_input_feature=integer(taps.get("input_feature_dim", 0)),
+        kernel_output_feature=integer(taps.get("output_feature_dim", 0)),
+        kernel_spatial=integers(taps.get("spatial_dims")),
+        output_batch=integer(out.get("batch_dim", 0)),
+        output_feature=integer(out.get("feature_dim", 0)),
+        output_spatial=integers(out.get("spatial_dims")),
+    )
+    shapes = operand(call, 0), operand(call, 1), result(call, 0)
+    _check(dimensions, *shapes)
+    window = _onednn_window(options, dimensions, shapes)
+    return _convolution(call, dimensions, window, *shapes)
+
+
+def _cudnn(call: CustomCall, image: Shape, kernel: Shape, output: Shape) -> Cost:
+    dimensions = call.instruction.convolution
+    if dimensions is None:
+        raise UnknownFormError(f"{call.target} has no dimension numbers")
+    _check(dimensions, image, kernel, output)
+    return _convolution(call, dimensions, call.instruction.window, image, kernel, output)
+
+
+def _check(dimensions: ConvolutionDimensions, image: Shape, kernel: Shape, output: Shape) -> None:
+    """Check that the dimension numbers point at dimensions."""
+    d = dimensions
+    for shape, numbers in (
+        (image, (d.input_batch, d.input_feature, *d.input_spatial)),
+        (kernel, (d.kernel_input_feature, d.kernel_output_feature, *d.kernel_spatial)),
+        (output, (d.output_batch, d.output_feature, *d.output_spatial)),
+    ):
+        if any(not 0 <= number < len(shape.dimensions) for number in numbers):
+            raise UnknownFormError(f"dimension numbers {numbers} do not fit {shape}")
+    if not len(d.input_spatial) == len(d.kernel_spatial) == len(d.output_spatial):
+        raise UnknownFormError("input, kernel and output differ in their spatial dimensions")
+
+
+def _convolution(
+    call: CustomCall,
+    dimensions: ConvolutionDimensions,
+    window: Sequence[WindowDimension],
+    image: Shape,
+    kernel: Shape,
+    output: Shape,
+) -> Cost:
+    """Multiply what every output element sums over by the number of output elements."""
+    if len(window) != len(dimensions.kernel_spatial):
+        raise UnknownFormError(f"{call.target}: its window does not fit its dimension numbers")
+    outputs = [output.dimensions[axis] for axis in dimensions.output_spatial]
+    inputs = [image.dimensions[axis] for axis in dimensions.input_spatial]
+    if any(axis.size > _MOST_TAPS for axis in window):
+        raise UnknownFormError(f"{call.target}: its window is too large to be one")
+    # All dimensions but space and the kernel's output features, those too over which vectorised
+    # layouts split the features.
+    products = (output.size // (math.prod(outputs) or 1)) * (
+        kernel.size
+        // (kernel.dimensions[dimensions.kernel_output_feature] or 1)
+        // (math.prod(kernel.dimensions[axis] for axis in dimensions.kernel_spatial) or 1)
+    )
+    pairs = math.prod(axis.size * size for axis, size in zip(window, outputs, strict=True))
+    valid = math.prod(
+        valid_pairs(axis, size_in, size_out)
+        for axis, size_in, size_out in zip(window, inputs, outputs, strict=True)
+    )
+    return call.cost(
+        macs=products * pairs,
+        flops=2 * products * valid,
+        bytes_written=bytes_without_workspace(call),
+    )
+
+
+def valid_pairs(window: WindowDimension, inputs: int, outputs: int) -> int:
+    """Count along one axis the pairs of a tap and an output whose input is not padding.
+
+    >>> valid_pairs(WindowDimension(size=3, padding_low=1, padding_high=1), 28, 28)
+    82
+    """
+    if window.base_dilation != 1 or window.stride < 1:
+        raise UnknownFormError("libraries convolve with a stride and without a dilated input")
+    count = 0
+    for tap in range(window.size):
+        start = tap * window.window_dilation - window.padding_low
+        first = max(0, -(start // window.stride))
+        last = min(outputs - 1, (inputs - 1 - start) // window.stride)
+        count += max(0, last - first + 1)
+    return count
+
+
+def _onednn_window(
+    options: Mapping[str, Any], dimensions: ConvolutionDimensions, shapes: tuple[Shape, ...]
+) -> tuple[WindowDimension, ...]:
+    """Read the window; older versions of XLA wrote every number plus one.
+
+    The version that it is shows in the sizes: only one reading gives the output's.
+    """
+    image, kernel, output = shapes
+    columns = ("strides", "pad_left", "pad_right", "window_dilations")
+    rows = list(zip(*[integers(options.get(name)) for name in columns], strict=False))
+    axes = dimensions.input_spatial, dimensions.kernel_spatial, dimensions.output_spatial
+    if len(rows) != len(axes[0]):
+        raise UnknownFormError("a window of oneDNN does not fit its dimensions")
+    for excess in (0, 1):
+        window = []
+        for row, axis_in, axis_kernel, axis_out in zip(rows, *axes, strict=True):
+            stride, low, high, dilation = (number - excess for number in row)
+            size = kernel.dimensions[axis_kernel]
+            room = image.dimensions[axis_in] + low + high - dilation * (size - 1) - 1
+            if stride > 0 and room // stride + 1 == output.dimensions[axis_out]:
+                window.append(
+                    WindowDimension(
+                        size=size,
+                        stride=stride,
+                        padding_low=low,
+                        padding_high=high,
+                        window_dilation=dilation,
+                    )
+                )
+        if len(window) == len(rows):
+            return tuple(window)
+    raise UnknownFormError("a window of oneDNN does not give the size of its output")

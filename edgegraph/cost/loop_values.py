@@ -1,0 +1,246 @@
+"""What is constant in a loop and what moves by a constant, read off the HLO.
+
+Values are followed backwards from where they are used: through copies, tuples and calls, to
+constants or to an element of the loop's state. Only a bounded number of steps is taken; what
+takes more is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import add, mul, sub
+
+from edgegraph.hlo.module import Instruction, Module
+
+_STEPS = 1000
+"""How many instructions are looked at for one question; a usual loop takes under twenty."""
+
+_DEPTH = 60
+"""How deep one value may rest on others."""
+
+_SAME_VALUE = frozenset({"bitcast", "convert", "copy", "opt-barrier", "reshape"})
+"""Opcodes that hand on a number, or a tuple, as it is."""
+
+_RANGES = {"pred": range(2)} | {
+    f"{sign}{bits}": range(-(2 ** (bits - 1)), 2 ** (bits - 1)) if sign == "s" else range(2**bits)
+    for sign in "su"
+    for bits in (8, 16, 32, 64)
+}
+"""The values of each integer dtype."""
+
+_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
+    "add": add, "subtract": sub, "multiply": mul, "maximum": max, "minimum": min,
+}  # fmt: skip
+
+_NEGATED = {"LT": "GE", "GE": "LT", "GT": "LE", "LE": "GT", "EQ": "NE", "NE": "EQ"}
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """An element of the loop's state, at the start of an iteration, plus a constant."""
+
+    element: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison of counters and constants."""
+
+    direction: str
+    left: int | Counter
+    right: int | Counter
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The whole state of the loop that is asked about, at the start of an iteration."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LoopResult:
+    """The state of another loop, in it or after it: only what it never changes is known."""
+
+    loop: Instruction
+
+
+@dataclass(frozen=True, slots=True)
+class _Tuple:
+    """A tuple whose members nobody has asked for yet."""
+
+    members: tuple[str, ...]
+    frame: _Frame
+
+
+_Value = int | Counter | Comparison | _State | _LoopResult | _Tuple | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    """One computation, and what stands behind its parameters."""
+
+    computation: str
+    argument: Callable[[int], _Value]
+    known: dict[str, _Value] = field(default_factory=dict)
+
+
+def fits(value: int, dtype: str) -> bool:
+    """Tell whether a dtype is an integer one that holds `value` without wrapping around."""
+    return value in _RANGES.get(dtype, ())
+
+
+class LoopValues:
+    """Answers questions about the values in the loops of one module."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+        self._home: dict[str, str] = {}
+        self._instructions: dict[str, Instruction] = {}
+        self._callers: dict[str, list[Instruction]] = {}
+        for computation in module.computations.values():
+            for instruction in computation.instructions:
+                self._home[instruction.name] = computation.name
+                self._instructions[instruction.name] = instruction
+                for called in instruction.called:
+                    self._callers.setdefault(called, []).append(instruction)
+        self._steps_left = 0
+        self._depth = 0
+        self._answers: dict[tuple[str, str, int], int | None] = {}
+
+    def condition(self, loop: Instruction) -> Comparison | None:
+        """Give what the loop's condition compares; begins a question about this loop."""
+        self._steps_left = _STEPS
+        value = self._inside(loop.called[1], loop)
+        return value if isinstance(value, Comparison) else None
+
+    def start(self, loop: Instruction, element: int) -> int | None:
+        """Give the constant that an element of the state starts from."""
+        return self._remember(("start", loop.name, element), lambda: self._start(loop, element))
+
+    def step(self, loop: Instruction, element: int) -> int | None:
+        """Give the constant that the body adds to an element of the state; 0 if it keeps it."""
+        return self._remember(("step", loop.name, element), lambda: self._step(loop, element))
+
+    def _remember(self, key: tuple[str, str, int], find: Callable[[], int | None]) -> int | None:
+        if key not in self._answers:
+            self._answers[key] = None  # while it is being found
+            self._answers[key] = find()
+        return self._answers[key]
+
+    def _start(self, loop: Instruction, element: int) -> int | None:
+        frame = self._outer_frame(self._home[loop.name])
+        value = self._evaluate(loop.operands[0], frame)
+        if loop.shape.dtype == "tuple":
+            value = self._member(value, element)
+        return value if isinstance(value, int) else None
+
+    def _step(self, loop: Instruction, element: int) -> int | None:
+        value = self._inside(loop.called[0], loop)
+        if loop.shape.dtype == "tuple":
+            value = self._member(value, element)
+        if isinstance(value, Counter) and value.element == element:
+            return value.offset
+        return None
+
+    def _inside(self, computation: str, loop: Instruction) -> _Value:
+        """Evaluate the result of a loop's body or condition."""
+        state: _Value = _State() if loop.shape.dtype == "tuple" else Counter(0)
+        frame = _Frame(computation, lambda _: state)
+        return self._evaluate(self._module.computations[computation].root, frame)
+
+    def _outer_frame(self, computation: str) -> _Frame:
+        return _Frame(computation, lambda number: self._handed_in(computation, number))
+
+    def _handed_in(self, computation: str, number: int) -> _Value:
+        """Give what all callers of a computation hand in as its parameter `number`."""
+        found: list[_Value] = []
+        for caller in self._callers.get(computation, ()):
+            frame = self._outer_frame(self._home[caller.name])
+            if caller.opcode in ("call", "fusion", "async-start"):
+                found.append(self._evaluate(caller.operands[number], frame))
+            elif caller.opcode == "while":
+                found.append(_LoopResult(caller))
+            elif caller.opcode == "conditional":
+                branches = enumerate(caller.called, start=1)
+                operands = [caller.operands[i] for i, name in branches if name == computation]
+                found += [self._evaluate(operand, frame) for operand in operands]
+            else:
+                return None
+        first = found[0] if found else None
+        same = all(isinstance(value, int) and value == first for value in found)
+        return first if len(found) == 1 or same else None
+
+    def _evaluate(self, name: str, frame: _Frame) -> _Value:
+        if name in frame.known:
+            return frame.known[name]
+        if self._steps_left <= 0 or self._depth >= _DEPTH:
+            return None
+        self._steps_left -= 1
+        self._depth += 1
+        try:
+            value = self._compute(self._instructions[name], frame)
+        finally:
+            self._depth -= 1
+        if isinstance(value, int) and not fits(value, self._instructions[name].shape.dtype):
+            value = None  # it wraps around
+        frame.known[name] = value
+        return value
+
+    def _compute(self, instruction: Instruction, frame: _Frame) -> _Value:
+        opcode, operands = instruction.opcode, instruction.operands
+        if opcode == "constant":
+            return instruction.literal
+        if opcode == "parameter":
+            return frame.argument(instruction.parameter_number or 0)
+        if opcode == "tuple":
+            return _Tuple(operands, frame)
+        if opcode == "while":
+            return _LoopResult(instruction)
+        if opcode in ("call", "fusion"):
+            inner = _Frame(instruction.called[0], lambda i: self._evaluate(operands[i], frame))
+            return self._evaluate(self._module.computations[inner.computation].root, inner)
+        if opcode == "get-tuple-element":
+            value = self._evaluate(operands[0], frame)
+            return self._member(value, instruction.tuple_index or 0)
+        if opcode in _SAME_VALUE and len(operands) == 1:
+            value = self._evaluate(operands[0], frame)
+            numeric = isinstance(value, int | Counter)
+            return value if not numeric or instruction.shape.dtype in _RANGES else None
+        if opcode in _ARITHMETIC and len(operands) == 2:
+            left, right = (self._evaluate(operand, frame) for operand in operands)
+            return _arithmetic(opcode, left, right)
+        if opcode == "compare" and len(operands) == 2:
+            left, right = (self._evaluate(operand, frame) for operand in operands)
+            dtype = self._instructions[operands[0]].shape.dtype
+            if isinstance(left, int | Counter) and isinstance(right, int | Counter):
+                return Comparison(instruction.comparison or "", left, right, dtype)
+        if opcode == "not" and len(operands) == 1:
+            value = self._evaluate(operands[0], frame)
+            if isinstance(value, Comparison) and value.direction in _NEGATED:
+                return Comparison(_NEGATED[value.direction], value.left, value.right, value.dtype)
+        return None
+
+    def _member(self, value: _Value, index: int) -> _Value:
+        if isinstance(value, _State):
+            return Counter(index)
+        if isinstance(value, _Tuple) and index < len(value.members):
+            return self._evaluate(value.members[index], value.frame)
+        if isinstance(value, _LoopResult) and value.loop.shape.dtype == "tuple":
+            return self._never_changed(value.loop, index)
+        return None
+
+    def _never_changed(self, loop: Instruction, index: int) -> int | None:
+        """Give an element of a loop's state that the loop keeps as it started."""
+        return self.start(loop, index) if self.step(loop, index) == 0 else None
+
+
+def _arithmetic(opcode: str, left: _Value, right: _Value) -> _Value:
+    if isinstance(left, int) and isinstance(right, int):
+        return _ARITHMETIC[opcode](left, right)
+    if isinstance(left, Counter) and isinstance(right, int) and opcode in ("add", "subtract"):
+        return Counter(left.element, _ARITHMETIC[opcode](left.offset, right))
+    if isinstance(left, int) and isinstance(right, Counter) and opcode == "add":
+        return Counter(right.element, right.offset + left)
+    return None
