@@ -37,6 +37,7 @@ _HOME = {
     "devices": "edgegraph.device.catalogue",
     "load": "edgegraph.results.files",
     "read_hlo": "edgegraph.compiler.compile",
+    "register_custom_call": "edgegraph.cost.custom_calls",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]
