@@ -10,7 +10,7 @@ from edgegraph.attribution import Place, attribute
 from edgegraph.bulk import bulk
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
-from edgegraph.cost.cost import known_sum
+from edgegraph.cost.cost import known_sum, sequence
 from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.calibrate import load_calibration
 from edgegraph.device.device import Device
@@ -113,7 +113,7 @@ def analyze(
         environment=environment(),
         op_records=records,
         layer_records=layers,
-        totals=_totals(records, layers, program, latency),
+        totals=_totals(records, layers, costs, program, latency),
         memory=program.memory,
         lower_s=program.lower_s,
         compile_s=program.compile_s,
@@ -225,6 +225,8 @@ def _record(
         transcendentals=cost.transcendentals,
         bytes_read=cost.bytes_read,
         bytes_written=cost.bytes_written,
+        wire_bytes=cost.wire_bytes,
+        flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
         roof=roof,
         level=level,
         compute_time_s=compute,
@@ -258,6 +260,7 @@ def _parameters(nodes: Sequence[Node], places: Mapping[str, Place]) -> Mapping[s
 def _totals(
     records: Sequence[OpRecord],
     layers: Sequence[LayerRecord],
+    costs: Mapping[str, OpCost],
     program: Program,
     latency: Latency | None,
 ) -> Totals:
@@ -272,6 +275,7 @@ def _totals(
     compute = _sum_times(record.compute_time_s for record in top)
     memory = _sum_times(record.memory_time_s for record in top)
     xla = program.xla_cost
+    lowest = sequence(costs[record.name].cheapest or costs[record.name].cost for record in top)
     return Totals(
         ops=sum(record.opcode not in FREE_OPCODES for record in work),
         params=sum(row.params for row in roots),
@@ -281,6 +285,9 @@ def _totals(
         transcendentals=known_sum(record.transcendentals for record in top),
         bytes_read=known_sum(record.bytes_read for record in top),
         bytes_written=known_sum(record.bytes_written for record in top),
+        wire_bytes=known_sum(record.wire_bytes for record in top),
+        flops_lowest=known_sum([lowest.flops]),
+        bytes_lowest=known_sum([lowest.bytes_read, lowest.bytes_written]),
         xla_flops=xla.get("flops"),
         xla_transcendentals=xla.get("transcendentals"),
         xla_bytes=xla.get("bytes accessed"),
@@ -296,7 +303,7 @@ def _totals(
         ),
         flops_coverage=_share(known_sum(r.flops for r in placed), flops),
         bytes_coverage=_share(_bytes(placed), moved),
-        lower_bound=any(None in (r.flops, r.bytes_read, r.executions) for r in work),
+        lower_bound=any(cost.unpriced is not None for cost in costs.values()),
     )
 
 

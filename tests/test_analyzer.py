@@ -150,6 +150,17 @@ def test_lowered_counts_before_optimisation_and_compiles_nothing() -> None:
     assert layers.macs["SmallCNN/dense1"] == 25_690_112
 
 
+def test_of_branches_the_dearest_counts_and_the_spread_is_told() -> None:
+    function, arguments = programs.branches()
+    totals = eg.analyze(function, args=arguments, device=DEVICE).totals
+    # One branch adds 1 to 16 x 16 elements, the other multiplies 16 x 16 matrices.
+    assert totals.flops - totals.flops_lowest == 2 * 16**3 - 16 * 16
+    assert totals.bytes_lowest <= totals.bytes_read + totals.bytes_written
+    assert not totals.lower_bound
+    plain = analysis("small_cnn").totals
+    assert plain.flops_lowest == plain.flops
+
+
 def test_a_function_with_arguments() -> None:
     found = eg.analyze(lambda x: lax.exp(x), args=(jnp.ones((4, 8)),), name="exp")
     assert found.totals.transcendentals == 32

@@ -15,8 +15,8 @@ TIMES = ("compute_time_s", "memory_time_s")
 BLANK = OpRecord(
     name="op", opcode="add", layer=None, phase="forward", parent=None, shape="f32[]",
     executions=1, macs=0, flops=0, transcendentals=0, bytes_read=0, bytes_written=0,
-    roof="f32", level="L2", compute_time_s=0.0, memory_time_s=0.0, bound=None, time_s=0.0,
-    time_source="estimated", source=None, op_name="",
+    wire_bytes=0, flops_lowest=None, roof="f32", level="L2", compute_time_s=0.0,
+    memory_time_s=0.0, bound=None, time_s=0.0, time_source="estimated", source=None, op_name="",
 )  # fmt: skip
 
 layers = st.sampled_from([None, "Net", "Net/a", "Net/b", "Net/b/c", "Other", "loss"])

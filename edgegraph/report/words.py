@@ -110,9 +110,21 @@ def measurement_line(analysis: Analysis) -> list[str]:
             f" temporary {si(memory.temp_bytes, 'B')}"
             + (f" - shared {si(memory.alias_bytes, 'B')}" if memory.alias_bytes else "")
         )
+    if totals.flops_lowest < totals.flops or totals.bytes_lowest < _moved(analysis):
+        lines.append(
+            f"branches: {si(totals.flops_lowest, 'FLOP')} to {si(totals.flops, 'FLOP')},"
+            f" {si(totals.bytes_lowest, 'B')} to {si(_moved(analysis), 'B')}, by the branches"
+            " taken; the dearest are counted"
+        )
+    if totals.wire_bytes:
+        lines.append(f"network: each device sends {si(totals.wire_bytes, 'B')} in collectives")
     if totals.lower_bound:
         lines.append(f"lower bounds: {len(analysis.unpriced)} ops have costs that are not known")
     return lines
+
+
+def _moved(analysis: Analysis) -> int:
+    return analysis.totals.bytes_read + analysis.totals.bytes_written
 
 
 def sentence(clause: str) -> str:

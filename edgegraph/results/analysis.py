@@ -52,6 +52,9 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         transcendentals: XLA's transcendental operations times executions.
         bytes_read: Bytes read across kernel borders, times executions.
         bytes_written: Bytes written across kernel borders, times executions.
+        wire_bytes: Bytes that each device sends to others in a collective, times executions.
+        flops_lowest: Of a conditional, or of an op that holds one, its FLOPs if the cheapest
+            branch is always taken; `flops` counts the dearest. None for all others.
         roof: The dtype whose peak bounds it.
         level: The memory level whose bandwidth bounds it.
         compute_time_s: flops / peak.
@@ -75,6 +78,8 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     transcendentals: int | None
     bytes_read: int | None
     bytes_written: int | None
+    wire_bytes: int | None
+    flops_lowest: int | None
     roof: str | None
     level: str | None
     compute_time_s: float | None
@@ -143,6 +148,9 @@ class Totals(Mapping[str, "int | float | str | None"]):
         ops: Executed instructions, containers not counted.
         params, param_bytes: Parameters of the model.
         macs, flops, transcendentals, bytes_read, bytes_written: Sums over the top-level ops.
+        wire_bytes: Bytes that each device sends to others.
+        flops_lowest, bytes_lowest: FLOPs, and bytes read and written, if every conditional
+            takes its cheapest branch; the totals count the dearest, so that this is the spread.
         xla_flops, xla_transcendentals, xla_bytes: XLA's own module totals (float32 sums,
             loop bodies counted once), or None where XLA gave none.
         intensity_flops_per_byte: flops / (bytes_read + bytes_written).
@@ -165,6 +173,9 @@ class Totals(Mapping[str, "int | float | str | None"]):
     transcendentals: int
     bytes_read: int
     bytes_written: int
+    wire_bytes: int
+    flops_lowest: int
+    bytes_lowest: int
     xla_flops: float | None
     xla_transcendentals: float | None
     xla_bytes: float | None

@@ -13,7 +13,7 @@ OP_COLUMNS = (
     "name", "opcode", "layer", "phase", "parent", "executions", "macs", "flops",
     "transcendentals", "bytes_read", "bytes_written", "intensity_flops_per_byte",
     "compute_time_s", "memory_time_s", "bound", "time_s", "time_source", "source",
-    "shape", "roof", "level", "op_name",
+    "shape", "roof", "level", "op_name", "wire_bytes", "flops_lowest",
 )  # fmt: skip
 LAYER_COLUMNS = (
     "layer", "phase", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
@@ -24,7 +24,7 @@ LAYER_COLUMNS = (
 _COUNTS = frozenset(
     {
         "executions", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
-        "bytes_read", "bytes_written",
+        "bytes_read", "bytes_written", "wire_bytes", "flops_lowest",
     }
 )  # fmt: skip
 _FLOATS = frozenset(
