@@ -39,7 +39,11 @@ class DataFlow:
         self._instructions: dict[str, dict[str, Instruction]] = {}
         self._inside: dict[tuple[str | None, str, str], str] = {}
         self.containers: set[str] = set()
+        # Conditionals, and what lies inside them: of their branches only one is counted.
+        self.branching: set[str] = set()
         for name, node in self.graph.nodes(data=True):
+            if node["opcode"] == "conditional" or node["parent"] in self.branching:
+                self.branching.add(name)
             self._inside[node["parent"], node["computation"], node["instruction"]] = name
             if node["parent"] is not None:
                 self.containers.add(node["parent"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from edgegraph.hlo.op_name import parse_op_name, parse_parameter_name
 from edgegraph.report.dataflow import DataFlow
-from edgegraph.report.names import short_names
+from edgegraph.report.names import MOST_CHARACTERS, short_names
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.latency import UNATTRIBUTED
 
@@ -23,6 +23,7 @@ MOST_BOXES = 160
 """Beyond that the layers are drawn one level higher."""
 
 _OWN = "(own)"
+_MOST_FUNCTIONS = 3
 _JITTED = re.compile(r"\bp?jit\((\w+)\)")
 _FILLERS = frozenset({"broadcast", "iota"})
 """They make the same value anywhere; XLA shares one among layers that have nothing to do with
@@ -36,7 +37,8 @@ class Box:
     """A layer, or one stay of the data in a layer.
 
     Attributes:
-        title: Short name of the layer; for a part of one, the functions that do its work.
+        title: Short name of the layer; where it has several boxes, with the number of the part,
+            or, for what a layer does itself, the functions that do most of the work.
         layer, phase: As in the layer records; `layer` is ``inputs`` or ``outputs`` for the
             program's own ends.
         record: The layer's record if this box is all of it, else None.
@@ -90,6 +92,7 @@ class _Group:
     layer: str
     phase: str
     ops: list[OpRecord] = field(default_factory=list)
+    works: bool = False
     before: dict[int, set[str]] = field(default_factory=dict)
     """Groups that it reads from, with the ops that made what it reads."""
 
@@ -121,30 +124,44 @@ def _groups(analysis: Analysis, flow: DataFlow, depth: int) -> list[_Group]:
     leaves = {(row.layer, row.phase) for row in analysis.layer_records if row.leaf}
     groups = [_Group(INPUTS, "forward")]
     stays: dict[tuple[str, str], list[int]] = {}
+    fillers: dict[tuple[str, str], list[OpRecord]] = {}
     home: dict[str, int] = {}
     for op in analysis.op_records:
         if op.opcode == "parameter":
             if op.parent is None and _is_input(op):
                 home[op.name] = 0
             continue
+        # What is inside a container comes first, one step at a time: a long chain of values
+        # must not exhaust Python's stack.
+        if op.name in flow.containers or flow.sources(op.name) != {op.name}:
+            continue
+        place = (_shown_layer(op, leaves, depth), op.phase)
         read = flow.inputs_of(op.name)
-        if flow.sources(op.name) != {op.name} or (op.opcode in _FILLERS and not read):
+        if op.opcode in _FILLERS and not read:
+            fillers.setdefault(place, []).append(op)
             continue
         made_by: dict[int, set[str]] = {}
         for source in read:
             if source in home:
                 made_by.setdefault(home[source], set()).add(source)
-        place = (_shown_layer(op, leaves, depth), op.phase)
         at = _stay(groups, stays.setdefault(place, []), made_by)
         if at is None:
             at = len(groups)
             stays[place].append(at)
             groups.append(_Group(*place))
         groups[at].ops.append(op)
+        # A branch that is not counted costs nothing, and yet it is a way for the data.
+        groups[at].works |= _works(op) or op.name in flow.branching
         home[op.name] = at
         for box, names in made_by.items():
             if box != at:
                 groups[at].before.setdefault(box, set()).update(names)
+    for place, ops in fillers.items():
+        if place not in stays:
+            stays[place] = [len(groups)]
+            groups.append(_Group(*place))
+        groups[stays[place][0]].ops.extend(ops)
+        groups[stays[place][0]].works |= any(_works(op) for op in ops)
     end = _Group(OUTPUTS, "forward")
     for name in flow.results():
         if name in home:
@@ -207,7 +224,7 @@ def _without_idle(groups: list[_Group]) -> list[_Group]:
             handed = {source: names} if source in kept else through.get(source, {})
             for origin, values in handed.items():
                 before.setdefault(origin, set()).update(values)
-        if at in (0, last) or any(_works(op) for op in group.ops):
+        if at in (0, last) or group.works:
             kept[at] = group
             group.before = before
         else:
@@ -247,11 +264,18 @@ def _finish(
     rows = {(row.layer, row.phase): row for row in analysis.layer_records}
     pieces = Counter((group.layer, group.phase) for group in groups)
     names = short_names(analysis.layer_records)
+    parts: Counter[tuple[str, str]] = Counter()
     boxes = []
     for number, group in enumerate(groups):
         place = (group.layer, group.phase)
+        parts[place] += 1
         whole = pieces[place] == 1 and number not in (0, len(groups) - 1)
-        boxes.append(_box(group, rows.get(place) if whole else None, names.get(place)))
+        title = names.get(place, group.layer)
+        if group.layer == UNATTRIBUTED or group.layer.endswith(f"/{_OWN}"):
+            title = _functions(group.ops) or title
+        elif pieces[place] > 1:
+            title += f" ({parts[place]} of {pieces[place]})"
+        boxes.append(_box(group, rows.get(place) if whole else None, title))
     edges = {
         (source, target): tuple(
             sorted(
@@ -275,13 +299,12 @@ def _finish(
     )
 
 
-def _box(group: _Group, record: LayerRecord | None, name: str | None) -> Box:
+def _box(group: _Group, record: LayerRecord | None, title: str) -> Box:
     compute = _sum_times(op.compute_time_s for op in group.ops)
     memory = _sum_times(op.memory_time_s for op in group.ops)
     bound = "compute" if compute >= memory else "memory"
-    name = name or group.layer
     return Box(
-        title=(_functions(group.ops) or name) if record is None else name,
+        title=title,
         layer=group.layer,
         phase=group.phase,
         record=record,
@@ -297,8 +320,10 @@ def _functions(ops: Iterable[OpRecord]) -> str:
     work: Counter[str] = Counter()
     for op in ops:
         work[_function(op)] += (op.flops or 0) + (op.bytes_read or 0) + (op.bytes_written or 0)
-    most = {name for name, amount in work.most_common(3) if amount}
-    return ", ".join(name for name in work if name in most)
+    ranked = [name for name, amount in work.most_common(_MOST_FUNCTIONS) if amount]
+    while len(ranked) > 1 and len(", ".join(ranked)) > MOST_CHARACTERS:
+        ranked.pop()
+    return ", ".join(name for name in work if name in ranked)
 
 
 def _function(op: OpRecord) -> str:

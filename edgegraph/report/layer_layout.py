@@ -330,7 +330,7 @@ def _edges(
             end = (boxes[target].x + place * step, boxes[target].y)
             tensors = tuple(graph.edges[edge])
             label = tensors[0].shape + (f" +{len(tensors) - 1}" if len(tensors) > 1 else "")
-            room = step if place < len(edges) else _free_until(items, target) - end[0]
+            room = step if place < len(edges) else _free_until(boxes, target) - end[0]
             placed.append(
                 PlacedEdge(
                     source=edge[0],
@@ -369,11 +369,11 @@ def _way(
     return (start, *turns, end)
 
 
-def _free_until(items: Sequence[_Item], number: int) -> float:
-    """Give the x at which a box's right neighbour in its row begins."""
-    item = items[number]
-    edges = (other.x - other.width / 2 for other in items if other.row == item.row)
-    return min((edge for edge in edges if edge > item.x), default=math.inf)
+def _free_until(boxes: Sequence[PlacedBox], number: int) -> float:
+    """Give the x at which a box's right neighbour begins; a label may cross a thin line."""
+    box = boxes[number]
+    edges = (other.x for other in boxes if other.row == box.row and other.x > box.x)
+    return min(edges, default=math.inf)
 
 
 def _label_width(label: str) -> float:
