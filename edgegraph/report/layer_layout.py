@@ -274,9 +274,12 @@ def _sort(items: Sequence[_Item], row: list[int], *, upwards: bool) -> None:
     _spread(items, row)
 
 
-def _wish(items: Sequence[_Item], number: int, upwards: bool) -> float:
+def _wish(items: Sequence[_Item], number: int, upwards: bool, *, straight: bool = False) -> float:
+    """Give the mean x of an item's neighbours; if `straight`, a box looks at boxes first."""
     item = items[number]
     near = item.below if upwards else item.above
+    if straight and item.width != _SLOT_WIDTH:
+        near = tuple(other for other in near if items[other].width != _SLOT_WIDTH) or near
     if not near:
         return item.x
     return sum(items[other].x for other in near) / len(near)
@@ -293,9 +296,10 @@ def _settle(items: Sequence[_Item], row: Sequence[int], *, upwards: bool) -> Non
     for place, number in enumerate(row):
         before = offsets[-1] + _apart(items[row[place - 1]], items[number]) if place else 0.0
         offsets.append(before)
-        # A slot is pulled harder: a long edge should be straight, a box may give way.
-        weight = 3.0 if items[number].width == _SLOT_WIDTH else 1.0
-        blocks.append([weight * (_wish(items, number, upwards) - before), weight, 1.0])
+        # A chain of boxes stays straight, and the edges that pass it give way.
+        weight = 1.0 if items[number].width == _SLOT_WIDTH else 100.0
+        wish = _wish(items, number, upwards, straight=True)
+        blocks.append([weight * (wish - before), weight, 1.0])
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
             last = blocks.pop()
             blocks[-1] = [mine + its for mine, its in zip(blocks[-1], last, strict=True)]
