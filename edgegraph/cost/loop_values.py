@@ -38,9 +38,10 @@ _NEGATED = {"LT": "GE", "GE": "LT", "GT": "LE", "LE": "GT", "EQ": "NE", "NE": "E
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """An element of the loop's state, at the start of an iteration, plus a constant."""
+    """``scale * element + offset``, of an element of the state at the start of an iteration."""
 
     element: int
+    scale: int = 1
     offset: int = 0
 
 
@@ -140,7 +141,7 @@ class LoopValues:
         value = self._inside(loop.called[0], loop)
         if loop.shape.dtype == "tuple":
             value = self._member(value, element)
-        if isinstance(value, Counter) and value.element == element:
+        if isinstance(value, Counter) and (value.element, value.scale) == (element, 1):
             return value.offset
         return None
 
@@ -239,8 +240,14 @@ class LoopValues:
 def _arithmetic(opcode: str, left: _Value, right: _Value) -> _Value:
     if isinstance(left, int) and isinstance(right, int):
         return _ARITHMETIC[opcode](left, right)
-    if isinstance(left, Counter) and isinstance(right, int) and opcode in ("add", "subtract"):
-        return Counter(left.element, _ARITHMETIC[opcode](left.offset, right))
-    if isinstance(left, int) and isinstance(right, Counter) and opcode == "add":
-        return Counter(right.element, right.offset + left)
+    if isinstance(left, int) and isinstance(right, Counter):
+        if opcode == "subtract":
+            return Counter(right.element, -right.scale, left - right.offset)
+        if opcode in ("add", "multiply"):
+            left, right = right, left
+    if isinstance(left, Counter) and isinstance(right, int):
+        if opcode == "multiply":
+            return Counter(left.element, left.scale * right, left.offset * right)
+        if opcode in ("add", "subtract"):
+            return Counter(left.element, left.scale, _ARITHMETIC[opcode](left.offset, right))
     return None

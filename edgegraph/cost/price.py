@@ -22,9 +22,20 @@ from edgegraph.cost.executions import count_executions
 from edgegraph.cost.fusion import credit_border
 from edgegraph.cost.macs import macs
 from edgegraph.cost.trips import trip_counts
-from edgegraph.cost.xla_price import XlaPricer
+from edgegraph.cost.xla_price import XlaPrice, XlaPricer
 from edgegraph.graph import FREE_OPCODES, Node
 from edgegraph.hlo.module import Instruction, Module, Shape
+
+WAITS = frozenset(
+    {"all-gather-done", "all-reduce-done", "async-done", "async-update",
+     "collective-permute-done", "copy-done", "recv-done", "send-done"}
+)  # fmt: skip
+"""Opcodes that wait for what another has started. All cost stands at the start; XLA counts the
+bytes that have arrived once more."""
+
+_ARRIVES_AT = {"all-gather-start": 1, "collective-permute-start": 1, "copy-start": 0}
+"""Which element of the result is the memory written to, of opcodes whose result also hands on
+the memory read, which XLA counts as written too."""
 
 
 class OpCost(Struct, frozen=True, kw_only=True, gc=False):
@@ -132,8 +143,8 @@ def _price_alone(
             cost = ZERO if not crossing else Cost(bytes_read=crossing[0], bytes_written=crossing[1])
         else:
             price = pricer.price(instruction.name)
-            read, written = crossing or (sum(price.operand_bytes), price.output_bytes)
             operands = [shapes[operand] for operand in node.operands]
+            read, written = crossing or _moved(instruction, operands, price)
             sends = instruction.collective is not None
             cost = Cost(
                 macs=macs(instruction, operands),
@@ -150,6 +161,14 @@ def _price_alone(
     return alone, kernel_bytes
 
 
+def _moved(instruction: Instruction, operands: Sequence[Shape], price: XlaPrice) -> tuple[int, int]:
+    """Give the bytes that an op outside of a fusion reads and writes."""
+    arrives = _ARRIVES_AT.get(instruction.opcode)
+    if arrives is None or arrives >= len(instruction.shape.elements):
+        return sum(price.operand_bytes), price.output_bytes
+    return sum(operand.bytes for operand in operands), instruction.shape.elements[arrives].bytes
+
+
 def _price_call(
     call: Instruction, operands: Sequence[Shape], crossing: tuple[int, int] | None
 ) -> Cost:
@@ -164,7 +183,7 @@ def _is_free(instruction: Instruction, *, inside_kernel: bool) -> bool:
     """Say whether an op moves nothing; XLA writes the table of pointers of a tuple to memory."""
     if instruction.opcode == "tuple":
         return inside_kernel
-    return instruction.opcode in FREE_OPCODES
+    return instruction.opcode in FREE_OPCODES or instruction.opcode in WAITS
 
 
 def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:

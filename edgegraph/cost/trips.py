@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from edgegraph.cost.loop_values import Counter, LoopValues, fits
-from edgegraph.hlo.module import Instruction, Module, Shape
+from edgegraph.hlo.module import Instruction, Module
 
 _KNOWN_TRIP_COUNT = re.compile(r'"known_trip_count"\s*:\s*\{\s*"n"\s*:\s*"(\d+)"')
 
@@ -64,34 +65,48 @@ def _derive(loop: Instruction, values: LoopValues) -> int | None:
     condition = values.condition(loop)
     if condition is None:
         return None
-    left = _start_and_step(loop, condition.left, values)
-    right = _start_and_step(loop, condition.right, values)
+    left = _follow(loop, condition.left, values)
+    right = _follow(loop, condition.right, values)
     if left is None or right is None:
         return None
-    trips = _trips_until_false(condition.direction, left[0] - right[0], left[1] - right[1])
+    trips = _trips_until_false(
+        condition.direction, left.start - right.start, left.step - right.step
+    )
     if trips is None:
         return None
-    for side, (start, step) in ((condition.left, left), (condition.right, right)):
-        end = start + step * trips
-        if not (fits(start, condition.dtype) and fits(end, condition.dtype)):
-            return None
-        if isinstance(side, Counter) and not fits(
-            end - side.offset, _element(loop.shape, side.element).dtype
-        ):
-            return None
-    return trips
+    inside = all(
+        fits(start, dtype) and fits(start + step * trips, dtype)
+        for side in (left, right)
+        for start, step, dtype in (
+            (side.start, side.step, condition.dtype),
+            (side.element_start, side.element_step, side.element_dtype),
+        )
+    )
+    return trips if inside else None
 
 
-def _start_and_step(
-    loop: Instruction, side: int | Counter, values: LoopValues
-) -> tuple[int, int] | None:
-    """Give what a side of the comparison starts from, and what an iteration adds to it."""
+class _Side(NamedTuple):
+    """A side of the comparison, and the element of the state that it is computed from."""
+
+    start: int
+    step: int
+    element_start: int
+    element_step: int
+    element_dtype: str
+
+
+def _follow(loop: Instruction, side: int | Counter, values: LoopValues) -> _Side | None:
+    """Find what a side of the comparison starts from, and what an iteration adds to it."""
     if isinstance(side, int):
-        return side, 0
+        return _Side(side, 0, 0, 0, "s32")
     start, step = values.start(loop, side.element), values.step(loop, side.element)
     if start is None or step is None:
         return None
-    return start + side.offset, step
+    state = loop.shape.elements or (loop.shape,)
+    if side.element >= len(state):
+        return None
+    dtype = state[side.element].dtype
+    return _Side(side.scale * start + side.offset, side.scale * step, start, step, dtype)
 
 
 def _trips_until_false(direction: str, start: int, step: int) -> int | None:
@@ -117,7 +132,3 @@ def _trips_until_false(direction: str, start: int, step: int) -> int | None:
     if direction == "EQ":
         return 0 if start else (1 if step else None)
     return None
-
-
-def _element(state: Shape, index: int) -> Shape:
-    return state.elements[index] if state.dtype == "tuple" else state
