@@ -68,7 +68,7 @@ def place_names(
     """Place names beside their points, the first points first.
 
     Args:
-        points: What to name, most important first.
+        points: What to name, most important first; one without a name is only kept clear of.
         size: Font size in points.
         area: Where names may stand.
         taken: Rectangles that no name may cover.
@@ -83,6 +83,8 @@ def place_names(
     solid = [*taken, *marks]
     placed: dict[int, tuple[float, float]] = {}
     for number, point in enumerate(points):
+        if not point.name:
+            continue
         best, least = None, float("inf")
         for rank, (left, bottom) in enumerate(_candidates(point, size)):
             spot = text_rectangle(point.name, left, bottom, size)
