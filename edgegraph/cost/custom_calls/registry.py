@@ -160,6 +160,12 @@ def why_unpriced(target: str) -> str:
     )
 
 
+def built_in_targets() -> frozenset[str]:
+    """Name all targets that EdgeGraph has a rule for."""
+    _load_built_in()
+    return frozenset(_built_in)
+
+
 def _rule(target: str) -> Rule | None:
     _load_built_in()
     return _registered.get(target) or _built_in.get(target)
