@@ -1,138 +1,61 @@
-"""A made-up analysis, so that the commands are tested without compiling anything."""
+"""An analysis that is there at once, so that the commands are tested without waiting."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
+import jax
 import pytest
 
-from edgegraph.results.analysis import (
-    Analysis,
-    Environment,
-    Finding,
-    LayerRecord,
-    MemoryUse,
-    Totals,
-)
+import edgegraph as eg
+from edgegraph.results.analysis import Analysis, Finding
 from edgegraph.results.latency import Latency
+from tests import analyses
 
-COSTS: dict[str, Any] = {
-    "macs": 25_690_112,
-    "flops": 51_380_224,
-    "transcendentals": 0,
-    "bytes_read": 3_612_672,
-    "bytes_written": 32_768,
-    "compute_time_s": None,
-    "memory_time_s": None,
-    "bound": None,
-}
+FINDING = Finding(
+    rule="made-up",
+    layer="dense",
+    seen="seen",
+    why="why",
+    try_next="try",
+    numbers={"ratio": 2.0},
+    certainty="high",
+    weight=0.5,
+)
 
 
 def make_latency(verdict: str = "OK") -> Latency:
-    return Latency(
-        median_s=1e-3,
-        p90_s=1.1e-3,
-        p99_s=None,
-        min_s=0.9e-3,
-        mad_s=1e-5,
-        relative_iqr=0.02,
-        drift=0.0,
-        samples=100,
-        outliers=0,
-        stopped_by="stable",
-        first_call_s=5e-3,
-        dispatch_s=1e-5,
-        verdict=verdict,
-        samples_s=(1e-3,) * 100,
-        reasons=() if verdict == "OK" else ("interquartile range 40%",),
-    )
+    reasons = () if verdict == "OK" else ("interquartile range 40%",)
+    return replace(analyses.latency(1e-3, verdict=verdict), reasons=reasons)
+
+
+@cache
+def dense() -> Analysis:
+    """Give a dense layer, 3136 to 256, at batch 32, before optimisation and on no device."""
+
+    def function(x: jax.Array, w: jax.Array) -> jax.Array:
+        with jax.named_scope("dense"):
+            return x @ w
+
+    shapes = [jax.ShapeDtypeStruct(shape, "float32") for shape in ((32, 3136), (3136, 256))]
+    analysis = eg.analyze(function, args=shapes, name="dense", stage="lowered")
+    totals = replace(analysis.totals, xla_bytes=float("nan"))
+    return replace(analysis, totals=totals, findings=(FINDING,))
 
 
 def make_analysis(
     workload: str = "dense", batch: int | None = 32, latency: Latency | None = None
 ) -> Analysis:
-    row = LayerRecord(
-        layer="dense",
-        phase="forward",
-        depth=0,
-        leaf=True,
-        ops=1,
-        params=802_816,
-        param_bytes=3_211_264,
-        time_s=None,
-        time_source=None,
-        share=None,
-        efficiency=None,
-        **COSTS,
-    )
-    totals = Totals(
-        ops=1,
-        params=802_816,
-        param_bytes=3_211_264,
-        xla_flops=51_380_224.0,
-        xla_transcendentals=0.0,
-        xla_bytes=float("nan"),
-        intensity_flops_per_byte=14.09,
-        overlapped_time_s=None,
-        serial_time_s=None,
-        time_s=None if latency is None else latency.median_s,
-        layers_time_s=None,
-        flops_coverage=1.0,
-        bytes_coverage=1.0,
-        lower_bound=False,
-        **COSTS,
-    )
-    return Analysis(
-        workload=workload,
-        batch=batch,
-        target="cpu",
-        stage="optimized",
-        options={},
-        device=None,
-        environment=Environment(
-            edgegraph="0",
-            jax="0",
-            jaxlib="0",
-            python="3",
-            platform="linux",
-            processor="none",
-            cores=2,
-            affinity=2,
-            governor=None,
-            load_1min=None,
-            created_at="2026-01-01T00:00:00+00:00",
-        ),
-        op_records=(),
-        layer_records=(row,),
-        totals=totals,
-        memory=MemoryUse(
-            argument_bytes=10, output_bytes=5, temp_bytes=1, alias_bytes=2, code_bytes=0
-        ),
-        lower_s=0.1,
-        compile_s=0.2,
-        latency=latency,
-        layer_latencies=(),
-        findings=(
-            Finding(
-                rule="made-up",
-                layer="dense",
-                seen="seen",
-                why="why",
-                try_next="try",
-                numbers={"ratio": 2.0},
-                certainty="high",
-                weight=0.5,
-            ),
-        ),
-        unpriced={},
-        serialized_module=b"",
-    )
+    return replace(dense(), workload=workload, batch=batch, latency=latency)
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Let every SPEC resolve, and every analysis succeed at once; lists what was asked for."""
     calls: list[dict[str, Any]] = []
+    dense()  # made before analyze is replaced
 
     def resolve(spec: str, **values: Any) -> str:
         calls.append({"spec": spec, **values})
