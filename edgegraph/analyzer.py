@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from edgegraph.errors import InputError
 from edgegraph.findings import find
 from edgegraph.graph import FREE_OPCODES, Node, flatten
 from edgegraph.hlo.op_name import parse_parameter_name
-from edgegraph.layers import Parameters, bound, prevailing_bound, roll_up
+from edgegraph.layers import Parameters, bound, prevailing_bound, roll_up, sum_of_times
 from edgegraph.measure.environment import environment
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.latency import Latency, LayerLatency
@@ -272,8 +272,8 @@ def _totals(
     roots = [row for row in layers if row.depth == 0]
     flops = known_sum(record.flops for record in top)
     moved = _bytes(top)
-    compute = _sum_times(record.compute_time_s for record in top)
-    memory = _sum_times(record.memory_time_s for record in top)
+    compute = sum_of_times(record.compute_time_s for record in top)
+    memory = sum_of_times(record.memory_time_s for record in top)
     xla = program.xla_cost
     lowest = sequence(costs[record.name].cheapest or costs[record.name].cost for record in top)
     return Totals(
@@ -298,7 +298,7 @@ def _totals(
         serial_time_s=None if compute is None or memory is None else compute + memory,
         bound=prevailing_bound(layers),
         time_s=None if latency is None else latency.median_s,
-        layers_time_s=_sum_times(
+        layers_time_s=sum_of_times(
             row.time_s for row in layers if row.leaf and row.time_source == "measured"
         ),
         flops_coverage=_share(known_sum(r.flops for r in placed), flops),
@@ -313,8 +313,3 @@ def _bytes(records: Sequence[OpRecord]) -> int:
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
-
-
-def _sum_times(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

@@ -133,8 +133,8 @@ def _leaf(
 ) -> LayerRecord:
     """Add up the ops of one scope."""
     ops = scope.ops
-    compute = _optional_sum(op.compute_time_s for op in ops)
-    memory = _optional_sum(op.memory_time_s for op in ops)
+    compute = sum_of_times(op.compute_time_s for op in ops)
+    memory = sum_of_times(op.memory_time_s for op in ops)
     timing = measured.get((scope.path, phase)) or _Timing(_estimate(ops), "estimated")
     row = LayerRecord(
         layer=name,
@@ -162,9 +162,9 @@ def _leaf(
 
 def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) -> LayerRecord:
     """Give the row of a parent: the sum of its direct children."""
-    compute = _optional_sum(child.compute_time_s for child in children)
-    memory = _optional_sum(child.memory_time_s for child in children)
-    time = _optional_sum(child.time_s for child in children)
+    compute = sum_of_times(child.compute_time_s for child in children)
+    memory = sum_of_times(child.memory_time_s for child in children)
+    time = sum_of_times(child.time_s for child in children)
     sources = {child.time_source for child in children if child.time_source is not None}
     row = LayerRecord(
         layer=layer,
@@ -253,8 +253,8 @@ def _ops_of(trees: Mapping[str, _Scope], key: tuple[str, str]) -> Sequence[OpRec
 def _estimate(ops: Iterable[OpRecord]) -> float | None:
     """Give the time under perfect overlap: the larger of the two roofline times."""
     held = list(ops)
-    compute = _optional_sum(op.compute_time_s for op in held)
-    memory = _optional_sum(op.memory_time_s for op in held)
+    compute = sum_of_times(op.compute_time_s for op in held)
+    memory = sum_of_times(op.memory_time_s for op in held)
     return None if compute is None or memory is None else max(compute, memory)
 
 
@@ -276,7 +276,7 @@ def _with_shares(rows: Sequence[LayerRecord]) -> tuple[LayerRecord, ...]:
     )
 
 
-def _optional_sum(values: Iterable[float | None]) -> float | None:
+def sum_of_times(values: Iterable[float | None]) -> float | None:
     """Add times; unknown if all of them are, since no device was given then."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
