@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgegraph.errors import FormatError
+from edgegraph.hlo.aliases import check_aliases
 from edgegraph.hlo.module import Computation, Instruction, Shape
 
 MAX_NESTING = 200
@@ -56,6 +57,13 @@ class Checker:
         for instruction in instructions:
             if instruction.opcode in _CHECKED:
                 self._check_instruction(instruction, [shapes[o] for o in instruction.operands])
+            if instruction.output_aliases:
+                check_aliases(
+                    f"HLO {instruction.opcode} {instruction.name!r}",
+                    instruction.output_aliases,
+                    instruction.shape,
+                    [shapes[operand] for operand in instruction.operands],
+                )
 
     def _check_instruction(self, instruction: Instruction, operands: Sequence[Shape]) -> None:
         opcode, called = instruction.opcode, instruction.called

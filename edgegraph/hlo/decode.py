@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from edgegraph.bulk import bulk
 from edgegraph.errors import FormatError
+from edgegraph.hlo.aliases import MAY_ALIAS, decode_donations, decode_output_aliases
 from edgegraph.hlo.check import Checker
 from edgegraph.hlo.collective import COLLECTIVE_OPCODES, decode_collective
 from edgegraph.hlo.literal import scalar_literal
@@ -80,12 +81,14 @@ def decode(serialized: bytes) -> Module:
             f"HLO module {proto.name!r}: entry computation id {proto.entry_computation_id}"
             " is not among its computations"
         )
+    main = decoder.computations[entry]
     return Module(
         name=proto.name,
         entry=entry,
         computations=decoder.computations,
         schedule=decoder.schedule(proto.schedule),
         stack_frames=frames,
+        donated=decode_donations(proto, main.instructions, main.root),
         # Zero is protobuf's "not set": HLO text, for one, does not bring its devices along.
         replica_count=proto.device_assignment.replica_count or None,
         partition_count=proto.device_assignment.computation_count or None,
@@ -209,6 +212,7 @@ class _Decoder:
             batch_group_count=(proto.batch_group_count or 1) if convolution else 1,
             # Backends may put raw bytes here; what is no text cannot be read anyway.
             backend_config=self._text(config.decode("utf-8", "replace")) if config else "",
+            output_aliases=(decode_output_aliases(proto) if opcode in MAY_ALIAS else ()),
         )
 
     def _text(self, text: str) -> str:

@@ -125,6 +125,20 @@ class Collective:
     source_target_pairs: tuple[tuple[int, int], ...] = ()
 
 
+class Alias(Struct, frozen=True, kw_only=True, gc=False):
+    """A part of a result that is written into the memory of an operand or parameter.
+
+    Attributes:
+        output_index: Where in the result's tuple; empty for the whole.
+        operand: Position of the operand, or number of the entry parameter.
+        operand_index: Where in the operand's tuple; empty for the whole.
+    """
+
+    output_index: tuple[int, ...] = ()
+    operand: int
+    operand_index: tuple[int, ...] = ()
+
+
 class Instruction(Struct, frozen=True, kw_only=True, gc=False):
     """One HLO instruction.
 
@@ -154,6 +168,7 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
         feature_group_count: Groups of a convolution; 1 where none.
         batch_group_count: Batch groups of a convolution; 1 where none.
         backend_config: The backend's own configuration text, or "".
+        output_aliases: Which parts of its result a fusion or custom-call writes over operands.
     """
 
     name: str
@@ -179,6 +194,7 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
     feature_group_count: int = 1
     batch_group_count: int = 1
     backend_config: str = ""
+    output_aliases: tuple[Alias, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +227,7 @@ class Module:
         schedule: Instruction names in execution order by computation name, for scheduled
             modules; empty otherwise.
         stack_frames: The stack frame table; frame ids are 1-based positions in it.
+        donated: Which parts of the entry's result are written over donated parameters.
         replica_count: Replicas that the module was compiled for, or None where it does not say.
         partition_count: Partitions of each replica, likewise.
         serialized: The HloModuleProto this was decoded from, byte for byte.
@@ -221,6 +238,7 @@ class Module:
     computations: Mapping[str, Computation]
     schedule: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stack_frames: tuple[StackFrame, ...] = ()
+    donated: tuple[Alias, ...] = ()
     replica_count: int | None = None
     partition_count: int | None = None
     serialized: bytes = b""

@@ -34,6 +34,7 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "id": (5, "int64"),
         "entry_computation_id": (6, "int64"),
         "schedule": (7, "HloScheduleProto"),
+        "input_output_alias": (8, "HloInputOutputAliasProto"),
         "device_assignment": (15, "DeviceAssignmentProto"),
         "stack_frame_index": (17, "StackFrameIndexProto"),
     },
@@ -44,6 +45,12 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "parameter_names": (3, "string*"),
     },
     "HloScheduleProto": {"entries": (1, "ScheduleEntry*")},
+    "HloInputOutputAliasProto": {"entries": (1, "InputOutputAlias*")},
+    "InputOutputAlias": {
+        "output_shape_index": (1, "int64*"),
+        "parameter_number": (2, "int64"),
+        "parameter_shape_index": (3, "int64*"),
+    },
     # A protobuf map is a repeated key-value message.
     "ScheduleEntry": {"key": (1, "int64"), "value": (2, "InstructionSequence")},
     "InstructionSequence": {"instruction_ids": (1, "int64*")},
@@ -96,9 +103,15 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "batch_group_count": (58, "int64"),
         "comparison_direction": (63, "string"),
         "use_global_device_ids": (71, "bool"),
+        "output_operand_aliasing": (74, "OutputOperandAliasing*"),
         "replica_group_list": (87, "ReplicaGroupList"),
         "iota_replica_groups": (92, "IotaReplicaGroups"),
         "mesh_replica_groups": (93, "MeshReplicaGroups"),
+    },
+    "OutputOperandAliasing": {
+        "output_shape_index": (1, "int64*"),
+        "operand_index": (2, "int64"),
+        "operand_shape_index": (3, "int64*"),
     },
     "LiteralProto": {
         "preds": (2, "bool*"),
