@@ -42,12 +42,14 @@ def percent(value: float | None) -> str:
     """Write a share.
 
     Example:
-        >>> percent(0.1234), percent(0.004), percent(None)
-        ('12 %', '0.4 %', '?')
+        >>> percent(0.1234), percent(0.004), percent(9e-9), percent(None)
+        ('12 %', '0.4 %', '<0.1 %', '?')
     """
     if value is None:
         return UNKNOWN
-    return f"{100 * value:.0f} %" if value >= 0.01 or value == 0 else f"{100 * value:.1g} %"
+    if value == 0 or value >= 0.0095:
+        return f"{100 * value:.0f} %"
+    return "<0.1 %" if value < 0.0005 else f"{100 * value:.1f} %"
 
 
 def ratio(value: float | None) -> str:

@@ -21,7 +21,7 @@ _BAR = 8
 _NAME, _NARROW_NAME = 40, 18
 """Characters of a layer's name; without indentation it is what tells layers apart."""
 
-_WIDE = 96
+_WIDE = 104
 """Columns from which parameters and FLOPs are shown too."""
 
 
