@@ -103,9 +103,10 @@ def price_nodes(module: Module, nodes: Sequence[Node]) -> dict[str, OpCost]:
             dtype=_dtype(node.instruction, [shapes[operand] for operand in node.operands], cost),
             working_set_bytes=kernel_bytes[name],
             unpriced=_why_unpriced(node.instruction, alone.get(name), trips),
-            branches=branches.costs.get(name, ()),
-            cheapest=branches.cheapest.get(name),
         )
+    for name, cheapest in branches.cheapest.items():
+        costs = branches.costs.get(name, ())
+        result[name] = replace(result[name], branches=costs, cheapest=cheapest)
     return result
 
 
