@@ -31,7 +31,7 @@ MOST_NAMES = 16
 """Layers beyond these, by share of the time, are drawn without name."""
 
 _MOST_DECADES = 7
-_SAME_ROOF = 1.25
+_SAME_ROOF = 1.6
 """Bandwidths closer than this ratio share one label, for their lines lie on each other."""
 
 
