@@ -11,6 +11,7 @@ from edgegraph.bulk import bulk
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
+from edgegraph.cost.live_memory import HeldBuffer, MemoryProfile, profile_memory
 from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.calibrate import load_calibration
 from edgegraph.device.device import Device
@@ -23,6 +24,7 @@ from edgegraph.layers import Parameters, bound, prevailing_bound, roll_up, sum_o
 from edgegraph.measure.environment import environment
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.latency import Latency, LayerLatency
+from edgegraph.results.live_memory import LiveBuffer, LiveMemory
 from edgegraph.workload import Workload
 
 if TYPE_CHECKING:
@@ -121,6 +123,7 @@ def analyze(
         layer_latencies=layer_latencies,
         findings=(),
         unpriced={name: cost.unpriced for name, cost in costs.items() if cost.unpriced},
+        live_memory=_live_memory(profile_memory(module, nodes), places),
         serialized_module=program.serialized,
     )
     return replace(analysis, findings=find(analysis))
@@ -255,6 +258,41 @@ def _parameters(nodes: Sequence[Node], places: Mapping[str, Place]) -> Mapping[s
             parameters = Parameters(count=instruction.shape.size, bytes=instruction.shape.bytes)
             owned[layer] = owned.get(layer, Parameters()) + parameters
     return owned
+
+
+def _live_memory(profile: MemoryProfile | None, places: Mapping[str, Place]) -> LiveMemory | None:
+    """Say which layers the buffers belong to, and what they are to the model."""
+    if profile is None:
+        return None
+    return LiveMemory(
+        ops=tuple([node.name for node in profile.steps]),
+        alive_bytes=profile.alive_bytes,
+        peak_position=profile.peak_step,
+        peak_op=profile.peak_node.name,
+        peak_buffers=tuple(
+            [
+                LiveBuffer(
+                    name=buffer.node.name,
+                    layer=places[buffer.node.name].layer,
+                    bytes=buffer.bytes,
+                    kind=_kind(buffer, places[buffer.node.name]),
+                )
+                for buffer in profile.held
+            ]
+        ),
+        temp_bytes=profile.allocation.temp_bytes,
+        output_bytes=profile.allocation.output_bytes,
+    )
+
+
+def _kind(buffer: HeldBuffer, place: Place) -> str:
+    if buffer.role == "argument":
+        named = parse_parameter_name(buffer.node.instruction.op_name)
+        return "argument" if named is None else "weights"
+    forward = place.phase in ("forward", "rematerialised")
+    if buffer.role == "temporary" and buffer.from_input and forward:
+        return "activation"
+    return buffer.role
 
 
 def _totals(

@@ -187,7 +187,7 @@ class _Tracer:
 
     def _take_parameter(self, node: Node) -> None:
         if node.parent is None:
-            self._define(node, () if _is_held(node.instruction.op_name) else (self._input(node),))
+            self._define(node, () if is_held(node.instruction.op_name) else (self._input(node),))
             return
         number = node.instruction.parameter_number
         assert number is not None  # it is a parameter
@@ -284,7 +284,7 @@ class _Tracer:
         return qualify_op_name(node.instruction.op_name, caller)
 
 
-def _is_held(op_name: str) -> bool:
+def is_held(op_name: str) -> bool:
     """Tell whether an argument is a parameter or other state of the model."""
     argument = op_name.partition("[")[0].partition(".")[0]
     return argument in HELD_ARGUMENTS or parse_parameter_name(op_name) is not None

@@ -17,6 +17,7 @@ from msgspec import Struct
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.results.latency import Latency, LayerLatency
+from edgegraph.results.live_memory import LiveMemory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -281,6 +282,7 @@ class Analysis:
         layer_records: One record per layer and phase, parents before children.
         totals: The whole program.
         memory: XLA's memory statistics, or None for a module from a file.
+        live_memory: What is alive in memory when; None if the module is not scheduled.
         lower_s, compile_s: Time to trace and lower, and to compile; None if not done here.
         latency: Measured latency of the whole, or None.
         layer_latencies: Measured latency of every layer compiled alone.
@@ -306,6 +308,7 @@ class Analysis:
     layer_latencies: tuple[LayerLatency, ...]
     findings: tuple[Finding, ...]
     unpriced: Mapping[str, str]
+    live_memory: LiveMemory | None = None
     serialized_module: bytes
 
     @cached_property
