@@ -25,6 +25,7 @@ from edgegraph.measure.environment import environment
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.latency import Latency, LayerLatency
 from edgegraph.results.live_memory import LiveBuffer, LiveMemory
+from edgegraph.schedule import play
 from edgegraph.workload import Workload
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def analyze(
         findings=(),
         unpriced={name: cost.unpriced for name, cost in costs.items() if cost.unpriced},
         live_memory=_live_memory(profile_memory(module, nodes), places),
+        schedule=play(nodes, records) if module.schedule else None,
         serialized_module=program.serialized,
     )
     return replace(analysis, findings=find(analysis))

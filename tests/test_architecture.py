@@ -35,11 +35,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cost": {"xla", "hlo", "graph"},
     "attribution": {"hlo", "graph"},
     "layers": {"hlo", "graph", "cost", "results"},
+    "schedule": {"hlo", "graph", "results"},
     "findings": {"device", "results"},
     "measure": {"xla", "hlo", "device", "results", "workload", "compiler"},
     "analyzer": {
         "hlo", "graph", "device", "results", "workload", "compiler", "cost", "attribution",
-        "layers", "findings", "measure",
+        "layers", "schedule", "findings", "measure",
     },
     "report": {"hlo", "graph", "device", "results"},
     "cli": {

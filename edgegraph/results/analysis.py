@@ -18,6 +18,7 @@ from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.results.latency import Latency, LayerLatency
 from edgegraph.results.live_memory import LiveMemory
+from edgegraph.results.schedule import Schedule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -283,6 +284,8 @@ class Analysis:
         totals: The whole program.
         memory: XLA's memory statistics, or None for a module from a file.
         live_memory: What is alive in memory when; None if the module is not scheduled.
+        schedule: How the schedule plays out with the best known time of every op, and which
+            transfers it hides; None if the module is not scheduled.
         lower_s, compile_s: Time to trace and lower, and to compile; None if not done here.
         latency: Measured latency of the whole, or None.
         layer_latencies: Measured latency of every layer compiled alone.
@@ -309,6 +312,7 @@ class Analysis:
     findings: tuple[Finding, ...]
     unpriced: Mapping[str, str]
     live_memory: LiveMemory | None = None
+    schedule: Schedule | None = None
     serialized_module: bytes
 
     @cached_property

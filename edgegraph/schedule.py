@@ -1,0 +1,277 @@
+"""Plays a schedule: when every op runs, which transfers are hidden, and the critical path.
+
+The schedule lists instructions in the order of execution. An asynchronous operation is a start,
+which only sets it off, and a done, which waits for it; what stands between hides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from edgegraph.bulk import bulk
+from edgegraph.graph import FREE_OPCODES, Node
+from edgegraph.hlo.collective import COLLECTIVE_OPCODES
+from edgegraph.results.analysis import OpRecord
+from edgegraph.results.schedule import (
+    ASYNCHRONOUS,
+    COMPUTE,
+    COPY,
+    EXPOSED,
+    HIDDEN,
+    NETWORK,
+    PARTLY_HIDDEN,
+    Schedule,
+    ScheduledOp,
+    Transfer,
+)
+
+STARTS = frozenset(
+    {"all-gather-start", "all-reduce-start", "async-start", "collective-permute-start",
+     "copy-start", "recv", "send"}
+)  # fmt: skip
+DONES = frozenset(
+    {"all-gather-done", "all-reduce-done", "async-done", "collective-permute-done", "copy-done",
+     "recv-done", "send-done"}
+)  # fmt: skip
+
+_MOVES = frozenset({"copy", "slice", "dynamic-slice", "dynamic-update-slice"})
+_FRAMES = frozenset({"while", "call", "conditional"})
+"""Containers whose contents have a schedule of their own; those of a fusion are one kernel."""
+
+_NEGLIGIBLE = 0.01
+"""Share of a transfer's time below which waiting for it counts as none."""
+
+
+@bulk
+def play(
+    nodes: Sequence[Node],
+    records: Sequence[OpRecord],
+    *,
+    network_bytes_per_s: float | None = None,
+) -> Schedule:
+    """Play the schedule with the best known time of every op.
+
+    Args:
+        nodes: All nodes in schedule order, containers before their contents.
+        records: Of the same nodes, in the same order.
+        network_bytes_per_s: What one device sends to others; None where unknown, and then the
+            time of a collective is unknown too.
+
+    Returns:
+        The schedule; ops of unknown time take none in it, and are counted.
+    """
+    player = _Player(nodes, records, network_bytes_per_s)
+    frame = player.frames(None)
+    entry = player.run(frame[0]) if frame else _Played()
+    sources = dict.fromkeys(
+        record.time_source for record in records if record.parent is None and record.time_source
+    )
+    return Schedule(
+        ops=tuple(entry.ops),
+        transfers=tuple(player.transfers),
+        makespan_s=entry.makespan_s,
+        compute_s=sum(op.duration_s for op in entry.ops if op.lane == COMPUTE),
+        critical_path_s=player.critical_path_s(frame[0]) if frame else 0.0,
+        untimed=player.untimed,
+        time_source=" and ".join(sources) or None,
+    )
+
+
+@dataclass(slots=True)
+class _Under:
+    """A transfer that is under way."""
+
+    node: Node
+    lane: str
+    duration_s: float | None
+    ends_s: float
+    compute_s: float = 0.0
+    between: int = 0
+
+
+@dataclass(slots=True)
+class _Played:
+    """One computation, played once."""
+
+    ops: list[ScheduledOp] = field(default_factory=list)
+    makespan_s: float = 0.0
+
+
+class _Player:
+    def __init__(
+        self, nodes: Sequence[Node], records: Sequence[OpRecord], network_bytes_per_s: float | None
+    ) -> None:
+        self._records = {record.name: record for record in records}
+        self._network_bytes_per_s = network_bytes_per_s
+        self._contents: dict[str | None, list[Node]] = {}
+        for node in nodes:
+            self._contents.setdefault(node.parent, []).append(node)
+        self._durations: dict[str, float] = {}
+        self.transfers: list[Transfer] = []
+        self.untimed = 0
+
+    def frames(self, parent: str | None) -> list[list[Node]]:
+        """Give the computations that run directly inside `parent`, each in order."""
+        frames: dict[str, list[Node]] = {}
+        for node in self._contents.get(parent, ()):
+            frames.setdefault(node.computation, []).append(node)
+        return list(frames.values())
+
+    def run(self, frame: Iterable[Node]) -> _Played:
+        """Play one computation once; remember its transfers and the durations of its ops."""
+        played = _Played()
+        now_s = 0.0
+        free_s: dict[str, float] = {}
+        under: dict[str, _Under] = {}
+        started_by: dict[str, str] = {}
+        for node in frame:
+            opcode = node.instruction.opcode
+            started = started_by.get(node.operands[0]) if node.operands else None
+            if opcode in STARTS:
+                transfer = self._begin(node, now_s, free_s)
+                under[node.name] = transfer
+                started_by[node.name] = node.name
+                begins_s = transfer.ends_s - (transfer.duration_s or 0.0)
+                played.ops.append(_op(node, transfer.lane, begins_s, transfer.duration_s or 0.0))
+            elif opcode == "async-update" and started is not None:
+                started_by[node.name] = started
+            elif opcode in DONES and started in under:
+                transfer = under.pop(started)
+                self._end(transfer, node, max(0.0, transfer.ends_s - now_s))
+                now_s = max(now_s, transfer.ends_s)
+            elif opcode not in FREE_OPCODES and opcode not in DONES:
+                duration_s = self._duration(node)
+                for transfer in under.values():
+                    transfer.compute_s += duration_s
+                    transfer.between += 1
+                played.ops.append(_op(node, COMPUTE, now_s, duration_s))
+                now_s += duration_s
+        for transfer in under.values():
+            self._end(transfer, None, max(0.0, transfer.ends_s - now_s))
+            now_s = max(now_s, transfer.ends_s)
+        played.makespan_s = now_s
+        return played
+
+    def critical_path_s(self, frame: Iterable[Node]) -> float:
+        """Find the longest chain of a computation that was played."""
+        ends_s: dict[str, float] = {}
+        for node in frame:
+            before = (*node.operands, *node.instruction.control_predecessors)
+            ready_s = max((ends_s.get(name, 0.0) for name in before), default=0.0)
+            ends_s[node.name] = ready_s + self._durations.get(node.name, 0.0)
+        return max(ends_s.values(), default=0.0)
+
+    def _begin(self, node: Node, now_s: float, free_s: dict[str, float]) -> _Under:
+        lane = self._lane(node)
+        duration_s = self._transfer_s(node, lane)
+        begins_s = max(now_s, free_s.get(lane, 0.0))
+        ends_s = begins_s + (duration_s or 0.0)
+        free_s[lane] = ends_s
+        self._durations[node.name] = duration_s or 0.0
+        return _Under(node=node, lane=lane, duration_s=duration_s, ends_s=ends_s)
+
+    def _end(self, transfer: _Under, done: Node | None, waited_s: float) -> None:
+        record = self._records[transfer.node.name]
+        duration_s = transfer.duration_s
+        exposed_s = None if duration_s is None else waited_s
+        self.transfers.append(
+            Transfer(
+                start=record.name,
+                done=None if done is None else done.name,
+                opcode=self._what(transfer.node),
+                lane=transfer.lane,
+                layer=record.layer,
+                executions=record.executions,
+                bytes=_bytes(record, transfer.lane),
+                duration_s=duration_s,
+                compute_s=transfer.compute_s,
+                between=transfer.between,
+                exposed_s=exposed_s,
+                verdict=_verdict(duration_s, exposed_s),
+            )
+        )
+
+    def _duration(self, node: Node) -> float:
+        """Give the time of one execution of a node on the compute lane."""
+        record = self._records[node.name]
+        if node.instruction.opcode in _FRAMES:
+            duration_s = self._inside(node, record)
+        else:
+            known_s = _per_execution(record, record.time_s)
+            self.untimed += known_s is None
+            duration_s = known_s or 0.0
+        self._durations[node.name] = duration_s
+        return duration_s
+
+    def _inside(self, node: Node, record: OpRecord) -> float:
+        """Play what a loop, call or conditional runs, and multiply by the trips of a loop."""
+        times_s: list[float] = []
+        for frame in self.frames(node.name):
+            inner = self._records[frame[0].name]
+            trips = (inner.executions or 1) / (record.executions or 1)
+            repeated = node.instruction.called.count(frame[0].computation)
+            alone_s = self.run(frame).makespan_s / max(1, repeated)
+            times_s.append(alone_s * (trips if node.instruction.opcode == "while" else 1.0))
+        if record.time_source == "measured":
+            return _per_execution(record, record.time_s) or 0.0
+        if node.instruction.opcode == "conditional":
+            return max(times_s, default=0.0)
+        return sum(times_s)
+
+    def _transfer_s(self, node: Node, lane: str) -> float | None:
+        record = self._records[node.name]
+        memory_s = _per_execution(record, record.time_s)
+        if lane != NETWORK:
+            return memory_s
+        wire_bytes = _per_execution(record, record.wire_bytes)
+        if wire_bytes is None or self._network_bytes_per_s is None:
+            return None
+        return max(wire_bytes / self._network_bytes_per_s, memory_s or 0.0)
+
+    def _lane(self, node: Node) -> str:
+        opcode = node.instruction.opcode
+        if opcode == "copy-start":
+            return COPY
+        if opcode != "async-start":
+            return NETWORK
+        inside = {inner.instruction.opcode for inner in self._contents.get(node.name, ())}
+        if inside & COLLECTIVE_OPCODES:
+            return NETWORK
+        return COPY if inside - FREE_OPCODES <= _MOVES else ASYNCHRONOUS
+
+    def _what(self, node: Node) -> str:
+        opcode = node.instruction.opcode
+        if opcode != "async-start":
+            return opcode.removesuffix("-start")
+        inside = [inner.instruction.opcode for inner in self._contents.get(node.name, ())]
+        working = [inner for inner in inside if inner not in FREE_OPCODES]
+        return working[-1] if working else "async"
+
+
+def _op(node: Node, lane: str, begin_s: float, duration_s: float) -> ScheduledOp:
+    return ScheduledOp(name=node.name, lane=lane, begin_s=begin_s, duration_s=duration_s)
+
+
+def _bytes(record: OpRecord, lane: str) -> int | None:
+    """Give the bytes of one execution."""
+    moved = record.wire_bytes
+    if lane != NETWORK:
+        known = record.bytes_read is not None and record.bytes_written is not None
+        moved = (record.bytes_read or 0) + (record.bytes_written or 0) if known else None
+    return moved if moved is None else moved // (record.executions or 1)
+
+
+def _per_execution(record: OpRecord, value: float | None) -> float | None:
+    """Divide what a record sums over its executions."""
+    if value is None or not record.executions:
+        return value
+    return value / record.executions
+
+
+def _verdict(duration_s: float | None, exposed_s: float | None) -> str | None:
+    if duration_s is None or exposed_s is None:
+        return None
+    if exposed_s <= _NEGLIGIBLE * duration_s:
+        return HIDDEN
+    return EXPOSED if exposed_s >= (1 - _NEGLIGIBLE) * duration_s else PARTLY_HIDDEN
