@@ -33,9 +33,11 @@ WAITS = frozenset(
 """Opcodes that wait for what another has started. All cost stands at the start; XLA counts the
 bytes that have arrived once more."""
 
-_ARRIVES_AT = {"all-gather-start": 1, "collective-permute-start": 1, "copy-start": 0}
+_ARRIVES_AT = {
+    "all-gather-start": 1, "collective-permute-start": 1, "copy-start": 0, "recv": 0, "send": None
+}  # fmt: skip
 """Which element of the result is the memory written to, of opcodes whose result also hands on
-the memory read, which XLA counts as written too."""
+the memory read and words to wait on, which XLA counts as written too. None: the data leaves."""
 
 
 class OpCost(Struct, frozen=True, kw_only=True, gc=False):
@@ -164,10 +166,13 @@ def _price_alone(
 
 def _moved(instruction: Instruction, operands: Sequence[Shape], price: XlaPrice) -> tuple[int, int]:
     """Give the bytes that an op outside of a fusion reads and writes."""
-    arrives = _ARRIVES_AT.get(instruction.opcode)
-    if arrives is None or arrives >= len(instruction.shape.elements):
-        return sum(price.operand_bytes), price.output_bytes
-    return sum(operand.bytes for operand in operands), instruction.shape.elements[arrives].bytes
+    arrives = _ARRIVES_AT.get(instruction.opcode, -1)
+    read = sum(operand.bytes for operand in operands)
+    if arrives is None:
+        return read, 0
+    if 0 <= arrives < len(instruction.shape.elements):
+        return read, instruction.shape.elements[arrives].bytes
+    return sum(price.operand_bytes), price.output_bytes
 
 
 def _price_call(

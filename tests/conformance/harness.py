@@ -1,0 +1,206 @@
+"""What the cost of a whole module must be, worked out from XLA's own totals alone.
+
+`expected` asks XLA for the total of every computation by itself and puts those together by the
+rules that EdgeGraph states: a loop runs its trips, of a conditional the dearest branch counts,
+custom calls are XLA's -1 taken back, and what only names a value moves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import pytest
+
+from edgegraph import xla
+from edgegraph.cost.price import OpCost, price_nodes
+from edgegraph.graph import Node, flatten
+from edgegraph.hlo.decode import decode
+from edgegraph.hlo.module import Instruction, Module, Shape
+from edgegraph.hlo.schema import HloModuleProto
+
+FIGURES = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
+
+POINTER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Total:
+    """FLOPs, transcendentals and bytes of something."""
+
+    flops: float = 0
+    transcendentals: float = 0
+    bytes: float = 0
+
+    def __add__(self, other: Total) -> Total:
+        return Total(
+            self.flops + other.flops,
+            self.transcendentals + other.transcendentals,
+            self.bytes + other.bytes,
+        )
+
+    def __mul__(self, times: float) -> Total:
+        return Total(self.flops * times, self.transcendentals * times, self.bytes * times)
+
+    def __sub__(self, other: Total) -> Total:
+        return self + other * -1
+
+    def dearest(self, other: Total) -> Total:
+        return Total(
+            max(self.flops, other.flops),
+            max(self.transcendentals, other.transcendentals),
+            max(self.bytes, other.bytes),
+        )
+
+    def is_near(self, other: Total) -> bool:
+        """Compare up to the rounding of XLA's float32 sums."""
+        mine = (self.flops, self.transcendentals, self.bytes)
+        theirs = (other.flops, other.transcendentals, other.bytes)
+        return mine == pytest.approx(theirs, rel=1e-5, abs=0.5)
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A module with the prices of its nodes."""
+
+    module: Module
+    nodes: tuple[Node, ...]
+    costs: dict[str, OpCost]
+
+    @property
+    def total(self) -> Total:
+        """What the ops cost together, custom calls aside."""
+        containers = {node.parent for node in self.nodes}
+        parts = [
+            self.costs[node.name].cost
+            for node in self.nodes
+            if node.name not in containers and node.instruction.opcode != "custom-call"
+        ]
+        return Total(
+            sum(part.flops or 0 for part in parts),
+            sum(part.transcendentals or 0 for part in parts),
+            sum((part.bytes_read or 0) + (part.bytes_written or 0) for part in parts),
+        )
+
+
+def price(serialized: bytes) -> Priced:
+    module = decode(serialized)
+    nodes = flatten(module)
+    return Priced(module, nodes, price_nodes(module, nodes))
+
+
+def xla_total(serialized: bytes, computation: str | None = None) -> Total:
+    """Ask XLA what a module costs; with another entry computation if one is named."""
+    if computation is not None:
+        proto = HloModuleProto.FromString(serialized)
+        (chosen,) = (c for c in proto.computations if c.name == computation)
+        proto.entry_computation_id = chosen.id
+        proto.entry_computation_name = chosen.name
+        proto.host_program_shape.CopyFrom(chosen.program_shape)
+        serialized = bytes(proto.SerializeToString())
+    found = xla.cost_analysis(serialized)
+    return Total(
+        found.get("flops", 0), found.get("transcendentals", 0), found.get("bytes accessed", 0)
+    )
+
+
+def expected(priced: Priced, trips: int | None = None) -> Total:
+    """Work out the total from XLA's.
+
+    Args:
+        priced: The module; of its prices only whether a loop's length is known is used.
+        trips: How often every loop runs, by hand.
+    """
+    return _Rules(priced, trips).total(priced.module.entry)
+
+
+class _Rules:
+    def __init__(self, priced: Priced, trips: int | None) -> None:
+        self._module = priced.module
+        self._trips = trips
+        self._unknown = {
+            node.instruction.name
+            for node in priced.nodes
+            if node.instruction.opcode == "while" and priced.costs[node.name].unpriced
+        }
+
+    def _xla(self, computation: str) -> Total:
+        return xla_total(self._module.serialized, computation)
+
+    def total(self, name: str) -> Total:
+        computation = self._module.computations[name]
+        shapes = {i.name: i.shape for i in computation.instructions}
+        found = self._xla(name)
+        for instruction in computation.instructions:
+            operands = [shapes[operand] for operand in instruction.operands]
+            found += self._correction(instruction, operands)
+        return found
+
+    def _correction(self, instruction: Instruction, operands: Sequence[Shape]) -> Total:
+        opcode, called = instruction.opcode, instruction.called
+        if opcode == "custom-call":
+            return Total(flops=1, bytes=1)
+        if opcode in ("call", "async-start"):
+            return self.total(called[0]) - self._xla(called[0])
+        if opcode == "conditional":
+            ours = theirs = Total()
+            for branch in called:
+                ours = ours.dearest(self.total(branch))
+                theirs = theirs.dearest(self._xla(branch))
+            return ours - theirs
+        if opcode == "while":
+            body, condition = called
+            times = 1 if instruction.name in self._unknown else self._trips
+            assert times is not None, "say how often the loop runs"
+            again = 1 if instruction.name in self._unknown else times + 1
+            ours = self.total(body) * times + self.total(condition) * again
+            return ours - self._xla(body) - self._xla(condition)
+        return Total(bytes=-counted_twice(instruction, operands))
+
+
+def counted_twice(instruction: Instruction, operands: Sequence[Shape]) -> float:
+    """Give the bytes that XLA counts for what moves none.
+
+    XLA counts operands and results of whatever it has no rule for. That is the second half of an
+    asynchronous op, whose first half has moved the data; the alias of its operand in the result
+    of a first half; a barrier; and the number of the device.
+    """
+    opcode, shape = instruction.opcode, instruction.shape
+    if opcode in ("partition-id", "replica-id"):
+        return 4
+    if opcode == "opt-barrier" or opcode.endswith(("-done", "-update")):
+        return sum(_flat(operand) for operand in operands) + shape.bytes
+    match opcode:
+        case "copy-start":
+            return shape.bytes - shape.elements[0].bytes
+        case "all-gather-start" | "collective-permute-start":
+            return shape.bytes - shape.elements[1].bytes
+        case "send":
+            return shape.bytes
+        case "recv":
+            return shape.bytes - shape.elements[0].bytes
+    return 0
+
+
+def _flat(shape: Shape) -> int:
+    """A tuple that is read is a table of pointers."""
+    return POINTER_BYTES * len(shape.elements) if shape.dtype == "tuple" else shape.bytes
+
+
+def check(serialized: bytes, trips: int | None = None) -> Priced:
+    """Assert that our prices add up to what XLA's totals say, and that none is negative."""
+    priced = price(serialized)
+    ours, theirs = priced.total, expected(priced, trips)
+    assert ours.is_near(theirs), f"ours {ours}, XLA's {theirs}"
+    for node in priced.nodes:
+        for figure in FIGURES:
+            value = getattr(priced.costs[node.name].cost, figure)
+            assert value is None or value >= 0, (node.name, figure, value)
+    return priced
+
+
+def lower(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Lower a function, its unused arguments kept."""
+    return jax.jit(function, keep_unused=True).lower(*arguments)
