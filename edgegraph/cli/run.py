@@ -17,6 +17,7 @@ from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
     from edgegraph.results.analysis import Analysis
+    from edgegraph.workload import Workload
 
 SAVED_SUFFIX = ".edgegraph"
 
@@ -84,25 +85,40 @@ def _check_file(job: Job, path: Path) -> None:
             raise InputError(f"{flag} has no effect on the file {path}; leave it out")
 
 
+def resolve(job: Job, *, dtype: str | None = None) -> Workload:
+    """Give the workload that SPEC names, with the job's arguments.
+
+    Args:
+        job: What was asked for.
+        dtype: In place of the job's own, where given.
+    """
+    from edgegraph.spec import resolve_spec
+
+    return resolve_spec(
+        job.spec,
+        input_shape=None if job.input_shape is None else parse_shape(job.input_shape),
+        dtype=dtype or job.dtype,
+        arguments=parse_assignments("--set", job.arguments or ()),
+    )
+
+
+def options(job: Job) -> dict[str, str | int | float | bool]:
+    """Give the compiler options that were asked for."""
+    return {
+        key: parse_compiler_option(text)
+        for key, text in parse_assignments("--option", job.compiler_options or ()).items()
+    }
+
+
 def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
     from edgegraph import xla
     from edgegraph.analyzer import analyze
     from edgegraph.measure.sampling import Settings
-    from edgegraph.spec import resolve_spec
 
     measure = _measures(job)
     if measure:
         xla.set_synchronous_dispatch()
-    workload = resolve_spec(
-        job.spec,
-        input_shape=None if job.input_shape is None else parse_shape(job.input_shape),
-        dtype=job.dtype,
-        arguments=parse_assignments("--set", job.arguments or ()),
-    )
-    options = {
-        key: parse_compiler_option(text)
-        for key, text in parse_assignments("--option", job.compiler_options or ()).items()
-    }
+    workload = resolve(job)
     for batch in batches:
         with progress() as report:
             analysis = analyze(
@@ -112,7 +128,7 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
                 stage=job.stage or "optimized",
                 measure=measure,
                 settings=Settings.quick() if job.quick else None,
-                options=options,
+                options=options(job),
                 progress=report,
             )
         yield analysis
