@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import optax
 
 import edgegraph as eg
+from models.pipeline import ImagePipeline
 
 Flavor = Literal["nnx", "linen"]
 Optimizer = Literal["sgd", "momentum", "adamw"]
@@ -20,6 +21,9 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "adamw": lambda: optax.adamw(0.001),
 }
 DTYPES = ("float32", "bfloat16")
+
+FEWEST_CLASSES = 10
+"""Labels of a pipeline are drawn below this, so that they are in range of every network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +76,14 @@ class Network:
         Raises:
             eg.EdgeGraphError: There is no such flavour of this network, or no such dtype.
         """
-        return eg.Workload.from_flax(
+        workload = eg.Workload.from_flax(
             self.module(flavor, dtype),
             input_shape=self.input_shape,
             dtype=self.input_dtype or dtype,
             name=self.name,
             integers_below=self.integers_below,
         )
+        return replace(workload, prepare=self.pipeline(self.input_dtype or dtype))
 
     def train_step(
         self, *, optimizer: str = "sgd", flavor: str = "nnx", dtype: str = "float32"
@@ -94,10 +99,22 @@ class Network:
             raise eg.EdgeGraphError(
                 f"optimizer {optimizer!r} is not one of the zoo's: use {', '.join(OPTIMIZERS)}"
             )
-        return eg.Workload.train_step(
+        workload = eg.Workload.train_step(
             self.module(flavor, dtype),
             OPTIMIZERS[optimizer](),
             input_shape=self.input_shape,
             dtype=dtype,
             name=f"{self.name}_train",
+        )
+        return replace(workload, prepare=self.pipeline(dtype, labels=True))
+
+    def pipeline(self, dtype: str, *, labels: bool = False) -> ImagePipeline | None:
+        """Give the host's input pipeline of a network for images; None for all others."""
+        if len(self.input_shape) != 3:
+            return None
+        height, width, channels = self.input_shape
+        return ImagePipeline(
+            shape=(height, width, channels),
+            dtype=dtype,
+            classes=FEWEST_CLASSES if labels else None,
         )
