@@ -29,6 +29,7 @@ from edgegraph.schedule import play
 from edgegraph.workload import Workload
 
 if TYPE_CHECKING:
+    from edgegraph.measure.isolated import Depth
     from edgegraph.measure.latency import Settings
 
 Progress = Callable[[str, float | None], None]
@@ -43,6 +44,7 @@ def analyze(
     target: str = "cpu",
     stage: str = "optimized",
     measure: bool = False,
+    depth: Depth = None,
     settings: Settings | None = None,
     device: Device | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
@@ -59,6 +61,9 @@ def analyze(
         stage: ``optimized``, or ``lowered`` for the HLO before optimisation: counts only,
             nothing is compiled or run.
         measure: Run it: latency of the whole and of every layer alone.
+        depth: How finely to time layers: None for every scope's own operations alone, 1 for the
+            model's children (its blocks) in one piece each, 2 for theirs; a list for several
+            cuts, or ``all``.
         settings: How long and how carefully to measure.
         device: Whose roofs to use; this machine's calibration where None, no roofline if it
             was never calibrated.
@@ -104,7 +109,9 @@ def analyze(
     if measure:
         from edgegraph.measure.isolated import measure_layers
 
-        latency, layer_latencies = measure_layers(program, settings=settings, progress=report)
+        latency, layer_latencies = measure_layers(
+            program, depth=depth, settings=settings, progress=report
+        )
     layers = roll_up(records, _parameters(nodes, places), layer_latencies)
     analysis = Analysis(
         workload=program.name,

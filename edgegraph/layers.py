@@ -9,7 +9,7 @@ from edgegraph.bulk import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.graph import FREE_OPCODES
 from edgegraph.results.analysis import LayerRecord, OpRecord
-from edgegraph.results.latency import UNATTRIBUTED, LayerLatency
+from edgegraph.results.latency import UNATTRIBUTED, LayerLatency, finest_cut
 
 OWN = "(own)"
 PHASES = ("forward", "backward", "rematerialised", "update")
@@ -214,23 +214,35 @@ class _Timing:
     source: str
     overhead: bool = False
 
+    def __add__(self, other: _Timing) -> _Timing:
+        """Add what the same layer does elsewhere, in a loop for instance."""
+        larger = max(self, other, key=lambda timing: timing.time_s or 0.0)
+        both = {self.source, other.source}
+        return _Timing(
+            (self.time_s or 0.0) + (other.time_s or 0.0),
+            "measured" if both == {"measured"} else "estimated",
+            larger.overhead,
+        )
+
+
+_NOTHING = _Timing(0.0, "measured")
+
 
 def _timings(
     trees: Mapping[str, _Scope], latencies: Sequence[LayerLatency]
 ) -> dict[tuple[str, str], _Timing]:
-    """Give the measured time of every scope's own ops.
+    """Give the measured time of every scope's own ops, from the finest cut.
 
-    A loop stays whole when it is timed, with the layers inside it; its time is split among
-    them by their roofline times, which makes each part an estimate.
+    Layers that were timed as one piece share its time by their roofline times, which makes each
+    part an estimate.
     """
     found: dict[tuple[str, str], _Timing] = {}
-    for measured in latencies:
-        net, floor = measured.latency.net_s, measured.latency.dispatch_s
+    for measured in finest_cut(latencies):
+        net, floor = measured.time_s, measured.latency.dispatch_s
         overhead = floor is not None and floor > measured.latency.median_s / 2
         if net is None:
             continue
         own = (measured.layer, measured.phase)
-        found[own] = _Timing(net, "measured", overhead)
         parts = {
             key: _estimate(_ops_of(trees, key)) or 0.0
             for key in (own, *((layer, measured.phase) for layer in measured.covers))
@@ -238,7 +250,11 @@ def _timings(
         whole = sum(parts.values())
         if measured.covers and whole:
             for key, part in parts.items():
-                found[key] = _Timing(net * part / whole, "estimated", overhead)
+                found[key] = found.get(key, _NOTHING) + _Timing(
+                    net * part / whole, "estimated", overhead
+                )
+        else:
+            found[own] = found.get(own, _NOTHING) + _Timing(net, "measured", overhead)
     return found
 
 

@@ -2,30 +2,39 @@
 
 The function's equations carry the scope in which they were traced. All equations of one scope
 and phase make a group: its inputs are the values that flow in from other groups, its outputs
-those that flow out. Every equation whose result is needed belongs to exactly one group, so the
-groups together do what the function does.
+those that flow out. A cut at a depth takes the scopes below that depth into one group. A loop
+whose inside belongs to several groups is opened, and what one iteration does is cut likewise;
+slicing what it scans over, and stacking what it gives, make a group beside these. So every
+equation whose result is needed belongs to exactly one group, and the groups together do what the
+function does.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+from jax import lax
 from jax.extend import core
 
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_name import parse_op_name
+from edgegraph.measure.regions import (
+    Region,
+    Regions,
+    effects_of,
+    find_regions,
+    inner_scope,
+    join,
+    scan_parts,
+    variables,
+)
 
-# What only calls a function once, by the name of its primitive. Its equations are taken out of
-# it, so that the scopes inside count and repeated layers look alike. XLA inlines them as well.
-_CALLS = frozenset(
-    {"jit", "pjit", "closed_call", "core_call", "eval_jaxpr", "custom_jvp_call",
-     "custom_vjp_call", "checkpoint", "remat", "remat2"}
-)  # fmt: skip
-_CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+_Key = tuple[str | None, str]
+"""Layer and phase."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,21 +42,24 @@ class LayerGroup:
     """The equations of one scope and phase as a function of its own.
 
     Attributes:
-        layer: The scope (``SmallCNN/conv1``); None for equations without one. Equations in the
-            layers below it are not in this group.
+        layer: The scope (``SmallCNN/conv1``); None for equations without one.
         phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
+        region: The function, or the loop's body or branch in it, that the equations stand in.
         jaxpr: Only its own equations; takes `inputs`, gives `outputs`, has no constants.
-        inputs: Variables of the whole that it takes.
-        outputs: Variables of the whole that it gives.
-        covers: Layers below it that run inside its loops and branches, which stay whole.
+        inputs: Variables of the region that it takes.
+        outputs: Variables of the region that it gives.
+        covers: Layers below it whose equations it holds.
+        donated: Positions of inputs that it writes its results over.
     """
 
     layer: str | None
     phase: str
+    region: Region
     jaxpr: Any
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
     covers: tuple[str, ...] = ()
+    donated: tuple[int, ...] = ()
 
     @property
     def function(self) -> Callable[..., list[Any]]:
@@ -56,62 +68,12 @@ class LayerGroup:
         return function
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """A traced function and the groups that it was cut into.
-
-    Attributes:
-        jaxpr: The function with all calls inlined and without equations nobody needs; its
-            constants come first among its inputs.
-        constants: Values of those first inputs.
-        groups: In the order in which they first do something.
-    """
-
-    jaxpr: Any
-    constants: tuple[Any, ...]
-    groups: tuple[LayerGroup, ...]
-
-    def values(
-        self,
-        variables: Iterable[Any],
-        arguments: Sequence[Any],
-        options: Mapping[str, str | int | float | bool] | None = None,
-    ) -> dict[Any, Any]:
-        """Run the whole function once and keep some of its values.
-
-        Args:
-            variables: Which to keep; XLA frees all others as it goes.
-            arguments: The function's arguments, flattened.
-            options: XLA compiler options.
-        """
-        given = dict(zip(self.jaxpr.invars, (*self.constants, *arguments), strict=True))
-        wanted = dict.fromkeys(variables)
-        computed = [variable for variable in wanted if variable not in given]
-        if computed:
-            function = core.jaxpr_as_fun(
-                core.ClosedJaxpr(_function(self.jaxpr, self.jaxpr.invars, computed), ())
-            )
-            compiled = compile_flat(function, list(given.values()), options)
-            given.update(zip(computed, compiled(*given.values()), strict=True))
-        return {variable: given[variable] for variable in wanted}
-
-
-def compile_flat(
-    function: Callable[..., Any],
-    arguments: Sequence[Any],
-    options: Mapping[str, str | int | float | bool] | None = None,
-) -> Any:
-    """Compile a function of arrays for these arguments, keeping those that it does not use."""
-    compiler_options: Any = dict(options) if options else None
-    lowered = jax.jit(function, keep_unused=True).lower(*arguments)
-    return lowered.compile(compiler_options=compiler_options)
-
-
-def layer_groups(traced: Any) -> tuple[LayerGroup, ...]:
+def layer_groups(traced: Any, depth: int | None = None) -> tuple[LayerGroup, ...]:
     """Cut a traced function into its layers.
 
     Args:
         traced: A ClosedJaxpr, such as ``jax.make_jaxpr(f)(x)``.
+        depth: As `cut` takes it.
 
     Raises:
         InputError: Equations share a mutable reference, so they cannot run one without another.
@@ -120,222 +82,248 @@ def layer_groups(traced: Any) -> tuple[LayerGroup, ...]:
         >>> def net(x):
         ...     with jax.named_scope("Net"), jax.named_scope("double"):
         ...         return x * 2
-        >>> [(group.layer, group.phase) for group in layer_groups(jax.make_jaxpr(net)(1.0))]
-        [('Net/double', 'forward')]
+        >>> traced = jax.make_jaxpr(net)(1.0)
+        >>> [group.layer for group in layer_groups(traced)]
+        ['Net/double']
+        >>> [group.layer for group in layer_groups(traced, depth=0)]
+        ['Net']
     """
-    return partition(traced).groups
+    return cut(find_regions(traced), depth)
 
 
-def partition(traced: Any) -> Partition:
-    """Cut a traced function into its layers, and keep what is needed to run it."""
-    inlined = _Inlined()
-    inlined.run(traced)
-    outputs = inlined.outputs
-    placed = _needed(inlined.equations, outputs)
-    inputs = [*inlined.constants, *traced.jaxpr.invars]
-    whole = traced.jaxpr.replace(
-        constvars=[],
-        invars=inputs,
-        outvars=outputs,
-        eqns=[equation for equation, _ in placed],
-        effects=_effects(equation for equation, _ in placed),
-    )
-    return Partition(
-        jaxpr=whole,
-        constants=tuple(inlined.constants.values()),
-        groups=_groups(whole, [path for _, path in placed]),
-    )
+def cut(regions: Regions, depth: int | None = None) -> tuple[LayerGroup, ...]:
+    """Cut a function into its layers.
 
+    Args:
+        regions: The function, taken apart.
+        depth: None to give every scope a group of its own; a number to take all that lies below
+            scopes with so many scopes above them into theirs.
 
-class _Inlined:
-    """The equations of a function with those of the calls inside it, in variables of their own.
+    Returns:
+        In the order in which they first do something.
 
-    Attributes:
-        equations: With the scope path of each.
-        constants: Values by variable.
-        outputs: What the function gives.
+    Raises:
+        InputError: Equations share a mutable reference, so they cannot run one without another.
     """
-
-    def __init__(self) -> None:
-        self.equations: list[tuple[Any, str]] = []
-        self.constants: dict[Any, Any] = {}
-        self.outputs: list[Any] = []
-
-    def run(self, traced: Any) -> None:
-        names = {variable: variable for variable in traced.jaxpr.invars}
-        self.outputs = self._inline(traced.jaxpr, traced.consts, names, "")
-
-    def _inline(self, jaxpr: Any, constants: Sequence[Any], names: Any, scope: str) -> list[Any]:
-        """Add the equations of `jaxpr`, whose inputs have `names`; give its outputs' names."""
-
-        def name(atom: Any) -> Any:
-            return atom if isinstance(atom, core.Literal) else names[atom]
-
-        for variable, value in zip(jaxpr.constvars, constants, strict=True):
-            names[variable] = core.Var(variable.aval)
-            self.constants[names[variable]] = value
-        for equation in jaxpr.eqns:
-            path = _join(scope, str(equation.source_info.name_stack))
-            inputs = [name(atom) for atom in equation.invars]
-            called = _called(equation)
-            if called is not None:
-                inner = dict(zip(called.invars, inputs, strict=True))
-                closed = getattr(equation.params[_called_key(equation)], "consts", ())
-                outputs = self._inline(called, closed, inner, _inner_scope(equation, path))
-                names.update(zip(equation.outvars, outputs, strict=True))
-                continue
-            made = [_fresh(variable) for variable in equation.outvars]
-            names.update(zip(equation.outvars, made, strict=True))
-            self.equations.append((equation.replace(invars=inputs, outvars=made), path))
-        return [name(atom) for atom in jaxpr.outvars]
+    return tuple(_cut_region(regions, regions.root, depth))
 
 
-def _called_key(equation: Any) -> str:
-    return next((key for key in _CALLED if key in equation.params), "")
+def deepest(regions: Regions) -> int:
+    """Give the number of scopes above the deepest layer."""
+    scopes = {layer for layer, _ in _scopes_below(regions.root)}
+    return max((layer.count("/") for layer in scopes if layer), default=0)
 
 
-def _called(equation: Any) -> Any:
-    """Give the jaxpr that an equation only calls, or None."""
-    if equation.primitive.name not in _CALLS:
-        return None
-    called = equation.params.get(_called_key(equation))
-    # A Jaxpr is its own .jaxpr in newer versions of jax; a ClosedJaxpr holds it there.
-    return getattr(called, "jaxpr", called)
+@dataclass(slots=True)
+class _Members:
+    """A group while it grows."""
+
+    positions: list[int] = field(default_factory=list)
+    scopes: set[str] = field(default_factory=set)
+    taken: dict[Any, None] = field(default_factory=dict)
+    given: dict[Any, None] = field(default_factory=dict)
 
 
-def _fresh(variable: Any) -> Any:
-    return variable if isinstance(variable, core.DropVar) else core.Var(variable.aval)
-
-
-def _inner_scope(equation: Any, path: str) -> str:
-    """Give the scope of the equations inside another one, written as XLA's op_names write it."""
-    primitive = equation.primitive.name
-    if primitive in ("jit", "pjit"):
-        return _join(path, f"jit({equation.params['name']})")
-    if primitive in ("scan", "while"):
-        return _join(path, "while/body/eval_jaxpr")
-    return path
-
-
-def _join(scope: str, name: str) -> str:
-    return f"{scope}/{name}" if scope and name else scope or name
-
-
-def _needed(equations: Sequence[tuple[Any, str]], outputs: Iterable[Any]) -> list[tuple[Any, str]]:
-    """Drop equations whose results nobody needs; XLA would drop them too."""
-    needed = {atom for atom in outputs if not isinstance(atom, core.Literal)}
-    kept: list[tuple[Any, str]] = []
-    for equation, path in reversed(equations):
-        if equation.effects or not needed.isdisjoint(equation.outvars):
-            needed.update(_variables(equation.invars))
-            kept.append((equation, path))
-    return kept[::-1]
-
-
-def _variables(atoms: Iterable[Any]) -> Iterator[Any]:
-    return (atom for atom in atoms if not isinstance(atom, core.Literal))
-
-
-def _effects(equations: Iterable[Any]) -> set[Any]:
-    return set().union(*(equation.effects for equation in equations))
-
-
-def _function(whole: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
-    """Give a jaxpr like `whole` with other inputs and outputs."""
-    return whole.replace(constvars=[], invars=list(inputs), outvars=list(outputs))
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    layer: str | None
-    phase: str
-    covers: tuple[str, ...] = ()
-
-
-def _groups(whole: Any, paths: Sequence[str]) -> tuple[LayerGroup, ...]:
-    members: dict[tuple[str | None, str], list[int]] = {}
-    covers: dict[tuple[str | None, str], dict[str, None]] = {}
-    producers: dict[Any, tuple[str | None, str]] = {}
-    for index, (equation, path) in enumerate(zip(whole.eqns, paths, strict=True)):
-        place = _place(equation, path)
-        key = (place.layer, place.phase)
-        members.setdefault(key, []).append(index)
-        covers.setdefault(key, {}).update(dict.fromkeys(place.covers))
+def _cut_region(regions: Regions, region: Region, depth: int | None) -> Iterator[LayerGroup]:
+    members: dict[_Key, _Members] = {}
+    producers: dict[Any, _Key] = {}
+    opened: dict[int, _Key] = {}
+    order: dict[_Key | int, None] = {}
+    for position, equation in enumerate(region.jaxpr.eqns):
+        scopes = _scopes(region, position)
+        key, whole = _place(region, position, scopes, depth)
+        if not whole:
+            opened[position] = key
+            order[position] = None
+            continue
+        order[key] = None
+        group = members.setdefault(key, _Members())
+        group.positions.append(position)
+        group.scopes |= {layer for layer, _ in scopes if layer is not None}
         producers.update(dict.fromkeys(equation.outvars, key))
-    taken: dict[Any, dict[Any, None]] = {key: {} for key in members}
-    given: dict[Any, dict[Any, None]] = {key: {} for key in members}
-    for key, indices in members.items():
-        for index in indices:
-            for variable in _variables(whole.eqns[index].invars):
-                producer = producers.get(variable)
-                if producer != key:
-                    taken[key][variable] = None
-                    if producer is not None:
-                        given[producer][variable] = None
-    for variable in _variables(whole.outvars):
+    _connect(region, members, producers, opened)
+    for entry in order:
+        if isinstance(entry, int):
+            yield from _cut_inside(regions, region, entry, opened[entry], depth)
+        else:
+            yield _group(region, entry, members[entry])
+
+
+def _cut_inside(
+    regions: Regions, region: Region, position: int, key: _Key, depth: int | None
+) -> Iterator[LayerGroup]:
+    """Cut what a loop or branch runs, and add what a scan does itself."""
+    for inner in region.inside[position]:
+        yield from _cut_region(regions, inner, depth)
+        if inner.kind == "scan":
+            yield from _bookkeeping(regions, region.jaxpr.eqns[position], inner, key)
+
+
+def _connect(
+    region: Region,
+    members: dict[_Key, _Members],
+    producers: dict[Any, _Key],
+    opened: Iterable[int],
+) -> None:
+    """Find out what flows from group to group, and out of them."""
+
+    def hand_over(variable: Any) -> None:
         if variable in producers:
-            given[producers[variable]][variable] = None
-    return tuple(
-        _group(whole, key, indices, tuple(taken[key]), tuple(given[key]), tuple(covers[key]))
-        for key, indices in members.items()
-    )
+            members[producers[variable]].given[variable] = None
+
+    for key, group in members.items():
+        for position in group.positions:
+            for variable in variables(region.jaxpr.eqns[position].invars):
+                if producers.get(variable) != key:
+                    group.taken[variable] = None
+                    hand_over(variable)
+    for position in opened:
+        for variable in variables(region.jaxpr.eqns[position].invars):
+            hand_over(variable)
+    for variable in variables(region.jaxpr.outvars):
+        hand_over(variable)
 
 
-def _group(
-    whole: Any,
-    key: tuple[str | None, str],
-    indices: Sequence[int],
-    inputs: tuple[Any, ...],
-    outputs: tuple[Any, ...],
-    covers: tuple[str, ...],
-) -> LayerGroup:
+def _group(region: Region, key: _Key, members: _Members) -> LayerGroup:
     layer, phase = key
+    inputs, outputs = tuple(members.taken), tuple(members.given)
     for variable in (*inputs, *outputs):
         if not isinstance(variable.aval, jax.core.ShapedArray):
             raise InputError(
                 f"layer {layer or 'without a name'!r} shares {variable.aval} with another layer, so"
                 " neither can be timed alone; keep mutable references inside one layer"
             )
-    equations = [whole.eqns[index] for index in indices]
-    jaxpr = whole.replace(
-        constvars=[],
-        invars=list(inputs),
-        outvars=list(outputs),
-        eqns=equations,
-        effects=_effects(equations),
-    )
+    equations = [region.jaxpr.eqns[position] for position in members.positions]
     return LayerGroup(
-        layer=layer, phase=phase, jaxpr=jaxpr, inputs=inputs, outputs=outputs, covers=covers
+        layer=layer,
+        phase=phase,
+        region=region,
+        jaxpr=region.jaxpr.replace(
+            constvars=[],
+            invars=list(inputs),
+            outvars=list(outputs),
+            eqns=equations,
+            effects=effects_of(equations),
+        ),
+        inputs=inputs,
+        outputs=outputs,
+        covers=tuple(sorted(members.scopes - {layer or ""})),
     )
 
 
-def _place(equation: Any, path: str) -> _Place:
-    """Say where an equation belongs; a loop or branch to what all of its inside have in common."""
-    own = parse_op_name(f"{path}/{equation.primitive.name}")
-    inside = {parse_op_name(f"{inner}/{name}").layer for inner, name in _inside(equation, path)}
-    layers = {layer for layer in inside if layer is not None}
-    if layers <= {own.layer}:
-        return _Place(own.layer, own.phase)
-    common = _common(layers) or own.layer
-    return _Place(common, own.phase, tuple(sorted(layers - {common})))
+def _bookkeeping(regions: Regions, scan: Any, body: Region, key: _Key) -> Iterator[LayerGroup]:
+    """Give what a scan does in an iteration besides its body: slice rows, and stack rows."""
+    parts = scan_parts(scan, body.jaxpr)
+    # A row that is the same in every iteration has no value of its own to be stacked.
+    kept = [
+        (stack, row)
+        for stack, row in zip(parts.stacked, parts.made, strict=True)
+        if not isinstance(row, core.Literal) and not isinstance(stack, core.DropVar)
+    ]
+    sliced = [
+        (stack, row)
+        for stack, row in zip(parts.scanned, parts.rows, strict=True)
+        if not isinstance(stack, core.Literal)
+    ]
+    if not kept and not sliced:
+        return
+
+    def step(position: Any, scanned: Any, stacks: Any, made: Any) -> Any:
+        rows = [lax.dynamic_index_in_dim(stack, position, keepdims=False) for stack in scanned]
+        return rows, [
+            lax.dynamic_update_index_in_dim(stack, row, position, 0)
+            for stack, row in zip(stacks, made, strict=True)
+        ]
+
+    first = regions.positions[scan.params["length"] - 1 if scan.params["reverse"] else 0]
+    inputs = (
+        first,
+        *(stack for stack, _ in sliced),
+        *(stack for stack, _ in kept),
+        *(row for _, row in kept),
+    )
+    abstract = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in inputs]
+    start, end = 1 + len(sliced), 1 + len(sliced) + len(kept)
+    traced = jax.make_jaxpr(step)(
+        abstract[0], abstract[1:start], abstract[start:end], abstract[end:]
+    )
+    layer, phase = key
+    yield LayerGroup(
+        layer=layer,
+        phase=phase,
+        region=body,
+        jaxpr=traced.jaxpr,
+        inputs=inputs,
+        outputs=(*(row for _, row in sliced), *(stack for stack, _ in kept)),
+        donated=tuple(range(start, end)),
+    )
+
+
+def _place(
+    region: Region, position: int, scopes: set[_Key], depth: int | None
+) -> tuple[_Key, bool]:
+    """Say to which group an equation belongs, and whether as a whole."""
+    equation, path = region.jaxpr.eqns[position], region.paths[position]
+    named = parse_op_name(f"{path}/{equation.primitive.name}")
+    own = (_at(named.layer, depth), named.phase)
+    keys = {(_at(layer, depth), phase) for layer, phase in scopes}
+    if keys <= {own}:
+        return own, True
+    if position in region.inside:
+        return own, False
+    layers = {layer for layer, _ in keys if layer is not None}
+    return (_common(layers) or own[0], named.phase), True
+
+
+def _at(layer: str | None, depth: int | None) -> str | None:
+    if layer is None or depth is None:
+        return layer
+    return "/".join(layer.split("/")[: depth + 1])
+
+
+def _scopes(region: Region, position: int) -> set[_Key]:
+    """Give layer and phase of an equation, or of everything inside it."""
+    equation, path = region.jaxpr.eqns[position], region.paths[position]
+    inside: set[_Key] = set()
+    if position in region.inside:
+        inside = {key for inner in region.inside[position] for key in _scopes_below(inner)}
+    else:
+        for inner_path, primitive in _inside(equation, path):
+            named = parse_op_name(f"{inner_path}/{primitive}")
+            inside.add((named.layer, named.phase))
+    if inside:
+        return inside
+    named = parse_op_name(f"{path}/{equation.primitive.name}")
+    return {(named.layer, named.phase)}
+
+
+def _scopes_below(region: Region) -> set[_Key]:
+    return {key for position in range(len(region.paths)) for key in _scopes(region, position)}
 
 
 def _common(layers: Iterable[str]) -> str:
     """Give the path that all the layers begin with, "" if there is none."""
     parts = [layer.split("/") for layer in layers]
+    if not parts:
+        return ""
     first, last = min(parts), max(parts)
     shared = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     return "/".join(part for part, _ in shared)
 
 
 def _inside(equation: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Give the path and primitive of every equation inside a loop, branch or other body."""
-    scope = _inner_scope(equation, path)
+    """Give the path and primitive of every equation inside a body that cannot be opened."""
+    scope = inner_scope(equation, path)
     for body in core.jaxprs_in_params(equation.params):
         for inner in body.eqns:
-            inner_path = _join(scope, str(inner.source_info.name_stack))
+            inner_path = join(scope, str(inner.source_info.name_stack))
             nested = list(_inside(inner, inner_path))
             if nested:
                 yield from nested
             else:
                 yield inner_path, inner.primitive.name
+
+
+def group_regions(groups: Sequence[LayerGroup]) -> tuple[Region, ...]:
+    """Give the regions that groups stand in, each once."""
+    return tuple(dict.fromkeys(group.region for group in groups))

@@ -1,15 +1,16 @@
 """Every layer timed alone, in turns with the whole.
 
-Each layer is compiled from its own equations and fed the values that really flow into it. All
-layers and the whole are timed in rounds, in random order, so that a machine that slows down or
-speeds up does so for all of them alike.
+Each layer is compiled from its own equations and fed the values that really flow into it; a layer
+inside a loop is one iteration, with the values of the first. All layers and the whole are timed in
+rounds, in random order, so that a machine that slows down or speeds up does so for all of them
+alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -23,10 +24,16 @@ from edgegraph.measure.executable import (
     program_arguments,
     use_synchronous_dispatch,
 )
-from edgegraph.measure.groups import LayerGroup, Partition, compile_flat, partition
+from edgegraph.measure.flow import compile_flat, run_watched, static_executions
+from edgegraph.measure.groups import LayerGroup, cut, deepest, group_regions
+from edgegraph.measure.regions import Region, Regions, find_regions
 from edgegraph.measure.rounds import sample_in_rounds
 from edgegraph.measure.sampling import Progress, Series, Settings, summarise
 from edgegraph.results.latency import UNATTRIBUTED, Latency, LayerLatency
+
+Depth = int | None | Literal["all"] | Sequence[int | None]
+"""Where to cut: None for every scope alone, a number for all below a scope together, several of
+these, or ``all``."""
 
 
 def _silent(message: str, fraction: float | None) -> None:
@@ -36,6 +43,7 @@ def _silent(message: str, fraction: float | None) -> None:
 def measure_layers(
     program: Program,
     *,
+    depth: Depth = None,
     settings: Settings | None = None,
     clock: Clock = monotonic_clock,
     progress: Progress | None = None,
@@ -46,16 +54,19 @@ def measure_layers(
 
     Args:
         program: Compiled for this host.
+        depth: None to time every scope's own operations alone; 0 for the scopes without one
+            above them (the model, the loss) in one piece each, 1 for those below (the blocks);
+            a list of these for several cuts, or ``all``.
         settings: `limit_s` bounds the timing of all layers together, compilation not included.
         clock: Nanoseconds.
         progress: Called with a message and a fraction.
 
     Returns:
         The latency of the whole, and of every layer and phase in the order in which they first
-        do something.
+        do something, cut by cut. What never ran, such as a branch not taken, is left out.
 
     Raises:
-        InputError: The program cannot be run here.
+        InputError: The program cannot be run here, or there is no such depth.
         KeyboardInterrupt: Passed through.
     """
     settings = settings or Settings()
@@ -65,13 +76,18 @@ def measure_layers(
     arguments = program_arguments(program)
     if program.jaxpr is None:
         raise InputError(f"{program.name!r} was not traced here, so its layers are unknown")
-    cut = partition(program.jaxpr)
-    layers = compile_layers(cut, jax.tree.leaves(arguments), program.options, report)
+    regions = find_regions(program.jaxpr)
+    pieces = [
+        (below, group) for below in which_depths(depth, regions) for group in cut(regions, below)
+    ]
+    groups = [group for _, group in pieces]
+    layers = compile_layers(regions, groups, jax.tree.leaves(arguments), program.options, report)
     floors = {
         layer.signature: Series(call=null_call(layer.arguments, layer.results), clock=clock)
         for layer in reversed(layers.distinct)
     }
-    alone = [Series(call=layer.call, clock=clock) for layer in layers.distinct]
+    calls = [layer.call for layer in layers.distinct]
+    alone = [Series(call=call, after=call.after, clock=clock) for call in calls]
     call = ExecutableCall(program.executable, arguments)
     whole = Series(call=call, after=call.after, clock=clock)
     floor = Series(call=null_call(arguments, program.executable.out_info), clock=clock)
@@ -97,9 +113,33 @@ def measure_layers(
             phase=group.phase,
             latency=outcomes[index],
             covers=group.covers,
+            depth=below,
+            executions=executions,
+            within=group.region.name or None,
         )
-        for group, index in zip(cut.groups, layers.index_by_group, strict=True)
+        for (below, group), index, executions in zip(
+            pieces, layers.index_by_group, layers.executions, strict=True
+        )
+        if index is not None
     )
+
+
+def which_depths(depth: Depth, regions: Regions) -> tuple[int | None, ...]:
+    """Give the cuts that were asked for, each once.
+
+    Raises:
+        InputError: One is no depth.
+    """
+    if depth == "all":
+        return (*range(deepest(regions) + 1), None)
+    several = (depth,) if depth is None or isinstance(depth, (int, str)) else tuple(depth)
+    for one in several:
+        if one is not None and (isinstance(one, bool) or not isinstance(one, int) or one < 0):
+            raise InputError(
+                f"depth {one!r} is no depth; give a whole number from 0 up, None for every scope"
+                " alone, a list of these, or 'all'"
+            )
+    return tuple(dict.fromkeys(several))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +150,7 @@ class CompiledLayer:
     arguments: tuple[Any, ...]
 
     @property
-    def call(self) -> Callable[[], object]:
+    def call(self) -> ExecutableCall:
         """The layer as a call that waits for its results."""
         return ExecutableCall(self.executable, self.arguments)
 
@@ -135,15 +175,18 @@ class CompiledLayers:
 
     Attributes:
         distinct: One of each kind.
-        index_by_group: For every group of the partition, which of `distinct` it is.
+        index_by_group: For every group, which of `distinct` it is; None if it never runs.
+        executions: For every group, how often it runs in one call of the program.
     """
 
     distinct: tuple[CompiledLayer, ...]
-    index_by_group: tuple[int, ...]
+    index_by_group: tuple[int | None, ...]
+    executions: tuple[int, ...]
 
 
 def compile_layers(
-    cut: Partition,
+    regions: Regions,
+    groups: Sequence[LayerGroup],
     arguments: Sequence[Any],
     options: Mapping[str, str | int | float | bool],
     report: Progress = _silent,
@@ -151,29 +194,48 @@ def compile_layers(
     """Compile every layer alone and compute what flows into it.
 
     Args:
-        cut: The traced function, cut into layers.
+        regions: The traced function, taken apart.
+        groups: The layers that it was cut into.
         arguments: The function's arguments, flattened.
         options: XLA compiler options of the whole, used for the layers too.
         report: Called with a message and a fraction.
     """
-    index_by_text: dict[str, int] = {}
-    index_by_group: list[int] = []
-    kinds: list[LayerGroup] = []
-    for group in cut.groups:
-        # The text names no layers and numbers the variables, so repeated blocks read alike.
-        text = str(group.jaxpr)
-        if text not in index_by_text:
-            index_by_text[text] = len(kinds)
-            kinds.append(group)
-        index_by_group.append(index_by_text[text])
     report("running the whole for what flows between its layers", None)
-    flowing = cut.values(
-        (variable for group in kinds for variable in group.inputs), arguments, options
+    alike: dict[tuple[str, tuple[int, ...]], list[LayerGroup]] = {}
+    for group in groups:
+        # The text names no layers and numbers the variables, so repeated blocks read alike.
+        alike.setdefault((str(group.jaxpr), group.donated), []).append(group)
+    certain = static_executions(regions.root)
+    watched = [group for same in alike.values() for group in _worth_watching(same, certain)]
+    flow = run_watched(
+        regions,
+        (variable for group in watched for variable in group.inputs),
+        group_regions(groups),
+        arguments,
+        options,
     )
+    index_by_group: dict[int, int] = {}
     distinct: list[CompiledLayer] = []
-    for position, group in enumerate(kinds):
-        report(f"compiling {group.layer or UNATTRIBUTED} alone", position / len(kinds))
-        values = tuple(flowing[variable] for variable in group.inputs)
-        executable = compile_flat(group.function, values, options)
+    for position, same in enumerate(alike.values()):
+        running = [group for group in same if flow.executions[group.region]]
+        if not running:
+            continue
+        group = next(one for one in _worth_watching(same, certain) if one in running)
+        report(f"compiling {group.layer or UNATTRIBUTED} alone", position / len(alike))
+        values = tuple(flow.values[variable] for variable in group.inputs)
+        executable = compile_flat(group.function, values, options, group.donated)
+        index_by_group.update({id(member): len(distinct) for member in running})
         distinct.append(CompiledLayer(executable=executable, arguments=values))
-    return CompiledLayers(distinct=tuple(distinct), index_by_group=tuple(index_by_group))
+    return CompiledLayers(
+        distinct=tuple(distinct),
+        index_by_group=tuple(index_by_group.get(id(group)) for group in groups),
+        executions=tuple(flow.executions[group.region] for group in groups),
+    )
+
+
+def _worth_watching(alike: Sequence[LayerGroup], certain: Mapping[Region, int]) -> list[LayerGroup]:
+    """Choose whose values to keep: those of one that runs, or of one in every region it may."""
+    for group in alike:
+        if certain.get(group.region):
+            return [group]
+    return list({group.region: group for group in alike}.values())

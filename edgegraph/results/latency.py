@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 UNATTRIBUTED = "(unattributed)"
@@ -68,18 +69,41 @@ class Latency:
 class LayerLatency:
     """One layer, compiled alone and timed with the values that really flow into it.
 
-    A layer is timed with the operations that stand in its own scope, not with those of the
-    layers below it; they are timed on their own.
-
     Attributes:
         layer: Path of the scope (``SmallCNN/conv1``), or ``(unattributed)``.
         phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
-        latency: Of the layer's own operations.
-        covers: Layers below it whose operations run inside one of its loops or branches, which
-            cannot be cut apart: their time is part of `latency`, and they have none of their own.
+        latency: Of running it once.
+        covers: Layers below it whose operations are part of it.
+        depth: Where the program was cut: None where every scope's own operations were timed
+            alone, else the number of scopes above those that were timed as one piece with all
+            that lies below them.
+        executions: How often it runs in one call of the program: the trips of the loop that it
+            stands in.
+        within: The loop or branch that it stands in, from the outermost to the innermost
+            (``scan of 12``); it was timed with the values of the first time that it runs.
+            None outside of any.
     """
 
     layer: str
     phase: str
     latency: Latency
     covers: tuple[str, ...] = ()
+    depth: int | None = None
+    executions: int = 1
+    within: str | None = None
+
+    @property
+    def time_s(self) -> float | None:
+        """Time in one call of the program: net of the dispatch floor, times the executions."""
+        net = self.latency.net_s
+        return None if net is None else net * self.executions
+
+
+def finest_cut(latencies: Sequence[LayerLatency]) -> tuple[LayerLatency, ...]:
+    """Give those of the cut into the smallest pieces; scopes alone are smaller than any depth."""
+
+    def fineness(depth: int | None) -> float:
+        return float("inf") if depth is None else depth
+
+    finest = max((fineness(each.depth) for each in latencies), default=None)
+    return tuple(each for each in latencies if fineness(each.depth) == finest)

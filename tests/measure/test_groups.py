@@ -13,39 +13,51 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax import lax
 from jax.extend import core
 
 from edgegraph import xla
 from edgegraph.errors import InputError
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.op_name import parse_op_name
-from edgegraph.measure.groups import Partition, layer_groups, partition
+from edgegraph.measure.flow import run_watched
+from edgegraph.measure.groups import LayerGroup, cut, deepest, group_regions, layer_groups
+from edgegraph.measure.regions import Region, Regions, find_regions
 from tests.measure.traced import FUNCTIONS
+
+DEPTHS = (None, 0, 1, 2)
 
 
 @cache
-def _partition(name: str) -> tuple[Partition, Any, list[Any]]:
-    """Give the partition of a function, its result, and its flat arguments."""
+def _regions(name: str) -> tuple[Regions, Any, list[Any]]:
+    """Give the regions of a function, its result, and its flat arguments."""
     function, arguments = FUNCTIONS[name]()
     traced = jax.jit(function).trace(*arguments)
-    return partition(traced.jaxpr), function(*arguments), jax.tree.leaves(arguments)
+    return find_regions(traced.jaxpr), function(*arguments), jax.tree.leaves(arguments)
 
 
-def _check_replay(cut: Partition, arguments: list[Any], results: list[Any]) -> None:
+@cache
+def _cut(name: str, depth: int | None = None) -> tuple[LayerGroup, ...]:
+    return cut(_regions(name)[0], depth)
+
+
+def _check_replay(
+    regions: Regions, groups: tuple[LayerGroup, ...], arguments: list[Any], results: list[Any]
+) -> None:
     """Run the groups one by one and compare what each gives, up to the function's results."""
-    borders = {v for group in cut.groups for v in (*group.inputs, *group.outputs)}
-    outputs = [atom for atom in cut.jaxpr.outvars if isinstance(atom, core.Var)]
-    values = cut.values([*borders, *outputs], arguments)
+    borders = {v for group in groups for v in (*group.inputs, *group.outputs)}
+    outputs = [atom for atom in regions.root.jaxpr.outvars if isinstance(atom, core.Var)]
+    flow = run_watched(regions, [*borders, *outputs], group_regions(groups), arguments)
     made: dict[Any, Any] = {}
-    for group in cut.groups:
-        inputs = [values[variable] for variable in group.inputs]
-        made.update(zip(group.outputs, jax.jit(group.function)(*inputs), strict=True))
+    for group in groups:
+        if flow.executions[group.region]:
+            inputs = [flow.values[variable] for variable in group.inputs]
+            made.update(zip(group.outputs, jax.jit(group.function)(*inputs), strict=True))
     for variable, value in made.items():
-        _assert_close(value, values[variable])
-    inputs_only = {v: values[v] for v in outputs if v not in made}
+        _assert_close(value, flow.values[variable])
     finals = [
-        atom.val if isinstance(atom, core.Literal) else {**inputs_only, **made}[atom]
-        for atom in cut.jaxpr.outvars
+        atom.val if isinstance(atom, core.Literal) else {**flow.values, **made}[atom]
+        for atom in regions.root.jaxpr.outvars
     ]
     assert len(finals) == len(results)
     for value, expected in zip(finals, results, strict=True):
@@ -60,43 +72,78 @@ def _assert_close(value: Any, expected: Any) -> None:
     np.testing.assert_allclose(value, expected, rtol=2e-4, atol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [None, 1])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_groups_reproduce_the_whole(name: str) -> None:
-    cut, result, arguments = _partition(name)
-    _check_replay(cut, arguments, jax.tree.leaves(result))
+def test_groups_reproduce_the_whole(name: str, depth: int | None) -> None:
+    """Also inside loops: the first row sliced, and the row stacked, are those of the scan."""
+    regions, result, arguments = _regions(name)
+    _check_replay(regions, _cut(name, depth), arguments, jax.tree.leaves(result))
 
 
+def _check_cover(regions: Regions, groups: tuple[LayerGroup, ...]) -> None:
+    """Every equation, also inside loops, is in one group, alone or with the loop around it."""
+    placed = Counter(id(equation) for group in groups for equation in group.jaxpr.eqns)
+
+    def check(region: Region, above: int) -> None:
+        for position, equation in enumerate(region.jaxpr.eqns):
+            times = above + placed[id(equation)]
+            assert times == 1 or (times == 0 and position in region.inside)
+            for inner in region.inside.get(position, ()):
+                check(inner, times)
+
+    check(regions.root, 0)
+    keys = Counter((group.layer, group.phase, group.region, group.donated) for group in groups)
+    assert set(keys.values()) <= {1}
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_equation_belongs_to_exactly_one_group(name: str) -> None:
-    cut, _, _ = _partition(name)
-    placed = Counter(id(equation) for group in cut.groups for equation in group.jaxpr.eqns)
-    assert placed == Counter(id(equation) for equation in cut.jaxpr.eqns)
-    assert len({(group.layer, group.phase) for group in cut.groups}) == len(cut.groups)
+def test_every_equation_belongs_to_exactly_one_group(name: str, depth: int | None) -> None:
+    _check_cover(_regions(name)[0], _cut(name, depth))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_groups_are_sound_jaxprs_that_take_and_give_nothing_superfluous(name: str) -> None:
-    cut, _, _ = _partition(name)
-    core.check_jaxpr(cut.jaxpr)
-    used_outside = {v for group in cut.groups for v in group.inputs} | {
-        atom for atom in cut.jaxpr.outvars if isinstance(atom, core.Var)
-    }
-    for group in cut.groups:
+    regions, groups = _regions(name)[0], _cut(name)
+    for region in regions.root.walk():
+        core.check_jaxpr(region.jaxpr)
+    for group in groups:
         core.check_jaxpr(group.jaxpr)
-        assert set(group.outputs) <= used_outside
         used = {
             a for equation in group.jaxpr.eqns for a in equation.invars if isinstance(a, core.Var)
         }
-        assert set(group.inputs) <= used
+        assert set(group.jaxpr.invars) <= used
+
+
+def test_a_depth_takes_what_lies_below_into_one_group() -> None:
+    layers = {(group.layer, group.phase) for group in _cut("train step", 0)}
+    assert ("Blocks", "forward") in layers
+    assert ("Blocks", "rematerialised") in layers
+    assert not any("/" in (layer or "") for layer, _ in layers)
+    blocks = {g.layer: g for g in _cut("train step", 1) if g.phase == "forward"}
+    assert set(blocks) >= {"Blocks/plain", "Blocks/again", "Blocks/Dropout_0", "loss"}
+    assert blocks["Blocks/plain"].covers == ("Blocks/plain/dense",)
+    assert deepest(_regions("train step")[0]) == 2
+    assert [str(g.jaxpr) for g in _cut("train step", 2)] == [
+        str(g.jaxpr) for g in _cut("train step")
+    ]
+
+
+def test_at_a_depth_that_holds_the_whole_loop_it_stays_whole() -> None:
+    (blocks,) = _cut("blocks", 0)
+    assert blocks.region is _regions("blocks")[0].root
+    assert any(equation.primitive.name == "scan" for equation in blocks.jaxpr.eqns)
+    assert "Blocks/scanned/dense" in blocks.covers
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_no_call_hides_a_scope(name: str) -> None:
     """What runs once is taken apart; only loops, branches and scalar functions stay whole."""
-    cut, _, _ = _partition(name)
     with_bodies = {
         equation.primitive.name
-        for equation in cut.jaxpr.eqns
+        for region in _regions(name)[0].root.walk()
+        for equation in region.jaxpr.eqns
         if list(core.jaxprs_in_params(equation.params))
     }
     assert with_bodies <= {"scan", "while", "cond", "scatter-add"}
@@ -113,55 +160,81 @@ def test_products_lie_where_xla_puts_them(name: str) -> None:
         if instruction.opcode in ("dot", "convolution")
         for named in [parse_op_name(instruction.op_name)]
     }
-    cut, _, _ = _partition(name)
+    groups = _cut(name)
     by_group = {
         (group.layer, group.phase)
-        for group in cut.groups
+        for group in groups
         for equation in group.jaxpr.eqns
         if equation.primitive.name in ("dot_general", "conv_general_dilated")
     }
-    assert by_xla == by_group
+    assert by_xla <= by_group
+    assert {layer for layer, _ in by_group - {*by_xla}} <= {"Blocks/scanned/dense"}
 
 
 def test_layers_of_a_forward_pass() -> None:
-    cut, _, _ = _partition("cnn")
-    assert {(group.layer, group.phase) for group in cut.groups} == {
+    groups = _cut("cnn")
+    assert {(group.layer, group.phase) for group in groups} == {
         ("SmallCNN", "forward"),
         *((f"SmallCNN/{layer}", "forward") for layer in ("conv1", "conv2", "dense1", "dense2")),
     }
-    own = next(group for group in cut.groups if group.layer == "SmallCNN")
+    own = next(group for group in groups if group.layer == "SmallCNN")
     assert {v.aval.shape for v in own.inputs} == {(2, 28, 28, 32), (2, 14, 14, 64), (2, 256)}
-    conv2 = next(group for group in cut.groups if group.layer == "SmallCNN/conv2")
+    conv2 = next(group for group in groups if group.layer == "SmallCNN/conv2")
     assert [v.aval.shape for v in conv2.inputs] == [(2, 14, 14, 32), (3, 3, 32, 64), (64,)]
     assert [v.aval.shape for v in conv2.outputs] == [(2, 14, 14, 64)]
 
 
 def test_layers_of_a_train_step() -> None:
-    cut, _, _ = _partition("train step")
-    places = {(group.layer, group.phase) for group in cut.groups}
-    for layer in ("plain", "plain/dense", "again", "again/dense", "scanned"):
+    places = {(group.layer, group.phase) for group in _cut("train step")}
+    for layer in ("plain", "plain/dense", "again", "again/dense", "scanned", "scanned/dense"):
         assert (f"Blocks/{layer}", "forward") in places
         assert (f"Blocks/{layer}", "backward") in places
     assert ("optimizer", "update") in places
     assert {("loss", "forward"), ("loss", "backward")} <= places
 
 
-def test_a_loop_belongs_to_what_all_of_its_inside_has_in_common() -> None:
-    cut, _, _ = _partition("blocks")
-    scanned = next(group for group in cut.groups if group.layer == "Blocks/scanned")
-    assert scanned.covers == ("Blocks/scanned/dense",)
-    assert not any(group.layer == "Blocks/scanned/dense" for group in cut.groups)
+def test_a_loop_is_opened_and_its_slicing_and_stacking_are_a_group() -> None:
+    inside = [group for group in _cut("blocks") if group.region.kind == "scan"]
+    assert [group.layer for group in inside] == ["Blocks/scanned/dense", "Blocks/scanned", "Blocks"]
+    assert {group.region.name for group in inside} == {"scan of 3"}
+    *_, slicing = inside
+    assert [v.aval.shape for v in slicing.inputs] == [(), (3, 8), (3, 8, 8)]
+    assert [v.aval.shape for v in slicing.outputs] == [(8,), (8, 8)]
 
 
-def test_a_branch_covers_the_layers_inside() -> None:
-    cut, _, _ = _partition("control")
-    covers = {group.layer: group.covers for group in cut.groups if group.covers}
-    assert covers == {"Net/branch": ("Net/branch/dear",)}
+def test_a_loop_of_a_single_layer_stays_whole() -> None:
+    (loop,) = [group for group in _cut("control") if group.layer == "Net/loop"]
+    assert [equation.primitive.name for equation in loop.jaxpr.eqns] == ["scan", "while"]
+
+
+def test_branches_are_opened() -> None:
+    branches = [g for g in _cut("control") if g.region.kind == "branch"]
+    assert [(g.layer, g.region.name) for g in branches] == [
+        ("Net/branch", "branch 0"),
+        ("Net/branch/dear", "branch 1"),
+    ]
+
+
+def test_a_loop_under_vmap_cannot_be_opened_and_covers_what_is_inside() -> None:
+    def net(x: Any) -> Any:
+        with jax.named_scope("Net"):
+            return lax.while_loop(lambda v: v < 3.0, _named("inner", lambda v: v + 1.0), x)
+
+    groups = layer_groups(jax.make_jaxpr(jax.vmap(net))(jnp.zeros(4)))
+    assert [(g.layer, g.covers) for g in groups] == [("Net", ("Net/inner",))]
+
+
+def _named(scope: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def run(x: Any) -> Any:
+        with jax.named_scope(scope):
+            return function(x)
+
+    return run
 
 
 def test_what_nobody_needs_is_in_no_group() -> None:
-    cut, _, _ = _partition("control")
-    assert not any(equation.primitive.name == "sin" for equation in cut.jaxpr.eqns)
+    primitives = {e.primitive.name for e in _regions("control")[0].root.jaxpr.eqns}
+    assert "sin" not in primitives
 
 
 def test_constants_flow_in_as_values_not_as_constants() -> None:
@@ -185,11 +258,11 @@ def test_a_group_may_take_nothing_or_give_a_scalar() -> None:
             return (x * ones).sum()
 
     traced = jax.make_jaxpr(net)(jnp.arange(3.0))
-    cut = partition(traced)
-    ones, total = cut.groups
+    regions = find_regions(traced)
+    ones, total = groups = cut(regions)
     assert (ones.layer, len(ones.inputs), len(ones.outputs)) == ("ones", 0, 1)
     assert [v.aval.shape for v in total.outputs] == [()]
-    _check_replay(cut, [jnp.arange(3.0)], [jnp.asarray(3.0)])
+    _check_replay(regions, groups, [jnp.arange(3.0)], [jnp.asarray(3.0)])
 
 
 def test_an_effect_is_needed_although_it_gives_nothing() -> None:
@@ -222,7 +295,7 @@ def test_layers_that_share_a_reference_cannot_be_cut_apart() -> None:
 _STEPS = st.lists(
     st.tuples(
         st.sampled_from(["", "a", "b", "a/c", "b/c"]),
-        st.sampled_from(["add", "mul", "tanh", "call"]),
+        st.sampled_from(["add", "mul", "tanh", "call", "scan", "while", "cond"]),
         st.integers(0, 9),
         st.integers(0, 9),
     ),
@@ -237,17 +310,50 @@ def _call(x: Any, y: Any) -> Any:
         return jnp.sin(x) + y
 
 
+def _scan(x: Any, y: Any) -> Any:
+    """Two scans, one in the other and backwards, that slice, carry and stack."""
+
+    def step(carry: Any, row: Any) -> Any:
+        with jax.named_scope("step"):
+            carry = jnp.sin(carry) + row
+        inner, rows = lax.scan(lambda c, r: (_call(c, r), c), carry.sum(), carry, reverse=True)
+        return carry + inner, rows
+
+    return lax.scan(step, x, jnp.stack([x, y, x]))[1].sum(0)
+
+
+def _while(x: Any, y: Any) -> Any:
+    """A loop that ends when its data says so, and may never begin."""
+
+    def step(state: Any) -> Any:
+        count, value = state
+        with jax.named_scope("halve"):
+            return count + 1, value / 2
+
+    return lax.while_loop(lambda state: jnp.abs(state[1]).sum() > 0.4, step, (0, x * y))[1]
+
+
+def _cond(x: Any, y: Any) -> Any:
+    return lax.cond(x.sum() > 0, _named("then", jnp.sin), _named("else", jnp.cos), y)
+
+
 _OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "add": jnp.add,
     "mul": jnp.multiply,
     "tanh": lambda x, _: jnp.tanh(x),
     "call": _call,
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
 }
 
 
-@settings(max_examples=25, deadline=None)
-@given(_STEPS)
-def test_any_interleaving_of_scopes_can_be_cut(steps: list[tuple[str, str, int, int]]) -> None:
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None)
+@given(_STEPS, st.sampled_from(DEPTHS))
+def test_any_interleaving_of_scopes_can_be_cut(
+    steps: list[tuple[str, str, int, int]], depth: int | None
+) -> None:
     def net(x: Any, y: Any) -> Any:
         values = [x, y]
         for scope, operation, first, second in steps:
@@ -260,6 +366,7 @@ def test_any_interleaving_of_scopes_can_be_cut(steps: list[tuple[str, str, int, 
         return values[-3:]
 
     arguments = [jnp.asarray([0.5, -1.0]), jnp.asarray([2.0, 0.1])]
-    cut = partition(jax.make_jaxpr(net)(*arguments))
-    assert sum(len(group.jaxpr.eqns) for group in cut.groups) == len(cut.jaxpr.eqns)
-    _check_replay(cut, arguments, net(*arguments))
+    regions = find_regions(jax.make_jaxpr(net)(*arguments))
+    groups = cut(regions, depth)
+    _check_cover(regions, groups)
+    _check_replay(regions, groups, arguments, net(*arguments))

@@ -18,9 +18,10 @@ from edgegraph.compiler.program import Program
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.measure.clock import Clock
 from edgegraph.measure.executable import ExecutableCall, null_call, prefer_synchronous_dispatch
-from edgegraph.measure.groups import partition
-from edgegraph.measure.isolated import compile_layers, measure_layers
+from edgegraph.measure.groups import LayerGroup, cut
+from edgegraph.measure.isolated import CompiledLayers, compile_layers, measure_layers
 from edgegraph.measure.latency import Settings, measure_program
+from edgegraph.measure.regions import find_regions
 from tests.measure.traced import FUNCTIONS, cnn, filled
 
 FEW = Settings(warm_up_calls=2, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0)
@@ -56,6 +57,18 @@ def program(
     )
 
 
+def alone(
+    function: Any,
+    arguments: tuple[Any, ...],
+    options: Mapping[str, str | int | float | bool] | None = None,
+    depth: int | None = None,
+) -> tuple[tuple[LayerGroup, ...], CompiledLayers]:
+    """Cut a function into layers and compile them."""
+    regions = find_regions(jax.jit(function).trace(*arguments).jaxpr)
+    groups = cut(regions, depth)
+    return groups, compile_layers(regions, groups, jax.tree.leaves(arguments), options or {})
+
+
 def test_the_whole_and_every_layer() -> None:
     whole, layers = measure_layers(program(*cnn()), settings=FEW, clock=ticking())
     assert {(layer.layer, layer.phase) for layer in layers} == {(n, "forward") for n in CNN_LAYERS}
@@ -69,10 +82,8 @@ def test_the_whole_and_every_layer() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"cnn"}))
 def test_layers_of_all_kinds_can_be_called(name: str) -> None:
-    function, arguments = FUNCTIONS[name]()
-    cut = partition(jax.jit(function).trace(*arguments).jaxpr)
-    layers = compile_layers(cut, jax.tree.leaves(arguments), {})
-    assert len(layers.index_by_group) == len(cut.groups)
+    groups, layers = alone(*FUNCTIONS[name]())
+    assert len(layers.index_by_group) == len(layers.executions) == len(groups)
     for layer in layers.distinct:
         layer.call()
         null_call(layer.arguments, layer.results)()
@@ -80,10 +91,10 @@ def test_layers_of_all_kinds_can_be_called(name: str) -> None:
 
 def test_layers_are_fed_what_really_flows_into_them() -> None:
     function, (params, x) = cnn()
-    cut = partition(jax.make_jaxpr(function)(params, x))
-    layers = compile_layers(cut, jax.tree.leaves((params, x)), {})
-    index = [group.layer for group in cut.groups].index("SmallCNN/dense1")
-    dense1 = layers.distinct[layers.index_by_group[index]]
+    groups, layers = alone(function, (params, x))
+    index = layers.index_by_group[[group.layer for group in groups].index("SmallCNN/dense1")]
+    assert index is not None
+    dense1 = layers.distinct[index]
     kernel, bias = params["dense1"]["kernel"], params["dense1"]["bias"]
     flowing = next(value for value in dense1.arguments if value.shape == (2, 3136))
     assert float(jnp.abs(flowing).max()) > 0.0
@@ -104,28 +115,19 @@ def test_layers_that_are_alike_are_compiled_and_timed_once() -> None:
     _, layers = measure_layers(program(net, arguments), settings=FEW, clock=ticking())
     by_name = {layer.layer: layer.latency for layer in layers}
     assert by_name["Net/block_1"] is by_name["Net/block_2"]
-    cut = partition(jax.make_jaxpr(net)(*arguments))
-    assert len(compile_layers(cut, jax.tree.leaves(arguments), {}).distinct) == 1
-    assert len(cut.groups) == 4
+    groups, compiled = alone(net, arguments)
+    assert (len(groups), len(compiled.distinct)) == (4, 1)
 
 
 def test_layers_are_compiled_with_the_options_of_the_whole() -> None:
     function, arguments = cnn()
-    cut = partition(jax.make_jaxpr(function)(*arguments))
-    leaves = jax.tree.leaves(arguments)
 
     def with_library_fusion(options: Mapping[str, str]) -> int:
-        layers = compile_layers(cut, leaves, options).distinct
+        layers = alone(function, arguments, options)[1].distinct
         return sum("__ynn_fusion" in layer.executable.as_text() for layer in layers)
 
     assert with_library_fusion({}) == 5
     assert with_library_fusion({"xla_cpu_experimental_ynn_fusion_type": ""}) == 0
-
-
-def test_covered_layers_are_named() -> None:
-    _, layers = measure_layers(program(*FUNCTIONS["blocks"]()), settings=FEW, clock=ticking())
-    covers = {layer.layer: layer.covers for layer in layers if layer.covers}
-    assert covers == {"Blocks/scanned": ("Blocks/scanned/dense",)}
 
 
 def test_equations_without_a_layer_are_unattributed() -> None:
