@@ -57,6 +57,8 @@ def count_executions(
 def _inside(caller: Node, computation: str, outer: Executions, trips: int | None) -> Executions:
     """Give the executions of the ops in `computation`, which `caller` calls."""
     instruction = caller.instruction
+    if outer.count == 0:
+        return outer
     if instruction.opcode == "conditional":
         return Executions(count=None, counted=outer.counted)
     if instruction.opcode != "while":
@@ -65,7 +67,6 @@ def _inside(caller: Node, computation: str, outer: Executions, trips: int | None
         return Executions(count=None, counted=outer.counted)
     body, condition = instruction.called
     times = trips + 1 if computation == condition and condition != body else trips
-    return Executions(
-        count=None if outer.count is None else outer.count * times,
-        counted=outer.counted * times,
-    )
+    if outer.count is None:
+        return Executions(count=None if times else 0, counted=outer.counted * times)
+    return Executions(count=outer.count * times, counted=outer.counted * times)

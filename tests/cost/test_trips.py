@@ -264,3 +264,18 @@ def test_values_that_rest_on_each_other_without_end_are_given_up() -> None:
       ROOT loop = (s32[]) while(initial), condition=condition, body=body
     }}""")
     assert trip_counts(decode(module)) == {"loop": None}
+
+
+def test_what_a_loop_without_iterations_holds_never_runs() -> None:
+    """Not even where data decides how often the loop itself is reached."""
+
+    def never(x: Any) -> Any:
+        return lax.while_loop(lambda s: s[0] < 0, lambda s: (s[0] + 1, jnp.tanh(s[1])), (0, x))[1]
+
+    lowered, _ = modules(lambda x: lax.cond(x.sum() > 0, never, lambda v: v, x), (X,))
+    module = decode(lowered)
+    nodes = flatten(module)
+    costs = price_nodes(module, nodes)
+    (inside,) = (node for node in nodes if node.instruction.opcode == "tanh")
+    assert costs[inside.name].executions == 0
+    assert costs[inside.name].cost.transcendentals == 0
