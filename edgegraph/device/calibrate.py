@@ -9,7 +9,6 @@ that a roof is one a compiled program can come close to.
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from edgegraph.device import host
+from edgegraph.device.bystanders import NOISY_OTHERS, Bystanders
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.device.host import Cache
 from edgegraph.device.memory_curve import (
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "calibrate", "load_calibration", "measure_host"]
 
 REFERENCE_DTYPE = "f32"
-NOISY_OTHERS = 0.10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +128,7 @@ def measure_host(
     from edgegraph.device.kernels import Crew
 
     effort = Effort() if effort is None else effort
-    with Crew(plan.cores) as crew, _collection_paused(), _Bystanders() as bystanders:
+    with Crew(plan.cores) as crew, _collection_paused(), Bystanders() as bystanders:
         probes = list(_arithmetic_probes(plan, clock, progress))
         if progress is not None:
             progress("compiling memory kernels", 0.0)
@@ -243,27 +242,6 @@ def _dispatch_probe() -> Probe:
     from edgegraph.device import kernels
 
     return kernels.null_calls()
-
-
-class _Bystanders:
-    """Finds out what share of the cores' time went to others while the block ran."""
-
-    share: float | None = None
-
-    def __enter__(self) -> _Bystanders:
-        self._cores = host.usable_cores()
-        self._before = self._now()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        busy_before, own_before, wall_before = self._before
-        busy, own, wall = self._now()
-        if busy is not None and busy_before is not None:
-            others_s = (busy - busy_before) - (own - own_before)
-            self.share = max(0.0, others_s / ((wall - wall_before) * len(self._cores)))
-
-    def _now(self) -> tuple[float | None, float, float]:
-        return host.busy_s(self._cores), time.process_time(), time.monotonic()
 
 
 @contextmanager
