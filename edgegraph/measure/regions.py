@@ -33,7 +33,7 @@ class Region:
         name: Where it is, from the outermost loop to the innermost (``scan of 12/branch 1``); ""
             for the function itself.
         jaxpr: All calls inlined, equations that nobody needs left out. The function's constants
-            come first among its inputs; those of other regions stand in `constvars`.
+            come first among its inputs; in other regions they are free variables.
         paths: The scope path of every equation.
         inside: By an equation's position, the regions that it runs, where it can be opened.
     """
@@ -89,7 +89,7 @@ def find_regions(traced: Any) -> Regions:
     root = Region(
         kind=root.kind,
         name=root.name,
-        jaxpr=root.jaxpr.replace(constvars=[], invars=inputs),
+        jaxpr=root.jaxpr.replace(invars=inputs),
         paths=root.paths,
         inside=root.inside,
     )
@@ -126,13 +126,11 @@ class _Inliner:
         outputs = self._inline(jaxpr, getattr(closed, "consts", ()), names, scope, equations)
         placed = _needed(equations, outputs)
         kept = [equation for equation, _ in placed]
-        used = {variable for equation in kept for variable in variables(equation.invars)}
-        used.update(variables(outputs))
         return Region(
             kind=kind,
             name=name,
             jaxpr=jaxpr.replace(
-                constvars=[variable for variable in self.constants if variable in used],
+                constvars=[],
                 invars=inputs,
                 outvars=outputs,
                 eqns=kept,
