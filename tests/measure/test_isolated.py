@@ -19,7 +19,12 @@ from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.measure.clock import Clock
 from edgegraph.measure.executable import ExecutableCall, null_call, prefer_synchronous_dispatch
 from edgegraph.measure.groups import LayerGroup, cut
-from edgegraph.measure.isolated import CompiledLayers, compile_layers, measure_layers
+from edgegraph.measure.isolated import (
+    CompiledLayers,
+    compile_layers,
+    measure_layers,
+    which_depths,
+)
 from edgegraph.measure.latency import Settings, measure_program
 from edgegraph.measure.regions import find_regions
 from tests.measure.traced import FUNCTIONS, cnn, filled
@@ -128,6 +133,77 @@ def test_layers_are_compiled_with_the_options_of_the_whole() -> None:
 
     assert with_library_fusion({}) == 5
     assert with_library_fusion({"xla_cpu_experimental_ynn_fusion_type": ""}) == 0
+
+
+def test_layers_inside_a_loop_are_one_iteration_times_the_trips() -> None:
+    _, layers = measure_layers(program(*FUNCTIONS["blocks"]()), settings=FEW, clock=ticking())
+    inside = {layer.layer: layer for layer in layers if layer.within is not None}
+    assert set(inside) == {"Blocks/scanned/dense", "Blocks/scanned", "Blocks"}
+    assert {(layer.within, layer.executions) for layer in inside.values()} == {("scan of 3", 3)}
+    assert {layer.executions for layer in layers if layer.within is None} == {1}
+
+
+def test_an_iteration_is_fed_its_slices() -> None:
+    function, (params, key, x) = FUNCTIONS["blocks"]()
+    groups, layers = alone(function, (params, key, x))
+    index = layers.index_by_group[[g.layer for g in groups].index("Blocks/scanned/dense")]
+    assert index is not None
+    kernels, biases = params["scanned"]["dense"]["kernel"], params["scanned"]["dense"]["bias"]
+    flowing, kernel, bias = layers.distinct[index].arguments
+    np.testing.assert_array_equal(kernel, kernels[0])
+    np.testing.assert_array_equal(bias, biases[0])
+    (result,) = jax.tree.leaves(layers.distinct[index].call())
+    np.testing.assert_allclose(result, flowing @ kernel + bias, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_are_stacked_in_place() -> None:
+    """A copy of the whole stack in every iteration would be no part of the loop."""
+    groups, layers = alone(
+        lambda x: jax.lax.scan(_named_step, x, None, length=5)[1], (jnp.ones(7),)
+    )
+    index = next(i for i, group in zip(layers.index_by_group, groups, strict=True) if group.donated)
+    assert index is not None
+    text = layers.distinct[index].executable.as_text()
+    assert "input_output_alias={ {}: (1, {}, may-alias) }" in text
+    assert " copy(" not in text
+    call = layers.distinct[index].call
+    for _ in range(3):
+        result = call()
+        assert call.after is not None
+        call.after(result)
+
+
+def _named_step(carry: Any, _: None) -> Any:
+    with jax.named_scope("step"):
+        return carry * 2.0, carry + 1.0
+
+
+def test_what_never_runs_is_not_timed() -> None:
+    _, layers = measure_layers(program(*FUNCTIONS["control"]()), settings=FEW, clock=ticking())
+    branches = [(layer.layer, layer.within) for layer in layers if layer.within is not None]
+    assert branches == [("Net/branch/dear", "branch 1")]
+
+
+def test_several_cuts_in_one_run_share_what_is_alike() -> None:
+    _, layers = measure_layers(
+        program(*FUNCTIONS["blocks"]()), depth=(1, None), settings=FEW, clock=ticking()
+    )
+    by_place = {(layer.layer, layer.depth): layer for layer in layers}
+    assert {depth for _, depth in by_place} == {1, None}
+    assert by_place["Blocks/plain", 1].covers == ("Blocks/plain/dense",)
+    assert by_place["Blocks/plain", None].covers == ()
+    dropout = "Blocks/Dropout_0"
+    assert by_place[dropout, 1].latency is by_place[dropout, None].latency
+
+
+def test_which_depths() -> None:
+    regions = find_regions(jax.make_jaxpr(FUNCTIONS["cnn"]()[0])(*cnn()[1]))
+    assert which_depths("all", regions) == (0, 1, None)
+    assert which_depths(None, regions) == (None,)
+    assert which_depths((2, 2, None), regions) == (2, None)
+    for wrong in (-1, True, 1.5, "blocks", (1, "all")):
+        with pytest.raises(InputError, match="is no depth; give a whole number from 0 up"):
+            which_depths(wrong, regions)  # type: ignore[arg-type]  # what a user may well write
 
 
 def test_equations_without_a_layer_are_unattributed() -> None:
