@@ -1,7 +1,8 @@
 """What a conditional costs: its dearest branch, and how far below that it can stay.
 
 Which branch runs is decided by data. The totals take the dearest, figure by figure, as XLA does
-(`HandleConditional` takes the maximum per property); the others are kept beside them.
+(`HandleConditional` takes the maximum per property, of which the bytes read and written together
+are one); the others are kept beside them.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from edgegraph.cost.cost import FIGURES, Cost, sequence
+from edgegraph.cost.cost import Cost, known_sum, sequence
 from edgegraph.graph import Node
+
+_COMPARED = (("macs",), ("flops",), ("transcendentals",), ("bytes_read", "bytes_written"),
+             ("wire_bytes",))  # fmt: skip
+"""Figures by which branches are compared; those that stand together come from one branch."""
 
 
 class Branches:
@@ -46,9 +51,7 @@ class Branches:
         if container.instruction.opcode == "conditional":
             branches = _branches(container, inside)
             at_least = [self._at_least(branch, total) for branch in branches]
-            self.cheapest[container.name] = Cost(
-                **{figure: min(getattr(cost, figure) for cost in at_least) for figure in FIGURES}
-            )
+            self.cheapest[container.name] = _cheapest(at_least)
             costs = [sequence([total[node.name] for node in branch]) for branch in branches]
             self.costs[container.name] = tuple(costs)
             self._keep_dearest(branches, costs, total)
@@ -61,14 +64,14 @@ class Branches:
     def _keep_dearest(
         self, branches: Sequence[Sequence[Node]], costs: Sequence[Cost], total: dict[str, Cost]
     ) -> None:
-        for figure in FIGURES:
-            amounts = [getattr(cost, figure) for cost in costs]
+        for figures in _COMPARED:
+            amounts = [_amount(cost, figures) for cost in costs]
             dearest = amounts.index(max(amounts))
             for number, branch in enumerate(branches):
                 if number != dearest:
                     for node in self._with_contents(branch):
-                        _clear(total, node.name, figure)
-                        _clear(self.cheapest, node.name, figure)
+                        _clear(total, node.name, figures)
+                        _clear(self.cheapest, node.name, figures)
 
     def _with_contents(self, nodes: Sequence[Node]) -> list[Node]:
         found = list(nodes)
@@ -97,7 +100,23 @@ def _branches(conditional: Node, inside: Sequence[Node]) -> list[list[Node]]:
     return branches
 
 
-def _clear(costs: dict[str, Cost], name: str, figure: str) -> None:
-    """Set a figure to nothing; what is unknown stays unknown."""
-    if name in costs and getattr(costs[name], figure):
-        costs[name] = replace(costs[name], **{figure: 0})
+def _amount(cost: Cost, figures: Sequence[str]) -> int:
+    return known_sum(getattr(cost, figure) for figure in figures)
+
+
+def _cheapest(branches: Sequence[Cost]) -> Cost:
+    """Take every figure from the branch that has the least of it."""
+    least: dict[str, int | None] = {}
+    for figures in _COMPARED:
+        amounts = [_amount(branch, figures) for branch in branches]
+        branch = branches[amounts.index(min(amounts))]
+        least |= {figure: getattr(branch, figure) for figure in figures}
+    return Cost(**least)
+
+
+def _clear(costs: dict[str, Cost], name: str, figures: Sequence[str]) -> None:
+    """Set figures to nothing; what is unknown stays unknown."""
+    if name in costs:
+        known = {figure: 0 for figure in figures if getattr(costs[name], figure)}
+        if known:
+            costs[name] = replace(costs[name], **known)

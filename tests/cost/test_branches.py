@@ -60,6 +60,23 @@ def test_figures_may_come_from_different_branches() -> None:
     assert (found.cheapest.macs, found.cheapest.transcendentals) == (0, 0)
 
 
+def test_bytes_read_and_written_come_from_one_branch() -> None:
+    """One branch reads the most, the other writes the most; none moves as much as the two."""
+
+    def read(v: Any) -> Any:
+        return v.sum(0)
+
+    def write(v: Any) -> Any:
+        return jnp.broadcast_to(v[0, 0], (32, 16))[0]
+
+    (found,) = conditionals(*lowered(lambda flag, x: lax.cond(flag, read, write, x), FLAG, X))
+    moved = [(cost.bytes_read or 0, cost.bytes_written or 0) for cost in found.branches]
+    assert max(moved)[1] < min(moved)[1]
+    assert (found.cost.bytes_read, found.cost.bytes_written) == max(moved, key=sum)
+    assert found.cheapest is not None
+    assert (found.cheapest.bytes_read, found.cheapest.bytes_written) == min(moved, key=sum)
+
+
 def test_a_spread_goes_through_loops_and_conditionals() -> None:
     """5 iterations, of one product always, and of none, or one, or three more."""
 

@@ -93,7 +93,8 @@ def _leaf(draw: st.DrawFn, allowed: _Allowed) -> b.Block:
         names += operations.LOOPS if allowed.loops else ()
         names += operations.LIBRARY if allowed.library else ()
     if draw(st.booleans()):
-        return draw(st.sampled_from([b.Dense(), b.Attention(), b.Convolution()]))
+        products: list[b.Block] = [b.Dense(), b.Attention(), b.Convolution()]
+        return draw(st.sampled_from(products))
     return b.Operation(draw(st.sampled_from(names)))
 
 
