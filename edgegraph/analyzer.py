@@ -23,7 +23,7 @@ from edgegraph.hlo.op_name import parse_parameter_name
 from edgegraph.layers import Parameters, bound, prevailing_bound, roll_up, sum_of_times
 from edgegraph.measure.environment import environment
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
-from edgegraph.results.latency import Latency, LayerLatency
+from edgegraph.results.latency import Latency, LayerLatency, finest_cut
 from edgegraph.results.live_memory import LiveBuffer, LiveMemory
 from edgegraph.schedule import play
 from edgegraph.workload import Workload
@@ -123,7 +123,7 @@ def analyze(
         environment=environment(),
         op_records=records,
         layer_records=layers,
-        totals=_totals(records, layers, costs, program, latency),
+        totals=_totals(records, layers, costs, program, latency, layer_latencies),
         memory=program.memory,
         lower_s=program.lower_s,
         compile_s=program.compile_s,
@@ -310,6 +310,7 @@ def _totals(
     costs: Mapping[str, OpCost],
     program: Program,
     latency: Latency | None,
+    latencies: Sequence[LayerLatency],
 ) -> Totals:
     """Add up the program; the ops without parent carry everything."""
     top = [record for record in records if record.parent is None]
@@ -322,6 +323,8 @@ def _totals(
     compute = sum_of_times(record.compute_time_s for record in top)
     memory = sum_of_times(record.memory_time_s for record in top)
     xla = program.xla_cost
+    alone = sum_of_times(each.time_s for each in finest_cut(latencies))
+    net = None if latency is None else latency.net_s
     lowest = sequence(costs[record.name].cheapest or costs[record.name].cost for record in top)
     return Totals(
         ops=sum(record.opcode not in FREE_OPCODES for record in work),
@@ -345,12 +348,11 @@ def _totals(
         serial_time_s=None if compute is None or memory is None else compute + memory,
         bound=prevailing_bound(layers),
         time_s=None if latency is None else latency.median_s,
-        layers_time_s=sum_of_times(
-            row.time_s for row in layers if row.leaf and row.time_source == "measured"
-        ),
+        layers_time_s=alone,
         flops_coverage=_share(known_sum(r.flops for r in placed), flops),
         bytes_coverage=_share(_bytes(placed), moved),
         lower_bound=any(cost.unpriced is not None for cost in costs.values()),
+        compiled_together_s=None if net is None or alone is None else net - alone,
     )
 
 

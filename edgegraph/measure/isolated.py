@@ -132,7 +132,9 @@ def which_depths(depth: Depth, regions: Regions) -> tuple[int | None, ...]:
     """
     if depth == "all":
         return (*range(deepest(regions) + 1), None)
-    several = depth if isinstance(depth, Sequence) and not isinstance(depth, str) else (depth,)
+    several: Sequence[Any] = (
+        depth if isinstance(depth, Sequence) and not isinstance(depth, str) else (depth,)
+    )
     for one in several:
         if one is not None and (isinstance(one, bool) or not isinstance(one, int) or one < 0):
             raise InputError(

@@ -162,7 +162,9 @@ class Totals(Mapping[str, "int | float | str | None"]):
         bound: What binds most of the time: the layers' bounds weighted by their times, measured
             where they were, else at the roof.
         time_s: Measured median latency of one call, else None.
-        layers_time_s: Sum of the layers' times, each compiled alone.
+        layers_time_s: Sum of the layers' times, each compiled alone, as often as they run.
+        compiled_together_s: The measured whole less that sum, both net of the dispatch floor:
+            negative where compiling the layers together gained.
         flops_coverage, bytes_coverage: Share of FLOPs and bytes that have a layer (0 to 1).
         lower_bound: True if some cost is unknown, so that the sums are lower bounds.
     """
@@ -192,6 +194,7 @@ class Totals(Mapping[str, "int | float | str | None"]):
     flops_coverage: float
     bytes_coverage: float
     lower_bound: bool
+    compiled_together_s: float | None = None
 
     def __getitem__(self, key: str) -> int | float | str | None:
         """Give one figure by its name."""
@@ -351,6 +354,30 @@ class Analysis:
         from edgegraph.results.frames import layers_frame
 
         return layers_frame(self)
+
+    @cached_property
+    def what_if(self) -> pd.DataFrame:
+        """What the whole would gain if a layer ran at its roofline, the largest gain first.
+
+        One row per leaf layer and phase: ``layer phase time_s roof_time_s gain_s gain_share
+        speedup bound time_source``. ``gain_share`` is of the sum of all layers' times; what was
+        not measured has no gain (NaN).
+        """
+        from edgegraph.results.what_if import what_if_frame
+
+        return what_if_frame(self.layer_records)
+
+    @cached_property
+    def compiled_together(self) -> pd.DataFrame:
+        """What compiling layers together gained or cost, against each compiled alone.
+
+        One row for the whole program (no layer) and every cut into layers, and one for every
+        layer that was timed both as one piece and in parts: ``layer phase depth parts
+        together_s alone_s difference_s change noise_s verdict``. Empty if not measured.
+        """
+        from edgegraph.results.compiled_together import compare_together, together_frame
+
+        return together_frame(compare_together(self.latency, self.layer_latencies))
 
     def save(self, path: str | Path) -> Path:
         """Write the analysis to `path` (usually ``*.edgegraph``), atomically.

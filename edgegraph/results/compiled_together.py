@@ -1,0 +1,180 @@
+"""What compiling layers together gained or cost: one piece against the sum of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import hypot
+from typing import TYPE_CHECKING
+
+from edgegraph.results.latency import Latency, LayerLatency, finest_cut
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GAINED = "gained"
+COST = "cost"
+NO_DIFFERENCE = "no difference"
+NOISY = "NOISY"
+
+SMALLEST_CHANGE = 0.01
+"""Differences below this share of the parts are none, however still the machine was."""
+
+MOST_NOISY_SHARE = 0.1
+"""Parts that were timed badly may take up this share of the sum."""
+
+COLUMNS = (
+    "layer", "phase", "depth", "parts", "together_s", "alone_s", "difference_s", "change",
+    "noise_s", "verdict",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledTogether:
+    """A piece of the program, compiled as one and in parts; times are per call of the program.
+
+    All times are net of the dispatch floor, so that a part is not charged for being launched.
+
+    Attributes:
+        layer: The layer that was compiled as one; None for the whole program.
+        phase: Its phase; None for the whole program.
+        depth: Where the parts were cut: None where every scope was compiled alone.
+        parts: Number of parts.
+        together_s: Time compiled as one.
+        alone_s: Sum of the parts' times.
+        noise_s: How far the difference may be off: the interquartile ranges of all that was
+            timed, added in squares, since what disturbs one does not disturb the other.
+        verdict: ``gained`` (faster together), ``cost``, ``no difference`` (within the noise, or
+            1 %), or ``NOISY`` where the measurement allows no verdict.
+    """
+
+    layer: str | None
+    phase: str | None
+    depth: int | None
+    parts: int
+    together_s: float
+    alone_s: float
+    noise_s: float
+    verdict: str
+
+    @property
+    def difference_s(self) -> float:
+        """Together less alone: negative where compiling together gained."""
+        return self.together_s - self.alone_s
+
+    @property
+    def change(self) -> float | None:
+        """The difference over the sum of the parts; None where that is 0."""
+        return self.difference_s / self.alone_s if self.alone_s else None
+
+
+def compare_together(
+    whole: Latency | None, latencies: Sequence[LayerLatency]
+) -> tuple[CompiledTogether, ...]:
+    """Hold the whole against every cut, and every layer that was cut as one against its parts.
+
+    Args:
+        whole: Of the whole program.
+        latencies: Of its layers, cut once or several times.
+    """
+    if whole is None or whole.net_s is None:
+        return ()
+    cuts: dict[int | None, list[LayerLatency]] = {}
+    for each in latencies:
+        cuts.setdefault(each.depth, []).append(each)
+    found = [
+        compared
+        for depth, parts in cuts.items()
+        if (compared := _compare(None, None, depth, [(whole, 1)], parts)) is not None
+    ]
+    found.extend(_layers_against_parts(latencies))
+    return tuple(found)
+
+
+def together_frame(compared: Sequence[CompiledTogether]) -> pd.DataFrame:
+    """Give one row per comparison; the whole program has no layer."""
+    import pandas as pd
+
+    rows = [
+        {**asdict(each), "difference_s": each.difference_s, "change": each.change}
+        for each in compared
+    ]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    floats = ("together_s", "alone_s", "difference_s", "change", "noise_s")
+    kinds = {"layer": "string", "phase": "string", "depth": "Int64", "verdict": "string"}
+    return frame.astype({**kinds, "parts": "int64", **dict.fromkeys(floats, "float64")})
+
+
+def _layers_against_parts(latencies: Sequence[LayerLatency]) -> Iterator[CompiledTogether]:
+    """Compare layers of the coarser cuts with what the finest cut made of them."""
+    finest = finest_cut(latencies)
+    pieces: dict[tuple[int | None, str, str], list[LayerLatency]] = {}
+    for each in latencies:
+        pieces.setdefault((each.depth, each.layer, each.phase), []).append(each)
+    for (depth, layer, phase), piece in pieces.items():
+        if depth == finest[0].depth or not any(each.covers for each in piece):
+            continue
+        parts = [
+            part
+            for part in finest
+            if part.phase == phase and (part.layer == layer or part.layer.startswith(f"{layer}/"))
+        ]
+        as_one = [(each.latency, each.executions) for each in piece]
+        compared = _compare(layer, phase, finest[0].depth, as_one, parts)
+        if compared is not None:
+            yield compared
+
+
+def _compare(
+    layer: str | None,
+    phase: str | None,
+    depth: int | None,
+    together: Sequence[tuple[Latency, int]],
+    parts: Sequence[LayerLatency],
+) -> CompiledTogether | None:
+    """Compare; None where a dispatch floor was not taken."""
+    alone = [(part.latency, part.executions) for part in parts]
+    times = [[_net(*each) for each in side] for side in (together, alone)]
+    if not parts or any(time is None for side in times for time in side):
+        return None
+    together_s, alone_s = (sum(time or 0.0 for time in side) for side in times)
+    noise_s = _noise([*together, *alone])
+    return CompiledTogether(
+        layer=layer,
+        phase=phase,
+        depth=depth,
+        parts=len(parts),
+        together_s=together_s,
+        alone_s=alone_s,
+        noise_s=noise_s,
+        verdict=_verdict(together_s, alone_s, noise_s, noisy=_noisy(together) or _noisy(alone)),
+    )
+
+
+def _net(latency: Latency, executions: int) -> float | None:
+    net = latency.net_s
+    return None if net is None else net * executions
+
+
+def _noise(timed: Sequence[tuple[Latency, int]]) -> float:
+    """Add interquartile ranges in squares; of layers that share one measurement, linearly."""
+    executions: dict[Latency, int] = {}
+    for latency, times in timed:
+        executions[latency] = executions.get(latency, 0) + times
+    return hypot(*(times * each.relative_iqr * each.median_s for each, times in executions.items()))
+
+
+def _noisy(timed: Sequence[tuple[Latency, int]]) -> bool:
+    """Tell whether badly timed parts take up so much that the sum cannot be trusted."""
+    sure = sum(_net(*each) or 0.0 for each in timed if each[0].verdict == "OK")
+    unsure = sum(_net(*each) or 0.0 for each in timed if each[0].verdict != "OK")
+    return unsure > MOST_NOISY_SHARE * (sure + unsure)
+
+
+def _verdict(together_s: float, alone_s: float, noise_s: float, *, noisy: bool) -> str:
+    if noisy:
+        return NOISY
+    difference_s = together_s - alone_s
+    if abs(difference_s) <= max(noise_s, SMALLEST_CHANGE * alone_s):
+        return NO_DIFFERENCE
+    return GAINED if difference_s < 0 else COST
