@@ -116,7 +116,19 @@ def _rows(
         below.append(_leaf(own, f"{scope.path}/{OWN}", phase, depth + 1, measured))
     direct = [row for row in below if row.depth == depth + 1]
     parent = _sum(scope.path, phase, depth, direct)
+    if _timed_as_one(scope.path, phase, below, measured):
+        parent = replace(parent, time_source="measured")
+        parent = replace(parent, efficiency=_efficiency(parent))
     return [replace(parent, bound=prevailing_bound(below)), *below]
+
+
+def _timed_as_one(
+    path: str, phase: str, below: Sequence[LayerRecord], measured: Mapping[tuple[str, str], _Timing]
+) -> bool:
+    """Tell whether the rows below share the time of a piece that was measured as a whole."""
+    leaves = [row.layer.removesuffix(f"/{OWN}") for row in below if row.leaf]
+    timings = [measured.get((layer, phase)) for layer in leaves]
+    return all(timing is not None and timing.pieces == {path} for timing in timings)
 
 
 def _without_children(scope: _Scope) -> _Scope:
@@ -208,11 +220,15 @@ def prevailing_bound(rows: Iterable[LayerRecord]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    """The time of one scope's own ops, where it comes from, and whether launching dominates."""
+    """The time of one scope's own ops, where it comes from, and whether launching dominates.
+
+    `pieces` are the layers that were timed as one, and of whose time it is a part.
+    """
 
     time_s: float | None
     source: str
     overhead: bool = False
+    pieces: frozenset[str] = frozenset()
 
     def __add__(self, other: _Timing) -> _Timing:
         """Add what the same layer does elsewhere, in a loop for instance."""
@@ -222,6 +238,7 @@ class _Timing:
             (self.time_s or 0.0) + (other.time_s or 0.0),
             "measured" if both == {"measured"} else "estimated",
             larger.overhead,
+            self.pieces | other.pieces,
         )
 
 
@@ -251,10 +268,12 @@ def _timings(
         if measured.covers and whole:
             for key, part in parts.items():
                 found[key] = found.get(key, _NOTHING) + _Timing(
-                    net * part / whole, "estimated", overhead
+                    net * part / whole, "estimated", overhead, frozenset({measured.layer})
                 )
         else:
-            found[own] = found.get(own, _NOTHING) + _Timing(net, "measured", overhead)
+            found[own] = found.get(own, _NOTHING) + _Timing(
+                net, "measured", overhead, frozenset({measured.layer})
+            )
     return found
 
 

@@ -155,5 +155,36 @@ def test_the_time_of_a_loop_is_split_among_the_layers_inside_it() -> None:
     ]
     net, a, b, own = roll_up(drawn, {}, measured)
     assert [row.time_s for row in (a, b, own)] == pytest.approx([30e-6, 40e-6, 10e-6])
-    assert {row.time_source for row in (net, a, b, own)} == {"estimated"}
+    assert {row.time_source for row in (a, b, own)} == {"estimated"}
     assert net.time_s == pytest.approx(80e-6)
+    assert net.time_source == "measured"
+    assert net.efficiency == pytest.approx(8e-6 / 80e-6)
+
+
+def test_the_time_of_layers_in_a_loop_counts_as_often_as_they_run() -> None:
+    drawn = [
+        replace(BLANK, name="a", layer="Net/a", compute_time_s=3e-6),
+        replace(BLANK, name="b", layer="Net/b", compute_time_s=4e-6),
+    ]
+    twice = latency(30e-6, 10e-6)
+    measured = [
+        LayerLatency(
+            layer="Net/a", phase="forward", latency=twice, executions=12, within="scan of 12"
+        ),
+        LayerLatency(layer="Net/a", phase="forward", latency=twice),
+        LayerLatency(layer="Net/b", phase="forward", latency=twice),
+    ]
+    net, a, b = roll_up(drawn, {}, measured)
+    assert [row.time_s for row in (net, a, b)] == pytest.approx([280e-6, 260e-6, 20e-6])
+    assert {row.time_source for row in (net, a, b)} == {"measured"}
+
+
+def test_of_several_cuts_the_finest_gives_the_times() -> None:
+    drawn = [replace(BLANK, name="a", layer="Net/a", compute_time_s=3e-6)]
+    measured = [
+        LayerLatency(layer="Net", phase="forward", latency=latency(90e-6, 10e-6), depth=0,
+                     covers=("Net/a",)),
+        LayerLatency(layer="Net/a", phase="forward", latency=latency(30e-6, 10e-6), depth=1),
+    ]  # fmt: skip
+    assert [row.time_s for row in roll_up(drawn, {}, measured)] == pytest.approx([20e-6] * 2)
+    assert [row.time_s for row in roll_up(drawn, {}, measured[:1])] == pytest.approx([80e-6] * 2)
