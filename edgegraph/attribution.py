@@ -140,12 +140,21 @@ def _place_by_neighbours(nodes: Sequence[Node], places: dict[str, Place]) -> Non
     flow = _Flow(nodes, places)
     for node in reversed(nodes):
         if places[node.name].layer is None:
-            places[node.name] = flow.served(node)
+            _place_beside(node, flow.served(node), places)
     for node in nodes:
         if places[node.name].layer is None:
-            places[node.name] = _common(places[maker] for maker in flow.makers(node))
+            makers = _common(places[maker] for maker in flow.makers(node))
+            _place_beside(node, makers, places)
         if places[node.name].layer is None and node.parent is not None:
-            places[node.name] = places[node.parent]
+            _place_beside(node, places[node.parent], places)
+
+
+def _place_beside(node: Node, found: Place, places: dict[str, Place]) -> None:
+    """Place an op by its neighbours; what it says itself of its phase stands."""
+    said = places[node.name].phase
+    if found.phase == "forward" and said != "forward":
+        found = replace(found, phase=said)
+    places[node.name] = found
 
 
 class _Flow:

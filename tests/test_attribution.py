@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+import edgegraph as eg
 from edgegraph import xla
 from edgegraph.attribution import ParameterOwners, attribute
 from edgegraph.graph import Node, flatten
@@ -93,6 +94,21 @@ def test_phases_of_a_gradient() -> None:
         ("SmallCNN/conv2", "backward"),
         ("SmallCNN/conv2", "forward"),
     ]
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_the_backward_pass_of_a_function_without_scopes_is_a_phase_too(stage: str) -> None:
+    def loss(x: jax.Array, w: jax.Array) -> jax.Array:
+        return jnp.tanh(x @ w).sum()
+
+    x = jax.ShapeDtypeStruct((16, 32), jnp.float32)
+    w = jax.ShapeDtypeStruct((32, 64), jnp.float32)
+    analysis = eg.analyze(jax.grad(loss, (0, 1)), args=(x, w), stage=stage)
+    layers = analysis.layers.set_index(["layer", "phase"])
+    assert layers.macs.to_dict() == {
+        ("(unattributed)", "forward"): 16 * 32 * 64,
+        ("(unattributed)", "backward"): 2 * 16 * 32 * 64,
+    }
 
 
 def test_before_optimisation_scopes_inside_called_functions_are_complete() -> None:
