@@ -36,9 +36,11 @@ def macs(instruction: Instruction, operands: Sequence[Shape]) -> int:
         ...              Shape(dtype="f32", dimensions=(3136, 256))])
         25690112
     """
-    if instruction.opcode == "dot" and instruction.dot is not None:
-        lhs = operands[0].dimensions
-        return instruction.shape.size * math.prod(lhs[d] for d in instruction.dot.lhs_contracting)
+    if instruction.dot is not None:
+        dot, rhs = instruction.dot, operands[1].dimensions
+        met = {*dot.rhs_batch, *dot.rhs_contracting, *dot.rhs_group}
+        columns = [extent for d, extent in enumerate(rhs) if d not in met]
+        return operands[0].size * math.prod(columns)
     if instruction.opcode == "convolution" and instruction.convolution is not None:
         return _convolution_macs(instruction, operands[1])
     return 0

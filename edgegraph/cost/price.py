@@ -24,7 +24,7 @@ from edgegraph.cost.macs import macs
 from edgegraph.cost.trips import trip_counts
 from edgegraph.cost.xla_price import XlaPrice, XlaPricer
 from edgegraph.graph import FREE_OPCODES, Node
-from edgegraph.hlo.module import Instruction, Module, Shape
+from edgegraph.hlo.module import DOT_OPCODES, Instruction, Module, Shape
 
 WAITS = frozenset(
     {"all-gather-done", "all-reduce-done", "async-done", "async-update",
@@ -149,10 +149,13 @@ def _price_alone(
             operands = [shapes[operand] for operand in node.operands]
             read, written = crossing or _moved(instruction, operands, price)
             sends = instruction.collective is not None
+            products = macs(instruction, operands)
+            steps = _steps(instruction, operands)
             cost = Cost(
-                macs=macs(instruction, operands),
-                flops=price.flops,
-                transcendentals=price.transcendentals,
+                macs=products,
+                # XLA takes the groups of a ragged-dot for a dimension that it is summed over.
+                flops=2 * products if instruction.opcode == "ragged-dot" else price.flops * steps,
+                transcendentals=price.transcendentals * steps,
                 bytes_read=read,
                 bytes_written=written,
                 wire_bytes=wire_bytes(instruction, operands, module) if sends else 0,
@@ -173,6 +176,13 @@ def _moved(instruction: Instruction, operands: Sequence[Shape], price: XlaPrice)
     if 0 <= arrives < len(instruction.shape.elements):
         return read, instruction.shape.elements[arrives].bytes
     return sum(price.operand_bytes), price.output_bytes
+
+
+def _steps(instruction: Instruction, operands: Sequence[Shape]) -> int:
+    """Say how often XLA's price of an op is due: a scan runs its function along an axis."""
+    if instruction.opcode != "scan":
+        return 1
+    return operands[0].dimensions[instruction.dimensions[0]]
 
 
 def _price_call(
@@ -212,7 +222,8 @@ def _dtype(instruction: Instruction, operands: Sequence[Shape], cost: Cost) -> s
     A dot of bf16 operands with an f32 result runs on the bf16 units.
     """
     opcode = instruction.opcode
-    is_product = opcode in ("dot", "convolution") or (opcode == "custom-call" and cost.macs)
+    is_product = opcode == "convolution" or opcode in DOT_OPCODES
+    is_product = is_product or (opcode == "custom-call" and bool(cost.macs))
     if is_product and operands:
         return operands[0].dtype
     leaves = instruction.shape.leaves()

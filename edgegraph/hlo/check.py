@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from edgegraph.errors import FormatError
 from edgegraph.hlo.aliases import check_aliases
-from edgegraph.hlo.module import Computation, Instruction, Shape
+from edgegraph.hlo.module import DOT_OPCODES, Computation, Instruction, Shape
 
 MAX_NESTING = 200
 """Calls inside calls; real programs stay below 50."""
@@ -18,7 +18,10 @@ MAX_NESTING = 200
 _CALLED = {"fusion": 1, "call": 1, "async-start": 1, "while": 2}
 """How many computations these opcodes call."""
 
-_OPERANDS = {"while": 1, "get-tuple-element": 1, "dot": 2, "convolution": 2, "conditional": 1}
+_OPERANDS = {
+    **dict.fromkeys(DOT_OPCODES, 2),
+    "conditional": 1, "convolution": 2, "get-tuple-element": 1, "scan": 1, "while": 1,
+}  # fmt: skip
 """How many operands these opcodes have at least."""
 
 _CHECKED = frozenset(_CALLED) | frozenset(_OPERANDS)
@@ -71,7 +74,7 @@ class Checker:
             raise _contradiction(instruction, f"it has {len(operands)} operands")
         if opcode in _CALLED and len(called) != _CALLED[opcode]:
             raise _contradiction(instruction, f"it calls {len(called)} computations")
-        if opcode in ("fusion", "call", "async-start"):
+        if opcode in ("fusion", "call", "async-start", "scan"):
             handed = [len(operands)]
         elif opcode == "conditional":
             handed = [1] * (len(operands) - 1)
@@ -83,8 +86,13 @@ class Checker:
             index = instruction.tuple_index
             if index is None or not 0 <= index < len(operands[0].elements):
                 raise _contradiction(instruction, f"its operand has no element {index}")
-        elif opcode in ("dot", "convolution"):
+        elif opcode == "convolution" or opcode in DOT_OPCODES:
             _check_dimensions(instruction, operands[0], operands[1])
+        elif opcode == "scan":
+            rank = len(operands[0].dimensions)
+            if len(instruction.dimensions) != 1 or not 0 <= instruction.dimensions[0] < rank:
+                axes = list(instruction.dimensions)
+                raise _contradiction(instruction, f"it runs along {axes} of {operands[0]}")
 
 
 def _check_dimensions(instruction: Instruction, lhs: Shape, rhs: Shape) -> None:
@@ -93,7 +101,7 @@ def _check_dimensions(instruction: Instruction, lhs: Shape, rhs: Shape) -> None:
     dot, convolution = instruction.dot, instruction.convolution
     if dot is not None:
         pairs += [(lhs, dot.lhs_contracting), (lhs, dot.lhs_batch)]
-        pairs += [(rhs, dot.rhs_contracting), (rhs, dot.rhs_batch)]
+        pairs += [(rhs, dot.rhs_contracting), (rhs, dot.rhs_batch), (rhs, dot.rhs_group)]
     if convolution is not None:
         spatial = convolution.input_spatial, convolution.kernel_spatial, convolution.output_spatial
         if any(len(dimensions) != len(instruction.window) for dimensions in spatial):

@@ -18,6 +18,7 @@ from edgegraph.hlo.check import Checker
 from edgegraph.hlo.collective import COLLECTIVE_OPCODES, decode_collective
 from edgegraph.hlo.literal import scalar_literal
 from edgegraph.hlo.module import (
+    DOT_OPCODES,
     Computation,
     ConvolutionDimensions,
     DotDimensions,
@@ -203,7 +204,7 @@ class _Decoder:
             comparison=self._text(proto.comparison_direction) if opcode == "compare" else None,
             collective=decode_collective(proto) if opcode in COLLECTIVE_OPCODES else None,
             window=_window(proto.window) if convolution or opcode in _WITH_WINDOW else (),
-            dot=_dot(proto.dot_dimension_numbers) if opcode == "dot" else None,
+            dot=_dot(proto) if opcode in DOT_OPCODES else None,
             convolution=(
                 _convolution(proto.convolution_dimension_numbers) if convolution else None
             ),
@@ -280,11 +281,15 @@ def _window(proto: Proto) -> tuple[WindowDimension, ...]:
 
 
 def _dot(proto: Proto) -> DotDimensions:
+    ragged = proto.ragged_dot_dimension_numbers
+    is_ragged = proto.opcode == "ragged-dot"
+    numbers = ragged.dot_dimension_numbers if is_ragged else proto.dot_dimension_numbers
     return DotDimensions(
-        lhs_contracting=tuple(proto.lhs_contracting_dimensions),
-        rhs_contracting=tuple(proto.rhs_contracting_dimensions),
-        lhs_batch=tuple(proto.lhs_batch_dimensions),
-        rhs_batch=tuple(proto.rhs_batch_dimensions),
+        lhs_contracting=tuple(numbers.lhs_contracting_dimensions),
+        rhs_contracting=tuple(numbers.rhs_contracting_dimensions),
+        lhs_batch=tuple(numbers.lhs_batch_dimensions),
+        rhs_batch=tuple(numbers.rhs_batch_dimensions),
+        rhs_group=tuple(ragged.rhs_group_dimensions),
     )
 
 

@@ -23,6 +23,9 @@ BITS_BY_DTYPE: Mapping[str, int] = {
 }  # fmt: skip
 """Bits of one element by XLA's lower-case primitive type name; sub-byte types are packed."""
 
+DOT_OPCODES = frozenset({"dot", "ragged-dot", "scaled-dot"})
+"""Opcodes that multiply their first two operands as matrices."""
+
 
 class Shape(Struct, frozen=True, kw_only=True, gc=False):
     """An array shape, or a tuple of shapes.
@@ -83,12 +86,16 @@ class WindowDimension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DotDimensions:
-    """Which dimensions a dot contracts and which it carries along as batch."""
+    """Which dimensions a dot contracts and which it carries along as batch.
+
+    Along ``rhs_group``, a ragged-dot has one right operand for each group of rows of the left.
+    """
 
     lhs_contracting: tuple[int, ...]
     rhs_contracting: tuple[int, ...]
     lhs_batch: tuple[int, ...]
     rhs_batch: tuple[int, ...]
+    rhs_group: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +170,7 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
         collective: Which devices a collective op runs on, else None.
         window: Spatial window of a convolution, of a custom-call that is one, or of a
             reduce-window, else empty.
-        dot: Dimension numbers of a dot, else None.
+        dot: Dimension numbers of an opcode among `DOT_OPCODES`, else None.
         convolution: Dimension numbers of a convolution or a custom-call that is one, else None.
         feature_group_count: Groups of a convolution; 1 where none.
         batch_group_count: Batch groups of a convolution; 1 where none.

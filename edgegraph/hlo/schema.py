@@ -105,6 +105,7 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "use_global_device_ids": (71, "bool"),
         "output_operand_aliasing": (74, "OutputOperandAliasing*"),
         "replica_group_list": (87, "ReplicaGroupList"),
+        "ragged_dot_dimension_numbers": (90, "RaggedDotDimensionNumbers"),
         "iota_replica_groups": (92, "IotaReplicaGroups"),
         "mesh_replica_groups": (93, "MeshReplicaGroups"),
     },
@@ -167,6 +168,10 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "output_feature_dimension": (10, "int64"),
         "input_spatial_dimensions": (11, "int64*"),
         "output_spatial_dimensions": (12, "int64*"),
+    },
+    "RaggedDotDimensionNumbers": {
+        "dot_dimension_numbers": (1, "DotDimensionNumbers"),
+        "rhs_group_dimensions": (3, "int64*"),
     },
     "DotDimensionNumbers": {
         "lhs_contracting_dimensions": (1, "int64*"),

@@ -21,6 +21,7 @@ from edgegraph.graph import Node, flatten
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Instruction, Module, Shape
 from edgegraph.hlo.schema import HloModuleProto
+from tests.conformance.cases import Case
 
 FIGURES = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
 
@@ -82,6 +83,14 @@ class Priced:
             sum(part.transcendentals or 0 for part in parts),
             sum((part.bytes_read or 0) + (part.bytes_written or 0) for part in parts),
         )
+
+    def cost(self, name: str) -> Total:
+        """What one op costs."""
+        cost = self.costs[name].cost
+        assert cost.flops is not None and cost.transcendentals is not None
+        assert cost.bytes_read is not None and cost.bytes_written is not None
+        assert min(cost.bytes_read, cost.bytes_written) >= 0
+        return Total(cost.flops, cost.transcendentals, cost.bytes_read + cost.bytes_written)
 
 
 def price(serialized: bytes) -> Priced:
@@ -157,6 +166,20 @@ class _Rules:
             ours = self.total(body) * times + self.total(condition) * again
             return ours - self._xla(body) - self._xla(condition)
         return Total(bytes=-counted_twice(instruction, operands))
+
+
+def stated_difference(priced: Priced, name: str, case: Case, xla: Total) -> Total:
+    """Give what our figures for an instruction have more than XLA's, by the stated formulas."""
+    (instruction,) = (node.instruction for node in priced.nodes if node.name == name)
+    shapes = {node.name: node.instruction.shape for node in priced.nodes}
+    operands = [shapes[operand] for operand in instruction.operands]
+    if case.opcode == "scan":
+        assert case.trips is not None
+        return Total(xla.flops, xla.transcendentals) * (case.trips - 1)
+    if case.opcode == "ragged-dot":
+        assert case.macs is not None
+        return Total(2 * case.macs - xla.flops)
+    return Total(bytes=-counted_twice(instruction, operands))
 
 
 def counted_twice(instruction: Instruction, operands: Sequence[Shape]) -> float:
