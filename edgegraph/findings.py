@@ -2,7 +2,9 @@
 
 A rule looks at the finished Analysis and yields findings; it measures nothing and computes no
 figure that does not stand in the Analysis. Rules that rest on measured time keep silent where
-the measurement is noisy.
+the measurement is noisy. What a finding weighs is the share of the time that its advice is about:
+of a layer, the part that its roof explains for what moves the roof, and the part above it, the gain
+of running at the roof, for what brings the layer there.
 """
 
 from __future__ import annotations
@@ -11,8 +13,16 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from edgegraph.results.analysis import Analysis, Finding, LayerRecord, OpRecord
+from edgegraph.results.compiled_together import (
+    COST,
+    GAINED,
+    NO_DIFFERENCE,
+    NOISY,
+    compare_together,
+)
 from edgegraph.results.frames import intensity as intensity_of
-from edgegraph.results.latency import UNATTRIBUTED
+from edgegraph.results.latency import UNATTRIBUTED, finest_cut
+from edgegraph.results.what_if import what_if
 from edgegraph.units import percent, ratio, seconds, si
 
 Rule = Callable[[Analysis], Iterator[Finding]]
@@ -80,7 +90,7 @@ def memory_bound_dense(analysis: Analysis) -> Iterator[Finding]:
             try_next=advice,
             numbers=numbers,
             certainty="high",
-            weight=row.share or 0.0,
+            weight=_at_the_roof(row),
         )
 
 
@@ -117,7 +127,7 @@ def compute_bound_layer(analysis: Analysis) -> Iterator[Finding]:
             ),
             numbers=numbers,
             certainty="high",
-            weight=row.share or 0.0,
+            weight=_at_the_roof(row),
         )
 
 
@@ -126,7 +136,9 @@ def far_under_the_roof(analysis: Analysis) -> Iterator[Finding]:
     """A layer that takes much longer than either roof explains."""
     if _noisy(analysis):
         return
+    gains = {(each.layer, each.phase): each for each in what_if(analysis.layer_records)}
     for row, _ops in _large_leaves(analysis):
+        gain_share = gains[row.layer, row.phase].gain_share or 0.0
         if row.efficiency is None or row.efficiency > 0.25 or row.bound == "overhead":
             continue
         yield Finding(
@@ -134,7 +146,8 @@ def far_under_the_roof(analysis: Analysis) -> Iterator[Finding]:
             layer=row.layer,
             seen=(
                 f"{_name(row)} takes {seconds(row.time_s)}, {ratio(1 / row.efficiency)} times what"
-                f" its {row.bound} roof allows"
+                f" its {row.bound} roof allows; at the roof the layers together would take"
+                f" {percent(gain_share)} less"
                 if row.efficiency > 0
                 else f"{_name(row)} takes {seconds(row.time_s)} and hardly computes or moves"
             ),
@@ -143,9 +156,13 @@ def far_under_the_roof(analysis: Analysis) -> Iterator[Finding]:
                 " it moves data that fusion would save"
             ),
             try_next="look at its ops: layout changes, small loops, an unfused intermediate",
-            numbers={"time_s": row.time_s or 0.0, "efficiency": row.efficiency},
+            numbers={
+                "time_s": row.time_s or 0.0,
+                "efficiency": row.efficiency,
+                "gain_share": gain_share,
+            },
             certainty="medium",
-            weight=(row.share or 0.0) * (1 - row.efficiency),
+            weight=gain_share,
         )
 
 
@@ -175,38 +192,55 @@ def dispatch_bound(analysis: Analysis) -> Iterator[Finding]:
 @rule("compiled-together")
 def compiled_together(analysis: Analysis) -> Iterator[Finding]:
     """What compiling the layers together gained or cost, against each compiled alone."""
-    whole, alone = analysis.totals.time_s, analysis.totals.layers_time_s
-    if whole is None or alone is None or _noisy(analysis) or analysis.latency is None:
-        return
-    net = whole - (analysis.latency.dispatch_s or 0.0)
-    change = net / alone - 1 if alone else 0.0
-    if abs(change) < 0.1:
-        return
-    fused = _widest_fusion(analysis)
-    kernels = f"; XLA fuses {fused[1]} layers into {fused[0]}" if fused else ""
-    gained = change < 0
-    yield Finding(
-        rule="compiled-together",
-        layer=None,
-        seen=(
-            f"compiled together the layers take {seconds(net)}, alone {seconds(alone)} in sum:"
-            f" {percent(abs(change))} {'gained' if gained else 'lost'}{kernels}"
-        ),
-        why=(
-            "fusion keeps intermediates out of memory"
-            if gained
-            else "a fused kernel can be slower than its parts, which have kernels of their own"
-        ),
-        try_next=(
-            "keep the model in one jit"
-            if gained
-            else "compile without library fusion (--option xla_cpu_experimental_ynn_fusion_type=)"
-            " and compare"
-        ),
-        numbers={"together_s": net, "alone_s": alone, "change": change},
-        certainty="medium",
-        weight=min(1.0, abs(change)),
-    )
+    finest = {each.depth for each in finest_cut(analysis.layer_latencies)}
+    for compared in compare_together(analysis.latency, analysis.layer_latencies):
+        ours = compared.layer is None and compared.depth in finest
+        if not ours or compared.verdict == NOISY or compared.change is None:
+            continue
+        outcome, why, advice = _TOGETHER[compared.verdict]
+        fused = _widest_fusion(analysis)
+        yield Finding(
+            rule="compiled-together",
+            layer=None,
+            seen=(
+                f"compiled together the layers take {seconds(compared.together_s)}, alone"
+                f" {seconds(compared.alone_s)} in sum: {percent(abs(compared.change))} {outcome}"
+                f" (noise {seconds(compared.noise_s)})"
+                + (f"; XLA fuses {fused[1]} layers into {fused[0]}" if fused else "")
+            ),
+            why=why,
+            try_next=advice,
+            numbers={
+                "together_s": compared.together_s,
+                "alone_s": compared.alone_s,
+                "noise_s": compared.noise_s,
+                "change": compared.change,
+            },
+            certainty="medium",
+            weight=0.0 if compared.verdict == NO_DIFFERENCE else min(1.0, abs(compared.change)),
+        )
+
+
+_TOGETHER = {
+    GAINED: (
+        "gained",
+        "fusion keeps intermediates out of memory, and kernels need not wait for one another",
+        "keep the model in one jit; edgegraph fusion SPEC tells what fusion has to do with it",
+    ),
+    COST: (
+        "lost",
+        "a fused kernel can be slower than its parts, and what one layer leaves in the caches"
+        " another finds there only if it fits",
+        "see with edgegraph fusion SPEC whether it is fusion that costs, and which one is slower"
+        " than its parts",
+    ),
+    NO_DIFFERENCE: (
+        "apart, which is no difference",
+        "fusing across layers brings little here, or what it brings is lost elsewhere",
+        "look at single layers; edgegraph fusion SPEC compares with and without fusion",
+    ),
+}
+"""By verdict: what it is called, why that may be, and what to try."""
 
 
 @rule("noisy-machine")
@@ -288,6 +322,12 @@ def _ridge(analysis: Analysis, ops: list[OpRecord]) -> float | None:
     if computing.roof is None:
         return None
     return analysis.device.ridge_point(computing.roof, moving.level)
+
+
+def _at_the_roof(row: LayerRecord) -> float:
+    """Give the share of the time that a layer's roof explains; what lies above it is slack."""
+    reached = 1.0 if row.efficiency is None else min(1.0, row.efficiency)
+    return (row.share or 0.0) * reached
 
 
 def _moved(row: LayerRecord) -> int:
