@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
 from edgegraph.atomic import replacing
 from edgegraph.device import host
 from edgegraph.device.check import check_device
 from edgegraph.device.device import Device
 from edgegraph.errors import FormatError, InputError
+from edgegraph.folders import CACHE_FOLDER_VARIABLE, cache_folder
 
 SCHEME = "1"
 """Changes when the way of measuring changes so much that older figures do not compare."""
 
 FORMAT_VERSION = 1
-CACHE_FOLDER_VARIABLE = "EDGEGRAPH_CACHE_DIR"
 
 
 class CalibrationWarning(UserWarning):
@@ -43,8 +42,7 @@ def calibration_path() -> Path:
         >>> calibration_path().name
         'calibration.json'
     """
-    folder = os.environ.get(CACHE_FOLDER_VARIABLE) or platformdirs.user_cache_dir("edgegraph")
-    return Path(folder) / "calibration.json"
+    return cache_folder() / "calibration.json"
 
 
 def fingerprint() -> dict[str, str]:
