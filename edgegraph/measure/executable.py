@@ -38,14 +38,31 @@ class ExecutableCall:
             self._spare = {position: leaves[position] for position in self._donated}
             self._heirs = _heirs(executable, self._donated)
             self._replace({})
+            jax.block_until_ready(self.arguments)
             self.after = self._feed_back
 
     def __call__(self) -> object:
         """Call it once and wait."""
         return jax.block_until_ready(self._executable(*self.arguments))
 
+    def enqueue(self) -> Any:
+        """Call it once without waiting.
+
+        Returns:
+            The results, to be waited for; those that the next call consumes are left out.
+        """
+        result = self._executable(*self.arguments)
+        if self.after is None:
+            return result
+        leaves = jax.tree.leaves(result)
+        self._hand_on(leaves)
+        return [leaf for index, leaf in enumerate(leaves) if index not in self._heirs.values()]
+
     def _feed_back(self, result: object) -> None:
-        results = jax.tree.leaves(result)
+        self._hand_on(jax.tree.leaves(result))
+        jax.block_until_ready(self.arguments)
+
+    def _hand_on(self, results: Sequence[Any]) -> None:
         self._replace({taken: results[heir] for taken, heir in self._heirs.items()})
 
     def _replace(self, successors: dict[int, Any]) -> None:
@@ -53,7 +70,7 @@ class ExecutableCall:
         for position in self._donated:
             fresh = successors.get(position)
             leaves[position] = jnp.copy(self._spare[position]) if fresh is None else fresh
-        self.arguments = jax.block_until_ready(jax.tree.unflatten(self._structure, leaves))
+        self.arguments = jax.tree.unflatten(self._structure, leaves)
 
 
 def _heirs(executable: Any, donated: Sequence[int]) -> dict[int, int]:

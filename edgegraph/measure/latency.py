@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgegraph.compiler.program import Program
+from edgegraph.errors import InputError
 from edgegraph.measure import statistics
 from edgegraph.measure.clock import Clock, monotonic_clock
+from edgegraph.measure.cold import cache_emptier
 from edgegraph.measure.executable import (
     ExecutableCall,
     null_call,
@@ -14,8 +16,8 @@ from edgegraph.measure.executable import (
     use_synchronous_dispatch,
 )
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Progress, Series, Settings, summarise
-from edgegraph.results.latency import Latency
+from edgegraph.measure.sampling import Progress, Series, Settings, bystanders_of, summarise
+from edgegraph.results.latency import COLD, WARM, Latency
 
 __all__ = ["Settings", "measure_latency", "measure_program"]
 
@@ -56,18 +58,21 @@ def measure_latency(
     main = Series(call=call, after=after, clock=clock)
     null = None if null_call is None else Series(call=null_call, clock=clock)
     every = [main] if null is None else [main, null]
-    stopped_by = sample_in_rounds(every, settings, clock, rewarm=False, progress=progress)
+    with bystanders_of(clock) as bystanders:
+        stopped_by = sample_in_rounds(every, settings, clock, rewarm=False, progress=progress)
     return summarise(
         main,
         stopped_by=stopped_by,
         settings=settings,
         dispatch_s=None if null is None else statistics.median(null.samples_s),
+        others_share=bystanders.share,
     )
 
 
 def measure_program(
     program: Program,
     *,
+    cache: str = WARM,
     settings: Settings | None = None,
     clock: Clock = monotonic_clock,
     progress: Progress | None = None,
@@ -79,25 +84,36 @@ def measure_program(
 
     Args:
         program: Compiled for this host.
+        cache: ``warm``, or ``cold`` to touch four times the last cache's size of other data
+            before every call.
         settings: How long and how carefully.
         clock: Nanoseconds.
         progress: Called with a message and a fraction.
 
     Raises:
-        InputError: The program cannot be run here.
+        InputError: The program cannot be run here, `cache` is neither of the two, or the system
+            does not tell how large its caches are.
         KeyboardInterrupt: Passed through.
     """
+    if cache not in (WARM, COLD):
+        raise InputError(f"cache {cache!r} is unknown; give {WARM!r} or {COLD!r}")
     settings = settings or Settings()
     synchronous = use_synchronous_dispatch()
     arguments = program_arguments(program)
+    before = cache_emptier() if cache == COLD else None
     call = ExecutableCall(program.executable, arguments)
-    main = Series(call=call, after=call.after, clock=clock)
-    null = Series(call=null_call(arguments, program.executable.out_info), clock=clock)
-    stopped_by = sample_in_rounds([main, null], settings, clock, rewarm=False, progress=progress)
+    main = Series(call=call, before=before, after=call.after, clock=clock)
+    nothing = null_call(arguments, program.executable.out_info)
+    null = Series(call=nothing, before=before, clock=clock)
+    every = [main, null]
+    with bystanders_of(clock) as bystanders:
+        stopped_by = sample_in_rounds(every, settings, clock, rewarm=False, progress=progress)
     return summarise(
         main,
         stopped_by=stopped_by,
         settings=settings,
         dispatch_s=statistics.median(null.samples_s),
         synchronous=synchronous,
+        others_share=bystanders.share,
+        cache=cache,
     )

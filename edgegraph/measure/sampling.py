@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from edgegraph.device import host
+from edgegraph.device.bystanders import NOISY_OTHERS, Bystanders
 from edgegraph.measure import statistics
-from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock
-from edgegraph.results.latency import Latency
+from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, monotonic_clock
+from edgegraph.results.latency import WARM, Latency
 
 STABLE = "stable"
 TIME_LIMIT = "time limit"
@@ -63,6 +65,8 @@ class Series:
     Attributes:
         call: What is timed.
         clock: What it is timed with.
+        before: Called before every call, outside the timed part; calls are then never timed in
+            blocks.
         after: Handed every result outside the timed part; calls are then never timed in blocks.
         first_call_s: The first call, once `start` ran.
         calls_per_sample: Calls in a block; 1 unless `choose_block` found them too short.
@@ -71,11 +75,13 @@ class Series:
 
     call: Callable[[], object]
     clock: Clock
+    before: Callable[[], None] | None = None
     after: Callable[[object], None] | None = None
     first_call_s: float = 0.0
     calls_per_sample: int = 1
     samples_s: list[float] = field(default_factory=list)
     _warm_s: list[float] = field(default_factory=list)
+    _cost_s: list[float] = field(default_factory=list)
 
     def start(self) -> None:
         """Make and time the very first call."""
@@ -83,11 +89,14 @@ class Series:
 
     def warm_up(self) -> None:
         """Make one call that counts for nothing but the choice of the block."""
+        started = self.clock()
         self._warm_s.append(self._time_one())
+        self._cost_s.append((self.clock() - started) / NANOSECONDS_PER_S)
 
     def choose_block(self, settings: Settings) -> None:
         """Time blocks of calls from now on if the warm-up's calls were too short for one."""
-        if self.after is None and self.typical_s < settings.block_below_s:
+        alone = self.before is None and self.after is None
+        if alone and self.typical_s < settings.block_below_s:
             calls = round(settings.block_s / max(self.typical_s, 1e-9))
             self.calls_per_sample = max(2, calls)
 
@@ -119,11 +128,13 @@ class Series:
 
     @property
     def sample_cost_s(self) -> float:
-        """About how long it takes to take a sample."""
-        return self.typical_s * self.calls_per_sample
+        """About how long it takes to take a sample, with what comes before and after a call."""
+        return statistics.median(self._cost_s) * self.calls_per_sample
 
     def _time_one(self) -> float:
         call, clock = self.call, self.clock
+        if self.before is not None:
+            self.before()
         started = clock()
         result = call()
         elapsed = clock() - started
@@ -133,6 +144,11 @@ class Series:
         return elapsed / NANOSECONDS_PER_S
 
 
+def bystanders_of(clock: Clock) -> Bystanders:
+    """Give what watches other processes; nothing is seen by any clock but the system's own."""
+    return Bystanders() if clock is monotonic_clock else Bystanders(busy_s=lambda: None)
+
+
 def summarise(
     series: Series,
     *,
@@ -140,6 +156,8 @@ def summarise(
     settings: Settings,
     dispatch_s: float | None = None,
     synchronous: bool = True,
+    others_share: float | None = None,
+    cache: str = WARM,
 ) -> Latency:
     """Give what a series of samples says.
 
@@ -149,6 +167,8 @@ def summarise(
         settings: Holds the tolerance of the windows.
         dispatch_s: The dispatch floor, if taken.
         synchronous: Whether the calls ran in the calling thread.
+        others_share: Share of the cores' time that other processes took; None if unknown.
+        cache: ``warm``, or ``cold`` where other data was touched before every call.
     """
     samples = series.samples_s
     single = series.calls_per_sample == 1
@@ -161,6 +181,7 @@ def summarise(
         drift=drift,
         spread=spread,
         tolerance=settings.window_tolerance,
+        others_share=others_share,
     )
     return Latency(
         median_s=statistics.median(samples),
@@ -181,11 +202,20 @@ def summarise(
         window_spread=spread,
         reasons=reasons,
         synchronous=synchronous,
+        cache=cache,
+        cores=len(host.usable_cores()),
+        others_share=others_share,
     )
 
 
 def judge(
-    *, samples: int, relative_iqr: float, drift: float, spread: float | None, tolerance: float
+    *,
+    samples: int,
+    relative_iqr: float,
+    drift: float,
+    spread: float | None,
+    tolerance: float,
+    others_share: float | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Give the verdict on a series of samples, and why.
 
@@ -195,6 +225,8 @@ def judge(
         drift: NOISY above 5 % either way.
         spread: Of the last three windows; NOISY above the tolerance.
         tolerance: Of the windows.
+        others_share: Share of the cores' time that other processes took; NOISY above 10 %, for
+            a second process may slow all calls down evenly, so that nothing else shows it.
 
     Example:
         >>> judge(samples=100, relative_iqr=0.02, drift=-0.07, spread=0.01, tolerance=0.1)
@@ -219,6 +251,11 @@ def judge(
     if spread is not None and spread > tolerance:
         noisy.append(
             f"the last three windows lie {_percent(spread)} apart, more than {_percent(tolerance)}"
+        )
+    if others_share is not None and others_share > NOISY_OTHERS:
+        noisy.append(
+            f"other processes took {_percent(others_share)} of the cores' time, more than"
+            f" {_percent(NOISY_OTHERS)}"
         )
     verdict = "INVALID" if invalid else "NOISY" if noisy else "OK"
     return verdict, tuple(invalid + noisy)

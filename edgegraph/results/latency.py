@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+WARM = "warm"
+"""The program's data may still be in the caches from the last call."""
+
+COLD = "cold"
+"""Four times the last cache's size of other data was touched before every call."""
+
 UNATTRIBUTED = "(unattributed)"
 """Stands for the layer of operations that belong to none."""
 
@@ -36,6 +42,11 @@ class Latency:
         reasons: Why the verdict is not ``OK``, one line each.
         synchronous: Whether the calls ran in the calling thread; if not, a thread's wake-up is
             part of every sample.
+        cache: ``warm``, or ``cold`` where four times the last cache's size of other data was
+            touched before every call.
+        cores: Cores that the process could use; None if unknown.
+        others_share: Share of the cores' time that other processes took meanwhile; None where
+            the system does not tell.
     """
 
     median_s: float
@@ -56,6 +67,9 @@ class Latency:
     window_spread: float | None = None
     reasons: tuple[str, ...] = ()
     synchronous: bool = True
+    cache: str = WARM
+    cores: int | None = None
+    others_share: float | None = None
 
     @property
     def net_s(self) -> float | None:

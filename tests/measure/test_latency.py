@@ -203,6 +203,15 @@ def test_verdict(
     assert bool(reasons) == (verdict != "OK")
 
 
+def test_a_busy_second_process_makes_even_steady_samples_noisy() -> None:
+    """It slows every call down alike, so that only the system's own count shows it."""
+    steady = partial(judge, samples=100, relative_iqr=0.0, drift=0.0, spread=0.0, tolerance=0.1)
+    assert steady(others_share=0.10) == ("OK", ())
+    verdict, (reason,) = steady(others_share=0.48)
+    assert verdict == "NOISY"
+    assert reason == "other processes took 48 % of the cores' time, more than 10 %"
+
+
 def _series(clock: FakeClock, *durations_s: float) -> list[Series]:
     return [Series(call=clock.call(duration), clock=clock) for duration in durations_s]
 

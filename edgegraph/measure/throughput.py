@@ -1,0 +1,240 @@
+"""Pipelined throughput: calls that are handed over before the last ones are done.
+
+Dispatch is asynchronous here, which has to be chosen before JAX starts, so all of it happens in
+a fresh process.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import jax
+import msgspec
+
+from edgegraph.compiler.program import Program
+from edgegraph.device import host
+from edgegraph.errors import InputError
+from edgegraph.measure import statistics
+from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, monotonic_clock
+from edgegraph.measure.executable import ExecutableCall, program_arguments
+from edgegraph.measure.parcel import open_parcel, parcel
+from edgegraph.measure.process import is_recompiled, run_apart, time_limit_s
+from edgegraph.measure.rounds import sample_in_rounds
+from edgegraph.measure.sampling import Progress, Series, Settings, bystanders_of, judge
+from edgegraph.results.throughput import Throughput
+
+QUEUE_DEPTHS = (1, 2, 4, 8, 16, 32)
+
+WINDOW_S = 0.05
+"""A window is about this long, and never fewer calls than `FILLINGS` times the queue depth."""
+
+FILLINGS = 2
+
+LEAST_WINDOWS = 12
+
+_PROBING_CALLS = 5
+_ROUNDS_TO_FIT = LEAST_WINDOWS // 2 + 2
+"""First windows, warm-up, and half of the windows."""
+
+Results = TypeVar("Results")
+
+
+class _Task(msgspec.Struct, frozen=True, kw_only=True):
+    queue_depths: tuple[int, ...]
+    settings: Settings
+
+
+def measure_throughput(
+    program: Program,
+    *,
+    queue_depths: Sequence[int] = QUEUE_DEPTHS,
+    cores: int | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> tuple[Throughput, ...]:
+    """Find out how many calls a program gets through, by the number of calls in flight.
+
+    Calls are made without waiting until as many are in flight as the queue is deep; then each
+    further one waits for the oldest. Time runs from the first enqueue of a window to its last
+    completion, as in MLPerf's offline scenario. Donated arguments are fed from the results of
+    the call before, so such calls wait for each other; their queue is one of dispatches.
+
+    Args:
+        program: Compiled for this host.
+        queue_depths: Most calls in flight. Depths so large that no six windows fit into
+            `settings.limit_s` are left out, save the smallest: a program that takes so long
+            hides its dispatch at a small depth already.
+        cores: Run on this many cores, compiled again for them if these are not all.
+        settings: `limit_s` bounds the timing of all depths together.
+        progress: Called with a message and a fraction.
+
+    Returns:
+        One entry per depth, in increasing order.
+
+    Raises:
+        InputError: A depth is no whole number from 1 up; the program cannot be run here or
+            cannot leave this process.
+        EdgeGraphError: The process died, or did not end in time.
+        KeyboardInterrupt: Passed through; the process is gone by then.
+    """
+    for depth in queue_depths:
+        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+            raise InputError(f"queue depth {depth!r} is none; give whole numbers from 1 up")
+    if not queue_depths:
+        raise InputError("no queue depth was given; give whole numbers from 1 up")
+    settings = settings or Settings()
+    depths = tuple(sorted(set(queue_depths)))
+    task = msgspec.msgpack.encode(_Task(queue_depths=depths, settings=settings))
+    with parcel([program], recompile=is_recompiled(cores)) as packed:
+        answer = run_apart(
+            f"{__name__}:serve",
+            packed,
+            task,
+            cores=cores,
+            timeout_s=time_limit_s(packed, settings.limit_s, program),
+            progress=progress,
+        )
+    return msgspec.msgpack.decode(answer, type=tuple[Throughput, ...])
+
+
+def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
+    """Time a program: the fresh process's side of `measure_throughput`."""
+    programs, content = open_parcel(payload, synchronous=False)
+    task = msgspec.msgpack.decode(content, type=_Task)
+    program = programs[0]
+    call = ExecutableCall(program.executable, program_arguments(program))
+
+    def wait(results: Any) -> None:
+        # A call that hands on everything it makes is done when the next one's arguments are.
+        jax.block_until_ready(results if jax.tree.leaves(results) else call.arguments)
+
+    found = time_windows(
+        call.enqueue,
+        wait,
+        task.queue_depths,
+        batch=program.batch,
+        settings=task.settings,
+        progress=report,
+    )
+    return msgspec.msgpack.encode(found)
+
+
+def time_windows(
+    enqueue: Callable[[], Results],
+    wait: Callable[[Results], None],
+    queue_depths: Sequence[int],
+    *,
+    batch: int | None,
+    settings: Settings,
+    clock: Clock = monotonic_clock,
+    progress: Progress | None = None,
+) -> list[Throughput]:
+    """Time windows of calls at every queue depth, in random order in every round.
+
+    Args:
+        enqueue: Starts a call and gives what to wait for.
+        wait: Waits for that.
+        queue_depths: In increasing order.
+        batch: Samples in a call.
+        settings: How long for all depths together.
+        clock: Nanoseconds.
+        progress: Called with a message and a fraction.
+    """
+    wait(enqueue())
+    probe = partial(run_window, enqueue, wait, queue_depth=1, calls=1)
+    call_s = statistics.median([_seconds(probe, clock) for _ in range(_PROBING_CALLS)])
+    depths = fitting_depths(queue_depths, call_s, settings.limit_s)
+    counts = [max(FILLINGS * depth, math.ceil(WINDOW_S / max(call_s, 1e-9))) for depth in depths]
+    every = [
+        Series(call=partial(run_window, enqueue, wait, queue_depth=depth, calls=calls), clock=clock)
+        for depth, calls in zip(depths, counts, strict=True)
+    ]
+    windows = replace(
+        settings, warm_up_calls=1, warm_up_s=0.0, minimum_samples=LEAST_WINDOWS, block_below_s=0.0
+    )
+    with bystanders_of(clock) as bystanders:
+        sample_in_rounds(every, windows, clock, rewarm=False, progress=progress)
+    return [
+        _throughput(series.samples_s, depth, calls, batch, bystanders.share)
+        for series, depth, calls in zip(every, depths, counts, strict=True)
+    ]
+
+
+def run_window(
+    enqueue: Callable[[], Results],
+    wait: Callable[[Results], None],
+    *,
+    queue_depth: int,
+    calls: int,
+) -> None:
+    """Make calls with at most `queue_depth` of them in flight, and wait for them all."""
+    in_flight: deque[Results] = deque()
+    for _ in range(calls):
+        if len(in_flight) == queue_depth:
+            wait(in_flight.popleft())
+        in_flight.append(enqueue())
+    for results in in_flight:
+        wait(results)
+
+
+def fitting_depths(queue_depths: Sequence[int], call_s: float, limit_s: float) -> tuple[int, ...]:
+    """Leave out the largest depths until enough windows of each fit into the time; keep one.
+
+    Example:
+        >>> fitting_depths((1, 2, 4, 8, 16, 32), call_s=0.001, limit_s=15.0)
+        (1, 2, 4, 8, 16, 32)
+        >>> fitting_depths((1, 2, 4, 8, 16, 32), call_s=0.15, limit_s=15.0)
+        (1, 2)
+    """
+    fitting = list(queue_depths)
+    while len(fitting) > 1 and _ROUNDS_TO_FIT * FILLINGS * sum(fitting) * call_s > limit_s:
+        fitting.pop()
+    return tuple(fitting)
+
+
+def _seconds(call: Callable[[], None], clock: Clock) -> float:
+    started = clock()
+    call()
+    return (clock() - started) / NANOSECONDS_PER_S
+
+
+def _throughput(
+    windows_s: Sequence[float],
+    depth: int,
+    calls: int,
+    batch: int | None,
+    others_share: float | None,
+) -> Throughput:
+    wall_s = math.fsum(windows_s)
+    calls_per_s = calls * len(windows_s) / wall_s
+    relative_iqr = statistics.relative_interquartile_range(windows_s)
+    drift = statistics.drift(windows_s)
+    verdict, reasons = judge(
+        samples=len(windows_s),
+        relative_iqr=relative_iqr,
+        drift=drift,
+        spread=None,
+        tolerance=0.0,
+        others_share=others_share,
+    )
+    return Throughput(
+        queue_depth=depth,
+        batch=batch,
+        calls=calls * len(windows_s),
+        windows=len(windows_s),
+        wall_s=wall_s,
+        calls_per_s=calls_per_s,
+        samples_per_s=calls_per_s * (1 if batch is None else batch),
+        relative_iqr=relative_iqr,
+        drift=drift,
+        verdict=verdict,
+        reasons=reasons,
+        cores=len(host.usable_cores()),
+        others_share=others_share,
+    )
