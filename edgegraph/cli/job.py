@@ -61,6 +61,14 @@ class Job:
     quick: Annotated[
         bool, typer.Option("--quick", help="Measure briefly: good for a first look, less certain.")
     ] = False
+    depth: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="N",
+            help="Time layers in one piece with all below them: 1 the model's children, 2 theirs;"
+            " leaves: every scope alone (default); all: each of these. Repeatable.",
+        ),
+    ] = None
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 when the measurement is too noisy.")
     ] = False

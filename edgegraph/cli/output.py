@@ -19,10 +19,13 @@ PLAIN_WIDTH = 160
 
 
 def print_analysis(analysis: Analysis) -> None:
-    """Print the layer table and the findings on stdout."""
+    """Print the layer table, comparisons of layers with their parts, and the findings on stdout."""
     from edgegraph.report.table import findings_panel, layer_table
+    from edgegraph.report.together_table import together_table
 
-    print_rich(layer_table(analysis), findings_panel(analysis))
+    together = together_table(analysis)
+    compared = [] if together is None else [together]
+    print_rich(layer_table(analysis), *compared, findings_panel(analysis))
 
 
 def print_rich(*renderables: Any) -> None:
@@ -48,13 +51,15 @@ def document(analysis: Analysis) -> dict[str, Any]:
 
     Its keys are the attributes of `edgegraph.results.analysis.Analysis`: ``workload``, ``batch``,
     ``target``, ``stage``, ``options``, ``device``, ``environment``, ``totals``, ``layers``,
-    ``memory``, ``lower_s``, ``compile_s``, ``latency``, ``layer_latencies``, ``findings`` and
-    ``unpriced``; what is below them has the attributes' and the frames' names. Single ops, raw
-    samples and the HLO module stand in the saved file only.
+    ``memory``, ``lower_s``, ``compile_s``, ``latency``, ``layer_latencies``, ``what_if``,
+    ``compiled_together``, ``findings`` and ``unpriced``; what is below them has the attributes'
+    and the frames' names. Single ops, raw samples and the HLO module stand in the saved file only.
     """
     from msgspec import to_builtins
 
+    from edgegraph.results.compiled_together import compare_together
     from edgegraph.results.frames import intensity
+    from edgegraph.results.what_if import what_if
 
     latency = to_builtins(analysis.latency)
     layer_latencies = to_builtins(analysis.layer_latencies)
@@ -82,6 +87,11 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "compile_s": analysis.compile_s,
         "latency": latency,
         "layer_latencies": layer_latencies,
+        "what_if": [to_builtins(each) for each in what_if(analysis.layer_records)],
+        "compiled_together": [
+            {**to_builtins(each), "difference_s": each.difference_s, "change": each.change}
+            for each in compare_together(analysis.latency, analysis.layer_latencies)
+        ],
         "findings": to_builtins(analysis.findings),
         "unpriced": dict(analysis.unpriced),
     }

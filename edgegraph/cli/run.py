@@ -12,7 +12,12 @@ import typer
 
 from edgegraph.cli.job import Job
 from edgegraph.cli.progress import progress
-from edgegraph.cli.values import parse_assignments, parse_compiler_option, parse_shape
+from edgegraph.cli.values import (
+    parse_assignments,
+    parse_compiler_option,
+    parse_depths,
+    parse_shape,
+)
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ _WORKLOAD_OPTIONS = {
     "stage": "--stage",
     "measure": "--measure",
     "quick": "--quick",
+    "depth": "--depth",
 }
 """Options, by field of `Job`, that mean nothing to a file."""
 
@@ -116,6 +122,9 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
     from edgegraph.measure.sampling import Settings
 
     measure = _measures(job)
+    depth = parse_depths(job.depth or ())
+    if job.depth and not measure:
+        raise InputError("--depth says how layers are timed, and nothing is timed; leave it out")
     if measure:
         xla.set_synchronous_dispatch()
     workload = resolve(job)
@@ -127,6 +136,7 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
                 target=job.target or "cpu",
                 stage=job.stage or "optimized",
                 measure=measure,
+                depth=depth,
                 settings=Settings.quick() if job.quick else None,
                 options=options(job),
                 progress=report,

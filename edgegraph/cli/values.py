@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from edgegraph.errors import InputError
 
@@ -70,3 +71,21 @@ def parse_shape(text: str) -> tuple[int, ...]:
             f"--input {text!r} is not a shape; write the sizes without batch, such as 28x28x1"
         )
     return sizes
+
+
+def parse_depths(texts: Sequence[str]) -> tuple[int | None, ...] | Literal["all"]:
+    """Read how finely layers are to be cut: numbers, ``leaves``, or ``all``; leaves by default.
+
+    Raises:
+        InputError: One is neither.
+
+    Example:
+        >>> parse_depths([]), parse_depths(["1", "leaves"]), parse_depths(["all"])
+        ((None,), (1, None), 'all')
+    """
+    if "all" in texts:
+        return "all"
+    for text in texts:
+        if text != "leaves" and not text.isdecimal():
+            raise InputError(f"--depth {text!r} is no depth; write 0, 1, 2, ..., leaves or all")
+    return tuple(None if text == "leaves" else int(text) for text in texts) or (None,)

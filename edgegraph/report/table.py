@@ -14,6 +14,7 @@ from edgegraph.report.names import shorten
 from edgegraph.report.words import device_line, headline, measurement_line
 from edgegraph.results.analysis import Analysis, LayerRecord
 from edgegraph.results.frames import intensity
+from edgegraph.results.what_if import what_if
 from edgegraph.units import percent, ratio, seconds, si
 
 BOUND_STYLE = {"compute": "blue", "memory": "yellow", "network": "magenta", "overhead": "red"}
@@ -96,6 +97,9 @@ def _table(analysis: Analysis, *, wide: bool) -> Table:
         table.add_column("share", no_wrap=True)
     if measured:
         _numbers(table, "of roof", "")
+    if measured and wide:
+        _numbers(table, "gain", "")
+    gains = {(each.layer, each.phase): each.gain_share for each in what_if(rows)}
     phase = None
     for row in rows:
         if phases and row.phase != phase:
@@ -112,6 +116,9 @@ def _table(analysis: Analysis, *, wide: bool) -> Table:
             cells += [_bound(row.bound), _time(row), _share(row)]
         if measured:
             cells.append(percent(row.efficiency) if row.efficiency is not None else "")
+        if measured and wide:
+            gain = gains.get((row.layer, row.phase))
+            cells.append(percent(gain) if gain is not None else "")
         table.add_row(*cells, style="bold" if row.depth == 0 else "")
     return table
 

@@ -41,6 +41,28 @@ def test_quick_takes_less_time(asked: Asked) -> None:
     assert quick.limit_s < 15
 
 
+def test_depths_reach_the_measurement(asked: Asked) -> None:
+    main(["analyze", "a:b", "--json", "--depth", "1", "--depth", "leaves"])
+    main(["analyze", "a:b", "--json", "--depth", "all"])
+    main(["analyze", "a:b", "--json"])
+    depths = [call["depth"] for call in asked if "depth" in call]
+    assert depths == [(1, None), "all", (None,)]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("--depth blocks", "--depth 'blocks' is no depth; write 0, 1, 2, ..., leaves or all"),
+        ("--depth 1 --no-measure", "--depth says how layers are timed, and nothing is timed"),
+    ],
+)
+def test_a_depth_without_meaning_is_refused(
+    asked: Asked, capsys: pytest.CaptureFixture[str], options: str, reason: str
+) -> None:
+    assert main(["analyze", "a:b", *options.split()]) == 2
+    assert reason in capsys.readouterr().err
+
+
 def test_json_is_one_object_a_line(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", "a:b", "-b", "1", "-b", "32", "--json"]) == 0
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
@@ -55,6 +77,8 @@ def test_json_is_one_object_a_line(asked: Asked, capsys: pytest.CaptureFixture[s
     assert second["memory"] is None  # not compiled
     assert second["latency"]["median_s"] == 1e-3
     assert "samples_s" not in second["latency"]
+    assert second["compiled_together"] == []
+    assert [row["gain_s"] for row in second["what_if"]] == [None]
     assert second["findings"][0]["numbers"] == {"ratio": 2.0}
     assert second["environment"]["cores"] == os.cpu_count()
     assert second["device"] is None
