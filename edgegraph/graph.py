@@ -29,8 +29,15 @@ FREE_OPCODES = frozenset(
 )  # fmt: skip
 """Opcodes that name values but do no work and move no bytes."""
 
-MAX_NODES = 1_000_000
-"""A file that expands into more ops than this is refused instead of filling the memory."""
+MAX_NODES = 100_000
+"""A file that expands into more ops than this, and more than `MAX_EXPANSION` times what it holds,
+is refused instead of filling the memory: what is computed of an op takes about 3 KB."""
+
+MAX_EXPANSION = 4
+"""In how many places the instructions of a large module may execute, on average."""
+
+_LEAVES_PER_OP = 16
+"""An op whose result is a tuple of so many arrays counts as one more."""
 
 
 class Node(Struct, frozen=True, kw_only=True, gc=False):
@@ -65,7 +72,7 @@ def flatten(module: Module) -> tuple[Node, ...]:
         One `Node` per instruction instance, positions counting from 0.
 
     Raises:
-        FormatError: The module expands into more than `MAX_NODES` ops.
+        FormatError: The module is small and expands into more than `MAX_NODES` ops.
 
     Example:
         >>> from edgegraph.hlo.module import Computation, Instruction, Module, Shape
@@ -76,6 +83,7 @@ def flatten(module: Module) -> tuple[Node, ...]:
         ...     computations={"main": entry}))]
         ['x', 'y']
     """
+    _check_expansion(module)
     shared = _computations_called_twice(module)
     nodes: list[Node] = []
     # An explicit stack: nesting in a file must not exhaust Python's.
@@ -88,11 +96,6 @@ def flatten(module: Module) -> tuple[Node, ...]:
         if instruction is None:
             stack.pop()
             continue
-        if len(nodes) >= MAX_NODES:
-            raise FormatError(
-                f"module {module.name!r} expands into more than {MAX_NODES:,} ops;"
-                " its computations call each other too often to be drawn one by one"
-            )
         name = prefix + instruction.name
         operands = instruction.operands
         if prefix:
@@ -115,6 +118,35 @@ def flatten(module: Module) -> tuple[Node, ...]:
                 order = _in_order(module, module.computations[called])
                 stack.append((order, called, name, inner_prefix))
     return tuple(nodes)
+
+
+def _check_expansion(module: Module) -> None:
+    """Add up how many ops every computation expands into, callees before callers."""
+    leaves: dict[int, int] = {}
+
+    def count(shape: Shape) -> int:
+        # Decoding makes one object of equal shapes, and the module keeps it alive.
+        if id(shape) not in leaves:
+            leaves[id(shape)] = sum(map(count, shape.elements)) if shape.elements else 1
+        return leaves[id(shape)]
+
+    held = 0
+    expanded: dict[str, int] = {}
+    for name, computation in module.computations.items():
+        own = sum(1 + count(i.shape) // _LEAVES_PER_OP for i in computation.instructions)
+        held += own
+        expanded[name] = own + sum(
+            expanded[called]
+            for instruction in computation.instructions
+            if instruction.opcode in CONTAINER_OPCODES
+            for called in instruction.called
+        )
+    most = max(MAX_NODES, MAX_EXPANSION * held)
+    if expanded[module.entry] > most:
+        raise FormatError(
+            f"module {module.name!r} expands into more than {most:,} ops; its computations call"
+            " each other too often to be drawn one by one"
+        )
 
 
 def _computations_called_twice(module: Module) -> frozenset[str]:

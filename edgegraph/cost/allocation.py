@@ -73,7 +73,8 @@ def allocate(module: Module, values: Values, in_place: InPlace) -> Allocation:
     requests, groups = layout.replay(heap)
     places |= groups
     result = values.shapes[module.computations[module.entry].root]
-    donated = {places[storage] for storage in outputs & held}
+    # What takes no memory has no place in it.
+    donated = {places[storage] for storage in outputs & held if storage in places}
     return Allocation(
         sizes=sizes,
         temp_bytes=heap_bytes(requests),

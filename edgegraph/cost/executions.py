@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgegraph.errors import FormatError
 from edgegraph.graph import Node
 
 
@@ -21,6 +22,9 @@ class Executions:
     count: int | None
     counted: int
 
+
+MAX_EXECUTIONS = 1 << 63
+"""More often than any program gets to run an op; a file that says so is damaged."""
 
 ONCE = Executions(count=1, counted=1)
 
@@ -66,6 +70,11 @@ def _inside(caller: Node, computation: str, outer: Executions, trips: int | None
     if trips is None:
         return Executions(count=None, counted=outer.counted)
     body, condition = instruction.called
+    if outer.counted * trips > MAX_EXECUTIONS:
+        raise FormatError(
+            f"HLO while {caller.name!r}: with the loops around it, its body would run more than"
+            " 2^63 times"
+        )
     times = trips + 1 if computation == condition and condition != body else trips
     if outer.count is None:
         return Executions(count=None if times else 0, counted=outer.counted * times)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from edgegraph.cost.loop_values import Counter, LoopValues, fits
 from edgegraph.hlo.module import Instruction, Module
 
-_KNOWN_TRIP_COUNT = re.compile(r'"known_trip_count"\s*:\s*\{\s*"n"\s*:\s*"(\d+)"')
+_KNOWN_TRIP_COUNT = re.compile(r'"known_trip_count"\s*:\s*\{\s*"n"\s*:\s*"(\d{1,19})"')
 
 _MIRRORED = {"GT": "LT", "GE": "LE", "LT": "GT", "LE": "GE"}
 

@@ -15,6 +15,12 @@ from edgegraph.hlo.module import DOT_OPCODES, Computation, Instruction, Shape
 MAX_NESTING = 200
 """Calls inside calls; real programs stay below 50."""
 
+MAX_TAPS = 1 << 20
+"""Size of a window along one axis; the largest global convolutions stay below."""
+
+MAX_PAIRS = 1 << 24
+"""Size of a window times that of the output along one axis, where both have to be walked over."""
+
 _CALLED = {"fusion": 1, "call": 1, "async-start": 1, "while": 2}
 """How many computations these opcodes call."""
 
@@ -77,6 +83,8 @@ class Checker:
         if opcode in ("fusion", "call", "async-start", "scan"):
             handed = [len(operands)]
         elif opcode == "conditional":
+            if not called:
+                raise _contradiction(instruction, "it has no branches")
             handed = [1] * (len(operands) - 1)
         else:
             handed = [1] * len(called)
@@ -115,6 +123,24 @@ def _check_dimensions(instruction: Instruction, lhs: Shape, rhs: Shape) -> None:
         if any(not 0 <= dimension < rank for dimension in dimensions):
             raise _contradiction(
                 instruction, f"dimension numbers {list(dimensions)} do not fit shape {shape}"
+            )
+    if convolution is not None:
+        _check_window(instruction, [instruction.shape.dimensions[axis] for axis in spatial[2]])
+
+
+def _check_window(instruction: Instruction, outputs: Sequence[int]) -> None:
+    """Check that the steps and sizes of a convolution's window are some."""
+    for axis, size in zip(instruction.window, outputs, strict=True):
+        steps = axis.stride, axis.window_dilation, axis.base_dilation
+        if min(steps) < 1 or not 0 <= axis.size <= MAX_TAPS:
+            raise _contradiction(
+                instruction,
+                f"its window has size {axis.size}, stride {steps[0]} and dilations {steps[1]} and"
+                f" {steps[2]}; expected 1 or more, and a size of at most {MAX_TAPS:,}",
+            )
+        if min(axis.stride, axis.base_dilation) > 1 and axis.size * size > MAX_PAIRS:
+            raise _contradiction(
+                instruction, f"its window of size {axis.size} steps over holes to {size} places"
             )
 
 

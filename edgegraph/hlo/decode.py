@@ -7,6 +7,7 @@ flow nor the call graph can have a cycle.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from google.protobuf.message import DecodeError
@@ -40,6 +41,9 @@ _DTYPES = {
     30: "s1", 31: "u1", 32: "f4e2m1fn", 33: "f8e8m0fnu", 34: "buffer",
 }  # fmt: skip
 """XLA's PrimitiveType numbers (``xla/xla_data.proto``)."""
+
+_MAX_ELEMENTS = (1 << 63) - 1
+"""What XLA can count; a dimension of zero does not excuse the others."""
 
 _WITH_WINDOW = frozenset({"reduce-window", "select-and-scatter"})
 
@@ -242,6 +246,11 @@ class _Decoder:
             raise FormatError(
                 f"HLO instruction {name!r}: shape {dtype}{list(dimensions)} is not one with"
                 " fixed, non-negative dimensions"
+            )
+        if math.prod([dimension or 1 for dimension in dimensions]) > _MAX_ELEMENTS:
+            raise FormatError(
+                f"HLO instruction {name!r}: a shape of {len(dimensions)} dimensions has more than"
+                " 2^63 elements"
             )
         layout = proto.layout if proto.HasField("layout") else None
         return Shape(

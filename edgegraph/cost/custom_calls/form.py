@@ -102,8 +102,10 @@ def integers(values: object) -> tuple[int, ...]:
     """Read a list of integers, which JSON of protobufs writes as strings."""
     try:
         if isinstance(values, list):
-            return tuple(int(value) for value in values)
-    except (TypeError, ValueError):
+            found = tuple(int(value) for value in values)
+            if all(abs(value) < 1 << 63 for value in found):
+                return found
+    except (OverflowError, TypeError, ValueError):
         pass
     raise UnknownFormError(f"expected a list of integers, found {values!r}")
 

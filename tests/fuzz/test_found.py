@@ -1,0 +1,141 @@
+"""What fuzzing has found: inputs on which something crashed, hung or filled the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from edgegraph import xla
+from edgegraph.cost.live_memory import profile_memory
+from edgegraph.cost.price import price_nodes
+from edgegraph.cost.trips import trip_counts
+from edgegraph.errors import FormatError
+from edgegraph.graph import MAX_NODES, flatten
+from edgegraph.hlo.decode import decode
+from edgegraph.hlo.module import Computation, Instruction, Module, Shape
+from edgegraph.hlo.schema import HloModuleProto, Proto
+from tests.corpus.files import serialized
+
+
+def damaged(name: str, change: Callable[[Proto], object]) -> bytes:
+    module = HloModuleProto.FromString(serialized(f"handwritten/{name}.hlo"))
+    change(module)
+    return bytes(module.SerializeToString())
+
+
+def instruction(module: Proto, opcode: str) -> Proto:
+    return next(i for c in module.computations for i in c.instructions if i.opcode == opcode)
+
+
+def test_a_conditional_has_branches() -> None:
+    def change(module: Proto) -> None:
+        conditional = instruction(module, "conditional")
+        conditional.ClearField("called_computation_ids")
+        del conditional.operand_ids[1:]
+
+    with pytest.raises(FormatError, match="it has no branches"):
+        decode(damaged("tpu_conditional", change))
+
+
+@pytest.mark.parametrize("dimensions", [[1 << 62, 4], [0, 1 << 40, 1 << 40], [2] * 70])
+def test_a_shape_has_as_many_elements_as_xla_can_count(dimensions: list[int]) -> None:
+    def change(module: Proto) -> None:
+        instruction(module, "tanh").shape.dimensions[:] = dimensions
+
+    with pytest.raises(FormatError, match="more than 2\\^63 elements"):
+        decode(damaged("tpu_slice_start", change))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("base_dilation", 0), ("window_dilation", -1), ("stride", 0), ("size", -1), ("size", 1 << 40)],
+)
+def test_a_window_has_steps_and_a_size(field: str, value: int) -> None:
+    def change(module: Proto) -> None:
+        setattr(instruction(module, "convolution").window.dimensions[0], field, value)
+
+    with pytest.raises(FormatError, match="its window has size"):
+        decode(damaged("tpu_output_fusion", change))
+
+
+def test_a_window_that_steps_over_holes_can_be_walked_over() -> None:
+    def change(module: Proto) -> None:
+        convolution = instruction(module, "convolution")
+        axis = convolution.window.dimensions[0]
+        axis.size, axis.stride, axis.base_dilation = 1 << 20, 2, 2
+        convolution.shape.dimensions[1] = 1 << 20
+
+    with pytest.raises(FormatError, match="steps over holes to 1048576 places"):
+        decode(damaged("tpu_output_fusion", change))
+
+
+def wide(leaves: int, times: int) -> Module:
+    """Call a computation whose one result is a tuple of many arrays often."""
+    shape = Shape(dtype="tuple", elements=(Shape(dtype="f32"),) * leaves)
+    inner = Instruction(name="many", opcode="custom-call", shape=shape)
+    calls = tuple(
+        Instruction(name=f"call{time}", opcode="call", shape=shape, called=("inner",))
+        for time in range(times)
+    )
+    computations = (
+        Computation(name="inner", instructions=(inner,) * 10, root="many"),
+        Computation(name="main", instructions=calls, root="call0"),
+    )
+    return Module(name="wide", entry="main", computations={c.name: c for c in computations})
+
+
+def test_wide_tuples_count_when_a_module_expands() -> None:
+    assert len(flatten(wide(leaves=1, times=1000))) == 1000 * 11
+    with pytest.raises(FormatError, match=f"expands into more than {MAX_NODES:,} ops"):
+        flatten(wide(leaves=300, times=1000))
+
+
+def test_a_large_module_may_be_as_large_as_it_is() -> None:
+    instructions = tuple(
+        Instruction(name=f"x{number}", opcode="constant", shape=Shape(dtype="f32"))
+        for number in range(MAX_NODES + 1)
+    )
+    main = Computation(name="main", instructions=instructions, root="x0")
+    assert len(flatten(Module(name="m", entry="main", computations={"main": main}))) > MAX_NODES
+
+
+@pytest.mark.parametrize("digits", ["1" * 25, "1" * 5000])
+def test_a_trip_count_beyond_64_bits_is_none(digits: str) -> None:
+    def change(module: Proto) -> None:
+        loop = instruction(module, "while")
+        loop.backend_config = f'{{"known_trip_count":{{"n":"{digits}"}}}}'.encode()
+
+    # It is derived from the condition then.
+    assert trip_counts(decode(damaged("gpu_loop_with_trip_count", change))) == {"while": 12}
+
+
+def test_loops_do_not_run_more_often_than_can_be_counted() -> None:
+    def change(module: Proto) -> None:
+        for computation in module.computations:
+            for inner in computation.instructions:
+                if inner.opcode == "while":
+                    inner.backend_config = b'{"known_trip_count":{"n":"9000000000000000000"}}'
+
+    module = decode(damaged("tpu_while", change))
+    with pytest.raises(FormatError, match=r"'inner': .* more than 2\^63 times"):
+        price_nodes(module, flatten(module))
+
+
+def test_a_cost_estimate_that_is_no_number_is_unknown() -> None:
+    def change(module: Proto) -> None:
+        instruction(module, "custom-call").backend_config = b'{"cost_estimate":{"flops":1e999}}'
+
+    module = decode(damaged("tpu_mosaic_kernel", change))
+    assert price_nodes(module, flatten(module))["kernel"].unpriced is not None
+
+
+def test_donating_an_argument_without_elements_takes_no_memory() -> None:
+    module = decode(
+        xla.parse_text("""HloModule m, is_scheduled=true, input_output_alias={ {}: (0, {}) }
+        ENTRY e { x = f32[0] parameter(0)
+                  ROOT y = f32[0] negate(x) }""")
+    )
+    profile = profile_memory(module, flatten(module))
+    assert profile is not None
+    assert profile.alive_bytes == (0, 0)
