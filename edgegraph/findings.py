@@ -248,14 +248,14 @@ def noisy_machine(analysis: Analysis) -> Iterator[Finding]:
     """A measurement that spreads too far to rest a verdict on."""
     latency = analysis.latency
     if latency is not None and latency.verdict != "OK":
+        reasons = latency.reasons or (
+            f"its middle half spreads over {percent(latency.relative_iqr)} of the median, and it"
+            f" drifted {percent(abs(latency.drift))}",
+        )
         yield Finding(
             rule="noisy-machine",
             layer=None,
-            seen=(
-                f"the latency is {latency.verdict}: its middle half spreads over"
-                f" {percent(latency.relative_iqr)} of the median, and it drifted"
-                f" {percent(abs(latency.drift))}"
-            ),
+            seen=f"the latency is {latency.verdict}: {'; '.join(reasons)}",
             why="differences smaller than the spread mean nothing",
             try_next="stop other work on this machine and measure again",
             numbers={"relative_iqr": latency.relative_iqr, "drift": latency.drift},

@@ -187,3 +187,8 @@ def test_progress_is_reported() -> None:
     said: list[str] = []
     eg.analyze(small_cnn(), progress=lambda message, fraction: said.append(message))
     assert said[0] == "small_cnn: compiling"
+
+
+def test_a_depth_that_is_none_is_refused_before_anything_is_compiled() -> None:
+    with pytest.raises(InputError, match="depth -1 is no depth; give a whole number from 0 up"):
+        eg.analyze(None, args=(), measure=True, depth=-1)  # type: ignore[arg-type]  # never called

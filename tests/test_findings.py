@@ -107,3 +107,9 @@ def test_a_layer_far_under_its_roof_weighs_what_the_roof_would_gain() -> None:
     # A layer's findings weigh together what the layer does: a fifth of the time, for five layers.
     about = [f.weight for f in find(analysis) if f.layer == "SmallCNN/conv2"]
     assert sum(about) == pytest.approx(0.2)
+
+
+def test_a_noisy_machine_is_told_with_the_reasons() -> None:
+    few = replace(NOISY, verdict="INVALID", reasons=("9 samples, fewer than 10",))
+    (finding,) = found(replace(analyses.small_cnn(32), latency=few), "noisy-machine")
+    assert finding.seen == "the latency is INVALID: 9 samples, fewer than 10"

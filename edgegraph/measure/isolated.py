@@ -134,16 +134,26 @@ def which_depths(depth: Depth, regions: Regions) -> tuple[int | None, ...]:
     """
     if depth == "all":
         return (*range(deepest(regions) + 1), None)
-    several: Sequence[Any] = (
-        depth if isinstance(depth, Sequence) and not isinstance(depth, str) else (depth,)
-    )
-    for one in several:
+    check_depth(depth)
+    return tuple(dict.fromkeys(_several(depth)))
+
+
+def check_depth(depth: Depth) -> None:
+    """Make sure that layers can be cut at `depth`.
+
+    Raises:
+        InputError: It is no depth.
+    """
+    for one in () if depth == "all" else _several(depth):
         if one is not None and (isinstance(one, bool) or not isinstance(one, int) or one < 0):
             raise InputError(
                 f"depth {one!r} is no depth; give a whole number from 0 up, None for every scope"
                 " alone, a list of these, or 'all'"
             )
-    return tuple(dict.fromkeys(several))
+
+
+def _several(depth: Any) -> Sequence[Any]:
+    return depth if isinstance(depth, Sequence) and not isinstance(depth, str) else (depth,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
