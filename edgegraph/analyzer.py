@@ -89,7 +89,9 @@ def analyze(
     report = progress or _silent
     if measure:
         from edgegraph.measure.executable import prefer_synchronous_dispatch
+        from edgegraph.measure.isolated import check_depth
 
+        check_depth(depth)
         prefer_synchronous_dispatch()
     program = _program(subject, args, batch, target, stage, options, name, report)
     if measure and program.executable is None:
