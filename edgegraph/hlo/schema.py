@@ -1,25 +1,14 @@
 """XLA's protobuf messages, naming only the fields that are read.
 
-The messages are built when this module is imported, in a descriptor pool of their own, so that
-they cannot clash with another package's copy of ``hlo.proto``. Fields that are not named here
-are kept by the protobuf runtime and survive a round trip.
-
 Field numbers: openxla/xla, ``xla/service/hlo.proto`` and ``xla/xla_data.proto``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
 
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
-
-Proto: TypeAlias = Any
-"""A message. Its fields are attributes that exist at run time only, so it cannot be typed."""
-
-_PACKAGE = "edgegraph.xla"
+from edgegraph.protobuf import Proto as Proto
+from edgegraph.protobuf import message_classes
 
 # Message -> field -> (number, type). A `*` marks a repeated field; a type in capitals is one of
 # these messages. Enums are int32: an unknown value must not be lost.
@@ -181,46 +170,7 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
     },
 }
 
-_SCALARS = {
-    "bool": FieldDescriptorProto.TYPE_BOOL,
-    "bytes": FieldDescriptorProto.TYPE_BYTES,
-    "int32": FieldDescriptorProto.TYPE_INT32,
-    "int64": FieldDescriptorProto.TYPE_INT64,
-    "string": FieldDescriptorProto.TYPE_STRING,
-    "uint32": FieldDescriptorProto.TYPE_UINT32,
-    "uint64": FieldDescriptorProto.TYPE_UINT64,
-}
-
-
-def _build_pool() -> DescriptorPool:
-    """Turn the table into message descriptors."""
-    file = FileDescriptorProto(name="edgegraph/hlo.proto", package=_PACKAGE, syntax="proto3")
-    for message_name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=message_name)
-        for field_name, (number, written) in fields.items():
-            kind = written.removesuffix("*")
-            field = message.field.add(name=field_name, number=number)
-            field.label = (
-                FieldDescriptorProto.LABEL_REPEATED
-                if written.endswith("*")
-                else FieldDescriptorProto.LABEL_OPTIONAL
-            )
-            if kind in _SCALARS:
-                field.type = _SCALARS[kind]
-            else:
-                field.type = FieldDescriptorProto.TYPE_MESSAGE
-                field.type_name = f".{_PACKAGE}.{kind}"
-    pool = DescriptorPool()
-    pool.Add(file)
-    return pool
-
-
-_POOL = _build_pool()
-
-
-def _message_class(name: str) -> type[Proto]:
-    return GetMessageClass(_POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-
+_message_class = message_classes("edgegraph.xla", _MESSAGES)
 
 HloProto = _message_class("HloProto")
 """What ``--xla_dump_hlo_as_proto`` writes: a module (its bytes) and its buffer assignment."""
