@@ -1,17 +1,20 @@
 """Multiply-accumulates of dots and convolutions, counted as papers count them.
 
 A MAC is one fused multiply-add. Padding counts as if it were data, since a published table
-multiplies the output's size by the kernel's; XLA's FLOPs leave padding out. The holes that
-dilating the input makes (transposed convolutions, input gradients of strided ones) are no
-work in either count.
+multiplies the output's size by the kernel's; XLA's FLOPs leave padding out. A transposed
+convolution is counted by its input, every element of which meets the whole kernel: the holes that
+dilating it makes are no work in either count. Both gradients of a convolution have the MACs of
+the convolution.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import repeat
 
-from edgegraph.hlo.module import Instruction, Shape, WindowDimension
+from edgegraph.hlo.module import ConvolutionDimensions, Instruction, Shape, WindowDimension
+from edgegraph.hlo.op_name import parse_op_name
 
 
 def macs(instruction: Instruction, operands: Sequence[Shape]) -> int:
@@ -22,7 +25,8 @@ def macs(instruction: Instruction, operands: Sequence[Shape]) -> int:
         operands: Shapes of its operands, by position.
 
     Returns:
-        MACs of a dot or a convolution; 0 for every other opcode.
+        MACs of a dot (ragged or scaled too), of a convolution, or of the multiplication that
+        XLA makes of a small dot, followed by a sum, under the dot's op_name; 0 for all others.
 
     Example:
         A dense layer of 3136 inputs and 256 outputs at batch 32:
@@ -42,19 +46,21 @@ def macs(instruction: Instruction, operands: Sequence[Shape]) -> int:
         columns = [extent for d, extent in enumerate(rhs) if d not in met]
         return operands[0].size * math.prod(columns)
     if instruction.opcode == "convolution" and instruction.convolution is not None:
-        return _convolution_macs(instruction, operands[1])
+        return _convolution_macs(instruction, operands[0], operands[1])
+    if instruction.opcode == "multiply" and instruction.op_name.endswith("/dot_general"):
+        return instruction.shape.size
     return 0
 
 
-def _convolution_macs(instruction: Instruction, kernel: Shape) -> int:
-    """MACs = batch x output features x input features per group x (kernel, output) pairs."""
+def _convolution_macs(instruction: Instruction, image: Shape, kernel: Shape) -> int:
+    """MACs = batch x output features x input features per group x pairs along each axis."""
     dimensions = instruction.convolution
     assert dimensions is not None
     output = instruction.shape.dimensions
-    pairs = math.prod(
-        _pairs(window, output[axis])
-        for window, axis in zip(instruction.window, dimensions.output_spatial, strict=True)
-    )
+    inputs = [image.dimensions[axis] for axis in dimensions.input_spatial]
+    outputs = [output[axis] for axis in dimensions.output_spatial]
+    role = _role(instruction, dimensions, outputs)
+    pairs = math.prod(map(_pairs, instruction.window, inputs, outputs, repeat(role)))
     return (
         output[dimensions.output_batch]
         * output[dimensions.output_feature]
@@ -63,13 +69,40 @@ def _convolution_macs(instruction: Instruction, kernel: Shape) -> int:
     )
 
 
-def _pairs(window: WindowDimension, output_size: int) -> int:
-    """Count the (kernel, output) positions along one axis that do not fall into a hole."""
+def _role(
+    instruction: Instruction, dimensions: ConvolutionDimensions, outputs: Sequence[int]
+) -> str:
+    """Say what a convolution makes: ``output``, ``input gradient`` or ``weight gradient``.
+
+    For the gradient of the weights, that of the output takes the place of the kernel, and is
+    larger than the result, as a rule; JAX writes it with batch and features exchanged, which XLA
+    may undo, or in groups of the batch. Where that leaves it open, holes in what is convolved
+    tell: a stride makes them, on the way to the gradient of the input.
+    """
+    is_backward = parse_op_name(instruction.op_name).phase == "backward"
+    has_holes = any(axis.base_dilation > 1 for axis in instruction.window)
+    is_exchanged = dimensions.input_batch > dimensions.input_feature
+    window = math.prod(axis.size for axis in instruction.window)
+    if is_backward and (is_exchanged or instruction.batch_group_count > 1):
+        return "weight gradient"
+    if window > math.prod(outputs) and not (is_backward and has_holes):
+        return "weight gradient"
+    return "input gradient" if is_backward else "output"
+
+
+def _pairs(window: WindowDimension, inputs: int, outputs: int, role: str) -> int:
+    """Count the products along one axis: (kernel, output) positions of the forward convolution.
+
+    In the gradient of its input, its output stands where the input was. So it does in a
+    transposed convolution, which is such a gradient.
+    """
     holes = window.base_dilation
-    if holes == 1:
-        return window.size * output_size
-    return sum(
-        (position * window.stride + tap * window.window_dilation - window.padding_low) % holes == 0
-        for tap in range(window.size)
-        for position in range(output_size)
-    )
+    if holes > 1 and window.stride > 1:
+        steps = range(0, outputs * window.stride, window.stride)
+        taps = range(0, window.size * window.window_dilation, window.window_dilation)
+        return sum((step + tap - window.padding_low) % holes == 0 for step in steps for tap in taps)
+    if holes > 1:
+        return inputs * (outputs if role == "weight gradient" else window.size)
+    if role == "input gradient" and window.stride == 1:
+        return inputs * window.size
+    return outputs * window.size

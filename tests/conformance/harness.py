@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import pytest
+from hypothesis import HealthCheck, settings
 
 from edgegraph import xla
 from edgegraph.cost.price import OpCost, price_nodes
@@ -22,6 +23,15 @@ from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Instruction, Module, Shape
 from edgegraph.hlo.schema import HloModuleProto
 from tests.conformance.cases import Case
+
+EXAMPLES = settings(
+    max_examples=25,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+"""The same examples in every run."""
 
 FIGURES = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
 

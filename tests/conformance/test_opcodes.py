@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph import xla
@@ -13,17 +13,8 @@ from edgegraph.cost.cost import UNKNOWN
 from edgegraph.errors import FormatError
 from tests.conformance.cases import NEWER, Case, module
 from tests.conformance.control import STRATEGIES as CONTROL
-from tests.conformance.harness import Total, check, price, stated_difference, xla_total
+from tests.conformance.harness import EXAMPLES, Total, check, price, stated_difference, xla_total
 from tests.conformance.opcodes import OPCODES, STRATEGIES
-
-EXAMPLES = settings(
-    max_examples=15,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.generate, Phase.shrink),
-)
 
 
 @cache
