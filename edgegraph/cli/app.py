@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgegraph import __version__
-from edgegraph.cli import analyze, calibrate, models, report
+from edgegraph.cli import analyze, calibrate, models, report, sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command("report")(report.report)
 app.command("analyze")(analyze.analyze)
+app.command("sweep")(sweep.sweep)
 app.command("calibrate")(calibrate.calibrate)
 app.command("models")(models.models)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -80,8 +80,15 @@ class Job:
         return path if ":" not in self.spec or path.exists() else None
 
 
-def takes_job(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command`, whose first parameter is a `Job`, the job's fields as options of its own."""
+def takes_job(
+    command: Callable[..., None], *, without: Collection[str] = ()
+) -> Callable[..., None]:
+    """Give `command`, whose first parameter is a `Job`, the job's fields as options of its own.
+
+    Args:
+        command: The command.
+        without: Fields that mean nothing to it; they keep their defaults.
+    """
 
     def with_options(**values: Any) -> None:
         own = {name: values.pop(name) for name in names[1:]}
@@ -99,6 +106,7 @@ def takes_job(command: Callable[..., None]) -> Callable[..., None]:
             annotation=job_hints[field.name],
         )
         for field in fields(Job)
+        if field.name not in without
     ] + [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
         for parameter in parameters[1:]

@@ -1,0 +1,1 @@
+"""The questions: which batch size, where fusion helps, where overlap helps."""

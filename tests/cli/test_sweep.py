@@ -1,0 +1,180 @@
+"""The command, with a measurement that is made up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+import pytest
+
+from edgegraph.cli import main
+from edgegraph.errors import EdgeGraphError
+from edgegraph.results.latency import Latency
+from edgegraph.results.throughput import Throughput
+from edgegraph.study import sweep as study
+from edgegraph.workload import Workload
+from tests import analyses
+from tests.study.sweeps import throughput
+
+RATES = {1: 100.0, 2: 190.0, 4: 300.0, 8: 310.0, 16: 312.0}
+
+
+class Bench:
+    """What the command asked for, and how its measurements go."""
+
+    def __init__(self) -> None:
+        self.resolved: list[dict[str, Any]] = []
+        self.options: list[dict[str, Any]] = []
+        self.fails: set[int] = set()
+        self.interrupted_at: int | None = None
+        self.verdict = "OK"
+
+    def resolve(self, spec: str, **values: Any) -> Workload:
+        self.resolved.append({"spec": spec, **values})
+        dtype = values.get("dtype") or "float32"
+
+        def arguments(batch: int) -> tuple[Any, ...]:
+            shapes = ((batch, 8), (8, 4))
+            return tuple(jax.ShapeDtypeStruct(shape, dtype) for shape in shapes)
+
+        return Workload.from_function(jnp.matmul, arguments, name="dense")
+
+    def measure(
+        self, program: Any, plan: study.Plan, report: Any
+    ) -> tuple[Latency, tuple[Throughput, ...]]:
+        self.options.append(dict(program.options))
+        if program.batch == self.interrupted_at:
+            raise KeyboardInterrupt
+        if program.batch in self.fails:
+            raise EdgeGraphError("out of memory")
+        found = throughput(program.batch, RATES[program.batch], verdict=self.verdict)
+        return analyses.latency(program.batch / 100, verdict=self.verdict), (found,)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench()
+    monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("edgegraph.spec.resolve_spec", made.resolve)
+    monkeypatch.setattr(study, "_measure_apart", made.measure)
+    yield made
+
+
+def sweep(*arguments: str) -> int:
+    return main(["sweep", "a:b", "--batches", "1:16", *arguments])
+
+
+def test_the_table_has_a_row_a_batch_and_says_the_knee(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("--max-latency", "50ms") == 0
+    out, err = capsys.readouterr()
+    rows = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[0] for row in rows] == ["1", "2", "4", "8", "16"]
+    assert next(row for row in rows if row[-1] == "knee")[0] == "4"  # 300 of 312 is 96 %
+    assert "knee: batch 4 is the smallest within 5 % of the best throughput, 312/s" in out
+    assert "budget: batch 4 keeps 50 ms with a p90 of 44 ms, 300/s" in out
+    assert err == ""
+
+
+def test_json_is_one_object(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["batch"] for row in found["points"]] == [1, 2, 4, 8, 16]
+    assert found["points"][0]["throughput_per_s"] == 100.0
+    assert found["points"][0]["error"] is None
+    assert found["knees"][0]["batch"] == 4
+    assert found["budget"] is None
+
+
+def test_files_are_written_by_their_endings(bench: Bench, tmp_path: Path) -> None:
+    table, plot = tmp_path / "new" / "sweep.csv", tmp_path / "sweep.svg"
+    assert sweep("-o", str(table), "-o", str(plot)) == 0
+    assert list(pd.read_csv(table)["batch"]) == [1, 2, 4, 8, 16]
+    assert plot.read_text().startswith("<?xml")
+
+
+def test_a_failed_batch_is_a_row_and_not_an_error(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.fails = {8, 16}
+    assert sweep() == 0
+    out = capsys.readouterr().out
+    assert "batch 8, 16: out of memory" in out
+    assert "failed" in out
+
+
+def test_if_nothing_can_be_measured_it_fails(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.fails = set(RATES)
+    assert sweep() == 2
+    assert "every point failed; batch 1: out of memory" in capsys.readouterr().err
+
+
+def test_an_interrupted_sweep_keeps_its_rows_and_continues(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "sweep.csv"
+    bench.interrupted_at = 4
+    assert sweep("-o", str(table)) == 130
+    assert list(pd.read_csv(table)["batch"]) == [1, 2]
+    assert "kept: 2 of 5 points" in capsys.readouterr().err
+    bench.interrupted_at = None
+    bench.options.clear()
+    assert sweep("-o", str(table)) == 0
+    assert len(bench.options) == 3
+    assert len(pd.read_csv(table)) == 5
+
+
+def test_curves_for_dtypes_and_options(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = "plain:xla_disable_hlo_passes=fusion,cpu-instruction-fusion"
+    assert sweep("--dtypes", "float32,bfloat16", "--options-set", odd, "--set", "a=1") == 0
+    assert [call["dtype"] for call in bench.resolved] == ["float32", "bfloat16"]
+    assert bench.resolved[0]["arguments"] == {"a": "1"}
+    assert bench.options[5] == {"xla_disable_hlo_passes": "fusion,cpu-instruction-fusion"}
+    assert "knee (bfloat16, plain): batch 4" in capsys.readouterr().out
+
+
+def test_strict_wants_every_point_clean(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.verdict = "NOISY"
+    assert sweep() == 0
+    assert "knee: not said" in capsys.readouterr().out
+    assert sweep("--strict") == 3
+    assert "batch 1 is NOISY (made up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batches", "8:1"], "'8:1' is neither a batch size nor a span"),
+        (["--batches", "0"], "'0' is neither"),
+        (["--batches", "1,,2"], "'' is neither"),
+        (["--max-latency", "10"], "--max-latency '10' is no time; write 10ms"),
+        (["--max-latency", "0ms"], "is no time"),
+        (["--options-set", "a=b"], "is not NAME:KEY=VALUE"),
+        (["--options-set", "a:b=1", "--options-set", "a:c=1"], "one name twice"),
+        (["--options-set", "default:b=1"], "choose another label"),
+        (["--dtype", "float32", "--dtypes", "float32"], "not both"),
+        (["-o", "x.txt"], "ends in .edgegraph, .csv, .png, .svg, .pdf"),
+    ],
+)
+def test_bad_input_is_one_line(
+    bench: Bench, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "a:b", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_cannot_be_swept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "dump.txt"
+    path.touch()
+    assert main(["sweep", str(path)]) == 2
+    assert "it needs the Python code" in capsys.readouterr().err
