@@ -14,6 +14,7 @@ from edgegraph.cost.cost import known_sum, sequence
 from edgegraph.cost.live_memory import HeldBuffer, MemoryProfile, profile_memory
 from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.calibrate import load_calibration
+from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
 from edgegraph.device.roofline import place
 from edgegraph.errors import InputError
@@ -57,7 +58,7 @@ def analyze(
         subject: A Workload, a compiled Program, or a function with `args`.
         args: Arguments of a function: arrays or `jax.ShapeDtypeStruct`s.
         batch: Batch size of a Workload; 1 where None.
-        target: What to compile for.
+        target: What to compile for, as `edgegraph.compile` takes it.
         stage: ``optimized``, or ``lowered`` for the HLO before optimisation: counts only,
             nothing is compiled or run.
         measure: Run it: latency of the whole and of every layer alone.
@@ -65,8 +66,8 @@ def analyze(
             model's children (its blocks) in one piece each, 2 for theirs; a list for several
             cuts, or ``all``.
         settings: How long and how carefully to measure.
-        device: Whose roofs to use; this machine's calibration where None, no roofline if it
-            was never calibrated.
+        device: Whose roofs to use; where None, the target's from the catalogue, and for this
+            machine its calibration; no roofline if it was never calibrated.
         options: XLA compiler options.
         name: Name for tables and files; the workload's own where None.
         progress: Called with a message and a fraction.
@@ -99,7 +100,7 @@ def analyze(
             f"{program.name!r} at stage {program.stage!r} for target {program.target!r} has no"
             " executable that could be measured; leave measure=False, or analyse the workload"
         )
-    roofs = device if device is not None else load_calibration()
+    roofs = device or (find_device(program.device) if program.device else load_calibration())
     report(f"{program.name}: pricing ops", None)
     module = program.module
     nodes = flatten(module)

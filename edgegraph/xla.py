@@ -225,6 +225,83 @@ def lowered_module(lowered: jax.stages.Lowered) -> bytes:
     return serialized
 
 
+def stablehlo(lowered: jax.stages.Lowered) -> bytes:
+    """Give a lowered function as MLIR bytecode, for a compiler in another process.
+
+    Args:
+        lowered: What ``jax.jit(f).lower(...)`` gave, for whatever platform.
+    """
+    from jax.interpreters import mlir
+
+    module: Any = lowered.compiler_ir("stablehlo")
+    code: bytes = mlir.module_to_bytecode(module)
+    return code
+
+
+def compile_for(
+    code: bytes,
+    *,
+    platform: str,
+    topology: str,
+    description: str,
+    chips: int,
+    options: Mapping[str, str | int | float | bool],
+) -> tuple[bytes, Any, Mapping[str, float] | None]:
+    """Compile for chips that are not here. XLA may end the process: call it in one of its own.
+
+    Args:
+        code: What `stablehlo` gave, lowered for `platform`.
+        platform: ``tpu`` or ``cuda``.
+        topology: Name of the chips and how they stand: ``v5e:2x2``; ``1x1x8`` on ``cuda``.
+        description: GpuTargetConfigProto in text form, for ``cuda``.
+        chips: How many of them the program is partitioned over.
+        options: XLA compiler options.
+
+    Returns:
+        The HloModuleProto, the compiler's memory statistics, and its cost analysis, which is
+        None where the compiler has none.
+
+    Raises:
+        CompileError: XLA refuses the program, or an option.
+        UnsupportedVersionError: The installed jax lacks what is needed.
+    """
+    from jax.experimental import topologies
+    from jax.interpreters import mlir
+
+    compiler = _private("jax._src.compiler", "get_compile_options")
+    device_list = _private("jaxlib._jax", "DeviceList").DeviceList
+    ir = _private("jaxlib.mlir.ir", "Module")
+    try:
+        if platform == "cuda":
+            described = topologies.get_topology_desc(
+                "edgegraph", platform, target_config=description, topology=topology
+            )
+        else:
+            described = topologies.get_topology_desc(platform=platform, topology_name=topology)
+        chosen: tuple[Any, ...] = tuple(described.devices[:chips])
+        compile_options = compiler.get_compile_options(
+            num_replicas=1,
+            num_partitions=len(chosen),
+            device_assignment=[[device.id for device in chosen]],
+            env_options_overrides=dict(options),
+        )
+        client: Any = chosen[0].client
+        with mlir.make_ir_context():
+            module = ir.Module.parse(code)
+            executable = client.compile(module, device_list(chosen), compile_options)
+        serialized: bytes = executable.hlo_modules()[0].as_serialized_hlo_module_proto()
+        memory = executable.get_compiled_memory_stats()
+    except AttributeError as error:
+        raise _unsupported(error) from error
+    except (RuntimeError, ValueError) as error:
+        raise CompileError(_first_line(error)) from error
+    try:
+        cost = executable.cost_analysis()
+    except RuntimeError:  # the GPU's compiler says that it has none
+        cost = None
+    return serialized, memory, cost
+
+
 def set_synchronous_dispatch() -> None:
     """Make CPU calls run in the calling thread, so that a clock around them sees only them.
 

@@ -31,7 +31,7 @@ make_environment() {
   state=$(cat "$constraints" pyproject.toml | sha256sum | cut -d' ' -f1)
   stamp=$folder/.installed
   # The tests' environment also holds all that the demo needs.
-  if grep -qsx -e "$state $extras" -e "$state test,lint" "$stamp"; then
+  if grep -qsx -e "$state $extras" -e "$state test,lint,tpu,gpu" "$stamp"; then
     echo "$folder is up to date"
     return 0
   fi

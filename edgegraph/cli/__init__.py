@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from edgegraph.cli.app import app
 
+    # Programs run on this host. JAX would else start every platform that is installed, and the
+    # compilers for devices that are not here complain about that at length.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
     with warnings.catch_warnings():
         plain = warnings.formatwarning
         warnings.formatwarning = _format_warning

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import jax
 import numpy as np
 
 from edgegraph import xla
+from edgegraph.compiler.ahead import TIMEOUT_S, Options, Progress, compile_ahead
 from edgegraph.compiler.program import Program
 from edgegraph.compiler.scopes import module_scopes
+from edgegraph.compiler.targets import Target, parse_target
 from edgegraph.errors import CompileError, EdgeGraphError, InputError
 from edgegraph.hlo.read import read_module
 from edgegraph.hlo.schema import HloModuleProto
@@ -22,10 +25,7 @@ from edgegraph.workload.flax_classes import is_flax_module
 from edgegraph.workload.refusals import first_line
 from edgegraph.workload.workload import Call, Workload, function_name
 
-TARGETS = ("cpu",)
 STAGES = ("optimized", "lowered")
-
-Options = Mapping[str, str | int | float | bool]
 
 
 def compile(
@@ -36,6 +36,8 @@ def compile(
     stage: str = "optimized",
     options: Options | None = None,
     name: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    progress: Progress | None = None,
 ) -> Program:
     """Compile a workload or a function with XLA.
 
@@ -44,11 +46,16 @@ def compile(
         *args: Arguments of a function: trees of arrays (with which it is measured), numbers, or
             `jax.ShapeDtypeStruct`s (filled with random values to measure).
         batch: Batch size of a Workload; 1 where None.
-        target: What to compile for: ``cpu``, this machine.
+        target: What to compile for: ``cpu``, this machine; a device that is not here, ahead of
+            time and in a process of its own, such as ``tpu:v5e``, ``tpu:v5e:2x2`` or
+            ``gpu:h100``; ``device:rpi5``, this machine's program under the roofs of a device of
+            the catalogue.
         stage: ``optimized``, or ``lowered`` for the HLO before optimisation, for which nothing
             is compiled.
         options: XLA compiler options, by name.
         name: Name for tables and files; the workload's or the function's own where None.
+        timeout_s: Of a compiler in a process of its own.
+        progress: Called with a message where that takes long.
 
     Returns:
         The Program. Its `compile_s` is the time of a real compilation only as long as JAX's
@@ -66,7 +73,8 @@ def compile(
         >>> program.xla_cost["flops"]
         501760.0
     """
-    _check(target, stage, options)
+    chosen = parse_target(target)
+    _check(stage, options)
     if isinstance(subject, Workload):
         if args:
             raise InputError(
@@ -79,8 +87,18 @@ def compile(
     else:
         call = _function_call(subject, args, batch)
         name = name or function_name(subject)
+    job = _Job(
+        call=call,
+        name=name,
+        batch=batch,
+        target=chosen,
+        stage=stage,
+        options=dict(options or {}),
+        timeout_s=timeout_s,
+        progress=progress,
+    )
     with jax.default_device(jax.devices("cpu")[0]):
-        return _compile(call, name, batch, target, stage, dict(options or {}))
+        return _compile(job)
 
 
 def read_hlo(path: str | Path) -> Program:
@@ -108,11 +126,25 @@ def read_hlo(path: str | Path) -> Program:
     )
 
 
-def _check(target: str, stage: str, options: Options | None) -> None:
-    if target not in TARGETS:
-        raise InputError(
-            f"target {target!r} is not supported; the supported targets are: {', '.join(TARGETS)}"
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What to compile and how."""
+
+    call: Call
+    name: str
+    batch: int | None
+    target: Target
+    stage: str
+    options: dict[str, str | int | float | bool]
+    timeout_s: float
+    progress: Progress | None
+
+    @property
+    def label(self) -> str:
+        return self.name if self.batch is None else f"{self.name} at batch {self.batch}"
+
+
+def _check(stage: str, options: Options | None) -> None:
     if stage not in STAGES:
         raise InputError(f"stage {stage!r} is unknown; give {' or '.join(map(repr, STAGES))}")
     if options and stage == "lowered":
@@ -146,41 +178,51 @@ def _function_call(function: Any, args: tuple[Any, ...], batch: int | None) -> C
     return plain(function, lambda: args, seed=0)
 
 
-def _compile(
-    call: Call,
-    name: str,
-    batch: int | None,
-    target: str,
-    stage: str,
-    options: dict[str, str | int | float | bool],
-) -> Program:
-    label = name if batch is None else f"{name} at batch {batch}"
+def _compile(job: _Job) -> Program:
+    target = job.target
     start = time.perf_counter()
-    traced = _trace(call, label)
-    lowered = _lower(traced, label)
-    lower_s = time.perf_counter() - start
-    executable, memory, compile_s = None, None, None
-    if stage == "optimized":
-        start = time.perf_counter()
-        executable = _run_compiler(lowered, options, label)
-        compile_s = time.perf_counter() - start
-        memory = _memory(executable)
-        serialized = xla.compiled_module(executable)
-    else:
-        serialized = xla.lowered_module(lowered)
-    return Program(
-        name=name,
-        batch=batch,
-        target=target,
-        stage=stage,
-        options=options,
-        serialized=serialized,
-        memory=memory,
-        lower_s=lower_s,
-        compile_s=compile_s,
+    traced = _trace(job.call, job.label)
+    lowered = _lower(traced, job)
+    program = Program(
+        name=job.name,
+        batch=job.batch,
+        target=target.name,
+        stage=job.stage,
+        options=job.options,
+        serialized=b"",
+        lower_s=time.perf_counter() - start,
         jaxpr=traced.jaxpr,
-        executable=executable,
-        concrete=call.concrete,
+        concrete=job.call.concrete,
+        device=target.device,
+    )
+    if job.stage == "lowered":
+        return replace(program, serialized=xla.lowered_module(lowered))
+    if target.ahead:
+        compiled = compile_ahead(
+            xla.stablehlo(lowered),
+            target,
+            job.options,
+            label=job.label,
+            timeout_s=job.timeout_s,
+            progress=job.progress,
+        )
+        return replace(
+            program,
+            serialized=compiled.serialized,
+            memory=compiled.memory,
+            compile_s=compiled.compile_s,
+            compiler_cost=compiled.cost,
+            compiler_memory_bytes=compiled.compiler_memory_bytes,
+        )
+    start = time.perf_counter()
+    executable = _run_compiler(lowered, job.options, job.label)
+    return replace(
+        program,
+        serialized=xla.compiled_module(executable),
+        memory=_memory(executable),
+        compile_s=time.perf_counter() - start,
+        # What runs here says nothing of the time that another device takes.
+        executable=executable if target.device is None else None,
     )
 
 
@@ -203,11 +245,12 @@ def _trace(call: Call, label: str) -> jax.stages.Traced:
         raise CompileError(f"{label} does not trace: {first_line(refusal)}") from refusal
 
 
-def _lower(traced: jax.stages.Traced, label: str) -> jax.stages.Lowered:
+def _lower(traced: jax.stages.Traced, job: _Job) -> jax.stages.Lowered:
+    platforms = (job.target.platform,) if job.target.ahead else None
     try:
-        lowered: jax.stages.Lowered = traced.lower()
+        lowered: jax.stages.Lowered = traced.lower(lowering_platforms=platforms)
     except Exception as error:  # lowering rules raise what they like
-        raise CompileError(f"{label} cannot be lowered for XLA: {first_line(error)}") from error
+        raise CompileError(f"{job.label} cannot be lowered for XLA: {first_line(error)}") from error
     return lowered
 
 

@@ -19,16 +19,22 @@ class Program:
     Attributes:
         name: The workload's name, or the file's.
         batch: Batch size, or None where there is none.
-        target: ``cpu``, or ``unknown`` for a module from a file.
+        target: ``cpu``, ``tpu:v5e``, ``gpu:h100``, ``device:rpi5``, ..., or ``unknown`` for a
+            module from a file.
         stage: ``optimized`` or ``lowered``.
         options: XLA compiler options that were set.
         serialized: The HloModuleProto of that stage.
-        memory: XLA's memory statistics; None unless compiled here.
+        memory: XLA's memory statistics; None unless compiled by us.
         lower_s: Seconds to trace and lower; None if not done here.
         compile_s: Seconds in XLA's compiler; None if not done here.
         jaxpr: The traced function as a ClosedJaxpr; None for a module from a file.
         executable: The `jax.stages.Compiled`; None unless compiled here.
         concrete: Makes the flat-able arguments with values; None for a module from a file.
+        device: Key of the target in the device catalogue; None for this host, whose figures are
+            its calibration's.
+        compiler_cost: The cost analysis of a compiler ahead of time, with its own
+            ``optimal_seconds``; None where it has none.
+        compiler_memory_bytes: The most memory that the process of such a compiler held.
     """
 
     name: str
@@ -43,6 +49,9 @@ class Program:
     jaxpr: Any = None
     executable: Any = None
     concrete: Callable[[], tuple[Any, ...]] | None = None
+    device: str | None = None
+    compiler_cost: Mapping[str, float] | None = None
+    compiler_memory_bytes: int | None = None
 
     @cached_property
     def module(self) -> Module:

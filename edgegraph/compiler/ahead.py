@@ -1,0 +1,197 @@
+"""Compiling for devices that are not here, in a process of its own.
+
+The compilers of TPUs and GPUs need no hardware, but they are wheels of some hundred megabytes,
+talk on stderr, and end the process where they meet what they did not expect. So each runs in a
+child, and what it made is kept on disk, because it takes seconds to minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from edgegraph import xla
+from edgegraph.atomic import replacing
+from edgegraph.child import run_child
+from edgegraph.compiler.targets import Target, compiler_versions, require_compiler
+from edgegraph.errors import CompileError, EdgeGraphError, InputError
+from edgegraph.folders import cache_folder
+from edgegraph.results.analysis import MemoryUse
+
+TIMEOUT_S = 900.0
+"""ResNet-50's train step takes 138 s for one TPU v5e; what takes this long is stuck."""
+
+Options = Mapping[str, str | int | float | bool]
+Progress = Callable[[str, float | None], None]
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a compiler ahead of time made of a program.
+
+    Attributes:
+        serialized: The optimised HloModuleProto.
+        memory: The compiler's memory statistics.
+        cost: The compiler's own cost analysis; None where it has none.
+        compile_s: Seconds in the compiler, also where the result was kept from before.
+        compiler_memory_bytes: The most memory that its process held.
+    """
+
+    serialized: bytes
+    memory: MemoryUse
+    cost: dict[str, float] | None
+    compile_s: float
+    compiler_memory_bytes: int
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child is handed."""
+
+    code: bytes
+    platform: str
+    topology: str
+    description: str
+    chips: int
+    options: dict[str, str | int | float | bool]
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a file in the cache."""
+
+    sha256: str
+    compiled: bytes
+
+
+def compile_ahead(
+    code: bytes,
+    target: Target,
+    options: Options,
+    *,
+    chips: int = 1,
+    label: str,
+    timeout_s: float = TIMEOUT_S,
+    progress: Progress | None = None,
+) -> Compiled:
+    """Compile for a device that is not here, or take what was compiled before.
+
+    Args:
+        code: What `edgegraph.xla.stablehlo` gave, lowered for the target's platform.
+        target: A TPU or GPU.
+        options: XLA compiler options.
+        chips: How many chips the program is partitioned over.
+        label: Name of the program for messages.
+        timeout_s: The compiler is ended when it takes longer.
+        progress: Called with a message.
+
+    Raises:
+        InputError: The compiler is not installed, it does not take an option, or the target has
+            fewer chips than the program wants.
+        CompileError: It refuses the program, crashes, or takes too long.
+        KeyboardInterrupt: Passed through; the compiler's process is gone by then.
+    """
+    require_compiler(target)
+    if chips > target.chips:
+        raise InputError(
+            f"{label} is partitioned over {chips} chips, and {target.name!r} has {target.chips};"
+            " name a larger topology, such as tpu:v5e:2x2 or gpu:h100:8"
+        )
+    request = _Request(
+        code=code,
+        platform=target.platform,
+        topology=target.topology,
+        description=target.description,
+        chips=chips,
+        options={**target.options, **options},
+    )
+    kept = _kept_file(request, target)
+    known = _read(kept)
+    if known is not None:
+        return known
+    if progress is not None:
+        progress(f"{label}: compiling for {target.name}", None)
+    payload = msgspec.msgpack.encode(request)
+    try:
+        answer = run_child(
+            "edgegraph.compiler.ahead:serve",
+            payload,
+            timeout_s=timeout_s,
+            environment={**target.environment, "JAX_PLATFORMS": "cpu"},
+        )
+    except EdgeGraphError as error:
+        if any(name in str(error) for name in options):
+            raise InputError(f"XLA does not take the compiler option: {error}") from error
+        raise CompileError(f"XLA does not compile {label} for {target.name}: {error}") from error
+    _keep(kept, answer)
+    return msgspec.msgpack.decode(answer, type=Compiled)
+
+
+def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
+    """Do the work: the child's side."""
+    request = msgspec.msgpack.decode(bytes(payload), type=_Request)
+    start = time.perf_counter()
+    serialized, memory, cost = xla.compile_for(
+        request.code,
+        platform=request.platform,
+        topology=request.topology,
+        description=request.description,
+        chips=request.chips,
+        options=request.options,
+    )
+    compile_s = time.perf_counter() - start
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return msgspec.msgpack.encode(
+        Compiled(
+            serialized=serialized,
+            memory=MemoryUse(
+                argument_bytes=memory.argument_size_in_bytes,
+                output_bytes=memory.output_size_in_bytes,
+                temp_bytes=memory.temp_size_in_bytes,
+                alias_bytes=memory.alias_size_in_bytes,
+                code_bytes=memory.generated_code_size_in_bytes,
+            ),
+            cost=None if cost is None else dict(cost),
+            compile_s=compile_s,
+            # Linux counts in KiB, macOS in bytes.
+            compiler_memory_bytes=held if sys.platform == "darwin" else held * 1024,
+        )
+    )
+
+
+def _kept_file(request: _Request, target: Target) -> Path:
+    """Name the file by everything that the compiler's work depends on."""
+    identity = msgspec.msgpack.encode(
+        [
+            request.code,
+            target.topology,
+            target.description,
+            request.chips,
+            sorted(request.options.items()),
+            sorted(compiler_versions(target).items()),
+        ]
+    )
+    return cache_folder() / "compiled" / f"{hashlib.sha256(identity).hexdigest()}.msgpack"
+
+
+def _read(path: Path) -> Compiled | None:
+    """Give what a file of the cache holds; None where there is none, or it is damaged."""
+    with suppress(OSError, msgspec.DecodeError):
+        kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
+        if hashlib.sha256(kept.compiled).hexdigest() == kept.sha256:
+            return msgspec.msgpack.decode(kept.compiled, type=Compiled)
+    return None
+
+
+def _keep(path: Path, compiled: bytes) -> None:
+    """Write a file of the cache; where that cannot be, the work is done again next time."""
+    kept = _Kept(sha256=hashlib.sha256(compiled).hexdigest(), compiled=compiled)
+    with suppress(OSError, InputError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(msgspec.msgpack.encode(kept))
