@@ -13,7 +13,9 @@ all-gather             (n - 1) / n B         of the gathered result
 reduce-scatter         (n - 1) / n B         of the operands
 all-to-all             (n - 1) / n B         of the operands
 collective-broadcast   B                     of the operands, passed along
+collective-reduce      B                     of the operands, summed up along the way
 collective-permute     B                     of the operands
+send                   B                     of the operand, unless it goes to the host
 =====================  ====================  =============================
 """
 
@@ -25,6 +27,9 @@ from edgegraph.hlo.module import Collective, Instruction, Module, Shape
 
 _ROUNDS = {"all-reduce": 2, "all-gather": 1, "reduce-scatter": 1, "all-to-all": 1}
 """How often (n - 1) / n of the bytes go round the ring."""
+
+_PASSED_ALONG = frozenset({"collective-broadcast", "collective-reduce"})
+"""Opcodes that go from one device to the next, once round."""
 
 _BY_PARTITION = frozenset({"all-to-all", "collective-broadcast"})
 """Opcodes whose groups are of partitions where they have a channel."""
@@ -61,10 +66,12 @@ def wire_bytes(instruction: Instruction, operands: Sequence[Shape], module: Modu
             return None  # It sends slices of its first operand, and which ones HLO does not show.
         moves = any(source != target for source, target in collective.source_target_pairs)
         return handed_in if moves else 0
+    if opcode == "send":
+        return handed_in
     devices = _group_size(opcode, collective, module)
     if devices is None or devices < 1:
         return None
-    if opcode == "collective-broadcast":
+    if opcode in _PASSED_ALONG:
         return handed_in if devices > 1 else 0
     if opcode not in _ROUNDS:
         return None

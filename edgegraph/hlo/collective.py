@@ -10,9 +10,20 @@ from edgegraph.hlo.schema import Proto
 COLLECTIVE_OPCODES = frozenset(
     {"all-gather", "all-gather-start", "all-reduce", "all-reduce-start", "all-to-all",
      "collective-broadcast", "collective-permute", "collective-permute-start",
-     "ragged-all-to-all", "reduce-scatter"}
+     "collective-reduce", "ragged-all-to-all", "reduce-scatter"}
 )  # fmt: skip
 """Opcodes that send data between devices; the ``-done`` halves only wait for it."""
+
+
+def is_collective(proto: Proto) -> bool:
+    """Say whether an instruction sends data to another device.
+
+    Args:
+        proto: The instruction's HloInstructionProto.
+    """
+    if proto.opcode == "send":
+        return not proto.is_host_transfer
+    return proto.opcode in COLLECTIVE_OPCODES
 
 
 def decode_collective(proto: Proto) -> Collective:

@@ -16,7 +16,7 @@ from edgegraph.bulk import bulk
 from edgegraph.errors import FormatError
 from edgegraph.hlo.aliases import MAY_ALIAS, decode_donations, decode_output_aliases
 from edgegraph.hlo.check import Checker
-from edgegraph.hlo.collective import COLLECTIVE_OPCODES, decode_collective
+from edgegraph.hlo.collective import decode_collective, is_collective
 from edgegraph.hlo.literal import scalar_literal
 from edgegraph.hlo.module import (
     DOT_OPCODES,
@@ -206,7 +206,7 @@ class _Decoder:
             dimensions=tuple(proto.dimensions),
             literal=scalar_literal(proto.literal, shape) if opcode == "constant" else None,
             comparison=self._text(proto.comparison_direction) if opcode == "compare" else None,
-            collective=decode_collective(proto) if opcode in COLLECTIVE_OPCODES else None,
+            collective=decode_collective(proto) if is_collective(proto) else None,
             window=_window(proto.window) if convolution or opcode in _WITH_WINDOW else (),
             dot=_dot(proto) if opcode in DOT_OPCODES else None,
             convolution=(

@@ -85,6 +85,7 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "control_predecessor_ids": (37, "int64*"),
         "called_computation_ids": (38, "int64*"),
         "backend_config": (43, "bytes"),
+        "is_host_transfer": (47, "bool"),
         # XLA writes replica groups in one of four ways; this one is the oldest.
         "replica_groups": (49, "ReplicaGroup*"),
         "feature_group_count": (50, "int64"),

@@ -45,6 +45,8 @@ def wire(body: str, parameters: str = "x = f32[1024] parameter(0)") -> dict[str,
         ("f32[1024] collective-permute(x), source_target_pairs={{0,1},{1,0}}", 4096),
         ("f32[1024] collective-permute(x), source_target_pairs={{0,0},{1,1}}", 0),
         ("f32[1024] collective-permute(x), source_target_pairs={}", 0),
+        ("(f32[1024], u32[], token[]) send(x, t), channel_id=1", 4096),
+        ("(f32[1024], u32[], token[]) send(x, t), channel_id=1, is_host_transfer=true", 0),
         ("f32[1024] all-reduce(x), replica_groups={{0},{1}}, to_apply=add", 0),
         ("f32[1024] all-reduce(x), replica_groups={{0,1,2},{3}}, to_apply=add", 5462),
         ("f32[1024] all-reduce(x), replica_groups=[2,8]<=[16], to_apply=add", 2 * 7 * 512),
@@ -53,7 +55,19 @@ def wire(body: str, parameters: str = "x = f32[1024] parameter(0)") -> dict[str,
 )
 def test_every_op(op: str, expected: int | None) -> None:
     text = op.replace("{g}", "replica_groups={{0,1,2,3}}")
-    assert wire(f"ROOT y = {text}")["y"] == expected
+    assert wire(f"t = token[] after-all()\nROOT y = {text}")["y"] == expected
+
+
+@pytest.mark.parametrize(("devices", "expected"), [(1, 0), (4, 4096), (None, None)])
+def test_a_reduction_to_one_passes_its_operands_along(
+    devices: int | None, expected: int | None
+) -> None:
+    x = Shape(dtype="f32", dimensions=(1024,))
+    reduction = Instruction(
+        name="r", opcode="collective-reduce", shape=x, collective=Collective(group_size=devices)
+    )
+    module = Module(name="m", entry="e", computations={})
+    assert wire_bytes(reduction, [x], module) == expected
 
 
 def test_the_start_sends_and_the_done_waits() -> None:
