@@ -215,7 +215,7 @@ def _bodies(equation: Any, path: str) -> Iterator[tuple[str, str, Any, str]]:
     """Give kind, name, jaxpr and scope of every body of an equation that can be opened."""
     parameters, scope = equation.params, inner_scope(equation, path)
     match equation.primitive.name:
-        case "scan" if _holds_arrays_only(equation):
+        case "scan" if parameters["length"] and _holds_arrays_only(equation):
             yield "scan", f"scan of {parameters['length']}", parameters["jaxpr"], scope
         case "while" if _holds_arrays_only(equation):
             condition = parameters["cond_jaxpr"]

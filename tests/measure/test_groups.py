@@ -93,7 +93,11 @@ def _check_cover(regions: Regions, groups: tuple[LayerGroup, ...]) -> None:
                 check(inner, times)
 
     check(regions.root, 0)
-    keys = Counter((group.layer, group.phase, group.region, group.donated) for group in groups)
+    numbers = set(regions.positions.values())
+    keys = Counter(
+        (group.layer, group.phase, group.region, not numbers.isdisjoint(group.inputs))
+        for group in groups
+    )
     assert set(keys.values()) <= {1}
 
 
@@ -289,6 +293,64 @@ def test_layers_that_share_a_reference_cannot_be_cut_apart() -> None:
 
     with pytest.raises(InputError, match="mutable reference"):
         layer_groups(jax.make_jaxpr(net)(jnp.ones(3)))
+
+
+def _gradient_through_nested_loops(x: Any) -> Any:
+    def step(carry: Any, row: Any) -> tuple[Any, None]:
+        turn = _named("turn", jnp.sin)
+        return lax.fori_loop(0, 3, lambda _, v: turn(v) * row.sum(), carry), None
+
+    return jax.grad(lambda x: lax.scan(step, x[0], x)[0].sum())(x)
+
+
+def _shared_body(x: Any) -> Any:
+    scan = jax.jit(lambda y: lax.scan(lambda c, r: (_named("g", jnp.sin)(c) + r, c), y[0], y)[1])
+    return scan(scan(x))
+
+
+def _choices(x: Any) -> Any:
+    branches = [_named("a", jnp.sin), _named("b", jnp.cos), lambda v: v * 2]
+    return lax.map(lambda row: lax.switch(jnp.int32(row.sum() > 0) + 1, branches, row), x)
+
+
+def _with_effects(x: Any) -> Any:
+    def step(carry: Any, row: Any) -> Any:
+        jax.debug.callback(lambda _: None, carry.sum())
+        return _named("a", jnp.sin)(carry) + row, _named("b", jnp.cos)(row)
+
+    return lax.scan(step, x[0], x)
+
+
+def _stacks_constants(x: Any) -> Any:
+    return lax.scan(lambda _, row: (0.0, (_named("a", jnp.sin)(row), 1.0)), 1.0, x)
+
+
+def _asks_in_branches(x: Any) -> Any:
+    def goes_on(v: Any) -> Any:
+        return lax.cond(v.sum() > 3, lambda u: _named("z", jnp.sum)(u) < 9, lambda _: True, v)
+
+    return lax.while_loop(goes_on, lambda v: _named("t", jnp.exp)(v) + 1, x)
+
+
+def _without_iterations(x: Any) -> Any:
+    return lax.scan(lambda c, r: (_named("t", jnp.sin)(c), _named("u", jnp.cos)(r)), x[0], x[:0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [None, 0])
+@pytest.mark.parametrize(
+    "function",
+    [
+        _gradient_through_nested_loops, _shared_body, _choices, _with_effects, _stacks_constants,
+        _asks_in_branches, _without_iterations,
+    ],
+)  # fmt: skip
+def test_loops_of_all_kinds(function: Callable[[Any], Any], depth: int | None) -> None:
+    x = jnp.linspace(-1.0, 1.0, 12).reshape(3, 4)
+    regions = find_regions(jax.make_jaxpr(function)(x))
+    groups = cut(regions, depth)
+    _check_cover(regions, groups)
+    _check_replay(regions, groups, [x], jax.tree.leaves(function(x)))
 
 
 _STEPS = st.lists(
