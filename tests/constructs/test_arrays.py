@@ -171,7 +171,9 @@ INDEXING = {
             x, u, (i, 0), allow_negative_indices=False
         ),
         arguments=(array(32, 8), array(5, 8), array(dtype="int32")),
-        lowered=Figures(flops=None),
+        # The update and an index are read. Afterwards it happens in a copy.
+        lowered=Figures(read=5 * ROW + 4, written=5 * ROW),
+        optimized=Figures(),
     ),
 }
 
