@@ -25,6 +25,10 @@ _MAX_BYTES = 4 << 30
 _MAX_RATIO = 1200
 """Deflate cannot pack tighter than 1032 to 1; a header that claims more is lying."""
 
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
+"""What `zipfile` raises on damaged archives: also on those that seem encrypted or whose names are
+no text."""
+
 
 class _Header(msgspec.Struct):
     """What is read before anything else: is it ours, and do we know this version?"""
@@ -91,7 +95,7 @@ def load(path: str | Path) -> Analysis:
     try:
         with zipfile.ZipFile(path) as archive:
             records, module = (_member(archive, name, path) for name in (_RECORDS, _MODULE))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except _UNREADABLE as error:
         raise FormatError(
             f"{path} is no saved analysis, or it was cut off ({error}); expected a file written by"
             " Analysis.save"
@@ -106,7 +110,7 @@ def load(path: str | Path) -> Analysis:
                 f" {FORMAT_VERSION}; install a newer EdgeGraph"
             )
         saved = msgspec.json.decode(records, type=_Saved)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
     if sha256(module).hexdigest() != saved.module_sha256:
         raise FormatError(f"{path} is damaged: its HLO module does not match its digest")
@@ -121,4 +125,6 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
         raise FormatError(f"{path} is no saved analysis: it holds no {name}") from None
     if info.file_size > _MAX_BYTES or info.file_size > _MAX_RATIO * max(1, info.compress_size):
         raise FormatError(f"{path} is damaged: {name} claims to unpack to {info.file_size:,} bytes")
+    if info.compress_type != zipfile.ZIP_DEFLATED:
+        raise FormatError(f"{path} is damaged: {name} is not compressed as EdgeGraph does it")
     return archive.read(info)

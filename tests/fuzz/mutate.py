@@ -116,8 +116,8 @@ def _change_field(rng: random.Random, module: Any, seeds: Seeds) -> None:
     """Change one field of some message, set or not."""
     message = _any_message(rng, module)
     present = [field for field, _ in message.ListFields()]
-    fields = present if present and rng.random() < 0.8 else message.DESCRIPTOR.fields
-    field = rng.choice(fields)
+    every: Sequence[Any] = message.DESCRIPTOR.fields
+    field = rng.choice(present if present and rng.random() < 0.8 else every)
     if rng.random() < 0.1:
         message.ClearField(field.name)
     elif field.is_repeated:

@@ -1,0 +1,161 @@
+"""The process that the inputs run in: with little memory, and little time for each of them.
+
+It keeps count in a file that its parent watches, so that the parent knows which input it was
+when the process dies or stands still.
+
+    python -m tests.fuzz.child FOLDER ENGINE SEED FIRST COUNT
+"""
+
+from __future__ import annotations
+
+import importlib
+import mmap
+import random
+import resource
+import signal
+import struct
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tests.fuzz.mutate import damage_fields, mutate
+
+MEMORY_BYTES = 1 << 30
+"""Of address space, libraries included."""
+
+TIME_S = 20
+"""Of the processor, for one input; the slowest takes three."""
+
+
+class Counts:
+    """Numbers in a file: the input that is running, how many there were of each sort, memory."""
+
+    _FIELDS = ("current", "accepted", "refused", "failed", "peak_bytes")
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            path.write_bytes(bytes(8 * len(self._FIELDS)))
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 8 * len(self._FIELDS))
+
+    def __getitem__(self, name: str) -> int:
+        number: int = struct.unpack_from("q", self._map, 8 * self._FIELDS.index(name))[0]
+        return number
+
+    def __setitem__(self, name: str, value: int) -> None:
+        struct.pack_into("q", self._map, 8 * self._FIELDS.index(name), value)
+
+
+class TooSlowError(BaseException):
+    """An input took longer than it may; no handler of ordinary errors may swallow it."""
+
+
+def _too_slow(*_: object) -> NoReturn:
+    raise TooSlowError(f"took more than {TIME_S} s of the processor")
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Limit the processor time of what runs inside."""
+    signal.setitimer(signal.ITIMER_PROF, TIME_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def keep(folder: Path, data: bytes, error: BaseException) -> None:
+    """Keep the first input of every kind of failure, with its traceback."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    name = f"{type(error).__name__}-{Path(place.filename).stem}-{place.lineno}"
+    if not (folder / f"{name}.pb").exists():
+        (folder / f"{name}.pb").write_bytes(data)
+        (folder / f"{name}.txt").write_text("".join(traceback.format_exception(error)))
+
+
+def try_one(data: bytes, counts: Counts, folder: Path) -> None:
+    """Run one input and count what came of it."""
+    from tests.fuzz.follow import survives
+
+    try:
+        with limited():
+            accepted = survives(data)
+    except (Exception, TooSlowError) as error:  # whatever it is, it is what is looked for
+        counts["failed"] += 1
+        keep(folder, data, error)
+    else:
+        counts["accepted" if accepted else "refused"] += 1
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    counts["peak_bytes"] = max(peak, counts["peak_bytes"])
+
+
+def read_seeds(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def made(seed: int, number: int, seeds: Sequence[bytes]) -> bytes:
+    """Make the input with a number."""
+    return mutate(random.Random(f"{seed}:{number}"), seeds)
+
+
+def run_mutators(folder: Path, seed: int, first: int, count: int) -> None:
+    """Run the inputs with these numbers."""
+    from tests.fuzz.follow import without_xla
+
+    seeds, counts = read_seeds(folder / "seeds"), Counts(folder / "counts")
+    with without_xla():
+        for number in range(first, first + count):
+            counts["current"] = number
+            try_one(made(seed, number, seeds), counts, folder / "failures")
+        counts["current"] = first + count
+
+
+def run_atheris(folder: Path, seed: int, first: int, count: int) -> None:
+    """Let libFuzzer choose inputs by the lines of EdgeGraph that they reach."""
+    atheris: Any = importlib.import_module("atheris")  # there is no wheel for every Python
+
+    with atheris.instrument_imports(include=["edgegraph"]):
+        from tests.fuzz.follow import without_xla
+
+    seeds, counts = read_seeds(folder / "seeds"), Counts(folder / "counts")
+
+    def run(data: bytes) -> None:
+        try_one(data, counts, folder / "failures")
+        counts["current"] += 1
+
+    def mutator(data: bytes, most: int, number: int) -> bytes:
+        rng = random.Random(number)
+        if rng.random() < 0.5:
+            changed: Any = atheris.Mutate(data, most)
+            return bytes(changed)
+        return damage_fields(rng, data, seeds)[:most]
+
+    found = folder / "found"
+    found.mkdir(exist_ok=True)
+    counts["current"] = first
+    arguments = [
+        sys.argv[0], str(found), str(folder / "seeds"), f"-runs={count}",
+        f"-seed={seed + first + 1}",
+        f"-artifact_prefix={folder / 'failures'}/", "-max_len=65536", "-rss_limit_mb=1024",
+        f"-timeout={3 * TIME_S}", "-verbosity=0", "-print_final_stats=0",
+    ]  # fmt: skip
+    with without_xla():
+        atheris.Setup(arguments, run, custom_mutator=mutator)
+        atheris.Fuzz()
+
+
+def main() -> None:
+    folder, engine, *numbers = sys.argv[1:]
+    seed, first, count = map(int, numbers)
+    warnings.simplefilter("error")
+    signal.signal(signal.SIGPROF, _too_slow)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    {"mutators": run_mutators, "atheris": run_atheris}[engine](Path(folder), seed, first, count)
+
+
+if __name__ == "__main__":
+    main()
