@@ -54,9 +54,9 @@ def analyses(job: Job) -> Iterator[Analysis]:
         return
     _check_file(job, path)
     if is_saved(job):
-        from edgegraph.results.files import load
+        from edgegraph.results.files import load_analysis
 
-        yield load(path)
+        yield load_analysis(path)
     else:
         from edgegraph.analyzer import analyze
         from edgegraph.compiler import read_hlo

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
     from edgegraph.hlo.module import Module
 
-FORMAT_VERSION = 1
-"""Version of the saved form; a reader refuses files of a newer one."""
-
 
 class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One executed HLO instruction with its cost and its place on the roofline.

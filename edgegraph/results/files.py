@@ -1,4 +1,4 @@
-"""Saved analyses: a zip with the records as JSON and the HLO module they were made from.
+"""Saved results: a zip with the result as JSON and, of an analysis, the HLO module it is about.
 
 A saved file is data. Reading it runs nothing; every value is checked against its type, the
 module against its digest, and the sizes before anything is unpacked.
@@ -6,83 +6,114 @@ module against its digest, and the sizes before anything is unpacked.
 
 from __future__ import annotations
 
+import importlib
 import zipfile
 import zlib
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from edgegraph.atomic import replacing
 from edgegraph.errors import FormatError, InputError
-from edgegraph.results.analysis import FORMAT_VERSION, Analysis
 
-_RECORDS = "analysis.json"
+if TYPE_CHECKING:
+    from edgegraph.results.analysis import Analysis
+
+FORMAT_VERSION = 2
+"""Version of the saved form; a reader takes no other."""
+
+KINDS = {
+    "analysis": "edgegraph.results.analysis:Analysis",
+    "comparison of timings": "edgegraph.results.comparison:TimingComparison",
+    "fusion study": "edgegraph.results.fusion_study:FusionStudy",
+    "overlap study": "edgegraph.results.overlap_study:OverlapStudy",
+    "sweep": "edgegraph.results.sweep:Sweep",
+}
+"""What can be saved, by the word for it, and where its class stands."""
+
+_RECORDS = "result.json"
 _MODULE = "module.hlo.pb"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAX_BYTES = 4 << 30
 _MAX_RATIO = 1200
 """Deflate cannot pack tighter than 1032 to 1; a header that claims more is lying."""
 
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
-"""What `zipfile` raises on damaged archives: also on those that seem encrypted or whose names are
-no text."""
+_Result = TypeVar("_Result")
 
 
 class _Header(msgspec.Struct):
-    """What is read before anything else: is it ours, and do we know this version?"""
+    """What is read before anything else: is it ours, and do we know what it holds?"""
 
     format: str
     version: int
+    kind: str = ""
+    module_sha256: str | None = None
 
 
-class _Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """The JSON member."""
+class _Saved(_Header, kw_only=True):
+    """The JSON member, as it is written."""
 
-    format: str = "edgegraph"
-    version: int = FORMAT_VERSION
-    module_sha256: str
-    analysis: Analysis
+    result: Any
 
 
-def save(analysis: Analysis, path: str | Path) -> Path:
-    """Write an analysis, atomically: a reader sees the old file or the whole new one.
+class _Body(msgspec.Struct):
+    """The JSON member without the result's type."""
 
-    The same analysis gives the same bytes.
+    result: msgspec.Raw
+
+
+def save(result: Any, path: str | Path) -> Path:
+    """Write a result, atomically: a reader sees the old file or the whole new one.
+
+    The same result gives the same bytes.
 
     Args:
-        analysis: What to save.
+        result: An Analysis, a sweep or a study.
         path: The file, by convention ``*.edgegraph``.
 
     Returns:
         The path written.
 
     Raises:
-        InputError: The folder does not exist or cannot be written.
+        InputError: The folder does not exist or cannot be written, it is nothing that can be
+            saved, or it holds a number that is not finite.
     """
     path = Path(path)
-    module = analysis.serialized_module
+    kind = _kind(result)
+    module: bytes | None = getattr(result, "serialized_module", None)
     saved = _Saved(
-        module_sha256=sha256(module).hexdigest(), analysis=replace(analysis, serialized_module=b"")
+        format="edgegraph",
+        version=FORMAT_VERSION,
+        kind=kind,
+        module_sha256=None if module is None else sha256(module).hexdigest(),
+        result=result if module is None else replace(result, serialized_module=b""),
     )
+    records = msgspec.json.encode(saved)
+    _check_readable(records, type(result), kind)
+    members = {_RECORDS: records} | ({} if module is None else {_MODULE: module})
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, content in ((_RECORDS, msgspec.json.encode(saved)), (_MODULE, module)):
+        for name, content in members.items():
             member = zipfile.ZipInfo(name, date_time=_EPOCH)
             member.external_attr = 0o644 << 16
             archive.writestr(member, content, zipfile.ZIP_DEFLATED, compresslevel=6)
     return path
 
 
-def load(path: str | Path) -> Analysis:
-    """Read a saved analysis.
+def load(path: str | Path) -> Any:
+    """Read a saved result.
 
     Args:
         path: A file that `save` wrote.
 
+    Returns:
+        What was saved: an Analysis, a sweep, a study.
+
     Raises:
         InputError: There is no such file.
-        FormatError: It is cut off, damaged, of a newer version, or no saved analysis.
+        FormatError: It is cut off, damaged, of another version, or no saved result.
 
     Example:
         >>> load("no/such.edgegraph")
@@ -94,27 +125,91 @@ def load(path: str | Path) -> Analysis:
         raise InputError(f"no file at {path}")
     try:
         with zipfile.ZipFile(path) as archive:
-            records, module = (_member(archive, name, path) for name in (_RECORDS, _MODULE))
-    except _UNREADABLE as error:
+            records = _member(archive, _RECORDS, path)
+            header = _header(records, path)
+            module = None
+            if header.module_sha256 is not None:
+                module = _member(archive, _MODULE, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise FormatError(
-            f"{path} is no saved analysis, or it was cut off ({error}); expected a file written by"
+            f"{path} is no saved result, or it was cut off ({error}); expected a file written by"
             " Analysis.save"
         ) from error
     try:
-        header = msgspec.json.decode(records, type=_Header)
-        if header.format != "edgegraph":
-            raise FormatError(f"{path} is no saved analysis: its format is {header.format!r}")
-        if header.version > FORMAT_VERSION:
-            raise FormatError(
-                f"{path} has format version {header.version}, and this EdgeGraph reads up to"
-                f" {FORMAT_VERSION}; install a newer EdgeGraph"
-            )
-        saved = msgspec.json.decode(records, type=_Saved)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        result = _decode(records, _class(header.kind))
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
-    if sha256(module).hexdigest() != saved.module_sha256:
+    if module is None:
+        return result
+    if sha256(module).hexdigest() != header.module_sha256:
         raise FormatError(f"{path} is damaged: its HLO module does not match its digest")
-    return replace(saved.analysis, serialized_module=module)
+    return replace(result, serialized_module=module)
+
+
+def load_analysis(path: str | Path) -> Analysis:
+    """Read a saved analysis, and nothing else.
+
+    Raises:
+        InputError: There is no such file.
+        FormatError: As `load`, or the file holds another kind of result.
+    """
+    from edgegraph.results.analysis import Analysis
+
+    result = load(path)
+    if not isinstance(result, Analysis):
+        raise FormatError(f"{path} holds a {_kind(result)}; expected a saved analysis")
+    return result
+
+
+def _kind(result: Any) -> str:
+    name = f"{type(result).__module__}:{type(result).__qualname__}"
+    for kind, home in KINDS.items():
+        if home == name:
+            return kind
+    raise InputError(f"cannot save {result!r}; expected one of: {', '.join(KINDS)}")
+
+
+def _class(kind: str) -> type[Any]:
+    module, _, name = KINDS[kind].partition(":")
+    found: type[Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _decode(records: bytes, kind: type[_Result]) -> _Result:
+    return msgspec.json.decode(msgspec.json.decode(records, type=_Body).result, type=kind)
+
+
+def _check_readable(records: bytes, kind: type[Any], word: str) -> None:
+    """JSON has no number that is not finite: what holds one would be written and never read."""
+    try:
+        _decode(records, kind)
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"this {word} cannot be saved, because it holds a value that cannot be read back"
+            f" ({error}); NaN and infinities have no form in the file"
+        ) from error
+
+
+def _header(records: bytes, path: Path) -> _Header:
+    """Check that this EdgeGraph knows what the file holds."""
+    try:
+        header = msgspec.json.decode(records, type=_Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} is damaged: {error}") from error
+    if header.format != "edgegraph":
+        raise FormatError(f"{path} is no saved result: its format is {header.format!r}")
+    if header.version != FORMAT_VERSION:
+        todo = "install a newer EdgeGraph" if header.version > FORMAT_VERSION else "make it again"
+        raise FormatError(
+            f"{path} has format version {header.version}, and this EdgeGraph reads"
+            f" {FORMAT_VERSION}; {todo}"
+        )
+    if header.kind not in KINDS:
+        raise FormatError(
+            f"{path} is damaged: it claims to hold a {header.kind!r}; expected one of:"
+            f" {', '.join(KINDS)}"
+        )
+    return header
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
@@ -122,9 +217,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     try:
         info = archive.getinfo(name)
     except KeyError:
-        raise FormatError(f"{path} is no saved analysis: it holds no {name}") from None
+        raise FormatError(f"{path} is no saved result: it holds no {name}") from None
     if info.file_size > _MAX_BYTES or info.file_size > _MAX_RATIO * max(1, info.compress_size):
         raise FormatError(f"{path} is damaged: {name} claims to unpack to {info.file_size:,} bytes")
-    if info.compress_type != zipfile.ZIP_DEFLATED:
-        raise FormatError(f"{path} is damaged: {name} is not compressed as EdgeGraph does it")
     return archive.read(info)

@@ -51,9 +51,11 @@ def rewritten(path: Path, **members: bytes) -> Path:
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        (b'{"format":"edgegraph","version":2}', "format version 2"),
-        (b'{"format":"other","version":1}', "its format is 'other'"),
-        (b'{"format":"edgegraph","version":1,"analysis":7}', "is damaged"),
+        (b'{"format":"edgegraph","version":3}', "format version 3.*newer EdgeGraph"),
+        (b'{"format":"edgegraph","version":1}', "format version 1.*make it again"),
+        (b'{"format":"edgegraph","version":2,"kind":"os:system"}', "claims to hold a 'os:system'"),
+        (b'{"format":"other","version":2}', "its format is 'other'"),
+        (b'{"format":"edgegraph","version":2,"kind":"analysis","result":7}', "is damaged"),
         (b"\xff\xfe", "is damaged"),
         (b"", "is damaged"),
     ],
@@ -61,9 +63,23 @@ def rewritten(path: Path, **members: bytes) -> Path:
 def test_records_that_cannot_be_read_are_refused(
     records: bytes, message: str, tmp_path: Path
 ) -> None:
-    path = rewritten(save(analyses.small_cnn(), tmp_path / "a.edgegraph"), analysis=records)
+    path = rewritten(save(analyses.small_cnn(), tmp_path / "a.edgegraph"), result=records)
     with pytest.raises(FormatError, match=message):
         load(path)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_cannot_be_written_is_refused(number: float, tmp_path: Path) -> None:
+    analysis = analyses.small_cnn()
+    broken = replace(analysis, totals=replace(analysis.totals, flops_coverage=number))
+    with pytest.raises(InputError, match=r"flops_coverage"):
+        save(broken, tmp_path / "a.edgegraph")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected one of: analysis, "):
+        save("a sweep", tmp_path / "a.edgegraph")
 
 
 def test_a_module_that_is_not_the_one_saved_is_refused(tmp_path: Path) -> None:
@@ -76,14 +92,14 @@ def test_another_zip_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("hello.txt", "hello")
-    with pytest.raises(FormatError, match=r"holds no analysis\.json"):
+    with pytest.raises(FormatError, match=r"holds no result\.json"):
         load(path)
 
 
 def test_a_member_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.edgegraph"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("analysis.json", b"0" * 100)
+        archive.writestr("result.json", b"0" * 100)
     raw = path.read_bytes()
     path.write_bytes(raw.replace((100).to_bytes(4, "little"), (2**31).to_bytes(4, "little")))
     with pytest.raises(FormatError):
