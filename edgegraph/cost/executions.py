@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgegraph.errors import FormatError
 from edgegraph.graph import Node
@@ -17,10 +17,13 @@ class Executions:
         count: Exact number; None where it depends on the data (a loop without a known trip
             count, a branch of a conditional).
         counted: The number its cost is multiplied by: loops of unknown length count once.
+        traced: True where the numbers hold for the traced arguments only: a loop around it was
+            counted in an op trace.
     """
 
     count: int | None
     counted: int
+    traced: bool = False
 
 
 MAX_EXECUTIONS = 1 << 63
@@ -30,13 +33,17 @@ ONCE = Executions(count=1, counted=1)
 
 
 def count_executions(
-    nodes: Sequence[Node], trips: Mapping[str, int | None]
+    nodes: Sequence[Node],
+    trips: Mapping[str, int | None],
+    traced: Mapping[tuple[str, str], int] | None = None,
 ) -> Mapping[str, Executions]:
     """Multiply the trip counts of nested loops.
 
     Args:
         nodes: All nodes, containers before their contents.
         trips: Iterations of every while loop, by instruction name.
+        traced: How often computations ran in one traced call, by loop node and computation;
+            used where the trip count is unknown.
 
     Returns:
         By node name. A loop's condition runs once more than its body.
@@ -53,7 +60,12 @@ def count_executions(
         if key not in inside:
             caller = by_name[node.parent]
             trip_count = trips.get(caller.instruction.name)
-            inside[key] = _inside(caller, node.computation, result[node.parent], trip_count)
+            outer = result[node.parent]
+            if trip_count is None and traced is not None and key in traced:
+                seen = traced[key]
+                inside[key] = Executions(count=seen, counted=seen, traced=True)
+            else:
+                inside[key] = _inside(caller, node.computation, outer, trip_count)
         result[node.name] = inside[key]
     return result
 
@@ -64,11 +76,11 @@ def _inside(caller: Node, computation: str, outer: Executions, trips: int | None
     if outer.count == 0:
         return outer
     if instruction.opcode == "conditional":
-        return Executions(count=None, counted=outer.counted)
+        return replace(outer, count=None)
     if instruction.opcode != "while":
         return outer
     if trips is None:
-        return Executions(count=None, counted=outer.counted)
+        return replace(outer, count=None)
     body, condition = instruction.called
     if outer.counted * trips > MAX_EXECUTIONS:
         raise FormatError(
@@ -76,6 +88,6 @@ def _inside(caller: Node, computation: str, outer: Executions, trips: int | None
             " 2^63 times"
         )
     times = trips + 1 if computation == condition and condition != body else trips
-    if outer.count is None:
-        return Executions(count=None if times else 0, counted=outer.counted * times)
-    return Executions(count=outer.count * times, counted=outer.counted * times)
+    unknown = outer.count is None and times > 0
+    count = None if unknown else (outer.count or 0) * times
+    return replace(outer, count=count, counted=outer.counted * times)

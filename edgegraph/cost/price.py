@@ -56,6 +56,8 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
             order; `cost` has the largest of each figure. Empty for every other op.
         cheapest: Of a conditional, or of an op with one inside, the cost if the cheapest branch
             is always taken, figure by figure: it spreads from this to `cost`. Else None.
+        traced: True where `executions` was counted in an op trace, so that it and `cost` hold
+            for the traced arguments only.
     """
 
     executions: int | None
@@ -65,15 +67,22 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
     unpriced: str | None = None
     branches: tuple[Cost, ...] = ()
     cheapest: Cost | None = None
+    traced: bool = False
 
 
 @bulk
-def price_nodes(module: Module, nodes: Sequence[Node]) -> dict[str, OpCost]:
+def price_nodes(
+    module: Module,
+    nodes: Sequence[Node],
+    traced: Mapping[tuple[str, str], int] | None = None,
+) -> dict[str, OpCost]:
     """Price every node.
 
     Args:
         module: The module that `nodes` were flattened from.
         nodes: All nodes, containers before their contents.
+        traced: How often a loop's computations ran in one call, from an op trace, by loop node
+            and computation; used for loops of unknown length.
 
     Returns:
         The cost of every node by name, in the order of `nodes`. The cost of a container is the
@@ -86,7 +95,8 @@ def price_nodes(module: Module, nodes: Sequence[Node]) -> dict[str, OpCost]:
     shapes = {node.name: node.instruction.shape for node in nodes}
     alone, kernel_bytes = _price_alone(module, nodes, shapes, contents)
     trips = trip_counts(module)
-    executions = count_executions(nodes, trips)
+    executions = count_executions(nodes, trips, traced)
+    loops = {loop for loop, _ in traced or ()}
     total: dict[str, Cost] = {}
     branches = Branches(contents)
     for node in reversed(nodes):
@@ -104,7 +114,10 @@ def price_nodes(module: Module, nodes: Sequence[Node]) -> dict[str, OpCost]:
             cost=cost,
             dtype=_dtype(node.instruction, [shapes[operand] for operand in node.operands], cost),
             working_set_bytes=kernel_bytes[name],
-            unpriced=_why_unpriced(node.instruction, alone.get(name), trips),
+            unpriced=(
+                None if name in loops else _why_unpriced(node.instruction, alone.get(name), trips)
+            ),
+            traced=executions[name].traced,
         )
     for name, cheapest in branches.cheapest.items():
         costs = branches.costs.get(name, ())
