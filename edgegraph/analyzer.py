@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgegraph.attribution import Place, attribute
-from edgegraph.bulk import bulk
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
@@ -16,13 +15,13 @@ from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.calibrate import load_calibration
 from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
-from edgegraph.device.roofline import place
 from edgegraph.errors import InputError
 from edgegraph.findings import find
 from edgegraph.graph import FREE_OPCODES, Node, flatten
 from edgegraph.hlo.op_name import parse_parameter_name
-from edgegraph.layers import Parameters, bound, prevailing_bound, roll_up, sum_of_times
+from edgegraph.layers import Parameters, prevailing_bound, roll_up, sum_of_times
 from edgegraph.measure.environment import environment
+from edgegraph.records import op_records
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.latency import Latency, LayerLatency, finest_cut
 from edgegraph.results.live_memory import LiveBuffer, LiveMemory
@@ -166,96 +165,6 @@ def _program(
     return compile_workload(
         subject, *(args or ()), batch=batch, target=target, stage=stage, options=options, name=name
     )
-
-
-@bulk
-def op_records(
-    nodes: Sequence[Node],
-    costs: Mapping[str, OpCost],
-    places: Mapping[str, Place],
-    device: Device | None,
-) -> tuple[OpRecord, ...]:
-    """Put an op's cost, its place in the model and its place on the roofline together.
-
-    Args:
-        nodes: All nodes in schedule order, containers before their contents.
-        costs: Of every node, by name.
-        places: Of every node, by name.
-        device: Whose roofs to use, or None.
-    """
-    containers = {node.parent for node in nodes}
-    times: dict[str, tuple[float | None, float | None]] = {}
-    inside: dict[str, list[str]] = {}
-    records: list[OpRecord] = []
-    for node in reversed(nodes):
-        if node.parent is not None:
-            inside.setdefault(node.parent, []).append(node.name)
-        priced = costs[node.name]
-        roof: str | None = None
-        level: str | None = None
-        if device is None:
-            times[node.name] = (None, None)
-        elif node.name in containers:
-            held = [times[name] for name in inside[node.name]]
-            times[node.name] = (
-                sum(compute or 0.0 for compute, _ in held),
-                sum(memory or 0.0 for _, memory in held),
-            )
-        else:
-            cost = priced.cost
-            spot = place(
-                flops=cost.flops,
-                bytes=_add(cost.bytes_read, cost.bytes_written),
-                dtype=priced.dtype,
-                working_set_bytes=priced.working_set_bytes,
-                device=device,
-            )
-            times[node.name] = (spot.compute_time_s, spot.memory_time_s)
-            roof, level = spot.roof, spot.level
-        records.append(_record(node, priced, places[node.name], times[node.name], roof, level))
-    return tuple(reversed(records))
-
-
-def _record(
-    node: Node,
-    priced: OpCost,
-    where: Place,
-    times: tuple[float | None, float | None],
-    roof: str | None,
-    level: str | None,
-) -> OpRecord:
-    instruction, cost = node.instruction, priced.cost
-    compute, memory = times
-    estimate = None if compute is None or memory is None else max(compute, memory)
-    return OpRecord(
-        name=node.name,
-        opcode=instruction.opcode,
-        layer=where.layer,
-        phase=where.phase,
-        parent=node.parent,
-        shape=str(instruction.shape),
-        executions=priced.executions,
-        macs=cost.macs,
-        flops=cost.flops,
-        transcendentals=cost.transcendentals,
-        bytes_read=cost.bytes_read,
-        bytes_written=cost.bytes_written,
-        wire_bytes=cost.wire_bytes,
-        flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
-        roof=roof,
-        level=level,
-        compute_time_s=compute,
-        memory_time_s=memory,
-        bound=bound(compute, memory),
-        time_s=estimate,
-        time_source=None if estimate is None else "estimated",
-        source=instruction.source,
-        op_name=instruction.op_name,
-    )
-
-
-def _add(first: int | None, second: int | None) -> int | None:
-    return None if first is None or second is None else first + second
 
 
 def _parameters(nodes: Sequence[Node], places: Mapping[str, Place]) -> Mapping[str, Parameters]:

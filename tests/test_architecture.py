@@ -40,10 +40,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layers": {"hlo", "graph", "cost", "results"},
     "schedule": {"hlo", "graph", "results"},
     "findings": {"device", "results"},
-    "measure": {"xla", "hlo", "device", "results", "workload", "compiler"},
+    "records": {"hlo", "graph", "device", "results", "cost", "attribution", "layers"},
+    "measure": {
+        "xla", "hlo", "graph", "device", "results", "workload", "compiler", "cost", "attribution",
+        "records",
+    },
     "analyzer": {
         "hlo", "graph", "device", "results", "workload", "compiler", "cost", "attribution",
-        "layers", "schedule", "findings", "measure",
+        "layers", "records", "schedule", "findings", "measure",
     },
     "report": {"hlo", "graph", "device", "results"},
     "study": {

@@ -46,6 +46,9 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         parent: Name of the container that it runs in, None at the top.
         shape: Result shape in XLA's notation.
         executions: How often it runs in one call of the program; None if unknown.
+        executions_source: ``module`` where the compiled program says so, ``trace`` where a loop
+            around it was counted in an op trace: `executions` and all costs are then those of
+            the traced arguments, not a lower bound.
         macs: Multiply-accumulates of dots and convolutions, padding counted; 0 for others.
         flops: XLA's FLOPs times executions (a fused multiply-add is 2).
         transcendentals: XLA's transcendental operations times executions.
@@ -59,8 +62,13 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         compute_time_s: flops / peak.
         memory_time_s: (bytes_read + bytes_written) / bandwidth.
         bound: ``compute``, ``memory``, or None for an op that costs nothing.
-        time_s: Best known time, or None.
-        time_source: ``measured``, ``estimated``, ``compiler``, or None without a time.
+        time_s: Best known time of all executions in one call, or None. Of a container, that
+            of the ops inside it and its own.
+        time_source: ``measured`` (an op trace timed it), ``split by layers`` (it is inside a
+            fusion that was timed, whose time the layers share by what they took compiled
+            alone, and the ops of a layer by their roofline times), ``split by roofline`` (all
+            by their roofline times), ``split by counts`` (by FLOPs and bytes, for want of a
+            device), ``estimated`` (its roofline time), or None without a time.
         source: ``file:line`` of the user's code, or None.
         op_name: XLA's op_name metadata.
     """
@@ -88,6 +96,7 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     time_source: str | None
     source: str | None
     op_name: str
+    executions_source: str = "module"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ OP_COLUMNS = (
     "transcendentals", "bytes_read", "bytes_written", "intensity_flops_per_byte",
     "compute_time_s", "memory_time_s", "bound", "time_s", "time_source", "source",
     "shape", "roof", "level", "op_name", "wire_bytes", "flops_lowest",
+    "executions_source",
 )  # fmt: skip
 LAYER_COLUMNS = (
     "layer", "phase", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",

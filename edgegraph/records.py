@@ -1,0 +1,105 @@
+"""One record per op: what it costs, where in the model it stands, which roof binds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgegraph.attribution import Place
+from edgegraph.bulk import bulk
+from edgegraph.cost.price import OpCost
+from edgegraph.device.device import Device
+from edgegraph.device.roofline import place
+from edgegraph.graph import Node
+from edgegraph.layers import bound
+from edgegraph.results.analysis import OpRecord
+
+
+@bulk
+def op_records(
+    nodes: Sequence[Node],
+    costs: Mapping[str, OpCost],
+    places: Mapping[str, Place],
+    device: Device | None,
+) -> tuple[OpRecord, ...]:
+    """Put an op's cost, its place in the model and its place on the roofline together.
+
+    Args:
+        nodes: All nodes in schedule order, containers before their contents.
+        costs: Of every node, by name.
+        places: Of every node, by name.
+        device: Whose roofs to use, or None.
+    """
+    containers = {node.parent for node in nodes}
+    times: dict[str, tuple[float | None, float | None]] = {}
+    inside: dict[str, list[str]] = {}
+    records: list[OpRecord] = []
+    for node in reversed(nodes):
+        if node.parent is not None:
+            inside.setdefault(node.parent, []).append(node.name)
+        priced = costs[node.name]
+        roof: str | None = None
+        level: str | None = None
+        if device is None:
+            times[node.name] = (None, None)
+        elif node.name in containers:
+            held = [times[name] for name in inside[node.name]]
+            times[node.name] = (
+                sum(compute or 0.0 for compute, _ in held),
+                sum(memory or 0.0 for _, memory in held),
+            )
+        else:
+            cost = priced.cost
+            spot = place(
+                flops=cost.flops,
+                bytes=_add(cost.bytes_read, cost.bytes_written),
+                dtype=priced.dtype,
+                working_set_bytes=priced.working_set_bytes,
+                device=device,
+            )
+            times[node.name] = (spot.compute_time_s, spot.memory_time_s)
+            roof, level = spot.roof, spot.level
+        records.append(_record(node, priced, places[node.name], times[node.name], roof, level))
+    return tuple(reversed(records))
+
+
+def _record(
+    node: Node,
+    priced: OpCost,
+    where: Place,
+    times: tuple[float | None, float | None],
+    roof: str | None,
+    level: str | None,
+) -> OpRecord:
+    instruction, cost = node.instruction, priced.cost
+    compute, memory = times
+    estimate = None if compute is None or memory is None else max(compute, memory)
+    return OpRecord(
+        name=node.name,
+        opcode=instruction.opcode,
+        layer=where.layer,
+        phase=where.phase,
+        parent=node.parent,
+        shape=str(instruction.shape),
+        executions=priced.executions,
+        macs=cost.macs,
+        flops=cost.flops,
+        transcendentals=cost.transcendentals,
+        bytes_read=cost.bytes_read,
+        bytes_written=cost.bytes_written,
+        wire_bytes=cost.wire_bytes,
+        flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
+        roof=roof,
+        level=level,
+        compute_time_s=compute,
+        memory_time_s=memory,
+        bound=bound(compute, memory),
+        time_s=estimate,
+        time_source=None if estimate is None else "estimated",
+        source=instruction.source,
+        op_name=instruction.op_name,
+        executions_source="trace" if priced.traced else "module",
+    )
+
+
+def _add(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second
