@@ -41,6 +41,10 @@ _MAX_BYTES = 4 << 30
 _MAX_RATIO = 1200
 """Deflate cannot pack tighter than 1032 to 1; a header that claims more is lying."""
 
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
+"""What `zipfile` raises on damaged archives: also on those that seem encrypted or whose names are
+no text."""
+
 _Result = TypeVar("_Result")
 
 
@@ -130,14 +134,14 @@ def load(path: str | Path) -> Any:
             module = None
             if header.module_sha256 is not None:
                 module = _member(archive, _MODULE, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except _UNREADABLE as error:
         raise FormatError(
             f"{path} is no saved result, or it was cut off ({error}); expected a file written by"
             " Analysis.save"
         ) from error
     try:
         result = _decode(records, _class(header.kind))
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
     if module is None:
         return result
@@ -194,7 +198,7 @@ def _header(records: bytes, path: Path) -> _Header:
     """Check that this EdgeGraph knows what the file holds."""
     try:
         header = msgspec.json.decode(records, type=_Header)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
     if header.format != "edgegraph":
         raise FormatError(f"{path} is no saved result: its format is {header.format!r}")
@@ -220,4 +224,6 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
         raise FormatError(f"{path} is no saved result: it holds no {name}") from None
     if info.file_size > _MAX_BYTES or info.file_size > _MAX_RATIO * max(1, info.compress_size):
         raise FormatError(f"{path} is damaged: {name} claims to unpack to {info.file_size:,} bytes")
+    if info.compress_type != zipfile.ZIP_DEFLATED:
+        raise FormatError(f"{path} is damaged: {name} is not compressed as EdgeGraph does it")
     return archive.read(info)

@@ -22,7 +22,7 @@ from edgegraph.errors import FormatError
 from tests.corpus.files import serialized
 from tests.fuzz.follow import DEVICE
 
-RECORDS, MODULE = "analysis.json", "module.hlo.pb"
+RECORDS, MODULE = "result.json", "module.hlo.pb"
 
 VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 1 << 63, 1 << 70, 10**400, 1.5, 1e308, "", "x", "\ud800", [], {}, [[]],
@@ -124,7 +124,7 @@ def test_damaged_records_are_loaded_or_refused(seed: int) -> None:
 NESTED: dict[str, Callable[[], bytes]] = {
     "lists": lambda: b"[" * 100_000,
     "objects": lambda: b'{"a":' * 100_000,
-    "in a field": lambda: b'{"format":"edgegraph","version":1,"more":' + b"[" * 100_000,
+    "in a field": lambda: members()[RECORDS][:-1] + b',"more":' + b"[" * 100_000,
     "no text": lambda: b"\xff\xfe",
     "nothing": lambda: b"",
 }
