@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from edgegraph.device.catalogue import devices as devices
     from edgegraph.device.device import Device as Device
     from edgegraph.errors import EdgeGraphError as EdgeGraphError
+    from edgegraph.measure.compare import compare_timings as compare_timings
     from edgegraph.results.analysis import Analysis as Analysis
     from edgegraph.results.files import load as load
+    from edgegraph.results.fusion_study import FusionStudy as FusionStudy
+    from edgegraph.results.overlap_study import OverlapStudy as OverlapStudy
+    from edgegraph.results.sweep import Sweep as Sweep
+    from edgegraph.study.fusion import fusion_study as fusion_study
+    from edgegraph.study.overlap import overlap_study as overlap_study
+    from edgegraph.study.sweep import sweep as sweep
     from edgegraph.workload import Workload as Workload
 
 __version__ = "0.1.0"
@@ -29,15 +36,22 @@ _HOME = {
     "CustomCall": "edgegraph.cost.custom_calls",
     "Device": "edgegraph.device.device",
     "EdgeGraphError": "edgegraph.errors",
+    "FusionStudy": "edgegraph.results.fusion_study",
+    "OverlapStudy": "edgegraph.results.overlap_study",
     "Program": "edgegraph.compiler.program",
+    "Sweep": "edgegraph.results.sweep",
     "Workload": "edgegraph.workload",
     "analyze": "edgegraph.analyzer",
     "calibrate": "edgegraph.device.calibrate",
+    "compare_timings": "edgegraph.measure.compare",
     "compile": "edgegraph.compiler.compile",
     "devices": "edgegraph.device.catalogue",
+    "fusion_study": "edgegraph.study.fusion",
     "load": "edgegraph.results.files",
+    "overlap_study": "edgegraph.study.overlap",
     "read_hlo": "edgegraph.compiler.compile",
     "register_custom_call": "edgegraph.cost.custom_calls",
+    "sweep": "edgegraph.study.sweep",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]

@@ -162,6 +162,29 @@ def percentile_rank(count: int, percentile: float) -> int | None:
     return largest if largest >= 1 else None
 
 
+def mean_interval(samples: Samples, confidence: float) -> tuple[float, float]:
+    """Give Student's confidence interval of the mean.
+
+    Args:
+        samples: Two at least, independent of each other, such as one from every process.
+        confidence: Between 0 and 1, such as 0.95.
+
+    Example:
+        >>> low, high = mean_interval([1.0, 2.0, 3.0], 0.95)
+        >>> round(low, 3), round(high, 3)
+        (-0.484, 4.484)
+    """
+    from scipy.special import stdtrit
+
+    values = np.asarray(samples, dtype=np.float64)
+    if len(values) < 2:
+        raise ValueError(f"an interval needs two samples at least, not {len(values)}")
+    quantile = float(stdtrit(len(values) - 1, (1 + confidence) / 2))
+    half = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
+    mean = float(values.mean())
+    return mean - half, mean + half
+
+
 def _ratio(part: float, whole: float) -> float:
     if part == 0.0:
         return 0.0

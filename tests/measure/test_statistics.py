@@ -116,6 +116,26 @@ def test_percentile_is_a_share(percentile: float) -> None:
         statistics.percentile_rank(100, percentile)
 
 
+@given(st.lists(st.floats(-1.0, 1.0), min_size=2, max_size=20), st.sampled_from([0.9, 0.95, 0.99]))
+def test_interval_of_the_mean_agrees_with_scipy(samples: list[float], confidence: float) -> None:
+    low, high = statistics.mean_interval(samples, confidence)
+    assert low <= high
+    spread = np.std(samples, ddof=1)
+    if spread > 1e-12:
+        expected = scipy.stats.t.interval(
+            confidence, len(samples) - 1, loc=np.mean(samples), scale=spread / len(samples) ** 0.5
+        )
+        assert (low, high) == pytest.approx(expected)
+
+
+def test_interval_by_hand() -> None:
+    """Five samples of standard deviation 1: 2.776 (a table's t) over the root of 5."""
+    samples = [-(2**0.5), 0.0, 0.0, 0.0, 2**0.5]
+    assert statistics.mean_interval(samples, 0.95)[1] == pytest.approx(2.776 / 5**0.5, rel=1e-3)
+    with pytest.raises(ValueError, match="two samples at least"):
+        statistics.mean_interval([1.0], 0.95)
+
+
 def test_a_median_of_zero_gives_no_false_comfort() -> None:
     assert statistics.relative_interquartile_range([0.0, 0.0, 0.0, 1.0]) == math.inf
     assert statistics.relative_interquartile_range([0.0, 0.0, 0.0, 0.0]) == 0.0

@@ -1,0 +1,314 @@
+"""Two programs against each other: paired, interleaved, over fresh processes, with a control.
+
+Times of one program differ more from process to process, and from minute to minute, than two
+programs often do. So the calls of both take turns within a process, in random order, and are
+compared round by round; that is repeated in several processes, and the spread between these
+gives the interval. The first program is loaded a second time and takes its turns like the
+others: what it seems to differ from itself is noise, and no verdict goes below it.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgegraph.child import Progress
+from edgegraph.compiler import compile as compile_workload
+from edgegraph.compiler.program import Program
+from edgegraph.device import host
+from edgegraph.device.bystanders import NOISY_OTHERS
+from edgegraph.errors import InputError
+from edgegraph.measure import statistics
+from edgegraph.measure.clock import monotonic_clock
+from edgegraph.measure.executable import ExecutableCall, program_arguments
+from edgegraph.measure.parcel import open_parcel, parcel
+from edgegraph.measure.process import is_recompiled, run_apart, time_limit_s
+from edgegraph.measure.rounds import sample_in_rounds
+from edgegraph.measure.sampling import Series, Settings, bystanders_of
+from edgegraph.results.comparison import (
+    FASTER,
+    NO_DIFFERENCE,
+    NOISY,
+    SLOWER,
+    ProcessTimes,
+    TimingComparison,
+)
+from edgegraph.workload import Workload
+
+SMALLEST_DIFFERENCE = 0.01
+"""Ratios within this of 1 are no difference, however narrow the interval."""
+
+WIDEST_INTERVAL = 0.05
+"""An interval that reaches further than this from its middle is too wide to say anything."""
+
+FEWEST_PROCESSES = 3
+CONFIDENCE = 0.95
+
+SETTINGS = Settings(
+    warm_up_calls=3,
+    warm_up_s=0.1,
+    minimum_samples=20,
+    minimum_s=0.6,
+    window_tolerance=math.inf,
+    limit_s=6.0,
+)
+"""Of every process. Nothing waits for calm: calls are compared with those of the same round, and
+more processes tell more than more calls in each."""
+
+Subject = Program | Workload | Callable[..., Any]
+
+
+class _Task(msgspec.Struct, frozen=True, kw_only=True):
+    settings: Settings
+
+
+class _Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls of the first, of the first again, and of the second, by round."""
+
+    first_s: list[float]
+    control_s: list[float]
+    second_s: list[float]
+    others_share: float | None
+
+
+def compare_timings(
+    first: Subject,
+    second: Subject,
+    *,
+    args: Sequence[Any] | None = None,
+    batch: int | None = None,
+    options: Mapping[str, str | int | float | bool] | None = None,
+    names: tuple[str, str] | None = None,
+    processes: int = 5,
+    cores: int | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> TimingComparison:
+    """Find out whether the second program is faster or slower than the first.
+
+    A difference is claimed where the whole interval lies more than 1 % from 1 and beyond what
+    the first program differs from itself in the same rounds. Otherwise there is no difference
+    that could be seen, or, where the interval is wide, the control strays or other processes
+    were busy, the verdict is NOISY and nothing is claimed. A comparison takes about 1.5 s for
+    every process.
+
+    Args:
+        first: A compiled Program, a Workload, or a function with `args`.
+        second: Likewise.
+        args: Arguments of functions.
+        batch: Batch size of Workloads.
+        options: XLA compiler options for Workloads and functions.
+        names: What to call the two; their own names where None.
+        processes: How many fresh processes, 3 at least.
+        cores: Run on this many cores, compiled again for them if these are not all.
+        settings: How long and how carefully, in every process.
+        progress: Called with a message and a fraction.
+
+    Raises:
+        InputError: A program cannot be run here or cannot leave this process, or there are too
+            few processes.
+        CompileError: A function does not compile.
+        EdgeGraphError: A process died, or did not end in time.
+        KeyboardInterrupt: Passed through; the process is gone by then.
+
+    Example:
+        >>> import jax.numpy as jnp, edgegraph as eg
+        >>> outcome = eg.compare_timings(jnp.sin, jnp.cos, args=(jnp.ones(1000),))  # doctest: +SKIP
+        >>> print(outcome)  # doctest: +SKIP
+        no difference between sin and cos: 6.95 us against 6.93 us, ratio 0.998 ...
+    """
+    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 3:
+        raise InputError(
+            f"processes={processes!r} are too few; {FEWEST_PROCESSES} at least give an interval"
+        )
+    settings = settings or SETTINGS
+    one, other = (_program(subject, args, batch, options) for subject in (first, second))
+    seen: list[_Seen] = []
+    with parcel([one, one, other], recompile=is_recompiled(cores)) as packed:
+        for number in range(processes):
+            task = _Task(settings=replace(settings, seed=settings.seed + number))
+            answer = run_apart(
+                f"{__name__}:serve",
+                packed,
+                msgspec.msgpack.encode(task),
+                cores=cores,
+                timeout_s=time_limit_s(packed, settings.limit_s, one, one, other),
+                progress=_part(progress, number, processes),
+            )
+            seen.append(msgspec.msgpack.decode(answer, type=_Seen))
+    return conclude(
+        names or _names(one, other),
+        [process_times(**msgspec.structs.asdict(each)) for each in seen],
+        cores=len(host.usable_cores()) if cores is None else cores,
+    )
+
+
+def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
+    """Time the programs in turns: the fresh process's side of `compare_timings`."""
+    programs, content = open_parcel(payload, synchronous=True)
+    settings = msgspec.msgpack.decode(content, type=_Task).settings
+    calls = [ExecutableCall(one.executable, program_arguments(one)) for one in programs]
+    every = [Series(call=call, after=call.after, clock=monotonic_clock) for call in calls]
+    with bystanders_of(monotonic_clock) as bystanders:
+        sample_in_rounds(every, settings, monotonic_clock, rewarm=True, progress=report)
+    first_s, control_s, second_s = (series.samples_s for series in every)
+    return msgspec.msgpack.encode(
+        _Seen(
+            first_s=first_s,
+            control_s=control_s,
+            second_s=second_s,
+            others_share=bystanders.share,
+        )
+    )
+
+
+def process_times(
+    *,
+    first_s: Sequence[float],
+    control_s: Sequence[float],
+    second_s: Sequence[float],
+    others_share: float | None,
+) -> ProcessTimes:
+    """Sum up one process.
+
+    Args:
+        first_s: Calls of the first program.
+        control_s: Calls of the first program, loaded again; the calls at one position were made
+            in the same round. The last round may lack some.
+        second_s: Calls of the second, likewise.
+        others_share: Share of the cores' time that other processes took; None if unknown.
+
+    Example:
+        >>> times = process_times(
+        ...     first_s=[1.0, 2.0, 4.0], control_s=[1.0, 2.0, 4.0], second_s=[1.1, 2.2, 4.4],
+        ...     others_share=None)
+        >>> round(times.ratio, 9), times.control_ratio
+        (1.1, 1.0)
+    """
+    pairs = min(len(first_s), len(control_s), len(second_s))
+    first, control, second = (
+        np.asarray(samples[:pairs]) for samples in (first_s, control_s, second_s)
+    )
+    return ProcessTimes(
+        first_s=statistics.median(first),
+        second_s=statistics.median(second),
+        control_s=statistics.median(control),
+        ratio=math.exp(statistics.median(np.log(second / first))),
+        control_ratio=math.exp(statistics.median(np.log(control / first))),
+        pairs=pairs,
+        others_share=others_share,
+    )
+
+
+def conclude(
+    names: tuple[str, str], processes: Sequence[ProcessTimes], *, cores: int
+) -> TimingComparison:
+    """Give the verdict on what the processes saw.
+
+    Args:
+        names: Of the first and the second program.
+        processes: Three at least.
+        cores: Cores that they could use.
+    """
+    ratio, interval = _ratio([one.ratio for one in processes])
+    control_ratio, control_interval = _ratio([one.control_ratio for one in processes])
+    reasons = _noise(processes, interval, control_interval)
+    verdict = NO_DIFFERENCE
+    if reasons:
+        verdict = NOISY
+    elif interval[0] > max(1 + SMALLEST_DIFFERENCE, control_interval[1]):
+        verdict = SLOWER
+    elif interval[1] < min(1 - SMALLEST_DIFFERENCE, control_interval[0]):
+        verdict = FASTER
+    elif _strays(interval):
+        verdict = NOISY
+        reasons = ("the first program differs from itself as far as from the second",)
+    return TimingComparison(
+        first=names[0],
+        second=names[1],
+        first_s=statistics.median([one.first_s for one in processes]),
+        second_s=statistics.median([one.second_s for one in processes]),
+        ratio=ratio,
+        interval=interval,
+        control_ratio=control_ratio,
+        control_interval=control_interval,
+        verdict=verdict,
+        reasons=reasons,
+        cores=cores,
+        processes=tuple(processes),
+    )
+
+
+def _noise(
+    processes: Sequence[ProcessTimes],
+    interval: tuple[float, float],
+    control_interval: tuple[float, float],
+) -> tuple[str, ...]:
+    """Say what keeps this comparison from telling anything."""
+    reasons = []
+    half_width = math.sqrt(interval[1] / interval[0]) - 1
+    if half_width > WIDEST_INTERVAL:
+        reasons.append(f"the ratio is known to {half_width:.0%} only, not to {WIDEST_INTERVAL:.0%}")
+    if _strays(control_interval):
+        reasons.append(
+            f"the first program seems {control_interval[0]:.3f} to {control_interval[1]:.3f}"
+            " times as slow as itself"
+        )
+    shares = [one.others_share for one in processes if one.others_share is not None]
+    if shares and (share := sum(shares) / len(shares)) > NOISY_OTHERS:
+        reasons.append(
+            f"other processes took {share:.0%} of the cores' time, more than {NOISY_OTHERS:.0%}"
+        )
+    return tuple(reasons)
+
+
+def _strays(interval: tuple[float, float]) -> bool:
+    """Tell whether a whole interval lies outside 1 % around 1."""
+    return interval[0] > 1 + SMALLEST_DIFFERENCE or interval[1] < 1 - SMALLEST_DIFFERENCE
+
+
+def _ratio(ratios: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """Give the geometric mean and its confidence interval."""
+    logs = [math.log(ratio) for ratio in ratios]
+    low, high = statistics.mean_interval(logs, CONFIDENCE)
+    return math.exp(math.fsum(logs) / len(logs)), (math.exp(low), math.exp(high))
+
+
+def _program(
+    subject: Subject,
+    args: Sequence[Any] | None,
+    batch: int | None,
+    options: Mapping[str, str | int | float | bool] | None,
+) -> Program:
+    if isinstance(subject, Program):
+        return subject
+    if isinstance(subject, Workload):
+        return compile_workload(subject, batch=batch, options=options)
+    if args is None:
+        raise InputError(f"cannot time {subject!r} without arguments; hand them in as args=(...)")
+    return compile_workload(subject, *args, options=options)
+
+
+def _names(first: Program, second: Program) -> tuple[str, str]:
+    """Give the programs' names; where they have the same, say which is which."""
+    if first.name != second.name:
+        return first.name, second.name
+    return f"{first.name} (first)", f"{second.name} (second)"
+
+
+def _part(progress: Progress | None, number: int, processes: int) -> Progress | None:
+    """Report the progress of one process as its part of the whole."""
+    if progress is None:
+        return None
+
+    def report(message: str, fraction: float | None) -> None:
+        share = None if fraction is None else (number + fraction) / processes
+        progress(f"process {number + 1} of {processes}: {message}", share)
+
+    return report
