@@ -18,6 +18,8 @@ from tests.random_programs import operations
 from tests.random_programs.work import Work
 
 SCOPES = ("a", "b", "Net", "layer_0", "body", "cond")
+OWNERS = {"a": ("up", "down"), "layer_0": ("kernel", "pointwise"), "nowhere": ("layers",)}
+"""Which scopes own which weights."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,16 +34,24 @@ class RandomProgram:
     def function(self) -> Callable[..., Any]:
         """The function, to be jitted."""
 
-        def program(x: Any, weights: Any) -> Any:
-            return self.block.run(x, weights)
+        def program(x: Any, params: Any) -> Any:
+            return self.block.run(x, {k: v for part in params.values() for k, v in part.items()})
 
         return program
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """Its arguments, as shapes."""
+        """Its arguments, as shapes: an array, and the parameters of layers that may be there."""
         x = jax.ShapeDtypeStruct((self.sizes.rows, self.sizes.width), self.dtype)
-        return x, self.sizes.weights(self.dtype)
+        weights = self.sizes.weights(self.dtype)
+        return x, {
+            owner: {name: weights[name] for name in names} for owner, names in OWNERS.items()
+        }
+
+    @property
+    def parameters(self) -> int:
+        """The number of its parameters, whether they are used or not."""
+        return sum(weight.size for weight in self.sizes.weights(self.dtype).values())
 
     @property
     def work(self) -> Work:
