@@ -206,17 +206,24 @@ def _read(properties: Mapping[str, float], operands: int) -> XlaPrice:
     """Read XLA's properties.
 
     Keys of a fusion's body leak into its own (``bytes accessed5{}`` of a fusion with two
-    operands), so only the keys of real operands are read.
+    operands), so only the keys of real operands are read. To reduce nothing takes XLA less than
+    nothing.
     """
-    output = round(properties.get("bytes accessedout{}", 0))
-    read = round(properties.get("bytes accessed", 0)) - output
+    moved = round(properties.get("bytes accessed", 0))
+    output = min(moved, round(properties.get("bytes accessedout{}", 0)))
+    read = moved - output
     parts = [round(properties.get(f"bytes accessed{i}{{}}", 0)) for i in range(operands)]
-    if parts and sum(parts) != read:
+    if parts and sum(parts) < read:
         # XLA gives some opcodes one figure for all operands; it goes to the first of them.
         parts[0] += read - sum(parts)
+    # And of some it counts the first operands only, but says what each would be.
+    left = read
+    for number, part in enumerate(parts):
+        parts[number] = min(part, left)
+        left -= parts[number]
     return XlaPrice(
-        flops=round(properties.get("flops", 0)),
-        transcendentals=round(properties.get("transcendentals", 0)),
+        flops=max(0, round(properties.get("flops", 0))),
+        transcendentals=max(0, round(properties.get("transcendentals", 0))),
         operand_bytes=tuple(parts),
         output_bytes=output if parts else output + read,
     )

@@ -10,7 +10,9 @@ from tests.conformance import elementwise, movement, products, reductions
 from tests.conformance.cases import NEWER, Case, Shape, arrays, block, instructions, tuple_of
 
 _ANYWHERE = {**elementwise.STRATEGIES, **movement.STRATEGIES, **reductions.STRATEGIES} | {
-    opcode: products.STRATEGIES[opcode] for opcode in ("convolution", "dot")
+    "convolution": products.STRATEGIES["convolution"],
+    "dot": products.STRATEGIES["dot"],
+    "reduce": reductions.reduce(movement.POSITIVE),
 }
 _NOT_INSIDE = {"domain", "dynamic-reshape", "opt-barrier", "parameter", "scan"}
 INNER = sorted(_ANYWHERE.keys() - _NOT_INSIDE - NEWER.keys())

@@ -186,6 +186,8 @@ def stated_difference(priced: Priced, name: str, case: Case, xla: Total) -> Tota
     if case.opcode == "scan":
         assert case.trips is not None
         return Total(xla.flops, xla.transcendentals) * (case.trips - 1)
+    if case.opcode == "reduce" and operands[0].size == 0:
+        return Total(max(0, -xla.flops), max(0, -xla.transcendentals))
     if case.opcode == "ragged-dot":
         assert case.macs is not None
         return Total(2 * case.macs - xla.flops)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from tests.conformance.cases import (
+    EXTENTS,
     Array,
     Case,
     arrays,
@@ -36,8 +37,8 @@ def pairwise(dtype: str) -> str:
 
 
 @st.composite
-def reduce(draw: st.DrawFn) -> Case:
-    x = draw(arrays(REDUCED))
+def reduce(draw: st.DrawFn, extents: tuple[int, ...] = EXTENTS) -> Case:
+    x = draw(arrays(REDUCED, extents=extents))
     away = draw(subsets(len(x.dims)))
     result = x.resized(*[size for d, size in enumerate(x.dims) if d not in away])
     attributes = f", dimensions={braces(away)}, to_apply=f@"

@@ -132,3 +132,50 @@ def test_border_bytes_go_to_the_ops_that_use_and_make_them() -> None:
     assert fused["conv2"].bytes_read == 4 * 3 * 3 * 32 * 64
     assert fused["dense1"].bytes_read == 4 * 3136 * 256
     assert fused["dense1"].bytes_written == 0
+
+
+def test_summing_up_nothing_costs_nothing() -> None:
+    """XLA says that it takes -1 addition."""
+    text = """HloModule m
+    add {
+      a = f32[] parameter(0)
+      b = f32[] parameter(1)
+      ROOT c = f32[] add(a, b)
+    }
+    ENTRY e {
+      x = f32[0] parameter(0)
+      zero = f32[] parameter(1)
+      ROOT y = f32[] reduce(x, zero), dimensions={0}, to_apply=add
+    }"""
+    serialized = xla.parse_text(text)
+    _, costs = priced(serialized)
+    assert costs["y"].cost.flops == 0
+    assert xla.cost_analysis(serialized)["flops"] == -1
+
+
+def test_no_op_of_a_gathering_kernel_reads_less_than_nothing() -> None:
+    """XLA takes it for the gather alone, and its other operands for unread."""
+    text = """HloModule m
+    f {
+      a = f32[] parameter(0)
+      b = f32[] abs(a)
+      c = f32[] parameter(1)
+      d = f32[] abs(c)
+      x = f32[1] parameter(2)
+      i = s32[1] parameter(3)
+      y = f32[1] gather(x, i), offset_dims={0}, collapsed_slice_dims={}, start_index_map={0},
+        index_vector_dim=0, slice_sizes={1}
+      ROOT all = (f32[], f32[], f32[1]) tuple(b, d, y)
+    }
+    ENTRY e {
+      p = f32[] parameter(0)
+      q = f32[] parameter(1)
+      r = f32[1] parameter(2)
+      s = s32[1] parameter(3)
+      ROOT t = (f32[], f32[], f32[1]) fusion(p, q, r, s), kind=kCustom, calls=f
+    }"""
+    serialized = xla.parse_text(text)
+    nodes, costs = priced(serialized)
+    moved = total(nodes, costs, "bytes_read") + total(nodes, costs, "bytes_written")
+    assert moved == xla.cost_analysis(serialized)["bytes accessed"]
+    assert min(cost.cost.bytes_read or 0 for cost in costs.values()) == 0
