@@ -1,0 +1,154 @@
+"""Every fusion of a program against its operations in the program without fusion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgegraph.cost.unfused import own_traffic
+from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, flatten
+from edgegraph.hlo.module import Module
+from edgegraph.results.analysis import Analysis, OpRecord
+from edgegraph.results.fusion_study import FusionEffect
+
+Identity = tuple[str, str, str]
+"""What tells operations apart in both programs: op_name, opcode, shape."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """What is launched as one: an op of its own, or a fusion with the ops inside."""
+
+    record: OpRecord
+    ops: tuple[OpRecord, ...]
+
+    @property
+    def is_fusion(self) -> bool:
+        """Whether more than one operation was fused; XLA wraps single ones too."""
+        return self.record.opcode == "fusion" and len(self.ops) > 1
+
+
+def kernels(records: Sequence[OpRecord]) -> list[Kernel]:
+    """List the kernels of a program, with the operations in each that do something."""
+    kernel_of: dict[str, str] = {}
+    inside: dict[str, list[OpRecord]] = {}
+    heads: dict[str, OpRecord] = {}
+    containers = {record.parent for record in records}
+    for record in records:
+        head = None if record.parent is None else kernel_of.get(record.parent)
+        runs = record.opcode == "fusion" or record.opcode not in CONTAINER_OPCODES | FREE_OPCODES
+        if head is None and runs:
+            head = record.name
+            heads[head] = record
+            inside[head] = []
+        if head is None:
+            continue
+        kernel_of[record.name] = head
+        if record.name not in containers and record.opcode not in FREE_OPCODES:
+            inside[head].append(record)
+    return [Kernel(record=heads[name], ops=tuple(ops)) for name, ops in inside.items()]
+
+
+def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEffect]:
+    """Hold every fusion against the same operations without it.
+
+    Operations are the same that agree in op_name, opcode and shape. What XLA takes apart in one
+    program and not in the other (a reduction in steps) is not found.
+
+    Args:
+        rung: Name of the rung.
+        with_: The program with fusions.
+        without: The program without any.
+    """
+    module = with_.module
+    own = own_traffic(module, flatten(module))
+    libraries = _library_fusions(module)
+    fused, alone = kernels(with_.op_records), kernels(without.op_records)
+    fused_counts, alone_counts = _counts(fused), _counts(alone)
+    times = _times(alone)
+    for kernel in fused:
+        if not kernel.is_fusion:
+            continue
+        record = kernel.record
+        unfused = _unfused(kernel, times, fused_counts)
+        measured = unfused is not None and unfused[1] and record.time_source == "measured"
+        known = unfused is not None and record.time_s is not None
+        yield FusionEffect(
+            rung=rung,
+            name=record.name,
+            kind="library" if record.name.rpartition("/")[2] in libraries else "loop",
+            layers=tuple(dict.fromkeys(op.layer for op in kernel.ops if op.layer is not None)),
+            ops=len(kernel.ops),
+            executions=record.executions,
+            border_bytes=(record.bytes_read or 0) + (record.bytes_written or 0),
+            own_bytes=own[record.name] * (record.executions or 1),
+            flops=sum(map(_work, kernel.ops)),
+            recomputed_flops=_recomputed(kernel, fused_counts, alone_counts),
+            time_s=record.time_s,
+            unfused_time_s=None if unfused is None else unfused[0],
+            time_source=("measured" if measured else "estimated") if known else None,
+        )
+
+
+def _library_fusions(module: Module) -> frozenset[str]:
+    """Name the fusions that a library runs; XLA writes loops for all others."""
+    return frozenset(
+        instruction.name
+        for computation in module.computations.values()
+        for instruction in computation.instructions
+        if instruction.fusion_kind == "kCustom"
+    )
+
+
+def _work(op: OpRecord) -> int:
+    return (op.flops or 0) + (op.transcendentals or 0)
+
+
+def _identity(op: OpRecord) -> Identity:
+    return op.op_name, op.opcode, op.shape
+
+
+def _counts(every: Sequence[Kernel]) -> Counter[Identity]:
+    return Counter(_identity(op) for kernel in every for op in kernel.ops)
+
+
+def _times(alone: Sequence[Kernel]) -> dict[Identity, tuple[float, bool]]:
+    """Give the time of every operation, and whether it was measured; several alike add up."""
+    times: dict[Identity, tuple[float, bool]] = {}
+    for kernel in alone:
+        if kernel.record.time_s is None:
+            continue
+        # Where XLA leaves a few operations in one kernel after all, each takes its part.
+        part = kernel.record.time_s / len(kernel.ops)
+        for op in kernel.ops:
+            spent, measured = times.get(_identity(op), (0.0, True))
+            measured = measured and kernel.record.time_source == "measured"
+            times[_identity(op)] = spent + part, measured
+    return times
+
+
+def _unfused(
+    kernel: Kernel, times: Mapping[Identity, tuple[float, bool]], counts: Mapping[Identity, int]
+) -> tuple[float, bool] | None:
+    """Add up what the fusion's operations take without it; None where one is not found.
+
+    An operation that stands in several fusions counts in each of them in part.
+    """
+    found = [(times.get(_identity(op)), counts[_identity(op)]) for op in kernel.ops]
+    parts = [(time[0] / count, time[1]) for time, count in found if time is not None]
+    if len(parts) < len(found):
+        return None
+    return sum(spent for spent, _ in parts), all(measured for _, measured in parts)
+
+
+def _recomputed(
+    kernel: Kernel, fused: Mapping[Identity, int], alone: Mapping[Identity, int]
+) -> int:
+    """Give the part of the fusion's work that is done oftener than without fusion."""
+    return sum(
+        _work(op) * (fused[same] - alone[same]) // fused[same]
+        for op in kernel.ops
+        for same in [_identity(op)]
+        if fused[same] > alone.get(same, 0) > 0
+    )
