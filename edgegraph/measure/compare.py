@@ -41,8 +41,8 @@ from edgegraph.results.comparison import (
 )
 from edgegraph.workload import Workload
 
-SMALLEST_DIFFERENCE = 0.01
-"""Ratios within this of 1 are no difference, however narrow the interval."""
+SMALLEST_DIFFERENCE = 1.01
+"""Ratios between one over this and this are no difference, however narrow the interval."""
 
 WIDEST_INTERVAL = 0.05
 """An interval that reaches further than this from its middle is too wide to say anything."""
@@ -222,9 +222,9 @@ def conclude(
     verdict = NO_DIFFERENCE
     if reasons:
         verdict = NOISY
-    elif interval[0] > max(1 + SMALLEST_DIFFERENCE, control_interval[1]):
+    elif interval[0] > max(SMALLEST_DIFFERENCE, control_interval[1]):
         verdict = SLOWER
-    elif interval[1] < min(1 - SMALLEST_DIFFERENCE, control_interval[0]):
+    elif interval[1] < min(1 / SMALLEST_DIFFERENCE, control_interval[0]):
         verdict = FASTER
     elif _strays(interval):
         verdict = NOISY
@@ -270,7 +270,7 @@ def _noise(
 
 def _strays(interval: tuple[float, float]) -> bool:
     """Tell whether a whole interval lies outside 1 % around 1."""
-    return interval[0] > 1 + SMALLEST_DIFFERENCE or interval[1] < 1 - SMALLEST_DIFFERENCE
+    return interval[0] > SMALLEST_DIFFERENCE or interval[1] < 1 / SMALLEST_DIFFERENCE
 
 
 def _ratio(ratios: Sequence[float]) -> tuple[float, tuple[float, float]]:
