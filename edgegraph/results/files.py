@@ -7,8 +7,10 @@ module against its digest, and the sizes before anything is unpacked.
 from __future__ import annotations
 
 import importlib
+import math
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +32,7 @@ KINDS = {
     "comparison of timings": "edgegraph.results.comparison:TimingComparison",
     "fusion study": "edgegraph.results.fusion_study:FusionStudy",
     "overlap study": "edgegraph.results.overlap_study:OverlapStudy",
+    "op trace": "edgegraph.results.op_trace:OpTrace",
     "sweep": "edgegraph.results.sweep:Sweep",
 }
 """What can be saved, by the word for it, and where its class stands."""
@@ -83,7 +86,8 @@ def save(result: Any, path: str | Path) -> Path:
 
     Raises:
         InputError: The folder does not exist or cannot be written, it is nothing that can be
-            saved, or it holds a number that is not finite.
+            saved, or it holds what cannot be read back: a number that is not finite, or a value
+            of another type than declared.
     """
     path = Path(path)
     kind = _kind(result)
@@ -95,8 +99,11 @@ def save(result: Any, path: str | Path) -> Path:
         module_sha256=None if module is None else sha256(module).hexdigest(),
         result=result if module is None else replace(result, serialized_module=b""),
     )
-    records = msgspec.json.encode(saved)
-    _check_readable(records, type(result), kind)
+    try:
+        records = msgspec.json.encode(saved)
+    except (TypeError, OverflowError) as error:
+        raise InputError(f"cannot save this {kind}: {error}") from error
+    _check_readable(records, saved.result, kind)
     members = {_RECORDS: records} | ({} if module is None else {_MODULE: module})
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, content in members.items():
@@ -136,8 +143,8 @@ def load(path: str | Path) -> Any:
                 module = _member(archive, _MODULE, path)
     except _UNREADABLE as error:
         raise FormatError(
-            f"{path} is no saved result, or it was cut off ({error}); expected a file written by"
-            " Analysis.save"
+            f"{path} is no saved result, or it was cut off ({error}); expected a file that"
+            " .save() wrote"
         ) from error
     try:
         result = _decode(records, _class(header.kind))
@@ -183,15 +190,31 @@ def _decode(records: bytes, kind: type[_Result]) -> _Result:
     return msgspec.json.decode(msgspec.json.decode(records, type=_Body).result, type=kind)
 
 
-def _check_readable(records: bytes, kind: type[Any], word: str) -> None:
-    """JSON has no number that is not finite: what holds one would be written and never read."""
+def _check_readable(records: bytes, result: object, word: str) -> None:
+    """Refuse what would come back as something else, or not at all.
+
+    JSON has no number that is not finite: it becomes null, and would be read as unknown.
+    """
+    found = None
     try:
-        _decode(records, kind)
+        if _decode(records, type(result)) == result:
+            return
     except msgspec.DecodeError as error:
-        raise InputError(
-            f"this {word} cannot be saved, because it holds a value that cannot be read back"
-            f" ({error}); NaN and infinities have no form in the file"
-        ) from error
+        found = str(error)
+    odd = next(_not_finite(msgspec.to_builtins(result), word), None)
+    raise InputError(f"cannot save this {word}: {odd or found or 'it would not read back alike'}")
+
+
+def _not_finite(value: object, place: str) -> Iterator[str]:
+    """Name the numbers that have no form in the file, by where they stand."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{place} is {value}, expected a finite number, or None for what is unknown"
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _not_finite(each, f"{place}.{key}")
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _not_finite(each, f"{place}[{number}]")
 
 
 def _header(records: bytes, path: Path) -> _Header:
@@ -221,6 +244,11 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     try:
         info = archive.getinfo(name)
     except KeyError:
+        if "analysis.json" in archive.namelist():
+            raise FormatError(
+                f"{path} has format version 1, and this EdgeGraph reads {FORMAT_VERSION};"
+                " make it again"
+            ) from None
         raise FormatError(f"{path} is no saved result: it holds no {name}") from None
     if info.file_size > _MAX_BYTES or info.file_size > _MAX_RATIO * max(1, info.compress_size):
         raise FormatError(f"{path} is damaged: {name} claims to unpack to {info.file_size:,} bytes")

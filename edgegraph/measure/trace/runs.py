@@ -1,0 +1,203 @@
+"""From a timeline to figures: what every op of the graph took in every traced call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from edgegraph.bulk import bulk
+from edgegraph.graph import Node
+from edgegraph.measure.trace.timeline import Run, Span, Timeline
+
+Slice = tuple[int, int, int]
+"""Thread, start and end of time worked for an op."""
+
+
+class OpFigures(Struct, frozen=True, kw_only=True, gc=False):
+    """What one op took in one call.
+
+    Attributes:
+        executions: How often it ran.
+        self_ps: Time in which some thread worked for it and not for an op inside it.
+        thread_ps: The same, added up over the threads.
+        total_ps: Time from its start until its results were there, ops inside it included.
+    """
+
+    executions: int
+    self_ps: int
+    thread_ps: int
+    total_ps: int
+
+
+class TracedRun(Struct, frozen=True, kw_only=True):
+    """One call of the program on one device.
+
+    Attributes:
+        device: Plane and ordinal of the device.
+        start_ps: When its first op began.
+        end_ps: When its last one was done.
+        busy_ps: Time in which at least one thread worked for an op.
+        threads: How many threads worked for it.
+        ops: By node name.
+        unmatched_ps: Self time of ops that the graph does not have, by their name.
+        spans: Node name and stretch of every op and every piece of work for it, by start.
+    """
+
+    device: tuple[str, int]
+    start_ps: int
+    end_ps: int
+    busy_ps: int
+    threads: int
+    ops: Mapping[str, OpFigures]
+    unmatched_ps: Mapping[str, int]
+    spans: Sequence[tuple[str, Span]]
+
+    @property
+    def span_ps(self) -> int:
+        """From the first op's start to the last one's end."""
+        return self.end_ps - self.start_ps
+
+
+@bulk
+def find_runs(timeline: Timeline, nodes: Sequence[Node]) -> list[TracedRun]:
+    """Give every traced call with the figures of its ops.
+
+    Args:
+        timeline: Of one module.
+        nodes: Its nodes, as `flatten` gives them.
+
+    Returns:
+        By start.
+    """
+    ops_of: dict[Run, list[Span]] = {}
+    without: dict[str, list[Span]] = {}
+    for span in timeline.spans:
+        if span.op is not None:
+            if span.run is not None:
+                ops_of.setdefault(span.run, []).append(span)
+            else:
+                without.setdefault(span.plane, []).append(span)
+    once = {node.instruction.name for node in nodes if node.parent is None}
+    for plane, spans in without.items():
+        for number, ops in enumerate(_by_first_op(spans, once)):
+            ops_of[plane, -1, number] = ops
+    slices: dict[int, list[Slice]] = {}
+    for owner, thread, start, end in timeline.slices:
+        slices.setdefault(id(owner), []).append((thread, start, end))
+    work: dict[int, list[Span]] = {}
+    for span in timeline.spans:
+        if span.op is None and span.owner is not None:
+            work.setdefault(id(span.owner), []).append(span)
+    names = _Names(nodes)
+    runs = [_figures(key[:2], ops, names.of(ops), slices, work) for key, ops in ops_of.items()]
+    return sorted(runs, key=lambda run: run.start_ps)
+
+
+def _by_first_op(spans: Sequence[Span], once: set[str]) -> list[list[Span]]:
+    """Tell calls apart where the trace does not: each begins with the same op as the first."""
+    first = next((span.op for span in spans if span.op in once), None)
+    runs: list[list[Span]] = [[]]
+    for span in spans:
+        if span.op == first and any(other.op == first for other in runs[-1][:1]):
+            runs.append([])
+        if span.op == first or runs[-1]:
+            runs[-1].append(span)
+    return [run for run in runs if run]
+
+
+class _Names:
+    """Finds the node that an instruction's event stands for."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._nodes: dict[str, list[Node]] = {}
+        for node in nodes:
+            self._nodes.setdefault(node.instruction.name, []).append(node)
+
+    def of(self, ops: Sequence[Span]) -> dict[int, str | None]:
+        """Name the node of every op of one call, None where the graph has no such op."""
+        found: dict[int, str | None] = {}
+        unclear: dict[str, list[Span]] = {}
+        for span in ops:
+            candidates = self._nodes.get(span.op or "", [])
+            if len(candidates) > 1:
+                container = _container(span, found)
+                inside = [node for node in candidates if node.parent == container]
+                if container is None or len(inside) != 1:
+                    unclear.setdefault(span.op or "", []).append(span)
+                    continue
+                candidates = inside
+            found[id(span)] = candidates[0].name if candidates else None
+        for name, spans in unclear.items():
+            # Called from several places, one after the other: each gets its share of the events.
+            candidates = self._nodes[name]
+            for index, span in enumerate(spans):
+                found[id(span)] = candidates[index * len(candidates) // len(spans)].name
+        return found
+
+
+def _container(span: Span, found: Mapping[int, str | None]) -> str | None:
+    outer = span.parent
+    while outer is not None and outer.op is None:
+        outer = outer.parent
+    return found.get(id(outer)) if outer is not None else None
+
+
+def _figures(
+    device: tuple[str, int],
+    ops: Sequence[Span],
+    names: Mapping[int, str | None],
+    slices: Mapping[int, Sequence[Slice]],
+    work: Mapping[int, Sequence[Span]],
+) -> TracedRun:
+    """Add up the events of one call by op."""
+    members: dict[str, list[Span]] = {}
+    unmatched: dict[str, list[Slice]] = {}
+    for span in ops:
+        name = names[id(span)]
+        if name is not None:
+            members.setdefault(name, []).append(span)
+        else:
+            unmatched.setdefault(span.op or "", []).extend(slices.get(id(span), ()))
+    figures: dict[str, OpFigures] = {}
+    everything: list[Slice] = []
+    for name, spans in members.items():
+        worked = [piece for span in spans for piece in slices.get(id(span), ())]
+        everything += worked
+        figures[name] = OpFigures(
+            executions=len(spans),
+            self_ps=merged(worked),
+            thread_ps=sum(end - start for _, start, end in worked),
+            total_ps=merged((0, span.start_ps, span.done_ps) for span in spans),
+        )
+    shown = [(names[id(span)], piece) for span in ops for piece in (span, *work.get(id(span), ()))]
+    ends = [span.done_ps for span in ops] + [end for _, _, end in everything]
+    return TracedRun(
+        device=device,
+        start_ps=min(span.start_ps for span in ops),
+        end_ps=max(ends),
+        busy_ps=merged(everything),
+        threads=len({thread for thread, _, _ in everything}),
+        ops=figures,
+        unmatched_ps={name: merged(pieces) for name, pieces in unmatched.items()},
+        spans=sorted(
+            ((name, span) for name, span in shown if name is not None),
+            key=lambda pair: pair[1].start_ps,
+        ),
+    )
+
+
+def merged(pieces: Iterable[Slice]) -> int:
+    """Measure the time in which at least one of the pieces lies.
+
+    Example:
+        >>> merged([(0, 0, 10), (1, 5, 20), (0, 30, 31)])
+        21
+    """
+    total, until = 0, None
+    for _, start, end in sorted(pieces, key=lambda piece: piece[1]):
+        if until is None or start > until:
+            total, until = total + end - start, end
+        elif end > until:
+            total, until = total + end - until, end
+    return total

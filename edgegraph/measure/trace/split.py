@@ -1,0 +1,194 @@
+"""Whose time it was: what an op took, given to the op or split over the ops inside a fusion.
+
+A fusion is one kernel: the profiler sees it as a whole, and it may span layers. Its time goes to
+the layers in it by the time that each took compiled alone, where all of them were timed so, else
+by their roofline times, and within a layer always by the latter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from edgegraph.bulk import bulk
+from edgegraph.graph import FREE_OPCODES
+from edgegraph.results.analysis import OpRecord
+from edgegraph.results.latency import UNATTRIBUTED, LayerLatency, finest_cut
+from edgegraph.results.op_trace import OpShare
+
+MEASURED, ESTIMATED = "measured", "estimated"
+BY_LAYERS, BY_ROOFLINE, BY_COUNTS = "split by layers", "split by roofline", "split by counts"
+
+Layer = tuple[str, str]
+"""Path and phase."""
+
+
+@bulk
+def share_out(
+    records: Sequence[OpRecord],
+    self_s: Mapping[str, float],
+    latencies: Sequence[LayerLatency] = (),
+) -> tuple[OpShare, ...]:
+    """Give the traced time to the ops that it was taken for.
+
+    Args:
+        records: All ops, containers before their contents.
+        self_s: Self time of every op that the trace saw, by name.
+        latencies: Measured times of layers compiled alone.
+
+    Returns:
+        In the order of `records`; they add up to all of `self_s`.
+    """
+    contents: dict[str, list[OpRecord]] = {}
+    for record in records:
+        if record.parent is not None:
+            contents.setdefault(record.parent, []).append(record)
+    alone = _Alone(records, contents, latencies)
+    shares: list[OpShare] = []
+    for record in records:
+        if record.name not in self_s:
+            continue
+        if record.opcode == "fusion" and record.name in contents:
+            shares += alone.split(self_s[record.name], _leaves(record, contents))
+        else:
+            shares.append(_share(record, self_s[record.name], MEASURED, record.name in contents))
+    return tuple(shares)
+
+
+class _Alone:
+    """What is known of layers and ops outside of this trace: their isolated and roofline times."""
+
+    def __init__(
+        self,
+        records: Sequence[OpRecord],
+        contents: Mapping[str, Sequence[OpRecord]],
+        latencies: Sequence[LayerLatency],
+    ) -> None:
+        self._by_roof = any(record.compute_time_s is not None for record in records)
+        self._piece: dict[Layer, Layer] = {}
+        self._time_s: dict[Layer, float] = {}
+        for measured in finest_cut(latencies):
+            if measured.time_s is not None:
+                piece = (measured.layer, measured.phase)
+                self._time_s[piece] = self._time_s.get(piece, 0.0) + measured.time_s
+                for layer in (measured.layer, *measured.covers):
+                    self._piece.setdefault((layer, measured.phase), piece)
+        self._whole: dict[Layer, float] = {}
+        for record in records:
+            if record.name not in contents:
+                piece = self._piece_of(record)
+                self._whole[piece] = self._whole.get(piece, 0.0) + self._weight(record)
+
+    def _piece_of(self, record: OpRecord) -> Layer:
+        layer = (record.layer or UNATTRIBUTED, record.phase)
+        return self._piece.get(layer, layer)
+
+    def _weight(self, record: OpRecord) -> float:
+        """Give its roofline time; without a device, what it computes and moves."""
+        if self._by_roof:
+            return max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
+        counts = (record.flops, record.transcendentals, record.bytes_read, record.bytes_written)
+        return float(sum(count or 0 for count in counts))
+
+    def split(self, time_s: float, leaves: Sequence[OpRecord]) -> list[OpShare]:
+        """Split a fusion's time over the ops inside it."""
+        work = [leaf for leaf in leaves if leaf.opcode not in FREE_OPCODES] or list(leaves)
+        if len(work) == 1:
+            return [_share(work[0], time_s, MEASURED)]
+        weights = [self._weight(leaf) for leaf in work]
+        if not sum(weights):
+            weights = [1.0] * len(work)
+        source = BY_ROOFLINE if self._by_roof else BY_COUNTS
+        groups: dict[Layer, float] = {}
+        for leaf, weight in zip(work, weights, strict=True):
+            piece = self._piece_of(leaf)
+            groups[piece] = groups.get(piece, 0.0) + weight
+        isolated = {
+            piece: self._time_s[piece] * weight / self._whole[piece] if weight else 0.0
+            for piece, weight in groups.items()
+            if piece in self._time_s and (self._whole[piece] or not weight)
+        }
+        if len(groups) > 1 and len(isolated) == len(groups) and any(isolated.values()):
+            source = BY_LAYERS
+            weights = [
+                isolated[piece] * weight / groups[piece] if groups[piece] else 0.0
+                for piece, weight in (
+                    (self._piece_of(leaf), weight)
+                    for leaf, weight in zip(work, weights, strict=True)
+                )
+            ]
+        whole = sum(weights)
+        parts = [time_s * weight / whole for weight in weights]
+        # What rounding left over goes to the largest, so that the parts are the fusion's time.
+        largest = max(range(len(parts)), key=parts.__getitem__)
+        parts[largest] += time_s - sum(parts)
+        return [_share(leaf, part, source) for leaf, part in zip(work, parts, strict=True)]
+
+
+def _leaves(record: OpRecord, contents: Mapping[str, Sequence[OpRecord]]) -> list[OpRecord]:
+    """Give the ops inside, at any depth, that hold no others."""
+    found: list[OpRecord] = []
+    waiting = list(reversed(contents[record.name]))
+    while waiting:
+        inner = waiting.pop()
+        if inner.name in contents:
+            waiting.extend(reversed(contents[inner.name]))
+        else:
+            found.append(inner)
+    return found
+
+
+def _share(record: OpRecord, time_s: float, source: str, container: bool = False) -> OpShare:
+    known = record.bytes_read is not None and record.bytes_written is not None
+    moved = (record.bytes_read or 0) + (record.bytes_written or 0) if known else None
+    return OpShare(
+        name=record.name,
+        opcode=record.opcode,
+        layer=record.layer,
+        phase=record.phase,
+        source=record.source,
+        time_s=time_s,
+        time_source=source,
+        executions=record.executions,
+        flops=0 if container else record.flops,
+        bytes=0 if container else moved,
+    )
+
+
+@bulk
+def with_traced_times(
+    records: Sequence[OpRecord], shares: Sequence[OpShare]
+) -> tuple[OpRecord, ...]:
+    """Put the traced times on the records.
+
+    A container takes the sum of what is inside it and its own. An op of which the trace shows
+    nothing took no time if it does no work, or if nothing beside it ran either (a branch that
+    was not taken); else its estimate stays.
+
+    Args:
+        records: All ops, containers before their contents.
+        shares: Of the traced time.
+    """
+    share_of = {share.name: share for share in shares}
+    total: dict[str, float] = {}
+    ran: set[str | None] = set()
+    for record in reversed(records):
+        time = total.get(record.name, 0.0)
+        if record.name in share_of:
+            time += share_of[record.name].time_s
+        if record.name in share_of or record.name in total:
+            total[record.name] = time
+            if record.parent is not None:
+                total[record.parent] = total.get(record.parent, 0.0) + time
+            ran.add(record.parent)
+    timed: list[OpRecord] = []
+    for record in records:
+        source, time_s = record.time_source, record.time_s
+        if record.name in total:
+            share, time_s = share_of.get(record.name), total[record.name]
+            source = MEASURED if share is None else share.time_source
+        elif record.opcode in FREE_OPCODES or record.parent not in (ran | {None}):
+            source, time_s = MEASURED, 0.0
+        timed.append(replace(record, time_s=time_s, time_source=source))
+    return tuple(timed)

@@ -1,0 +1,294 @@
+"""Which op every thread worked for, at every moment of a trace.
+
+On the CPU an op is an event of the thread that launched it. The thread pool takes part: XLA
+notes where work was handed to the pool (``Record``) and where a worker began and finished it
+(``StartRegion``, ``StopRegion``), which tells for which op it worked. An op that works in the
+background shows a short event; its results are there when ``end: NAME`` is noted, on whichever
+thread. What is left when its last piece is done continues in that piece, inside an event of the
+executor. On a device every line is a stream or a unit of it, and its events are ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from edgegraph.bulk import bulk
+from edgegraph.measure.trace.xplane import Event, Line, Plane, Stat
+
+STEP = "edgegraph call"
+"""Name of the annotation around every traced call."""
+
+_DEVICE, _OPS, _MODULES = "/device:", "XLA Ops", "XLA Modules"
+_EXECUTOR, _WAIT, _END = "ThunkExecutor::Execute", "(wait", "end: "
+_RECORD, _START, _STOP = (
+    f"ThreadpoolListener::{name}" for name in ("Record", "StartRegion", "StopRegion")
+)
+
+Run = tuple[str, int, int]
+"""Which call on which device: plane, device ordinal, run id."""
+
+Flow = tuple[int, int]
+"""Joins two events on different threads: kind and number."""
+
+
+class Span(Struct, kw_only=True, eq=False):
+    """A stretch of one thread's time.
+
+    Attributes:
+        thread: Index of the line.
+        start_ps, end_ps: When, on the trace's clock.
+        op: Name of the HLO instruction; None for the executor and for a piece of work of the
+            thread pool.
+        plane: The host or device that it ran on.
+        run: The call that it belongs to; None where the trace does not say.
+        parent: The span of the same thread that it stands in.
+        done_ps: When an op's results were there.
+        owner: The op that the time belongs to, which no other span inside takes.
+    """
+
+    thread: int
+    start_ps: int
+    end_ps: int
+    op: str | None = None
+    plane: str = ""
+    run: Run | None = None
+    parent: Span | None = None
+    done_ps: int = 0
+    owner: Span | None = None
+
+
+class Timeline(Struct, frozen=True, kw_only=True):
+    """What a trace says about one program.
+
+    Attributes:
+        spans: The ops, and the pool's work for them, by start.
+        slices: Op, thread, start and end of all the time that was worked for an op.
+        threads: Names of the lines.
+        calls_ps: Start and end of every call that was made for the trace.
+        modules: Names of all the modules that have ops in the trace.
+    """
+
+    spans: Sequence[Span]
+    slices: Sequence[tuple[Span, int, int, int]]
+    threads: Sequence[str]
+    calls_ps: Sequence[tuple[int, int]]
+    modules: frozenset[str]
+
+
+class _Reader:
+    """Collects spans line by line; what joins lines is put together at the end."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.threads: list[str] = []
+        self.lanes: list[list[Span]] = []
+        self.calls: list[tuple[int, int]] = []
+        self.modules: set[str] = set()
+        self._launched: dict[Flow, Span] = {}
+        self._ended: list[tuple[Flow | None, int]] = []
+        self._handed: dict[Flow | None, Span | None] = {}
+        self._regions: dict[int, Flow | None] = {}
+
+    def read_host(self, line: Line, plane: str) -> None:
+        """Read one thread of the host."""
+        thread, spans, marks = len(self.threads), list[Span](), list[Event]()
+        started: list[Event] = []
+        for event in line.events:
+            name, stats = event.name, event.stats
+            if "hlo_op" in stats:
+                span = self._op(event, thread, str(stats["hlo_op"]), plane)
+                if span is not None:
+                    spans.append(span)
+                    flow = _flow(stats, "_p")
+                    if flow is not None:
+                        self._launched[flow] = span
+            elif name.startswith(_EXECUTOR) and _WAIT not in name:
+                spans.append(Span(thread=thread, start_ps=event.start_ps, end_ps=event.end_ps))
+            elif name == _START:
+                started.append(event)
+            elif name == _STOP and started:
+                begun = started.pop()
+                region = Span(thread=thread, start_ps=begun.start_ps, end_ps=event.end_ps)
+                self._regions[id(region)] = _flow(begun.stats, "_c")
+                spans.append(region)
+            elif name == _RECORD or name.startswith(_END):
+                marks.append(event)
+            elif name == STEP:
+                self.calls.append((event.start_ps, event.end_ps))
+        self._keep(line.name, spans, marks)
+
+    def read_device(self, line: Line, plane: str, calls: Sequence[Event]) -> None:
+        """Read one stream or unit of a device, whose calls may stand on a line of their own."""
+        thread, spans = len(self.threads), list[Span]()
+        upcoming, current = list(reversed(calls)), None
+        for event in line.events:
+            while upcoming and upcoming[-1].start_ps <= event.start_ps:
+                current = upcoming.pop()
+            inside = current is not None and event.start_ps < current.end_ps
+            if calls and not inside:
+                continue
+            name = str(event.stats.get("hlo_op", "")) or _instruction_name(event)
+            span = self._op(event, thread, name, plane, current if inside else None)
+            if span is not None:
+                spans.append(span)
+        self._keep(f"{plane} {line.name}", spans, ())
+
+    def _op(
+        self, event: Event, thread: int, name: str, plane: str, call: Event | None = None
+    ) -> Span | None:
+        """Make the span of an op, or None where it belongs to another module."""
+        stats, run_id = event.stats, event.stats.get("run_id")
+        module = str(stats.get("hlo_module", "")) or (call.name.partition("(")[0] if call else "")
+        self.modules.add(module)
+        if module not in ("", self.module):
+            return None
+        if run_id is None and call is not None:
+            run_id = call.stats.get("run_id", call.start_ps)
+        ordinal = stats.get("device_ordinal", 0)
+        known = run_id is not None and _are_numbers(ordinal, run_id)
+        run = (plane, int(ordinal), int(run_id or 0)) if known else None
+        start, end = event.start_ps, event.end_ps
+        return Span(
+            thread=thread, start_ps=start, end_ps=end, op=name, plane=plane, run=run, done_ps=end
+        )
+
+    def _keep(self, name: str, spans: list[Span], marks: Sequence[Event]) -> None:
+        """Nest the spans of a line, and see in which of them its marks stand."""
+        if not spans and not marks:
+            return
+        spans.sort(key=lambda span: (span.start_ps, -span.end_ps))
+        self.threads.append(name)
+        self.lanes.append(spans)
+        stack: list[Span] = []
+        waiting = list(reversed(marks))
+        for span in spans:
+            while waiting and waiting[-1].start_ps < span.start_ps:
+                self._mark(waiting.pop(), stack)
+            span.parent = _innermost(stack, span.start_ps)
+            stack.append(span)
+        while waiting:
+            self._mark(waiting.pop(), stack)
+
+    def _mark(self, event: Event, stack: list[Span]) -> None:
+        """Read a mark: work handed to the pool, or the end of an op."""
+        if event.name == _RECORD:
+            self._handed[_flow(event.stats, "_p")] = _innermost(stack, event.start_ps)
+            return
+        at = event.start_ps
+        ended = [span for span in stack if span.end_ps <= at]
+        parent = _innermost(stack, at)
+        # The last piece of an op goes on with what comes after it before it notes the end.
+        for span in ended:
+            if span.parent is parent and span.op is None:
+                at = span.start_ps
+                break
+        self._ended.append((_flow(event.stats, "_c"), at))
+
+    def finish(self) -> Timeline:
+        """Join the lines."""
+        for flow, at in self._ended:
+            op = self._launched.get(flow) if flow is not None else None
+            if op is not None:
+                op.done_ps = max(op.done_ps, at)
+        spans = sorted(
+            (span for lane in self.lanes for span in lane), key=lambda span: span.start_ps
+        )
+        for span in spans:
+            span.owner = self._owner(span)
+        # A worker that was called late finds nothing left to do: its op is done by then.
+        slices = [
+            (op, span.thread, start, min(end, op.done_ps))
+            for lane in self.lanes
+            for span, start, end in slices_of(lane)
+            if (op := span.owner) is not None and start < op.done_ps
+        ]
+        return Timeline(
+            spans=[span for span in spans if span.owner is not None],
+            slices=slices,
+            threads=tuple(self.threads),
+            calls_ps=tuple(sorted(self.calls)),
+            modules=frozenset(self.modules - {""}),
+        )
+
+    def _owner(self, span: Span) -> Span | None:
+        """Say for which op a span works; all that began before it know theirs."""
+        if span.op is not None:
+            return span
+        if id(span) in self._regions:
+            flow = self._regions[id(span)]
+            giver = self._handed.get(flow) if flow is not None else None
+            return giver.owner if giver is not None else None
+        # A container runs its contents by an executor of its own.
+        return span.parent if span.parent is not None and span.parent.op is not None else None
+
+
+@bulk
+def read_timeline(planes: Sequence[Plane], module: str) -> Timeline:
+    """Find the ops of a module in a trace, and all the time that was worked for them.
+
+    Args:
+        planes: The trace.
+        module: Name of the HLO module.
+    """
+    reader = _Reader(module)
+    for plane in planes:
+        if not plane.name.startswith(_DEVICE):
+            for line in plane.lines:
+                reader.read_host(line, plane.name)
+            continue
+        named = {line.name: line for line in plane.lines}
+        calls = named[_MODULES].events if _MODULES in named else ()
+        if _OPS in named:
+            reader.read_device(named[_OPS], plane.name, calls)
+            continue
+        for line in plane.lines:
+            ops = tuple(event for event in line.events if "hlo_op" in event.stats)
+            reader.read_device(Line(name=line.name, events=ops), plane.name, calls)
+    return reader.finish()
+
+
+def slices_of(spans: Sequence[Span]) -> Iterator[tuple[Span, int, int]]:
+    """Cut one thread's time into slices, each of which belongs to the span begun last.
+
+    Args:
+        spans: Of one thread, by start, of equals the longer first. They may nest or overlap.
+
+    Yields:
+        A span, and the start and end of a stretch that no later span takes.
+    """
+    stack: list[Span] = []
+    now = 0
+    for span in [*spans, None]:
+        while stack and (span is None or now < span.start_ps):
+            until = stack[-1].end_ps if span is None else min(stack[-1].end_ps, span.start_ps)
+            if until > now:
+                yield stack[-1], now, until
+                now = until
+            if stack[-1].end_ps <= now:
+                stack.pop()
+        if span is not None:
+            now = max(now, span.start_ps) if stack else span.start_ps
+            stack.append(span)
+
+
+def _innermost(stack: list[Span], at_ps: int) -> Span | None:
+    """Take what has ended off the stack and give the span that is still running."""
+    while stack and stack[-1].end_ps <= at_ps and stack[-1].start_ps < at_ps:
+        stack.pop()
+    return stack[-1] if stack else None
+
+
+def _instruction_name(event: Event) -> str:
+    """Read the name out of a device's event, which may be named by the instruction's text."""
+    return (event.display_name or event.name.partition(" = ")[0]).removeprefix("%").strip()
+
+
+def _flow(stats: Mapping[str, Stat], key: str) -> Flow | None:
+    kind, number = stats.get(f"{key}t", 0), stats.get(key)
+    return (int(kind), int(number)) if number is not None and _are_numbers(kind, number) else None
+
+
+def _are_numbers(*values: Stat | None) -> bool:
+    return all(isinstance(value, int) for value in values)

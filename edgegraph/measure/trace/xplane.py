@@ -1,0 +1,181 @@
+"""The profiler's file (XSpace), read with our own few fields of its schema.
+
+A file may come from anywhere: it is data, and what contradicts itself is refused. Reading it
+needs no jax, so a trace can be looked at where jax is not.
+
+Field numbers: openxla/xla, ``xla/tsl/profiler/protobuf/xplane.proto``. Times are picoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from google.protobuf.message import DecodeError
+from msgspec import Struct
+
+from edgegraph.bulk import bulk
+from edgegraph.errors import FormatError
+from edgegraph.protobuf import Proto, message_classes
+
+PS_PER_NS = 1000
+
+Stat = str | int
+
+_MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
+    "XSpace": {"planes": (1, "XPlane*")},
+    "XPlane": {
+        "id": (1, "int64"),
+        "name": (2, "string"),
+        "lines": (3, "XLine*"),
+        "event_metadata": (4, "EventMetadataEntry*"),
+        "stat_metadata": (5, "StatMetadataEntry*"),
+    },
+    "EventMetadataEntry": {"key": (1, "int64"), "value": (2, "XEventMetadata")},
+    "StatMetadataEntry": {"key": (1, "int64"), "value": (2, "XStatMetadata")},
+    "XEventMetadata": {
+        "id": (1, "int64"),
+        "name": (2, "string"),
+        "display_name": (4, "string"),
+        "stats": (5, "XStat*"),
+    },
+    "XStatMetadata": {"id": (1, "int64"), "name": (2, "string")},
+    "XLine": {
+        "id": (1, "int64"),
+        "name": (2, "string"),
+        "timestamp_ns": (3, "int64"),
+        "events": (4, "XEvent*"),
+        "display_name": (11, "string"),
+    },
+    "XEvent": {
+        "metadata_id": (1, "int64"),
+        "offset_ps": (2, "int64"),
+        "duration_ps": (3, "int64"),
+        "stats": (4, "XStat*"),
+    },
+    # One of these is set; a zero is the same whichever it was.
+    "XStat": {
+        "metadata_id": (1, "int64"),
+        "uint64_value": (3, "uint64"),
+        "int64_value": (4, "int64"),
+        "str_value": (5, "string"),
+        "ref_value": (7, "uint64"),
+    },
+}
+
+message_class = message_classes("edgegraph.xplane", _MESSAGES)
+"""Gives the class of a message by its name."""
+
+_XSpace = message_class("XSpace")
+
+_WANTED = frozenset(
+    {"hlo_op", "hlo_module", "run_id", "device_ordinal", "step_num", "_p", "_pt", "_c", "_ct"}
+)
+"""Statistics of events that mean something here; of the others there are dozens."""
+
+
+class Event(Struct, frozen=True, kw_only=True, gc=False):
+    """One thing that a thread or a device did.
+
+    Attributes:
+        name: As the profiler names it.
+        display_name: The short form of a long name, or "".
+        start_ps: On the trace's clock.
+        end_ps: Not before `start_ps`.
+        stats: The statistics that are understood, by name.
+    """
+
+    name: str
+    display_name: str
+    start_ps: int
+    end_ps: int
+    stats: Mapping[str, Stat]
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """The events of one thread, stream or unit, by start; of equals the longer first."""
+
+    name: str
+    events: tuple[Event, ...]
+
+
+class Plane(Struct, frozen=True, kw_only=True):
+    """The host (``/host:CPU``), or a device (``/device:TPU:0``)."""
+
+    name: str
+    lines: tuple[Line, ...]
+
+
+@bulk
+def read_planes(serialized: bytes) -> tuple[Plane, ...]:
+    """Decode a profile.
+
+    Args:
+        serialized: An XSpace, such as a ``.xplane.pb`` file holds.
+
+    Raises:
+        FormatError: It is something else, cut off, or contradicts itself.
+    """
+    try:
+        space = _XSpace.FromString(serialized)
+    except DecodeError as error:
+        raise FormatError(
+            "not a profile: expected the XSpace of an .xplane.pb file; it is cut off, damaged or"
+            " of another kind"
+        ) from error
+    if not space.planes:
+        raise FormatError("the profile is empty: it holds no plane of a host or a device")
+    return tuple(_plane(plane) for plane in space.planes)
+
+
+def _plane(plane: Proto) -> Plane:
+    names = {entry.key: entry.value.name for entry in plane.stat_metadata}
+    wanted = {key: name for key, name in names.items() if name in _WANTED}
+    kinds = {
+        entry.key: (
+            entry.value.name,
+            entry.value.display_name,
+            _stats(entry.value.stats, wanted, names),
+        )
+        for entry in plane.event_metadata
+    }
+    lines = tuple(_line(line, kinds, wanted, names) for line in plane.lines)
+    return Plane(name=plane.name, lines=lines)
+
+
+def _line(
+    line: Proto,
+    kinds: Mapping[int, tuple[str, str, Mapping[str, Stat]]],
+    wanted: Mapping[int, str],
+    names: Mapping[int, str],
+) -> Line:
+    begin = line.timestamp_ns * PS_PER_NS
+    events: list[Event] = []
+    for event in line.events:
+        name, display_name, common = kinds.get(event.metadata_id, ("", "", {}))
+        start, duration = begin + event.offset_ps, event.duration_ps
+        if duration < 0:
+            raise FormatError(f"profile: event {name!r} on {line.name!r} lasts {duration} ps")
+        own = _stats(event.stats, wanted, names)
+        events.append(
+            Event(
+                name=name,
+                display_name=display_name,
+                start_ps=start,
+                end_ps=start + duration,
+                stats={**common, **own} if common else own,
+            )
+        )
+    events.sort(key=lambda event: (event.start_ps, -event.end_ps))
+    return Line(name=line.display_name or line.name, events=tuple(events))
+
+
+def _stats(stats: Proto, wanted: Mapping[int, str], names: Mapping[int, str]) -> Mapping[str, Stat]:
+    """Read the values that are understood; a reference stands for the name that it refers to."""
+    return {
+        wanted[stat.metadata_id]: stat.str_value
+        or (names.get(stat.ref_value, "") if stat.ref_value else "")
+        or stat.int64_value
+        or stat.uint64_value
+        for stat in stats
+        if stat.metadata_id in wanted
+    }

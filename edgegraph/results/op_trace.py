@@ -1,0 +1,352 @@
+"""What every op took inside the running program, from the profiler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from edgegraph.atomic import replacing
+from edgegraph.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+US_PER_S = 1e6
+
+
+class OpTiming(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """One op that the profiler saw run.
+
+    Times are seconds in one call of the program, all executions together. `self_s`, `total_s`
+    and `thread_s` are means over the same calls, the middle half by length, so that they add up
+    over ops; the median and the extremes are over all calls but the warm-up.
+
+    Attributes:
+        name: Node name in the graph.
+        opcode: XLA's opcode.
+        shapes: Operands and result: ``(f32[32,784], f32[784,10]) -> f32[32,10]``.
+        layer, phase, source: As on `OpRecord`.
+        executions: How often it ran in a call; None where calls differ.
+        self_s: Time in which at least one thread worked for it, and not for an op inside it.
+        total_s: Time from its start until its results were there, ops inside it included.
+        thread_s: `self_s` added up over the threads that worked for it.
+        self_median_s, self_min_s, self_max_s: Of `self_s`, over the calls.
+        flops: FLOPs of all executions, ops inside it included.
+        bytes: Bytes read and written likewise.
+    """
+
+    name: str
+    opcode: str
+    shapes: str
+    layer: str | None
+    phase: str
+    source: str | None
+    executions: int | None
+    self_s: float
+    total_s: float
+    thread_s: float
+    self_median_s: float
+    self_min_s: float
+    self_max_s: float
+    flops: int | None
+    bytes: int | None
+
+
+class OpShare(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """What of the traced time goes to one op; fusions are split over the ops inside them.
+
+    Attributes:
+        name, opcode, layer, phase, source: As on `OpRecord`.
+        time_s: Seconds in one call; all shares add up to the self times of all ops.
+        time_source: ``measured``, ``split by layers``, ``split by roofline`` or
+            ``split by counts``, as on `OpRecord`.
+        executions: As on `OpRecord`.
+        flops: FLOPs of its own, ops inside it not included.
+        bytes: Bytes read and written likewise.
+    """
+
+    name: str
+    opcode: str
+    layer: str | None
+    phase: str
+    source: str | None
+    time_s: float
+    time_source: str
+    executions: int | None
+    flops: int | None
+    bytes: int | None
+
+
+class TraceEvent(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """One stretch on the timeline of a call.
+
+    Attributes:
+        name: The op's node name.
+        thread: Index into `OpTrace.threads`.
+        start_s: From the first op's start.
+        duration_s: Length.
+    """
+
+    name: str
+    thread: int
+    start_s: float
+    duration_s: float
+
+
+class RunTiming(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """One traced call.
+
+    Attributes:
+        span_s: From the first op's start to the last one's end.
+        busy_s: Time in which at least one thread worked for an op.
+        ops_s: Self times of all ops added up; over `busy_s` where ops ran side by side.
+        thread_s: Time of all threads that they worked for ops.
+        threads: How many threads those were.
+        call_s: Length of the call as Python saw it; None in a trace from elsewhere.
+        counted: Whether it is in the middle half by span, whose means stand on the ops.
+    """
+
+    span_s: float
+    busy_s: float
+    ops_s: float
+    thread_s: float
+    threads: int
+    call_s: float | None
+    counted: bool
+
+
+class LoopTrace(Struct, frozen=True, kw_only=True, array_like=True):
+    """How often a loop ran.
+
+    Attributes:
+        name: Node name of the while.
+        body, condition: Names of its computations.
+        entered: How often it was begun in a call; None where the trace does not say.
+        iterations: How often its body ran in a call, over all beginnings; None where the trace
+            does not say or calls differ.
+        checked: How often its condition ran likewise.
+        trips: Iterations from one beginning to its end as the module says; None if it does not.
+        expected: How often the body should run in a call by the module; None if unknown.
+    """
+
+    name: str
+    body: str
+    condition: str
+    entered: int | None
+    iterations: int | None
+    checked: int | None
+    trips: int | None
+    expected: int | None
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the trace counts what the module says; None where one of them is silent."""
+        if self.iterations is None or self.expected is None:
+            return None
+        return self.iterations == self.expected
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpTrace:
+    """Measured time of every op inside the running program.
+
+    Attributes:
+        module: Name of the HLO module.
+        timings: Every op that ran, the longest self time first.
+        shares: Where the time goes, fusions split over the ops inside them.
+        loops: How often loops ran.
+        runs: The traced calls, the warm-up left out.
+        warm_up: Calls that were traced and dropped.
+        untraced_s: Median of calls made around the trace without the profiler; None in a trace
+            from elsewhere.
+        unmatched: Seconds in one call of ops that the graph does not have, by name.
+        threads: Names of the threads or device lines in `events`.
+        events: One call, that of median span, as a timeline.
+        events_left_out: How many further events that call has.
+        kept_at: The log folder that XProf and TensorBoard open, where one was asked for.
+    """
+
+    module: str
+    timings: tuple[OpTiming, ...]
+    shares: tuple[OpShare, ...]
+    loops: tuple[LoopTrace, ...]
+    runs: tuple[RunTiming, ...]
+    warm_up: int
+    untraced_s: float | None
+    unmatched: Mapping[str, float]
+    threads: tuple[str, ...]
+    events: tuple[TraceEvent, ...]
+    events_left_out: int
+    kept_at: str | None = None
+
+    @property
+    def time_s(self) -> float:
+        """Self times of all ops in one call: the traced whole that the layers add up to."""
+        return sum(timing.self_s for timing in self.timings)
+
+    @property
+    def span_s(self) -> float:
+        """Mean time from the first op's start to the last one's end."""
+        return self._mean(lambda run: run.span_s)
+
+    @property
+    def coverage(self) -> float:
+        """Share of that time in which at least one thread worked for an op (0 to 1)."""
+        return self._mean(lambda run: run.busy_s) / self.span_s if self.span_s else 1.0
+
+    @property
+    def traced_ratio(self) -> float | None:
+        """Median traced call over median untraced call: what tracing costs; None if unknown."""
+        calls = [run.call_s for run in self.runs if run.call_s is not None]
+        return median(calls) / self.untraced_s if calls and self.untraced_s else None
+
+    def _mean(self, of: Callable[[RunTiming], float]) -> float:
+        counted = [of(run) for run in self.runs if run.counted]
+        return sum(counted) / len(counted)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per op that ran, the longest first; `share` is of the traced whole."""
+        import pandas as pd
+
+        fields = OpTiming.__struct_fields__
+        data: dict[str, Any] = {
+            name: [getattr(timing, name) for timing in self.timings] for name in fields
+        }
+        for name in ("executions", "flops", "bytes"):
+            data[name] = pd.array(data[name], dtype="Int64")
+        for name in ("name", "opcode", "shapes", "layer", "phase", "source"):
+            data[name] = pd.array(data[name], dtype="string")
+        frame = pd.DataFrame(data)
+        frame["share"] = frame["self_s"] / self.time_s if self.time_s else 0.0
+        return frame
+
+    def grouped(self, by: str = "opcode") -> pd.DataFrame:
+        """Add up the ops of a kind, the longest first.
+
+        Args:
+            by: ``opcode``, ``shape`` (opcode and shapes), ``layer`` (and phase) or ``source``
+                (line of the user's code). By layer and by source, a fusion counts where the ops
+                inside it stand.
+
+        Returns:
+            One row per group: its key, ``ops executions self_s self_per_execution_s total_s
+            share flops bytes``; without ``total_s`` by layer and by source, since nothing is
+            inside of a layer's ops.
+
+        Raises:
+            InputError: There is no such grouping.
+        """
+        import pandas as pd
+
+        if by not in _GROUPINGS:
+            raise InputError(f"cannot group by {by!r}; choose one of: {', '.join(_GROUPINGS)}")
+        key, whole = _GROUPINGS[by], self.time_s
+        members: Sequence[OpTiming | OpShare]
+        members = self.timings if by in ("opcode", "shape") else self.shares
+        groups: dict[tuple[str | None, ...], list[Any]] = {}
+        for member in members:
+            groups.setdefault(tuple(getattr(member, name) for name in key), []).append(member)
+        rows = []
+        for values, held in groups.items():
+            time = sum(m.self_s if isinstance(m, OpTiming) else m.time_s for m in held)
+            executions = _sum(m.executions for m in held)
+            row: dict[str, Any] = dict(zip(key, values, strict=True))
+            row |= {"ops": len(held), "executions": executions, "self_s": time}
+            row["self_per_execution_s"] = time / executions if executions else None
+            if by in ("opcode", "shape"):
+                row["total_s"] = sum(m.total_s for m in held)
+            row["share"] = time / whole if whole else 0.0
+            row |= {"flops": _sum(m.flops for m in held), "bytes": _sum(m.bytes for m in held)}
+            rows.append(row)
+        rows.sort(key=lambda row: -row["self_s"])
+        frame = pd.DataFrame(rows)
+        counts = {name: "Int64" for name in ("executions", "flops", "bytes") if name in frame}
+        return frame.astype({**counts, **{name: "string" for name in key if name in frame}})
+
+    def chrome_trace(self) -> dict[str, Any]:
+        """Give the timeline of one call in the Trace Event Format, as Perfetto reads it."""
+        about = {timing.name: timing for timing in self.timings}
+        events: list[dict[str, Any]] = [
+            {"ph": "M", "pid": 0, "tid": index, "name": "thread_name", "args": {"name": name}}
+            for index, name in enumerate(self.threads)
+        ]
+        for event in self.events:
+            timing = about[event.name]
+            known = {
+                "opcode": timing.opcode, "layer": timing.layer, "phase": timing.phase,
+                "shapes": timing.shapes, "source": timing.source, "flops": timing.flops,
+                "bytes": timing.bytes,
+            }  # fmt: skip
+            events.append(
+                {
+                    "ph": "X",
+                    "pid": 0,
+                    "tid": event.thread,
+                    "name": event.name,
+                    "ts": event.start_s * US_PER_S,
+                    "dur": event.duration_s * US_PER_S,
+                    "args": {key: value for key, value in known.items() if value is not None},
+                }
+            )
+        return {"displayTimeUnit": "ns", "traceEvents": events}
+
+    def save_chrome_trace(self, path: str | Path) -> Path:
+        """Write `chrome_trace` to `path` (usually ``*.trace.json``), atomically.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: The folder does not exist or cannot be written.
+        """
+        path = Path(path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(self.chrome_trace()), "utf-8")
+        return path
+
+    def save(self, path: str | Path) -> Path:
+        """Write the trace to `path` (usually ``*.edgegraph``), atomically; `eg.load` reads it.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: The folder does not exist or cannot be written.
+        """
+        from edgegraph.results.files import save
+
+        return save(self, path)
+
+    def __repr__(self) -> str:
+        """Name the module and its size; the ops themselves are for the frames."""
+        return (
+            f"<OpTrace {self.module}: {len(self.timings)} ops, {len(self.runs)} calls,"
+            f" {100 * self.coverage:.0f} % of {self.span_s * US_PER_S:.0f} us covered>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the time by opcode in a notebook."""
+        table: str = self.grouped("opcode").to_html(na_rep="?")
+        return table
+
+
+_GROUPINGS = {
+    "opcode": ("opcode",),
+    "shape": ("opcode", "shapes"),
+    "layer": ("layer", "phase"),
+    "source": ("source",),
+}
+
+
+def _sum(values: Any) -> int | None:
+    """Add counts; unknown if one of them is."""
+    held = list(values)
+    return None if any(value is None for value in held) else sum(held)
