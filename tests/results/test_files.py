@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgegraph.errors import FormatError, InputError
+from edgegraph.results.comparison import ProcessTimes, TimingComparison
 from edgegraph.results.files import load, save
 from tests import analyses
 
@@ -68,13 +73,54 @@ def test_records_that_cannot_be_read_are_refused(
         load(path)
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_a_number_that_cannot_be_written_is_refused(number: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("field", ["flops_coverage", "time_s"])
+def test_a_number_that_cannot_be_written_is_refused(
+    number: float, field: str, tmp_path: Path
+) -> None:
+    """Also where it would come back as unknown: the time may be None, the coverage may not."""
     analysis = analyses.small_cnn()
-    broken = replace(analysis, totals=replace(analysis.totals, flops_coverage=number))
-    with pytest.raises(InputError, match=r"flops_coverage"):
-        save(broken, tmp_path / "a.edgegraph")
+    totals = replace(analysis.totals, **{field: number})  # type: ignore[arg-type]  # one of two floats
+    with pytest.raises(InputError, match=rf"analysis\.totals\.{field} is {number}, expected"):
+        save(replace(analysis, totals=totals), tmp_path / "a.edgegraph")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_value_of_another_type_is_refused(tmp_path: Path) -> None:
+    broken = replace(analyses.small_cnn(), batch="32")  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(InputError, match=r"cannot save this analysis: .*\$\.batch"):
+        save(broken, tmp_path / "a.edgegraph")
+
+
+@given(
+    st.builds(
+        ProcessTimes, first_s=st.floats(), second_s=st.floats(), control_s=st.floats(0, 1),
+        ratio=st.floats(0, 1), control_ratio=st.floats(0, 1), pairs=st.integers(),
+        others_share=st.none() | st.floats(),
+    )
+)  # fmt: skip
+def test_a_result_comes_back_as_it_was_or_is_refused(times: ProcessTimes) -> None:
+    comparison = TimingComparison(
+        first="a", second="b", first_s=1.0, second_s=2.0, ratio=2.0, interval=(1.9, 2.1),
+        control_ratio=1.0, control_interval=(0.9, 1.1), verdict="slower", cores=2,
+        processes=(times,),
+    )  # fmt: skip
+    floats = [times.first_s, times.second_s, times.others_share or 0.0]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.edgegraph"
+        if all(map(math.isfinite, floats)) and -(1 << 63) <= times.pairs < 1 << 64:
+            assert load(comparison.save(path)) == comparison
+        else:
+            with pytest.raises(InputError, match="cannot save this comparison of timings"):
+                comparison.save(path)
+
+
+def test_a_file_of_the_first_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "old.edgegraph"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("analysis.json", b'{"format":"edgegraph","version":1}')
+    with pytest.raises(FormatError, match=r"format version 1, .* reads 2; make it again"):
+        load(path)
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
@@ -117,7 +163,7 @@ def test_an_older_file_is_kept_when_writing_fails(tmp_path: Path) -> None:
     path = save(analyses.small_cnn(), tmp_path / "a.edgegraph")
     before = path.read_bytes()
     broken = replace(analyses.small_cnn(), workload=object())  # type: ignore[arg-type]  # on purpose
-    with pytest.raises(TypeError):
+    with pytest.raises(InputError, match="cannot save this analysis"):
         save(broken, path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.edgegraph"]
