@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgegraph import __version__
-from edgegraph.cli import analyze, calibrate, models, report, sweep
+from edgegraph.cli import analyze, calibrate, models, overlap, report, sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("report")(report.report)
 app.command("analyze")(analyze.analyze)
 app.command("sweep")(sweep.sweep)
+app.command("overlap")(overlap.overlap)
 app.command("calibrate")(calibrate.calibrate)
 app.command("models")(models.models)
 

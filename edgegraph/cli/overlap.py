@@ -1,0 +1,98 @@
+"""``edgegraph overlap``: what overlaps in a program, what could, and what that gains."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgegraph.cli.job import Job, takes_job
+from edgegraph.cli.output import check_writable, print_json, print_rich
+from edgegraph.cli.progress import progress
+from edgegraph.cli.run import SAVED_SUFFIX, options, resolve
+from edgegraph.errors import InputError, NoisyMeasurementError
+from edgegraph.results.overlap_study import OverlapStudy
+
+SUFFIXES = (SAVED_SUFFIX, ".csv", ".png", ".svg", ".pdf")
+
+
+@partial(takes_job, without=("target", "stage", "measure", "depth"))
+def overlap(
+    job: Job,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output", "-o", help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable."
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on one line for every batch size.")
+    ] = False,
+) -> None:
+    """Measure what overlaps: arithmetic and data, calls in flight, host input and device.
+
+    Every layer's time is held against its bracket, from perfect to no overlap of its arithmetic
+    with its data. The input pipeline is the workload's own.
+    """
+    paths = output or []
+    batches = tuple(dict.fromkeys(job.batch or (1,)))
+    for path in paths:
+        if path.suffix not in SUFFIXES:
+            raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
+        if len(batches) > 1:
+            raise InputError(f"-o {path} is one file, but several batches were asked for")
+        check_writable(path)
+    if job.file is not None:
+        raise InputError(
+            f"SPEC {job.spec!r} is no package.module:attribute; what overlaps has to be run, which"
+            " needs the Python code"
+        )
+    workload = resolve(job)
+    from edgegraph.measure.sampling import Settings
+    from edgegraph.study.overlap import overlap_study
+
+    studies = []
+    for batch in batches:
+        with progress() as report:
+            study = overlap_study(
+                workload,
+                batch=batch,
+                options=options(job),
+                settings=Settings.quick() if job.quick else None,
+                progress=report,
+            )
+        studies.append(study)
+        _present(study, paths, json)
+    for study in studies if job.strict else ():
+        if study.verdict != "OK":
+            raise NoisyMeasurementError(
+                f"the measurement of {study.workload} at batch {study.batch} is {study.verdict};"
+                " quiet the machine and run it again"
+            )
+
+
+def _present(study: OverlapStudy, paths: list[Path], json: bool) -> None:
+    if json:
+        print_json(study.document)
+    else:
+        from edgegraph.report.overlap_table import overlap_table
+
+        print_rich(overlap_table(study))
+    for path in paths:
+        _write(study, path)
+
+
+def _write(study: OverlapStudy, path: Path) -> None:
+    if path.suffix == SAVED_SUFFIX:
+        study.save(path)
+    elif path.suffix == ".csv":
+        from edgegraph.atomic import replacing
+
+        with replacing(path) as temporary:
+            study.frame.to_csv(temporary, index=False)
+    else:
+        from edgegraph.report.plots import save_figure
+
+        save_figure(study.plot(), path)

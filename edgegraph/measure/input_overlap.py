@@ -1,0 +1,172 @@
+"""Host and device side by side: the next batch is made while the device works on this one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from queue import Queue
+from typing import Any
+
+import jax
+
+from edgegraph.compiler.program import Program
+from edgegraph.errors import InputError
+from edgegraph.measure import statistics
+from edgegraph.measure.clock import Clock, monotonic_clock
+from edgegraph.measure.executable import (
+    ExecutableCall,
+    program_arguments,
+    use_synchronous_dispatch,
+)
+from edgegraph.measure.rounds import sample_in_rounds
+from edgegraph.measure.sampling import Progress, Series, Settings, summarise
+from edgegraph.results.overlap_study import InputOverlap
+
+Prepare = Callable[[int], Sequence[Any]]
+"""Makes the inputs of one step on the host, by the number of the step."""
+
+STEPS = 16
+"""Steps in a block. A block begins with an empty pipeline: its first batch is not hidden."""
+
+AHEAD = 2
+"""Batches that the thread makes ahead at most."""
+
+_VERDICTS = ("OK", "NOISY", "INVALID")
+
+
+def measure_input_overlap(
+    program: Program,
+    prepare: Prepare,
+    *,
+    settings: Settings | None = None,
+    clock: Clock = monotonic_clock,
+    progress: Progress | None = None,
+) -> InputOverlap:
+    """Time steps whose inputs the host prepares: one after the other, and side by side.
+
+    Args:
+        program: Compiled for this host. `prepare` gives its last arguments.
+        prepare: From the number of a step, the arguments that change with every step, as NumPy
+            arrays; called from another thread too.
+        settings: How long and how carefully, all five measurements together.
+        clock: Nanoseconds.
+        progress: Called with a message and a fraction.
+
+    Raises:
+        InputError: The program cannot be run here, or `prepare` gives something else than its
+            last arguments.
+        KeyboardInterrupt: Passed through.
+    """
+    settings = settings or Settings()
+    synchronous = use_synchronous_dispatch()
+    arguments = program_arguments(program)
+    given = tuple(prepare(0))
+    _check(program, arguments, given)
+    call = ExecutableCall(program.executable, arguments)
+
+    def step(inputs: Sequence[Any]) -> object:
+        call.arguments = (*call.arguments[: -len(given)], *inputs)
+        result = call()
+        if call.after is not None:
+            call.after(result)
+        return result
+
+    def send(inputs: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(jax.block_until_ready(jax.device_put(tuple(inputs))))
+
+    there = send(given)
+    calls: dict[str, Callable[[], object]] = {
+        "prepare": lambda: [prepare(number) for number in range(STEPS)],
+        "transfer": lambda: [send(given) for _ in range(STEPS)],
+        "step": lambda: [step(there) for _ in range(STEPS)],
+        "serial": lambda: [step(send(prepare(number))) for number in range(STEPS)],
+        "overlapped": lambda: run_ahead(lambda number: send(prepare(number)), step, STEPS),
+    }
+    every = {name: Series(call=block, clock=clock) for name, block in calls.items()}
+    stopped_by = sample_in_rounds(
+        list(every.values()), settings, clock, rewarm=False, progress=progress
+    )
+    found = {
+        name: summarise(series, stopped_by=stopped_by, settings=settings, synchronous=synchronous)
+        for name, series in every.items()
+    }
+    step_s = {name: statistics.median(series.samples_s) / STEPS for name, series in every.items()}
+    return InputOverlap(
+        steps=STEPS,
+        prepare_s=step_s["prepare"],
+        transfer_s=step_s["transfer"],
+        step_s=step_s["step"],
+        serial_s=step_s["serial"],
+        overlapped_s=step_s["overlapped"],
+        verdict=max((latency.verdict for latency in found.values()), key=_VERDICTS.index),
+        reasons=tuple(
+            f"{name}: {reason}" for name, latency in found.items() for reason in latency.reasons
+        ),
+    )
+
+
+def run_ahead(make: Callable[[int], Any], use: Callable[[Any], object], steps: int) -> None:
+    """Use what a thread makes, while it makes the next.
+
+    Args:
+        make: Called in the thread with 0, 1, ...
+        use: Called here with what it made, in order.
+        steps: How often.
+
+    Raises:
+        BaseException: What `make` or `use` raised; the thread has ended then.
+
+    Example:
+        >>> used = []
+        >>> run_ahead(lambda number: number * number, used.append, 4)
+        >>> used
+        [0, 1, 4, 9]
+    """
+    ready: Queue[tuple[Any, BaseException | None]] = Queue(maxsize=AHEAD)
+    wanted = threading.Event()
+    wanted.set()
+
+    def produce() -> None:
+        for number in range(steps):
+            if not wanted.is_set():
+                return
+            try:
+                made: tuple[Any, BaseException | None] = (make(number), None)
+            except BaseException as error:  # handed to the thread that waits for it
+                made = (None, error)
+            ready.put(made)
+
+    thread = threading.Thread(target=produce, name="edgegraph-input", daemon=True)
+    thread.start()
+    taken = 0
+    try:
+        while taken < steps:
+            made, error = ready.get()
+            taken += 1
+            if error is not None:
+                raise error
+            use(made)
+    finally:
+        wanted.clear()
+        while thread.is_alive():
+            # A thread that waits for room in the queue gets it, and then sees that it is over.
+            while not ready.empty():
+                ready.get()
+            thread.join(0.001)
+
+
+def _check(program: Program, arguments: Sequence[Any], given: Sequence[Any]) -> None:
+    """Compare what the pipeline gives with the program's last arguments."""
+    wanted = _types(arguments[max(0, len(arguments) - max(1, len(given))) :])
+    if not given or len(given) > len(arguments) or _types(given) != wanted:
+        raise InputError(
+            f"the input pipeline gives {', '.join(_types(given)) or 'nothing'}, and the last"
+            f" arguments of {program.name!r} are {', '.join(wanted)}; give arrays of the same"
+            " shapes and dtypes, in that order"
+        )
+
+
+def _types(values: Sequence[Any]) -> list[str]:
+    return [
+        f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]" for leaf in jax.tree.leaves(list(values))
+    ]
