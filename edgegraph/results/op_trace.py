@@ -33,12 +33,13 @@ class OpTiming(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         opcode: XLA's opcode.
         shapes: Operands and result: ``(f32[32,784], f32[784,10]) -> f32[32,10]``.
         layer, phase, source: As on `OpRecord`.
-        executions: How often it ran in a call; None where calls differ.
+        executions: How often it ran in a call, as far as events tell; None where calls differ.
         self_s: Time in which at least one thread worked for it, and not for an op inside it.
         total_s: Time from its start until its results were there, ops inside it included.
         thread_s: `self_s` added up over the threads that worked for it.
         self_median_s, self_min_s, self_max_s: Of `self_s`, over the calls.
-        flops: FLOPs of all executions, ops inside it included.
+        flops: FLOPs of all executions, those inside a fusion included; a loop, call or
+            conditional does nothing itself.
         bytes: Bytes read and written likewise.
     """
 
@@ -68,7 +69,7 @@ class OpShare(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         time_source: ``measured``, ``split by layers``, ``split by roofline`` or
             ``split by counts``, as on `OpRecord`.
         executions: As on `OpRecord`.
-        flops: FLOPs of its own, ops inside it not included.
+        flops: FLOPs of its own, as on `OpTiming`.
         bytes: Bytes read and written likewise.
     """
 

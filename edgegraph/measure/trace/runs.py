@@ -13,6 +13,9 @@ from edgegraph.measure.trace.timeline import Run, Span, Timeline
 Slice = tuple[int, int, int]
 """Thread, start and end of time worked for an op."""
 
+Computation = tuple[str | None, str]
+"""Where ops run together: the node that calls a computation, and its name."""
+
 
 class OpFigures(Struct, frozen=True, kw_only=True, gc=False):
     """What one op took in one call.
@@ -90,7 +93,11 @@ def find_runs(timeline: Timeline, nodes: Sequence[Node]) -> list[TracedRun]:
         if span.op is None and span.owner is not None:
             work.setdefault(id(span.owner), []).append(span)
     names = _Names(nodes)
-    runs = [_figures(key[:2], ops, names.of(ops), slices, work) for key, ops in ops_of.items()]
+    computations = {node.name: (node.parent, node.computation) for node in nodes}
+    runs = [
+        _figures(key[:2], ops, names.of(ops), slices, work, computations)
+        for key, ops in ops_of.items()
+    ]
     return sorted(runs, key=lambda run: run.start_ps)
 
 
@@ -149,6 +156,7 @@ def _figures(
     names: Mapping[int, str | None],
     slices: Mapping[int, Sequence[Slice]],
     work: Mapping[int, Sequence[Span]],
+    computations: Mapping[str, Computation],
 ) -> TracedRun:
     """Add up the events of one call by op."""
     members: dict[str, list[Span]] = {}
@@ -161,11 +169,12 @@ def _figures(
             unmatched.setdefault(span.op or "", []).extend(slices.get(id(span), ()))
     figures: dict[str, OpFigures] = {}
     everything: list[Slice] = []
+    executions = _executions({name: len(spans) for name, spans in members.items()}, computations)
     for name, spans in members.items():
         worked = [piece for span in spans for piece in slices.get(id(span), ())]
         everything += worked
         figures[name] = OpFigures(
-            executions=len(spans),
+            executions=executions[name],
             self_ps=merged(worked),
             thread_ps=sum(end - start for _, start, end in worked),
             total_ps=merged((0, span.start_ps, span.done_ps) for span in spans),
@@ -185,6 +194,28 @@ def _figures(
             key=lambda pair: pair[1].start_ps,
         ),
     )
+
+
+def _executions(
+    events: Mapping[str, int], computations: Mapping[str, Computation]
+) -> dict[str, int]:
+    """Say how often ops ran that left so many events.
+
+    Ops of one computation run equally often, but some take several steps, each with an event: a
+    sort copies first. So the fewest events of an op beside it count, if those of all others are
+    multiples of it.
+    """
+    fewest: dict[Computation, int] = {}
+    for name, count in events.items():
+        where = computations[name]
+        fewest[where] = min(count, fewest.get(where, count))
+    uneven = {
+        computations[name] for name, count in events.items() if count % fewest[computations[name]]
+    }
+    return {
+        name: count if computations[name] in uneven else fewest[computations[name]]
+        for name, count in events.items()
+    }
 
 
 def merged(pieces: Iterable[Slice]) -> int:

@@ -139,9 +139,8 @@ def _leaves(record: OpRecord, contents: Mapping[str, Sequence[OpRecord]]) -> lis
     return found
 
 
-def _share(record: OpRecord, time_s: float, source: str, container: bool = False) -> OpShare:
-    known = record.bytes_read is not None and record.bytes_written is not None
-    moved = (record.bytes_read or 0) + (record.bytes_written or 0) if known else None
+def _share(record: OpRecord, time_s: float, source: str, holds_ops: bool = False) -> OpShare:
+    flops, moved = own_counts(record, holds_ops=holds_ops)
     return OpShare(
         name=record.name,
         opcode=record.opcode,
@@ -151,9 +150,18 @@ def _share(record: OpRecord, time_s: float, source: str, container: bool = False
         time_s=time_s,
         time_source=source,
         executions=record.executions,
-        flops=0 if container else record.flops,
-        bytes=0 if container else moved,
+        flops=flops,
+        bytes=moved,
     )
+
+
+def own_counts(record: OpRecord, *, holds_ops: bool) -> tuple[int | None, int | None]:
+    """Give an op's FLOPs and bytes moved, a fusion's whole, but nothing of what a loop runs."""
+    if holds_ops and record.opcode != "fusion":
+        return 0, 0
+    if record.bytes_read is None or record.bytes_written is None:
+        return record.flops, None
+    return record.flops, record.bytes_read + record.bytes_written
 
 
 @bulk

@@ -8,7 +8,7 @@ from statistics import median
 from edgegraph.bulk import bulk
 from edgegraph.graph import Node
 from edgegraph.measure.trace.runs import OpFigures, TracedRun
-from edgegraph.measure.trace.split import share_out
+from edgegraph.measure.trace.split import own_counts, share_out
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.latency import LayerLatency
 from edgegraph.results.op_trace import LoopTrace, OpTiming, OpTrace, RunTiming, TraceEvent
@@ -85,6 +85,7 @@ def _timings(
     records: Sequence[OpRecord],
 ) -> list[OpTiming]:
     shapes = {node.name: str(node.instruction.shape) for node in nodes}
+    parents = {node.parent for node in nodes}
     timings: list[OpTiming] = []
     for node, record in zip(nodes, records, strict=True):
         every = [run.ops[node.name] for run in runs if node.name in run.ops]
@@ -94,7 +95,7 @@ def _timings(
         middle = [run.ops.get(node.name, _NOTHING) for run in counted]
         self_s = [figures.self_ps / PS_PER_S for figures in every]
         executions = {figures.executions for figures in every}
-        known = record.bytes_read is not None and record.bytes_written is not None
+        flops, moved = own_counts(record, holds_ops=node.name in parents)
         timings.append(
             OpTiming(
                 name=node.name,
@@ -110,8 +111,8 @@ def _timings(
                 self_median_s=median(self_s),
                 self_min_s=min(self_s),
                 self_max_s=max(self_s),
-                flops=record.flops,
-                bytes=(record.bytes_read or 0) + (record.bytes_written or 0) if known else None,
+                flops=flops,
+                bytes=moved,
             )
         )
     return timings
