@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgegraph.device.device import Device as Device
     from edgegraph.errors import EdgeGraphError as EdgeGraphError
     from edgegraph.measure.compare import compare_timings as compare_timings
+    from edgegraph.measure.sampling import Settings as Settings
     from edgegraph.results.analysis import Analysis as Analysis
     from edgegraph.results.files import load as load
     from edgegraph.results.fusion_study import FusionStudy as FusionStudy
@@ -39,6 +40,7 @@ _HOME = {
     "FusionStudy": "edgegraph.results.fusion_study",
     "OverlapStudy": "edgegraph.results.overlap_study",
     "Program": "edgegraph.compiler.program",
+    "Settings": "edgegraph.measure.sampling",
     "Sweep": "edgegraph.results.sweep",
     "Workload": "edgegraph.workload",
     "analyze": "edgegraph.analyzer",
