@@ -181,7 +181,7 @@ class _Reader:
         parent = _innermost(stack, at)
         # The last piece of an op goes on with what comes after it before it notes the end.
         for span in ended:
-            if span.parent is parent and span.op is None:
+            if span.parent is parent and span.op is None and id(span) not in self._regions:
                 at = span.start_ps
                 break
         self._ended.append((_flow(event.stats, "_c"), at))

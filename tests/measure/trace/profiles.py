@@ -1,0 +1,132 @@
+"""Profiles made by hand: an XSpace of a few events. Times are nanoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edgegraph import xla
+from edgegraph.compiler.program import Program
+from edgegraph.measure.trace.xplane import PS_PER_NS, message_class
+
+POOL = 15
+"""Kind of the flows of the thread pool."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """One event."""
+
+    name: str
+    start: float
+    length: float
+    stats: dict[str, str | int] = field(default_factory=dict)
+    display_name: str = ""
+
+
+def op(name: str, start: float, length: float, run: int | None = 1, **stats: str | int) -> Made:
+    """Give an op as the CPU and GPU show it, of module ``m``."""
+    known: dict[str, str | int] = {"hlo_op": name, "hlo_module": "m"}
+    known |= {} if run is None else {"run_id": run}
+    return Made(name, start, length, known | stats)
+
+
+def executor(start: float, length: float) -> Made:
+    return Made("ThunkExecutor::Execute", start, length)
+
+
+def handed(at: float, flow: int) -> Made:
+    return Made("ThreadpoolListener::Record", at, 0, {"_p": flow, "_pt": POOL})
+
+
+def piece(start: float, end: float, flow: int) -> tuple[Made, Made]:
+    """Give a worker's work: its start and its end."""
+    return (
+        Made("ThreadpoolListener::StartRegion", start, 0, {"_c": flow, "_ct": POOL}),
+        Made("ThreadpoolListener::StopRegion", end, 0),
+    )
+
+
+def end(name: str, at: float, flow: int) -> Made:
+    return Made(f"end: {name}", at, 1, {"_c": flow, "_ct": 0})
+
+
+def space(planes: dict[str, dict[str, list[Made]]], begin_ns: int = 1_000_000) -> bytes:
+    """Serialize planes of lines of events; stats that are text are written as references."""
+    result = message_class("XSpace")()
+    for plane_name, lines in planes.items():
+        plane = result.planes.add(name=plane_name)
+        names: dict[str, int] = {}
+
+        def number(name: str, names: dict[str, int] = names) -> int:
+            return names.setdefault(name, len(names) + 1)
+
+        kinds: dict[tuple[str, str], int] = {}
+        for line_name, events in lines.items():
+            line = plane.lines.add(name=line_name, timestamp_ns=begin_ns)
+            for made in events:
+                kind = kinds.setdefault((made.name, made.display_name), len(kinds) + 1)
+                event = line.events.add(
+                    metadata_id=kind,
+                    offset_ps=round(made.start * PS_PER_NS),
+                    duration_ps=round(made.length * PS_PER_NS),
+                )
+                for key, value in made.stats.items():
+                    stat = event.stats.add(metadata_id=number(key))
+                    if isinstance(value, str):
+                        stat.ref_value = number(value)
+                    else:
+                        stat.int64_value = value
+        for (name, display_name), kind in kinds.items():
+            entry = plane.event_metadata.add(key=kind)
+            entry.value.id, entry.value.name = kind, name
+            entry.value.display_name = display_name
+        for name, identifier in names.items():
+            entry = plane.stat_metadata.add(key=identifier)
+            entry.value.id, entry.value.name = identifier, name
+    serialized: bytes = result.SerializeToString()
+    return serialized
+
+
+def host(**threads: list[Made]) -> bytes:
+    """Give a profile of a CPU."""
+    return space({"/host:CPU": threads})
+
+
+def program(text: str) -> Program:
+    """Give a program from HLO text."""
+    return Program(
+        name="made",
+        batch=None,
+        target="unknown",
+        stage="optimized",
+        serialized=xla.parse_text(text),
+    )
+
+
+STRAIGHT = program("""HloModule m, is_scheduled=true
+ENTRY main {
+  x = f32[8] parameter(0)
+  a = f32[8] negate(x)
+  b = f32[8] sine(a)
+  ROOT c = f32[8] tanh(b)
+}""")
+"""Ops a, b and c, one after the other."""
+
+LOOP = program("""HloModule m, is_scheduled=true
+body {
+  s = (f32[8], pred[]) parameter(0)
+  v = f32[8] get-tuple-element(s), index=0
+  p = pred[] get-tuple-element(s), index=1
+  work = f32[8] sine(v)
+  ROOT t = (f32[8], pred[]) tuple(work, p)
+}
+until {
+  state = (f32[8], pred[]) parameter(0)
+  p2 = pred[] get-tuple-element(state), index=1
+  ROOT check = pred[] not(p2)
+}
+ENTRY main {
+  x = (f32[8], pred[]) parameter(0)
+  ROOT loop = (f32[8], pred[]) while(x), condition=until, body=body
+}""")
+"""A loop whose end depends on the data."""
