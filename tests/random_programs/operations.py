@@ -95,7 +95,10 @@ LIBRARY: dict[str, Function] = {
         jnp.eye(x.shape[0]) + jnp.tril(jnp.ones((x.shape[0],) * 2)), x.astype(jnp.float32),
         left_side=True, lower=True,
     ),
+    "Python on the host": lambda x: jax.pure_callback(
+        lambda value: value, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="broadcast_all",
+    ),
 }  # fmt: skip
-"""These become custom calls on this backend."""
+"""These become custom calls on this backend; what the last one costs nobody knows."""
 
 OPERATIONS = DIFFERENTIABLE | OTHER | LOOPS | LIBRARY
