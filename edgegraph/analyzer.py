@@ -25,6 +25,7 @@ from edgegraph.records import op_records
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.latency import Latency, LayerLatency, finest_cut
 from edgegraph.results.live_memory import LiveBuffer, LiveMemory
+from edgegraph.results.throughput import Throughput
 from edgegraph.schedule import play
 from edgegraph.workload import Workload
 
@@ -45,6 +46,9 @@ def analyze(
     stage: str = "optimized",
     measure: bool = False,
     depth: Depth = None,
+    throughput: bool = False,
+    cold: bool = False,
+    cores: int | None = None,
     settings: Settings | None = None,
     device: Device | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
@@ -64,6 +68,9 @@ def analyze(
         depth: How finely to time layers: None for every scope's own operations alone, 1 for the
             model's children (its blocks) in one piece each, 2 for theirs; a list for several
             cuts, or ``all``.
+        throughput: Run it pipelined: calls per second by the number of calls in flight.
+        cold: Measure the latency with cold caches too.
+        cores: Measure the latency on this many cores too, compiled for them.
         settings: How long and how carefully to measure.
         device: Whose roofs to use; where None, the target's from the catalogue, and for this
             machine its calibration; no roofline if it was never calibrated.
@@ -94,7 +101,7 @@ def analyze(
         check_depth(depth)
         prefer_synchronous_dispatch()
     program = _program(subject, args, batch, target, stage, options, name, report)
-    if measure and program.executable is None:
+    if (measure or throughput or cold or cores is not None) and program.executable is None:
         raise InputError(
             f"{program.name!r} at stage {program.stage!r} for target {program.target!r} has no"
             " executable that could be measured; leave measure=False, or analyse the workload"
@@ -113,6 +120,18 @@ def analyze(
 
         latency, layer_latencies = measure_layers(
             program, depth=depth, settings=settings, progress=report
+        )
+    throughputs: tuple[Throughput, ...] = ()
+    if throughput:
+        from edgegraph.measure.throughput import measure_throughput
+
+        throughputs = measure_throughput(program, settings=settings, progress=report)
+    other_latencies: tuple[Latency, ...] = ()
+    if cold or cores is not None:
+        from edgegraph.measure.process import measure_conditions
+
+        other_latencies = measure_conditions(
+            program, cold=cold, cores=cores, settings=settings, progress=report
         )
     layers = roll_up(records, _parameters(nodes, places), layer_latencies)
     analysis = Analysis(
@@ -135,6 +154,8 @@ def analyze(
         unpriced={name: cost.unpriced for name, cost in costs.items() if cost.unpriced},
         live_memory=_live_memory(profile_memory(module, nodes), places),
         schedule=play(nodes, records) if module.schedule else None,
+        throughputs=throughputs,
+        other_latencies=other_latencies,
         serialized_module=program.serialized,
     )
     return replace(analysis, findings=find(analysis))

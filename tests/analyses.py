@@ -11,6 +11,7 @@ import edgegraph as eg
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.results.analysis import Analysis, Finding
 from edgegraph.results.latency import Latency, LayerLatency
+from edgegraph.results.throughput import Throughput
 from edgegraph.workload.workload import Workload
 from tests import programs
 
@@ -67,6 +68,30 @@ def measured(analysis: Analysis, seconds: float = 1e-3) -> Analysis:
         latency=whole,
         layer_latencies=latencies,
         totals=replace(analysis.totals, time_s=whole.median_s, layers_time_s=seconds * len(leaves)),
+    )
+
+
+def throughput(queue_depth: int, samples_per_s: float, verdict: str = "OK") -> Throughput:
+    """Give a throughput at batch 32."""
+    return Throughput(
+        queue_depth=queue_depth, batch=32, calls=1000, windows=20, wall_s=32e3 / samples_per_s,
+        calls_per_s=samples_per_s / 32, samples_per_s=samples_per_s, relative_iqr=0.02,
+        drift=0.01, verdict=verdict, cores=2, others_share=0.01,
+    )  # fmt: skip
+
+
+def under_conditions() -> Analysis:
+    """Pretend that the whole was measured in every way there is."""
+    found = measured(small_cnn())
+    assert found.latency is not None
+    return replace(
+        found,
+        other_latencies=(
+            replace(latency(5e-3), cache="cold", cores=2, others_share=0.02),
+            replace(latency(7e-3, verdict="NOISY"), cores=1, reasons=("busy",)),
+        ),
+        throughputs=(throughput(1, 10e3), throughput(8, 12.5e3)),
+        latency=replace(found.latency, others_share=0.02),
     )
 
 

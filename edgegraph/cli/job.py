@@ -12,6 +12,9 @@ import typer
 
 from edgegraph.cli.complete import complete_spec
 
+TIMED_TOO = ("depth", "throughput", "cold", "cores")
+"""Fields that say what an analysis times besides the whole; they mean nothing to a study."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -68,6 +71,14 @@ class Job:
             help="Time layers in one piece with all below them: 1 the model's children, 2 theirs;"
             " leaves: every scope alone (default); all: each of these. Repeatable.",
         ),
+    ] = None
+    throughput: Annotated[
+        bool, typer.Option("--throughput", help="Time it pipelined too: 1 to 32 calls in flight.")
+    ] = False
+    cold: Annotated[bool, typer.Option("--cold", help="Time it with cold caches too.")] = False
+    cores: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Time it on N cores too, compiled for them."),
     ] = None
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 when the measurement is too noisy.")

@@ -51,9 +51,10 @@ def document(analysis: Analysis) -> dict[str, Any]:
 
     Its keys are the attributes of `edgegraph.results.analysis.Analysis`: ``workload``, ``batch``,
     ``target``, ``stage``, ``options``, ``device``, ``environment``, ``totals``, ``layers``,
-    ``memory``, ``lower_s``, ``compile_s``, ``latency``, ``layer_latencies``, ``what_if``,
-    ``compiled_together``, ``findings`` and ``unpriced``; what is below them has the attributes'
-    and the frames' names. Single ops, raw samples and the HLO module stand in the saved file only.
+    ``memory``, ``lower_s``, ``compile_s``, ``latency``, ``other_latencies``, ``throughputs``,
+    ``layer_latencies``, ``what_if``, ``compiled_together``, ``findings`` and ``unpriced``; what is
+    below them has the attributes' and the frames' names. Single ops, raw samples and the HLO
+    module stand in the saved file only.
     """
     from msgspec import to_builtins
 
@@ -63,7 +64,8 @@ def document(analysis: Analysis) -> dict[str, Any]:
 
     latency = to_builtins(analysis.latency)
     layer_latencies = to_builtins(analysis.layer_latencies)
-    for measured in [latency, *(row["latency"] for row in layer_latencies)]:
+    others = to_builtins(analysis.other_latencies)
+    for measured in [latency, *others, *(row["latency"] for row in layer_latencies)]:
         if measured is not None:
             del measured["samples_s"]
     memory = to_builtins(analysis.memory)
@@ -86,6 +88,8 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "lower_s": analysis.lower_s,
         "compile_s": analysis.compile_s,
         "latency": latency,
+        "other_latencies": others,
+        "throughputs": to_builtins(analysis.throughputs),
         "layer_latencies": layer_latencies,
         "what_if": [to_builtins(each) for each in what_if(analysis.layer_records)],
         "compiled_together": [

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgegraph.cli.job import Job, takes_job
+from edgegraph.cli.job import TIMED_TOO, Job, takes_job
 from edgegraph.cli.output import check_writable, print_json, print_rich
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import SAVED_SUFFIX, options, resolve
@@ -18,7 +18,7 @@ from edgegraph.results.overlap_study import OverlapStudy
 SUFFIXES = (SAVED_SUFFIX, ".csv", ".png", ".svg", ".pdf")
 
 
-@partial(takes_job, without=("target", "stage", "measure", "depth"))
+@partial(takes_job, without=("target", "stage", "measure", *TIMED_TOO))
 def overlap(
     job: Job,
     output: Annotated[

@@ -22,6 +22,8 @@ from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
     from edgegraph.results.analysis import Analysis
+    from edgegraph.results.latency import Latency
+    from edgegraph.results.throughput import Throughput
     from edgegraph.workload import Workload
 
 SAVED_SUFFIX = ".edgegraph"
@@ -37,6 +39,9 @@ _WORKLOAD_OPTIONS = {
     "measure": "--measure",
     "quick": "--quick",
     "depth": "--depth",
+    "throughput": "--throughput",
+    "cold": "--cold",
+    "cores": "--cores",
 }
 """Options, by field of `Job`, that mean nothing to a file."""
 
@@ -125,6 +130,9 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
     depth = parse_depths(job.depth or ())
     if job.depth and not measure:
         raise InputError("--depth says how layers are timed, and nothing is timed; leave it out")
+    for name in ("throughput", "cold", "cores"):
+        if getattr(job, name) and not measure:
+            raise InputError(f"--{name} says what to time, and nothing is timed; leave it out")
     if measure:
         xla.set_synchronous_dispatch()
     workload = resolve(job)
@@ -137,6 +145,9 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
                 stage=job.stage or "optimized",
                 measure=measure,
                 depth=depth,
+                throughput=job.throughput,
+                cold=job.cold,
+                cores=job.cores,
                 settings=Settings.quick() if job.quick else None,
                 options=options(job),
                 progress=report,
@@ -167,11 +178,13 @@ def check_noise(job: Job, found: Sequence[Analysis]) -> None:
         at = f"{analysis.workload} at batch {analysis.batch}"
         if analysis.latency is None:
             raise NoisyMeasurementError(f"{at} was not measured, which --strict asks for")
-        if analysis.latency.verdict != "OK":
-            raise NoisyMeasurementError(
-                f"the measurement of {at} is {analysis.latency.verdict}"
-                f" ({'; '.join(analysis.latency.reasons)}); quiet the machine and run it again"
-            )
+        every: list[Latency | Throughput] = [analysis.latency, *analysis.other_latencies]
+        for measured in every + list(analysis.throughputs):
+            if measured.verdict != "OK":
+                raise NoisyMeasurementError(
+                    f"the measurement of {at} is {measured.verdict}"
+                    f" ({'; '.join(measured.reasons)}); quiet the machine and run it again"
+                )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgegraph.cli.job import Job, takes_job
+from edgegraph.cli.job import TIMED_TOO, Job, takes_job
 from edgegraph.cli.output import check_writable, print_json, print_rich
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import SAVED_SUFFIX, options, resolve
@@ -27,7 +27,7 @@ SUFFIXES = (SAVED_SUFFIX, ".csv", *FIGURE_SUFFIXES)
 _SECONDS_BY_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 
-@partial(takes_job, without=("batch", "target", "stage", "measure", "depth"))
+@partial(takes_job, without=("batch", "target", "stage", "measure", *TIMED_TOO))
 def sweep(
     job: Job,
     batches: Annotated[

@@ -137,6 +137,7 @@ def compare_timings(
                 f"{__name__}:serve",
                 packed,
                 msgspec.msgpack.encode(task),
+                label=f"{one.name} against {other.name}, process {number + 1} of {processes}",
                 cores=cores,
                 timeout_s=time_limit_s(packed, settings.limit_s, one, one, other),
                 progress=_part(progress, number, processes),
@@ -309,6 +310,6 @@ def _part(progress: Progress | None, number: int, processes: int) -> Progress | 
 
     def report(message: str, fraction: float | None) -> None:
         share = None if fraction is None else (number + fraction) / processes
-        progress(f"process {number + 1} of {processes}: {message}", share)
+        progress(message, share)
 
     return report

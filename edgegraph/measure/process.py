@@ -14,7 +14,7 @@ from edgegraph.device import host
 from edgegraph.errors import InputError
 from edgegraph.measure.latency import Settings, measure_program
 from edgegraph.measure.parcel import Parcel, open_parcel, parcel
-from edgegraph.results.latency import WARM, Latency
+from edgegraph.results.latency import COLD, WARM, Latency
 
 CHILD_ENVIRONMENT: Mapping[str, str] = {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "1"}
 
@@ -65,11 +65,40 @@ def measure_apart(
             f"{__name__}:serve_latency",
             packed,
             task,
+            label=f"{program.name}, {cache} caches",
             cores=cores,
             timeout_s=time_limit_s(packed, settings.limit_s, program),
             progress=progress,
         )
     return msgspec.msgpack.decode(answer, type=Latency)
+
+
+def measure_conditions(
+    program: Program,
+    *,
+    cold: bool,
+    cores: int | None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> tuple[Latency, ...]:
+    """Time a program with cold caches, and on some of the cores, each in its own process.
+
+    Args:
+        program: Compiled for this host.
+        cold: Whether with cold caches, on all cores.
+        cores: On how many cores, with warm caches; None for not at all.
+        settings: How long and how carefully, for each.
+        progress: Called with a message and a fraction.
+
+    Raises:
+        InputError: The program cannot be run here or cannot leave this process, there are not
+            so many cores, or the system does not tell how large its caches are.
+    """
+    conditions = [(None, COLD)] * cold + [(cores, WARM)] * (cores is not None)
+    return tuple(
+        measure_apart(program, cores=count, cache=cache, settings=settings, progress=progress)
+        for count, cache in conditions
+    )
 
 
 def serve_latency(payload: bytes | mmap.mmap, report: Progress) -> bytes:
@@ -87,18 +116,34 @@ def run_apart(
     packed: Parcel,
     task: bytes,
     *,
+    label: str,
     cores: int | None,
     timeout_s: float,
     progress: Progress | None,
 ) -> bytes:
-    """Hand programs and a task to a fresh process, and give its answer."""
+    """Hand programs and a task to a fresh process, and give its answer.
+
+    Args:
+        function: What it does with them, as `edgegraph.child.run_child` takes it.
+        packed: The programs.
+        task: What else the function wants to know.
+        label: What to put before the messages of progress.
+        cores: Run on this many cores; all where None.
+        timeout_s: The process is killed when it takes longer.
+        progress: Called with a message and a fraction.
+    """
+
+    def report(message: str, fraction: float | None) -> None:
+        if progress is not None:
+            progress(f"{label}: {message}", fraction)
+
     return run_child(
         function,
         packed.address(task),
         timeout_s=timeout_s,
         environment=CHILD_ENVIRONMENT,
         cores=None if cores is None else _first_cores(cores),
-        progress=progress,
+        progress=report,
     )
 
 

@@ -96,6 +96,7 @@ def measure_throughput(
             f"{__name__}:serve",
             packed,
             task,
+            label=f"{program.name}, throughput",
             cores=cores,
             timeout_s=time_limit_s(packed, settings.limit_s, program),
             progress=progress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgegraph.results.analysis import Analysis
+from edgegraph.results.throughput import best_throughput
 from edgegraph.units import percent, ratio, seconds, si
 
 BINDS = {
@@ -102,6 +103,7 @@ def measurement_line(analysis: Analysis) -> list[str]:
             f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers"
             f" alone sum to {seconds(totals.layers_time_s)}"
         )
+    lines += [f"{name}: {said}" for name, said in conditions(analysis)]
     if analysis.memory is not None:
         memory = analysis.memory
         lines.append(
@@ -121,6 +123,44 @@ def measurement_line(analysis: Analysis) -> list[str]:
     if totals.lower_bound:
         lines.append(f"lower bounds: {len(analysis.unpriced)} ops have costs that are not known")
     return lines
+
+
+def conditions(analysis: Analysis) -> list[tuple[str, str]]:
+    """Tell the latency under other conditions, and the throughput, where these were measured."""
+    said = []
+    for latency in analysis.other_latencies:
+        where = "" if latency.cores is None else f" on {plural(latency.cores, 'core')}"
+        tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
+        said.append(
+            (
+                f"{latency.cache} caches{where}",
+                f"{seconds(latency.median_s)} median{tail}, n={latency.samples}, {latency.verdict}",
+            )
+        )
+    best = best_throughput(analysis.throughputs)
+    if best is not None:
+        unit = "calls/s" if best.batch is None else "samples/s"
+        rates = ", ".join(
+            f"{si(one.samples_per_s)} at {one.queue_depth}" for one in analysis.throughputs
+        )
+        said.append(
+            (
+                "throughput",
+                f"{si(best.samples_per_s)} {unit} with {plural(best.queue_depth, 'call')} in"
+                f" flight, {best.verdict} (by calls in flight: {rates})",
+            )
+        )
+    return said
+
+
+def plural(count: int, noun: str) -> str:
+    """Count things in words.
+
+    Example:
+        >>> plural(1, "core"), plural(4, "core")
+        ('1 core', '4 cores')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _moved(analysis: Analysis) -> int:
@@ -162,6 +202,7 @@ def ledger(analysis: Analysis) -> list[tuple[str, str]]:
     """Tell where the figures come from and how far they hold, as names and sentences."""
     return [
         *_measurement(analysis),
+        *conditions(analysis),
         *_counts(analysis),
         *_device(analysis),
         *_environment(analysis),
@@ -194,6 +235,8 @@ def _measurement(analysis: Analysis) -> list[tuple[str, str]]:
     if latency.dispatch_s is not None:
         mode = "in the calling thread" if latency.synchronous else "in another thread"
         said.append(("launch", f"{seconds(latency.dispatch_s)}, calls run {mode}"))
+    if latency.others_share is not None:
+        said.append(("other processes", f"{percent(latency.others_share)} of the cores' time"))
     return said
 
 

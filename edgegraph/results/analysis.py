@@ -18,7 +18,9 @@ from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.results.latency import Latency, LayerLatency
 from edgegraph.results.live_memory import LiveMemory
+from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.schedule import Schedule
+from edgegraph.results.throughput import Throughput
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +127,9 @@ class LayerRecord:
         time_source: ``measured`` or ``estimated``.
         share: time_s over the sum of all leaves' time_s.
         efficiency: max(compute_time_s, memory_time_s) / time_s where measured.
+        traced_time_s: Time that an op trace saw its ops take inside the running program, fusions
+            split over the layers in them; the leaves add up to the traced whole. None without a
+            trace, or where it saw none of its ops.
     """
 
     layer: str
@@ -146,6 +151,7 @@ class LayerRecord:
     time_source: str | None
     share: float | None
     efficiency: float | None
+    traced_time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +179,7 @@ class Totals(Mapping[str, "int | float | str | None"]):
             negative where compiling the layers together gained.
         flops_coverage, bytes_coverage: Share of FLOPs and bytes that have a layer (0 to 1).
         lower_bound: True if some cost is unknown, so that the sums are lower bounds.
+        traced_time_s: Times of all ops in an op trace; the layers' add up to it. None without.
     """
 
     ops: int
@@ -201,6 +208,7 @@ class Totals(Mapping[str, "int | float | str | None"]):
     bytes_coverage: float
     lower_bound: bool
     compiled_together_s: float | None = None
+    traced_time_s: float | None = None
 
     def __getitem__(self, key: str) -> int | float | str | None:
         """Give one figure by its name."""
@@ -300,6 +308,10 @@ class Analysis:
         layer_latencies: Measured latency of every layer compiled alone.
         findings: What stands out, most important first.
         unpriced: Names of ops whose cost is unknown, with the reason.
+        throughputs: Measured throughput of the whole by queue depth; empty unless asked for.
+        other_latencies: Latency of the whole on fewer cores or with cold caches, where asked for;
+            each says under what it was measured.
+        op_trace: Measured time of every op inside the running program, or None.
         serialized_module: The HloModuleProto that was analysed.
     """
 
@@ -322,6 +334,9 @@ class Analysis:
     unpriced: Mapping[str, str]
     live_memory: LiveMemory | None = None
     schedule: Schedule | None = None
+    throughputs: tuple[Throughput, ...] = ()
+    other_latencies: tuple[Latency, ...] = ()
+    op_trace: OpTrace | None = None
     serialized_module: bytes
 
     @cached_property

@@ -1,11 +1,13 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgegraph.cli import main
+from tests import analyses
 from tests.cli.conftest import make_analysis, make_latency
 
 Asked = list[dict[str, Any]]
@@ -39,6 +41,23 @@ def test_quick_takes_less_time(asked: Asked) -> None:
     usual, quick = (call["settings"] for call in asked if "settings" in call)
     assert usual is None
     assert quick.limit_s < 15
+
+
+def test_conditions_reach_the_measurement(asked: Asked) -> None:
+    main(["analyze", "a:b", "--json", "--throughput", "--cold", "--cores", "1"])
+    main(["analyze", "a:b", "--json"])
+    conditions = [
+        (call["throughput"], call["cold"], call["cores"]) for call in asked if "cold" in call
+    ]
+    assert conditions == [(True, True, 1), (False, False, None)]
+
+
+@pytest.mark.parametrize("option", ["--throughput", "--cold", "--cores 1"])
+def test_conditions_without_a_measurement_are_refused(
+    option: str, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "a:b", "--no-measure", *option.split()]) == 2
+    assert f"{option.split()[0]} says what to time" in capsys.readouterr().err
 
 
 def test_depths_reach_the_measurement(asked: Asked) -> None:
@@ -157,6 +176,22 @@ def test_strict_wants_a_clean_measurement(
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2  # the result is there, clean or not
     assert (f"is {verdict}" in err) == (code == 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"other_latencies": (make_latency("NOISY"),)},
+        {"throughputs": (analyses.throughput(1, 1e3), analyses.throughput(2, 1e3, "NOISY"))},
+    ],
+)
+def test_strict_wants_all_that_was_asked_for(
+    changes: dict[str, Any], asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = replace(make_analysis(latency=make_latency()), **changes)
+    monkeypatch.setattr("edgegraph.analyzer.analyze", lambda *a, **k: found)
+    assert main(["analyze", "a:b", "--json"]) == 0
+    assert main(["analyze", "a:b", "--json", "--strict"]) == 3
 
 
 def test_strict_wants_a_measurement(asked: Asked) -> None:

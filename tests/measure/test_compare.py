@@ -176,7 +176,7 @@ def test_programs_in_fresh_processes(tmp_path: Path) -> None:
     assert all(one.pairs >= 10 for one in found.processes)
     assert list(found.frame["ratio"]) == [one.ratio for one in found.processes]
     assert str(found).count("\n") == 0
-    assert messages[0][0].startswith("process 1 of 3")
+    assert messages[0][0].startswith("one against two, process 1 of 3: timing")
     fractions = [fraction for _, fraction in messages if fraction is not None]
     assert fractions == sorted(fractions)
     assert load(found.save(tmp_path / "found.edgegraph")) == found

@@ -27,7 +27,13 @@ def test_programs_of_all_kinds(recompile: bool) -> None:
     programs = [make() for make in PROGRAMS.values()]
     with parcel(programs, recompile=recompile) as packed:
         answer = run_apart(
-            f"{HERE}:serve_results", packed, b"go", cores=None, timeout_s=120, progress=None
+            f"{HERE}:serve_results",
+            packed,
+            b"go",
+            label="",
+            cores=None,
+            timeout_s=120,
+            progress=None,
         )
     apart = msgspec.json.decode(answer)
     for name, program, results in zip(PROGRAMS, programs, apart, strict=True):
@@ -42,7 +48,7 @@ def test_values_that_programs_share_are_sent_and_held_once() -> None:
     with parcel([first, first, second]) as packed:
         assert packed.bytes < 2.5 * weights.nbytes  # both of the second's values are kept apart
         answer = run_apart(
-            f"{HERE}:serve_sharing", packed, b"", cores=None, timeout_s=120, progress=None
+            f"{HERE}:serve_sharing", packed, b"", label="", cores=None, timeout_s=120, progress=None
         )
     one, same, other = msgspec.json.decode(answer)
     assert one == same
@@ -84,5 +90,13 @@ def test_no_file_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_other_process_dies_in_one_line() -> None:
     with parcel([PROGRAMS["constant"]()]) as packed, pytest.raises(EdgeGraphError) as raised:
-        run_apart(f"{HERE}:serve_results", packed, b"stop", cores=None, timeout_s=60, progress=None)
+        run_apart(
+            f"{HERE}:serve_results",
+            packed,
+            b"stop",
+            label="",
+            cores=None,
+            timeout_s=60,
+            progress=None,
+        )
     assert "AssertionError" in str(raised.value)

@@ -48,6 +48,7 @@ MAKERS: dict[str, Callable[[], Analysis]] = {
     "forward": cache(lambda: analyses.small_cnn(32)),
     "measured": cache(lambda: analyses.measured(analyses.small_cnn(1))),
     "phases": cache(lambda: analyses.measured(analyses.gradient())),
+    "conditions": cache(analyses.under_conditions),
     "noisy": cache(noisy),
     "without device": cache(analyses.without_device),
     "unknown": cache(unknown),
