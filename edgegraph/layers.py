@@ -10,6 +10,7 @@ from edgegraph.cost.cost import known_sum
 from edgegraph.graph import FREE_OPCODES
 from edgegraph.results.analysis import LayerRecord, OpRecord
 from edgegraph.results.latency import UNATTRIBUTED, LayerLatency, finest_cut
+from edgegraph.results.op_trace import OpShare
 
 OWN = "(own)"
 PHASES = ("forward", "backward", "rematerialised", "update")
@@ -36,6 +37,7 @@ class _Scope:
     path: str
     ops: list[OpRecord] = field(default_factory=list)
     parameters: Parameters = Parameters()
+    traced_s: float | None = None
     children: dict[str, _Scope] = field(default_factory=dict)
 
 
@@ -44,6 +46,7 @@ def roll_up(
     ops: Sequence[OpRecord],
     parameters: Mapping[str, Parameters],
     latencies: Sequence[LayerLatency] = (),
+    shares: Sequence[OpShare] = (),
 ) -> tuple[LayerRecord, ...]:
     """Roll ops up into layers.
 
@@ -51,6 +54,7 @@ def roll_up(
         ops: All op records; containers are passed over, since their contents carry the cost.
         parameters: Parameters by the layer that owns them.
         latencies: Measured times of layers compiled alone.
+        shares: Of the traced time.
 
     Returns:
         Parents before children, phases one after the other, ``(unattributed)`` last. The rows
@@ -64,6 +68,9 @@ def roll_up(
     for layer, owned in parameters.items():
         scope = _scope(trees, layer or UNATTRIBUTED, "forward")
         scope.parameters = scope.parameters + owned
+    for share in shares:
+        scope = _scope(trees, share.layer or UNATTRIBUTED, share.phase)
+        scope.traced_s = (scope.traced_s or 0.0) + share.time_s
     measured = _timings(trees, latencies)
     rows = [
         row
@@ -96,6 +103,7 @@ def _worth_a_row(scope: _Scope) -> bool:
     """Leave out a scope that only names values: ops that cost nothing, and no parameters."""
     return (
         bool(scope.parameters.count)
+        or bool(scope.traced_s)
         or any(op.opcode not in FREE_OPCODES or op.bytes_written for op in scope.ops)
         or any(_worth_a_row(child) for child in scope.children.values())
     )
@@ -133,7 +141,9 @@ def _timed_as_one(
 
 def _without_children(scope: _Scope) -> _Scope:
     """Give the scope without what lies below it."""
-    return _Scope(path=scope.path, ops=scope.ops, parameters=scope.parameters)
+    return _Scope(
+        path=scope.path, ops=scope.ops, parameters=scope.parameters, traced_s=scope.traced_s
+    )
 
 
 def _leaf(
@@ -168,6 +178,7 @@ def _leaf(
         time_source=None if timing.time_s is None else timing.source,
         share=None,
         efficiency=None,
+        traced_time_s=scope.traced_s,
     )
     return replace(row, efficiency=_efficiency(row))
 
@@ -198,6 +209,7 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
         time_source=sources.pop() if len(sources) == 1 else "estimated" if sources else None,
         share=None,
         efficiency=None,
+        traced_time_s=sum_of_times(child.traced_time_s for child in children),
     )
     return replace(row, efficiency=_efficiency(row))
 

@@ -20,6 +20,7 @@ LAYER_COLUMNS = (
     "layer", "phase", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
     "bytes_read", "bytes_written", "intensity_flops_per_byte", "compute_time_s",
     "memory_time_s", "bound", "time_s", "time_source", "share", "efficiency", "depth", "leaf",
+    "traced_time_s",
 )  # fmt: skip
 
 _COUNTS = frozenset(
@@ -29,8 +30,11 @@ _COUNTS = frozenset(
     }
 )  # fmt: skip
 _FLOATS = frozenset(
-    {"intensity_flops_per_byte", "compute_time_s", "memory_time_s", "time_s", "share", "efficiency"}
-)
+    {
+        "intensity_flops_per_byte", "compute_time_s", "memory_time_s", "time_s", "share",
+        "efficiency", "traced_time_s",
+    }
+)  # fmt: skip
 
 _NUMBERS = frozenset({"depth", "leaf"})
 

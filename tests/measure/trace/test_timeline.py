@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgegraph.compiler.program import Program
 from edgegraph.graph import flatten
 from edgegraph.measure.trace.runs import TracedRun, find_runs, merged
 from edgegraph.measure.trace.timeline import Span, read_timeline, slices_of
@@ -28,12 +29,12 @@ from tests.measure.trace.profiles import (
 PS = 1000
 
 
-def runs(profile: bytes, program=STRAIGHT) -> list[TracedRun]:  # type: ignore[no-untyped-def]  # a Program
+def runs(profile: bytes, program: Program = STRAIGHT) -> list[TracedRun]:
     timeline = read_timeline(read_planes(profile), "m")
     return find_runs(timeline, flatten(program.module))
 
 
-def only(profile: bytes, program=STRAIGHT) -> TracedRun:  # type: ignore[no-untyped-def]  # a Program
+def only(profile: bytes, program: Program = STRAIGHT) -> TracedRun:
     (run,) = runs(profile, program)
     return run
 
@@ -197,7 +198,7 @@ def test_the_slices_of_a_thread_are_its_time(pairs: list[tuple[int, int]]) -> No
         (0, start, stop) for start, stop in pairs
     )
     assert all(span.start_ps <= start < stop <= span.end_ps for span, start, stop in slices)
-    assert all(one[2] <= two[1] for one, two in zip(slices, slices[1:], strict=False))
+    assert all(one[2] <= two[1] for one, two in pairwise(slices))
 
 
 @st.composite
@@ -238,7 +239,5 @@ def test_ops_never_take_more_than_the_threads_have(threads: dict[str, list[Made]
 @pytest.mark.parametrize("nesting", [1, 50])
 def test_deep_nesting_is_read(nesting: int) -> None:
     events = [op("a", index, 200 - 2 * index) for index in range(nesting)]
-    by_name = defaultdict(int)
-    for name, figures in only(host(main=events)).ops.items():
-        by_name[name] += figures.self_ps
-    assert by_name == {"a": 200 * PS}
+    run = only(host(main=events))
+    assert {name: figures.self_ps for name, figures in run.ops.items()} == {"a": 200 * PS}
