@@ -141,7 +141,8 @@ def run_atheris(folder: Path, seed: int, first: int, count: int) -> None:
         sys.argv[0], str(found), str(folder / "seeds"), f"-runs={count}",
         f"-seed={seed + first + 1}",
         f"-artifact_prefix={folder / 'failures'}/", "-max_len=65536", "-rss_limit_mb=1024",
-        f"-timeout={3 * TIME_S}", f"-report_slow_units={3 * TIME_S}", "-verbosity=0", "-print_final_stats=0",
+        f"-timeout={3 * TIME_S}", f"-report_slow_units={3 * TIME_S}", "-verbosity=0",
+        "-print_final_stats=0",
     ]  # fmt: skip
     with without_xla():
         atheris.Setup(arguments, run, custom_mutator=mutator)
