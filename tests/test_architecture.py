@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("edgegraph/results/analysis.py", "report"): "plot() and the notebook display, imported late",
     ("edgegraph/results/sweep.py", "report"): "plot(), imported late",
+    ("edgegraph/results/fusion_study.py", "report"): "plot(), imported late",
     ("edgegraph/results/overlap_study.py", "report"): "plot(), imported late",
     ("edgegraph/__main__.py", "cli"): "python -m edgegraph is the command line",
 }

@@ -13,7 +13,7 @@ import typer
 from edgegraph.cli.job import TIMED_TOO, Job, takes_job
 from edgegraph.cli.output import check_writable, print_json, print_rich
 from edgegraph.cli.progress import progress
-from edgegraph.cli.run import SAVED_SUFFIX, options, resolve
+from edgegraph.cli.run import SAVED_SUFFIX, is_saved, options, resolve
 from edgegraph.cli.values import parse_assignments, parse_compiler_option
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
 
@@ -72,6 +72,9 @@ def sweep(
             raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
         check_writable(path)
     budget_s = None if max_latency is None else parse_time("--max-latency", max_latency)
+    if is_saved(job):
+        _present(_saved(job, budget_s), paths, json)
+        return
     if job.file is not None:
         raise InputError(
             f"SPEC {job.spec!r} is no package.module:attribute; a sweep compiles the workload at"
@@ -191,6 +194,19 @@ def _plan(
         max_latency_s=max_latency_s,
         settings=Settings.quick() if job.quick else None,
     )
+
+
+def _saved(job: Job, max_latency_s: float | None) -> Sweep:
+    """Give the saved sweep that SPEC names; a budget may be asked of it anew."""
+    from dataclasses import replace
+
+    from edgegraph.results.files import load
+    from edgegraph.results.sweep import Sweep
+
+    sweep = load(job.spec)
+    if not isinstance(sweep, Sweep):
+        raise InputError(f"{job.spec} holds no sweep but {type(sweep).__name__}")
+    return sweep if max_latency_s is None else replace(sweep, max_latency_s=max_latency_s)
 
 
 def _present(sweep: Sweep, paths: Sequence[Path], json: bool) -> list[Path]:

@@ -194,10 +194,10 @@ def _compare(
         pair = _pair(before, after, same_as)
         if pair[0] == pair[1] or pair in found:
             continue
+        first, second = (replace(programs[rung], name=rung) for rung in pair)
         found[pair] = compare_timings(
-            programs[pair[0]],
-            programs[pair[1]],
-            names=pair,
+            first,
+            second,
             processes=processes,
             progress=_within(report, f"timing {name}"),
         )

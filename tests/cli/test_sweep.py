@@ -173,6 +173,20 @@ def test_bad_input_is_one_line(
     assert err.count("\n") == 1
 
 
+def test_a_saved_sweep_is_shown_again_and_asked_for_another_budget(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sweep.edgegraph"
+    assert sweep("-o", str(path)) == 0
+    shown = capsys.readouterr().out
+    bench.options.clear()
+    assert main(["sweep", str(path)]) == 0
+    assert capsys.readouterr().out == shown
+    assert main(["sweep", str(path), "--max-latency", "15ms", "-o", str(tmp_path / "a.png")]) == 0
+    assert "budget: batch 1 keeps 15 ms" in capsys.readouterr().out
+    assert not bench.options  # nothing was measured again
+
+
 def test_a_file_cannot_be_swept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "dump.txt"
     path.touch()

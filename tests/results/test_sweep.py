@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
+from edgegraph.results.files import load
 from edgegraph.results.sweep import SweepPoint
 from edgegraph.results.sweep_choice import find_knee, within_budget
 from tests.study.sweeps import failed, point, saturating, sweep, throughput
@@ -124,6 +127,14 @@ def test_the_frame_has_a_row_for_every_point_errors_too() -> None:
     # perfect overlap and none, of 64 * 20 us of arithmetic and 60 us of data
     assert noisy["overlapped_time_s"] == pytest.approx(1280e-6)
     assert noisy["serial_time_s"] == pytest.approx(1340e-6)
+
+
+def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
+    found = saturating()
+    loaded = load(found.save(tmp_path / "sweep.edgegraph"))
+    assert loaded == found
+    assert loaded.frame.equals(found.frame)
+    assert loaded.conclusions == found.conclusions
 
 
 def test_conclusions_name_the_curve_where_there_are_several() -> None:

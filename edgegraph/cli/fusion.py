@@ -1,0 +1,137 @@
+"""``edgegraph fusion``: what fusing operations into one kernel brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgegraph.cli.job import TIMED_TOO, Job, takes_job
+from edgegraph.cli.output import check_writable, print_json, print_rich
+from edgegraph.cli.progress import progress
+from edgegraph.cli.run import SAVED_SUFFIX, interruptible, is_saved, options, resolve
+from edgegraph.errors import InputError, NoisyMeasurementError
+
+if TYPE_CHECKING:
+    from edgegraph.results.fusion_study import FusionStudy
+
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+SUFFIXES = (SAVED_SUFFIX, ".csv", *FIGURE_SUFFIXES)
+
+PROCESSES, QUICK_PROCESSES = 7, 3
+
+
+@partial(takes_job, without=("target", "stage", *TIMED_TOO))
+def fusion(
+    job: Job,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable. With several"
+            " batches every file is named by its batch too.",
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on one line for every batch size.")
+    ] = False,
+) -> None:
+    """Compile with full fusion, without library fusion and without any, and compare.
+
+    Kernels, bytes and latency of each, by layer and in total; what every fusion saves and what
+    it computes twice; and whether fusion helps, hurts, or makes no difference.
+    """
+    paths = output or []
+    batches = tuple(dict.fromkeys(job.batch or (1,)))
+    named = {batch: [_named(path, batch, len(batches) > 1) for path in paths] for batch in batches}
+    for path in [path for every in named.values() for path in every]:
+        if path.suffix not in SUFFIXES:
+            raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
+        check_writable(path)
+    kept: list[Path] = []
+    studies = []
+    with interruptible(kept):
+        for study in _studies(job, batches):
+            studies.append(study)
+            if json:
+                print_json(study.document)
+            else:
+                from edgegraph.report.fusion_table import fusion_tables
+
+                print_rich(fusion_tables(study))
+            here = named.get(study.batch or 1, paths)
+            kept.extend(_write(study, path) for path in here)
+    _check(job, studies)
+
+
+def _studies(job: Job, batches: Sequence[int]) -> Iterator[FusionStudy]:
+    """Give the saved study that SPEC names, or make one for every batch size."""
+    if is_saved(job):
+        yield _saved(job)
+        return
+    if job.file is not None:
+        raise InputError(
+            f"SPEC {job.spec!r} is no package.module:attribute; the study compiles the workload"
+            " with several options, so it needs the Python code"
+        )
+    from edgegraph.measure.sampling import Settings
+    from edgegraph.study.fusion import fusion_study
+
+    workload = resolve(job)
+    for batch in batches:
+        with progress() as report:
+            study = fusion_study(
+                workload,
+                batch=batch,
+                options=options(job),
+                measure=job.measure is not False,
+                processes=QUICK_PROCESSES if job.quick else PROCESSES,
+                settings=Settings.quick() if job.quick else None,
+                progress=report,
+            )
+        yield study
+
+
+def _saved(job: Job) -> FusionStudy:
+    from edgegraph.results.files import load
+    from edgegraph.results.fusion_study import FusionStudy
+
+    study = load(job.spec)
+    if not isinstance(study, FusionStudy):
+        raise InputError(f"{job.spec} holds no fusion study but {type(study).__name__}")
+    return study
+
+
+def _named(path: Path, batch: int, several: bool) -> Path:
+    """Tell the files of several batches apart: ``fusion_b32.png``."""
+    return path.with_stem(f"{path.stem}_b{batch}") if several else path
+
+
+def _write(study: FusionStudy, path: Path) -> Path:
+    if path.suffix == SAVED_SUFFIX:
+        return study.save(path)
+    if path.suffix in FIGURE_SUFFIXES:
+        from edgegraph.report.plots import save_figure
+
+        return save_figure(study.plot()[0], path)
+    from edgegraph.atomic import replacing
+
+    with replacing(path) as temporary:
+        study.frame.to_csv(temporary, index=False)
+    return path
+
+
+def _check(job: Job, studies: Sequence[FusionStudy]) -> None:
+    """Hold the studies against ``--strict``."""
+    for study in studies if job.strict else ():
+        for step in study.steps:
+            if step.verdict in (None, "NOISY"):
+                said = step.comparison.reasons[0] if step.comparison else "it was not measured"
+                raise NoisyMeasurementError(
+                    f"{step.name} at batch {study.batch} allows no verdict ({said}); quiet the"
+                    " machine and run it again"
+                )

@@ -1,0 +1,141 @@
+"""The fusion ladder as a figure: bytes and latency with full fusion, with less, and without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from edgegraph.report.palette import BOUND_COLOURS, INK, MUTED, NEUTRAL
+from edgegraph.report.plots import COLUMN_INCHES, FONT_POINTS
+from edgegraph.results.fusion_study import FusionStudy, Rung, Step
+from edgegraph.units import seconds, si
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LABELS = {
+    "full fusion": "full",
+    "without library fusion": "no library",
+    "without fusion": "none",
+}
+_BAR_HEIGHT = 0.6
+_HEIGHT_INCHES = 1.5
+
+
+def draw_ladder(study: FusionStudy, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+    """Draw what every rung moves and how long it takes, side by side.
+
+    Left, the bytes that cross kernel borders, beside the number of kernels. Right, the measured
+    latency with its 95 % interval and what fusion did to it; a line marks the time that the
+    roofline needs at least. Without a measurement the roofline bracket stands alone.
+
+    Args:
+        study: Any fusion study.
+        axes: Where to draw bytes and latency; a new figure of one paper column where None.
+
+    Returns:
+        The two axes.
+    """
+    if axes is None:
+        axes = _beside_each_other(study)
+    left, right = axes
+    for place, rung in enumerate(study.rungs):
+        _bytes_bar(left, place, rung)
+        _time_bar(right, place, rung, _verdict(study, rung))
+    left.set_yticks(range(len(study.rungs)), list(map(_label, study.rungs)), linespacing=1.1)
+    right.set_yticks(range(len(study.rungs)), [""] * len(study.rungs))
+    left.set_xlim(0, 1.45 * max(rung.bytes for rung in study.rungs))
+    longest = max((_reach(rung) for rung in study.rungs), default=0.0)
+    right.set_xlim(0, 1.55 * longest or 1.0)
+    left.set_xlabel("bytes moved (B)", fontsize=FONT_POINTS)
+    measured = any(rung.latency_s is not None for rung in study.rungs)
+    right.set_xlabel(
+        "latency; line: roofline" if measured else "time, roofline", fontsize=FONT_POINTS
+    )
+    left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
+    right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
+    for ax in axes:
+        _tidy(ax, len(study.rungs))
+    return axes
+
+
+def _beside_each_other(study: FusionStudy) -> tuple[Axes, Axes]:
+    figure = Figure(figsize=(COLUMN_INCHES, _HEIGHT_INCHES))
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.175, right=0.98, bottom=0.27, top=0.87, wspace=0.12)
+    batch = "" if study.batch is None else f", batch {study.batch}"
+    figure.text(
+        0.018, 0.97, f"{study.workload}{batch}, {study.target}: fusion", va="top",
+        fontsize=FONT_POINTS + 0.5, color=INK, parse_math=False,
+    )  # fmt: skip
+    return left, right
+
+
+def _label(rung: Rung) -> str:
+    count = f"{rung.kernels} kernel{'s' * (rung.kernels != 1)}"
+    return f"{LABELS[rung.name]}\n{count}"
+
+
+def _bytes_bar(ax: Axes, place: int, rung: Rung) -> None:
+    ax.barh(place, rung.bytes, _BAR_HEIGHT, color=BOUND_COLOURS["memory"])
+    _beside(ax, rung.bytes, place, si(rung.bytes, "B"))
+
+
+def _time_bar(ax: Axes, place: int, rung: Rung, verdict: str) -> None:
+    low, high = rung.memory_time_s, rung.compute_time_s
+    if rung.latency_s is not None:
+        ax.barh(place, rung.latency_s, _BAR_HEIGHT, color=BOUND_COLOURS["compute"])
+        if rung.interval_s is not None:
+            ax.plot(
+                rung.interval_s, [place, place], "|-", color=INK, linewidth=0.9, markersize=5,
+                markeredgewidth=0.9,
+            )  # fmt: skip
+        said = seconds(rung.latency_s) + verdict
+        _beside(ax, _reach(rung), place, said)
+    if low is None or high is None:
+        return
+    if rung.latency_s is None:
+        ax.barh(place, low + high, _BAR_HEIGHT, color="none", edgecolor=NEUTRAL, linewidth=0.8)
+        _beside(ax, low + high, place, f"~{seconds(low + high)}")
+    ax.plot(
+        [max(low, high)] * 2, [place - _BAR_HEIGHT / 2, place + _BAR_HEIGHT / 2], color=INK,
+        linewidth=1.2, solid_capstyle="butt",
+    )  # fmt: skip
+
+
+def _beside(ax: Axes, x: float, place: int, said: str) -> None:
+    ax.annotate(
+        said, (x, place), (3, 0), textcoords="offset points", va="center",
+        fontsize=FONT_POINTS - 1, color=MUTED, annotation_clip=False,
+    )  # fmt: skip
+
+
+def _verdict(study: FusionStudy, rung: Rung) -> str:
+    """Say of full fusion what it does against none, and of twins that they are."""
+    if rung.same_as is not None:
+        return ", same"
+    step: Step = study.steps[-1]
+    if rung.name != step.after or step.verdict is None:
+        return ""
+    return f", {step.verdict}"
+
+
+def _reach(rung: Rung) -> float:
+    """Give how far to the right the rung's marks go."""
+    low, high = rung.memory_time_s or 0.0, rung.compute_time_s or 0.0
+    if rung.latency_s is None:
+        return low + high
+    return max(rung.latency_s, (rung.interval_s or (0.0, 0.0))[1], low, high)
+
+
+def _tidy(ax: Axes, rungs: int) -> None:
+    ax.set_ylim(rungs - 0.4, -0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(MUTED)
+    ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.label.set_color(INK)
+    ax.patch.set_alpha(0)
