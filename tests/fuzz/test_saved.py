@@ -56,10 +56,12 @@ def load(data: bytes) -> eg.Analysis | None:
         path = Path(folder) / "saved"
         path.write_bytes(data)
         try:
-            return eg.load(path)
+            found = eg.load(path)
         except FormatError as error:
             assert "\n" not in str(error)
             return None
+        assert isinstance(found, eg.Analysis)
+        return found
 
 
 def packed(records: bytes, module: bytes | None = None) -> bytes:
