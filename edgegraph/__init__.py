@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from edgegraph.errors import EdgeGraphError as EdgeGraphError
     from edgegraph.measure.compare import compare_timings as compare_timings
     from edgegraph.measure.sampling import Settings as Settings
+    from edgegraph.measure.trace.trace import read_trace as read_trace
     from edgegraph.results.analysis import Analysis as Analysis
     from edgegraph.results.files import load as load
     from edgegraph.results.fusion_study import FusionStudy as FusionStudy
     from edgegraph.results.overlap_study import OverlapStudy as OverlapStudy
     from edgegraph.results.sweep import Sweep as Sweep
+    from edgegraph.study.compare_devices import compare_devices as compare_devices
     from edgegraph.study.fusion import fusion_study as fusion_study
     from edgegraph.study.overlap import overlap_study as overlap_study
     from edgegraph.study.sweep import sweep as sweep
@@ -45,6 +47,7 @@ _HOME = {
     "Workload": "edgegraph.workload",
     "analyze": "edgegraph.analyzer",
     "calibrate": "edgegraph.device.calibrate",
+    "compare_devices": "edgegraph.study.compare_devices",
     "compare_timings": "edgegraph.measure.compare",
     "compile": "edgegraph.compiler.compile",
     "devices": "edgegraph.device.catalogue",
@@ -52,6 +55,7 @@ _HOME = {
     "load": "edgegraph.results.files",
     "overlap_study": "edgegraph.study.overlap",
     "read_hlo": "edgegraph.compiler.compile",
+    "read_trace": "edgegraph.measure.trace.trace",
     "register_custom_call": "edgegraph.cost.custom_calls",
     "sweep": "edgegraph.study.sweep",
 }

@@ -10,7 +10,7 @@ from edgegraph.attribution import Place, attribute
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
-from edgegraph.cost.live_memory import HeldBuffer, MemoryProfile, profile_memory
+from edgegraph.cost.live_memory import profile_memory
 from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.calibrate import load_calibration
 from edgegraph.device.catalogue import find_device
@@ -21,17 +21,21 @@ from edgegraph.graph import FREE_OPCODES, Node, flatten
 from edgegraph.hlo.op_name import parse_parameter_name
 from edgegraph.layers import Parameters, prevailing_bound, roll_up, sum_of_times
 from edgegraph.measure.environment import environment
-from edgegraph.records import op_records
+from edgegraph.memory import activation_memory, live_memory
+from edgegraph.records import op_records, with_traced_times
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.latency import Latency, LayerLatency, finest_cut
-from edgegraph.results.live_memory import LiveBuffer, LiveMemory
+from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.throughput import Throughput
 from edgegraph.schedule import play
 from edgegraph.workload import Workload
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgegraph.measure.isolated import Depth
     from edgegraph.measure.latency import Settings
+    from edgegraph.measure.trace import Traced
 
 Progress = Callable[[str, float | None], None]
 """Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""
@@ -49,6 +53,8 @@ def analyze(
     throughput: bool = False,
     cold: bool = False,
     cores: int | None = None,
+    trace: bool | OpTrace | None = None,
+    trace_dir: str | Path | None = None,
     settings: Settings | None = None,
     device: Device | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
@@ -71,6 +77,10 @@ def analyze(
         throughput: Run it pipelined: calls per second by the number of calls in flight.
         cold: Measure the latency with cold caches too.
         cores: Measure the latency on this many cores too, compiled for them.
+        trace: Measure every op inside the running program, by the profiler. None does so where
+            `measure` is set and the trace is of sensible size. A trace that `edgegraph.read_trace`
+            gave is used as it is, also for a program that cannot run here.
+        trace_dir: Log folder to keep the profile in, for XProf and TensorBoard.
         settings: How long and how carefully to measure.
         device: Whose roofs to use; where None, the target's from the catalogue, and for this
             machine its calibration; no roofline if it was never calibrated.
@@ -101,7 +111,8 @@ def analyze(
         check_depth(depth)
         prefer_synchronous_dispatch()
     program = _program(subject, args, batch, target, stage, options, name, report)
-    if (measure or throughput or cold or cores is not None) and program.executable is None:
+    runs = measure or throughput or cold or cores is not None or trace is True
+    if runs and program.executable is None:
         raise InputError(
             f"{program.name!r} at stage {program.stage!r} for target {program.target!r} has no"
             " executable that could be measured; leave measure=False, or analyse the workload"
@@ -110,7 +121,12 @@ def analyze(
     report(f"{program.name}: pricing ops", None)
     module = program.module
     nodes = flatten(module)
-    costs = price_nodes(module, nodes)
+    op_trace = trace if isinstance(trace, OpTrace) else None
+    if op_trace is not None and op_trace.module != module.name:
+        raise InputError(
+            f"the trace is of module {op_trace.module!r}, but {program.name!r} is {module.name!r}"
+        )
+    costs = price_nodes(module, nodes, None if op_trace is None else op_trace.executions)
     places = attribute(nodes)
     records = op_records(nodes, costs, places, roofs)
     latency: Latency | None = None
@@ -121,6 +137,14 @@ def analyze(
         latency, layer_latencies = measure_layers(
             program, depth=depth, settings=settings, progress=report
         )
+    traced = _take_trace(program, nodes, trace, measure, trace_dir, settings, report)
+    if traced is not None:
+        if traced.counts_unknown_loops:
+            costs = price_nodes(module, nodes, traced.executions)
+            records = op_records(nodes, costs, places, roofs)
+        op_trace = traced.summary(records, layer_latencies)
+    if op_trace is not None:
+        records = with_traced_times(records, op_trace.shares)
     throughputs: tuple[Throughput, ...] = ()
     if throughput:
         from edgegraph.measure.throughput import measure_throughput
@@ -133,7 +157,8 @@ def analyze(
         other_latencies = measure_conditions(
             program, cold=cold, cores=cores, settings=settings, progress=report
         )
-    layers = roll_up(records, _parameters(nodes, places), layer_latencies)
+    shares = () if op_trace is None else op_trace.shares
+    layers = roll_up(records, _parameters(nodes, places), layer_latencies, shares)
     analysis = Analysis(
         workload=program.name,
         batch=program.batch,
@@ -144,7 +169,10 @@ def analyze(
         environment=environment(),
         op_records=records,
         layer_records=layers,
-        totals=_totals(records, layers, costs, program, latency, layer_latencies),
+        totals=replace(
+            _totals(records, layers, costs, program, latency, layer_latencies),
+            traced_time_s=None if op_trace is None else op_trace.time_s,
+        ),
         memory=program.memory,
         lower_s=program.lower_s,
         compile_s=program.compile_s,
@@ -152,13 +180,38 @@ def analyze(
         layer_latencies=layer_latencies,
         findings=(),
         unpriced={name: cost.unpriced for name, cost in costs.items() if cost.unpriced},
-        live_memory=_live_memory(profile_memory(module, nodes), places),
+        live_memory=live_memory(profile_memory(module, nodes), places),
+        activation_memory=activation_memory(program),
         schedule=play(nodes, records) if module.schedule else None,
         throughputs=throughputs,
         other_latencies=other_latencies,
+        op_trace=op_trace,
         serialized_module=program.serialized,
     )
     return replace(analysis, findings=find(analysis))
+
+
+def _take_trace(
+    program: Program,
+    nodes: Sequence[Node],
+    trace: bool | OpTrace | None,
+    measure: bool,
+    trace_dir: str | Path | None,
+    settings: Settings | None,
+    report: Progress,
+) -> Traced | None:
+    """Trace the program if that was asked for, or goes with measuring it and fits."""
+    asked = trace is True or (trace is None and measure)
+    if trace_dir is not None and not asked:
+        raise InputError(f"trace_dir={str(trace_dir)!r} keeps a trace, but none is taken here")
+    if not asked:
+        return None
+    from edgegraph.measure.trace import fits, take_trace
+
+    if trace is None and trace_dir is None and not fits(program.module, nodes):
+        report(f"{program.name}: runs too many ops for a trace", None)
+        return None
+    return take_trace(program, nodes, trace_dir=trace_dir, settings=settings, progress=report)
 
 
 def _silent(message: str, fraction: float | None) -> None:
@@ -200,41 +253,6 @@ def _parameters(nodes: Sequence[Node], places: Mapping[str, Place]) -> Mapping[s
             parameters = Parameters(count=instruction.shape.size, bytes=instruction.shape.bytes)
             owned[layer] = owned.get(layer, Parameters()) + parameters
     return owned
-
-
-def _live_memory(profile: MemoryProfile | None, places: Mapping[str, Place]) -> LiveMemory | None:
-    """Say which layers the buffers belong to, and what they are to the model."""
-    if profile is None:
-        return None
-    return LiveMemory(
-        ops=tuple([node.name for node in profile.steps]),
-        alive_bytes=profile.alive_bytes,
-        peak_position=profile.peak_step,
-        peak_op=profile.peak_node.name,
-        peak_buffers=tuple(
-            [
-                LiveBuffer(
-                    name=buffer.node.name,
-                    layer=places[buffer.node.name].layer,
-                    bytes=buffer.bytes,
-                    kind=_kind(buffer, places[buffer.node.name]),
-                )
-                for buffer in profile.held
-            ]
-        ),
-        temp_bytes=profile.allocation.temp_bytes,
-        output_bytes=profile.allocation.output_bytes,
-    )
-
-
-def _kind(buffer: HeldBuffer, place: Place) -> str:
-    if buffer.role == "argument":
-        named = parse_parameter_name(buffer.node.instruction.op_name)
-        return "argument" if named is None else "weights"
-    forward = place.phase in ("forward", "rematerialised")
-    if buffer.role == "temporary" and buffer.from_input and forward:
-        return "activation"
-    return buffer.role
 
 
 def _totals(

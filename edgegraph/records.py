@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from edgegraph.attribution import Place
 from edgegraph.bulk import bulk
 from edgegraph.cost.price import OpCost
 from edgegraph.device.device import Device
 from edgegraph.device.roofline import place
-from edgegraph.graph import Node
+from edgegraph.graph import FREE_OPCODES, Node
 from edgegraph.layers import bound
 from edgegraph.results.analysis import OpRecord
+from edgegraph.results.op_trace import OpShare
 
 
 @bulk
@@ -103,3 +106,41 @@ def _record(
 
 def _add(first: int | None, second: int | None) -> int | None:
     return None if first is None or second is None else first + second
+
+
+@bulk
+def with_traced_times(
+    records: Sequence[OpRecord], shares: Sequence[OpShare]
+) -> tuple[OpRecord, ...]:
+    """Put the traced times on the records.
+
+    A container takes the sum of what is inside it and its own. An op of which the trace shows
+    nothing took no time if it does no work, or if nothing beside it ran either (a branch that
+    was not taken); else its estimate stays.
+
+    Args:
+        records: All ops, containers before their contents.
+        shares: Of the traced time.
+    """
+    share_of = {share.name: share for share in shares}
+    total: dict[str, float] = {}
+    ran: set[str | None] = set()
+    for record in reversed(records):
+        time = total.get(record.name, 0.0)
+        if record.name in share_of:
+            time += share_of[record.name].time_s
+        if record.name in share_of or record.name in total:
+            total[record.name] = time
+            if record.parent is not None:
+                total[record.parent] = total.get(record.parent, 0.0) + time
+            ran.add(record.parent)
+    timed: list[OpRecord] = []
+    for record in records:
+        source, time_s = record.time_source, record.time_s
+        if record.name in total:
+            share, time_s = share_of.get(record.name), total[record.name]
+            source = "measured" if share is None else share.time_source
+        elif record.opcode in FREE_OPCODES or record.parent not in (ran | {None}):
+            source, time_s = "measured", 0.0
+        timed.append(replace(record, time_s=time_s, time_source=source))
+    return tuple(timed)

@@ -154,6 +154,17 @@ class LoopTrace(Struct, frozen=True, kw_only=True, array_like=True):
         return self.iterations == self.expected
 
 
+def executions_of(loops: Sequence[LoopTrace]) -> Mapping[tuple[str, str], int]:
+    """Give how often loops' computations ran in a call, by loop and computation."""
+    found: dict[tuple[str, str], int] = {}
+    for loop in loops:
+        if loop.iterations is not None:
+            found[loop.name, loop.body] = loop.iterations
+        if loop.checked is not None and loop.condition != loop.body:
+            found[loop.name, loop.condition] = loop.checked
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class OpTrace:
     """Measured time of every op inside the running program.
@@ -191,6 +202,11 @@ class OpTrace:
     def time_s(self) -> float:
         """Self times of all ops in one call: the traced whole that the layers add up to."""
         return sum(timing.self_s for timing in self.timings)
+
+    @property
+    def executions(self) -> Mapping[tuple[str, str], int]:
+        """How often loops' computations ran in a call, by loop and computation."""
+        return executions_of(self.loops)
 
     @property
     def span_s(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from edgegraph.cost.executions import count_executions
 from edgegraph.cost.trips import trip_counts
@@ -64,14 +64,3 @@ def _count(runs: Sequence[TracedRun], ops: Sequence[str]) -> int | None:
     seen = {run.ops[name].executions for run in runs for name in ops if name in run.ops}
     silent = any(not any(name in run.ops for name in ops) for run in runs)
     return seen.pop() if len(seen) == 1 and not silent else None
-
-
-def traced_executions(loops: Sequence[LoopTrace]) -> Mapping[tuple[str, str], int]:
-    """Give how often a loop's computations ran, as `price_nodes` takes it."""
-    found: dict[tuple[str, str], int] = {}
-    for loop in loops:
-        if loop.iterations is not None:
-            found[loop.name, loop.body] = loop.iterations
-        if loop.checked is not None and loop.condition != loop.body:
-            found[loop.name, loop.condition] = loop.checked
-    return found

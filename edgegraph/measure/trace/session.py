@@ -69,6 +69,11 @@ def events_per_call(module: Module, nodes: Sequence[Node]) -> int:
     return events
 
 
+def fits(module: Module, nodes: Sequence[Node]) -> bool:
+    """Say whether a trace of the fewest calls holds no more events than are taken."""
+    return events_per_call(module, nodes) * (WARM_UP + FEWEST) <= MOST_EVENTS
+
+
 def record(
     call: Callable[[], Any],
     *,

@@ -19,7 +19,7 @@ from edgegraph.measure.executable import (
     use_synchronous_dispatch,
 )
 from edgegraph.measure.sampling import Progress, Settings
-from edgegraph.measure.trace.loops import count_loops, traced_executions
+from edgegraph.measure.trace.loops import count_loops
 from edgegraph.measure.trace.runs import TracedRun, find_runs
 from edgegraph.measure.trace.session import WARM_UP, events_per_call, keep, record
 from edgegraph.measure.trace.summary import summarise
@@ -28,7 +28,7 @@ from edgegraph.measure.trace.xplane import read_planes
 from edgegraph.records import op_records
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.latency import LayerLatency
-from edgegraph.results.op_trace import LoopTrace, OpTrace
+from edgegraph.results.op_trace import LoopTrace, OpTrace, executions_of
 
 _MOST_BYTES = 2 << 30
 """More than this, protobuf cannot hold."""
@@ -61,7 +61,12 @@ class Traced:
     @property
     def executions(self) -> Mapping[tuple[str, str], int]:
         """How often loops ran, as `price_nodes` takes it."""
-        return traced_executions(self.loops)
+        return executions_of(self.loops)
+
+    @property
+    def counts_unknown_loops(self) -> bool:
+        """Whether it says how often a loop ran of which the module does not."""
+        return any(loop.trips is None and loop.iterations is not None for loop in self.loops)
 
     def summary(
         self, records: Sequence[OpRecord], latencies: Sequence[LayerLatency] = ()

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegraph.measure.trace.split import share_out, with_traced_times
+from edgegraph.measure.trace.split import share_out
+from edgegraph.records import with_traced_times
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.latency import LayerLatency
 from tests import analyses
