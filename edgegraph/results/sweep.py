@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PLAIN_OPTIONS = "default"
 """Label of the compiler options that every point of a sweep shares, without any more."""
 
+VERDICTS = ("OK", "NOISY", "INVALID")
+
 COLUMNS = (
     "batch", "latency_s", "latency_p90_s", "throughput_per_s", "compute_time_s", "memory_time_s",
     "bound", "peak_memory_bytes", "error", "dtype", "options", "overlapped_time_s",
@@ -120,12 +122,13 @@ class SweepPoint:
     def verdict(self) -> str | None:
         """The worse of the verdicts on latency and throughput; None without measurement."""
         found = [each.verdict for each in (self.latency, self.throughput) if each is not None]
-        return max(found, key=("OK", "NOISY", "INVALID").index, default=None)
+        return max(found, key=VERDICTS.index, default=None)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the verdict is not OK."""
+        """Why the verdict is not OK; what is behind the worse one first."""
         found = [each for each in (self.latency, self.throughput) if each is not None]
+        found.sort(key=lambda each: -VERDICTS.index(each.verdict))
         return tuple(dict.fromkeys(reason for each in found for reason in each.reasons))
 
     @property

@@ -112,7 +112,7 @@ def within_budget(points: Sequence[SweepPoint], max_latency_s: float) -> Choice:
     Of the batch sizes whose latency is within the budget, the one with the highest throughput.
     The latency is the p90, which nine of ten calls keep, and the median where there are too few
     samples for a p90; the reason says which. There is none if the verdict on the chosen one's
-    latency is not OK.
+    latency is not OK, nor if that is so of a better one whose fastest call keeps the budget.
 
     Args:
         points: Of one curve.
@@ -122,20 +122,25 @@ def within_budget(points: Sequence[SweepPoint], max_latency_s: float) -> Choice:
     if not measured:
         return _none(points, "no batch size was measured")
     fitting = [point for point in measured if _held(point)[0] <= max_latency_s]
-    if not fitting:
+    chosen = max(fitting, key=_preference, default=None)
+    for point in measured:
+        assert point.latency is not None
+        might_do = point is chosen or (
+            point.latency.min_s <= max_latency_s
+            and (chosen is None or _preference(point) > _preference(chosen))
+        )
+        if might_do and point.latency.verdict != "OK":
+            return _none(
+                points,
+                f"not said, since the latency at batch {point.batch} is {point.latency.verdict}",
+            )
+    if chosen is None:
         least = min(measured, key=lambda point: _held(point)[0])
         held_s, which = _held(least)
         return _none(
             points,
             f"no batch size keeps {seconds(max_latency_s)}; batch {least.batch} comes closest with"
             f" a {which} of {seconds(held_s)}",
-        )
-    chosen = max(fitting, key=lambda point: (point.throughput_per_s or 0.0, -point.batch))
-    assert chosen.latency is not None
-    if chosen.latency.verdict != "OK":
-        return _none(
-            points,
-            f"not said, since the latency at batch {chosen.batch} is {chosen.latency.verdict}",
         )
     held_s, which = _held(chosen)
     rate = "" if chosen.throughput_per_s is None else f", {si(chosen.throughput_per_s)}/s"
@@ -148,6 +153,11 @@ def within_budget(points: Sequence[SweepPoint], max_latency_s: float) -> Choice:
 
 def _rate(point: SweepPoint) -> float:
     return point.throughput_per_s or 0.0
+
+
+def _preference(point: SweepPoint) -> tuple[float, int]:
+    """Prefer the higher throughput, of equals the smaller batch."""
+    return _rate(point), -point.batch
 
 
 def _held(point: SweepPoint) -> tuple[float, str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -93,6 +94,23 @@ def test_a_noisy_latency_keeps_no_budget() -> None:
     choice = within_budget([point(1, 100.0, 0.01), point(2, 150.0, 0.01, verdict="NOISY")], 1.0)
     assert choice.batch is None
     assert choice.reason == "not said, since the latency at batch 2 is NOISY"
+
+
+def test_noise_that_may_hide_a_better_batch_withholds_the_choice() -> None:
+    """The noisy one's p90 is 13.2 ms, but its fastest call takes 10.8 ms."""
+    quiet, noisy = point(1, 100.0, 0.01), point(2, 150.0, 0.012, verdict="NOISY")
+    said = "not said, since the latency at batch 2 is NOISY"
+    assert within_budget([quiet, noisy], 0.0115).reason == said
+    assert within_budget([noisy], 0.0115).reason == said
+    # Worse than what was found, or out of reach, it does not matter.
+    assert within_budget([quiet, point(2, 90.0, 0.012, verdict="NOISY")], 0.0115).batch == 1
+    assert within_budget([quiet, point(2, 150.0, 0.02, verdict="NOISY")], 0.0115).batch == 1
+
+
+def test_the_reason_for_the_worse_verdict_comes_first() -> None:
+    found = point(1, 100.0, verdict="NOISY")
+    worst = replace(found.throughputs[0], verdict="INVALID", reasons=("worst",))
+    assert replace(found, throughputs=(worst,)).reasons[0] == "worst"
 
 
 def test_nothing_measured_is_nothing_chosen() -> None:
