@@ -14,6 +14,7 @@ import jax
 from hypothesis import strategies as st
 
 from tests.random_programs import blocks as b
+from tests.random_programs import control as c
 from tests.random_programs import operations
 from tests.random_programs.work import Work
 
@@ -110,17 +111,18 @@ def _leaf(draw: st.DrawFn, allowed: _Allowed) -> b.Block:
 
 def _chain(draw: st.DrawFn, allowed: _Allowed, at_most: int = 2) -> b.Block:
     length = draw(st.integers(1, at_most))
+    often = st.sampled_from([False, True, True])
     blocks = [
-        _container(draw, allowed) if allowed.depth and draw(st.booleans()) else _leaf(draw, allowed)
+        _container(draw, allowed) if allowed.depth and draw(often) else _leaf(draw, allowed)
         for _ in range(length)
     ]
     return blocks[0] if length == 1 else b.Chain(tuple(blocks))
 
 
 def _container(draw: st.DrawFn, allowed: _Allowed) -> b.Block:
-    kinds = [b.Scope, b.Jit, b.Switch, b.Remat, b.Vmap, b.CustomVjp]
-    kinds += [b.Scan, b.Fori] if allowed.loops else []
-    kinds += [b.While, b.Until] if allowed.loops and not allowed.differentiated else []
+    kinds = [b.Scope, b.Jit, c.Switch, b.Remat, b.Vmap, b.CustomVjp]
+    kinds += [c.Scan, c.Fori] * 2 if allowed.loops else []
+    kinds += [c.While, c.Until] if allowed.loops and not allowed.differentiated else []
     kinds += [] if allowed.differentiated else [b.Gradient]
 
     def number(low: int, high: int) -> int:
@@ -134,22 +136,22 @@ def _container(draw: st.DrawFn, allowed: _Allowed) -> b.Block:
         return b.Scope(draw(st.sampled_from(SCOPES)), body())
     if kind is b.Jit:
         return b.Jit(number(1, 2), body())
-    if kind is b.Switch:
-        return b.Switch(tuple([body() for _ in range(number(2, 3))]))
+    if kind is c.Switch:
+        return c.Switch(tuple([body() for _ in range(number(2, 3))]))
     if kind is b.Vmap:
         return b.Vmap(number(2, 3), body())
     if kind is b.CustomVjp:
         return b.CustomVjp(body(), _chain(draw, allowed.inside(differentiated=False)))
-    if kind is b.Scan:
-        return b.Scan(number(1, b.MOST_LAYERS), number(1, 2), draw(st.booleans()), body())
-    if kind is b.Fori:
+    if kind is c.Scan:
+        return c.Scan(number(1, b.MOST_LAYERS), number(1, 2), draw(st.booleans()), body())
+    if kind is c.Fori:
         start = number(-2, 3)
-        return b.Fori(start, start + number(0, 4), body())
-    if kind is b.While:
-        return b.While(number(-5, 5), number(1, 3) * draw(STEPS), number(0, 4), body())
+        return c.Fori(start, start + number(0, 4), body())
+    if kind is c.While:
+        return c.While(number(-5, 5), number(1, 3) * draw(STEPS), number(0, 4), body())
     if kind is b.Gradient:
         return b.Gradient(_chain(draw, allowed.inside(differentiated=True)))
-    return b.Remat(body()) if kind is b.Remat else b.Until(body())
+    return b.Remat(body()) if kind is b.Remat else c.Until(body())
 
 
 STEPS = st.sampled_from([1, -1])
