@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from edgegraph import __version__
-from edgegraph.cli import analyze, calibrate, fusion, models, overlap, report, sweep
+from edgegraph.cli import (
+    analyze,
+    calibrate,
+    compare_devices,
+    devices,
+    fusion,
+    models,
+    overlap,
+    report,
+    sweep,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +29,8 @@ app.command("analyze")(analyze.analyze)
 app.command("sweep")(sweep.sweep)
 app.command("fusion")(fusion.fusion)
 app.command("overlap")(overlap.overlap)
+app.command("compare-devices")(compare_devices.compare_devices)
+app.command("devices")(devices.devices)
 app.command("calibrate")(calibrate.calibrate)
 app.command("models")(models.models)
 

@@ -29,6 +29,7 @@ FORMAT_VERSION = 2
 
 KINDS = {
     "analysis": "edgegraph.results.analysis:Analysis",
+    "device comparison": "edgegraph.results.device_comparison:DeviceComparison",
     "comparison of timings": "edgegraph.results.comparison:TimingComparison",
     "fusion study": "edgegraph.results.fusion_study:FusionStudy",
     "overlap study": "edgegraph.results.overlap_study:OverlapStudy",

@@ -1,0 +1,104 @@
+"""``edgegraph compare-devices``: the same program on several devices."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgegraph.cli.complete import complete_spec
+from edgegraph.cli.job import Job, takes_job
+from edgegraph.cli.output import check_writable, print_json, print_rich
+from edgegraph.cli.progress import progress
+from edgegraph.cli.run import SAVED_SUFFIX, resolve
+from edgegraph.cli.sweep import parse_batches
+from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.results.device_comparison import DeviceComparison
+
+SUFFIXES = (SAVED_SUFFIX, ".csv", ".png", ".svg", ".pdf")
+
+
+@partial(takes_job, without=("batch", "target", "stage", "depth", "compiler_options"))
+def compare_devices(
+    job: Job,
+    devices: Annotated[
+        str,
+        typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5."),
+    ],
+    batch: Annotated[str, typer.Option("--batch", "-b", help="Batch sizes: 1,8,64 or 1:64.")] = "1",
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Another workload on the same devices; repeatable.",
+            autocompletion=complete_spec,
+        ),
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output", "-o", help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Hold devices against each other: time, bound, use of the peak, memory, throughput.
+
+    What a TPU or GPU would run is compiled ahead of time; with --measure, cpu is measured.
+    """
+    paths = output or []
+    for path in paths:
+        if path.suffix not in SUFFIXES:
+            raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
+        check_writable(path)
+    if job.file is not None:
+        raise InputError(
+            f"SPEC {job.spec!r} is no package.module:attribute; it is compiled for every device,"
+            " which needs the Python code"
+        )
+    from dataclasses import replace
+
+    from edgegraph.measure.sampling import Settings
+    from edgegraph.study.compare_devices import compare_devices as study
+
+    if job.measure:
+        from edgegraph.measure.executable import prefer_synchronous_dispatch
+
+        prefer_synchronous_dispatch()
+    workloads = [resolve(job), *(resolve(replace(job, spec=spec)) for spec in against or ())]
+    with progress() as report:
+        comparison = study(
+            workloads,
+            devices=[name.strip() for name in devices.split(",")],
+            batches=parse_batches(batch),
+            measure=bool(job.measure),
+            settings=Settings.quick() if job.quick else None,
+            progress=report,
+        )
+    if json:
+        print_json(comparison.document)
+    else:
+        from edgegraph.report.device_table import comparison_table
+
+        print_rich(comparison_table(comparison))
+    for path in paths:
+        _write(comparison, path)
+    errors = [row for row in comparison.rows if row.error is not None]
+    if len(errors) == len(comparison.rows):
+        raise EdgeGraphError(f"no device has figures; {errors[0].device}: {errors[0].error}")
+
+
+def _write(comparison: DeviceComparison, path: Path) -> None:
+    if path.suffix == SAVED_SUFFIX:
+        comparison.save(path)
+    elif path.suffix == ".csv":
+        from edgegraph.atomic import replacing
+
+        with replacing(path) as temporary:
+            comparison.frame.to_csv(temporary, index=False)
+    else:
+        from edgegraph.report.plots import save_figure
+
+        save_figure(comparison.plot(), path)

@@ -1,0 +1,102 @@
+"""A program on several devices as a figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from edgegraph.errors import InputError
+from edgegraph.report.palette import BOUND_COLOURS, BOUND_MARKERS, INK, MUTED, bound_colour
+from edgegraph.report.placement import CHARACTER_WIDTH
+from edgegraph.report.plots import FONT_POINTS, column_axes
+from edgegraph.results.device_comparison import DeviceComparison, DeviceRow
+from edgegraph.units import seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_ROW_INCHES = 0.19
+
+
+def device_times(comparison: DeviceComparison, ax: Axes | None = None) -> Axes:
+    """Draw the bracket of every row, from all overlapped to nothing overlapped.
+
+    Args:
+        comparison: With figures in one row at least.
+        ax: Where to draw; a new figure of one paper column where None.
+
+    Returns:
+        The axes drawn on, times on a logarithmic scale.
+
+    Raises:
+        InputError: No row has figures.
+    """
+    rows = [row for row in comparison.rows if row.low_s and row.high_s]
+    if not rows:
+        raise InputError("no device has figures to draw; the rows' errors say why")
+    several = len({row.workload for row in rows}) > 1
+    labels = [_label(row, several) for row in rows]
+    if ax is None:
+        left = 0.12 + CHARACTER_WIDTH * FONT_POINTS / 72 * max(map(len, labels))
+        ax = column_axes(0.75 + _ROW_INCHES * max(2, len(rows)), left=left, top=0.3)
+    for place, row in enumerate(rows):
+        _row(ax, place, row)
+    ax.set_xscale("log")
+    ends = [end for row in rows for end in (row.low_s, row.high_s, row.measured_s) if end]
+    ax.set_xlim(min(ends) / 2, max(ends) * max(3.0, (max(ends) / min(ends)) ** 0.3))
+    ax.xaxis.set_major_locator(LogLocator(numticks=6))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
+    ax.set_yticks(range(len(labels)), labels, parse_math=False)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_xlabel("time of one call, roofline bracket", fontsize=FONT_POINTS)
+    _legend(ax, rows)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(MUTED)
+    ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.label.set_color(INK)
+    return ax
+
+
+def _label(row: DeviceRow, several: bool) -> str:
+    batch = "" if row.batch is None else f", {row.batch}"
+    return (f"{row.workload} on " if several else "") + row.device + batch
+
+
+def _row(ax: Axes, place: int, row: DeviceRow) -> None:
+    low, high = row.low_s or 0.0, row.high_s or 0.0
+    ax.plot([low, high], [place, place], "|-", color=bound_colour(row.bound), linewidth=5,
+            solid_capstyle="butt", markersize=5, markeredgewidth=1.2)  # fmt: skip
+    if row.compiler_time_s:
+        ax.plot(row.compiler_time_s, place, "x", color=INK, markersize=4)
+    if row.measured_s:
+        ax.plot(row.measured_s, place, "o", color=INK, markersize=3.5)
+    last = max(filter(None, (high, row.compiler_time_s, row.measured_s)))
+    ax.annotate(
+        seconds(row.measured_s or low), (last, place), (6, 0), textcoords="offset points",
+        va="center", fontsize=FONT_POINTS - 1, color=MUTED, annotation_clip=False,
+    )  # fmt: skip
+
+
+def _legend(ax: Axes, rows: list[DeviceRow]) -> None:
+    present = {row.bound for row in rows}
+    handles = [
+        Line2D([], [], linestyle="none", marker="s", color=colour, markersize=4.5,
+               label=f"{bound}-bound")
+        for bound, colour in BOUND_COLOURS.items()
+        if bound in present and bound in BOUND_MARKERS
+    ]  # fmt: skip
+    if any(row.measured_s for row in rows):
+        handles.append(Line2D([], [], linestyle="none", marker="o", color=INK, markersize=3.5,
+                              label="measured"))  # fmt: skip
+    if any(row.compiler_time_s for row in rows):
+        handles.append(Line2D([], [], linestyle="none", marker="x", color=INK, markersize=4,
+                              label="compiler's estimate"))  # fmt: skip
+    start = -max(0.0, ax.get_position().x0 - 0.02) / ax.get_position().width
+    ax.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(start, 1), ncols=len(handles),
+        fontsize=FONT_POINTS - 1, frameon=False, labelcolor=INK, borderpad=0.1, borderaxespad=0.2,
+        handletextpad=0.3, columnspacing=1.0,
+    )  # fmt: skip
