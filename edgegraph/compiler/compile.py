@@ -192,6 +192,7 @@ def _compile(job: _Job) -> Program:
         serialized=b"",
         lower_s=time.perf_counter() - start,
         jaxpr=traced.jaxpr,
+        lowered=lowered,
         concrete=job.call.concrete,
         device=target.device,
     )

@@ -28,6 +28,7 @@ class Program:
         lower_s: Seconds to trace and lower; None if not done here.
         compile_s: Seconds in XLA's compiler; None if not done here.
         jaxpr: The traced function as a ClosedJaxpr; None for a module from a file.
+        lowered: The `jax.stages.Lowered`; None for a module from a file.
         executable: The `jax.stages.Compiled`; None unless compiled here.
         concrete: Makes the flat-able arguments with values; None for a module from a file.
         device: Key of the target in the device catalogue; None for this host, whose figures are
@@ -47,6 +48,7 @@ class Program:
     lower_s: float | None = None
     compile_s: float | None = None
     jaxpr: Any = None
+    lowered: Any = None
     executable: Any = None
     concrete: Callable[[], tuple[Any, ...]] | None = None
     device: str | None = None
@@ -57,6 +59,23 @@ class Program:
     def module(self) -> Module:
         """The decoded HLO module of `stage`."""
         return decode(self.serialized)
+
+    @cached_property
+    def module_before(self) -> Module | None:
+        """The decoded module before optimisation; None where only the optimised one is known.
+
+        For an optimised program it is made anew, which takes about a tenth of the compile time.
+
+        Raises:
+            UnsupportedVersionError: The installed jax does not hand out the module.
+        """
+        if self.stage == "lowered":
+            return self.module
+        if self.lowered is None:
+            return None
+        from edgegraph import xla
+
+        return decode(xla.lowered_module(self.lowered))
 
     @cached_property
     def xla_cost(self) -> Mapping[str, float]:

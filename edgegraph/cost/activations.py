@@ -18,6 +18,7 @@ from edgegraph.errors import InputError
 from edgegraph.hlo.module import BITS_BY_DTYPE, Module, Shape
 
 Policy = Literal["in_out", "inplace_depthwise", "liveness"]
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 UNATTRIBUTED = "(unattributed)"
 
@@ -127,11 +128,36 @@ def activation_memory(
         >>> memory.peak_elements, memory.peak_bytes
         (10, 40)
     """
-    if policy not in get_args(Policy):
-        raise InputError(f"policy {policy!r} is unknown; give one of {', '.join(get_args(Policy))}")
+    if policy not in POLICIES:
+        raise InputError(f"policy {policy!r} is unknown; give one of {', '.join(POLICIES)}")
     if dtype is not None and dtype not in BITS_BY_DTYPE:
         raise InputError(f"dtype {dtype!r} is not one of XLA's, such as f32, bf16 or s8")
+    return _apply(policy, trace_activations(module), dtype)
+
+
+def activation_peaks(module: Module) -> Mapping[Policy, LayerActivations] | None:
+    """Find the layer that needs the most memory, by every policy.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        The peaks, or None where there are none: no layer makes an activation, or the module is
+        optimised, so that its fusions hide which values are stored.
+    """
+    if any(
+        instruction.opcode == "fusion"
+        for computation in module.computations.values()
+        for instruction in computation.instructions
+    ):
+        return None
     flow = trace_activations(module)
+    peaks = {policy: _apply(policy, flow, None).peak for policy in POLICIES}
+    found = {policy: peak for policy, peak in peaks.items() if peak is not None}
+    return found if len(found) == len(POLICIES) else None
+
+
+def _apply(policy: Policy, flow: Dataflow, dtype: str | None) -> ActivationMemory:
     sizes = [_Size.of(shape, dtype) for shape in flow.shapes]
     layers = (
         _held_by_liveness(flow, sizes)

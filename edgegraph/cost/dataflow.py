@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from edgegraph.bulk import bulk
 from edgegraph.errors import InputError
 from edgegraph.graph import CONTAINER_OPCODES, Node, flatten
 from edgegraph.hlo.module import Module, Shape
@@ -82,6 +83,7 @@ class Dataflow:
     steps: tuple[Step, ...]
 
 
+@bulk
 def trace_activations(module: Module) -> Dataflow:
     """Follow the activations through a module before optimisation.
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
+from edgegraph.results.activation_memory import ActivationMemory
 from edgegraph.results.latency import Latency, LayerLatency
 from edgegraph.results.live_memory import LiveMemory
 from edgegraph.results.op_trace import OpTrace
@@ -301,6 +302,8 @@ class Analysis:
         totals: The whole program.
         memory: XLA's memory statistics, or None for a module from a file.
         live_memory: What is alive in memory when; None if the module is not scheduled.
+        activation_memory: Peak memory of the activations before optimisation, as papers count it;
+            None where that module is not known, or is that of a very large compiled program.
         schedule: How the schedule plays out with the best known time of every op, and which
             transfers it hides; None if the module is not scheduled.
         lower_s, compile_s: Time to trace and lower, and to compile; None if not done here.
@@ -333,6 +336,7 @@ class Analysis:
     findings: tuple[Finding, ...]
     unpriced: Mapping[str, str]
     live_memory: LiveMemory | None = None
+    activation_memory: ActivationMemory | None = None
     schedule: Schedule | None = None
     throughputs: tuple[Throughput, ...] = ()
     other_latencies: tuple[Latency, ...] = ()

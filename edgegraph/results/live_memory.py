@@ -50,6 +50,7 @@ class LiveMemory:
         peak_buffers: The buffers alive at the peak, the largest first. Their bytes add up to it.
         temp_bytes: What XLA sets aside for temporaries: with the gaps that its layout leaves.
         output_bytes: What XLA sets aside for results, those in donated arguments apart.
+        peak_layer: Scope of the model that `peak_op` belongs to, or None.
     """
 
     ops: tuple[str, ...]
@@ -59,6 +60,7 @@ class LiveMemory:
     peak_buffers: tuple[LiveBuffer, ...]
     temp_bytes: int
     output_bytes: int
+    peak_layer: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.ops) != len(self.alive_bytes) or not 0 <= self.peak_position < len(self.ops):

@@ -108,7 +108,7 @@ def test_a_result_comes_back_as_it_was_or_is_refused(times: ProcessTimes) -> Non
     floats = [times.first_s, times.second_s, times.others_share or 0.0]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.edgegraph"
-        if all(map(math.isfinite, floats)) and -(1 << 63) <= times.pairs < 1 << 64:
+        if all(map(math.isfinite, floats)):
             assert load(comparison.save(path)) == comparison
         else:
             with pytest.raises(InputError, match="cannot save this comparison of timings"):
