@@ -80,6 +80,21 @@ class Job:
         int | None,
         typer.Option(metavar="N", help="Time it on N cores too, compiled for them."),
     ] = None
+    trace: Annotated[
+        bool | None,
+        typer.Option(
+            "--trace/--no-trace",
+            help="Measure every op inside the running program. Default: when timing.",
+        ),
+    ] = None
+    trace_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--trace-dir",
+            metavar="FOLDER",
+            help="Keep the profile there too, as a log folder for XProf and TensorBoard.",
+        ),
+    ] = None
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 when the measurement is too noisy.")
     ] = False

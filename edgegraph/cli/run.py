@@ -42,6 +42,8 @@ _WORKLOAD_OPTIONS = {
     "throughput": "--throughput",
     "cold": "--cold",
     "cores": "--cores",
+    "trace": "--trace",
+    "trace_dir": "--trace-dir",
 }
 """Options, by field of `Job`, that mean nothing to a file."""
 
@@ -133,6 +135,11 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
     for name in ("throughput", "cold", "cores"):
         if getattr(job, name) and not measure:
             raise InputError(f"--{name} says what to time, and nothing is timed; leave it out")
+    if (job.trace or job.trace_dir is not None) and not measure:
+        name = "--trace" if job.trace else "--trace-dir"
+        raise InputError(f"{name} needs the program to run, and nothing is timed; leave it out")
+    if job.trace is False and job.trace_dir is not None:
+        raise InputError("--trace-dir keeps a trace, but --no-trace takes none; leave one out")
     if measure:
         xla.set_synchronous_dispatch()
     workload = resolve(job)
@@ -148,6 +155,8 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
                 throughput=job.throughput,
                 cold=job.cold,
                 cores=job.cores,
+                trace=job.trace,
+                trace_dir=job.trace_dir,
                 settings=Settings.quick() if job.quick else None,
                 options=options(job),
                 progress=report,

@@ -25,6 +25,9 @@ _NAME, _NARROW_NAME = 40, 18
 _WIDE = 104
 """Columns from which parameters and FLOPs are shown too."""
 
+_WIDEST = 116
+"""Columns from which traced times stand beside those of layers alone."""
+
 
 def layer_table(analysis: Analysis) -> RenderableType:
     """Show an analysis: a headline, its layers as a tree, and how far the figures hold.
@@ -73,15 +76,17 @@ class _LayerTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the table for the width at hand."""
-        yield _table(self.analysis, wide=options.max_width >= _WIDE)
+        width = options.max_width
+        yield _table(self.analysis, wide=width >= _WIDE, widest=width >= _WIDEST)
 
 
-def _table(analysis: Analysis, *, wide: bool) -> Table:
+def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
     rows, totals = analysis.layer_records, analysis.totals
     phases = len({row.phase for row in rows}) > 1
     timed = any(row.time_s is not None for row in rows)
     measured = any(row.time_source == "measured" for row in rows)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
+    traced = widest and totals.traced_time_s is not None
     table.add_column("layer", footer="total", overflow="ellipsis", no_wrap=True, min_width=10)
     if wide:
         _numbers(table, "params", si(totals.params))
@@ -94,6 +99,8 @@ def _table(analysis: Analysis, *, wide: bool) -> Table:
         table.add_column("bound", no_wrap=True, footer=_bound(totals.bound))
         whole = totals.layers_time_s if measured else totals.overlapped_time_s
         _numbers(table, "time", seconds(whole))
+        if traced:
+            _numbers(table, "traced", seconds(totals.traced_time_s))
         table.add_column("share", no_wrap=True)
     if measured:
         _numbers(table, "of roof", "")
@@ -113,7 +120,10 @@ def _table(analysis: Analysis, *, wide: bool) -> Table:
         moved = (row.bytes_read or 0) + (row.bytes_written or 0)
         cells += [si(moved, "B"), ratio(intensity(row)) if moved else ""]
         if timed:
-            cells += [_bound(row.bound), _time(row), _share(row)]
+            cells += [_bound(row.bound), _time(row)]
+            if traced:
+                cells.append("" if row.traced_time_s is None else seconds(row.traced_time_s))
+            cells.append(_share(row))
         if measured:
             cells.append(percent(row.efficiency) if row.efficiency is not None else "")
         if measured and wide:

@@ -103,7 +103,7 @@ def measurement_line(analysis: Analysis) -> list[str]:
             f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers"
             f" alone sum to {seconds(totals.layers_time_s)}"
         )
-    lines += [f"{name}: {said}" for name, said in conditions(analysis)]
+    lines += [f"{name}: {said}" for name, said in (*conditions(analysis), *traced(analysis))]
     if analysis.memory is not None:
         memory = analysis.memory
         lines.append(
@@ -150,6 +150,45 @@ def conditions(analysis: Analysis) -> list[tuple[str, str]]:
                 f" flight, {best.verdict} (by calls in flight: {rates})",
             )
         )
+    return said
+
+
+def traced(analysis: Analysis) -> list[tuple[str, str]]:
+    """Tell how far the op trace holds, and which loops were counted in it."""
+    trace = analysis.op_trace
+    if trace is None:
+        return []
+    slower = trace.traced_ratio
+    cost = "" if slower is None else f"; traced calls take {slower:.2f} times as long"
+    said = [
+        (
+            "op trace",
+            f"ops take {seconds(trace.time_s)}, and cover {percent(trace.coverage)} of"
+            f" {seconds(trace.span_s)} between the first and the last, over"
+            f" {plural(len(trace.runs), 'call')}{cost}",
+        )
+    ]
+    if trace.unmatched:
+        lost = sum(trace.unmatched.values())
+        said.append(("not in the graph", f"{', '.join(trace.unmatched)}: {seconds(lost)}"))
+    counted = [loop for loop in trace.loops if loop.trips is None]
+    if counted:
+        times = ", ".join(f"{loop.name} {loop.iterations:,}" for loop in counted)
+        said.append(
+            (
+                "loops counted in the trace",
+                f"{times} iterations with these arguments; FLOPs and bytes count that many",
+            )
+        )
+    wrong = [loop for loop in trace.loops if loop.agrees is False]
+    said += [
+        (
+            "loop",
+            f"{loop.name} ran {loop.iterations:,} times in the trace, not {loop.expected:,} as"
+            " the module says",
+        )
+        for loop in wrong
+    ]
     return said
 
 
@@ -203,6 +242,7 @@ def ledger(analysis: Analysis) -> list[tuple[str, str]]:
     return [
         *_measurement(analysis),
         *conditions(analysis),
+        *traced(analysis),
         *_counts(analysis),
         *_device(analysis),
         *_environment(analysis),

@@ -60,6 +60,29 @@ def test_conditions_without_a_measurement_are_refused(
     assert f"{option.split()[0]} says what to time" in capsys.readouterr().err
 
 
+def test_the_trace_reaches_the_measurement(asked: Asked, tmp_path: Path) -> None:
+    main(["analyze", "a:b", "--json"])
+    main(["analyze", "a:b", "--json", "--no-trace"])
+    main(["analyze", "a:b", "--json", "--trace", "--trace-dir", str(tmp_path)])
+    traces = [(call["trace"], call["trace_dir"]) for call in asked if "trace" in call]
+    assert traces == [(None, None), (False, None), (True, tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("--trace --no-measure", "--trace needs the program to run, and nothing is timed"),
+        ("--trace-dir logs --stage lowered", "--trace-dir needs the program to run"),
+        ("--trace-dir logs --no-trace", "--trace-dir keeps a trace, but --no-trace takes none"),
+    ],
+)
+def test_a_trace_of_nothing_is_refused(
+    asked: Asked, capsys: pytest.CaptureFixture[str], options: str, reason: str
+) -> None:
+    assert main(["analyze", "a:b", *options.split()]) == 2
+    assert reason in capsys.readouterr().err
+
+
 def test_depths_reach_the_measurement(asked: Asked) -> None:
     main(["analyze", "a:b", "--json", "--depth", "1", "--depth", "leaves"])
     main(["analyze", "a:b", "--json", "--depth", "all"])
