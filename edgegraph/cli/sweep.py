@@ -83,12 +83,7 @@ def sweep(
     plan = _plan(job, batches, dtypes, options_set or (), budget_s)
     points: list[SweepPoint] = []
     try:
-        from edgegraph.study.sweep import take_points
-
-        with progress() as report:
-            # One by one, so that an interruption leaves those that are finished.
-            for point in take_points(plan, fresh=fresh, progress=report):
-                points.append(point)  # noqa: PERF402
+        _collect(plan, fresh, points)
     except KeyboardInterrupt:
         kept = _present(plan.result(points), paths, json) if points else []
         names = "".join(f", {path}" for path in kept)
@@ -194,6 +189,22 @@ def _plan(
         max_latency_s=max_latency_s,
         settings=Settings.quick() if job.quick else None,
     )
+
+
+def _collect(plan: Plan, fresh: bool, points: list[SweepPoint]) -> None:
+    """Take the points one by one, so that an interruption leaves those that are finished."""
+    from edgegraph.study.sweep import take_points
+
+    def say_continued(count: int) -> None:
+        typer.echo(
+            f"edgegraph: continuing an interrupted sweep: {count} of {len(plan.cells)} points are"
+            " there; --fresh starts over",
+            err=True,
+        )
+
+    with progress() as report:
+        for point in take_points(plan, fresh=fresh, on_continue=say_continued, progress=report):
+            points.append(point)  # noqa: PERF402
 
 
 def _saved(job: Job, max_latency_s: float | None) -> Sweep:

@@ -208,6 +208,7 @@ def take_points(
     *,
     fresh: bool = False,
     measure: Measure | None = None,
+    on_continue: Callable[[int], None] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[SweepPoint]:
     """Take the points of a plan, one after the other.
@@ -216,6 +217,8 @@ def take_points(
         plan: What to sweep over.
         fresh: Leave what an interrupted run has finished.
         measure: Times a program; in processes of its own where None.
+        on_continue: Called with the number of points that an interrupted run has finished, if
+            it did any.
         progress: Called with a message and a fraction.
 
     Yields:
@@ -223,6 +226,9 @@ def take_points(
     """
     kept = PartialSweep(_identity(plan), fresh=fresh)
     cells = plan.cells
+    finished = sum(cell in kept.points for cell in cells)
+    if finished and on_continue is not None:
+        on_continue(finished)
     for number, (batch, dtype, options) in enumerate(cells):
         point = kept.points.get((batch, dtype, options))
         if point is None:

@@ -128,6 +128,7 @@ def test_an_interrupted_sweep_keeps_its_rows_and_continues(
     bench.interrupted_at = None
     bench.options.clear()
     assert sweep("-o", str(table)) == 0
+    assert "continuing an interrupted sweep: 2 of 5 points" in capsys.readouterr().err
     assert len(bench.options) == 3
     assert len(pd.read_csv(table)) == 5
 
