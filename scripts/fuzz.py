@@ -26,16 +26,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.corpus.files import FILES, serialized
-from tests.fuzz.child import Counts, made, read_seeds
+from tests.fuzz.child import STANDSTILL_S, Counts, made, read_seeds
 
 BATCH = 20_000
 """Inputs per process."""
 
 LARGEST_SEED_BYTES = 30_000
 """Large modules take long and show nothing that small ones do not."""
-
-STANDSTILL_S = 120.0
-"""A process that works on one input for so long hangs where no timer reaches it."""
 
 
 class Run:
