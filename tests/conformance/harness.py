@@ -22,7 +22,7 @@ from edgegraph.graph import Node, flatten
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Instruction, Module, Shape
 from edgegraph.hlo.schema import HloModuleProto
-from tests.conformance.cases import Case
+from tests.conformance.cases import Case, module
 
 EXAMPLES = settings(
     max_examples=25,
@@ -122,6 +122,12 @@ def xla_total(serialized: bytes, computation: str | None = None) -> Total:
     return Total(
         found.get("flops", 0), found.get("transcendentals", 0), found.get("bytes accessed", 0)
     )
+
+
+def alone(case: Case) -> Total:
+    """Ask XLA what an instruction costs without what makes its operands."""
+    before = xla_total(xla.parse_text(module(*case.before))) if case.before else Total()
+    return xla_total(xla.parse_text(module(case))) - before
 
 
 def expected(priced: Priced, trips: int | None = None) -> Total:

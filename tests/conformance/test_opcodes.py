@@ -13,7 +13,15 @@ from edgegraph.cost.cost import UNKNOWN
 from edgegraph.errors import FormatError
 from tests.conformance.cases import NEWER, Case, module
 from tests.conformance.control import STRATEGIES as CONTROL
-from tests.conformance.harness import EXAMPLES, Total, check, price, stated_difference, xla_total
+from tests.conformance.harness import (
+    EXAMPLES,
+    Total,
+    alone,
+    check,
+    price,
+    stated_difference,
+    xla_total,
+)
 from tests.conformance.opcodes import OPCODES, STRATEGIES
 
 
@@ -31,12 +39,6 @@ def test_every_opcode_is_covered() -> None:
     assert len(OPCODES) == len(set(OPCODES)) == 136
     assert STRATEGIES.keys() == set(OPCODES)
     assert {opcode for opcode in OPCODES if not is_known(opcode)} <= NEWER.keys()
-
-
-def alone(case: Case) -> Total:
-    """Ask XLA what an instruction costs without what makes its operands."""
-    before = xla_total(xla.parse_text(module(*case.before))) if case.before else Total()
-    return xla_total(xla.parse_text(module(case))) - before
 
 
 @pytest.mark.parametrize("opcode", [opcode for opcode in OPCODES if opcode not in CONTROL])
