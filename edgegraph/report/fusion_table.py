@@ -104,19 +104,21 @@ def _gain(layer: RungLayer, unfused: dict[tuple[str, str], RungLayer]) -> int:
 
 
 def _fusions(effects: Sequence[FusionEffect]) -> Table:
-    table = _table("fusion", "ops", "layers", "bytes", "alone", "saves", "time saved", "recomputes")
+    columns = ["ops", "bytes", "alone", "time, fused", "alone", "recomputes"]
+    judged = any(effect.verdict is not None for effect in effects)
+    table = _table("fusion", *columns, *["fusion"] * judged)
     for effect in effects[:MOST_FUSIONS]:
         mark = "~" if effect.time_source == "estimated" else ""
-        saved = UNKNOWN if effect.saved_s is None else f"{mark}{seconds(effect.saved_s)}"
         table.add_row(
             shorten(effect.name, _NAME),
             str(effect.ops),
-            str(len(effect.layers)),
             si(effect.border_bytes, "B"),
             si(effect.own_bytes, "B"),
-            si(effect.saved_bytes, "B"),
-            saved,
+            f"{mark}{seconds(effect.time_s)}",
+            f"{mark}{seconds(effect.unfused_time_s)}" if effect.unfused_time_s else UNKNOWN,
             si(effect.recomputed_flops, "FLOP") if effect.recomputed_flops else "nothing",
+            *[Text(effect.verdict or "", style=VERDICT_STYLE.get(effect.verdict or "", ""))]
+            * judged,
         )
     hidden = len(effects) - MOST_FUSIONS
     if hidden > 0:

@@ -156,8 +156,10 @@ class FusionEffect:
         time_s: Time of the kernel.
         unfused_time_s: Time of the same operations in the program without fusion; None where
             they cannot be found there.
-        time_source: ``measured`` if both times are, else ``estimated`` (at the roof); None
-            without times.
+        time_source: ``measured`` if both times are, inside the running programs, else
+            ``estimated`` (at the roof); None without times.
+        verdict: ``helps``, ``hurts``, ``no difference`` or ``NOISY``, by the measured times and
+            how far the traced calls scatter; None where they were not both measured.
     """
 
     rung: str
@@ -173,6 +175,7 @@ class FusionEffect:
     time_s: float | None
     unfused_time_s: float | None
     time_source: str | None
+    verdict: str | None = None
 
     @property
     def saved_bytes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,14 @@ from dataclasses import dataclass
 from edgegraph.cost.unfused import own_traffic
 from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, flatten
 from edgegraph.hlo.module import Module
+from edgegraph.measure import statistics
+from edgegraph.measure.sampling import NOISY_RELATIVE_IQR
 from edgegraph.results.analysis import Analysis, OpRecord
-from edgegraph.results.fusion_study import FusionEffect
+from edgegraph.results.comparison import NO_DIFFERENCE, NOISY
+from edgegraph.results.fusion_study import HELPS, HURTS, FusionEffect
+
+SMALLEST_CHANGE = 0.01
+"""Differences below this share are none, however still the machine was."""
 
 Identity = tuple[str, str, str]
 """What tells operations apart in both programs: op_name, opcode, shape."""
@@ -67,6 +74,7 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
     fused, alone = kernels(with_.op_records), kernels(without.op_records)
     fused_counts, alone_counts = _counts(fused), _counts(alone)
     times = _times(alone)
+    noise = trace_noise(with_), trace_noise(without)
     for kernel in fused:
         if not kernel.is_fusion:
             continue
@@ -88,7 +96,47 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
             time_s=record.time_s,
             unfused_time_s=None if unfused is None else unfused[0],
             time_source=("measured" if measured else "estimated") if known else None,
+            verdict=judge(record.time_s or 0.0, unfused[0], *noise)
+            if unfused is not None and measured
+            else None,
         )
+
+
+def trace_noise(analysis: Analysis) -> float | None:
+    """Give how far the traced calls scatter: the interquartile range of their ops over the median.
+
+    None without a trace.
+    """
+    if analysis.op_trace is None:
+        return None
+    return statistics.relative_interquartile_range([run.ops_s for run in analysis.op_trace.runs])
+
+
+def judge(
+    fused_s: float, unfused_s: float, fused_noise: float | None, unfused_noise: float | None
+) -> str:
+    """Say whether a fusion helps, as far as the traces' noise lets one tell.
+
+    Args:
+        fused_s: Measured time of the fusion.
+        unfused_s: Measured time of its operations without it.
+        fused_noise: Of the trace with fusion, relative; None where unknown.
+        unfused_noise: Of the one without.
+
+    Example:
+        >>> judge(1e-3, 2e-3, 0.05, 0.05), judge(1e-3, 1.05e-3, 0.05, 0.05)
+        ('helps', 'no difference')
+        >>> judge(2e-3, 1e-3, 0.05, 0.05), judge(1e-3, 2e-3, 0.05, 0.2)
+        ('hurts', 'NOISY')
+    """
+    if fused_noise is None or unfused_noise is None:
+        return NOISY
+    if max(fused_noise, unfused_noise) > NOISY_RELATIVE_IQR:
+        return NOISY
+    margin_s = math.hypot(fused_noise * fused_s, unfused_noise * unfused_s)
+    if abs(unfused_s - fused_s) <= max(margin_s, SMALLEST_CHANGE * unfused_s):
+        return NO_DIFFERENCE
+    return HELPS if fused_s < unfused_s else HURTS
 
 
 def _library_fusions(module: Module) -> frozenset[str]:
