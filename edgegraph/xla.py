@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -349,17 +350,19 @@ def profile(work: Callable[[], None], *, with_modules: bool) -> bytes:
         options.python_tracer_level = 0
         options.host_tracer_level = 2
         options.enable_hlo_proto = with_modules
-        options.raise_error_on_start_failure = True
+        session = profiler.ProfilerSession(options)
     except AttributeError as error:
         raise _unsupported(error) from error
     try:
-        session = profiler.ProfilerSession(options)
-    except RuntimeError as error:
+        work()
+    except BaseException:
+        with suppress(RuntimeError):
+            session.stop()
+        raise
+    try:
+        serialized: bytes = session.stop()
+    except RuntimeError as error:  # it says so only now
         raise EdgeGraphError(
             f"cannot trace: {_first_line(error)} Stop the other profiler, or leave the trace out"
         ) from error
-    try:
-        work()
-    finally:
-        serialized: bytes = session.stop()
     return serialized

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -211,22 +211,22 @@ class OpTrace:
     @property
     def span_s(self) -> float:
         """Mean time from the first op's start to the last one's end."""
-        return self._mean(lambda run: run.span_s)
+        return fmean(run.span_s for run in self.runs if run.counted)
 
     @property
     def coverage(self) -> float:
-        """Share of that time in which at least one thread worked for an op (0 to 1)."""
-        return self._mean(lambda run: run.busy_s) / self.span_s if self.span_s else 1.0
+        """Share of that time in which at least one thread worked for an op: median over calls.
+
+        What is left is the executor's own time, waiting for threads to wake up, and whatever
+        the system gave the cores to in between.
+        """
+        return median(run.busy_s / run.span_s if run.span_s else 1.0 for run in self.runs)
 
     @property
     def traced_ratio(self) -> float | None:
         """Median traced call over median untraced call: what tracing costs; None if unknown."""
         calls = [run.call_s for run in self.runs if run.call_s is not None]
         return median(calls) / self.untraced_s if calls and self.untraced_s else None
-
-    def _mean(self, of: Callable[[RunTiming], float]) -> float:
-        counted = [of(run) for run in self.runs if run.counted]
-        return sum(counted) / len(counted)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
