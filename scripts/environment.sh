@@ -1,6 +1,8 @@
 # Shared by scripts/test and scripts/demo: headings, finding Pythons, making environments.
 # Sourced from bash with `set -euo pipefail`, in the project's root folder.
 
+all_extras=test,lint,tpu,gpu,parquet
+
 heading() { # heading TEXT
   printf '\n=== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60))
 }
@@ -31,7 +33,7 @@ make_environment() {
   state=$(cat "$constraints" pyproject.toml | sha256sum | cut -d' ' -f1)
   stamp=$folder/.installed
   # The tests' environment also holds all that the demo needs.
-  if grep -qsx -e "$state $extras" -e "$state test,lint,tpu,gpu" "$stamp"; then
+  if grep -qsx -e "$state $extras" -e "$state $all_extras" "$stamp"; then
     echo "$folder is up to date"
     return 0
   fi

@@ -12,6 +12,7 @@ from edgegraph.cli import (
     calibrate,
     compare_devices,
     devices,
+    export,
     fusion,
     models,
     overlap,
@@ -29,6 +30,7 @@ app.command("analyze")(analyze.analyze)
 app.command("sweep")(sweep.sweep)
 app.command("fusion")(fusion.fusion)
 app.command("overlap")(overlap.overlap)
+app.command("export")(export.export)
 app.command("compare-devices")(compare_devices.compare_devices)
 app.command("devices")(devices.devices)
 app.command("calibrate")(calibrate.calibrate)

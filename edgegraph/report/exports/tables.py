@@ -1,0 +1,119 @@
+"""Layers and ops as tables: CSV, Parquet, Markdown, LaTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edgegraph.atomic import replacing
+from edgegraph.errors import InputError
+from edgegraph.report.words import headline
+from edgegraph.results.analysis import Analysis, LayerRecord
+from edgegraph.results.frames import intensity
+from edgegraph.units import percent, ratio, seconds, si
+
+HEADINGS = ("layer", "params", "MACs", "FLOP", "bytes", "FLOP/B", "bound", "time", "share")
+
+_LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
+    "#": r"\#", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "µ": r"$\mu$", "≥": r"$\geq$",
+}  # fmt: skip
+
+
+def write_csv(analysis: Analysis, path: Path) -> None:
+    """Write the layers, with the columns of `Analysis.layers`."""
+    with replacing(path) as temporary:
+        analysis.layers.to_csv(temporary, index=False)
+
+
+def write_ops_csv(analysis: Analysis, path: Path) -> None:
+    """Write the ops, with the columns of `Analysis.ops`."""
+    with replacing(path) as temporary:
+        analysis.ops.to_csv(temporary, index=False)
+
+
+def write_parquet(analysis: Analysis, path: Path) -> None:
+    """Write the ops, with the columns of `Analysis.ops` and their types.
+
+    Raises:
+        InputError: No Parquet library is installed.
+    """
+    with replacing(path) as temporary:
+        try:
+            analysis.ops.to_parquet(temporary, index=False)
+        except ImportError as error:
+            raise InputError(
+                f"writing {path} needs pyarrow, which this Python does not have; run pip install"
+                " 'edgegraph[parquet]'"
+            ) from error
+
+
+def write_markdown(analysis: Analysis, path: Path) -> None:
+    """Write what `markdown` gives."""
+    with replacing(path) as temporary:
+        temporary.write_text(markdown(analysis), "utf-8")
+
+
+def write_latex(analysis: Analysis, path: Path) -> None:
+    """Write what `latex` gives."""
+    with replacing(path) as temporary:
+        temporary.write_text(latex(analysis), "utf-8")
+
+
+def markdown(analysis: Analysis) -> str:
+    """Give the layers as a Markdown table, with the headline above it."""
+    lines = [f"**{_markdown(headline(analysis))}**", "", _row(HEADINGS)]
+    lines.append("|---|" + "--:|" * 5 + "---|" + "--:|" * 2)
+    for row in analysis.layer_records:
+        name = "&nbsp;&nbsp;" * row.depth + _markdown(_name(row))
+        lines.append(_row([name, *_cells(row)]))
+    return "\n".join(lines) + "\n"
+
+
+def latex(analysis: Analysis) -> str:
+    """Give the layers as a LaTeX tabular, for the package booktabs."""
+    lines = [
+        f"% {headline(analysis)}".replace("\n", " "),
+        r"\begin{tabular}{lrrrrrlrr}",
+        r"\toprule",
+        " & ".join(map(_latex, HEADINGS)) + r" \\",
+        r"\midrule",
+    ]
+    for row in analysis.layer_records:
+        name = rf"\hspace{{{row.depth}em}}" * bool(row.depth) + _latex(_name(row))
+        lines.append(" & ".join([name, *map(_latex, _cells(row))]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _name(row: LayerRecord) -> str:
+    last = row.layer.rpartition("/")[2]
+    return last if row.phase == "forward" else f"{last} ({row.phase})"
+
+
+def _cells(row: LayerRecord) -> Iterator[str]:
+    known = row.bytes_read is not None and row.bytes_written is not None
+    moved = (row.bytes_read or 0) + (row.bytes_written or 0) if known else None
+    estimated = "~" if row.time_source == "estimated" else ""
+    yield si(row.params) if row.params else ""
+    yield si(row.macs) if row.macs else ""
+    yield si(row.flops)
+    yield si(moved, "B")
+    yield ratio(intensity(row)) if moved else ""
+    yield row.bound or ""
+    yield "" if row.time_s is None else estimated + seconds(row.time_s)
+    yield "" if row.share is None else percent(row.share)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _markdown(text: str) -> str:
+    """Escape what Markdown, or the HTML in it, would take for its own."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
