@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgegraph.analyzer import analyze
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.device import host
 from edgegraph.errors import InputError
@@ -33,6 +34,23 @@ def test_on_one_core_and_with_cold_caches() -> None:
     program = compile_workload(function, *arguments, name="cnn")
     found = measure_apart(program, cores=1, cache="cold", settings=FEW)
     assert (found.cache, found.cores, found.calls_per_sample) == ("cold", 1, 1)
+
+
+@pytest.mark.slow
+def test_an_analysis_takes_what_it_is_asked_for() -> None:
+    function, arguments = programs.small_cnn(1)
+    found = analyze(
+        function, args=arguments, throughput=True, cold=True, cores=1, settings=FEW, name="cnn"
+    )
+    assert found.latency is None
+    conditions = [(one.cache, one.cores) for one in found.other_latencies]
+    assert conditions == [("cold", len(host.usable_cores())), ("warm", 1)]
+    assert [one.queue_depth for one in found.throughputs] == sorted(
+        {one.queue_depth for one in found.throughputs}
+    )
+    assert found.throughputs
+    with pytest.raises(InputError, match="no executable that could be measured"):
+        analyze(function, args=arguments, stage="lowered", throughput=True)
 
 
 def test_no_more_cores_than_there_are() -> None:
