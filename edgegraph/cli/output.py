@@ -13,6 +13,10 @@ from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
     from edgegraph.results.analysis import Analysis
+    from edgegraph.results.live_memory import LiveMemory
+
+MOST_BUFFERS = 20
+"""Buffers of the peak that stand in a JSON document, the largest first."""
 
 PLAIN_WIDTH = 160
 """Columns where stdout is no terminal and COLUMNS says nothing, so that no table is cut off."""
@@ -51,10 +55,11 @@ def document(analysis: Analysis) -> dict[str, Any]:
 
     Its keys are the attributes of `edgegraph.results.analysis.Analysis`: ``workload``, ``batch``,
     ``target``, ``stage``, ``options``, ``device``, ``environment``, ``totals``, ``layers``,
-    ``memory``, ``lower_s``, ``compile_s``, ``latency``, ``other_latencies``, ``throughputs``,
-    ``layer_latencies``, ``what_if``, ``compiled_together``, ``findings`` and ``unpriced``; what is
-    below them has the attributes' and the frames' names. Single ops, raw samples and the HLO
-    module stand in the saved file only.
+    ``memory``, ``live_memory``, ``activation_memory``, ``lower_s``, ``compile_s``, ``latency``,
+    ``other_latencies``, ``throughputs``, ``layer_latencies``, ``what_if``, ``compiled_together``,
+    ``findings`` and ``unpriced``; what is below them has the attributes' and the frames' names.
+    Single ops, what is alive while each runs, raw samples and the HLO module stand in the saved
+    file only.
     """
     from msgspec import to_builtins
 
@@ -85,6 +90,8 @@ def document(analysis: Analysis) -> dict[str, Any]:
             for row in analysis.layer_records
         ],
         "memory": memory,
+        "live_memory": _live_memory(analysis.live_memory),
+        "activation_memory": to_builtins(analysis.activation_memory),
         "lower_s": analysis.lower_s,
         "compile_s": analysis.compile_s,
         "latency": latency,
@@ -98,6 +105,24 @@ def document(analysis: Analysis) -> dict[str, Any]:
         ],
         "findings": to_builtins(analysis.findings),
         "unpriced": dict(analysis.unpriced),
+    }
+
+
+def _live_memory(live: LiveMemory | None) -> dict[str, Any] | None:
+    """Give the peak with its buffers; what is alive at every op stands in the saved file."""
+    if live is None:
+        return None
+    from msgspec.structs import asdict
+
+    return {
+        "peak_bytes": live.peak_bytes,
+        "peak_op": live.peak_op,
+        "peak_layer": live.peak_layer,
+        "held_bytes": live.held_bytes,
+        "working_bytes": live.working_bytes,
+        "allocated_bytes": live.allocated_bytes,
+        "peak_by_kind": dict(live.peak_by_kind),
+        "peak_buffers": [asdict(buffer) for buffer in live.peak_buffers[:MOST_BUFFERS]],
     }
 
 

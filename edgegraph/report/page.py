@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from edgegraph.atomic import replacing
 from edgegraph.errors import InputError
-from edgegraph.report import plots, words
+from edgegraph.report import memory_words, plots, words
 from edgegraph.report.inline_svg import inline_svg
 from edgegraph.report.layer_graph import layer_graph
 from edgegraph.report.layer_layout import lay_out
@@ -93,7 +93,8 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "si": si, "seconds": seconds, "percent": percent, "ratio": ratio,
-        "intensity": intensity, "words": words, "bounds": tuple(BOUND_COLOURS),
+        "intensity": intensity, "words": words, "memory_words": memory_words,
+        "bounds": tuple(BOUND_COLOURS),
     }  # fmt: skip
     return environment
 
@@ -153,6 +154,7 @@ def _section(analysis: Analysis, number: int) -> dict[str, Any]:
         "strips": _strips(analysis),
         "roofline": _roofline(analysis, number),
         "layer_times": _layer_times(analysis, number),
+        "memory": _memory(analysis, number),
         "drawing": drawing,
         "largest": max(
             (sum(tensor.bytes for tensor in edge.tensors) for edge in drawing.edges), default=0
@@ -172,6 +174,13 @@ def _layer_times(analysis: Analysis, number: int) -> Markup | None:
         return None
     ax = plots.layer_times_axes(analysis, width=_FIGURE_INCHES, top=0.22)
     return _inline(plots.layer_times(analysis, ax), analysis, f"a{number}-times-", "time by layer")
+
+
+def _memory(analysis: Analysis, number: int) -> Markup | None:
+    if analysis.live_memory is None:
+        return None
+    ax = plots.column_axes(2.4, left=0.48, width=_FIGURE_INCHES)
+    return _inline(plots.memory(analysis, ax), analysis, f"a{number}-memory-", "bytes alive")
 
 
 def _inline(ax: Axes, analysis: Analysis, prefix: str, what: str) -> Markup:

@@ -18,6 +18,9 @@ MUTED = "#6d7781"
 NEUTRAL = "#8c959f"
 """What has no bound."""
 
+WORKING = "#009e73"
+"""Memory that comes and goes while a program runs."""
+
 BOUND_COLOURS = {
     "compute": "#0072b2",
     "memory": "#e69f00",
@@ -29,9 +32,13 @@ BOUND_COLOURS = {
 BOUND_MARKERS = {"compute": "o", "memory": "s", "network": "D", "overhead": "^"}
 """Matplotlib's marker by bound, for those who see no colour."""
 
-PAGE_VARIABLES = {PAPER: "--paper", INK: "--ink", MUTED: "--muted", NEUTRAL: "--neutral"} | {
-    colour: f"--{bound}" for bound, colour in BOUND_COLOURS.items()
-}
+PAGE_VARIABLES = {
+    PAPER: "--paper",
+    INK: "--ink",
+    MUTED: "--muted",
+    NEUTRAL: "--neutral",
+    WORKING: "--working",
+} | {colour: f"--{bound}" for bound, colour in BOUND_COLOURS.items()}
 """The page's CSS variable by colour, so that a figure follows the page's light or dark."""
 
 

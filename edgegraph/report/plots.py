@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 
 from edgegraph.atomic import replacing
 from edgegraph.errors import InputError
+from edgegraph.report.memory_plot import draw_memory
 from edgegraph.report.names import short_names
 from edgegraph.report.palette import (
     BOUND_COLOURS,
@@ -123,7 +124,36 @@ def layer_times(analysis: Analysis, ax: Axes | None = None) -> Axes:
     return ax
 
 
-PLOTS = {"roofline": roofline, "layer_times": layer_times}
+def memory(analysis: Analysis, ax: Axes | None = None) -> Axes:
+    """Draw the bytes alive along the schedule.
+
+    Below what is held all the time, such as the weights; above it what comes and goes. The peak
+    is marked.
+
+    Args:
+        analysis: An analysis of a scheduled module, such as any that was compiled.
+        ax: Where to draw; a new figure of one paper column where None.
+
+    Returns:
+        The axes drawn on.
+
+    Raises:
+        InputError: The module is not scheduled, so that nobody knows what is alive when.
+    """
+    if analysis.live_memory is None:
+        raise InputError(
+            f"{analysis.workload!r} is not scheduled, so what is alive when is not known; analyse"
+            " it at stage 'optimized'"
+        )
+    if ax is None:
+        ax = column_axes(2.0, left=0.48, top=0.42)
+        _title(ax, title(analysis))
+    draw_memory(ax, analysis.live_memory, FONT_POINTS)
+    _tidy(ax)
+    return ax
+
+
+PLOTS = {"roofline": roofline, "layer_times": layer_times, "memory": memory}
 """Every plot of one analysis by its name."""
 
 

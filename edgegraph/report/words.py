@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgegraph.report.memory_words import memory_lines
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.throughput import best_throughput
 from edgegraph.units import percent, ratio, seconds, si
@@ -112,6 +113,7 @@ def measurement_line(analysis: Analysis) -> list[str]:
             f" temporary {si(memory.temp_bytes, 'B')}"
             + (f" - shared {si(memory.alias_bytes, 'B')}" if memory.alias_bytes else "")
         )
+    lines += [f"{name}: {said}" for name, said in memory_lines(analysis)]
     if totals.flops_lowest < totals.flops or totals.bytes_lowest < _moved(analysis):
         lines.append(
             f"branches: {si(totals.flops_lowest, 'FLOP')} to {si(totals.flops, 'FLOP')},"
@@ -304,7 +306,7 @@ def _counts(analysis: Analysis) -> list[tuple[str, str]]:
              f" {si(memory.argument_bytes, 'B')} + output {si(memory.output_bytes, 'B')} +"
              f" temporary {si(memory.temp_bytes, 'B')}{shared}")
         )  # fmt: skip
-    return said
+    return [*said, *memory_lines(analysis)]
 
 
 def _device(analysis: Analysis) -> list[tuple[str, str]]:

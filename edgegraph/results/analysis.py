@@ -421,7 +421,7 @@ class Analysis:
         """Draw one of the figures.
 
         Args:
-            kind: ``roofline`` or ``layer_times``.
+            kind: ``roofline``, ``layer_times`` or ``memory``.
             ax: Where to draw; a new figure of one paper column where None.
 
         Returns:

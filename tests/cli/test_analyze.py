@@ -111,7 +111,7 @@ def test_json_is_one_object_a_line(asked: Asked, capsys: pytest.CaptureFixture[s
     assert (first["batch"], second["batch"]) == (1, 32)
     assert second["workload"] == "dense"
     assert second["totals"]["macs"] == 25_690_112
-    assert second["totals"]["xla_bytes"] is None  # not a number
+    assert second["totals"]["xla_bytes"] is None
     assert second["layers"][0]["layer"] == "dense"
     assert second["layers"][0]["time_s"] is None
     # 51,380,224 FLOP over 4 bytes for each of 32*3136, 3136*256 and 32*256 elements

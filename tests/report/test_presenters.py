@@ -31,6 +31,10 @@ def plot(name: str) -> Callable[[Analysis, Path], str]:
         try:
             return save_figure(PLOTS[name](analysis), folder / "plot.svg").read_text("utf-8")
         except InputError as error:
+            if name == "memory":
+                assert "analyse it at stage 'optimized'" in str(error)
+                assert analysis.live_memory is None
+                return str(error)
             # What has no times cannot be drawn; it must say so, and what to do.
             assert "calibrate" in str(error)
             assert all(row.time_s is None for row in analysis.layer_records)
