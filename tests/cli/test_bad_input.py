@@ -109,7 +109,10 @@ def test_a_saved_analysis_of_a_newer_version(
     saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "newer.edgegraph"
-    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
+    with (
+        zipfile.ZipFile(saved) as old,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
         for name in old.namelist():
             content = old.read(name)
             if name.endswith(".json"):
