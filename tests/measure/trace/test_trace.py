@@ -176,7 +176,7 @@ def test_a_trace_from_elsewhere(tmp_path: Path) -> None:
     assert {timing.name: timing.self_s for timing in trace.timings} == {
         name: pytest.approx(5e-9) for name in "abc"
     }
-    assert trace.coverage == pytest.approx(15 / 25)
+    assert trace.coverage == pytest.approx((12 / 24 + 18 / 26) / 2)
     analysis = eg.analyze(STRAIGHT, trace=trace, device=DEVICE)
     assert [record.time_source for record in analysis.op_records] == ["measured"] * 4
 
