@@ -1,0 +1,175 @@
+"""Where results go: tables and JSON on stdout, files that are checked before the work."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgegraph.errors import InputError
+
+if TYPE_CHECKING:
+    from edgegraph.results.analysis import Analysis
+    from edgegraph.results.live_memory import LiveMemory
+    from edgegraph.results.op_trace import OpTrace
+
+MOST_BUFFERS = 20
+"""Buffers of the peak that stand in a JSON document, the largest first."""
+
+PLAIN_WIDTH = 160
+"""Columns where stdout is no terminal and COLUMNS says nothing, so that no table is cut off."""
+
+
+def print_analysis(analysis: Analysis) -> None:
+    """Print the layer table, comparisons of layers with their parts, and the findings on stdout."""
+    from edgegraph.report.table import findings_panel, layer_table
+    from edgegraph.report.together_table import together_table
+
+    together = together_table(analysis)
+    compared = [] if together is None else [together]
+    print_rich(layer_table(analysis), *compared, findings_panel(analysis))
+
+
+def print_rich(*renderables: Any) -> None:
+    """Print rich renderables on stdout."""
+    from rich.console import Console
+
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if has_width else PLAIN_WIDTH)
+    for renderable in renderables:
+        console.print(renderable)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on one line of stdout; unknown values are null."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.flush()
+
+
+def document(analysis: Analysis) -> dict[str, Any]:
+    """Give an analysis as a JSON object.
+
+    Its keys are the attributes of `edgegraph.results.analysis.Analysis`: ``workload``, ``batch``,
+    ``target``, ``stage``, ``options``, ``device``, ``environment``, ``totals``, ``layers``,
+    ``memory``, ``live_memory``, ``activation_memory``, ``lower_s``, ``compile_s``, ``latency``,
+    ``other_latencies``, ``throughputs``, ``op_trace``, ``layer_latencies``, ``what_if``,
+    ``compiled_together``, ``findings`` and ``unpriced``; what is below them has the attributes'
+    and the frames' names. Single ops, what is alive while each runs, raw samples and the HLO module
+    stand in the saved file only.
+    """
+    from msgspec import to_builtins
+
+    from edgegraph.results.compiled_together import compare_together
+    from edgegraph.results.frames import intensity
+    from edgegraph.results.what_if import what_if
+
+    latency = to_builtins(analysis.latency)
+    layer_latencies = to_builtins(analysis.layer_latencies)
+    others = to_builtins(analysis.other_latencies)
+    for measured in [latency, *others, *(row["latency"] for row in layer_latencies)]:
+        if measured is not None:
+            del measured["samples_s"]
+    memory = to_builtins(analysis.memory)
+    if analysis.memory is not None:
+        memory["peak_bytes"] = analysis.memory.peak_bytes
+    return {
+        "workload": analysis.workload,
+        "batch": analysis.batch,
+        "target": analysis.target,
+        "stage": analysis.stage,
+        "options": dict(analysis.options),
+        "device": to_builtins(analysis.device),
+        "environment": to_builtins(analysis.environment),
+        "totals": dict(analysis.totals),
+        "layers": [
+            {**to_builtins(row), "intensity_flops_per_byte": intensity(row)}
+            for row in analysis.layer_records
+        ],
+        "memory": memory,
+        "live_memory": _live_memory(analysis.live_memory),
+        "activation_memory": to_builtins(analysis.activation_memory),
+        "lower_s": analysis.lower_s,
+        "compile_s": analysis.compile_s,
+        "latency": latency,
+        "other_latencies": others,
+        "throughputs": to_builtins(analysis.throughputs),
+        "op_trace": _op_trace(analysis.op_trace),
+        "layer_latencies": layer_latencies,
+        "what_if": [to_builtins(each) for each in what_if(analysis.layer_records)],
+        "compiled_together": [
+            {**to_builtins(each), "difference_s": each.difference_s, "change": each.change}
+            for each in compare_together(analysis.latency, analysis.layer_latencies)
+        ],
+        "findings": to_builtins(analysis.findings),
+        "unpriced": dict(analysis.unpriced),
+    }
+
+
+def _op_trace(trace: OpTrace | None) -> dict[str, Any] | None:
+    """Give how far a trace holds; the ops themselves stand in the saved file."""
+    if trace is None:
+        return None
+    from msgspec import to_builtins
+
+    return {
+        "calls": len(trace.runs),
+        "warm_up": trace.warm_up,
+        "time_s": trace.time_s,
+        "span_s": trace.span_s,
+        "coverage": trace.coverage,
+        "traced_ratio": trace.traced_ratio,
+        "unmatched": dict(trace.unmatched),
+        "loops": to_builtins(trace.loops),
+        "kept_at": trace.kept_at,
+    }
+
+
+def _live_memory(live: LiveMemory | None) -> dict[str, Any] | None:
+    """Give the peak with its buffers; what is alive at every op stands in the saved file."""
+    if live is None:
+        return None
+    from msgspec.structs import asdict
+
+    return {
+        "peak_bytes": live.peak_bytes,
+        "peak_op": live.peak_op,
+        "peak_layer": live.peak_layer,
+        "held_bytes": live.held_bytes,
+        "working_bytes": live.working_bytes,
+        "allocated_bytes": live.allocated_bytes,
+        "peak_by_kind": dict(live.peak_by_kind),
+        "peak_buffers": [asdict(buffer) for buffer in live.peak_buffers[:MOST_BUFFERS]],
+    }
+
+
+def file_name(analysis: Analysis) -> str:
+    """Name the file of an analysis: ``small_cnn_b32.edgegraph``."""
+    stem = re.sub(r"[^\w.-]+", "_", analysis.workload) or "analysis"
+    batch = "" if analysis.batch is None else f"_b{analysis.batch}"
+    return f"{stem}{batch}.edgegraph"
+
+
+def check_writable(path: Path) -> None:
+    """Make sure that `path` can be written, before any work; make its folder where needed.
+
+    Raises:
+        InputError: It is a folder, or its folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise InputError(f"-o {path} is a folder; name a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+        if path.exists():
+            with path.open("ab"):
+                pass
+    except OSError as error:
+        raise InputError(
+            f"-o {path} cannot be written ({error.strerror or error}); choose another folder"
+        ) from error

@@ -15,8 +15,8 @@ from edgegraph.errors import FormatError, InputError
 from edgegraph.graph import Node, flatten
 from edgegraph.measure.executable import (
     ExecutableCall,
+    prefer_synchronous_dispatch,
     program_arguments,
-    use_synchronous_dispatch,
 )
 from edgegraph.measure.sampling import Progress, Settings
 from edgegraph.measure.trace.loops import count_loops
@@ -166,7 +166,8 @@ def take_trace(
             f"warm_up={warm_up}, steps={steps}: both are whole numbers from 1 up, because the"
             " first traced call is always slow"
         )
-    use_synchronous_dispatch()
+    # Ops take what they take in whichever thread; only the calls' own lengths gain by it.
+    prefer_synchronous_dispatch()
     if progress is not None:
         progress(f"{program.name}: tracing ops", None)
     call = ExecutableCall(program.executable, program_arguments(program))
