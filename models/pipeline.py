@@ -1,4 +1,4 @@
-"""A host's input pipeline as image models have it: stored bytes to augmented, normalised batches."""
+"""A host's input pipeline: stored bytes to augmented, normalised batches of images."""
 
 from __future__ import annotations
 
