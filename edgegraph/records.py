@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from edgegraph.attribution import Place
 from edgegraph.bulk import bulk
+from edgegraph.cost.arithmetic import Multiplies
 from edgegraph.cost.price import OpCost
+from edgegraph.device.arithmetic import Arithmetic, arithmetic
 from edgegraph.device.device import Device
 from edgegraph.device.roofline import place
 from edgegraph.graph import FREE_OPCODES, Node
@@ -33,6 +35,7 @@ def op_records(
         device: Whose roofs to use, or None.
     """
     containers = {node.parent for node in nodes}
+    arithmetics: dict[Multiplies, Arithmetic] = {}
     times: dict[str, tuple[float | None, float | None]] = {}
     inside: dict[str, list[str]] = {}
     records: list[OpRecord] = []
@@ -42,9 +45,15 @@ def op_records(
         priced = costs[node.name]
         roof: str | None = None
         level: str | None = None
+        computes = None
+        if node.name not in containers:
+            computes = arithmetics.get(priced.computes)
+            if computes is None:
+                computes = _arithmetic(device, priced.computes)
+                arithmetics[priced.computes] = computes
         if device is None:
             times[node.name] = (None, None)
-        elif node.name in containers:
+        elif computes is None:
             held = [times[name] for name in inside[node.name]]
             times[node.name] = (
                 sum(compute or 0.0 for compute, _ in held),
@@ -55,13 +64,15 @@ def op_records(
             spot = place(
                 flops=cost.flops,
                 bytes=_add(cost.bytes_read, cost.bytes_written),
-                dtype=priced.dtype,
+                dtype=computes.dtype,
                 working_set_bytes=priced.working_set_bytes,
                 device=device,
+                passes=computes.passes,
             )
             times[node.name] = (spot.compute_time_s, spot.memory_time_s)
             roof, level = spot.roof, spot.level
-        records.append(_record(node, priced, places[node.name], times[node.name], roof, level))
+        spot_of = (times[node.name], roof, level, computes)
+        records.append(_record(node, priced, places[node.name], *spot_of))
     return tuple(reversed(records))
 
 
@@ -72,6 +83,7 @@ def _record(
     times: tuple[float | None, float | None],
     roof: str | None,
     level: str | None,
+    computes: Arithmetic | None,
 ) -> OpRecord:
     instruction, cost = node.instruction, priced.cost
     compute, memory = times
@@ -101,7 +113,13 @@ def _record(
         source=instruction.source,
         op_name=instruction.op_name,
         executions_source="trace" if priced.traced else "module",
+        dtype=None if computes is None else computes.dtype,
+        passes=1 if computes is None else computes.passes,
     )
+
+
+def _arithmetic(device: Device | None, computes: Multiplies) -> Arithmetic:
+    return arithmetic(device, computes.dtype, values=computes.values, precision=computes.precision)
 
 
 def _add(first: int | None, second: int | None) -> int | None:

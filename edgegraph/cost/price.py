@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from edgegraph.bulk import bulk
+from edgegraph.cost.arithmetic import Multiplies, is_product, multiplies
 from edgegraph.cost.branches import Branches
 from edgegraph.cost.collectives import wire_bytes
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost, sequence
@@ -24,7 +25,7 @@ from edgegraph.cost.macs import macs
 from edgegraph.cost.trips import trip_counts
 from edgegraph.cost.xla_price import XlaPrice, XlaPricer
 from edgegraph.graph import FREE_OPCODES, Node
-from edgegraph.hlo.module import DOT_OPCODES, Instruction, Module, Shape
+from edgegraph.hlo.module import Instruction, Module, Shape
 
 WAITS = frozenset(
     {"all-gather-done", "all-reduce-done", "async-done", "async-update",
@@ -48,8 +49,7 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
             the data (a loop without a known trip count, a branch of a conditional).
         cost: Of all executions together. In a loop of unknown length it is that of one
             iteration: a lower bound.
-        dtype: The dtype it computes in: that of the left operand of a dot, a convolution or a
-            custom call that is one, else of its result.
+        computes: What it computes in, as the program says it.
         working_set_bytes: Bytes that its kernel touches in one execution.
         unpriced: Why some of its cost is unknown, or None.
         branches: Of a conditional, the cost of each branch if that is always taken, in XLA's
@@ -62,12 +62,17 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
 
     executions: int | None
     cost: Cost
-    dtype: str
+    computes: Multiplies
     working_set_bytes: int
     unpriced: str | None = None
     branches: tuple[Cost, ...] = ()
     cheapest: Cost | None = None
     traced: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """The dtype it computes in: of a product that of its operands, else of its result."""
+        return self.computes.dtype
 
 
 @bulk
@@ -107,12 +112,18 @@ def price_nodes(
             branches.add(node, total)
             total[node.name] = sequence([total[inner.name] for inner in inside])
     result: dict[str, OpCost] = {}
+    fused = _FusedInstructions(module, nodes)
     for node in nodes:
         name, cost = node.name, total[node.name]
         result[name] = OpCost(
             executions=executions[name].count,
             cost=cost,
-            dtype=_dtype(node.instruction, [shapes[operand] for operand in node.operands], cost),
+            computes=multiplies(
+                node.instruction,
+                [shapes[operand] for operand in node.operands],
+                cost,
+                fused.beside(node),
+            ),
             working_set_bytes=kernel_bytes[name],
             unpriced=(
                 None if name in loops else _why_unpriced(node.instruction, alone.get(name), trips)
@@ -229,18 +240,23 @@ def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
     return {node.name for node in inner if node.instruction.opcode not in movers}
 
 
-def _dtype(instruction: Instruction, operands: Sequence[Shape], cost: Cost) -> str:
-    """Name the dtype that the arithmetic runs in.
+class _FusedInstructions:
+    """Looks up what stands beside a product in its fusion."""
 
-    A dot of bf16 operands with an f32 result runs on the bf16 units.
-    """
-    opcode = instruction.opcode
-    is_product = opcode == "convolution" or opcode in DOT_OPCODES
-    is_product = is_product or (opcode == "custom-call" and bool(cost.macs))
-    if is_product and operands:
-        return operands[0].dtype
-    leaves = instruction.shape.leaves()
-    return leaves[0].dtype if leaves else "token"
+    def __init__(self, module: Module, nodes: Sequence[Node]) -> None:
+        self._module = module
+        self._fusions = {node.name for node in nodes if node.instruction.opcode == "fusion"}
+        self._by_name: dict[str, Mapping[str, Instruction]] = {}
+
+    def beside(self, node: Node) -> Mapping[str, Instruction]:
+        """Give the instructions of a product's fusion by name; none outside of fusions."""
+        if node.parent not in self._fusions or not is_product(node.instruction):
+            return {}
+        name = node.computation
+        if name not in self._by_name:
+            inside = self._module.computations[name].instructions
+            self._by_name[name] = {instruction.name: instruction for instruction in inside}
+        return self._by_name[name]
 
 
 def _why_unpriced(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgegraph.hlo.module import BITS_BY_DTYPE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryLevel:
@@ -36,6 +38,8 @@ class Device:
         fingerprint: What must not change for the figures to hold (processor, threads,
             affinity, jax version); empty for catalogue devices.
         measured_at: ISO time of the calibration, or None.
+        f32_products: Dtype in which its matrix units take f32 products unless they are told to
+            be exact: ``tf32`` or ``bf16``; None where f32 products run in f32.
     """
 
     name: str
@@ -46,14 +50,21 @@ class Device:
     dispatch_s: float | None = None
     fingerprint: Mapping[str, str] | None = None
     measured_at: str | None = None
+    f32_products: str | None = None
 
     def roof_dtype(self, dtype: str) -> str:
-        """Name the roof that bounds arithmetic in `dtype`: itself where listed, else the first.
+        """Name the roof that bounds arithmetic in `dtype`: itself where listed.
 
-        Index arithmetic and predicates have no published peak; they run under the device's
-        first (reference) roof, and the op's `roof` column says so.
+        Else the fastest of those that can stand in for it: of its kind, and as wide or wider, so
+        that it stays a bound. Else, as for predicates, the device's first (reference) roof. The
+        op's `roof` column says which.
         """
-        return dtype if dtype in self.peak_flops_per_s else next(iter(self.peak_flops_per_s))
+        peaks = self.peak_flops_per_s
+        if dtype in peaks:
+            return dtype
+        kind, bits = _kind_and_bits(dtype)
+        wider = [name for name in peaks if (k := _kind_and_bits(name))[0] == kind and k[1] >= bits]
+        return max(wider, key=peaks.__getitem__, default=next(iter(peaks)))
 
     def level_for(self, working_set_bytes: int) -> MemoryLevel:
         """Give the fastest memory level that holds `working_set_bytes`."""
@@ -72,3 +83,9 @@ class Device:
         by_name = {m.name: m for m in self.memory}
         chosen = self.memory[-1] if level is None else by_name[level]
         return self.peak_flops_per_s[self.roof_dtype(dtype)] / chosen.bandwidth_bytes_per_s
+
+
+def _kind_and_bits(dtype: str) -> tuple[str, int]:
+    """Tell floats from integers and the rest, and give the width of one."""
+    kind = {"b": "f", "t": "f", "u": "s", "p": "p"}.get(dtype[:1], dtype[:1])
+    return kind, 32 if dtype == "tf32" else BITS_BY_DTYPE.get(dtype, 0)

@@ -77,6 +77,16 @@ class Entry:
         return None if size is None else size.value
 
     @property
+    def f32_products(self) -> str | None:
+        """Dtype that stands in for f32 in products, on devices whose units are made for it.
+
+        It is ``tf32`` where there is a peak for it, ``bf16`` where there is none for f32.
+        """
+        if "tf32" in self.peaks:
+            return "tf32"
+        return "bf16" if "bf16" in self.peaks and "f32" not in self.peaks else None
+
+    @property
     def device(self) -> Device:
         """The device as the roofline takes it.
 
@@ -101,6 +111,7 @@ class Entry:
             memory=tuple(levels),
             origin="catalogue",
             source="; ".join(sources),
+            f32_products=self.f32_products,
         )
 
     def figures(self) -> Iterator[tuple[str, Figure]]:

@@ -40,6 +40,7 @@ def place(
     dtype: str,
     working_set_bytes: int | None,
     device: Device,
+    passes: int = 1,
 ) -> Placement:
     """Place one operation under the roofs of `device`.
 
@@ -51,10 +52,11 @@ def place(
         flops: Floating-point operations, or None where unknown.
         bytes: Bytes read and written together, or None where unknown.
         dtype: XLA dtype name that the arithmetic runs in (``f32``); one that the device has no
-            peak for runs under the device's reference roof.
+            peak for runs under the roof that `Device.roof_dtype` gives.
         working_set_bytes: Bytes that the operation touches in one execution; where None, the
             fastest level is taken, so that the bound stays a lower bound.
         device: The device with its peak rates and memory levels.
+        passes: Products of `dtype` that one product takes, as `edgegraph.device.arithmetic` says.
 
     Returns:
         The two times in seconds, the bound, and the roofs that were used.
@@ -76,9 +78,9 @@ def place(
         '1.61e-05 3.21e-04'
     """
     peaks = device.peak_flops_per_s
-    roof = dtype if dtype in peaks else device.roof_dtype(dtype)
+    roof = device.roof_dtype(dtype)
     level = device.level_for(0 if working_set_bytes is None else working_set_bytes)
-    compute_time_s = None if flops is None else flops / peaks[roof]
+    compute_time_s = None if flops is None else flops * passes / peaks[roof]
     memory_time_s = None if bytes is None else bytes / level.bandwidth_bytes_per_s
     bound = None
     if compute_time_s is not None and memory_time_s is not None and (flops or bytes):

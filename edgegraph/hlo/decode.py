@@ -28,6 +28,7 @@ from edgegraph.hlo.module import (
     Shape,
     WindowDimension,
 )
+from edgegraph.hlo.precision import decode_precision
 from edgegraph.hlo.schema import HloModuleProto, Proto
 from edgegraph.hlo.sources import Sources, decode_stack_frames
 
@@ -44,6 +45,8 @@ _DTYPES = {
 
 _MAX_ELEMENTS = (1 << 63) - 1
 """What XLA can count; a dimension of zero does not excuse the others."""
+
+_WITH_PRECISION = DOT_OPCODES | {"custom-call"}
 
 _WITH_WINDOW = frozenset({"reduce-window", "select-and-scatter"})
 
@@ -215,6 +218,9 @@ class _Decoder:
             # Zero is protobuf's "not set"; XLA means one group by it.
             feature_group_count=(proto.feature_group_count or 1) if convolution else 1,
             batch_group_count=(proto.batch_group_count or 1) if convolution else 1,
+            precision=(
+                decode_precision(proto) if convolution or opcode in _WITH_PRECISION else None
+            ),
             # Backends may put raw bytes here; what is no text cannot be read anyway.
             backend_config=self._text(config.decode("utf-8", "replace")) if config else "",
             output_aliases=(decode_output_aliases(proto) if opcode in MAY_ALIAS else ()),

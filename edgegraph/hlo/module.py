@@ -174,6 +174,8 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
         convolution: Dimension numbers of a convolution or a custom-call that is one, else None.
         feature_group_count: Groups of a convolution; 1 where none.
         batch_group_count: Batch groups of a convolution; 1 where none.
+        precision: Of a dot, convolution or custom-call, how exact its products are to be:
+            ``high``, ``highest`` or an algorithm (``dot_bf16_bf16_f32_x3``); None for the default.
         backend_config: The backend's own configuration text, or "".
         output_aliases: Which parts of its result a fusion or custom-call writes over operands.
     """
@@ -200,6 +202,7 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
     convolution: ConvolutionDimensions | None = None
     feature_group_count: int = 1
     batch_group_count: int = 1
+    precision: str | None = None
     backend_config: str = ""
     output_aliases: tuple[Alias, ...] = ()
 

@@ -89,6 +89,7 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         # XLA writes replica groups in one of four ways; this one is the oldest.
         "replica_groups": (49, "ReplicaGroup*"),
         "feature_group_count": (50, "int64"),
+        "precision_config": (51, "PrecisionConfig"),
         "source_target_pairs": (52, "SourceTarget*"),
         "batch_group_count": (58, "int64"),
         "comparison_direction": (63, "string"),
@@ -99,6 +100,7 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "iota_replica_groups": (92, "IotaReplicaGroups"),
         "mesh_replica_groups": (93, "MeshReplicaGroups"),
     },
+    "PrecisionConfig": {"operand_precision": (1, "int32*"), "algorithm": (2, "int32")},
     "OutputOperandAliasing": {
         "output_shape_index": (1, "int64*"),
         "operand_index": (2, "int64"),

@@ -12,14 +12,14 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.results.activation_memory import ActivationMemory
 from edgegraph.results.latency import Latency, LayerLatency
 from edgegraph.results.live_memory import LiveMemory
 from edgegraph.results.op_trace import OpTrace
+from edgegraph.results.records import LayerRecord as LayerRecord
+from edgegraph.results.records import OpRecord as OpRecord
 from edgegraph.results.schedule import Schedule
 from edgegraph.results.throughput import Throughput
 
@@ -31,128 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from edgegraph.hlo.module import Module
-
-
-class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
-    """One executed HLO instruction with its cost and its place on the roofline.
-
-    Costs count every execution: an op in a loop of 12 trips carries 12 times its own cost.
-    A container (fusion, while, call, conditional) carries the sum of the ops inside it, so
-    only ops without `parent` add up to the total.
-
-    Attributes:
-        name: Node name in the graph; the HLO instruction's name, prefixed by its caller's
-            (``caller/name``) where a computation is called from several places.
-        opcode: XLA's opcode.
-        layer: Scope of the model (``SmallCNN/conv1``), or None where it could not be placed.
-        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
-        parent: Name of the container that it runs in, None at the top.
-        shape: Result shape in XLA's notation.
-        executions: How often it runs in one call of the program; None if unknown.
-        executions_source: ``module`` where the compiled program says so, ``trace`` where a loop
-            around it was counted in an op trace: `executions` and all costs are then those of
-            the traced arguments, not a lower bound.
-        macs: Multiply-accumulates of dots and convolutions, padding counted; 0 for others.
-        flops: XLA's FLOPs times executions (a fused multiply-add is 2).
-        transcendentals: XLA's transcendental operations times executions.
-        bytes_read: Bytes read across kernel borders, times executions.
-        bytes_written: Bytes written across kernel borders, times executions.
-        wire_bytes: Bytes that each device sends to others in a collective, times executions.
-        flops_lowest: Of a conditional, or of an op that holds one, its FLOPs if the cheapest
-            branch is always taken; `flops` counts the dearest. None for all others.
-        roof: The dtype whose peak bounds it.
-        level: The memory level whose bandwidth bounds it.
-        compute_time_s: flops / peak.
-        memory_time_s: (bytes_read + bytes_written) / bandwidth.
-        bound: ``compute``, ``memory``, or None for an op that costs nothing.
-        time_s: Best known time of all executions in one call, or None. Of a container, that
-            of the ops inside it and its own.
-        time_source: ``measured`` (an op trace timed it), ``split by layers`` (it is inside a
-            fusion that was timed, whose time the layers share by what they took compiled
-            alone, and the ops of a layer by their roofline times), ``split by roofline`` (all
-            by their roofline times), ``split by counts`` (by FLOPs and bytes, for want of a
-            device), ``estimated`` (its roofline time), or None without a time.
-        source: ``file:line`` of the user's code, or None.
-        op_name: XLA's op_name metadata.
-    """
-
-    name: str
-    opcode: str
-    layer: str | None
-    phase: str
-    parent: str | None
-    shape: str
-    executions: int | None
-    macs: int | None
-    flops: int | None
-    transcendentals: int | None
-    bytes_read: int | None
-    bytes_written: int | None
-    wire_bytes: int | None
-    flops_lowest: int | None
-    roof: str | None
-    level: str | None
-    compute_time_s: float | None
-    memory_time_s: float | None
-    bound: str | None
-    time_s: float | None
-    time_source: str | None
-    source: str | None
-    op_name: str
-    executions_source: str = "module"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerRecord:
-    """One layer in one phase; inclusive of the layers below it.
-
-    The children of a layer add up to it in every counted column, because what a parent does
-    itself stands in a child row of its own, named ``<layer>/(own)``. The rows of depth 0, with
-    ``(unattributed)`` among them, add up to the totals.
-
-    Attributes:
-        layer: Path of the scope, or ``(unattributed)``.
-        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
-        depth: Number of scopes above it.
-        leaf: True if no other row lies below it; the leaves too add up to the totals.
-        ops: Number of executed instructions, containers not counted.
-        params: Elements of the layer's parameters, counted on its forward row only.
-        param_bytes: Bytes of them.
-        macs, flops, transcendentals, bytes_read, bytes_written: As on `OpRecord`.
-        compute_time_s, memory_time_s: Sums over its ops.
-        bound: ``compute``, ``memory``, or ``overhead`` where launching it takes over half of
-            its measured time; None if it costs nothing. Of a parent, what binds most of the
-            time below it.
-        time_s: Measured time of the layer compiled alone, less the dispatch floor, or the sum
-            of that over its leaves; else the estimate max(compute, memory) summed over leaves.
-        time_source: ``measured`` or ``estimated``.
-        share: time_s over the sum of all leaves' time_s.
-        efficiency: max(compute_time_s, memory_time_s) / time_s where measured.
-        traced_time_s: Time that an op trace saw its ops take inside the running program, fusions
-            split over the layers in them; the leaves add up to the traced whole. None without a
-            trace, or where it saw none of its ops.
-    """
-
-    layer: str
-    phase: str
-    depth: int
-    leaf: bool
-    ops: int
-    params: int
-    param_bytes: int
-    macs: int | None
-    flops: int | None
-    transcendentals: int | None
-    bytes_read: int | None
-    bytes_written: int | None
-    compute_time_s: float | None
-    memory_time_s: float | None
-    bound: str | None
-    time_s: float | None
-    time_source: str | None
-    share: float | None
-    efficiency: float | None
-    traced_time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

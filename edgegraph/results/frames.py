@@ -14,7 +14,7 @@ OP_COLUMNS = (
     "transcendentals", "bytes_read", "bytes_written", "intensity_flops_per_byte",
     "compute_time_s", "memory_time_s", "bound", "time_s", "time_source", "source",
     "shape", "roof", "level", "op_name", "wire_bytes", "flops_lowest",
-    "executions_source",
+    "executions_source", "dtype", "passes",
 )  # fmt: skip
 LAYER_COLUMNS = (
     "layer", "phase", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
@@ -36,7 +36,7 @@ _FLOATS = frozenset(
     }
 )  # fmt: skip
 
-_NUMBERS = frozenset({"depth", "leaf"})
+_NUMBERS = frozenset({"depth", "leaf", "passes"})
 
 
 def ops_frame(analysis: Analysis) -> pd.DataFrame:

@@ -1,0 +1,63 @@
+"""Where products stand under the roofs of devices that are not here, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import edgegraph as eg
+from edgegraph.device.catalogue import find_device
+from edgegraph.results.analysis import OpRecord
+
+FLOPS = 2 * 256 * 512 * 128
+
+
+def record(device: str, attribute: str, tmp_path: Path, dtype: str = "f32") -> OpRecord:
+    """Analyse a dot of 256x512 and 512x128 on a device."""
+    path = tmp_path / "dot.hlo"
+    path.write_text(f"""HloModule m, is_scheduled=true
+      ENTRY e {{ x = {dtype}[256,512] parameter(0)
+                 y = {dtype}[512,128] parameter(1)
+                 ROOT dot = f32[256,128] dot(x, y), lhs_contracting_dims={{1}},
+                   rhs_contracting_dims={{0}}{attribute} }}""")
+    analysis = eg.analyze(eg.read_hlo(path), device=find_device(device))
+    return next(op for op in analysis.op_records if op.opcode == "dot")
+
+
+@pytest.mark.parametrize(
+    ("device", "attribute", "dtype", "passes", "peak"),
+    [
+        ("a100", "", "tf32", 1, 156e12),
+        ("a100", ", operand_precision={highest,highest}", "f32", 1, 19.5e12),
+        ("a100", ", algorithm=dot_bf16_bf16_f32_x3", "bf16", 3, 312e12),
+        ("v100", "", "f32", 1, 80 * 128 * 1.53e9),
+        ("tpu:v5e", "", "bf16", 1, 197e12),
+        ("tpu:v5e", ", operand_precision={high,high}", "bf16", 3, 197e12),
+        ("tpu:v5e", ", operand_precision={highest,highest}", "bf16", 6, 197e12),
+    ],
+)
+def test_f32_products(
+    device: str, attribute: str, dtype: str, passes: int, peak: float, tmp_path: Path
+) -> None:
+    dot = record(device, attribute, tmp_path)
+    assert (dot.flops, dot.dtype, dot.roof, dot.passes) == (FLOPS, dtype, dtype, passes)
+    assert dot.compute_time_s == pytest.approx(FLOPS * passes / peak)
+
+
+def test_a_dtype_without_a_peak_is_told_beside_the_roof(tmp_path: Path) -> None:
+    dot = record("v100", "", tmp_path, dtype="bf16")
+    assert (dot.dtype, dot.roof) == ("bf16", "f16")
+
+
+def test_the_frame_tells_the_dtype_of_ops_and_of_no_container() -> None:
+    def run(x: object) -> object:
+        return x @ x.T + 1  # type: ignore[attr-defined]  # a jax array
+
+    import jax
+
+    ops = eg.analyze(run, args=(jax.ShapeDtypeStruct((64, 32), "float32"),)).ops
+    containers = set(ops.parent.dropna())
+    assert ops[ops.name.isin(containers)].dtype.isna().all()
+    assert set(ops[ops.opcode == "dot"].dtype) == {"f32"}
+    assert set(ops.passes) == {1}
