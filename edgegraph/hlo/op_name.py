@@ -51,7 +51,7 @@ _MAX_NESTING = 100
 _METHOD = re.compile(r"([^\W\d]\w*)\.[^\W\d]\w*")
 _PARAMETER = re.compile(r"""[^\W\d]\w*(?:\[(?:\d+|'[^']*'|"[^"]*")\]|\.[^\W\d]\w*)+""")
 _STEP = re.compile(
-    r"""\[(\d+)\]|\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]|\.([^\W\d]\w*)""", re.DOTALL
+    r"""\[(\d{1,19})\]|\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]|\.([^\W\d]\w*)""", re.DOTALL
 )
 
 _COLLECTION = "params"
@@ -291,9 +291,11 @@ def _drop_repetition(path: list[str], start: int) -> None:
 def _unquote(text: str) -> str:
     """Read a key as Python wrote it; text that is no literal is taken as it stands."""
     try:
-        return str(ast.literal_eval(text))
+        key = str(ast.literal_eval(text))
+        key.encode()  # A lone surrogate could be neither shown nor saved.
     except (ValueError, SyntaxError):
         return text[1:-1]
+    return key
 
 
 def _below_collection(steps: list[str | int], *, is_nnx: bool) -> list[str | int]:

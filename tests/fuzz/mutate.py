@@ -43,6 +43,14 @@ CONFIGS = (
 DIGITS = (b"0", b"5", b"3000000000", b"9223372036854775807", b"1" * 30, b"1" * 5000)
 """Numbers as a configuration writes them."""
 
+NAMES = (
+    "", "x", "entry", "m" * 3000, "a/b/c" * 100, "jit(f)/transpose(jvp(", "jit(f)/while/body/add",
+    "params['a'][0]['kernel']", "params['a'][" + "7" * 5000 + "].b", "params['\\x'].kernel",
+    "params['\\ud800']['bias']", "params['it\\'s'][0]", 'params["a"', "cond/branch_9_fun/" * 9,
+    "rematted_computation/" * 300, "jit(" * 3000, "checkpoint/transpose(jvp(a))/b)" * 3,
+)  # fmt: skip
+"""Names of ops, layers and parameters that look like JAX's, or nearly so."""
+
 _LONGEST = 1 << 17
 """Inputs do not grow beyond this many bytes."""
 
@@ -176,9 +184,7 @@ def _value(rng: random.Random, field: FieldDescriptor, old: Any) -> Any:
     if field.type == FieldDescriptor.TYPE_STRING:
         if field.name == "opcode":
             return rng.choice(OPCODES)
-        return rng.choice(
-            ("", "x", "entry", "m" * 3000, "a/b/c" * 100, "jit(f)/transpose(jvp(", old or "y")
-        )
+        return rng.choice((*NAMES, old or "y"))
     if field.type == FieldDescriptor.TYPE_BYTES:
         return rng.choice(CONFIGS) % rng.choice(DIGITS)
     if isinstance(old, int) and rng.random() < 0.5:
@@ -254,6 +260,15 @@ def _copy(message: Any) -> Any:
 def _change_config(rng: random.Random, module: Any, seeds: Seeds) -> None:
     instruction = _some_instruction(rng, module)[1]
     instruction.backend_config = rng.choice(CONFIGS) % rng.choice(DIGITS)
+
+
+def _change_op_name(rng: random.Random, module: Any, seeds: Seeds) -> None:
+    """Give several ops, parameters more often than not, names that look like JAX's."""
+    for _ in range(rng.choice((1, 1, 4))):
+        computation, instruction = _some_instruction(rng, module)
+        parameters = [i for i in computation.instructions if i.opcode == "parameter"]
+        chosen = rng.choice(parameters) if parameters and rng.random() < 0.6 else instruction
+        chosen.metadata.op_name = rng.choice(NAMES)
 
 
 def _change_window(rng: random.Random, module: Any, seeds: Seeds) -> None:
@@ -365,7 +380,7 @@ _Change = Callable[[random.Random, Any, Seeds], None]
 
 _CHANGES: tuple[_Change, ...] = (
     _change_field, _change_field, _change_field, _change_field, _change_opcode, _change_ids,
-    _change_ids, _change_shape, _change_shape, _change_config, _change_window,
+    _change_ids, _change_shape, _change_shape, _change_config, _change_window, _change_op_name,
     _duplicate_computation, _splice_computation, _lose_root,
 )  # fmt: skip
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import edgegraph as eg
 from edgegraph import xla
 from edgegraph.cost.live_memory import profile_memory
 from edgegraph.cost.price import price_nodes
@@ -139,3 +141,29 @@ def test_donating_an_argument_without_elements_takes_no_memory() -> None:
     profile = profile_memory(module, flatten(module))
     assert profile is not None
     assert profile.alive_bytes == (0, 0)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000])
+def test_an_attribute_beyond_64_bits_is_unknown(number: str) -> None:
+    def change(module: Proto) -> None:
+        call = instruction(module, "custom-call")
+        call.custom_call_target = "lapack_sgetrf_ffi"
+        call.backend_config = f"{{lower = {number} : ui8}}".encode()
+
+    module = decode(damaged("gpu_cusolver_potrf", change))
+    assert price_nodes(module, flatten(module))
+
+
+@pytest.mark.parametrize(
+    "op_name", ["params['a'][" + "7" * 5000 + "].b", r"params['\ud800']['bias']"]
+)
+def test_a_parameter_may_be_called_anything(op_name: str, tmp_path: Path) -> None:
+    def change(module: Proto) -> None:
+        instruction(module, "parameter").metadata.op_name = op_name
+
+    serialized = damaged("tpu_slice_start", change)
+    program = eg.Program(
+        name="named", batch=None, target="unknown", stage="optimized", serialized=serialized
+    )
+    analysis = eg.analyze(program)
+    assert eg.load(analysis.save(tmp_path / "saved")) == analysis

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from edgegraph.cost.custom_calls.registry import CustomCall, UnknownFormError
 from edgegraph.hlo.module import Shape
 
-_ATTRIBUTE = re.compile(r"(\w+) = (?:(-?\d+)(?: : \w+)?|(true|false))\b")
+_ATTRIBUTE = re.compile(r"(\w+) = (?:(-?\d{1,19})(?: : \w+)?|(true|false))\b")
 """``uplo = 76 : ui8`` or ``lower = true``, as MLIR writes attributes."""
 
 WORKSPACE_DTYPES = ("s8", "u8")
