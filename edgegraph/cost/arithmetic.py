@@ -28,7 +28,8 @@ class Multiplies(Struct, frozen=True, gc=False):
         values: A narrower dtype that the operands of a product were converted from, in the same
             kernel, or None.
         precision: Of a product ``default``, ``high``, ``highest``, or the algorithm that was asked
-            for (``dot_bf16_bf16_f32_x3``); None for every other op.
+            for (``dot_bf16_bf16_f32_x3``); None for every other op, and for a product that is
+            computed element by element, on no unit for matrices.
     """
 
     dtype: str
@@ -41,6 +42,8 @@ def multiplies(
     operands: Sequence[Shape],
     cost: Cost,
     beside: Mapping[str, Instruction],
+    *,
+    element_by_element: bool = False,
 ) -> Multiplies:
     """Find out what an op computes in.
 
@@ -50,6 +53,8 @@ def multiplies(
         cost: What it costs: a custom call with MACs is a product.
         beside: The instructions of its fusion by name; empty outside of fusions, where a
             conversion is a kernel of its own.
+        element_by_element: Whether its kernel computes each element of the result by itself, as
+            XLA does with small products that it fuses into loops.
     """
     call = instruction.opcode == "custom-call" and bool(cost.macs)
     if not operands or not (call or is_product(instruction)):
@@ -57,6 +62,8 @@ def multiplies(
         return Multiplies(leaves[0].dtype if leaves else "token")
     # What follows the two are scales, sizes of groups, biases.
     dtype = _wider([operand.dtype for operand in operands[:2]])
+    if element_by_element:
+        return Multiplies(dtype)
     values = None
     if beside:
         source = _wider([_source(name, beside) for name in instruction.operands[:2]])

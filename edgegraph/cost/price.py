@@ -123,6 +123,7 @@ def price_nodes(
                 [shapes[operand] for operand in node.operands],
                 cost,
                 fused.beside(node),
+                element_by_element=fused.in_loop(node),
             ),
             working_set_bytes=kernel_bytes[name],
             unpriced=(
@@ -245,18 +246,26 @@ class _FusedInstructions:
 
     def __init__(self, module: Module, nodes: Sequence[Node]) -> None:
         self._module = module
-        self._fusions = {node.name for node in nodes if node.instruction.opcode == "fusion"}
+        self._kinds = {
+            node.name: node.instruction.fusion_kind
+            for node in nodes
+            if node.instruction.opcode == "fusion"
+        }
         self._by_name: dict[str, Mapping[str, Instruction]] = {}
 
     def beside(self, node: Node) -> Mapping[str, Instruction]:
         """Give the instructions of a product's fusion by name; none outside of fusions."""
-        if node.parent not in self._fusions or not is_product(node.instruction):
+        if node.parent not in self._kinds or not is_product(node.instruction):
             return {}
         name = node.computation
         if name not in self._by_name:
             inside = self._module.computations[name].instructions
             self._by_name[name] = {instruction.name: instruction for instruction in inside}
         return self._by_name[name]
+
+    def in_loop(self, node: Node) -> bool:
+        """Tell whether it stands in a loop fusion, which computes element by element."""
+        return node.parent is not None and self._kinds.get(node.parent) == "kLoop"
 
 
 def _why_unpriced(

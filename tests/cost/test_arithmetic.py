@@ -26,7 +26,9 @@ def dot(lhs: str, rhs: str, out: str, attribute: str = "") -> Multiplies:
                  ROOT dot = {out}[4,2] dot(x, y), {DIMS}{attribute} }}""")
 
 
-def fused(lhs: str, rhs: str, out: str, chain: str = "convert(p)") -> Multiplies:
+def fused(
+    lhs: str, rhs: str, out: str, chain: str = "convert(p)", kind: str = "kCustom"
+) -> Multiplies:
     """Convert both operands of a dot inside a fusion; `chain` is how the left one is."""
     return computes(f"""HloModule m
       f {{ p = {lhs}[4,8] parameter(0)
@@ -36,7 +38,7 @@ def fused(lhs: str, rhs: str, out: str, chain: str = "convert(p)") -> Multiplies
            ROOT dot = {out}[4,2] dot(a, b), {DIMS} }}
       ENTRY e {{ x = {lhs}[4,8] parameter(0)
                  y = {rhs}[8,2] parameter(1)
-                 ROOT fusion = {out}[4,2] fusion(x, y), kind=kCustom, calls=f }}""")
+                 ROOT fusion = {out}[4,2] fusion(x, y), kind={kind}, calls=f }}""")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,11 @@ def test_what_is_not_converted_on_both_sides_is_as_wide_as_it_says() -> None:
                  y = bf16[8,2] parameter(1)
                  ROOT fusion = f32[4,2] fusion(x, y), kind=kCustom, calls=f }}""")
     assert summed == Multiplies("f32", None, "default")
+
+
+def test_products_in_loop_fusions_see_no_matrix_units() -> None:
+    assert fused("bf16", "bf16", "f32", kind="kLoop") == Multiplies("f32")
+    assert fused("bf16", "bf16", "f32", kind="kOutput") == Multiplies("f32", "bf16", "default")
 
 
 def test_integers_are_no_narrow_floats() -> None:
