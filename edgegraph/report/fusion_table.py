@@ -104,7 +104,7 @@ def _gain(layer: RungLayer, unfused: dict[tuple[str, str], RungLayer]) -> int:
 
 
 def _fusions(effects: Sequence[FusionEffect]) -> Table:
-    columns = ["ops", "bytes", "alone", "time, fused", "alone", "recomputes"]
+    columns = ["ops", "bytes", "alone", "time", "alone", "recomputes"]
     judged = any(effect.verdict is not None for effect in effects)
     table = _table("fusion", *columns, *["fusion"] * judged)
     for effect in effects[:MOST_FUSIONS]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def test_the_table_has_a_row_a_batch_and_says_the_knee(
 ) -> None:
     assert sweep("--max-latency", "50ms") == 0
     out, err = capsys.readouterr()
-    rows = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit()]
+    table = re.split(r"\n\s*\n", out[out.index("───") :])[0]
+    rows = [line.split() for line in table.splitlines() if line.strip()[:1].isdigit()]
     assert [row[0] for row in rows] == ["1", "2", "4", "8", "16"]
     assert next(row for row in rows if row[-1] == "knee")[0] == "4"  # 300 of 312 is 96 %
     assert "knee: batch 4 is the smallest within 5 % of the best throughput, 312/s" in out
