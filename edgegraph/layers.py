@@ -62,9 +62,12 @@ def roll_up(
     """
     containers = {op.parent for op in ops}
     trees: dict[str, _Scope] = {}
+    together: dict[tuple[str, str], list[OpRecord]] = {}
     for op in ops:
         if op.name not in containers:
-            _scope(trees, op.layer or UNATTRIBUTED, op.phase).ops.append(op)
+            together.setdefault((op.layer or UNATTRIBUTED, op.phase), []).append(op)
+    for (layer, phase), members in together.items():
+        _scope(trees, layer, phase).ops.extend(members)
     for layer, owned in parameters.items():
         scope = _scope(trees, layer or UNATTRIBUTED, "forward")
         scope.parameters = scope.parameters + owned

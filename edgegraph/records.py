@@ -36,6 +36,9 @@ def op_records(
     """
     containers = {node.parent for node in nodes}
     arithmetics: dict[Multiplies, Arithmetic] = {}
+    # Decoding makes one object of equal shapes, so each is written out once.
+    shapes = {id(node.instruction.shape): node.instruction.shape for node in nodes}
+    written = {number: str(shape) for number, shape in shapes.items()}
     times: dict[str, tuple[float | None, float | None]] = {}
     inside: dict[str, list[str]] = {}
     records: list[OpRecord] = []
@@ -72,7 +75,8 @@ def op_records(
             times[node.name] = (spot.compute_time_s, spot.memory_time_s)
             roof, level = spot.roof, spot.level
         spot_of = (times[node.name], roof, level, computes)
-        records.append(_record(node, priced, places[node.name], *spot_of))
+        shape = written[id(node.instruction.shape)]
+        records.append(_record(node, priced, places[node.name], shape, *spot_of))
     return tuple(reversed(records))
 
 
@@ -80,6 +84,7 @@ def _record(
     node: Node,
     priced: OpCost,
     where: Place,
+    shape: str,
     times: tuple[float | None, float | None],
     roof: str | None,
     level: str | None,
@@ -94,7 +99,7 @@ def _record(
         layer=where.layer,
         phase=where.phase,
         parent=node.parent,
-        shape=str(instruction.shape),
+        shape=shape,
         executions=priced.executions,
         macs=cost.macs,
         flops=cost.flops,

@@ -86,4 +86,6 @@ class Program:
         """
         from edgegraph import xla
 
-        return xla.cost_analysis(self.serialized)
+        # What was compiled here need not be read by XLA once more.
+        own = None if self.executable is None else self.executable.cost_analysis()
+        return own or xla.cost_analysis(self.serialized)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ _SAME_VALUES = frozenset(
 
 _PRECISION = re.compile(r'"operand_precision":\[([^]]*)\]')
 _ALGORITHM = re.compile(r'"algorithm":"ALG_(\w+)"')
+_PRODUCTS = DOT_OPCODES | {"convolution"}
 _EXACTNESS = {"default": 0, "high": 1, "highest": 2}
 
 
@@ -56,10 +58,8 @@ def multiplies(
         element_by_element: Whether its kernel computes each element of the result by itself, as
             XLA does with small products that it fuses into loops.
     """
-    call = instruction.opcode == "custom-call" and bool(cost.macs)
-    if not operands or not (call or is_product(instruction)):
-        leaves = instruction.shape.leaves()
-        return Multiplies(leaves[0].dtype if leaves else "token")
+    if not operands or not (is_product(instruction) or cost.macs):
+        return elementwise(instruction.shape)
     # What follows the two are scales, sizes of groups, biases.
     dtype = _wider([operand.dtype for operand in operands[:2]])
     if element_by_element:
@@ -71,9 +71,22 @@ def multiplies(
     return Multiplies(dtype, values, _precision(instruction))
 
 
+def elementwise(shape: Shape) -> Multiplies:
+    """Give the dtype of an op that is no product: that of its (first) result."""
+    if shape.dtype != "tuple":
+        return _of_dtype(shape.dtype)
+    leaves = shape.leaves()
+    return _of_dtype(leaves[0].dtype if leaves else "token")
+
+
+@cache
+def _of_dtype(dtype: str) -> Multiplies:
+    return Multiplies(dtype)
+
+
 def is_product(instruction: Instruction) -> bool:
     """Tell dots and convolutions from other ops; some custom calls are products, too."""
-    return instruction.opcode == "convolution" or instruction.opcode in DOT_OPCODES
+    return instruction.opcode in _PRODUCTS
 
 
 def _precision(instruction: Instruction) -> str:

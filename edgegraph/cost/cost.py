@@ -67,7 +67,7 @@ def _times(value: int | None, times: int) -> int | None:
 
 def known_sum(values: Iterable[int | None]) -> int:
     """Add what is known: a lower bound where something is not."""
-    return sum(value for value in values if value is not None)
+    return sum([value for value in values if value is not None])
 
 
 def sequence(costs: Iterable[Cost]) -> Cost:
@@ -78,10 +78,10 @@ def sequence(costs: Iterable[Cost]) -> Cost:
     """
     known = list(costs)
     return Cost(
-        macs=known_sum(c.macs for c in known),
-        flops=known_sum(c.flops for c in known),
-        transcendentals=known_sum(c.transcendentals for c in known),
-        bytes_read=known_sum(c.bytes_read for c in known),
-        bytes_written=known_sum(c.bytes_written for c in known),
-        wire_bytes=known_sum(c.wire_bytes for c in known),
+        macs=known_sum([c.macs for c in known]),
+        flops=known_sum([c.flops for c in known]),
+        transcendentals=known_sum([c.transcendentals for c in known]),
+        bytes_read=known_sum([c.bytes_read for c in known]),
+        bytes_written=known_sum([c.bytes_written for c in known]),
+        wire_bytes=known_sum([c.wire_bytes for c in known]),
     )

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from edgegraph.bulk import bulk
-from edgegraph.cost.arithmetic import Multiplies, is_product, multiplies
+from edgegraph.cost.arithmetic import Multiplies, elementwise, is_product, multiplies
 from edgegraph.cost.branches import Branches
 from edgegraph.cost.collectives import wire_bytes
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost, sequence
@@ -112,19 +112,13 @@ def price_nodes(
             branches.add(node, total)
             total[node.name] = sequence([total[inner.name] for inner in inside])
     result: dict[str, OpCost] = {}
-    fused = _FusedInstructions(module, nodes)
+    kernels = _Kernels(module, nodes)
     for node in nodes:
         name, cost = node.name, total[node.name]
         result[name] = OpCost(
             executions=executions[name].count,
             cost=cost,
-            computes=multiplies(
-                node.instruction,
-                [shapes[operand] for operand in node.operands],
-                cost,
-                fused.beside(node),
-                element_by_element=fused.in_loop(node),
-            ),
+            computes=kernels.multiplies(node, cost, shapes),
             working_set_bytes=kernel_bytes[name],
             unpriced=(
                 None if name in loops else _why_unpriced(node.instruction, alone.get(name), trips)
@@ -241,8 +235,8 @@ def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
     return {node.name for node in inner if node.instruction.opcode not in movers}
 
 
-class _FusedInstructions:
-    """Looks up what stands beside a product in its fusion."""
+class _Kernels:
+    """Says what ops compute in, with a look at what stands beside a product in its fusion."""
 
     def __init__(self, module: Module, nodes: Sequence[Node]) -> None:
         self._module = module
@@ -253,19 +247,28 @@ class _FusedInstructions:
         }
         self._by_name: dict[str, Mapping[str, Instruction]] = {}
 
-    def beside(self, node: Node) -> Mapping[str, Instruction]:
-        """Give the instructions of a product's fusion by name; none outside of fusions."""
-        if node.parent not in self._kinds or not is_product(node.instruction):
-            return {}
+    def multiplies(self, node: Node, cost: Cost, shapes: Mapping[str, Shape]) -> Multiplies:
+        """Say what a node that costs `cost` computes in."""
+        instruction = node.instruction
+        product = is_product(instruction)
+        if not product and instruction.opcode != "custom-call":
+            return elementwise(instruction.shape)
+        kind = self._kinds.get(node.parent or "")
+        return multiplies(
+            instruction,
+            [shapes[operand] for operand in node.operands],
+            cost,
+            self._beside(node) if product and node.parent in self._kinds else {},
+            # XLA computes small products that it fuses into loops without units for matrices.
+            element_by_element=kind == "kLoop",
+        )
+
+    def _beside(self, node: Node) -> Mapping[str, Instruction]:
         name = node.computation
         if name not in self._by_name:
             inside = self._module.computations[name].instructions
             self._by_name[name] = {instruction.name: instruction for instruction in inside}
         return self._by_name[name]
-
-    def in_loop(self, node: Node) -> bool:
-        """Tell whether it stands in a loop fusion, which computes element by element."""
-        return node.parent is not None and self._kinds.get(node.parent) == "kLoop"
 
 
 def _why_unpriced(

@@ -6,15 +6,13 @@ Performance Model for Multicore Architectures", Communications of the ACM 52(4),
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from edgegraph.device.device import Device
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """The time that the hardware needs at least for one operation, and what binds it.
 
     Attributes:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import pytest
@@ -77,7 +76,7 @@ def test_small_cnn_on_a_roofline_by_hand() -> None:
 
 def test_a_placement_cannot_be_changed() -> None:
     placement = place(flops=1, bytes=1, dtype="f32", working_set_bytes=1, device=DEVICE)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         placement.bound = "memory"  # type: ignore[misc]
 
 
