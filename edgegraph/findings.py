@@ -302,15 +302,22 @@ def low_coverage(analysis: Analysis) -> Iterator[Finding]:
 
 def _large_leaves(analysis: Analysis) -> Iterator[tuple[LayerRecord, list[OpRecord]]]:
     """Give the layers worth a word, with their ops."""
-    by_place: dict[tuple[str, str], list[OpRecord]] = {}
+    large = {
+        (row.layer.removesuffix("/(own)"), row.phase): row
+        for row in analysis.layer_records
+        if row.leaf and row.share is not None and row.share >= LARGE_SHARE
+    }
+    if not large:
+        return
+    held: dict[tuple[str, str], list[OpRecord]] = {place: [] for place in large}
+    layers = {layer for layer, _ in large}
     containers = {op.parent for op in analysis.op_records}
     for op in analysis.op_records:
-        if op.name not in containers:
-            by_place.setdefault((op.layer or UNATTRIBUTED, op.phase), []).append(op)
-    for row in analysis.layer_records:
-        if row.leaf and row.share is not None and row.share >= LARGE_SHARE:
-            layer = row.layer.removesuffix("/(own)")
-            yield row, by_place.get((layer, row.phase), [])
+        layer = op.layer or UNATTRIBUTED
+        if layer in layers and op.name not in containers and (layer, op.phase) in held:
+            held[layer, op.phase].append(op)
+    for place, row in large.items():
+        yield row, held[place]
 
 
 def _ridge(analysis: Analysis, ops: list[OpRecord]) -> float | None:
