@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError, EncodeError, Message
 
 from edgegraph.hlo.schema import HloModuleProto
 
@@ -79,10 +79,13 @@ def damage_fields(rng: random.Random, seed: bytes, seeds: Seeds) -> bytes:
     except DecodeError:
         return seed
     changes = _BOMBS if rng.random() < 0.03 else _CHANGES
-    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 5, 8))):
-        if module.computations and module.ByteSize() <= _LONGEST:
-            rng.choice(changes)(rng, module, seeds)
-    damaged = module.SerializeToString()
+    try:
+        for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 5, 8))):
+            if module.computations and module.ByteSize() <= _LONGEST:
+                rng.choice(changes)(rng, module, seeds)
+        damaged = module.SerializeToString()
+    except EncodeError:  # nested deeper than protobuf writes
+        return seed
     return damaged if len(damaged) <= _LONGEST else seed
 
 
