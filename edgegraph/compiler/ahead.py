@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import resource
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,7 +18,7 @@ import msgspec
 
 from edgegraph import xla
 from edgegraph.atomic import replacing
-from edgegraph.child import run_child
+from edgegraph.child import peak_memory_bytes, run_child
 from edgegraph.compiler.targets import Target, compiler_versions, require_compiler
 from edgegraph.errors import CompileError, EdgeGraphError, InputError
 from edgegraph.folders import cache_folder
@@ -145,7 +143,6 @@ def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
         options=request.options,
     )
     compile_s = time.perf_counter() - start
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return msgspec.msgpack.encode(
         Compiled(
             serialized=serialized,
@@ -158,8 +155,7 @@ def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
             ),
             cost=None if cost is None else dict(cost),
             compile_s=compile_s,
-            # Linux counts in KiB, macOS in bytes.
-            compiler_memory_bytes=held if sys.platform == "darwin" else held * 1024,
+            compiler_memory_bytes=peak_memory_bytes(),
         )
     )
 

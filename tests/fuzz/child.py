@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from edgegraph.child import peak_memory_bytes
 from tests.fuzz.mutate import damage_fields, mutate
 
 MEMORY_BYTES = 1 << 30
@@ -92,8 +93,7 @@ def try_one(data: bytes, counts: Counts, folder: Path) -> None:
         keep(folder, data, error)
     else:
         counts["accepted" if accepted else "refused"] += 1
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    counts["peak_bytes"] = max(peak, counts["peak_bytes"])
+    counts["peak_bytes"] = max(peak_memory_bytes(), counts["peak_bytes"])
 
 
 def read_seeds(folder: Path) -> list[bytes]:
