@@ -14,12 +14,5 @@ def cache_folder() -> Path:
     """Give the user's cache folder, or the one that ``EDGEGRAPH_CACHE_DIR`` names.
 
     It need not exist.
-
-    Example:
-        >>> import os
-        >>> os.environ["EDGEGRAPH_CACHE_DIR"] = "kept"
-        >>> cache_folder().name
-        'kept'
-        >>> del os.environ["EDGEGRAPH_CACHE_DIR"]
     """
     return Path(os.environ.get(CACHE_FOLDER_VARIABLE) or platformdirs.user_cache_dir("edgegraph"))
