@@ -271,6 +271,7 @@ def _totals(
     roots = [row for row in layers if row.depth == 0]
     flops = known_sum(record.flops for record in top)
     moved = _bytes(top)
+    main_memory = moved - known_sum(record.on_chip_bytes for record in top)
     compute = sum_of_times(record.compute_time_s for record in top)
     memory = sum_of_times(record.memory_time_s for record in top)
     xla = program.xla_cost
@@ -292,7 +293,8 @@ def _totals(
         xla_flops=xla.get("flops"),
         xla_transcendentals=xla.get("transcendentals"),
         xla_bytes=xla.get("bytes accessed"),
-        intensity_flops_per_byte=flops / moved if moved else None,
+        main_memory_bytes=main_memory,
+        intensity_flops_per_byte=flops / main_memory if main_memory else None,
         compute_time_s=compute,
         memory_time_s=memory,
         overlapped_time_s=None if compute is None or memory is None else max(compute, memory),

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from edgegraph.attribution import Place
 from edgegraph.bulk import bulk
 from edgegraph.cost.arithmetic import Multiplies
+from edgegraph.cost.cost import Cost
 from edgegraph.cost.price import OpCost
 from edgegraph.device.arithmetic import Arithmetic, arithmetic
 from edgegraph.device.device import Device
@@ -66,7 +67,7 @@ def op_records(
             cost = priced.cost
             spot = place(
                 flops=cost.flops,
-                bytes=_add(cost.bytes_read, cost.bytes_written),
+                bytes=_main_memory_bytes(cost),
                 dtype=computes.dtype,
                 working_set_bytes=priced.working_set_bytes,
                 device=device,
@@ -107,6 +108,7 @@ def _record(
         bytes_read=cost.bytes_read,
         bytes_written=cost.bytes_written,
         wire_bytes=cost.wire_bytes,
+        on_chip_bytes=cost.on_chip_bytes,
         flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
         roof=roof,
         level=level,
@@ -127,8 +129,10 @@ def _arithmetic(device: Device | None, computes: Multiplies) -> Arithmetic:
     return arithmetic(device, computes.dtype, values=computes.values, precision=computes.precision)
 
 
-def _add(first: int | None, second: int | None) -> int | None:
-    return None if first is None or second is None else first + second
+def _main_memory_bytes(cost: Cost) -> int | None:
+    if cost.bytes_read is None or cost.bytes_written is None:
+        return None
+    return cost.bytes_read + cost.bytes_written - (cost.on_chip_bytes or 0)
 
 
 @bulk

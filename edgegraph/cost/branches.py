@@ -14,9 +14,12 @@ from msgspec.structs import replace
 from edgegraph.cost.cost import Cost, known_sum, sequence
 from edgegraph.graph import Node
 
-_COMPARED = (("macs",), ("flops",), ("transcendentals",), ("bytes_read", "bytes_written"),
-             ("wire_bytes",))  # fmt: skip
+_COMPARED = (("macs",), ("flops",), ("transcendentals",),
+             ("bytes_read", "bytes_written", "on_chip_bytes"), ("wire_bytes",))  # fmt: skip
 """Figures by which branches are compared; those that stand together come from one branch."""
+
+_PART = "on_chip_bytes"
+"""Part of the bytes read and written, which goes along with them."""
 
 
 class Branches:
@@ -101,7 +104,7 @@ def _branches(conditional: Node, inside: Sequence[Node]) -> list[list[Node]]:
 
 
 def _amount(cost: Cost, figures: Sequence[str]) -> int:
-    return known_sum(getattr(cost, figure) for figure in figures)
+    return known_sum(getattr(cost, figure) for figure in figures if figure != _PART)
 
 
 def _cheapest(branches: Sequence[Cost]) -> Cost:

@@ -17,6 +17,7 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
         bytes_read: Bytes read across kernel borders.
         bytes_written: Bytes written across kernel borders.
         wire_bytes: Bytes that each device sends to other devices.
+        on_chip_bytes: Those of the bytes read and written that stay on the chip.
     """
 
     macs: int | None = 0
@@ -25,20 +26,22 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
     bytes_read: int | None = 0
     bytes_written: int | None = 0
     wire_bytes: int | None = 0
+    on_chip_bytes: int | None = 0
 
     @property
     def known(self) -> bool:
         """Whether every figure is known."""
         return None not in (
             self.macs, self.flops, self.transcendentals, self.bytes_read, self.bytes_written,
-            self.wire_bytes,
+            self.wire_bytes, self.on_chip_bytes,
         )  # fmt: skip
 
     def __mul__(self, times: int) -> Cost:
         """Give the cost of running it `times` times; what is unknown stays unknown.
 
-        >>> Cost(flops=10, bytes_read=None) * 3
-        Cost(macs=0, flops=30, transcendentals=0, bytes_read=None, bytes_written=0, wire_bytes=0)
+        >>> cost = Cost(flops=10, bytes_read=None) * 3
+        >>> cost.flops, cost.bytes_read, cost.bytes_written
+        (30, None, 0)
         """
         if times == 1:
             return self
@@ -49,13 +52,14 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
             bytes_read=_times(self.bytes_read, times),
             bytes_written=_times(self.bytes_written, times),
             wire_bytes=_times(self.wire_bytes, times),
+            on_chip_bytes=_times(self.on_chip_bytes, times),
         )
 
 
 ZERO = Cost()
 UNKNOWN = Cost(
     macs=None, flops=None, transcendentals=None, bytes_read=None, bytes_written=None,
-    wire_bytes=None,
+    wire_bytes=None, on_chip_bytes=None,
 )  # fmt: skip
 FIGURES = Cost.__struct_fields__
 """Names of the figures of a cost."""
@@ -84,4 +88,5 @@ def sequence(costs: Iterable[Cost]) -> Cost:
         bytes_read=known_sum([c.bytes_read for c in known]),
         bytes_written=known_sum([c.bytes_written for c in known]),
         wire_bytes=known_sum([c.wire_bytes for c in known]),
+        on_chip_bytes=known_sum([c.on_chip_bytes for c in known]),
     )

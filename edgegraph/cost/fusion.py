@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from edgegraph.cost.memory_spaces import MemorySpaces
 from edgegraph.cost.xla_price import XlaPrice
 from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, Node
+from edgegraph.hlo.module import Shape
 
-Credit = dict[str, tuple[int, int]]
-"""Bytes read and bytes written by node name."""
+Credit = dict[str, tuple[int, int, int]]
+"""Bytes read, bytes written, and how many of both stay on the chip, by node name."""
 
 
 def credit_border(
-    fusion: Node, contents: Mapping[str, Sequence[Node]], root: str, price: XlaPrice
+    fusion: Node,
+    contents: Mapping[str, Sequence[Node]],
+    root: str,
+    price: XlaPrice,
+    operands: Sequence[Shape],
+    spaces: MemorySpaces,
 ) -> Credit:
     """Credit the bytes that XLA says cross the border to the ops inside.
 
@@ -26,9 +33,11 @@ def credit_border(
         contents: Nodes by the name of the container that they run in.
         root: Name of the HLO instruction that is the fused computation's result.
         price: XLA's price of the whole fusion.
+        operands: Shapes of its operands, with their memory spaces.
+        spaces: Of the module.
 
     Returns:
-        Bytes read and written by inner node; their sums equal the price's, exactly.
+        By inner node; the sums of the bytes read and written equal the price's, exactly.
     """
     inner = {node.name: node for node in contents[fusion.name]}
     users: dict[str, list[str]] = {}
@@ -37,17 +46,27 @@ def credit_border(
             users.setdefault(operand, []).append(node.name)
     reads: dict[str, int] = {}
     writes: dict[str, int] = {}
+    on_chip: dict[str, int] = {}
     result = next(name for name, node in inner.items() if node.instruction.name == root)
     for name, node in inner.items():
         number = node.instruction.parameter_number
         if node.instruction.opcode == "parameter" and number is not None:
             workers = _working_users(name, inner, users) or [name]
-            _share(price.operand_bytes[number], workers, [1] * len(workers), reads)
+            read = price.operand_bytes[number]
+            _share(read, workers, [1] * len(workers), reads)
+            if kept := spaces.on_chip(read, operands[number]):
+                _share(kept, workers, [1] * len(workers), on_chip)
     makers = _makers(result, inner)
     sizes = [inner[maker].instruction.shape.bytes for maker in makers]
     _share(price.output_bytes, makers, sizes, writes)
+    if kept := spaces.on_chip(price.output_bytes, fusion.instruction.shape):
+        _share(kept, makers, sizes, on_chip)
     return {
-        _leaf(name, inner, contents): (reads.get(name, 0), writes.get(name, 0))
+        _leaf(name, inner, contents): (
+            reads.get(name, 0),
+            writes.get(name, 0),
+            on_chip.get(name, 0),
+        )
         for name in {**reads, **writes}
     }
 

@@ -20,8 +20,9 @@ from edgegraph.cost.collectives import wire_bytes
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost, sequence
 from edgegraph.cost.custom_calls import price_custom_call, why_unpriced
 from edgegraph.cost.executions import count_executions
-from edgegraph.cost.fusion import credit_border
+from edgegraph.cost.fusion import Credit, credit_border
 from edgegraph.cost.macs import macs
+from edgegraph.cost.memory_spaces import MemorySpaces
 from edgegraph.cost.trips import trip_counts
 from edgegraph.cost.xla_price import XlaPrice, XlaPricer
 from edgegraph.graph import FREE_OPCODES, Node
@@ -141,42 +142,44 @@ def _price_alone(
     pricer = XlaPricer(module)
     alone: dict[str, Cost] = {}
     kernel_bytes: dict[str, int] = {}
-    border: dict[str, tuple[int, int]] = {}
+    border: Credit = {}
+    spaces = MemorySpaces(module)
     silent: set[str] = set()
     in_kernel: dict[str, int] = {}
     for node in nodes:
         name, instruction = node.name, node.instruction
+        operands = [shapes[operand] for operand in node.operands]
         kernel = in_kernel.get(node.parent) if node.parent is not None else None
         if instruction.opcode == "fusion" and kernel is None:
             price = pricer.price(instruction.name)
             kernel = sum(price.operand_bytes) + price.output_bytes
             root = module.computations[instruction.called[0]].root
-            border |= credit_border(node, contents, root, price)
+            border |= credit_border(node, contents, root, price, operands, spaces)
             silent |= _silent_ops(node, contents[name])
         if kernel is not None:
             in_kernel[name] = kernel
         if name in contents:
             kernel_bytes[name] = kernel or 0
             continue
-        crossing = None if kernel is None else border.get(name, (0, 0))
+        crossing = None if kernel is None else border.get(name, (0, 0, 0))
         if instruction.opcode == "custom-call":
-            cost = _price_call(instruction, [shapes[o] for o in node.operands], crossing)
+            cost = _price_call(instruction, operands, crossing, spaces)
         elif name in silent or _is_free(instruction, inside_kernel=kernel is not None):
-            cost = ZERO if not crossing else Cost(bytes_read=crossing[0], bytes_written=crossing[1])
+            cost = ZERO if crossing is None else _moving(ZERO, crossing)
         else:
             price = pricer.price(instruction.name)
-            operands = [shapes[operand] for operand in node.operands]
-            read, written = crossing or _moved(instruction, operands, price)
+            moved = crossing or _moved(instruction, operands, price, spaces)
             sends = instruction.collective is not None
             products = macs(instruction, operands)
             steps = _steps(instruction, operands)
             cost = Cost(
                 macs=products,
+                bytes_read=moved[0],
+                bytes_written=moved[1],
+                on_chip_bytes=moved[2],
                 # XLA takes the groups of a ragged-dot for a dimension that it is summed over.
                 flops=2 * products if instruction.opcode == "ragged-dot" else price.flops * steps,
                 transcendentals=price.transcendentals * steps,
-                bytes_read=read,
-                bytes_written=written,
                 wire_bytes=wire_bytes(instruction, operands, module) if sends else 0,
             )
         alone[name] = cost
@@ -186,15 +189,27 @@ def _price_alone(
     return alone, kernel_bytes
 
 
-def _moved(instruction: Instruction, operands: Sequence[Shape], price: XlaPrice) -> tuple[int, int]:
-    """Give the bytes that an op outside of a fusion reads and writes."""
+def _moved(
+    instruction: Instruction, operands: Sequence[Shape], price: XlaPrice, spaces: MemorySpaces
+) -> tuple[int, int, int]:
+    """Give the bytes that an op outside of a fusion reads and writes, and those on the chip."""
     arrives = _ARRIVES_AT.get(instruction.opcode, -1)
-    read = sum(operand.bytes for operand in operands)
-    if arrives is None:
-        return read, 0
-    if 0 <= arrives < len(instruction.shape.elements):
-        return read, instruction.shape.elements[arrives].bytes
-    return sum(price.operand_bytes), price.output_bytes
+    reads = [operand.bytes for operand in operands]
+    written, result = 0, instruction.shape
+    if arrives is not None:
+        if 0 <= arrives < len(instruction.shape.elements):
+            result = instruction.shape.elements[arrives]
+            written = result.bytes
+        else:
+            reads, written = [*price.operand_bytes], price.output_bytes
+    on_chip = spaces.sum(reads, operands) + spaces.on_chip(written, result)
+    return sum(reads), written, on_chip
+
+
+def _moving(cost: Cost, crossing: tuple[int, int, int]) -> Cost:
+    """Give a cost the bytes that cross a fusion's border."""
+    read, written, on_chip = crossing
+    return replace(cost, bytes_read=read, bytes_written=written, on_chip_bytes=on_chip)
 
 
 def _steps(instruction: Instruction, operands: Sequence[Shape]) -> int:
@@ -205,13 +220,20 @@ def _steps(instruction: Instruction, operands: Sequence[Shape]) -> int:
 
 
 def _price_call(
-    call: Instruction, operands: Sequence[Shape], crossing: tuple[int, int] | None
+    call: Instruction,
+    operands: Sequence[Shape],
+    crossing: tuple[int, int, int] | None,
+    spaces: MemorySpaces,
 ) -> Cost:
     """Price a custom call by its rule; inside a fusion, what crosses the border is moved."""
     cost = price_custom_call(call, operands) or UNKNOWN
-    if crossing is None:
+    if crossing is not None:
+        return _moving(cost, crossing)
+    if not spaces.placed or cost.bytes_read is None or cost.bytes_written is None:
         return cost
-    return replace(cost, bytes_read=crossing[0], bytes_written=crossing[1])
+    on_chip = spaces.sum([operand.bytes for operand in operands], operands)
+    on_chip += spaces.on_chip(call.shape.bytes, call.shape)
+    return replace(cost, on_chip_bytes=min(on_chip, cost.bytes_read + cost.bytes_written))
 
 
 def _is_free(instruction: Instruction, *, inside_kernel: bool) -> bool:

@@ -46,7 +46,9 @@ class Totals(Mapping[str, "int | float | str | None"]):
             takes its cheapest branch; the totals count the dearest, so that this is the spread.
         xla_flops, xla_transcendentals, xla_bytes: XLA's own module totals (float32 sums,
             loop bodies counted once), or None where XLA gave none.
-        intensity_flops_per_byte: flops / (bytes_read + bytes_written).
+        main_memory_bytes: Bytes read and written, less those that stay on the chip because the
+            compiler placed the values there (a TPU's VMEM); they are what the memory roof counts.
+        intensity_flops_per_byte: flops / main_memory_bytes.
         compute_time_s, memory_time_s: Sums over the ops.
         overlapped_time_s: max(compute, memory): perfect overlap.
         serial_time_s: compute + memory: no overlap.
@@ -88,6 +90,7 @@ class Totals(Mapping[str, "int | float | str | None"]):
     lower_bound: bool
     compiled_together_s: float | None = None
     traced_time_s: float | None = None
+    main_memory_bytes: int | None = None
 
     def __getitem__(self, key: str) -> int | float | str | None:
         """Give one figure by its name."""

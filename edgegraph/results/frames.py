@@ -14,19 +14,19 @@ OP_COLUMNS = (
     "transcendentals", "bytes_read", "bytes_written", "intensity_flops_per_byte",
     "compute_time_s", "memory_time_s", "bound", "time_s", "time_source", "source",
     "shape", "roof", "level", "op_name", "wire_bytes", "flops_lowest",
-    "executions_source", "dtype", "passes",
+    "executions_source", "dtype", "passes", "on_chip_bytes",
 )  # fmt: skip
 LAYER_COLUMNS = (
     "layer", "phase", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
     "bytes_read", "bytes_written", "intensity_flops_per_byte", "compute_time_s",
     "memory_time_s", "bound", "time_s", "time_source", "share", "efficiency", "depth", "leaf",
-    "traced_time_s",
+    "traced_time_s", "on_chip_bytes",
 )  # fmt: skip
 
 _COUNTS = frozenset(
     {
         "executions", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
-        "bytes_read", "bytes_written", "wire_bytes", "flops_lowest",
+        "bytes_read", "bytes_written", "wire_bytes", "flops_lowest", "on_chip_bytes",
     }
 )  # fmt: skip
 _FLOATS = frozenset(
@@ -61,11 +61,9 @@ def op_attributes(record: OpRecord) -> dict[str, Any]:
 
 
 def intensity(record: OpRecord | LayerRecord) -> float | None:
-    """Give the arithmetic intensity in FLOP/byte; None where a count is unknown or 0 bytes move."""
-    if record.flops is None or record.bytes_read is None or record.bytes_written is None:
-        return None
-    moved = record.bytes_read + record.bytes_written
-    return record.flops / moved if moved else None
+    """Give the FLOPs per byte of main memory; None where a count is unknown or 0 bytes move."""
+    moved = record.main_memory_bytes
+    return record.flops / moved if moved and record.flops is not None else None
 
 
 def _frame(records: Sequence[OpRecord | LayerRecord], columns: Sequence[str]) -> pd.DataFrame:

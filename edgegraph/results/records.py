@@ -42,7 +42,7 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         roof: The dtype whose peak bounds it: `dtype` where the device has a peak for it.
         level: The memory level whose bandwidth bounds it.
         compute_time_s: flops * passes / peak.
-        memory_time_s: (bytes_read + bytes_written) / bandwidth.
+        memory_time_s: (bytes_read + bytes_written - on_chip_bytes) / bandwidth.
         bound: ``compute``, ``memory``, or None for an op that costs nothing.
         time_s: Best known time of all executions in one call, or None. Of a container, that
             of the ops inside it and its own.
@@ -53,6 +53,8 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
             device), ``estimated`` (its roofline time), or None without a time.
         source: ``file:line`` of the user's code, or None.
         op_name: XLA's op_name metadata.
+        on_chip_bytes: Those of the bytes read and written that do not leave the chip, because the
+            compiler placed the values there (a TPU's VMEM).
     """
 
     name: str
@@ -81,6 +83,12 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     executions_source: str = "module"
     dtype: str | None = None
     passes: int = 1
+    on_chip_bytes: int | None = 0
+
+    @property
+    def main_memory_bytes(self) -> int | None:
+        """Bytes read from main memory and written to it, or None where unknown."""
+        return _main_memory_bytes(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +120,7 @@ class LayerRecord:
         traced_time_s: Time that an op trace saw its ops take inside the running program, fusions
             split over the layers in them; the leaves add up to the traced whole. None without a
             trace, or where it saw none of its ops.
+        on_chip_bytes: As on `OpRecord`.
     """
 
     layer: str
@@ -134,3 +143,15 @@ class LayerRecord:
     share: float | None
     efficiency: float | None
     traced_time_s: float | None = None
+    on_chip_bytes: int | None = 0
+
+    @property
+    def main_memory_bytes(self) -> int | None:
+        """Bytes read from main memory and written to it, or None where unknown."""
+        return _main_memory_bytes(self)
+
+
+def _main_memory_bytes(record: OpRecord | LayerRecord) -> int | None:
+    if record.bytes_read is None or record.bytes_written is None:
+        return None
+    return record.bytes_read + record.bytes_written - (record.on_chip_bytes or 0)
