@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgegraph.attribution import Place, attribute
+from edgegraph.bulk import collector_paused
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
@@ -24,7 +25,7 @@ from edgegraph.measure.environment import environment
 from edgegraph.memory import activation_memory, live_memory
 from edgegraph.records import op_records, with_traced_times
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
-from edgegraph.results.latency import Latency, LayerLatency, finest_cut
+from edgegraph.results.latency import UNATTRIBUTED, Latency, LayerLatency, finest_cut
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.throughput import Throughput
 from edgegraph.schedule import play
@@ -119,16 +120,19 @@ def analyze(
         )
     roofs = device or (find_device(program.device) if program.device else load_calibration())
     report(f"{program.name}: pricing ops", None)
-    module = program.module
-    nodes = flatten(module)
     op_trace = trace if isinstance(trace, OpTrace) else None
-    if op_trace is not None and op_trace.module != module.name:
-        raise InputError(
-            f"the trace is of module {op_trace.module!r}, but {program.name!r} is {module.name!r}"
-        )
-    costs = price_nodes(module, nodes, None if op_trace is None else op_trace.executions)
-    places = attribute(nodes)
-    records = op_records(nodes, costs, places, roofs)
+    # All that is made here stays; the collector would walk it between the steps.
+    with collector_paused():
+        module = program.module
+        if op_trace is not None and op_trace.module != module.name:
+            raise InputError(
+                f"the trace is of module {op_trace.module!r}, but {program.name!r} is"
+                f" {module.name!r}"
+            )
+        nodes = flatten(module)
+        costs = price_nodes(module, nodes, None if op_trace is None else op_trace.executions)
+        places = attribute(nodes)
+        records = op_records(nodes, costs, places, roofs)
     latency: Latency | None = None
     layer_latencies: tuple[LayerLatency, ...] = ()
     if measure:
@@ -157,38 +161,39 @@ def analyze(
         other_latencies = measure_conditions(
             program, cold=cold, cores=cores, settings=settings, progress=report
         )
-    shares = () if op_trace is None else op_trace.shares
-    layers = roll_up(records, _parameters(nodes, places), layer_latencies, shares)
-    analysis = Analysis(
-        workload=program.name,
-        batch=program.batch,
-        target=program.target,
-        stage=program.stage,
-        options=dict(program.options),
-        device=roofs,
-        environment=environment(),
-        op_records=records,
-        layer_records=layers,
-        totals=replace(
-            _totals(records, layers, costs, program, latency, layer_latencies),
-            traced_time_s=None if op_trace is None else op_trace.time_s,
-        ),
-        memory=program.memory,
-        lower_s=program.lower_s,
-        compile_s=program.compile_s,
-        latency=latency,
-        layer_latencies=layer_latencies,
-        findings=(),
-        unpriced={name: cost.unpriced for name, cost in costs.items() if cost.unpriced},
-        live_memory=live_memory(profile_memory(module, nodes), places),
-        activation_memory=activation_memory(program),
-        schedule=play(nodes, records) if module.schedule else None,
-        throughputs=throughputs,
-        other_latencies=other_latencies,
-        op_trace=op_trace,
-        serialized_module=program.serialized,
-    )
-    return replace(analysis, findings=find(analysis))
+    with collector_paused():
+        shares = () if op_trace is None else op_trace.shares
+        layers = roll_up(records, _parameters(nodes, places), layer_latencies, shares)
+        analysis = Analysis(
+            workload=program.name,
+            batch=program.batch,
+            target=program.target,
+            stage=program.stage,
+            options=dict(program.options),
+            device=roofs,
+            environment=environment(),
+            op_records=records,
+            layer_records=layers,
+            totals=replace(
+                _totals(records, layers, costs, program, latency, layer_latencies),
+                traced_time_s=None if op_trace is None else op_trace.time_s,
+            ),
+            memory=program.memory,
+            lower_s=program.lower_s,
+            compile_s=program.compile_s,
+            latency=latency,
+            layer_latencies=layer_latencies,
+            findings=(),
+            unpriced={name: cost.unpriced for name, cost in costs.items() if cost.unpriced},
+            live_memory=live_memory(profile_memory(module, nodes), places),
+            activation_memory=activation_memory(program),
+            schedule=play(nodes, records) if module.schedule else None,
+            throughputs=throughputs,
+            other_latencies=other_latencies,
+            op_trace=op_trace,
+            serialized_module=program.serialized,
+        )
+        return replace(analysis, findings=find(analysis))
 
 
 def _take_trace(
@@ -266,9 +271,8 @@ def _totals(
     """Add up the program; the ops without parent carry everything."""
     top = [record for record in records if record.parent is None]
     containers = {record.parent for record in records}
-    work = [record for record in records if record.name not in containers]
-    placed = [record for record in work if record.layer is not None]
     roots = [row for row in layers if row.depth == 0]
+    placed = [row for row in roots if row.layer != UNATTRIBUTED]
     flops = known_sum(record.flops for record in top)
     moved = _bytes(top)
     main_memory = moved - known_sum(record.on_chip_bytes for record in top)
@@ -279,7 +283,10 @@ def _totals(
     net = None if latency is None else latency.net_s
     lowest = sequence(costs[record.name].cheapest or costs[record.name].cost for record in top)
     return Totals(
-        ops=sum(record.opcode not in FREE_OPCODES for record in work),
+        ops=sum(
+            record.opcode not in FREE_OPCODES and record.name not in containers
+            for record in records
+        ),
         params=sum(row.params for row in roots),
         param_bytes=sum(row.param_bytes for row in roots),
         macs=known_sum(record.macs for record in top),
@@ -309,7 +316,7 @@ def _totals(
     )
 
 
-def _bytes(records: Sequence[OpRecord]) -> int:
+def _bytes(records: Sequence[OpRecord | LayerRecord]) -> int:
     return known_sum(r.bytes_read for r in records) + known_sum(r.bytes_written for r in records)
 
 

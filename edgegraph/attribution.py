@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from edgegraph.bulk import bulk
-from edgegraph.graph import Node
+from edgegraph.graph import CONTAINER_OPCODES, Node
 from edgegraph.hlo.op_name import (
     LOSS_SCOPE,
     OPTIMIZER_SCOPE,
@@ -33,6 +33,9 @@ class Place:
 
 _FAR = 200
 """How many ops to follow from a gradient to the parameter that it updates."""
+
+_LOOKED_INTO = frozenset({"fusion", "call"})
+"""Containers whose operands are those of what they call, by position."""
 
 NOWHERE = Place(layer=None, phase="forward")
 
@@ -102,8 +105,13 @@ def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
     for node in nodes:
         # A loop or branch inside the function is relative to the same call.
         caller = callers.get(node.parent, "")
-        op_name = qualify_op_name(node.instruction.op_name, caller)
-        callers[node.name] = op_name if node.instruction.opcode == "call" and op_name else caller
+        instruction = node.instruction
+        op_name = instruction.op_name
+        if caller:
+            op_name = qualify_op_name(op_name, caller)
+        if instruction.opcode in CONTAINER_OPCODES:
+            called = instruction.opcode == "call" and op_name
+            callers[node.name] = op_name if called else caller
         complete[node.name] = op_name
     return complete
 
@@ -126,13 +134,13 @@ def _place_containers(nodes: Sequence[Node], places: dict[str, Place]) -> None:
     """Place fusions, loops and calls by what they hold: their own op_name is only the last op's."""
     held: dict[str, list[Place]] = {}
     for node in reversed(nodes):
-        inside = held.get(node.name)
-        if inside:
-            place = _common(inside)
-            if place.layer is not None:
-                places[node.name] = place
-        if node.parent is not None and places[node.name].layer is not None:
-            held.setdefault(node.parent, []).append(places[node.name])
+        place = places[node.name]
+        if node.name in held:
+            shared = _common(held[node.name])
+            if shared.layer is not None:
+                place = places[node.name] = shared
+        if node.parent is not None and place.layer is not None:
+            held.setdefault(node.parent, []).append(place)
 
 
 def _place_by_neighbours(nodes: Sequence[Node], places: dict[str, Place]) -> None:
@@ -175,8 +183,11 @@ class _Flow:
             if node.parent is not None:
                 self._enter(node, self._nodes[node.parent])
         for node in nodes:
+            looked_into = node.instruction.opcode in _LOOKED_INTO
             for position, operand in enumerate(node.operands):
-                user = self._taken_by.get((node.name, position), node.name)
+                user = node.name
+                if looked_into:
+                    user = self._taken_by.get((user, position), user)
                 self._users.setdefault(operand, []).append(user)
         for container, maker in self._made_by.items():
             self._users.setdefault(maker, []).extend(self._users.get(container, ()))
@@ -190,7 +201,7 @@ class _Flow:
         """Note which op inside takes a container's operand, and which makes its result."""
         self._made_by[container.name] = node.name
         number = node.instruction.parameter_number
-        if number is not None and container.instruction.opcode in ("fusion", "call"):
+        if number is not None and container.instruction.opcode in _LOOKED_INTO:
             self._taken_by[container.name, number] = node.name
             self._outer[node.name] = container.operands[number]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from edgegraph.attribution import Place
@@ -36,49 +37,76 @@ def op_records(
         device: Whose roofs to use, or None.
     """
     containers = {node.parent for node in nodes}
-    arithmetics: dict[Multiplies, Arithmetic] = {}
     # Decoding makes one object of equal shapes, so each is written out once.
     shapes = {id(node.instruction.shape): node.instruction.shape for node in nodes}
     written = {number: str(shape) for number, shape in shapes.items()}
-    times: dict[str, tuple[float | None, float | None]] = {}
-    inside: dict[str, list[str]] = {}
+    spots = _Spots(device)
+    inside: dict[str, list[_Spot]] = {}
     records: list[OpRecord] = []
     for node in reversed(nodes):
-        if node.parent is not None:
-            inside.setdefault(node.parent, []).append(node.name)
         priced = costs[node.name]
-        roof: str | None = None
-        level: str | None = None
-        computes = None
-        if node.name not in containers:
-            computes = arithmetics.get(priced.computes)
-            if computes is None:
-                computes = _arithmetic(device, priced.computes)
-                arithmetics[priced.computes] = computes
-        if device is None:
-            times[node.name] = (None, None)
-        elif computes is None:
-            held = [times[name] for name in inside[node.name]]
-            times[node.name] = (
-                sum(compute or 0.0 for compute, _ in held),
-                sum(memory or 0.0 for _, memory in held),
-            )
-        else:
-            cost = priced.cost
-            spot = place(
-                flops=cost.flops,
-                bytes=_main_memory_bytes(cost),
-                dtype=computes.dtype,
-                working_set_bytes=priced.working_set_bytes,
-                device=device,
-                passes=computes.passes,
-            )
-            times[node.name] = (spot.compute_time_s, spot.memory_time_s)
-            roof, level = spot.roof, spot.level
-        spot_of = (times[node.name], roof, level, computes)
+        held = node.name in containers
+        spot = spots.container(inside[node.name]) if held else spots.op(priced)
+        if node.parent is not None:
+            inside.setdefault(node.parent, []).append(spot)
         shape = written[id(node.instruction.shape)]
-        records.append(_record(node, priced, places[node.name], shape, *spot_of))
+        records.append(_record(node, priced, places[node.name], shape, spot))
     return tuple(reversed(records))
+
+
+class _Spot(Struct, frozen=True, gc=False):
+    """Where an op stands under the roofs."""
+
+    compute_s: float | None = None
+    memory_s: float | None = None
+    bound: str | None = None
+    roof: str | None = None
+    level: str | None = None
+    computes: Arithmetic | None = None
+
+
+class _Spots:
+    """Places ops under a device's roofs, those of one cost once."""
+
+    def __init__(self, device: Device | None) -> None:
+        self._device = device
+        self._arithmetics: dict[Multiplies, Arithmetic] = {}
+        self._ops: dict[int, _Spot] = {}
+
+    def container(self, inside: Sequence[_Spot]) -> _Spot:
+        """Add up the times of what a container holds."""
+        if self._device is None:
+            return _Spot()
+        compute_s = sum(spot.compute_s or 0.0 for spot in inside)
+        memory_s = sum(spot.memory_s or 0.0 for spot in inside)
+        return _Spot(compute_s, memory_s, bound(compute_s, memory_s))
+
+    def op(self, priced: OpCost) -> _Spot:
+        """Place what is no container; `priced` has to stay alive."""
+        known = self._ops.get(id(priced))
+        if known is None:
+            known = self._ops[id(priced)] = self._place(priced)
+        return known
+
+    def _place(self, priced: OpCost) -> _Spot:
+        computes = self._arithmetics.get(priced.computes)
+        if computes is None:
+            computes = self._arithmetics[priced.computes] = _arithmetic(
+                self._device, priced.computes
+            )
+        if self._device is None:
+            return _Spot(computes=computes)
+        placed = place(
+            flops=priced.cost.flops,
+            bytes=_main_memory_bytes(priced.cost),
+            dtype=computes.dtype,
+            working_set_bytes=priced.working_set_bytes,
+            device=self._device,
+            passes=computes.passes,
+        )
+        compute_s, memory_s = placed.compute_time_s, placed.memory_time_s
+        bound_by = bound(compute_s, memory_s)
+        return _Spot(compute_s, memory_s, bound_by, placed.roof, placed.level, computes)
 
 
 def _record(
@@ -86,13 +114,10 @@ def _record(
     priced: OpCost,
     where: Place,
     shape: str,
-    times: tuple[float | None, float | None],
-    roof: str | None,
-    level: str | None,
-    computes: Arithmetic | None,
+    spot: _Spot,
 ) -> OpRecord:
-    instruction, cost = node.instruction, priced.cost
-    compute, memory = times
+    instruction, cost, computes = node.instruction, priced.cost, spot.computes
+    compute, memory = spot.compute_s, spot.memory_s
     estimate = None if compute is None or memory is None else max(compute, memory)
     return OpRecord(
         name=node.name,
@@ -110,11 +135,11 @@ def _record(
         wire_bytes=cost.wire_bytes,
         on_chip_bytes=cost.on_chip_bytes,
         flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
-        roof=roof,
-        level=level,
+        roof=spot.roof,
+        level=spot.level,
         compute_time_s=compute,
         memory_time_s=memory,
-        bound=bound(compute, memory),
+        bound=spot.bound,
         time_s=estimate,
         time_source=None if estimate is None else "estimated",
         source=instruction.source,

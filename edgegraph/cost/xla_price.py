@@ -85,15 +85,19 @@ class XlaPricer:
             for instruction in computation.instructions:
                 self._instructions[instruction.name] = instruction
 
-    def price(self, name: str) -> XlaPrice:
-        """Give XLA's price of the instruction called `name`, for one execution."""
-        instruction = self._instructions[name]
+    def key(self, instruction: Instruction) -> tuple[int, ...]:
+        """Give what two instructions have in common that do the same to the same shapes."""
         known = self._instructions
-        key = (
+        return (
             self._number(instruction),
             *[self._number_shape(known[operand].shape) for operand in instruction.operands],
             *[self._fingerprint(computation) for computation in instruction.called],
         )
+
+    def price(self, name: str) -> XlaPrice:
+        """Give XLA's price of the instruction called `name`, for one execution."""
+        instruction = self._instructions[name]
+        key = self.key(instruction)
         found = self._prices.get(key)
         if found is None:
             properties = xla.cost_analysis(self._alone(instruction))

@@ -8,13 +8,12 @@ that a roof is one a compiled program can come close to.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from edgegraph.bulk import collector_paused
 from edgegraph.device import host
 from edgegraph.device.bystanders import NOISY_OTHERS, Bystanders
 from edgegraph.device.device import Device, MemoryLevel
@@ -128,7 +127,7 @@ def measure_host(
     from edgegraph.device.kernels import Crew
 
     effort = Effort() if effort is None else effort
-    with Crew(plan.cores) as crew, _collection_paused(), Bystanders() as bystanders:
+    with Crew(plan.cores) as crew, collector_paused(), Bystanders() as bystanders:
         probes = list(_arithmetic_probes(plan, clock, progress))
         if progress is not None:
             progress("compiling memory kernels", 0.0)
@@ -242,15 +241,3 @@ def _dispatch_probe() -> Probe:
     from edgegraph.device import kernels
 
     return kernels.null_calls()
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Keep the garbage collector out of the samples."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -15,15 +15,16 @@ COLLECTIVE_OPCODES = frozenset(
 """Opcodes that send data between devices; the ``-done`` halves only wait for it."""
 
 
-def is_collective(proto: Proto) -> bool:
+def is_collective(opcode: str, proto: Proto) -> bool:
     """Say whether an instruction sends data to another device.
 
     Args:
-        proto: The instruction's HloInstructionProto.
+        opcode: Of the instruction.
+        proto: Its HloInstructionProto.
     """
-    if proto.opcode == "send":
+    if opcode == "send":
         return not proto.is_host_transfer
-    return proto.opcode in COLLECTIVE_OPCODES
+    return opcode in COLLECTIVE_OPCODES
 
 
 def decode_collective(proto: Proto) -> Collective:

@@ -184,6 +184,7 @@ class _Decoder:
         config = proto.backend_config
         called = proto.called_computation_ids
         before = proto.control_predecessor_ids
+        dimensions = proto.dimensions
         convolution = opcode == "convolution" or (
             opcode == "custom-call" and proto.HasField("convolution_dimension_numbers")
         )
@@ -206,10 +207,10 @@ class _Decoder:
             custom_call_target=(
                 self._text(proto.custom_call_target) if opcode == "custom-call" else None
             ),
-            dimensions=tuple(proto.dimensions),
+            dimensions=tuple(dimensions) if dimensions else (),
             literal=scalar_literal(proto.literal, shape) if opcode == "constant" else None,
             comparison=self._text(proto.comparison_direction) if opcode == "compare" else None,
-            collective=decode_collective(proto) if is_collective(proto) else None,
+            collective=decode_collective(proto) if is_collective(opcode, proto) else None,
             window=_window(proto.window) if convolution or opcode in _WITH_WINDOW else (),
             dot=_dot(proto) if opcode in DOT_OPCODES else None,
             convolution=(

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from edgegraph.bulk import collector_paused
+
 Clock = Callable[[], int]
 """Gives the time in nanoseconds from an arbitrary start; never runs backwards."""
 
@@ -27,11 +29,6 @@ def garbage_collection_paused() -> Iterator[None]:
         ...     gc.isenabled()
         False
     """
-    was_enabled = gc.isenabled()
     gc.collect()
-    gc.disable()
-    try:
+    with collector_paused():
         yield
-    finally:
-        if was_enabled:
-            gc.enable()
