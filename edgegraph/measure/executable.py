@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from edgegraph import xla
 from edgegraph.compiler.program import Program
 from edgegraph.errors import EdgeGraphError, InputError, UnsupportedVersionError
+from edgegraph.measure.allocator import settle_allocator
 
 
 class ExecutableCall:
@@ -27,6 +28,7 @@ class ExecutableCall:
     """
 
     def __init__(self, executable: Any, arguments: Sequence[Any]) -> None:
+        settle_allocator()
         self._executable = executable
         self.arguments = tuple(arguments)
         self.after: Callable[[object], None] | None = None
