@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from edgegraph.results.fusion_study import FusionStudy as FusionStudy
     from edgegraph.results.overlap_study import OverlapStudy as OverlapStudy
     from edgegraph.results.sweep import Sweep as Sweep
+    from edgegraph.store import Store as Store
+    from edgegraph.store import open_store as open_store
     from edgegraph.study.compare_devices import compare_devices as compare_devices
     from edgegraph.study.fusion import fusion_study as fusion_study
     from edgegraph.study.overlap import overlap_study as overlap_study
@@ -43,6 +45,7 @@ _HOME = {
     "OverlapStudy": "edgegraph.results.overlap_study",
     "Program": "edgegraph.compiler.program",
     "Settings": "edgegraph.measure.sampling",
+    "Store": "edgegraph.store",
     "Sweep": "edgegraph.results.sweep",
     "Workload": "edgegraph.workload",
     "analyze": "edgegraph.analyzer",
@@ -53,6 +56,7 @@ _HOME = {
     "devices": "edgegraph.device.catalogue",
     "fusion_study": "edgegraph.study.fusion",
     "load": "edgegraph.results.files",
+    "open_store": "edgegraph.store",
     "overlap_study": "edgegraph.study.overlap",
     "read_hlo": "edgegraph.compiler.compile",
     "read_trace": "edgegraph.measure.trace.trace",

@@ -7,7 +7,9 @@ module against its digest, and the sizes before anything is unpacked.
 from __future__ import annotations
 
 import importlib
+import io
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -48,6 +50,8 @@ _MAX_RATIO = 1200
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 """What `zipfile` raises on damaged archives: also on those that seem encrypted or whose names are
 no text."""
+
+_ADDRESS = re.compile(r".+#[0-9]+", re.DOTALL)
 
 _Result = TypeVar("_Result")
 
@@ -90,8 +94,20 @@ def save(result: Any, path: str | Path) -> Path:
             saved, or it holds what cannot be read back: a number that is not finite, or a value
             of another type than declared.
     """
+    content = pack(result)
     path = Path(path)
-    kind = _kind(result)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+def pack(result: Any) -> bytes:
+    """Give the content of the file that `save` writes.
+
+    Raises:
+        InputError: As `save`.
+    """
+    kind = kind_of(result)
     module: bytes | None = getattr(result, "serialized_module", None)
     saved = _Saved(
         format="edgegraph",
@@ -106,19 +122,20 @@ def save(result: Any, path: str | Path) -> Path:
         raise InputError(f"cannot save this {kind}: {error}") from error
     _check_readable(records, saved.result, kind)
     members = {_RECORDS: records} | ({} if module is None else {_MODULE: module})
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
             member = zipfile.ZipInfo(name, date_time=_EPOCH)
             member.external_attr = 0o644 << 16
             archive.writestr(member, content, zipfile.ZIP_DEFLATED, compresslevel=6)
-    return path
+    return buffer.getvalue()
 
 
 def load(path: str | Path) -> Any:
     """Read a saved result.
 
     Args:
-        path: A file that `save` wrote.
+        path: A file that `save` wrote; or ``runs.db#42``, run 42 of a run database.
 
     Returns:
         What was saved: an Analysis, a sweep, a study.
@@ -133,10 +150,38 @@ def load(path: str | Path) -> Any:
         edgegraph.errors.InputError: no file at no/such.edgegraph
     """
     path = Path(path)
+    if is_address(path):
+        from edgegraph.store import load_address
+
+        return load_address(str(path))
     if not path.is_file():
         raise InputError(f"no file at {path}")
+    return unpack(path, path)
+
+
+def is_address(path: str | Path) -> bool:
+    """Tell whether a name is no file but a run in a database, such as ``runs.db#42``.
+
+    Example:
+        >>> is_address("runs.db#42"), is_address("runs.db")
+        (True, False)
+    """
+    return _ADDRESS.fullmatch(str(path)) is not None and not Path(path).exists()
+
+
+def unpack(content: bytes | Path, path: str | Path) -> Any:
+    """Give the result in a file, or in the content of one.
+
+    Args:
+        content: What `pack` gave, or the file with it.
+        path: Where it stands, for messages.
+
+    Raises:
+        FormatError: As `load`.
+    """
+    source = io.BytesIO(content) if isinstance(content, bytes) else content
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(source) as archive:
             records = _member(archive, _RECORDS, path)
             header = _header(records, path)
             module = None
@@ -169,11 +214,16 @@ def load_analysis(path: str | Path) -> Analysis:
 
     result = load(path)
     if not isinstance(result, Analysis):
-        raise FormatError(f"{path} holds a {_kind(result)}; expected a saved analysis")
+        raise FormatError(f"{path} holds a {kind_of(result)}; expected a saved analysis")
     return result
 
 
-def _kind(result: Any) -> str:
+def kind_of(result: Any) -> str:
+    """Give the word for a result's kind.
+
+    Raises:
+        InputError: It is nothing that can be saved.
+    """
     name = f"{type(result).__module__}:{type(result).__qualname__}"
     for kind, home in KINDS.items():
         if home == name:
@@ -218,7 +268,7 @@ def _not_finite(value: object, place: str) -> Iterator[str]:
             yield from _not_finite(each, f"{place}[{number}]")
 
 
-def _header(records: bytes, path: Path) -> _Header:
+def _header(records: bytes, path: str | Path) -> _Header:
     """Check that this EdgeGraph knows what the file holds."""
     try:
         header = msgspec.json.decode(records, type=_Header)
@@ -240,7 +290,7 @@ def _header(records: bytes, path: Path) -> _Header:
     return header
 
 
-def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+def _member(archive: zipfile.ZipFile, name: str, path: str | Path) -> bytes:
     """Unpack one member, unless its size is out of all proportion."""
     try:
         info = archive.getinfo(name)

@@ -56,6 +56,7 @@ class SweepPoint:
         peak_memory_bytes: Arguments, results and temporaries as XLA allocates them.
         live_memory_bytes: The most bytes alive at once along the schedule.
         compile_s: Seconds in XLA's compiler.
+        fingerprint: Digest of the StableHLO that the workload lowers to; None if it does not.
     """
 
     batch: int
@@ -72,6 +73,7 @@ class SweepPoint:
     peak_memory_bytes: int | None = None
     live_memory_bytes: int | None = None
     compile_s: float | None = None
+    fingerprint: str | None = None
 
     @property
     def latency_s(self) -> float | None:
