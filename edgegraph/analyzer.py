@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from edgegraph.attribution import Place, attribute
 from edgegraph.bulk import collector_paused
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
+from edgegraph.compiler_times import with_compiler_times
 from edgegraph.cost.cost import known_sum, sequence
 from edgegraph.cost.live_memory import profile_memory
 from edgegraph.cost.price import OpCost, price_nodes
@@ -23,6 +24,8 @@ from edgegraph.hlo.op_name import parse_parameter_name
 from edgegraph.layers import Parameters, prevailing_bound, roll_up, sum_of_times
 from edgegraph.measure.environment import environment
 from edgegraph.memory import activation_memory, live_memory
+from edgegraph.model_macs import model_macs, with_model_macs
+from edgegraph.prediction import with_expected_times
 from edgegraph.records import op_records, with_traced_times
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.latency import UNATTRIBUTED, Latency, LayerLatency, finest_cut
@@ -132,7 +135,7 @@ def analyze(
         nodes = flatten(module)
         costs = price_nodes(module, nodes, None if op_trace is None else op_trace.executions)
         places = attribute(nodes)
-        records = op_records(nodes, costs, places, roofs)
+        records = _records(program, nodes, costs, places, roofs)
     latency: Latency | None = None
     layer_latencies: tuple[LayerLatency, ...] = ()
     if measure:
@@ -145,7 +148,7 @@ def analyze(
     if traced is not None:
         if traced.counts_unknown_loops:
             costs = price_nodes(module, nodes, traced.executions)
-            records = op_records(nodes, costs, places, roofs)
+            records = _records(program, nodes, costs, places, roofs)
         op_trace = traced.summary(records, layer_latencies)
     if op_trace is not None:
         records = with_traced_times(records, op_trace.shares)
@@ -175,8 +178,9 @@ def analyze(
             op_records=records,
             layer_records=layers,
             totals=replace(
-                _totals(records, layers, costs, program, latency, layer_latencies),
+                _totals(records, layers, costs, program, roofs, latency, layer_latencies),
                 traced_time_s=None if op_trace is None else op_trace.time_s,
+                compiler_optimal_s=_optimal_seconds(program, nodes),
             ),
             memory=program.memory,
             lower_s=program.lower_s,
@@ -194,6 +198,22 @@ def analyze(
             serialized_module=program.serialized,
         )
         return replace(analysis, findings=find(analysis))
+
+
+def _records(
+    program: Program,
+    nodes: Sequence[Node],
+    costs: Mapping[str, OpCost],
+    places: Mapping[str, Place],
+    roofs: Device | None,
+) -> tuple[OpRecord, ...]:
+    records = op_records(nodes, costs, places, roofs)
+    if program.ahead and program.module_before is not None:
+        wanted = model_macs(program.module_before)
+        if wanted:
+            records = with_model_macs(records, wanted)
+    records = with_compiler_times(nodes, records, None if roofs is None else roofs.clock_hz)
+    return with_expected_times(nodes, records, roofs)
 
 
 def _take_trace(
@@ -265,6 +285,7 @@ def _totals(
     layers: Sequence[LayerRecord],
     costs: Mapping[str, OpCost],
     program: Program,
+    device: Device | None,
     latency: Latency | None,
     latencies: Sequence[LayerLatency],
 ) -> Totals:
@@ -307,6 +328,10 @@ def _totals(
         overlapped_time_s=None if compute is None or memory is None else max(compute, memory),
         serial_time_s=None if compute is None or memory is None else compute + memory,
         bound=prevailing_bound(layers),
+        compiler_time_s=sum_of_times(record.compiler_time_s for record in top),
+        expected_time_s=_with_dispatch((r.expected_time_s for r in top), device),
+        expected_low_s=_with_dispatch((r.expected_low_s for r in top), device),
+        expected_high_s=_with_dispatch((r.expected_high_s for r in top), device),
         time_s=None if latency is None else latency.median_s,
         layers_time_s=alone,
         flops_coverage=_share(known_sum(r.flops for r in placed), flops),
@@ -314,6 +339,20 @@ def _totals(
         lower_bound=any(cost.unpriced is not None for cost in costs.values()),
         compiled_together_s=None if net is None or alone is None else net - alone,
     )
+
+
+def _with_dispatch(times: Iterable[float | None], device: Device | None) -> float | None:
+    """Add up the times to expect of all ops, and that of launching the executable."""
+    whole = sum_of_times(times)
+    return None if whole is None or device is None else whole + (device.dispatch_s or 0.0)
+
+
+def _optimal_seconds(program: Program, nodes: Sequence[Node]) -> float | None:
+    """Give XLA's own roofline; it takes a second off for every custom call, whose cost it lacks."""
+    optimal_s = (program.compiler_cost or {}).get("optimal_seconds")
+    if optimal_s is None:
+        return None
+    return optimal_s + sum(node.instruction.opcode == "custom-call" for node in nodes)
 
 
 def _bytes(records: Sequence[OpRecord | LayerRecord]) -> int:

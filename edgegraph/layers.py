@@ -183,6 +183,10 @@ def _leaf(
         share=None,
         efficiency=None,
         traced_time_s=scope.traced_s,
+        compiler_time_s=sum_of_times(op.compiler_time_s for op in ops),
+        expected_time_s=sum_of_times(op.expected_time_s for op in ops),
+        expected_low_s=sum_of_times(op.expected_low_s for op in ops),
+        expected_high_s=sum_of_times(op.expected_high_s for op in ops),
     )
     return replace(row, efficiency=_efficiency(row))
 
@@ -215,6 +219,10 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
         share=None,
         efficiency=None,
         traced_time_s=sum_of_times(child.traced_time_s for child in children),
+        compiler_time_s=sum_of_times(child.compiler_time_s for child in children),
+        expected_time_s=sum_of_times(child.expected_time_s for child in children),
+        expected_low_s=sum_of_times(child.expected_low_s for child in children),
+        expected_high_s=sum_of_times(child.expected_high_s for child in children),
     )
     return replace(row, efficiency=_efficiency(row))
 

@@ -52,7 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "analyzer": {
         "hlo", "graph", "device", "results", "workload", "compiler", "cost", "attribution",
-        "layers", "records", "model_macs", "compiler_times", "prediction", "schedule", "findings", "memory", "measure",
+        "layers", "records", "model_macs", "compiler_times", "prediction", "schedule", "findings",
+        "memory", "measure",
     },
     "report": {"hlo", "graph", "device", "results"},
     "store": {"device", "results"},

@@ -55,6 +55,11 @@ class Program:
     compiler_cost: Mapping[str, float] | None = None
     compiler_memory_bytes: int | None = None
 
+    @property
+    def ahead(self) -> bool:
+        """Whether it was compiled for a device that is not here."""
+        return self.compiler_memory_bytes is not None
+
     @cached_property
     def module(self) -> Module:
         """The decoded HLO module of `stage`."""

@@ -18,6 +18,7 @@ from edgegraph.device import host
 from edgegraph.device.bystanders import NOISY_OTHERS, Bystanders
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.device.host import Cache
+from edgegraph.device.kernel_rates import KernelRate
 from edgegraph.device.memory_curve import (
     MAIN_MEMORY,
     Point,
@@ -63,6 +64,7 @@ class Plan:
         product_sizes: Sizes of the matrix products by XLA dtype, ascending; the reference dtype
             first.
         convolution: Whether to try a convolution in the reference dtype too.
+        kernels: Whether to measure the table of single kernels, from which times are expected.
         slow_s: Sizes beyond the first that takes this long are left out.
         caches: Of the cores in use, fastest first; empty where unknown.
         cores: Number of cores in use.
@@ -79,6 +81,7 @@ class Plan:
         }
     )
     convolution: bool = True
+    kernels: bool = True
     slow_s: float = 0.25
     caches: tuple[Cache, ...]
     cores: int
@@ -94,8 +97,9 @@ class Plan:
 def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device:
     """Measure this machine's peak arithmetic, memory bandwidth and dispatch floor.
 
-    Takes 20 to 50 seconds. Peak rates by dtype are the best of a sweep of matrix products and a
-    convolution; bandwidths the best of kernels over working sets that fit each memory level.
+    Takes 45 to 90 seconds. Peak rates by dtype are the best of a sweep of matrix products and a
+    convolution; bandwidths the best of kernels over working sets that fit each memory level. A table of single
+    kernels at their typical rates tells what time to expect (`edgegraph.prediction`).
     `Device.source` says how far the rounds agreed, and NOISY where other work disturbed them.
 
     Args:
@@ -134,16 +138,37 @@ def measure_host(
         probes += _memory_probes(plan, crew)
         probes.append(_dispatch_probe())
         sampled = sample(probes, effort=effort, clock=clock, progress=progress)
+    dispatch_s = 1 / sustained(group_rounds(sampled)[DISPATCH], effort.agreement)
     return Device(
         name=host.processor(),
         peak_flops_per_s=peaks_from_samples(sampled, effort.agreement),
         memory=levels_from_samples(sampled, plan.caches, effort.agreement),
         origin="calibrated",
         source=source_of(sampled, effort, bystanders.share),
-        dispatch_s=1 / sustained(group_rounds(sampled)[DISPATCH], effort.agreement),
+        dispatch_s=dispatch_s,
         fingerprint=fingerprint(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        kernel_rates=_kernel_rates(plan, dispatch_s, progress),
+        op_launch_s=_op_launch_s(plan),
     )
+
+
+def _kernel_rates(
+    plan: Plan, dispatch_s: float, progress: Progress | None
+) -> tuple[KernelRate, ...]:
+    if not plan.kernels:
+        return ()
+    from edgegraph.device.rate_kernels import measure_kernels
+
+    return measure_kernels(dispatch_s, progress=progress)
+
+
+def _op_launch_s(plan: Plan) -> float | None:
+    if not plan.kernels:
+        return None
+    from edgegraph.device.rate_kernels import measure_op_launch
+
+    return measure_op_launch()
 
 
 def peaks_from_samples(sampled: Sequence[Sampled], agreement: float) -> dict[str, float]:

@@ -60,6 +60,7 @@ class _Device(msgspec.Struct, forbid_unknown_fields=True):
     aliases: list[str] = []
     interconnect: _Figure | float | None = None
     power: _Figure | float | None = None
+    clock: _Figure | float | None = None
     note: str = ""
 
 
@@ -128,6 +129,7 @@ class _Reader:
             memory=tuple(self._memory(level) for level in device.memory),
             interconnect=self._optional("interconnect", device.interconnect, "bytes/s"),
             power=self._optional("power", device.power, "W"),
+            clock=self._optional("clock", device.clock, "Hz"),
             note=device.note,
         )
         check_device(entry.device, str(self._path))

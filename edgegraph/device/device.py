@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgegraph.device.kernel_rates import KernelRate
 from edgegraph.hlo.module import BITS_BY_DTYPE
 
 
@@ -40,6 +41,10 @@ class Device:
         measured_at: ISO time of the calibration, or None.
         f32_products: Dtype in which its matrix units take f32 products unless they are told to
             be exact: ``tf32`` or ``bf16``; None where f32 products run in f32.
+        clock_hz: Of its cores, to read a compiler's cycles by; None where unknown.
+        kernel_rates: What single kernels reached in the calibration, by kind and size.
+        op_launch_s: What starting one op inside a program takes; None where unknown.
+        network_bytes_per_s: What leaves it over all links in one direction; None where unknown.
     """
 
     name: str
@@ -51,6 +56,10 @@ class Device:
     fingerprint: Mapping[str, str] | None = None
     measured_at: str | None = None
     f32_products: str | None = None
+    clock_hz: float | None = None
+    network_bytes_per_s: float | None = None
+    kernel_rates: tuple[KernelRate, ...] = ()
+    op_launch_s: float | None = None
 
     def roof_dtype(self, dtype: str) -> str:
         """Name the roof that bounds arithmetic in `dtype`: itself where listed.

@@ -17,7 +17,7 @@ class Figure:
 
     Attributes:
         value: In the base unit.
-        unit: ``FLOP/s``, ``bytes/s``, ``bytes`` or ``W``.
+        unit: ``FLOP/s``, ``bytes/s``, ``bytes``, ``W`` or ``Hz``.
         source: Title and address of where it stands.
         certainty: ``high`` (the maker, or code that drives the device), ``medium`` (secondary,
             and it agrees with the architecture) or ``low`` (derived, or a single source).
@@ -57,6 +57,7 @@ class Entry:
         memory: Levels, fastest first; the last one is main memory and has a bandwidth.
         interconnect: What leaves one chip over all of its links in one direction, in bytes/s.
         power: Thermal design or board power, in watts.
+        clock: Of its cores, in hertz.
         note: What the figures do not tell; empty if nothing.
     """
 
@@ -68,6 +69,7 @@ class Entry:
     memory: tuple[EntryMemory, ...]
     interconnect: Figure | None
     power: Figure | None
+    clock: Figure | None
     note: str
 
     @property
@@ -112,6 +114,8 @@ class Entry:
             origin="catalogue",
             source="; ".join(sources),
             f32_products=self.f32_products,
+            clock_hz=None if self.clock is None else self.clock.value,
+            network_bytes_per_s=None if self.interconnect is None else self.interconnect.value,
         )
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
@@ -127,3 +131,5 @@ class Entry:
             yield "interconnect", self.interconnect
         if self.power is not None:
             yield "power", self.power
+        if self.clock is not None:
+            yield "clock", self.clock

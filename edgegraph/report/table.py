@@ -87,6 +87,7 @@ def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
     measured = any(row.time_source == "measured" for row in rows)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
     traced = widest and totals.traced_time_s is not None
+    compiler = wide and totals.compiler_time_s is not None
     table.add_column("layer", footer="total", overflow="ellipsis", no_wrap=True, min_width=10)
     if wide:
         _numbers(table, "params", si(totals.params))
@@ -101,6 +102,8 @@ def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
         _numbers(table, "time", seconds(whole))
         if traced:
             _numbers(table, "traced", seconds(totals.traced_time_s))
+        if compiler:
+            _numbers(table, "compiler", seconds(totals.compiler_time_s))
         table.add_column("share", no_wrap=True)
     if measured:
         _numbers(table, "of roof", "")
@@ -123,6 +126,8 @@ def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
             cells += [_bound(row.bound), _time(row)]
             if traced:
                 cells.append("" if row.traced_time_s is None else seconds(row.traced_time_s))
+            if compiler:
+                cells.append("" if row.compiler_time_s is None else seconds(row.compiler_time_s))
             cells.append(_share(row))
         if measured:
             cells.append(percent(row.efficiency) if row.efficiency is not None else "")

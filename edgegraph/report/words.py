@@ -94,6 +94,17 @@ def measurement_line(analysis: Analysis) -> list[str]:
             f" {seconds(totals.overlapped_time_s)} (perfect overlap) and"
             f" {seconds(totals.serial_time_s)} (none)"
         )
+    if totals.expected_time_s is not None:
+        lines.append(
+            f"expected here: {seconds(totals.expected_time_s)}"
+            f" ({seconds(totals.expected_low_s)} to {seconds(totals.expected_high_s)}), as kernels"
+            " of these kinds and sizes ran in the calibration"
+        )
+    if totals.compiler_time_s is not None or totals.compiler_optimal_s is not None:
+        lines.append(
+            f"compiler's own estimates: {seconds(totals.compiler_time_s)} by its model of each"
+            f" kernel, {seconds(totals.compiler_optimal_s)} by its roofline"
+        )
     if latency is not None:
         rate = throughput(analysis)
         rate = "" if rate is None or analysis.batch == 1 else f" ({rate} one after the other)"

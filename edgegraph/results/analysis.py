@@ -61,6 +61,12 @@ class Totals(Mapping[str, "int | float | str | None"]):
         flops_coverage, bytes_coverage: Share of FLOPs and bytes that have a layer (0 to 1).
         lower_bound: True if some cost is unknown, so that the sums are lower bounds.
         traced_time_s: Times of all ops in an op trace; the layers' add up to it. None without.
+        compiler_time_s: What a TPU's or GPU's compiler expects, added up over the kernels of which
+            it says something; None where it says nothing.
+        compiler_optimal_s: XLA's own roofline for such a device (``optimal_seconds``), custom
+            calls left out; None where it gives none.
+        expected_time_s, expected_low_s, expected_high_s: Time to expect of one call, and its
+            range: the sum over the kernels and the dispatch. None without a calibrated machine.
     """
 
     ops: int
@@ -91,6 +97,11 @@ class Totals(Mapping[str, "int | float | str | None"]):
     compiled_together_s: float | None = None
     traced_time_s: float | None = None
     main_memory_bytes: int | None = None
+    compiler_time_s: float | None = None
+    compiler_optimal_s: float | None = None
+    expected_time_s: float | None = None
+    expected_low_s: float | None = None
+    expected_high_s: float | None = None
 
     def __getitem__(self, key: str) -> int | float | str | None:
         """Give one figure by its name."""

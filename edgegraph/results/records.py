@@ -55,6 +55,11 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         op_name: XLA's op_name metadata.
         on_chip_bytes: Those of the bytes read and written that do not leave the chip, because the
             compiler placed the values there (a TPU's VMEM).
+        compiler_time_s: What the compiler of a TPU or GPU itself expects of all executions in one
+            call, those of a fusion split over the ops in it; None where it says nothing.
+        expected_time_s, expected_low_s, expected_high_s: Time to expect of all executions in one
+            call, as kernels of its kind and size ran in the machine's calibration, and its range;
+            None on a device without such a table.
     """
 
     name: str
@@ -84,6 +89,10 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     dtype: str | None = None
     passes: int = 1
     on_chip_bytes: int | None = 0
+    compiler_time_s: float | None = None
+    expected_time_s: float | None = None
+    expected_low_s: float | None = None
+    expected_high_s: float | None = None
 
     @property
     def main_memory_bytes(self) -> int | None:
@@ -121,6 +130,8 @@ class LayerRecord:
             split over the layers in them; the leaves add up to the traced whole. None without a
             trace, or where it saw none of its ops.
         on_chip_bytes: As on `OpRecord`.
+        compiler_time_s: Sum of what the compiler says of its ops; None where it says nothing.
+        expected_time_s, expected_low_s, expected_high_s: Sums of what is expected of its ops.
     """
 
     layer: str
@@ -144,6 +155,10 @@ class LayerRecord:
     efficiency: float | None
     traced_time_s: float | None = None
     on_chip_bytes: int | None = 0
+    compiler_time_s: float | None = None
+    expected_time_s: float | None = None
+    expected_low_s: float | None = None
+    expected_high_s: float | None = None
 
     @property
     def main_memory_bytes(self) -> int | None:

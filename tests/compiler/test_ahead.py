@@ -38,7 +38,8 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         pytest.param(name, batch, marks=needs(name))
         for name, batch in (
-            ("tpu:v5e", 32), ("gpu:h100", 1), ("gpu:h100", 32), ("gpu:orin", 1), ("gpu:orin", 32),
+            ("tpu:v5e", 1), ("tpu:v5e", 32), ("gpu:h100", 1), ("gpu:h100", 32), ("gpu:orin", 1),
+            ("gpu:orin", 32),
         )
     ],
 )  # fmt: skip
@@ -52,6 +53,28 @@ def test_small_cnn_is_the_same_work_everywhere(target: str, batch: int) -> None:
     assert analysis.memory is not None
     assert analysis.memory.argument_bytes >= 4 * 824_458
     assert not analysis.unpriced
+
+
+@pytest.mark.parametrize(
+    "target", [pytest.param(t, marks=needs(t)) for t in ("tpu:v5e", "gpu:h100")]
+)
+def test_what_the_compiler_expects_stands_in_a_column_of_its_own(target: str) -> None:
+    analysis = eg.analyze(eg.compile(small_cnn(), batch=32, target=target))
+    leaves = analysis.layers.query("leaf")
+    assert analysis.totals.compiler_time_s == pytest.approx(leaves["compiler_time_s"].sum())
+    assert set(analysis.layers["time_source"].dropna()) == {"estimated"}
+    # XLA's own roofline of a TPU; its GPU compiler gives none.
+    assert (analysis.totals.compiler_optimal_s is not None) == target.startswith("tpu")
+
+
+@needs("tpu:v5e")
+def test_what_stays_on_the_chip_is_no_traffic_of_main_memory() -> None:
+    totals = eg.analyze(eg.compile(small_cnn(), batch=32, target="tpu:v5e")).totals
+    assert totals.main_memory_bytes is not None
+    # The weights and the images are read once; activations of 20 MB move between kernels.
+    assert (
+        4 * 824_458 <= totals.main_memory_bytes < 0.25 * (totals.bytes_read + totals.bytes_written)
+    )
 
 
 @needs("tpu:v5e")

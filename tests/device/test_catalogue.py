@@ -79,7 +79,7 @@ def test_units_and_ranges(entry: Entry) -> None:
     bandwidth = entry.memory[-1].bandwidth
     assert bandwidth is not None and low_bandwidth <= bandwidth.value <= high_bandwidth
     units = {"peak": "FLOP/s", "size": "bytes", "bandwidth": "bytes/s", "power": "W",
-             "interconnect": "bytes/s"}  # fmt: skip
+             "interconnect": "bytes/s", "clock": "Hz"}  # fmt: skip
     for what, figure in entry.figures():
         (unit,) = (unit for word, unit in units.items() if word in what.split())
         assert figure.unit == unit

@@ -1,0 +1,80 @@
+"""What the compiler for a device expects of its own program, beside what the roofline says.
+
+XLA's compilers for TPUs and GPUs leave estimates of single kernels in an instruction's
+``backend_config``: ``estimated_cycles`` (TPU), ``reification_cost`` (GPU, from its cost models).
+They are shown as they are, wild ones too, in a column of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from edgegraph.bulk import bulk
+from edgegraph.graph import Node
+from edgegraph.hlo.module import Instruction
+from edgegraph.kernel_times import kernels, spread
+from edgegraph.results.records import OpRecord
+
+_CYCLES = re.compile(r'"estimated_cycles"\s*:\s*"?(\d{1,15})\b')
+_COST = re.compile(r'"reification_cost"\s*:\s*\[(.*?)\]', re.DOTALL)
+_MICROSECONDS = re.compile(r'"exec_time_us"\s*:\s*([-+.\deE]+)')
+
+
+def compiler_time_s(instruction: Instruction, clock_hz: float | None) -> float | None:
+    """Give the compiler's own estimate of one execution of a kernel.
+
+    Args:
+        instruction: With the ``backend_config`` that the compiler wrote.
+        clock_hz: Of the device, to turn a TPU's cycles into seconds; None where unknown.
+
+    Returns:
+        Seconds; None where the compiler says nothing. Of several estimates of a GPU's cost models
+        the first, that of the model which XLA itself prefers for such a kernel.
+
+    Example:
+        >>> from edgegraph.hlo.module import Shape
+        >>> fusion = Instruction(name="f", opcode="fusion", shape=Shape(dtype="f32"),
+        ...     backend_config='{"window_config":{"estimated_cycles":"3000"}}')
+        >>> compiler_time_s(fusion, clock_hz=1.5e9)
+        2e-06
+    """
+    config = instruction.backend_config
+    if "estimated_cycles" in config and clock_hz is not None:
+        cycles = _CYCLES.search(config)
+        return None if cycles is None else int(cycles[1]) / clock_hz
+    if "reification_cost" in config:
+        cost = _COST.search(config)
+        times = _MICROSECONDS.findall(cost[1]) if cost else []
+        found = [float(time) * 1e-6 for time in times if float(time) > 0]
+        return found[0] if found else None
+    return None
+
+
+@bulk
+def with_compiler_times(
+    nodes: Sequence[Node], records: Sequence[OpRecord], clock_hz: float | None
+) -> tuple[OpRecord, ...]:
+    """Put the compiler's estimates on the records.
+
+    What it says of a fusion is split over the ops inside as their roofline times, so that layers
+    get their part; what a loop or call holds is counted as often as it runs.
+
+    Args:
+        nodes: All nodes, containers before their contents.
+        records: Of the nodes, in the same order.
+        clock_hz: Of the device, or None.
+    """
+    inside = kernels(nodes, records)
+    whole: dict[str, float] = {}
+    for node, record in zip(nodes, records, strict=True):
+        if node.name in inside:
+            once = compiler_time_s(node.instruction, clock_hz)
+            if once is not None:
+                whole[node.name] = once * (1 if record.executions is None else record.executions)
+    if not whole:
+        return tuple(records)
+    times = spread(whole, inside, records)
+    return tuple(replace(record, compiler_time_s=times.get(record.name)) for record in records)

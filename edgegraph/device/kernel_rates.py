@@ -1,0 +1,142 @@
+"""How fast single kernels run in fact, by what they do and how large they are.
+
+A roof is what no kernel beats; most stay well below it, each kind by its own amount: a depthwise
+convolution may reach a hundredth of what a matrix product does. A calibration measures a small
+table of kernels, and what is not in it is expected to run as its neighbours do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+NEIGHBOURS = 3
+"""How many measured kernels an expectation rests on."""
+
+_NEAR = 0.1
+"""Squared distance, in powers of two, below which all kernels count as the same."""
+
+PRODUCTS = ("dot", "convolution", "grouped", "depthwise")
+MOVES = ("elementwise", "reduction", "copy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelRate:
+    """One measured kernel.
+
+    Attributes:
+        kind: One of `PRODUCTS` or `MOVES`.
+        dtype: XLA dtype name.
+        rows, columns, depth: Of a product as a matrix product (of a convolution: output positions,
+            output channels, and what is summed over for one output value). Of a kernel that moves
+            data, `rows` is the bytes that it moves, and the others are 1.
+        rate_per_s: FLOP/s of a product, bytes/s of a kernel that moves data.
+    """
+
+    kind: str
+    dtype: str
+    rows: int
+    columns: int = 1
+    depth: int = 1
+    rate_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A rate to expect, and by which factor it may be off either way."""
+
+    rate_per_s: float
+    factor: float
+
+
+class KernelRates:
+    """Expects rates from a table.
+
+    Example:
+        >>> rates = KernelRates([
+        ...     KernelRate(kind="dot", dtype="f32", rows=1, columns=256, depth=256, rate_per_s=4e9),
+        ...     KernelRate(kind="dot", dtype="f32", rows=256, columns=256, depth=256,
+        ...                rate_per_s=4e11)])
+        >>> between = rates.expect("dot", "f32", 16, 256, 256)  # half way, in powers of two
+        >>> f"{between.rate_per_s:.1e}"
+        '4.0e+10'
+    """
+
+    def __init__(
+        self, table: Sequence[KernelRate], peaks: Mapping[str, float] | None = None
+    ) -> None:
+        """Sort the table by kind.
+
+        Args:
+            table: Measured kernels.
+            peaks: Peak rates by dtype: a kind that was not measured in a dtype is expected to be
+                as much faster or slower there as the peak is.
+        """
+        self._peaks = peaks or {}
+        self._table: dict[tuple[str, str], list[tuple[tuple[float, ...], float]]] = {}
+        for rate in table:
+            place = _place(rate.rows, rate.columns, rate.depth)
+            group = self._table.setdefault((rate.kind, rate.dtype), [])
+            group.append((place, math.log(rate.rate_per_s)))
+        self._factors = {key: _spread(group) for key, group in self._table.items()}
+        self._known: dict[tuple[str, str, int, int, int], Expected | None] = {}
+
+    def expect(
+        self, kind: str, dtype: str, rows: int, columns: int = 1, depth: int = 1
+    ) -> Expected | None:
+        """Give the rate to expect of a kernel; None where nothing like it was measured."""
+        key = (kind, dtype, rows, columns, depth)
+        if key not in self._known:
+            self._known[key] = self._expect(*key)
+        return self._known[key]
+
+    def _expect(
+        self, kind: str, dtype: str, rows: int, columns: int, depth: int
+    ) -> Expected | None:
+        group, scale = self._table.get((kind, dtype)), 1.0
+        measured = dtype
+        if group is None:
+            measured = next((name for known, name in self._table if known == kind), "")
+            group = self._table.get((kind, measured))
+            if kind in PRODUCTS and dtype in self._peaks and measured in self._peaks:
+                scale = self._peaks[dtype] / self._peaks[measured]
+        if not group:
+            return None
+        log_rate = _neighbourly(_place(rows, columns, depth), group)
+        return Expected(math.exp(log_rate) * scale, self._factors[kind, measured])
+
+
+def convolution_kind(groups: int, inputs: int) -> str:
+    """Name the kind of a convolution by its groups and the input channels of each."""
+    if groups == 1:
+        return "convolution"
+    return "depthwise" if inputs == 1 else "grouped"
+
+
+def _place(*sizes: int) -> tuple[float, ...]:
+    return tuple(math.log2(max(1, size)) for size in sizes)
+
+
+def _neighbourly(
+    place: tuple[float, ...], group: Sequence[tuple[tuple[float, ...], float]]
+) -> float:
+    """Average the nearest, weighted by the inverse of their squared distance."""
+    near = sorted(
+        (sum((a - b) ** 2 for a, b in zip(place, other, strict=True)), log_rate)
+        for other, log_rate in group
+    )[:NEIGHBOURS]
+    weights = [1 / (distance + _NEAR) for distance, _ in near]
+    total = sum(weight * log_rate for weight, (_, log_rate) in zip(weights, near, strict=True))
+    return total / sum(weights)
+
+
+def _spread(group: Sequence[tuple[tuple[float, ...], float]]) -> float:
+    """Give the factor within which four of five kernels lie when the others tell their rate."""
+    if len(group) < 2:
+        return 2.0
+    errors = sorted(
+        abs(_neighbourly(place, [*group[:number], *group[number + 1 :]]) - log_rate)
+        for number, (place, log_rate) in enumerate(group)
+    )
+    return math.exp(errors[math.ceil(0.8 * len(errors)) - 1])

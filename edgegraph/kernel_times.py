@@ -1,0 +1,63 @@
+"""Times of kernels, split over the ops inside them and added up over what holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, Node
+from edgegraph.results.records import OpRecord
+
+
+def kernels(nodes: Sequence[Node], records: Sequence[OpRecord]) -> dict[str, list[int]]:
+    """Find what runs as one piece: fusions, and ops outside of them that do some work.
+
+    Args:
+        nodes: All nodes, containers before their contents.
+        records: Of the nodes, in the same order.
+
+    Returns:
+        Positions of the ops inside each kernel (of an op alone its own), by the kernel's name.
+    """
+    holders = {node.parent for node in nodes}
+    owner: dict[str, str] = {}
+    found: dict[str, list[int]] = {}
+    for position, node in enumerate(nodes):
+        opcode = node.instruction.opcode
+        name = owner.get(node.parent or "")
+        if name is None and (opcode == "fusion" or opcode not in CONTAINER_OPCODES | FREE_OPCODES):
+            name = node.name
+            found[name] = []
+        if name is not None:
+            owner[node.name] = name
+            if node.name not in holders:
+                found[name].append(position)
+    return found
+
+
+def spread(
+    whole: Mapping[str, float], inside: Mapping[str, Sequence[int]], records: Sequence[OpRecord]
+) -> dict[str, float]:
+    """Split every kernel's time over the ops in it as their roofline times, and add up.
+
+    Args:
+        whole: Time of all executions, by kernel.
+        inside: What `kernels` gave.
+        records: All ops, containers before their contents.
+
+    Returns:
+        Times by op, those of containers with it; ops of which nothing is known are left out.
+    """
+    times: dict[str, float] = {}
+    for name, time_s in whole.items():
+        ops = [records[position] for position in inside[name]]
+        weights = [max(op.compute_time_s or 0.0, op.memory_time_s or 0.0) for op in ops]
+        if not any(weights):
+            weights = [0.0] * (len(ops) - 1) + [1.0]
+        total = sum(weights)
+        for op, weight in zip(ops, weights, strict=True):
+            times[op.name] = time_s * weight / total
+    for record in reversed(records):
+        time = times.get(record.name)
+        if time is not None and record.parent is not None:
+            times[record.parent] = times.get(record.parent, 0.0) + time
+    return times
