@@ -24,7 +24,7 @@ def calibrate(
         bool, typer.Option("--json", help="Print the device as a JSON object.")
     ] = False,
 ) -> None:
-    """Measure this machine's peak arithmetic and memory bandwidth, once, in under a minute."""
+    """Measure this machine's peak arithmetic and memory bandwidth, once, in about a minute."""
     from edgegraph import xla
     from edgegraph.device import calibrate as calibration
 

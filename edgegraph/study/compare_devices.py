@@ -152,6 +152,7 @@ def _filled(row: DeviceRow, analysis: Analysis, capacity_bytes: int | None) -> D
         memory_time_s=totals.memory_time_s,
         low_s=low_s if known else None,
         high_s=totals.serial_time_s,
+        compiler_time_s=totals.compiler_time_s,
         measured_s=None if latency is None else latency.median_s,
         verdict=None if latency is None else latency.verdict,
         bound=totals.bound,
