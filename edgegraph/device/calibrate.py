@@ -98,8 +98,8 @@ def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device
     """Measure this machine's peak arithmetic, memory bandwidth and dispatch floor.
 
     Takes 45 to 90 seconds. Peak rates by dtype are the best of a sweep of matrix products and a
-    convolution; bandwidths the best of kernels over working sets that fit each memory level. A table of single
-    kernels at their typical rates tells what time to expect (`edgegraph.prediction`).
+    convolution; bandwidths the best of kernels over working sets that fit each memory level. A
+    table of single kernels at their typical rates tells what time to expect of others.
     `Device.source` says how far the rounds agreed, and NOISY where other work disturbed them.
 
     Args:
