@@ -57,7 +57,7 @@ def measured(
 
 def expected_again(path: Path, device: eg.Device) -> eg.Analysis:
     """Expect anew what was measured before."""
-    analysis = eg.load(path)
+    analysis: eg.Analysis = eg.load(path)
     records = with_expected_times(flatten(analysis.module), analysis.op_records, device)
     whole = sum(r.expected_time_s or 0.0 for r in records if r.parent is None)
     totals = replace(analysis.totals, expected_time_s=whole + (device.dispatch_s or 0.0))
@@ -101,9 +101,10 @@ def main() -> int:
         errors = layer_errors(analysis)
         whole.append(abs(told / took - 1))
         layers += errors
+        error, off = told / took - 1, median(errors)
         print(
             f"{analysis.workload:24} {analysis.batch or 0:5} {seconds(took):>10}"
-            f" {seconds(told):>10} {told / took - 1:+6.0%} {median(errors):7.0%}  {analysis.latency.verdict}",
+            f" {seconds(told):>10} {error:+6.0%} {off:7.0%}  {analysis.latency.verdict}",
             flush=True,
         )
     print(f"median error: whole networks {median(whole):.0%}, layers {median(layers):.0%}")
