@@ -67,14 +67,17 @@ def with_compiler_times(
         records: Of the nodes, in the same order.
         clock_hz: Of the device, or None.
     """
-    inside = kernels(nodes, records)
-    whole: dict[str, float] = {}
+    said: dict[str, float] = {}
     for node, record in zip(nodes, records, strict=True):
-        if node.name in inside:
-            once = compiler_time_s(node.instruction, clock_hz)
-            if once is not None:
-                whole[node.name] = once * (1 if record.executions is None else record.executions)
-    if not whole:
+        once = compiler_time_s(node.instruction, clock_hz)
+        if once is not None:
+            said[node.name] = once * (1 if record.executions is None else record.executions)
+    if not said:
         return tuple(records)
-    times = spread(whole, inside, records)
-    return tuple(replace(record, compiler_time_s=times.get(record.name)) for record in records)
+    # What is said of a loop is said of the kernels in it, too.
+    inside = kernels(nodes, records)
+    times = spread({name: (said[name],) for name in said if name in inside}, inside, records)
+    return tuple(
+        replace(record, compiler_time_s=times[record.name][0]) if record.name in times else record
+        for record in records
+    )

@@ -35,29 +35,37 @@ def kernels(nodes: Sequence[Node], records: Sequence[OpRecord]) -> dict[str, lis
 
 
 def spread(
-    whole: Mapping[str, float], inside: Mapping[str, Sequence[int]], records: Sequence[OpRecord]
-) -> dict[str, float]:
-    """Split every kernel's time over the ops in it as their roofline times, and add up.
+    whole: Mapping[str, tuple[float, ...]],
+    inside: Mapping[str, Sequence[int]],
+    records: Sequence[OpRecord],
+) -> dict[str, tuple[float, ...]]:
+    """Split every kernel's times over the ops in it as their roofline times, and add up.
 
     Args:
-        whole: Time of all executions, by kernel.
+        whole: Times of all executions, by kernel; as many for each.
         inside: What `kernels` gave.
         records: All ops, containers before their contents.
 
     Returns:
         Times by op, those of containers with it; ops of which nothing is known are left out.
     """
-    times: dict[str, float] = {}
-    for name, time_s in whole.items():
-        ops = [records[position] for position in inside[name]]
+    times: dict[str, tuple[float, ...]] = {}
+    for name, known in whole.items():
+        positions = inside[name]
+        ops = [records[position] for position in positions]
         weights = [max(op.compute_time_s or 0.0, op.memory_time_s or 0.0) for op in ops]
-        if not any(weights):
-            weights = [0.0] * (len(ops) - 1) + [1.0]
         total = sum(weights)
+        if not total:
+            weights[-1] = total = 1.0
         for op, weight in zip(ops, weights, strict=True):
-            times[op.name] = time_s * weight / total
+            share = weight / total
+            times[op.name] = tuple([share * time for time in known])
     for record in reversed(records):
-        time = times.get(record.name)
-        if time is not None and record.parent is not None:
-            times[record.parent] = times.get(record.parent, 0.0) + time
+        found = times.get(record.name)
+        if found is not None and record.parent is not None:
+            held = times.get(record.parent)
+            if held is None:
+                times[record.parent] = found
+            else:
+                times[record.parent] = tuple([a + b for a, b in zip(held, found, strict=True)])
     return times

@@ -48,22 +48,19 @@ def with_expected_times(
     shapes = {node.name: node.instruction.shape for node in nodes}
     rates = KernelRates(device.kernel_rates, device.peak_flops_per_s)
     model = _Model(rates, device.op_launch_s or 0.0, shapes)
-    middle: dict[str, float] = {}
-    low: dict[str, float] = {}
-    high: dict[str, float] = {}
-    for name, positions in inside.items():
-        ops = [(nodes[position], records[position]) for position in positions]
-        middle[name], low[name], high[name] = model.kernel_s(ops)
-    times, lows, highs = (spread(each, inside, records) for each in (middle, low, high))
-    return tuple(
-        replace(
-            record,
-            expected_time_s=times.get(record.name),
-            expected_low_s=lows.get(record.name),
-            expected_high_s=highs.get(record.name),
+    whole = {
+        name: model.kernel_s([(nodes[position], records[position]) for position in positions])
+        for name, positions in inside.items()
+    }
+    times = spread(whole, inside, records)
+    nothing = (None, None, None)
+    found = []
+    for record in records:
+        middle, low, high = times.get(record.name, nothing)
+        found.append(
+            replace(record, expected_time_s=middle, expected_low_s=low, expected_high_s=high)
         )
-        for record in records
-    )
+    return tuple(found)
 
 
 class _Model:
@@ -80,9 +77,10 @@ class _Model:
         products_s, factor = 0.0, 1.0
         bytes_, floor_s = 0, 0.0
         for node, record in ops:
-            roof_s = max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
-            floor_s = max(floor_s, roof_s)
-            bytes_ += record.main_memory_bytes or 0
+            compute_s, memory_s = record.compute_time_s or 0.0, record.memory_time_s or 0.0
+            floor_s = max(floor_s, compute_s, memory_s)
+            if memory_s:
+                bytes_ += record.main_memory_bytes or 0
             expected = self._product(node, record) if record.macs and record.flops else None
             if expected is not None and record.flops:
                 took = record.flops / expected.rate_per_s
