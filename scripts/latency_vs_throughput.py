@@ -1,7 +1,7 @@
 """Which batch size? Latency against throughput of a convolutional and a dense network.
 
     python scripts/latency_vs_throughput.py             # out/latency_vs_throughput.png, minutes
-    python scripts/latency_vs_throughput.py --quick     # fewer batch sizes, measured briefly
+    python scripts/latency_vs_throughput.py --quick     # one network, few batch sizes
 
 At batch 1 the dense network waits for its weights, so that batching is nearly free until the
 arithmetic binds; the convolutional one is bound by arithmetic from the start.
@@ -26,15 +26,20 @@ COLUMNS = ["batch", "latency_s", "latency_p90_s", "throughput_per_s", "bound", "
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="few batch sizes, measured briefly")
+    parser.add_argument(
+        "--quick", action="store_true", help="one network, few batch sizes, briefly"
+    )
     parser.add_argument("--max-latency-ms", type=float, default=2.0)
     parser.add_argument("--output", type=Path, default=Path("out/latency_vs_throughput.png"))
     given = parser.parse_args()
+    workloads = [mlp()] if given.quick else [small_cnn(), mlp()]
     batches = [1, 8, 64] if given.quick else [2**power for power in range(9)]
     settings = eg.Settings.quick() if given.quick else None
 
-    figure, axes = plt.subplots(2, 2, figsize=(7, 3.8), sharex=True)
-    for column, workload in enumerate([small_cnn(), mlp()]):
+    figure, axes = plt.subplots(
+        2, len(workloads), figsize=(3.5 * len(workloads), 3.8), sharex=True, squeeze=False
+    )
+    for column, workload in enumerate(workloads):
         sweep = eg.sweep(
             workload,
             batches=batches,

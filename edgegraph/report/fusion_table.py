@@ -18,7 +18,7 @@ VERDICT_STYLE = {HELPS: "green", HURTS: "red", NOISY: "yellow", NO_DIFFERENCE: "
 
 MOST_LAYERS = 30
 MOST_FUSIONS = 8
-_NAME = 24
+_NAME, _NARROW_NAME = 24, 18
 
 
 def fusion_tables(study: FusionStudy) -> RenderableType:
@@ -104,22 +104,28 @@ def _gain(layer: RungLayer, unfused: dict[tuple[str, str], RungLayer]) -> int:
 
 
 def _fusions(effects: Sequence[FusionEffect]) -> Table:
-    columns = ["ops", "bytes", "alone", "time", "alone", "recomputes"]
+    """List what fusions save; what they compute once more, and verdicts, where there are any."""
+    redone = any(effect.recomputed_flops for effect in effects)
     judged = any(effect.verdict is not None for effect in effects)
-    table = _table("fusion", *columns, *["fusion"] * judged)
+    columns = ["ops", "bytes", "alone", "time", "alone"]
+    table = _table("fusion", *columns, *["redone"] * redone, *["fusion"] * judged)
     for effect in effects[:MOST_FUSIONS]:
         mark = "~" if effect.time_source == "estimated" else ""
-        table.add_row(
-            shorten(effect.name, _NAME),
+        alone_s = effect.unfused_time_s
+        cells: list[str | Text] = [
+            shorten(effect.name, _NAME if not judged else _NARROW_NAME),
             str(effect.ops),
             si(effect.border_bytes, "B"),
             si(effect.own_bytes, "B"),
             f"{mark}{seconds(effect.time_s)}",
-            f"{mark}{seconds(effect.unfused_time_s)}" if effect.unfused_time_s else UNKNOWN,
-            si(effect.recomputed_flops, "FLOP") if effect.recomputed_flops else "nothing",
-            *[Text(effect.verdict or "", style=VERDICT_STYLE.get(effect.verdict or "", ""))]
-            * judged,
-        )
+            UNKNOWN if alone_s is None else f"{mark}{seconds(alone_s)}",
+        ]
+        if redone:
+            cells.append(si(effect.recomputed_flops, "FLOP") if effect.recomputed_flops else "")
+        if judged:
+            verdict = effect.verdict or ""
+            cells.append(Text(verdict, style=VERDICT_STYLE.get(verdict, "")))
+        table.add_row(*cells)
     hidden = len(effects) - MOST_FUSIONS
     if hidden > 0:
         table.caption = f"and {hidden} fusions that save less"

@@ -16,7 +16,7 @@ from edgegraph.units import seconds, si
 
 VERDICT_STYLE = {"OK": "green", "NOISY": "yellow", "INVALID": "red"}
 
-_WIDE = 104
+_WIDE = 120
 """Columns from which the two roofline times and the queue depth are shown too."""
 
 
