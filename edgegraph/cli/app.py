@@ -17,6 +17,7 @@ from edgegraph.cli import (
     models,
     overlap,
     report,
+    show,
     sweep,
 )
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command("report")(report.report)
 app.command("analyze")(analyze.analyze)
+app.command("show")(show.show)
 app.command("sweep")(sweep.sweep)
 app.command("fusion")(fusion.fusion)
 app.command("overlap")(overlap.overlap)

@@ -83,7 +83,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "target": analysis.target,
         "stage": analysis.stage,
         "options": dict(analysis.options),
-        "device": to_builtins(analysis.device),
+        "device": _device(analysis),
         "environment": to_builtins(analysis.environment),
         "totals": dict(analysis.totals),
         "layers": [
@@ -108,6 +108,16 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "findings": to_builtins(analysis.findings),
         "unpriced": dict(analysis.unpriced),
     }
+
+
+def _device(analysis: Analysis) -> dict[str, Any] | None:
+    """Give the roofs; the calibration's table of kernels stands in the saved file."""
+    from msgspec import to_builtins
+
+    device: dict[str, Any] | None = to_builtins(analysis.device)
+    if device is not None:
+        del device["kernel_rates"]
+    return device
 
 
 def _op_trace(trace: OpTrace | None) -> dict[str, Any] | None:

@@ -128,7 +128,7 @@ def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
                 cells.append("" if row.traced_time_s is None else seconds(row.traced_time_s))
             if compiler:
                 cells.append("" if row.compiler_time_s is None else seconds(row.compiler_time_s))
-            cells.append(_share(row))
+            cells.append(share_bar(row.share))
         if measured:
             cells.append(percent(row.efficiency) if row.efficiency is not None else "")
         if measured and wide:
@@ -154,9 +154,10 @@ def _time(row: LayerRecord) -> Text:
     return Text(mark + seconds(row.time_s), style="" if not mark else "dim")
 
 
-def _share(row: LayerRecord) -> Text:
-    if row.share is None:
+def share_bar(share: float | None) -> Text:
+    """Write a share in percent with a bar of its length; nothing where it is unknown."""
+    if share is None:
         return Text("")
-    eighths = round(row.share * _BAR * 8)
+    eighths = round(share * _BAR * 8)
     bar = "█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8]
-    return Text(f"{percent(row.share):>5} ") + Text(bar, style="cyan")
+    return Text(f"{percent(share):>5} ") + Text(bar, style="cyan")

@@ -1,0 +1,75 @@
+"""``edgegraph show`` on a saved analysis; names and figures from the network itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgegraph.cli import main
+from tests import analyses
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> str:
+    return str(analyses.small_cnn(32).save(tmp_path / "small_cnn.edgegraph"))
+
+
+def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["show", *words]) == 0
+    out = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    return out
+
+
+def first_words(text: str) -> list[str]:
+    return [line.split()[0] for line in text.splitlines() if line.strip()]
+
+
+def test_layers_stand_in_the_models_order_or_sorted(
+    saved: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = ("conv1", "conv2", "dense1", "dense2")
+    words = first_words(shown(capsys, monkeypatch, saved))
+    assert [word for word in words if word in layers] == list(layers)
+    # MACs of one image: 225,792, 3,612,672, 802,816 and 2,560.
+    words = first_words(shown(capsys, monkeypatch, saved, "--sort", "macs"))
+    assert [word for word in words if word in layers] == ["conv2", "dense1", "conv1", "dense2"]
+
+
+def test_depth_leaves_out_what_is_deeper(
+    saved: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = first_words(shown(capsys, monkeypatch, saved, "--depth", "0"))
+    assert "SmallCNN" in words and "conv1" not in words
+
+
+def test_ops_come_by_what_they_take(
+    saved: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = shown(capsys, monkeypatch, saved, "--ops", "--sort", "flops").splitlines()
+    ops = [line for line in lines if " conv2 " in line or " dense1 " in line or " conv1 " in line]
+    assert " conv2 " in ops[0]
+    assert "210 M" in ops[0]  # 3,276,800 products with real neighbours an image, 32 images
+
+
+def test_json_is_that_of_analyze(saved: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", saved, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["totals"]["macs"] == 32 * 4_643_840
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sort", "colour"], "--sort 'colour' is no column; choose one of: time, flops"),
+        (["--phase", "update"], "--phase 'update' is not in this analysis; it has: forward"),
+    ],
+)
+def test_bad_input_is_one_line(
+    saved: str, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", saved, *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
