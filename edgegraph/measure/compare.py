@@ -255,7 +255,7 @@ def _noise(
     reasons = []
     half_width = math.sqrt(interval[1] / interval[0]) - 1
     if half_width > WIDEST_INTERVAL:
-        reasons.append(f"the ratio is known to {half_width:.0%} only, not to {WIDEST_INTERVAL:.0%}")
+        reasons.append(f"the ratio is known to {half_width:.1%} only, not to {WIDEST_INTERVAL:.0%}")
     if _strays(control_interval):
         reasons.append(
             f"the first program seems {control_interval[0]:.3f} to {control_interval[1]:.3f}"
