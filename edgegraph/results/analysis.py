@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.results.activation_memory import ActivationMemory
+from edgegraph.results.exportable import Exportable
 from edgegraph.results.latency import Latency, LayerLatency
 from edgegraph.results.live_memory import LiveMemory
 from edgegraph.results.op_trace import OpTrace
@@ -178,7 +179,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Analysis:
+class Analysis(Exportable):
     """Everything found out about one program on one device.
 
     Attributes:

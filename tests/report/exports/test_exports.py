@@ -136,3 +136,15 @@ def test_the_command_writes_several_files(
     assert "choose a name that ends in .csv" in capsys.readouterr().err
     assert main(["export", str(saved), "-o", "a.csv", "--format", "xlsx"]) == 2
     assert "choose one of: csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "format",
+    ["csv", "ops-csv", "json", "markdown", "latex", "graphml", "dot", "model-explorer",
+     "chrome-trace"],
+)  # fmt: skip
+def test_methods_write_what_the_command_writes(format: str, tmp_path: Path) -> None:
+    analysis = analyses.small_cnn()
+    write = getattr(analysis, f"to_{format.replace('-', '_')}")
+    path = write(tmp_path / "by_method")
+    assert path.read_bytes() == export(analysis, tmp_path / "by_name", format).read_bytes()
