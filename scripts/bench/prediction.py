@@ -1,8 +1,8 @@
 """How far the times that EdgeGraph expects are from those it measures, over the zoo.
 
 The machine is calibrated in the same run, on single kernels: no network is run for it, though some
-sizes are those of a network's layers by chance. Then every network is measured, whole and by an op trace, and held against what
-was expected of it.
+sizes coincide with those of a network's layers. Then every network is measured, whole and by an op
+trace, and held against what was expected of it.
 
     python scripts/bench/prediction.py
     python scripts/bench/prediction.py --batch 1 --model small_cnn --model resnet18
