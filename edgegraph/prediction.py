@@ -21,7 +21,7 @@ from edgegraph.device.kernel_rates import Expected, KernelRates, convolution_kin
 from edgegraph.graph import Node
 from edgegraph.hlo.module import DOT_OPCODES, Instruction, Shape
 from edgegraph.kernel_times import kernels, spread
-from edgegraph.results.records import OpRecord
+from edgegraph.results.records import OpRecord, main_memory_bytes
 
 _COPIES = frozenset(
     {"transpose", "copy", "concatenate", "pad", "slice", "dynamic-slice", "dynamic-update-slice",
@@ -80,7 +80,7 @@ class _Model:
             compute_s, memory_s = record.compute_time_s or 0.0, record.memory_time_s or 0.0
             floor_s = max(floor_s, compute_s, memory_s)
             if memory_s:
-                bytes_ += record.main_memory_bytes or 0
+                bytes_ += main_memory_bytes(record) or 0
             expected = self._product(node, record) if record.macs and record.flops else None
             if expected is not None and record.flops:
                 took = record.flops / expected.rate_per_s

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from edgegraph.attribution import Place
 from edgegraph.bulk import bulk
 from edgegraph.cost.arithmetic import Multiplies
-from edgegraph.cost.cost import Cost
 from edgegraph.cost.price import OpCost
 from edgegraph.device.arithmetic import Arithmetic, arithmetic
 from edgegraph.device.device import Device
@@ -19,6 +18,7 @@ from edgegraph.graph import FREE_OPCODES, Node
 from edgegraph.layers import bound
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.op_trace import OpShare
+from edgegraph.results.records import main_memory_bytes
 
 
 @bulk
@@ -98,7 +98,7 @@ class _Spots:
             return _Spot(computes=computes)
         placed = place(
             flops=priced.cost.flops,
-            bytes=_main_memory_bytes(priced.cost),
+            bytes=main_memory_bytes(priced.cost),
             dtype=computes.dtype,
             working_set_bytes=priced.working_set_bytes,
             device=self._device,
@@ -152,12 +152,6 @@ def _record(
 
 def _arithmetic(device: Device | None, computes: Multiplies) -> Arithmetic:
     return arithmetic(device, computes.dtype, values=computes.values, precision=computes.precision)
-
-
-def _main_memory_bytes(cost: Cost) -> int | None:
-    if cost.bytes_read is None or cost.bytes_written is None:
-        return None
-    return cost.bytes_read + cost.bytes_written - (cost.on_chip_bytes or 0)
 
 
 @bulk

@@ -18,7 +18,7 @@ SORTS = ("time", "flops", "macs", "bytes")
 def show(
     job: Job,
     depth: Annotated[
-        int | None, typer.Option(min=0, help="Levels below the top; all where not given.")
+        int | None, typer.Option(help="Levels below the top; all where not given.")
     ] = None,
     sort: Annotated[
         str | None,

@@ -44,7 +44,6 @@ class Device:
         clock_hz: Of its cores, to read a compiler's cycles by; None where unknown.
         kernel_rates: What single kernels reached in the calibration, by kind and size.
         op_launch_s: What starting one op inside a program takes; None where unknown.
-        network_bytes_per_s: What leaves it over all links in one direction; None where unknown.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Device:
     measured_at: str | None = None
     f32_products: str | None = None
     clock_hz: float | None = None
-    network_bytes_per_s: float | None = None
     kernel_rates: tuple[KernelRate, ...] = ()
     op_launch_s: float | None = None
 

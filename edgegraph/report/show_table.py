@@ -52,8 +52,10 @@ def shown_layers(
         phase: ``forward``, ``backward``, ...; all where None.
 
     Raises:
-        InputError: There is no such column or phase.
+        InputError: There is no such column or phase, or the depth is negative.
     """
+    if depth is not None and depth < 0:
+        raise InputError(f"--depth {depth} is none; give the levels below the top, 0 or more")
     rows = _of_phase(analysis.layer_records, phase, analysis)
     if sort is not None:
         rows = _sorted_tree(rows, _key(sort))

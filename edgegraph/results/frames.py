@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
+from edgegraph.results.records import main_memory_bytes
 
 OP_COLUMNS = (
     "name", "opcode", "layer", "phase", "parent", "executions", "macs", "flops",
@@ -65,7 +66,7 @@ def op_attributes(record: OpRecord) -> dict[str, Any]:
 
 def intensity(record: OpRecord | LayerRecord) -> float | None:
     """Give the FLOPs per byte of main memory; None where a count is unknown or 0 bytes move."""
-    moved = record.main_memory_bytes
+    moved = main_memory_bytes(record)
     return record.flops / moved if moved and record.flops is not None else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -94,11 +95,6 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     expected_low_s: float | None = None
     expected_high_s: float | None = None
 
-    @property
-    def main_memory_bytes(self) -> int | None:
-        """Bytes read from main memory and written to it, or None where unknown."""
-        return _main_memory_bytes(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRecord:
@@ -160,13 +156,25 @@ class LayerRecord:
     expected_low_s: float | None = None
     expected_high_s: float | None = None
 
+
+class Moves(Protocol):
+    """What says how many bytes it moves: a record, or a cost."""
+
     @property
-    def main_memory_bytes(self) -> int | None:
-        """Bytes read from main memory and written to it, or None where unknown."""
-        return _main_memory_bytes(self)
+    def bytes_read(self) -> int | None:
+        """Bytes read."""
+
+    @property
+    def bytes_written(self) -> int | None:
+        """Bytes written."""
+
+    @property
+    def on_chip_bytes(self) -> int | None:
+        """Those of both that stay on the chip."""
 
 
-def _main_memory_bytes(record: OpRecord | LayerRecord) -> int | None:
-    if record.bytes_read is None or record.bytes_written is None:
+def main_memory_bytes(what: Moves) -> int | None:
+    """Give the bytes read from main memory and written to it, or None where unknown."""
+    if what.bytes_read is None or what.bytes_written is None or what.on_chip_bytes is None:
         return None
-    return record.bytes_read + record.bytes_written - (record.on_chip_bytes or 0)
+    return what.bytes_read + what.bytes_written - what.on_chip_bytes

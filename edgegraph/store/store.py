@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -14,12 +14,10 @@ from edgegraph.errors import InputError
 from edgegraph.results.files import kind_of, pack, unpack
 from edgegraph.results.sweep import Sweep
 from edgegraph.store.database import connect, explained, repeated, writing
-from edgegraph.store.runs import describe, split
+from edgegraph.store.runs import Run, describe, split
 
 if TYPE_CHECKING:
     import pandas as pd
-
-STORE_VARIABLE = "EDGEGRAPH_STORE"
 
 TIMEOUT_S = 30.0
 """How long to wait for other processes that write."""
@@ -30,42 +28,6 @@ _FIELDS = (
 )  # fmt: skip
 
 _Given = TypeVar("_Given")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One result that is kept, without its content.
-
-    Attributes:
-        id: Its number in the database; ``runs.db#42`` names it.
-        kind: ``analysis``, ``sweep`` (one point of one), ``fusion study``, ...
-        workload: Name of the workload.
-        fingerprint: Digest of the StableHLO that it lowers to; None where it was not noted.
-        batch: Batch size, or None.
-        dtype: The dtype as the sweep names it, or None.
-        target: What it was compiled for.
-        options: XLA compiler options.
-        machine: Processor, cores and system.
-        edgegraph, jax: Versions.
-        created_at: When it was made, UTC, ISO 8601.
-        error: Why a point of a sweep has no measurement; None if all went well.
-        metrics: Its figures, by name with unit.
-    """
-
-    id: int
-    kind: str
-    workload: str
-    fingerprint: str | None
-    batch: int | None
-    dtype: str | None
-    target: str
-    options: Mapping[str, str | int | float | bool]
-    machine: str
-    edgegraph: str
-    jax: str
-    created_at: str
-    error: str | None
-    metrics: Mapping[str, float]
 
 
 def open_store(path: str | Path, *, create: bool = True, timeout_s: float = TIMEOUT_S) -> Store:
@@ -91,7 +53,7 @@ def open_store(path: str | Path, *, create: bool = True, timeout_s: float = TIME
     """
     path = Path(path)
     if not create and not path.is_file():
-        raise InputError(f"no run database at {path}; --store PATH keeps results in one")
+        raise InputError(f"no run database at {path}; eg.open_store(path) makes one")
     return Store(path, timeout_s=timeout_s)
 
 
@@ -246,7 +208,7 @@ class Store:
         """
         rows = self._read("SELECT content FROM runs WHERE id = ?", (number,))
         if not rows:
-            raise InputError(f"{self.path} has no run {number}; `edgegraph history` lists them")
+            raise InputError(f"{self.path} has no run {number}; `store.frame` lists them")
         return unpack(bytes(rows[0][0]), f"{self.path}#{number}")
 
     def start_sweep(self, identity: str, *, fresh: bool = False) -> int:

@@ -64,6 +64,7 @@ def test_json_is_that_of_analyze(saved: str, capsys: pytest.CaptureFixture[str])
     ("words", "said"),
     [
         (["--sort", "colour"], "--sort 'colour' is no column; choose one of: time, flops"),
+        (["--depth", "-1"], "--depth -1 is none; give the levels below the top, 0 or more"),
         (["--phase", "update"], "--phase 'update' is not in this analysis; it has: forward"),
     ],
 )
