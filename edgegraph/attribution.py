@@ -182,13 +182,16 @@ class _Flow:
         for node in nodes:
             if node.parent is not None:
                 self._enter(node, self._nodes[node.parent])
+        users = self._users
         for node in nodes:
-            looked_into = node.instruction.opcode in _LOOKED_INTO
-            for position, operand in enumerate(node.operands):
-                user = node.name
-                if looked_into:
-                    user = self._taken_by.get((user, position), user)
-                self._users.setdefault(operand, []).append(user)
+            name = node.name
+            if node.instruction.opcode in _LOOKED_INTO:
+                for position, operand in enumerate(node.operands):
+                    taker = self._taken_by.get((name, position), name)
+                    users.setdefault(operand, []).append(taker)
+            else:
+                for operand in node.operands:
+                    users.setdefault(operand, []).append(name)
         for container, maker in self._made_by.items():
             self._users.setdefault(maker, []).extend(self._users.get(container, ()))
         self._owned = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, Node
 from edgegraph.results.records import OpRecord
@@ -50,22 +50,42 @@ def spread(
         Times by op, those of containers with it; ops of which nothing is known are left out.
     """
     times: dict[str, tuple[float, ...]] = {}
+    parents = {record.name: record.parent for record in records}
     for name, known in whole.items():
-        positions = inside[name]
-        ops = [records[position] for position in positions]
+        nothing = tuple([0.0] * len(known))
+        ops = [records[position] for position in inside[name]]
         weights = [max(op.compute_time_s or 0.0, op.memory_time_s or 0.0) for op in ops]
         total = sum(weights)
         if not total:
             weights[-1] = total = 1.0
         for op, weight in zip(ops, weights, strict=True):
-            share = weight / total
-            times[op.name] = tuple([share * time for time in known])
-    for record in reversed(records):
-        found = times.get(record.name)
-        if found is not None and record.parent is not None:
-            held = times.get(record.parent)
-            if held is None:
-                times[record.parent] = found
-            else:
-                times[record.parent] = tuple([a + b for a, b in zip(held, found, strict=True)])
+            part = nothing
+            if weight:
+                share = weight / total
+                part = tuple([share * time for time in known])
+            times[op.name] = part
+            if op.parent != parents[name] and op.parent != name:
+                _add(times, _between(op.parent, name, parents), part)
+        times[name] = known
+        _add(times, _between(parents[name], None, parents), known)
     return times
+
+
+def _between(
+    first: str | None, last: str | None, parents: Mapping[str, str | None]
+) -> Iterator[str]:
+    """Give the containers from `first` outwards, to below `last`."""
+    while first is not None and first != last:
+        yield first
+        first = parents[first]
+
+
+def _add(
+    times: dict[str, tuple[float, ...]], names: Iterable[str], amount: tuple[float, ...]
+) -> None:
+    for name in names:
+        held = times.get(name)
+        if held is None:
+            times[name] = amount
+        else:
+            times[name] = tuple([a + b for a, b in zip(held, amount, strict=True)])

@@ -73,10 +73,16 @@ class _Model:
 
     def kernel_s(self, ops: Sequence[tuple[Node, OpRecord]]) -> tuple[float, float, float]:
         """Give the time of all executions of a kernel, and its range, from the ops in it."""
-        times = max((_times(record) for _, record in ops), default=1)
+        times = _times(ops[0][1])  # what is in one kernel runs together
         products_s, factor = 0.0, 1.0
         bytes_, floor_s = 0, 0.0
+        kind = "elementwise"
         for node, record in ops:
+            opcode = node.instruction.opcode
+            if opcode in _REDUCTIONS:
+                kind = "reduction"
+            elif opcode in _COPIES and kind == "elementwise":
+                kind = "copy"
             compute_s, memory_s = record.compute_time_s or 0.0, record.memory_time_s or 0.0
             floor_s = max(floor_s, compute_s, memory_s)
             if memory_s:
@@ -86,7 +92,6 @@ class _Model:
                 took = record.flops / expected.rate_per_s
                 factor = expected.factor if took > products_s else factor
                 products_s += took
-        kind = _kind(node.instruction.opcode for node, _ in ops)
         moved = self._rates.expect(kind, "f32", max(1, bytes_ // max(1, times)))
         moves_s = floor_s if moved is None else bytes_ / moved.rate_per_s
         if moved is not None and moves_s > products_s:
@@ -148,13 +153,6 @@ def _product_of(sizes: Iterable[int]) -> int:
     for size in sizes:
         total *= size
     return total
-
-
-def _kind(opcodes: Iterable[str]) -> str:
-    seen = set(opcodes)
-    if seen & _REDUCTIONS:
-        return "reduction"
-    return "copy" if seen & _COPIES else "elementwise"
 
 
 def _times(record: OpRecord) -> int:

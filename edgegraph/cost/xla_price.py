@@ -76,14 +76,18 @@ class XlaPricer:
         self._numbers: dict[object, int] = {}
         self._fingerprints: dict[str, int] = {}
         self._prices: dict[tuple[int, ...], XlaPrice] = {}
-        self._protos = {
-            proto.name: proto
-            for computation in schema.HloModuleProto.FromString(module.serialized).computations
-            for proto in computation.instructions
-        }
-        for computation in module.computations.values():
-            for instruction in computation.instructions:
+        self._places: dict[str, tuple[schema.Proto, int]] = {}
+        proto = schema.HloModuleProto.FromString(module.serialized)
+        bodies = {computation.name: computation for computation in proto.computations}
+        for name, computation in module.computations.items():
+            for position, instruction in enumerate(computation.instructions):
                 self._instructions[instruction.name] = instruction
+                self._places[instruction.name] = (bodies[name], position)
+
+    def _proto(self, name: str) -> schema.Proto:
+        """Give an instruction's message; few are looked at, so none is unwrapped before."""
+        body, position = self._places[name]
+        return body.instructions[position]
 
     def key(self, instruction: Instruction) -> tuple[int, ...]:
         """Give what two instructions have in common that do the same to the same shapes."""
@@ -110,7 +114,7 @@ class XlaPricer:
             known = self._number_shape(instruction.shape)
             return self._numbers.setdefault((instruction.opcode, known), len(self._numbers))
         bare = schema.HloInstructionProto()
-        bare.CopyFrom(self._protos[instruction.name])
+        bare.CopyFrom(self._proto(instruction.name))
         for field in _IDENTITY:
             bare.ClearField(field)
         return self._numbers.setdefault(bare.SerializeToString(), len(self._numbers))
@@ -163,10 +167,10 @@ class XlaPricer:
             parameter = entry.instructions.add(
                 name=name, opcode="parameter", parameter_number=number, id=parameters[name]
             )
-            parameter.shape.CopyFrom(self._protos[operand].shape)
+            parameter.shape.CopyFrom(self._proto(operand).shape)
             entry.program_shape.parameters.add().CopyFrom(parameter.shape)
             entry.program_shape.parameter_names.append(name)
-        entry.program_shape.result.CopyFrom(self._protos[instruction.name].shape)
+        entry.program_shape.result.CopyFrom(self._proto(instruction.name).shape)
         positional = replace(instruction, operands=tuple(parameters))
         entry.root_id = next(ids)
         self._add(entry, positional, entry.root_id, parameters, computation_ids)
@@ -184,7 +188,7 @@ class XlaPricer:
     ) -> None:
         """Add a copy of an instruction to a computation, under new ids."""
         copy = computation.instructions.add()
-        copy.CopyFrom(self._protos[instruction.name])
+        copy.CopyFrom(self._proto(instruction.name))
         for field in ("metadata", "control_predecessor_ids"):
             copy.ClearField(field)
         copy.id = new_id

@@ -182,8 +182,8 @@ def _parse(op_name: str) -> OpName:
         return OpName(phase="forward", layer=None, primitive="")
     *scopes, primitive = _split(op_name)
     scopes = _without_echo(scopes)
-    read = [scope for text in scopes for scope in _read_scope(text, frozenset())]
-    last = [s for s in _read_scope(primitive, frozenset()) if not s.name]
+    read = [scope for text in scopes for scope in _component(text)]
+    last = [scope for scope in _component(primitive) if not scope.name]
     path = _layer_path(_without_control_flow(read, primitive) + last[-1:])
     phase = "forward"
     if any("transpose" in scope.wrappers for scope in (*read, *last)):
@@ -208,6 +208,8 @@ def _without_echo(scopes: list[str]) -> list[str]:
 
 def _split(text: str) -> list[str]:
     """Split at the slashes that stand outside of parentheses."""
+    if "(" not in text and ")" not in text:
+        return text.split("/")
     parts = [""]
     depth = 0
     for piece in re.split(r"([/()])", text):
@@ -217,6 +219,12 @@ def _split(text: str) -> list[str]:
         depth = max(0, depth + (piece == "(") - (piece == ")"))
         parts[-1] += piece
     return parts
+
+
+@lru_cache(maxsize=1 << 14)
+def _component(text: str) -> tuple[_Scope, ...]:
+    """Read one component, the same of which stand in many op_names."""
+    return tuple(_read_scope(text, frozenset()))
 
 
 def _read_scope(text: str, wrappers: frozenset[str]) -> Iterator[_Scope]:
