@@ -78,6 +78,6 @@ def with_compiler_times(
     inside = kernels(nodes, records)
     times = spread({name: (said[name],) for name in said if name in inside}, inside, records)
     return tuple(
-        replace(record, compiler_time_s=times[record.name][0]) if record.name in times else record
-        for record in records
+        record if time is None else replace(record, compiler_time_s=time[0])
+        for record, time in zip(records, times, strict=True)
     )

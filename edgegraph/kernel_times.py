@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, Node
 from edgegraph.results.records import OpRecord
+
+Times = tuple[float, ...]
+"""Times of all executions in one call, in seconds, by several estimates."""
 
 
 def kernels(nodes: Sequence[Node], records: Sequence[OpRecord]) -> dict[str, list[int]]:
@@ -35,10 +38,8 @@ def kernels(nodes: Sequence[Node], records: Sequence[OpRecord]) -> dict[str, lis
 
 
 def spread(
-    whole: Mapping[str, tuple[float, ...]],
-    inside: Mapping[str, Sequence[int]],
-    records: Sequence[OpRecord],
-) -> dict[str, tuple[float, ...]]:
+    whole: Mapping[str, Times], inside: Mapping[str, Sequence[int]], records: Sequence[OpRecord]
+) -> list[Times | None]:
     """Split every kernel's times over the ops in it as their roofline times, and add up.
 
     Args:
@@ -47,45 +48,36 @@ def spread(
         records: All ops, containers before their contents.
 
     Returns:
-        Times by op, those of containers with it; ops of which nothing is known are left out.
+        Times by position, those of containers with them; None where nothing is known.
     """
-    times: dict[str, tuple[float, ...]] = {}
-    parents = {record.name: record.parent for record in records}
+    times: list[Times | None] = [None] * len(records)
+    positions = {record.name: position for position, record in enumerate(records)}
+
+    def add(name: str | None, last: str | None, amount: Times) -> None:
+        """Add to the containers from `name` outwards, to below `last`."""
+        while name is not None and name != last:
+            place = positions[name]
+            held = times[place]
+            times[place] = amount if held is None else tuple(map(float.__add__, held, amount))
+            name = records[place].parent
+
     for name, known in whole.items():
-        nothing = tuple([0.0] * len(known))
+        parent = records[positions[name]].parent
+        nothing = (0.0,) * len(known)
         ops = [records[position] for position in inside[name]]
         weights = [max(op.compute_time_s or 0.0, op.memory_time_s or 0.0) for op in ops]
         total = sum(weights)
         if not total:
             weights[-1] = total = 1.0
-        for op, weight in zip(ops, weights, strict=True):
+        for position, op, weight in zip(inside[name], ops, weights, strict=True):
             part = nothing
             if weight:
                 share = weight / total
                 part = tuple([share * time for time in known])
-            times[op.name] = part
-            if op.parent != parents[name] and op.parent != name:
-                _add(times, _between(op.parent, name, parents), part)
-        times[name] = known
-        _add(times, _between(parents[name], None, parents), known)
+            times[position] = part
+            if op.parent not in (name, parent):
+                add(op.parent, name, part)
+        times[positions[name]] = known
+        if parent is not None:
+            add(parent, None, known)
     return times
-
-
-def _between(
-    first: str | None, last: str | None, parents: Mapping[str, str | None]
-) -> Iterator[str]:
-    """Give the containers from `first` outwards, to below `last`."""
-    while first is not None and first != last:
-        yield first
-        first = parents[first]
-
-
-def _add(
-    times: dict[str, tuple[float, ...]], names: Iterable[str], amount: tuple[float, ...]
-) -> None:
-    for name in names:
-        held = times.get(name)
-        if held is None:
-            times[name] = amount
-        else:
-            times[name] = tuple([a + b for a, b in zip(held, amount, strict=True)])

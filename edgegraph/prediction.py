@@ -53,10 +53,12 @@ def with_expected_times(
         for name, positions in inside.items()
     }
     times = spread(whole, inside, records)
-    nothing = (None, None, None)
     found = []
-    for record in records:
-        middle, low, high = times.get(record.name, nothing)
+    for record, time in zip(records, times, strict=True):
+        if time is None:
+            found.append(record)
+            continue
+        middle, low, high = time
         found.append(
             replace(record, expected_time_s=middle, expected_low_s=low, expected_high_s=high)
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -16,7 +17,7 @@ from edgegraph.bulk import bulk
 from edgegraph.errors import FormatError
 from edgegraph.hlo.aliases import MAY_ALIAS, decode_donations, decode_output_aliases
 from edgegraph.hlo.check import Checker
-from edgegraph.hlo.collective import decode_collective, is_collective
+from edgegraph.hlo.collective import COLLECTIVE_OPCODES, decode_collective, is_collective
 from edgegraph.hlo.literal import scalar_literal
 from edgegraph.hlo.module import (
     DOT_OPCODES,
@@ -49,6 +50,13 @@ _MAX_ELEMENTS = (1 << 63) - 1
 _WITH_PRECISION = DOT_OPCODES | {"custom-call"}
 
 _WITH_WINDOW = frozenset({"reduce-window", "select-and-scatter"})
+
+_WITH_MORE = (
+    {"parameter", "get-tuple-element", "fusion", "custom-call", "constant", "compare",
+     "convolution", "send"}
+    | COLLECTIVE_OPCODES | DOT_OPCODES | MAY_ALIAS | _WITH_WINDOW
+)  # fmt: skip
+"""Opcodes with fields that others do not have."""
 
 
 @bulk
@@ -185,9 +193,6 @@ class _Decoder:
         called = proto.called_computation_ids
         before = proto.control_predecessor_ids
         dimensions = proto.dimensions
-        convolution = opcode == "convolution" or (
-            opcode == "custom-call" and proto.HasField("convolution_dimension_numbers")
-        )
         shape = self._shape(proto.shape, name)
         return Instruction(
             name=name,
@@ -201,31 +206,46 @@ class _Decoder:
             op_name=self._text(metadata.op_name),
             source=self._sources.of(metadata),
             stack_frame_id=metadata.stack_frame_id,
-            parameter_number=proto.parameter_number if opcode == "parameter" else None,
-            tuple_index=proto.tuple_index if opcode == "get-tuple-element" else None,
-            fusion_kind=self._text(proto.fusion_kind) or None if opcode == "fusion" else None,
-            custom_call_target=(
-                self._text(proto.custom_call_target) if opcode == "custom-call" else None
-            ),
             dimensions=tuple(dimensions) if dimensions else (),
-            literal=scalar_literal(proto.literal, shape) if opcode == "constant" else None,
-            comparison=self._text(proto.comparison_direction) if opcode == "compare" else None,
-            collective=decode_collective(proto) if is_collective(opcode, proto) else None,
-            window=_window(proto.window) if convolution or opcode in _WITH_WINDOW else (),
-            dot=_dot(proto) if opcode in DOT_OPCODES else None,
-            convolution=(
-                _convolution(proto.convolution_dimension_numbers) if convolution else None
-            ),
-            # Zero is protobuf's "not set"; XLA means one group by it.
-            feature_group_count=(proto.feature_group_count or 1) if convolution else 1,
-            batch_group_count=(proto.batch_group_count or 1) if convolution else 1,
-            precision=(
-                decode_precision(proto) if convolution or opcode in _WITH_PRECISION else None
-            ),
             # Backends may put raw bytes here; what is no text cannot be read anyway.
             backend_config=self._text(config.decode("utf-8", "replace")) if config else "",
-            output_aliases=(decode_output_aliases(proto) if opcode in MAY_ALIAS else ()),
+            **(self._more(proto, opcode, shape) if opcode in _WITH_MORE else {}),
         )
+
+    def _more(self, proto: Proto, opcode: str, shape: Shape) -> dict[str, Any]:
+        """Give the fields that only some opcodes have."""
+        convolution = opcode == "convolution" or (
+            opcode == "custom-call" and proto.HasField("convolution_dimension_numbers")
+        )
+        more: dict[str, Any] = {}
+        if opcode == "parameter":
+            more["parameter_number"] = proto.parameter_number
+        elif opcode == "get-tuple-element":
+            more["tuple_index"] = proto.tuple_index
+        elif opcode == "fusion":
+            more["fusion_kind"] = self._text(proto.fusion_kind) or None
+        elif opcode == "custom-call":
+            more["custom_call_target"] = self._text(proto.custom_call_target)
+        elif opcode == "constant":
+            more["literal"] = scalar_literal(proto.literal, shape)
+        elif opcode == "compare":
+            more["comparison"] = self._text(proto.comparison_direction)
+        elif opcode in DOT_OPCODES:
+            more["dot"] = _dot(proto)
+        if is_collective(opcode, proto):
+            more["collective"] = decode_collective(proto)
+        if convolution or opcode in _WITH_WINDOW:
+            more["window"] = _window(proto.window)
+        if convolution:
+            more["convolution"] = _convolution(proto.convolution_dimension_numbers)
+            # Zero is protobuf's "not set"; XLA means one group by it.
+            more["feature_group_count"] = proto.feature_group_count or 1
+            more["batch_group_count"] = proto.batch_group_count or 1
+        if convolution or opcode in _WITH_PRECISION:
+            more["precision"] = decode_precision(proto)
+        if opcode in MAY_ALIAS:
+            more["output_aliases"] = decode_output_aliases(proto)
+        return more
 
     def _text(self, text: str) -> str:
         return self._texts.setdefault(text, text)
