@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -86,8 +86,9 @@ def connect(path: Path, *, timeout_s: float) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    version = _check(connection, path)
     connection.execute("PRAGMA foreign_keys = ON")
+    with _together(connection, "DEFERRED"):
+        version = _check(connection, path)
     # With the journal beside the file, readers go on while one process writes. Set anew only where
     # it is not: that takes the whole file for a moment.
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -102,7 +103,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> int:
-    """Give the version of what is in the file, 0 for nothing."""
+    """Give the version of what is in the file, 0 for nothing.
+
+    Within one transaction: between its questions another process may make the tables.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -118,10 +122,14 @@ def _check(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-@contextmanager
-def writing(connection: sqlite3.Connection) -> Iterator[None]:
+def writing(connection: sqlite3.Connection) -> AbstractContextManager[None]:
     """Hold all that is written in the block together: all of it is kept, or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
+    return _together(connection, "IMMEDIATE")
+
+
+@contextmanager
+def _together(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    connection.execute(f"BEGIN {kind}")
     try:
         yield
         connection.execute("COMMIT")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -221,6 +223,31 @@ def test_a_locked_database_is_told(path: Path) -> None:
     holder.close()
     with eg.open_store(path) as store:
         assert len(store.put(one())) == 1
+
+
+def test_a_file_that_is_made_while_it_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process makes the tables between two questions about what the file is."""
+    connect = sqlite3.connect
+    moments = []
+
+    def other_process(statement: str) -> None:
+        if not moments and statement == "SELECT count(*) FROM sqlite_master":
+            moments.append(statement)
+            # Locked out is as good as done.
+            with closing(connect(path, timeout=0)) as other, suppress(sqlite3.OperationalError):
+                other.executescript(f"BEGIN; {FIRST_VERSION} COMMIT;")
+
+    def overheard(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*args, **options)
+        connection.set_trace_callback(other_process)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", overheard)
+    with eg.open_store(path) as store:
+        assert not store.find()
+    assert moments
 
 
 def test_eight_writers_lose_no_row(path: Path) -> None:
