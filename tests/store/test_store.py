@@ -230,7 +230,7 @@ def test_a_file_that_is_made_while_it_is_opened(
 ) -> None:
     """Another process makes the tables between two questions about what the file is."""
     connect = sqlite3.connect
-    moments = []
+    moments: list[str] = []
 
     def other_process(statement: str) -> None:
         if not moments and statement == "SELECT count(*) FROM sqlite_master":
@@ -240,7 +240,7 @@ def test_a_file_that_is_made_while_it_is_opened(
                 other.executescript(f"BEGIN; {FIRST_VERSION} COMMIT;")
 
     def overheard(*args: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(*args, **options)
+        connection: sqlite3.Connection = connect(*args, **options)
         connection.set_trace_callback(other_process)
         return connection
 
