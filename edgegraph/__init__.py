@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgegraph.analyzer import analyze as analyze
+    from edgegraph.compare.diff import diff as diff
     from edgegraph.compiler.compile import compile as compile
     from edgegraph.compiler.compile import read_hlo as read_hlo
     from edgegraph.compiler.program import Program as Program
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edgegraph.measure.sampling import Settings as Settings
     from edgegraph.measure.trace.trace import read_trace as read_trace
     from edgegraph.results.analysis import Analysis as Analysis
+    from edgegraph.results.diff import Diff as Diff
     from edgegraph.results.files import load as load
     from edgegraph.results.fusion_study import FusionStudy as FusionStudy
     from edgegraph.results.overlap_study import OverlapStudy as OverlapStudy
@@ -40,6 +42,7 @@ _HOME = {
     "Cost": "edgegraph.cost.cost",
     "CustomCall": "edgegraph.cost.custom_calls",
     "Device": "edgegraph.device.device",
+    "Diff": "edgegraph.results.diff",
     "EdgeGraphError": "edgegraph.errors",
     "FusionStudy": "edgegraph.results.fusion_study",
     "OverlapStudy": "edgegraph.results.overlap_study",
@@ -54,6 +57,7 @@ _HOME = {
     "compare_timings": "edgegraph.measure.compare",
     "compile": "edgegraph.compiler.compile",
     "devices": "edgegraph.device.catalogue",
+    "diff": "edgegraph.compare.diff",
     "fusion_study": "edgegraph.study.fusion",
     "load": "edgegraph.results.files",
     "open_store": "edgegraph.store",

@@ -12,6 +12,7 @@ from edgegraph.cli import (
     calibrate,
     compare_devices,
     devices,
+    diff,
     export,
     fusion,
     models,
@@ -32,6 +33,7 @@ app.command("show")(show.show)
 app.command("sweep")(sweep.sweep)
 app.command("fusion")(fusion.fusion)
 app.command("overlap")(overlap.overlap)
+app.command("diff")(diff.diff)
 app.command("export")(export.export)
 app.command("compare-devices")(compare_devices.compare_devices)
 app.command("devices")(devices.devices)

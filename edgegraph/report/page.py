@@ -6,7 +6,7 @@ content security policy forbids everything but its own styles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,12 +72,13 @@ def page(analyses: Sequence[Analysis]) -> str:
     """Give the page as text; see `write_page`."""
     if not analyses:
         raise InputError("a page needs at least one analysis, and there is none")
-    template = _environment().get_template("page.html.j2")
-    sections = [_section(analysis, number) for number, analysis in enumerate(analyses)]
-    return template.render(sections=sections, tabs=_tabs(analyses), heading=_heading(analyses))
+    template = page_environment().get_template("page.html.j2")
+    sections = [page_section(analysis, number) for number, analysis in enumerate(analyses)]
+    return template.render(sections=sections, tabs=page_tabs(analyses), heading=_heading(analyses))
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Give the templates' environment, with the filters and words that they use."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -116,7 +117,7 @@ def _heading(analyses: Sequence[Analysis]) -> str:
     return ", ".join(dict.fromkeys(analysis.workload for analysis in analyses))
 
 
-def _tabs(analyses: Sequence[Analysis]) -> list[dict[str, str | None]]:
+def page_tabs(analyses: Sequence[Analysis]) -> list[dict[str, str | None]]:
     """Name every analysis by what tells it from the others."""
     same = len({analysis.workload for analysis in analyses}) == 1
     tabs: list[dict[str, str | None]] = []
@@ -134,8 +135,16 @@ def _tabs(analyses: Sequence[Analysis]) -> list[dict[str, str | None]]:
     return tabs
 
 
-def _section(analysis: Analysis, number: int) -> dict[str, Any]:
-    """Gather what the template shows of one analysis."""
+def page_section(
+    analysis: Analysis, number: int, marks: Mapping[tuple[str, str], str] | None = None
+) -> dict[str, Any]:
+    """Gather what the template shows of one analysis.
+
+    Args:
+        analysis: The analysis.
+        number: Its place on the page.
+        marks: What happened to a layer, by layer and phase; such layers are marked.
+    """
     rows = analysis.layer_records
     drawing = lay_out(layer_graph(analysis))
     phases = list(dict.fromkeys(row.phase for row in rows))
@@ -156,6 +165,7 @@ def _section(analysis: Analysis, number: int) -> dict[str, Any]:
         "layer_times": _layer_times(analysis, number),
         "memory": _memory(analysis, number),
         "drawing": drawing,
+        "marks": marks or {},
         "largest": max(
             (sum(tensor.bytes for tensor in edge.tensors) for edge in drawing.edges), default=0
         ),

@@ -33,6 +33,7 @@ KINDS = {
     "analysis": "edgegraph.results.analysis:Analysis",
     "device comparison": "edgegraph.results.device_comparison:DeviceComparison",
     "comparison of timings": "edgegraph.results.comparison:TimingComparison",
+    "diff": "edgegraph.results.diff:Diff",
     "fusion study": "edgegraph.results.fusion_study:FusionStudy",
     "overlap study": "edgegraph.results.overlap_study:OverlapStudy",
     "op trace": "edgegraph.results.op_trace:OpTrace",

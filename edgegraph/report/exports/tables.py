@@ -64,11 +64,11 @@ def write_latex(analysis: Analysis, path: Path) -> None:
 
 def markdown(analysis: Analysis) -> str:
     """Give the layers as a Markdown table, with the headline above it."""
-    lines = [f"**{_markdown(headline(analysis))}**", "", _row(HEADINGS)]
+    lines = [f"**{markdown_text(headline(analysis))}**", "", markdown_row(HEADINGS)]
     lines.append("|---|" + "--:|" * 5 + "---|" + "--:|" * 2)
     for row in analysis.layer_records:
-        name = "&nbsp;&nbsp;" * row.depth + _markdown(_name(row))
-        lines.append(_row([name, *_cells(row)]))
+        name = "&nbsp;&nbsp;" * row.depth + markdown_text(_name(row))
+        lines.append(markdown_row([name, *_cells(row)]))
     return "\n".join(lines) + "\n"
 
 
@@ -106,11 +106,12 @@ def _cells(row: LayerRecord) -> Iterator[str]:
     yield "" if row.share is None else percent(row.share)
 
 
-def _row(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
+    """Give one row of a Markdown table, of cells that are escaped already."""
     return "| " + " | ".join(cells) + " |"
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Escape what Markdown, or the HTML in it, would take for its own."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
 

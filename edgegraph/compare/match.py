@@ -1,0 +1,328 @@
+"""Which op of one module is which of the other."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from edgegraph.compare.labels import Labels
+from edgegraph.compare.side import PLUMBING, SLIGHT, Side, downwards, upwards
+from edgegraph.graph import FREE_OPCODES, Node
+
+Pair = tuple[int, int]
+"""Positions of an op before and after."""
+
+_Key = Callable[[int], Hashable]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """How the ops of two sides correspond.
+
+    Attributes:
+        same: Ops that do the same, at the same cost, in the same layer.
+        rewired: Those of them that take other operands.
+        changed: Ops that are each other's counterpart, but differ.
+        refused: Kernels before and after that hold ops of each other, not one to one.
+        removed, added: Ops without a counterpart.
+    """
+
+    same: list[Pair] = field(default_factory=list)
+    rewired: list[Pair] = field(default_factory=list)
+    changed: list[Pair] = field(default_factory=list)
+    refused: list[tuple[list[int], list[int]]] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+    added: list[int] = field(default_factory=list)
+
+
+class _Open:
+    """The ops of both sides that have no counterpart yet, in the order of execution."""
+
+    def __init__(self, before: Side, after: Side) -> None:
+        self.before = dict.fromkeys(range(len(before.nodes)))
+        self.after = dict.fromkeys(range(len(after.nodes)))
+
+    def pair(self, before_key: _Key, after_key: _Key) -> list[Pair]:
+        """Take out ops of equal keys, in order; those whose key is None stay."""
+        waiting: dict[Hashable, deque[int]] = {}
+        for position in self.after:
+            if (key := after_key(position)) is not None:
+                waiting.setdefault(key, deque()).append(position)
+        pairs = [
+            (position, waiting[key].popleft())
+            for position in self.before
+            if (key := before_key(position)) is not None and waiting.get(key)
+        ]
+        for one, other in pairs:
+            del self.before[one], self.after[other]
+        return pairs
+
+
+def match(before: Side, after: Side, labels: Labels) -> Match:
+    """Find the counterpart of every op, the surest first.
+
+    Ops that do the same are paired with those that have the same surroundings: everything they
+    are computed from and everything computed from them, then one of the two, then their
+    neighbours, then none. Of the rest, kernels of the same kind are paired likewise, then those
+    that share ops, then ops between the same neighbours, then products, and at last ops that moved
+    to another layer.
+
+    Args:
+        before: The ops of one side.
+        after: Those of the other, labelled with the same `labels`.
+        labels: That give equal things the same number.
+    """
+    found = Match()
+    waiting = _Open(before, after)
+    _pair_same(before, after, labels, waiting, found.same)
+    found.rewired.extend(_rewired(before, after, labels, found.same))
+    if waiting.before and waiting.after:
+        _pair_kinds(before, after, labels, waiting, found.changed)
+        for lefts, rights in _sharing(before, after, waiting):
+            if len(lefts) == len(rights) == 1:
+                found.changed.append((lefts[0], rights[0]))
+            else:
+                found.refused.append((lefts, rights))
+        found.changed.extend(waiting.pair(_spot(before), _spot(after)))
+        found.changed.extend(waiting.pair(_product(before), _product(after)))
+        found.changed.extend(waiting.pair(_anywhere(before), _anywhere(after)))
+    found.removed.extend(waiting.before)
+    found.added.extend(waiting.after)
+    return found
+
+
+def _pair_same(before: Side, after: Side, labels: Labels, waiting: _Open, same: list[Pair]) -> None:
+    ups = [upwards(side, side.deep, labels) for side in (before, after)]
+    downs = [downwards(side, side.deep, labels) for side in (before, after)]
+
+    def keys(side: Side, around: Callable[[int], Hashable]) -> _Key:
+        return lambda position: (side.places[position], side.own[position], around(position))
+
+    same += waiting.pair(
+        keys(before, lambda at: (ups[0][at], downs[0][at])),
+        keys(after, lambda at: (ups[1][at], downs[1][at])),
+    )
+    for labelled in (ups, downs):
+        same += waiting.pair(
+            keys(before, labelled[0].__getitem__), keys(after, labelled[1].__getitem__)
+        )
+    same += waiting.pair(keys(before, _near(before)), keys(after, _near(after)))
+    same += waiting.pair(keys(before, lambda at: None), keys(after, lambda at: None))
+
+
+def _near(side: Side) -> _Key:
+    """Give what stands directly before and after an op."""
+
+    def near(position: int) -> Hashable:
+        return (
+            tuple([side.own[operand] for operand in side.operands[position]]),
+            tuple(sorted([(slot, side.own[user]) for slot, user in side.users[position]])),
+        )
+
+    return near
+
+
+def _rewired(before: Side, after: Side, labels: Labels, same: Sequence[Pair]) -> Iterable[Pair]:
+    """Find ops whose operands all have a counterpart, but are not each other's.
+
+    Every op is labelled by what it is and all that it is computed from. Where one has no equal
+    while all its operands do, it is where the wiring differs; what is computed from it follows.
+    """
+    ups = [
+        upwards(side, [labels.of(both) for both in zip(side.places, side.own, strict=True)], labels)
+        for side in (before, after)
+    ]
+    known = [set(each) for each in ups]
+
+    def differs_here(side: int, operands: Sequence[int], position: int) -> bool:
+        other = known[1 - side]
+        return ups[side][position] not in other and all(
+            ups[side][operand] in other for operand in operands
+        )
+
+    for one, other in same:
+        if differs_here(0, before.operands[one], one) and differs_here(
+            1, after.operands[other], other
+        ):
+            yield one, other
+
+
+def _pair_kinds(
+    before: Side, after: Side, labels: Labels, waiting: _Open, changed: list[Pair]
+) -> None:
+    """Pair ops of the same kind in the same layer, by how much of what surrounds them is alike."""
+    ups = [upwards(side, side.kinds, labels) for side in (before, after)]
+    downs = [downwards(side, side.kinds, labels) for side in (before, after)]
+
+    def keys(number: int, around: Callable[[Side, int], Hashable]) -> _Key:
+        side = (before, after)[number]
+        return lambda at: (side.places[at], side.kinds[at], around(side, at))
+
+    arounds: list[tuple[Callable[[Side, int], Hashable], Callable[[Side, int], Hashable]]] = [
+        (lambda side, at: (ups[0][at], downs[0][at]), lambda side, at: (ups[1][at], downs[1][at])),
+        (lambda side, at: ups[0][at], lambda side, at: ups[1][at]),
+        (lambda side, at: downs[0][at], lambda side, at: downs[1][at]),
+        (_shape, _shape),
+        (_neighbours, _neighbours),
+        (lambda side, at: None, lambda side, at: None),
+    ]
+    for left, right in arounds:
+        changed += waiting.pair(keys(0, left), keys(1, right))
+
+
+def _shape(side: Side, position: int) -> Hashable:
+    return side.record(position).shape
+
+
+def _neighbours(side: Side, position: int) -> Hashable:
+    return tuple([side.kinds[operand] for operand in side.operands[position]])
+
+
+def _spot(side: Side) -> _Key:
+    """Pair what stands between the same neighbours and gives a result of the same shape."""
+    near = _near(side)
+
+    def key(position: int) -> Hashable:
+        node = side.nodes[position]
+        if node.instruction.opcode in FREE_OPCODES | PLUMBING:
+            return None
+        return side.places[position], node.instruction.shape.dimensions, near(position)
+
+    return key
+
+
+def _product(side: Side) -> _Key:
+    """Pair what multiplies in a layer, whatever carries the product out."""
+
+    def key(position: int) -> Hashable:
+        record = side.record(position)
+        holds = record.opcode in PLUMBING or record.opcode in ("while", "conditional")
+        return side.places[position] if record.macs and not holds else None
+
+    return key
+
+
+def _anywhere(side: Side) -> _Key:
+    """Pair what does the same work in another layer."""
+
+    def key(position: int) -> Hashable:
+        slight = {
+            node.instruction.opcode for node in side.primitives(position)
+        } <= SLIGHT | PLUMBING
+        return None if slight else side.own[position]
+
+    return key
+
+
+def _sharing(before: Side, after: Side, waiting: _Open) -> Iterable[tuple[list[int], list[int]]]:
+    """Group kernels by the ops that they share; those that share none stay open.
+
+    Ops are paired by layer, opcode and shape, then without the number type, then without the
+    shape. Two kernels belong together where they share half of the smaller one's.
+    """
+    sides = (before, after)
+    kernels = [
+        [at for at in each if side.nodes[at].instruction.opcode not in FREE_OPCODES | PLUMBING]
+        for side, each in zip(sides, (waiting.before, waiting.after), strict=True)
+    ]
+    held = [
+        [(node, at) for at in each for node in side.primitives(at)]
+        for side, each in zip(sides, kernels, strict=True)
+    ]
+    shared: Counter[Pair] = Counter()
+    for exactness in (_written_out, _without_dtype, _opcode_only):
+        rights: dict[Hashable, deque[tuple[Node, int]]] = {}
+        for node, at in held[1]:
+            rights.setdefault(exactness(after, node), deque()).append((node, at))
+        left: list[tuple[Node, int]] = []
+        for node, at in held[0]:
+            candidates = rights.get(exactness(before, node))
+            if candidates:
+                shared[at, candidates.popleft()[1]] += 1
+            else:
+                left.append((node, at))
+        held = [left, [each for group in rights.values() for each in group]]
+    sizes = [
+        {at: len(side.primitives(at)) for at in each}
+        for side, each in zip(sides, kernels, strict=True)
+    ]
+    links = [
+        pair
+        for pair, count in shared.items()
+        if 2 * count >= min(sizes[0][pair[0]], sizes[1][pair[1]])
+    ]
+    groups = _connected(links)
+    for number, own in enumerate((waiting.before, waiting.after)):
+        for group in groups:
+            for at in group[number]:
+                del own[at]
+    _let_join(sides, groups, waiting)
+    return groups
+
+
+def _let_join(
+    sides: tuple[Side, Side], groups: Sequence[tuple[list[int], list[int]]], waiting: _Open
+) -> None:
+    """Add open kernels of one slight op (a broadcast, a copy) that the other side's hold."""
+    for number, own in enumerate((waiting.before, waiting.after)):
+        side, other = sides[number], sides[1 - number]
+        alone: dict[Hashable, deque[int]] = {}
+        for at in own:
+            works = [n for n in side.primitives(at) if n.instruction.opcode not in FREE_OPCODES]
+            if len(works) == 1 and works[0].instruction.opcode in SLIGHT:
+                alone.setdefault(_written_out(side, works[0]), deque()).append(at)
+        for group in groups if alone else ():
+            lacking = _slight_inside(other, group[1 - number])
+            lacking.subtract(_slight_inside(side, group[number]))
+            for key, count in lacking.items():
+                for _ in range(min(count, len(alone.get(key, ())))):
+                    at = alone[key].popleft()
+                    del own[at]
+                    group[number].append(at)
+            group[number].sort()
+
+
+def _slight_inside(side: Side, kernels: Iterable[int]) -> Counter[Hashable]:
+    return Counter(
+        _written_out(side, node)
+        for at in kernels
+        for node in side.inside.get(side.nodes[at].name, ())
+        if node.instruction.opcode in SLIGHT
+    )
+
+
+def _written_out(side: Side, node: Node) -> Hashable:
+    return side.place_of(node), node.instruction.opcode, side.records[node.name].shape
+
+
+def _without_dtype(side: Side, node: Node) -> Hashable:
+    return side.place_of(node), node.instruction.opcode, node.instruction.shape.dimensions
+
+
+def _opcode_only(side: Side, node: Node) -> Hashable:
+    return side.place_of(node), node.instruction.opcode
+
+
+def _connected(links: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
+    """Give the connected groups of a bipartite graph, both sides of each in order."""
+    neighbours: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for one, other in links:
+        neighbours.setdefault((0, one), []).append((1, other))
+        neighbours.setdefault((1, other), []).append((0, one))
+    groups = []
+    seen: set[tuple[int, int]] = set()
+    for start in sorted(neighbours):
+        if start in seen:
+            continue
+        seen.add(start)
+        group, todo = [], [start]
+        while todo:
+            group.append(todo.pop())
+            for each in neighbours[group[-1]]:
+                if each not in seen:
+                    seen.add(each)
+                    todo.append(each)
+        sides = [sorted(at for each, at in group if each == side) for side in (0, 1)]
+        groups.append((sides[0], sides[1]))
+    return groups

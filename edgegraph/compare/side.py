@@ -1,0 +1,200 @@
+"""One of two modules that are compared: its ops, what they do, and what stands around them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgegraph.compare.align import scope_of
+from edgegraph.compare.labels import Label, Labels
+from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, Node, flatten
+from edgegraph.hlo.op_name import parse_parameter_name
+from edgegraph.results.analysis import Analysis, OpRecord
+
+PLUMBING = frozenset(
+    {"tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier", "partition-id",
+     "replica-id", "call"}
+)  # fmt: skip
+"""Opcodes that hand values on; they come and go with the ops around them."""
+
+SLIGHT = FREE_OPCODES | {"broadcast", "copy", "reshape"}
+"""Opcodes that say little about which kernel is which."""
+
+HOLDERS = frozenset({"while", "call", "conditional", "async-start"})
+"""Opcodes whose costs are those of the ops in them, which are compared one by one."""
+
+_COSTS = (
+    "executions", "macs", "flops", "transcendentals", "bytes_read", "bytes_written", "wire_bytes",
+)  # fmt: skip
+
+Place = tuple[int, str]
+"""Number of the aligned layer, and the phase."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """The ops of one module that are compared: all but those inside fusions.
+
+    All lists go by the op's position, in the order of execution.
+
+    Attributes:
+        nodes: The ops.
+        records: Of every op of the module, by name.
+        inside: Ops inside a fusion, by the fusion's name, nested ones too.
+        operands: Positions of the operands.
+        users: Operand position and position of every user.
+        places: Where they stand in the aligned models.
+        own, deep: What they do, as `Label` has it, and what they cost.
+        kinds: Their opcode, and the opcodes inside a fusion.
+        numbers: Of every layer, by path.
+    """
+
+    nodes: Sequence[Node]
+    records: Mapping[str, OpRecord]
+    inside: Mapping[str, Sequence[Node]]
+    operands: Sequence[tuple[int, ...]]
+    users: Sequence[Sequence[tuple[int, int]]]
+    places: Sequence[Place]
+    own: Sequence[int]
+    deep: Sequence[int]
+    kinds: Sequence[int]
+    numbers: Mapping[str, int]
+
+    def record(self, position: int) -> OpRecord:
+        """Give the record of an op."""
+        return self.records[self.nodes[position].name]
+
+    def primitives(self, position: int) -> Sequence[Node]:
+        """Give the ops that a kernel consists of; those that say little only if there are none."""
+        node = self.nodes[position]
+        inner = self.inside.get(node.name, (node,))
+        return [each for each in inner if each.instruction.opcode not in SLIGHT] or inner
+
+    def place_of(self, node: Node) -> Place:
+        """Give the aligned layer and the phase of any op."""
+        record = self.records[node.name]
+        return self.numbers[scope_of(record.layer)], record.phase
+
+
+def make_side(
+    analysis: Analysis,
+    found: Mapping[str, Label],
+    labels: Labels,
+    numbers: Mapping[str, int],
+) -> Side:
+    """Gather what is compared of an analysis.
+
+    Args:
+        analysis: One of the two.
+        found: What its instructions do, by name.
+        labels: Shared by both sides.
+        numbers: Of its layers.
+    """
+    records = {record.name: record for record in analysis.op_records}
+    nodes: list[Node] = []
+    inside: dict[str, list[Node]] = {}
+    for node in flatten(analysis.module):
+        if node.parent is not None and node.parent in inside:
+            inside[node.parent].append(node)
+            if node.instruction.opcode in CONTAINER_OPCODES:
+                inside[node.name] = inside[node.parent]
+        else:
+            nodes.append(node)
+            if node.instruction.opcode == "fusion":
+                inside[node.name] = []
+    index = {node.name: position for position, node in enumerate(nodes)}
+    operands = [tuple(index[name] for name in node.operands) for node in nodes]
+    users: list[list[tuple[int, int]]] = [[] for _ in nodes]
+    for position, taken in enumerate(operands):
+        for slot, operand in enumerate(taken):
+            users[operand].append((slot, position))
+    where = {path: labels.of(("layer", number)) for path, number in numbers.items()}
+    places = [
+        (where[scope_of(records[node.name].layer)], records[node.name].phase) for node in nodes
+    ]
+    extra = _extra(nodes, places, records, found)
+    return Side(
+        nodes=nodes,
+        records=records,
+        inside=inside,
+        operands=operands,
+        users=users,
+        places=places,
+        own=[
+            labels.of((found[node.instruction.name].own, more))
+            for node, more in zip(nodes, extra, strict=True)
+        ],
+        deep=[
+            labels.of((found[node.instruction.name].deep, more))
+            for node, more in zip(nodes, extra, strict=True)
+        ],
+        kinds=[labels.of(_kind(node, inside.get(node.name, ()))) for node in nodes],
+        numbers=where,
+    )
+
+
+def _extra(
+    nodes: Sequence[Node],
+    places: Sequence[Place],
+    records: Mapping[str, OpRecord],
+    found: Mapping[str, Label],
+) -> list[Hashable]:
+    """Give what tells ops apart beside their label: costs, and the order of equal parameters."""
+    parameters = sorted(
+        (
+            (node.instruction.parameter_number or 0, position)
+            for position, node in enumerate(nodes)
+            if node.instruction.opcode == "parameter" and node.parent is None
+        ),
+    )
+    ordinals: dict[int, int] = {}
+    seen: Counter[Hashable] = Counter()
+    for _, position in parameters:
+        instruction = nodes[position].instruction
+        # Whether it is one of the model's own, whose layer its name tells.
+        owned = parse_parameter_name(instruction.op_name) is not None
+        key = (places[position], found[instruction.name].own, owned)
+        ordinals[position] = seen[key]
+        seen[key] += 1
+    return [
+        ("parameter", ordinals[position]) if position in ordinals else costs_of(records[node.name])
+        for position, node in enumerate(nodes)
+    ]
+
+
+def costs_of(record: OpRecord) -> tuple[int | None, ...]:
+    """Give what an op costs; of one that holds others, how often it runs."""
+    if record.opcode in HOLDERS:
+        return (record.executions,)
+    return tuple(getattr(record, name) for name in _COSTS)
+
+
+def _kind(node: Node, inside: Sequence[Node]) -> Hashable:
+    instruction = node.instruction
+    inner = Counter(each.instruction.opcode for each in inside)
+    return (
+        instruction.opcode,
+        instruction.fusion_kind,
+        instruction.custom_call_target,
+        instruction.tuple_index,
+        len(instruction.shape.dimensions) if instruction.opcode == "parameter" else None,
+        tuple(sorted(inner.items())),
+    )
+
+
+def upwards(side: Side, seeds: Sequence[int], labels: Labels) -> list[int]:
+    """Label every op by its seed and all that it is computed from."""
+    found: list[int] = []
+    for seed, operands in zip(seeds, side.operands, strict=True):
+        found.append(labels.of((seed, tuple([found[operand] for operand in operands]))))
+    return found
+
+
+def downwards(side: Side, seeds: Sequence[int], labels: Labels) -> list[int]:
+    """Label every op by its seed and all that is computed from it."""
+    found = [0] * len(seeds)
+    for position in range(len(seeds) - 1, -1, -1):
+        users = sorted([(slot, found[user]) for slot, user in side.users[position]])
+        found[position] = labels.of((seeds[position], "down", tuple(users)))
+    return found

@@ -1,0 +1,102 @@
+"""A diff as one self-contained HTML page, with both analyses, and in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+from edgegraph.atomic import replacing
+from edgegraph.report import diff_words
+from edgegraph.report.page import page_environment, page_section, page_tabs
+from edgegraph.results.analysis import Analysis
+from edgegraph.results.diff import SAME, Diff
+
+MOST_OPS = 500
+"""Changes of ops that stand on the page."""
+
+_SIDES = ("before", "after")
+
+
+def write_diff_page(diff: Diff, before: Analysis, after: Analysis, path: str | Path) -> Path:
+    """Write a page that shows what changed, and both analyses with their graphs.
+
+    Layers that differ are marked in both.
+
+    Args:
+        diff: What `edgegraph.diff` gave for them.
+        before: The one analysis.
+        after: The other.
+        path: Where to write; an existing file is replaced as a whole.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: The path cannot be written.
+    """
+    path = Path(path)
+    text = diff_page(diff, before, after)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return path
+
+
+def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
+    """Give the page as text; see `write_diff_page`."""
+    environment = page_environment()
+    environment.globals |= {"diff_words": diff_words}
+    sections = [
+        page_section(analysis, number, _marks(diff, side))
+        for number, (analysis, side) in enumerate(zip((before, after), _SIDES, strict=True))
+    ]
+    tabs = page_tabs((before, after))
+    for tab, side in zip(tabs, _SIDES, strict=True):
+        tab["name"] = f"{side}: {tab['name']}"
+    return environment.get_template("diff.html.j2").render(
+        diff=diff,
+        sections=sections,
+        tabs=tabs,
+        op_changes=diff.op_changes[:MOST_OPS],
+        heading=f"{diff.before.title} → {diff.after.title}",
+        layers=diff_words.shown_layers(diff, everything=True),
+        figures=diff_words.shown_figures(diff, everything=True),
+        timed=any(diff_words.time_change(row) for row in diff.layer_changes),
+    )
+
+
+def _marks(diff: Diff, side: str) -> dict[tuple[str, str], str]:
+    """Say what happened to the layers of one side, by path and phase."""
+    marks: dict[tuple[str, str], str] = {}
+    for row in diff.layer_changes:
+        figures = getattr(row, side)
+        if figures is not None and row.kind != SAME:
+            marks[figures.layer, row.phase] = row.kind
+            marks.setdefault((figures.layer.removesuffix("/(own)"), row.phase), row.kind)
+    return marks
+
+
+def notebook(diff: Diff) -> str:
+    """Show the whole and the layers that differ in a notebook."""
+    figures = [
+        (
+            diff_words.NAMES[figure.name],
+            *(diff_words.value(figure, side) for side in _SIDES),
+            diff_words.change(figure),
+        )
+        for figure in diff_words.shown_figures(diff)
+    ]
+    layers = diff.frame[diff.frame["change"] != SAME].dropna(axis="columns", how="all")
+    return (
+        f"<p><b>{escape(diff_words.headline(diff))}</b></p>"
+        + _table(("whole", *_SIDES, "change"), figures)
+        + (layers.to_html(na_rep="?", index=False) if len(layers) else "")
+    )
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = "".join(f"<th>{escape(each)}</th>" for each in headings)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
