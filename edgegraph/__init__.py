@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgegraph.device.catalogue import devices as devices
     from edgegraph.device.device import Device as Device
     from edgegraph.errors import EdgeGraphError as EdgeGraphError
+    from edgegraph.gate.check import check as check
     from edgegraph.measure.compare import compare_timings as compare_timings
     from edgegraph.measure.sampling import Settings as Settings
     from edgegraph.measure.trace.trace import read_trace as read_trace
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from edgegraph.results.diff import Diff as Diff
     from edgegraph.results.files import load as load
     from edgegraph.results.fusion_study import FusionStudy as FusionStudy
+    from edgegraph.results.gate import GateResult as GateResult
     from edgegraph.results.overlap_study import OverlapStudy as OverlapStudy
     from edgegraph.results.sweep import Sweep as Sweep
     from edgegraph.store import Store as Store
@@ -45,6 +47,7 @@ _HOME = {
     "Diff": "edgegraph.results.diff",
     "EdgeGraphError": "edgegraph.errors",
     "FusionStudy": "edgegraph.results.fusion_study",
+    "GateResult": "edgegraph.results.gate",
     "OverlapStudy": "edgegraph.results.overlap_study",
     "Program": "edgegraph.compiler.program",
     "Settings": "edgegraph.measure.sampling",
@@ -53,6 +56,7 @@ _HOME = {
     "Workload": "edgegraph.workload",
     "analyze": "edgegraph.analyzer",
     "calibrate": "edgegraph.device.calibrate",
+    "check": "edgegraph.gate.check",
     "compare_devices": "edgegraph.study.compare_devices",
     "compare_timings": "edgegraph.measure.compare",
     "compile": "edgegraph.compiler.compile",

@@ -10,6 +10,7 @@ from edgegraph import __version__
 from edgegraph.cli import (
     analyze,
     calibrate,
+    check,
     compare_devices,
     devices,
     diff,
@@ -34,6 +35,7 @@ app.command("sweep")(sweep.sweep)
 app.command("fusion")(fusion.fusion)
 app.command("overlap")(overlap.overlap)
 app.command("diff")(diff.diff)
+app.command("check")(check.check)
 app.command("export")(export.export)
 app.command("compare-devices")(compare_devices.compare_devices)
 app.command("devices")(devices.devices)

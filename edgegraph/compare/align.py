@@ -95,20 +95,22 @@ def scope_of(layer: str | None) -> str:
 
 
 def _tree(analysis: Analysis) -> _Layer:
+    """Build the tree of scopes, in the order in which they do work."""
     root = _Layer("")
-    for row in analysis.layer_records:
-        _branch(root, scope_of(row.layer))
     holds = {op.parent for op in analysis.op_records}
     branches: dict[str, list[_Layer]] = {}
     for op in analysis.op_records:
+        if op.opcode in FREE_OPCODES or op.name in holds:
+            continue
         scope = scope_of(op.layer)
         if scope not in branches:
             branches[scope] = _branch(root, scope)
-        if op.opcode in FREE_OPCODES or op.name in holds:
-            continue
         for layer in branches[scope]:
             layer.ops[op.opcode, op.shape] += 1
             layer.multiplies |= bool(op.macs)
+    idle = [op.layer for op in analysis.op_records] + [row.layer for row in analysis.layer_records]
+    for layer_path in dict.fromkeys(idle):
+        _branch(root, scope_of(layer_path))
     return root
 
 

@@ -48,7 +48,7 @@ def diff(before: Analysis | str | Path, after: Analysis | str | Path) -> Diff:
         >>> eg.diff(small, large).totals.loc["macs", ["before", "after"]].to_list()
         [512.0, 1024.0]
     """
-    left, right = _analysis(before), _analysis(after)
+    left, right = given_analysis(before), given_analysis(after)
     labels = Labels()
     exact = left.environment.jaxlib == right.environment.jaxlib
     aligned = align_layers(left, right)
@@ -71,7 +71,12 @@ def diff(before: Analysis | str | Path, after: Analysis | str | Path) -> Diff:
     )
 
 
-def _analysis(given: Analysis | str | Path) -> Analysis:
+def given_analysis(given: Analysis | str | Path) -> Analysis:
+    """Give an analysis, read from its file where it is not one yet.
+
+    Raises:
+        InputError: It is neither, or there is no such file.
+    """
     if isinstance(given, Analysis):
         return given
     if isinstance(given, str | Path):

@@ -19,7 +19,8 @@ def noise_of(latencies: Iterable[tuple[Latency, int]]) -> float:
     """Give how far the sum of some times may be off: their interquartile ranges, in squares.
 
     Args:
-        latencies: Every measurement, and how often it counts.
+        latencies: Every measurement of one run, and how often it counts. Layers that share one
+            add up linearly.
     """
     counts: dict[Latency, int] = {}
     for latency, times in latencies:
@@ -45,7 +46,7 @@ def compare_latencies(before: Latency | None, after: Latency | None) -> tuple[fl
     """Give the noise of a difference and the verdict; None where one was not measured."""
     if before is None or after is None:
         return None
-    noise_s = noise_of([(before, 1), (after, 1)])
+    noise_s = hypot(noise_of([(before, 1)]), noise_of([(after, 1)]))
     sound = before.verdict == after.verdict == "OK"
     return noise_s, verdict_of(before.median_s, after.median_s, noise_s, sound=sound)
 
@@ -74,11 +75,11 @@ class LayerTimes:
             return None, None
         if before.time_source != "measured":
             return None, ESTIMATED if self._same_device else None
-        timed = [*self._of(0, before), *self._of(1, after)]
-        if not timed:
+        timed = self._of(0, before), self._of(1, after)
+        if not all(timed):
             return None, None
-        noise_s = noise_of(timed)
-        sound = all(latency.verdict == "OK" for latency, _ in timed)
+        noise_s = hypot(*map(noise_of, timed))
+        sound = all(latency.verdict == "OK" for side in timed for latency, _ in side)
         return noise_s, verdict_of(before.time_s, after.time_s, noise_s, sound=sound)
 
     def _of(self, side: int, row: LayerRecord) -> list[tuple[Latency, int]]:

@@ -52,7 +52,7 @@ def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
     ]
     tabs = page_tabs((before, after))
     for tab, side in zip(tabs, _SIDES, strict=True):
-        tab["name"] = f"{side}: {tab['name']}"
+        tab["name"] = f"{side}: {getattr(diff, side).title}"
     return environment.get_template("diff.html.j2").render(
         diff=diff,
         sections=sections,

@@ -181,5 +181,6 @@ def shown_figures(diff: Diff, *, everything: bool = False) -> list[Figure]:
     return [
         figure
         for figure in diff.figures
-        if everything or figure.before != figure.after or figure.name == "latency_s"
+        if (figure.before or figure.after)
+        and (everything or figure.before != figure.after or figure.name == "latency_s")
     ]

@@ -1,0 +1,1 @@
+"""Whether a program keeps within limits: of its own, or of growth over a baseline."""

@@ -1,0 +1,62 @@
+"""Limits as they are written."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgegraph.errors import InputError
+from edgegraph.gate.limits import parse_limit
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "before", "allowed"),
+    [
+        ("flops", "+1%", 1000, 1010),
+        ("flops", "-5%", 1000, 950),
+        ("flops", "+0", 1000, 1000),
+        ("flops", "10GFLOP", 1, 10e9),
+        ("flops", "10 GFLOPs", 1, 10e9),
+        ("macs", "4.5MMAC", None, 4.5e6),
+        ("macs", "2G", None, 2e9),
+        ("bytes", "+2%", 50, 51),
+        ("bytes", "100kB", None, 100e3),
+        ("peak_memory", "64MiB", None, 64 * 2**20),
+        ("peak_memory", "+1KiB", 1000, 2024),
+        ("peak_memory", "4096", None, 4096),
+        ("kernels", "120", None, 120),
+        ("kernels", "+2", 7, 9),
+        ("params", "5M", None, 5e6),
+        ("latency", "3ms", None, 0.003),
+        ("latency", "250us", None, 250e-6),
+        ("latency", "+5%", 2.0, 2.1),
+    ],
+)
+def test_limits_are_read(metric: str, text: str, before: float | None, allowed: float) -> None:
+    limit = parse_limit(metric, text)
+    assert limit.allowed(before) == pytest.approx(allowed, rel=1e-12)
+    assert limit.needs_baseline == text.startswith(("+", "-"))
+
+
+def test_growth_is_unknown_without_a_baseline() -> None:
+    assert parse_limit("flops", "+1%").allowed(None) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "said"),
+    [
+        ("flops", "1%", r"growth has a sign; write \+1%"),
+        ("flops", "many", "is no limit; write, for example"),
+        ("flops", "", "is no limit"),
+        ("flops", "10GB", "GB is no unit of it"),
+        ("bytes", "10G", "G is no unit of it"),
+        ("bytes", "10GFLOP", "GFLOP is no unit of it"),
+        ("latency", "3", "a plain number is no unit of it"),
+        ("latency", "3MB", "MB is no unit"),
+        ("peak_memory", "64MiBs", "MiBs is no unit"),
+        ("kernels", "1e400x", "is no limit|no unit"),
+        ("colour", "+1%", "'colour' cannot be limited; choose from: flops"),
+    ],
+)
+def test_bad_limits_are_named(metric: str, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        parse_limit(metric, text)
