@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -79,16 +80,19 @@ def test_a_latency_fails_beyond_its_noise_only(seconds: float, verdict: str) -> 
 @pytest.mark.parametrize(
     ("after", "before", "said"),
     [
-        (timed(9.0, "NOISY"), timed(1.0), "the measurement is NOISY"),
-        (timed(9.0), timed(1.0, "INVALID"), "the baseline's measurement is INVALID"),
-        (timed(9.0), timed(1.0, machine="two"), "measured on another machine: two"),
-        (analysis(), timed(1.0), "what is checked was not measured"),
-        (timed(9.0), analysis(), "the baseline was not measured"),
+        ((9.0, "NOISY"), (1.0,), "the measurement is NOISY"),
+        ((9.0,), (1.0, "INVALID"), "the baseline's measurement is INVALID"),
+        ((9.0,), (1.0, "OK", "two"), "measured on another machine: two"),
+        (None, (1.0,), "what is checked was not measured"),
+        ((9.0,), None, "the baseline was not measured"),
     ],
     ids=["noisy", "noisy baseline", "another machine", "not measured", "baseline not measured"],
 )
-def test_what_cannot_be_told_is_undecided(after: Analysis, before: Analysis, said: str) -> None:
-    result = eg.check(after, baseline=before, max_latency="+5%")
+def test_what_cannot_be_told_is_undecided(
+    after: tuple[Any, ...] | None, before: tuple[Any, ...] | None, said: str
+) -> None:
+    one, other = (analysis() if each is None else timed(*each) for each in (after, before))
+    result = eg.check(one, baseline=other, max_latency="+5%")
     assert only(result).verdict == "undecided"
     assert said in (only(result).reason or "")
     assert result.passed
