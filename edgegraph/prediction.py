@@ -27,7 +27,8 @@ _COPIES = frozenset(
     {"transpose", "copy", "concatenate", "pad", "slice", "dynamic-slice", "dynamic-update-slice",
      "gather", "scatter", "reverse", "sort"}
 )  # fmt: skip
-_REDUCTIONS = frozenset({"reduce", "reduce-window", "select-and-scatter"})
+_REDUCTIONS = frozenset({"reduce"})
+_POOLINGS = frozenset({"reduce-window", "select-and-scatter"})
 
 
 @bulk
@@ -81,7 +82,9 @@ class _Model:
         kind = "elementwise"
         for node, record in ops:
             opcode = node.instruction.opcode
-            if opcode in _REDUCTIONS:
+            if opcode in _POOLINGS:
+                kind = "pooling"
+            elif opcode in _REDUCTIONS and kind != "pooling":
                 kind = "reduction"
             elif opcode in _COPIES and kind == "elementwise":
                 kind = "copy"
@@ -94,6 +97,8 @@ class _Model:
                 took = record.flops / expected.rate_per_s
                 factor = expected.factor if took > products_s else factor
                 products_s += took
+        if products_s:
+            kind = "reduction"  # which reads much and writes little, as products do
         moved = self._rates.expect(kind, "f32", max(1, bytes_ // max(1, times)))
         moves_s = floor_s if moved is None else bytes_ / moved.rate_per_s
         if moved is not None and moves_s > products_s:

@@ -53,8 +53,20 @@ ENTRY main { x = f32[64,64] parameter(0)
   ROOT out = f32[64,64] transpose(made), dimensions={1,0} }"""
 
 
-def predicted(device: Device) -> dict[str, OpRecord]:
-    module = decode(xla.parse_text(PROGRAM))
+SINGLE = """HloModule m
+larger { a = f32[] parameter(0)
+  b = f32[] parameter(1)
+  ROOT c = f32[] maximum(a, b) }
+ENTRY main { x = f32[1,64] parameter(0)
+  w = f32[64,1024] parameter(1)
+  least = f32[] constant(0)
+  d = f32[1,1024] dot(x, w), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  square = f32[32,32] reshape(d)
+  ROOT p = f32[16,16] reduce-window(square, least), window={size=2x2 stride=2x2}, to_apply=larger }"""
+
+
+def predicted(device: Device, program: str = PROGRAM) -> dict[str, OpRecord]:
+    module = decode(xla.parse_text(program))
     nodes = flatten(module)
     records = op_records(nodes, price_nodes(module, nodes), attribute(nodes), device)
     return {record.name: record for record in with_expected_times(nodes, records, device)}
@@ -67,6 +79,22 @@ def test_kernels_take_their_launch_and_their_work() -> None:
     assert ops["out"].expected_time_s == pytest.approx(1e-6 + half_mib / 5e8)
     # Three times, each 2 * 64^3 FLOPs.
     assert ops["d"].expected_time_s == pytest.approx(3 * (1e-6 + 2 * 64**3 / 1e9))
+
+
+def test_a_product_reads_and_a_window_pools() -> None:
+    """A product that only waits for its weights reads them as a reduction reads its input."""
+    rates = (("dot", 1e12), ("elementwise", 1e6), ("reduction", 1e9), ("pooling", 2e9))
+    device = replace(
+        DEVICE,
+        kernel_rates=tuple(
+            KernelRate(kind=kind, dtype="f32", rows=64, rate_per_s=rate) for kind, rate in rates
+        ),
+    )
+    ops = predicted(device, SINGLE)
+    weights = 4 * (64 + 64 * 1024 + 1024)
+    assert ops["d"].expected_time_s == pytest.approx(1e-6 + weights / 1e9)
+    pooled = 4 * (32 * 32 + 16 * 16 + 1)
+    assert ops["p"].expected_time_s == pytest.approx(1e-6 + pooled / 2e9)
 
 
 def test_containers_add_up_what_is_inside() -> None:

@@ -18,7 +18,7 @@ _NEAR = 0.1
 """Squared distance, in powers of two, below which all kernels count as the same."""
 
 PRODUCTS = ("dot", "convolution", "grouped", "depthwise")
-MOVES = ("elementwise", "reduction", "copy")
+MOVES = ("elementwise", "reduction", "pooling", "copy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

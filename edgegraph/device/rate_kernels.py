@@ -32,9 +32,13 @@ _CONVOLUTIONS = (
     (8, 8, 512, 512, 3), (1, 128, 3, 64, 7), (8, 128, 3, 64, 7), (1, 64, 3, 64, 11),
     (1, 128, 32, 16, 1), (1, 64, 64, 256, 1), (8, 64, 64, 256, 1), (1, 32, 256, 64, 1),
     (1, 16, 512, 128, 1), (8, 16, 512, 128, 1), (1, 8, 1024, 256, 1), (8, 8, 256, 1024, 1),
-    (1, 128, 16, 96, 1),
+    (1, 128, 16, 96, 1), (1, 32, 1, 8, 5), (8, 32, 1, 8, 5), (8, 16, 8, 16, 5), (1, 16, 4, 16, 3),
+    (8, 32, 4, 12, 3),
 )  # fmt: skip
-"""Batch, side, input and output channels, and kernel side of convolutions."""
+"""Batch, side, input and output channels, and kernel side of convolutions.
+
+Those with few output channels are there because XLA gives them to another library on the CPU.
+"""
 
 _DEPTHWISE = (
     (1, 128, 32, 3), (1, 64, 128, 3), (1, 32, 256, 3), (1, 16, 512, 3), (1, 8, 1024, 3),
@@ -50,6 +54,9 @@ _GROUPED = (
 
 _BYTES = (1 << 14, 1 << 17, 1 << 20, 1 << 22, 1 << 24, 1 << 26)
 """What the kernels that move data read and write together."""
+
+_POOLINGS = ((1, 16, 64, 3), (1, 32, 128, 2), (8, 32, 128, 3), (8, 64, 64, 2))
+"""Batch, side, channels and window side of maxima over windows that step by two."""
 
 _LAUNCHES = (64, 256)
 """How many small ops the two programs run whose difference is what launching one takes."""
@@ -86,6 +93,8 @@ def cases() -> Iterator[Case]:
         yield _convolution("f32", batch, side, channels, channels, kernel, groups=channels)
     for size in _BYTES:
         yield from _moves(size)
+    for batch, side, channels, window in _POOLINGS:
+        yield _pooling(batch, side, channels, window)
 
 
 def _convolution(
@@ -123,6 +132,19 @@ def _moves(size: int) -> Iterator[Case]:
     yield Case(
         kind="reduction", dtype="f32", sizes=(size, 1, 1), work=size,
         function=lambda x: jnp.sum(x, axis=-1), shapes=((2 * shape[0], shape[1]),),
+    )  # fmt: skip
+
+
+def _pooling(batch: int, side: int, channels: int, window: int) -> Case:
+    inputs = batch * side * side * channels
+    outputs = batch * (side // 2) ** 2 * channels
+    return Case(
+        kind="pooling", dtype="f32", sizes=(4 * (inputs + outputs), 1, 1),
+        work=4.0 * (inputs + outputs),
+        function=lambda x: lax.reduce_window(
+            x, -jnp.inf, lax.max, (1, window, window, 1), (1, 2, 2, 1), "SAME"
+        ),
+        shapes=((batch, side, side, channels),),
     )  # fmt: skip
 
 

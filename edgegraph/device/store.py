@@ -17,7 +17,7 @@ from edgegraph.device.device import Device
 from edgegraph.errors import FormatError, InputError
 from edgegraph.folders import CACHE_FOLDER_VARIABLE, cache_folder
 
-SCHEME = "2"
+SCHEME = "3"
 """Changes when the way of measuring changes so much that older figures do not compare."""
 
 FORMAT_VERSION = 1
