@@ -9,10 +9,12 @@ that a roof is one a compiled program can come close to.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from edgegraph import xla
 from edgegraph.bulk import collector_paused
 from edgegraph.device import host
 from edgegraph.device.bystanders import NOISY_OTHERS, Bystanders
@@ -47,6 +49,7 @@ from edgegraph.device.store import (
     prepare_folder,
     save_calibration,
 )
+from edgegraph.errors import EdgeGraphError
 
 if TYPE_CHECKING:
     from edgegraph.device.kernels import Crew
@@ -100,7 +103,9 @@ def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device
     Takes 45 to 90 seconds. Peak rates by dtype are the best of a sweep of matrix products and a
     convolution; bandwidths the best of kernels over working sets that fit each memory level. A
     table of single kernels at their typical rates tells what time to expect of others.
-    `Device.source` says how far the rounds agreed, and NOISY where other work disturbed them.
+    `Device.source` says how far the rounds agreed, and NOISY where other work disturbed them. Best
+    called before JAX is used in the process: later, calls stay asynchronous, and every one takes
+    the wake-up of a thread longer.
 
     Args:
         store: Keep the result in the user's cache folder, for `load_calibration`.
@@ -114,6 +119,8 @@ def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device
     """
     if store:
         prepare_folder()
+    with suppress(EdgeGraphError):
+        xla.set_synchronous_dispatch()
     device = measure_host(Plan.for_this_host(), progress=progress)
     if store:
         save_calibration(device)

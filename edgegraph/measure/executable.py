@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from edgegraph import xla
 from edgegraph.compiler.program import Program
 from edgegraph.errors import EdgeGraphError, InputError, UnsupportedVersionError
-from edgegraph.measure.allocator import settle_allocator
+from edgegraph.allocator import settle_allocator
 
 
 class ExecutableCall:
