@@ -62,7 +62,8 @@ ENTRY main { x = f32[1,64] parameter(0)
   least = f32[] constant(0)
   d = f32[1,1024] dot(x, w), lhs_contracting_dims={1}, rhs_contracting_dims={0}
   square = f32[32,32] reshape(d)
-  ROOT p = f32[16,16] reduce-window(square, least), window={size=2x2 stride=2x2}, to_apply=larger }"""
+  ROOT p = f32[16,16] reduce-window(square, least), window={size=2x2 stride=2x2},
+    to_apply=larger }"""
 
 
 def predicted(device: Device, program: str = PROGRAM) -> dict[str, OpRecord]:

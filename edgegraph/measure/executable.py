@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from edgegraph import xla
+from edgegraph.allocator import settle_allocator
 from edgegraph.compiler.program import Program
 from edgegraph.errors import EdgeGraphError, InputError, UnsupportedVersionError
-from edgegraph.allocator import settle_allocator
 
 
 class ExecutableCall:
