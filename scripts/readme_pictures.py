@@ -28,9 +28,10 @@ def main(report: Path, folder: Path) -> None:
         )
         page = browser.new_page(viewport={"width": WIDTH, "height": 900})
         page.goto(report.resolve().as_uri())
-        plots, graph = top_of(page, "Roofline"), top_of(page, "Graph of layers")
+        page.wait_for_selector("section[data-ready]", state="attached")
+        plots, rest = top_of(page, "Roofline"), top_of(page, "How far the figures hold")
         photograph(page, folder / "report.png", 0, plots)
-        photograph(page, folder / "plots.png", plots, graph)
+        photograph(page, folder / "plots.png", plots, rest)
         browser.close()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgegraph.atomic import replacing
 from edgegraph.report import diff_words
-from edgegraph.report.page import page_environment, page_section, page_tabs
+from edgegraph.report.page import page_section, page_tabs, render
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.diff import SAME, Diff
 
@@ -44,8 +44,6 @@ def write_diff_page(diff: Diff, before: Analysis, after: Analysis, path: str | P
 
 def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
     """Give the page as text; see `write_diff_page`."""
-    environment = page_environment()
-    environment.globals |= {"diff_words": diff_words}
     sections = [
         page_section(analysis, number, _marks(diff, side))
         for number, (analysis, side) in enumerate(zip((before, after), _SIDES, strict=True))
@@ -53,12 +51,16 @@ def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
     tabs = page_tabs((before, after))
     for tab, side in zip(tabs, _SIDES, strict=True):
         tab["name"] = f"{side}: {getattr(diff, side).title}"
-    return environment.get_template("diff.html.j2").render(
+    count = diff_words.plural(len(diff.op_changes), "change")
+    changed = "nothing" if diff.empty else f"{count} of ops"
+    tabs.insert(0, {"id": "diff", "name": "what changed", "taking": changed, "bound": None})
+    return render(
+        "diff.html.j2",
+        sections,
+        tabs,
+        f"{diff.before.title} → {diff.after.title}",
         diff=diff,
-        sections=sections,
-        tabs=tabs,
         op_changes=diff.op_changes[:MOST_OPS],
-        heading=f"{diff.before.title} → {diff.after.title}",
         layers=diff_words.shown_layers(diff, everything=True),
         figures=diff_words.shown_figures(diff, everything=True),
         timed=any(diff_words.time_change(row) for row in diff.layer_changes),

@@ -1,28 +1,32 @@
 """One self-contained HTML page: opened from disk, offline, light or dark, printable.
 
-It needs no script: the browser's own radio buttons switch between analyses, and the page's
-content security policy forbids everything but its own styles.
+Text, tables and plots need no script, and the browser's own radio buttons switch between
+analyses; the graph, the table of ops and the links between them are drawn by one script, which
+stands in the page. Its content security policy allows that script by its hash, the page's own
+styles, and nothing else.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from edgegraph import __version__
 from edgegraph.atomic import replacing
 from edgegraph.errors import InputError
-from edgegraph.report import memory_words, plots, words
+from edgegraph.report import diff_words, memory_words, plots, words
 from edgegraph.report.inline_svg import inline_svg
-from edgegraph.report.layer_graph import layer_graph
-from edgegraph.report.layer_layout import lay_out
 from edgegraph.report.names import short_names, shorten
-from edgegraph.report.palette import BOUND_COLOURS
-from edgegraph.report.svg_path import edge_path
+from edgegraph.report.scene.pack import pack
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.frames import intensity
 from edgegraph.units import percent, ratio, seconds, si
@@ -31,6 +35,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TEMPLATES = Path(__file__).parent / "templates"
+ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = (
+    "format", "scene", "colours", "graph", "graph_input", "panel", "tree", "roofline", "main",
+)  # fmt: skip
+"""In this order they make the page's script."""
+
 FIRST_FINDINGS = 4
 """Findings beyond these are folded away."""
 
@@ -72,13 +82,54 @@ def page(analyses: Sequence[Analysis]) -> str:
     """Give the page as text; see `write_page`."""
     if not analyses:
         raise InputError("a page needs at least one analysis, and there is none")
-    template = page_environment().get_template("page.html.j2")
     sections = [page_section(analysis, number) for number, analysis in enumerate(analyses)]
-    return template.render(sections=sections, tabs=page_tabs(analyses), heading=_heading(analyses))
+    return render("shell.html.j2", sections, page_tabs(analyses), _heading(analyses))
 
 
-def page_environment() -> Environment:
-    """Give the templates' environment, with the filters and words that they use."""
+def render(
+    template: str,
+    sections: Sequence[Mapping[str, Any]],
+    tabs: Sequence[Mapping[str, Any]],
+    heading: str,
+    **more: Any,
+) -> str:
+    """Fill a template that extends the page's shell.
+
+    Args:
+        template: Its name.
+        sections: What `page_section` gave.
+        tabs: What can be shown, one at a time, each with the ``id`` of its part of the page.
+        heading: Over the whole.
+        more: What else the template shows.
+    """
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            sections=sections,
+            tabs=tabs,
+            heading=heading,
+            version=__version__,
+            script=Markup(_script()),
+            script_hash=_hash(_script()),
+            **more,
+        )
+    )
+
+
+@cache
+def _script() -> str:
+    """Put the page's script together; the names in it are its own."""
+    parts = [(ASSETS / f"{name}.js").read_text("utf-8") for name in SCRIPTS]
+    return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+
+
+def _hash(script: str) -> str:
+    """Name a script as a content security policy does."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -88,14 +139,12 @@ def page_environment() -> Environment:
     )
     environment.filters |= {
         "quantity": _quantity,
-        "points": _points,
         "shorten": shorten,
-        "edge_path": edge_path,
     }
     environment.globals |= {
         "si": si, "seconds": seconds, "percent": percent, "ratio": ratio,
         "intensity": intensity, "words": words, "memory_words": memory_words,
-        "bounds": tuple(BOUND_COLOURS),
+        "diff_words": diff_words,
     }  # fmt: skip
     return environment
 
@@ -108,11 +157,6 @@ def _quantity(text: str) -> Markup:
     return Markup('<span class="n">{}</span><span class="u">{}</span>').format(number, unit)
 
 
-def _points(number: float) -> str:
-    """Write a coordinate without needless digits."""
-    return f"{number:.1f}".removesuffix(".0")
-
-
 def _heading(analyses: Sequence[Analysis]) -> str:
     return ", ".join(dict.fromkeys(analysis.workload for analysis in analyses))
 
@@ -121,12 +165,17 @@ def page_tabs(analyses: Sequence[Analysis]) -> list[dict[str, str | None]]:
     """Name every analysis by what tells it from the others."""
     same = len({analysis.workload for analysis in analyses}) == 1
     tabs: list[dict[str, str | None]] = []
-    for analysis in analyses:
+    for number, analysis in enumerate(analyses):
         name = words.title(analysis)
         if same and analysis.batch is not None:
             name = f"batch {analysis.batch}"
         tabs.append(
-            {"name": name, "taking": words.taking(analysis), "bound": words.binding(analysis)}
+            {
+                "id": f"analysis-{number}",
+                "name": name,
+                "taking": words.taking(analysis),
+                "bound": words.binding(analysis),
+            }
         )
     names = [tab["name"] for tab in tabs]
     for number, tab in enumerate(tabs, start=1):
@@ -146,10 +195,10 @@ def page_section(
         marks: What happened to a layer, by layer and phase; such layers are marked.
     """
     rows = analysis.layer_records
-    drawing = lay_out(layer_graph(analysis))
     phases = list(dict.fromkeys(row.phase for row in rows))
     return {
         "id": f"analysis-{number}",
+        "number": number,
         "analysis": analysis,
         "bound": words.binding(analysis),
         "advice": next(
@@ -164,19 +213,27 @@ def page_section(
         "roofline": _roofline(analysis, number),
         "layer_times": _layer_times(analysis, number),
         "memory": _memory(analysis, number),
-        "drawing": drawing,
         "marks": marks or {},
-        "largest": max(
-            (sum(tensor.bytes for tensor in edge.tensors) for edge in drawing.edges), default=0
-        ),
+        "scene": pack(analysis, marks),
     }
 
 
-def _roofline(analysis: Analysis, number: int) -> Markup | None:
+def _roofline(analysis: Analysis, number: int) -> dict[str, Any] | None:
+    """Draw the roofline, and tell the script where its axes lie so that it finds the points."""
     if analysis.device is None:
         return None
-    ax = plots.column_axes(3.5, left=0.55, width=_FIGURE_INCHES)
-    return _inline(plots.roofline(analysis, ax), analysis, f"a{number}-roofline-", "roofline")
+    ax = plots.roofline(analysis, plots.column_axes(3.5, left=0.55, width=_FIGURE_INCHES))
+    box, figure = ax.get_position(), ax.get_figure(root=True)
+    assert figure is not None
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    axes = {
+        "xlim": ax.get_xlim(),
+        "ylim": ax.get_ylim(),
+        # In points from the upper left corner, as SVG counts.
+        "box": [box.x0 * width, height * (1 - box.y1), box.x1 * width, height * (1 - box.y0)],
+    }
+    svg = _inline(ax, analysis, f"a{number}-roofline-", "roofline")
+    return {"svg": svg, "axes": json.dumps(axes)}
 
 
 def _layer_times(analysis: Analysis, number: int) -> Markup | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 from html.parser import HTMLParser
@@ -60,9 +62,13 @@ def test_every_reference_has_its_target(everything: str) -> None:
     assert used <= ids
 
 
-def test_nothing_is_loaded_and_nothing_runs(everything: str) -> None:
+def test_nothing_is_loaded_and_only_the_own_script_runs(everything: str) -> None:
     reader = Reader(everything)
-    assert {tag for tag, _ in reader.tags}.isdisjoint({"script", "link", "img", "iframe", "object"})
+    assert {tag for tag, _ in reader.tags}.isdisjoint({"link", "img", "iframe", "object"})
+    scripts = re.findall(r"<script>(.*?)</script>", everything, re.DOTALL)
+    assert len(scripts) == 1
+    data = [a for tag, a in reader.tags if tag == "script" and a]
+    assert {a["type"] for a in data} == {"application/json"}
     for _, attributes in reader.tags:
         assert not [name for name in attributes if name.startswith("on")]
         for name in ("src", "href", "xlink:href"):
@@ -72,6 +78,23 @@ def test_nothing_is_loaded_and_nothing_runs(everything: str) -> None:
     policy = next(a["content"] for _, a in reader.tags if "http-equiv" in a)
     assert policy is not None
     assert policy.startswith("default-src 'none'")
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert "unsafe-eval" not in policy
+
+
+def test_the_script_writes_no_markup(everything: str) -> None:
+    """Whatever stands in a file gets into the page as text only."""
+    script = re.findall(r"<script>(.*?)</script>", everything, re.DOTALL)[0]
+    for way in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "fetch(",
+    ):
+        assert way not in script
 
 
 def test_markup_in_names_stays_text() -> None:

@@ -16,6 +16,9 @@ _LANE = 6
 _LONGEST_LANE = 60
 """Lines over more rows run straight, behind the boxes, for want of room beside them."""
 _SWEEPS = 4
+_MAIN_WEIGHT = 100.0
+_LANE_WEIGHT = 4.0
+"""How much more the main way down and long lines keep straight than what stands beside them."""
 _WIDEST = 2.2
 """A row is broken into several when it is so much wider than the drawing would be as a square."""
 
@@ -76,6 +79,7 @@ class _Drawing:
             self.after[source].append(target)
             self.before[target].append(source)
         self.rows = self._rows()
+        self.weights = self._weights()
         self.row_of = [0] * len(sizes)
         for number, row in enumerate(self.rows):
             for box in row:
@@ -141,6 +145,22 @@ class _Drawing:
         most = max(_WIDEST * math.sqrt(area), max(self.widths) + 1)
         return [part for row in ranked for part in self._broken(row, most)]
 
+    def _weights(self) -> list[float]:
+        """Weigh the boxes of a row from which the way to the end is longest most.
+
+        A chain with something beside every link would drift to the side if all weighed the same.
+        """
+        left = [0] * len(self.sizes)
+        for box in reversed(range(len(self.sizes))):
+            left[box] = max((left[target] + 1 for target in self.after[box]), default=0)
+        weights = [1.0] * len(self.sizes)
+        for row in self.rows:
+            most = max(left[box] for box in row)
+            for box in row:
+                if left[box] == most:
+                    weights[box] = _MAIN_WEIGHT
+        return weights
+
     def _broken(self, row: Sequence[int], most: float) -> list[list[int]]:
         """Break a row that is too wide into several of like width."""
         total = sum(self.widths[box] + GAP for box in row)
@@ -168,6 +188,7 @@ class _Drawing:
             chain = list(range(len(self.widths), len(self.widths) + span))
             chains[source] = chain
             self.widths.extend([_LANE] * span)
+            self.weights.extend([_LANE_WEIGHT] * span)
             for lane, passed in zip(chain, range(row + 1, row + 1 + span), strict=True):
                 self.rows[passed].append(lane)
             # From here on neighbours are those in the rows next to a box.
@@ -210,7 +231,7 @@ class _Drawing:
     def _spread(self, row: Sequence[int], wanted: Sequence[float]) -> list[float]:
         """Give centres nearest to the wanted ones, in order and without overlap.
 
-        Boxes that push each other move as one block, to the mean of what its members want.
+        Boxes that push each other move as one block, to the weighed mean of what its members want.
         """
         offsets, offset = [], 0.0
         for number, box in enumerate(row):
@@ -219,12 +240,13 @@ class _Drawing:
                 gap = GAP if box < len(self.sizes) or last < len(self.sizes) else _LANE
                 offset += (self.widths[last] + self.widths[box]) / 2 + gap
             offsets.append(offset)
-        blocks: list[tuple[float, int]] = []
-        for want, offset in zip(wanted, offsets, strict=True):
-            total, count = want - offset, 1
-            while blocks and blocks[-1][0] / blocks[-1][1] >= total / count:
-                before = blocks.pop()
-                total, count = total + before[0], count + before[1]
-            blocks.append((total, count))
-        shifts = [total / count for total, count in blocks for _ in range(count)]
+        blocks: list[tuple[float, float, int]] = []
+        for box, want, offset in zip(row, wanted, offsets, strict=True):
+            weight = self.weights[box]
+            total, count = weight * (want - offset), 1
+            while blocks and blocks[-1][0] / blocks[-1][1] >= total / weight:
+                pushed = blocks.pop()
+                total, weight, count = total + pushed[0], weight + pushed[1], count + pushed[2]
+            blocks.append((total, weight, count))
+        shifts = [total / weight for total, weight, count in blocks for _ in range(count)]
         return [shift + offset for shift, offset in zip(shifts, offsets, strict=True)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -39,11 +39,14 @@ class Packed:
     texts: str
 
 
-def pack(analysis: Analysis) -> Packed | None:
+def pack(
+    analysis: Analysis, marks: Mapping[tuple[str, str], str] | None = None
+) -> Packed | None:
     """Write the scene of an analysis; None if it has no ops.
 
     Args:
         analysis: Any analysis; its module is decoded for what is read by which op.
+        marks: What is to be said of a layer, by layer and phase; such layers are framed.
     """
     if not analysis.op_records:
         return None
@@ -54,6 +57,11 @@ def pack(analysis: Analysis) -> Packed | None:
         "shapes": _shapes(placed),
         "ops": _ops(analysis.op_records, ops),
         "rows": _rows(analysis.layer_records),
+        "marks": {
+            number: marks[row.layer, row.phase]
+            for number, row in enumerate(analysis.layer_records)
+            if marks and (row.layer, row.phase) in marks
+        },
     }
     return Packed(scene=_compressed(scene), texts=_compressed(_texts(analysis.op_records, ops)))
 

@@ -12,8 +12,8 @@ OP: Size = (176, 40)
 TITLE = 24
 """Height of the strip with a group's title."""
 PADDING = 10
-_SMALLEST = 208
-_ROOM: Size = (340, 150)
+_SMALLEST = 320
+_ROOM: Size = (380, 190)
 """A group's contents are scaled down into so much room; looking closer makes them large."""
 
 

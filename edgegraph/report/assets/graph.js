@@ -1,0 +1,440 @@
+// The graph on a canvas: only what is on the screen is drawn, and only as near as one looks.
+const OPEN_AT = 8; // a group opens when the boxes in it are so many pixels high
+const CLEAR_AT = 13; // and is fully open at so many
+const TITLE = 24;
+const TITLE_AT = 8;
+const FAREST = 0.5;
+const NEAREST = 320; // pixels that an op may be high
+const FIT_MARGIN = 14;
+const READABLE = 40; // pixels that a child should be high when one looks into a group
+
+class Graph {
+  constructor(canvas, scene, report) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    this.scene = scene;
+    this.report = report;
+    this.view = { x: 0, y: 0, zoom: 1 };
+    this.selected = -1;
+    this.hovered = -1;
+    this.mode = "time";
+    this.asked = false;
+    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+    this.recolour();
+    this.listen();
+    this.resize();
+    this.look_at(0, false);
+  }
+
+  recolour(mode = this.mode) {
+    this.mode = mode;
+    this.colours = new Colours(this.scene, mode);
+    this.redraw();
+  }
+
+  resize() {
+    const { clientWidth, clientHeight } = this.canvas;
+    if (!clientWidth || !clientHeight) return;
+    const first = !this.width;
+    const [width, height] = [this.width, this.height];
+    this.width = clientWidth;
+    this.height = clientHeight;
+    this.dots = devicePixelRatio || 1;
+    this.canvas.width = Math.round(clientWidth * this.dots);
+    this.canvas.height = Math.round(clientHeight * this.dots);
+    if (!first && (width !== clientWidth || height !== clientHeight)) {
+      this.view.x += (width - clientWidth) / 2 / this.view.zoom;
+      this.view.y += (height - clientHeight) / 2 / this.view.zoom;
+    }
+    this.draw();
+  }
+
+  // Views
+
+  fitting(at) {
+    const { scene } = this;
+    const kids = scene.kids[at];
+    const room = this.width - 2 * FIT_MARGIN;
+    let zoom = Math.min(room / scene.w[at], (this.height - 2 * FIT_MARGIN) / scene.h[at]);
+    if (!kids.length) zoom = Math.min(zoom, 90 / scene.h[at]);
+    const view = { x: scene.x[at] + scene.w[at] / 2, y: scene.y[at] + scene.h[at] / 2 };
+    if (kids.length) {
+      const left = Math.min(...kids.map((kid) => scene.x[kid]));
+      const right = Math.max(...kids.map((kid) => scene.x[kid] + scene.w[kid]));
+      const wanted = Math.min(room / (right - left), READABLE / scene.typical[at]);
+      if (wanted > zoom) {
+        // A long chain would be a thread: begin at its head, large enough to read.
+        zoom = wanted;
+        view.x = (left + right) / 2;
+        view.y = Math.min(...kids.map((kid) => scene.y[kid])) + (this.height / 2 - 2 * FIT_MARGIN) / zoom;
+      }
+    }
+    return { x: view.x - this.width / 2 / zoom, y: view.y - this.height / 2 / zoom, zoom };
+  }
+
+  look_at(at, moving = true) { if (this.width) this.go(this.fitting(at), moving); }
+
+  // Brings a box into sight, with what is around it.
+  show(at) {
+    if (!this.width) return;
+    const around = this.scene.boxes.parent[at];
+    const view = this.fitting(around < 0 ? at : around);
+    const zoom = Math.max(view.zoom, 46 / this.scene.h[at]);
+    if (zoom > view.zoom) {
+      view.x = this.scene.x[at] + this.scene.w[at] / 2 - this.width / 2 / zoom;
+      view.y = this.scene.y[at] + this.scene.h[at] / 2 - this.height / 2 / zoom;
+      view.zoom = zoom;
+    } else {
+      const y = (this.scene.y[at] - view.y) * zoom;
+      if (y < 0 || y + this.scene.h[at] * zoom > this.height) {
+        view.y = this.scene.y[at] + this.scene.h[at] / 2 - this.height / 2 / zoom;
+      }
+    }
+    this.go(view);
+  }
+
+  visible(at) {
+    const [x, y, w, h] = this.on_screen(at);
+    return h >= 14 && x + w > 0 && y + h > 0 && x < this.width && y < this.height &&
+      this.scene.above(this.scene.boxes.parent[at]).every((box) => this.openness(box) > 0);
+  }
+
+  go(view, moving = true) {
+    cancelAnimationFrame(this.motion);
+    if (!moving || this.calm.matches) {
+      this.view = view;
+      this.draw();
+      return;
+    }
+    const from = { ...this.view };
+    const start = performance.now();
+    const middle = (v, zoom) => [v.x + this.width / 2 / zoom, v.y + this.height / 2 / zoom];
+    const [fx, fy] = middle(from, from.zoom);
+    const [tx, ty] = middle(view, view.zoom);
+    const step = (now) => {
+      const part = Math.min(1, Math.max(0, (now - start) / 260));
+      const eased = part * part * (3 - 2 * part);
+      const zoom = from.zoom * (view.zoom / from.zoom) ** eased;
+      // The middle moves as the zoom does, so that near and far the pace looks the same.
+      const near = Math.abs(view.zoom / from.zoom - 1) < 1e-3 ? eased
+        : (1 / zoom - 1 / from.zoom) / (1 / view.zoom - 1 / from.zoom);
+      const [x, y] = [fx + (tx - fx) * near, fy + (ty - fy) * near];
+      this.view = { x: x - this.width / 2 / zoom, y: y - this.height / 2 / zoom, zoom };
+      this.draw();
+      if (part < 1) this.motion = requestAnimationFrame(step);
+      else this.view = view;
+    };
+    this.motion = requestAnimationFrame(step);
+  }
+
+  zoom_by(factor, x = this.width / 2, y = this.height / 2) {
+    const { view, scene } = this;
+    const low = FAREST * Math.min(this.width / scene.w[0], this.height / scene.h[0]);
+    this.smallest ??= scene.outside.reduce((a, b) => Math.min(a, b), Infinity);
+    const zoom = Math.min(NEAREST / OP_HEIGHT / this.smallest, Math.max(low, view.zoom * factor));
+    cancelAnimationFrame(this.motion);
+    this.view = { x: view.x + x / view.zoom - x / zoom, y: view.y + y / view.zoom - y / zoom, zoom };
+    this.redraw();
+  }
+
+  pan(dx, dy) {
+    cancelAnimationFrame(this.motion);
+    this.view = { ...this.view, x: this.view.x + dx / this.view.zoom, y: this.view.y + dy / this.view.zoom };
+    this.redraw();
+  }
+
+  on_screen(at) {
+    const { scene, view } = this;
+    return [(scene.x[at] - view.x) * view.zoom, (scene.y[at] - view.y) * view.zoom,
+      scene.w[at] * view.zoom, scene.h[at] * view.zoom];
+  }
+
+  openness(at) {
+    if (!this.scene.kids[at].length) return 0;
+    if (at === 0) return 1;
+    const inner = this.scene.typical[at] * this.view.zoom;
+    const title = TITLE * this.scene.outside[at] * this.view.zoom;
+    // Not before its title can be read: until then its name stands in the middle.
+    return Math.min(1, Math.max(0, Math.min((inner - OPEN_AT) / (CLEAR_AT - OPEN_AT), title - TITLE_AT)));
+  }
+
+  // The innermost open box that fills the middle of the screen.
+  current() {
+    let at = 0;
+    for (;;) {
+      const inner = this.scene.kids[at].find((kid) => {
+        const [x, y, w, h] = this.on_screen(kid);
+        return this.openness(kid) > 0 && w * h > 0.3 * this.width * this.height &&
+          x < this.width / 2 && x + w > this.width / 2 && y < this.height / 2 && y + h > this.height / 2;
+      });
+      if (inner === undefined) return at;
+      at = inner;
+    }
+  }
+
+  hit(px, py) {
+    const { scene, view } = this;
+    const [x, y] = [view.x + px / view.zoom, view.y + py / view.zoom];
+    const inside = (at) => x >= scene.x[at] && x < scene.x[at] + scene.w[at] &&
+      y >= scene.y[at] && y < scene.y[at] + scene.h[at];
+    let at = 0;
+    if (!inside(at)) return -1;
+    while (this.openness(at) > 0) {
+      const inner = scene.kids[at].find(inside);
+      if (inner === undefined) break;
+      at = inner;
+    }
+    return at;
+  }
+
+  // Drawing
+
+  redraw() {
+    if (this.asked) return;
+    this.asked = true;
+    requestAnimationFrame(() => { this.asked = false; this.draw(); });
+  }
+
+  draw() {
+    if (!this.width) return;
+    const { context } = this;
+    context.setTransform(this.dots, 0, 0, this.dots, 0, 0);
+    context.clearRect(0, 0, this.width, this.height);
+    this.draw_box(0);
+    if (this.selected > 0) this.draw_ties(this.selected);
+    this.draw_map();
+    this.report.moved();
+  }
+
+  font(size, bold = false) {
+    const font = `${bold ? 600 : 400} ${size}px ${this.colours.sans}`;
+    if (this.context.font !== font) this.context.font = font;
+  }
+
+  // Letters are about so wide; measuring every label would cost more than drawing it.
+  clipped(text, width, size) {
+    const most = Math.floor(width / (0.56 * size));
+    if (text.length <= most) return text;
+    return most < 3 ? "" : `${text.slice(0, most - 1)}…`;
+  }
+
+  draw_box(at) {
+    const [x, y, w, h] = this.on_screen(at);
+    if (x > this.width || y > this.height || x + w < 0 || y + h < 0 || w < 0.6) return;
+    const { context, scene, colours } = this;
+    const open = this.openness(at);
+    const radius = Math.min(6, h / 8);
+    const fill = colours.fill(at);
+    const alpha = context.globalAlpha;
+    context.beginPath();
+    if (h < 5) context.rect(x, y, w, h);
+    else context.roundRect(x, y, w, h, radius);
+    if (open > 0) {
+      context.fillStyle = colours.paper;
+      context.fill();
+      if (at > 0) {
+        context.fillStyle = colours.wash;
+        context.fill();
+      }
+    }
+    if (open < 1) {
+      context.globalAlpha = alpha * (1 - open);
+      context.fillStyle = fill;
+      context.fill();
+      if (open < 0.5) this.draw_label(at, x, y, w, h, fill);
+      context.globalAlpha = alpha;
+    }
+    if (open > 0) {
+      context.globalAlpha = alpha * open;
+      this.draw_title(at, x, y, w, fill);
+      if (this.scene.lines[at]) this.draw_lines(at);
+      for (const kid of scene.kids[at]) this.draw_box(kid);
+      context.globalAlpha = alpha;
+    }
+    if (h >= 5 && at > 0) {
+      const marked = scene.marked[at];
+      context.lineWidth = at === this.selected ? 3 : at === this.hovered ? 2 : marked ? 2.5 : 1;
+      context.strokeStyle = at === this.selected ? colours.focus
+        : at === this.hovered ? colours.ink : marked ? colours.mark : scene.kids[at].length ? colours.neutral : colours.rule;
+      context.beginPath();
+      context.roundRect(x, y, w, h, radius);
+      context.stroke();
+    } else if (at === this.selected) {
+      context.strokeStyle = colours.focus;
+      context.lineWidth = 3;
+      context.strokeRect(x - 3, y - 3, w + 6, h + 6);
+    }
+  }
+
+  draw_title(at, x, y, w, fill) {
+    const strip = TITLE * this.scene.outside[at] * this.view.zoom;
+    if (strip < TITLE_AT || at === 0) return;
+    // The title of a box that is larger than the screen stays in sight.
+    const right = Math.min(x + w, this.width);
+    x = Math.max(x, 0);
+    w = right - x;
+    const { context, colours } = this;
+    const size = Math.min(13, Math.max(8, 0.55 * strip));
+    const height = Math.min(strip, TITLE);
+    context.fillStyle = fill;
+    context.beginPath();
+    context.roundRect(x, y, w, 4, [4, 4, 0, 0]);
+    context.fill();
+    this.font(size, true);
+    context.fillStyle = colours.ink;
+    context.textBaseline = "middle";
+    context.textAlign = "left";
+    const title = this.clipped(this.scene.title(at), w - 16, size);
+    context.fillText(title, x + 8, y + 2 + height / 2);
+    const value = colours.value(at);
+    const left = w - 30 - title.length * 0.56 * size;
+    if (left > value.length * 0.56 * size) {
+      this.font(size - 1);
+      context.fillStyle = colours.muted;
+      context.textAlign = "right";
+      context.fillText(value, x + w - 8, y + 2 + height / 2);
+    }
+  }
+
+  draw_label(at, x, y, w, h, fill) {
+    if (h < 11 || w < 22) return;
+    const { context, scene, colours } = this;
+    context.fillStyle = colours.text_on(fill);
+    context.textBaseline = "middle";
+    context.textAlign = "center";
+    const op = scene.boxes.op[at];
+    const two = h >= 30;
+    const size = Math.max(8, Math.min(15, two ? 0.32 * h : 0.62 * h));
+    this.font(size, op < 0 || scene.kids[at].length > 0);
+    const middle = x + w / 2;
+    context.fillText(this.clipped(scene.title(at), w - 8, size), middle, y + (two ? 0.36 * h : h / 2));
+    if (!two) return;
+    const small = Math.max(8, size - 2);
+    this.font(small);
+    const value = colours.value(at);
+    const second = op < 0 ? `${scene.held[at]} ops${value ? ` · ${value}` : ""}`
+      : value && value !== "?" && scene.bytes[at] ? `${scene.word("opcode", op)} · ${value}`
+        : scene.word("shape", op);
+    context.fillText(this.clipped(second, w - 8, small), middle, y + 0.7 * h);
+  }
+
+  draw_lines(at) {
+    const { scene, view, context, colours } = this;
+    const unit = scene.inside[at] * view.zoom;
+    if (unit * 44 < 4) return;
+    const shape = scene.raw.shapes[scene.boxes.shape[at]];
+    const kids = scene.kids[at];
+    const left = (scene.x[at] + scene.outside[at] * shape.left - view.x) * view.zoom;
+    const top = (scene.y[at] + scene.outside[at] * shape.top - view.y) * view.zoom;
+    const tips = [];
+    const labels = [];
+    context.beginPath();
+    for (let line = 0; line < shape.lines.length; line += 3) {
+      const [source, target, bends] = [shape.lines[line], shape.lines[line + 1], shape.lines[line + 2]];
+      const [sx, sy, sw, sh] = this.on_screen(kids[source]);
+      const [tx, ty, tw] = this.on_screen(kids[target]);
+      if (ty < 0 || sy + sh > this.height) continue;
+      let [x, y] = [sx + sw / 2, sy + sh];
+      context.moveTo(x, y);
+      const lanes = shape.lanes[source];
+      for (let bend = 0; bend < bends; bend++) {
+        const nx = left + unit * lanes[3 * bend];
+        const ny = top + unit * lanes[3 * bend + 1];
+        const half = (y + ny) / 2;
+        context.bezierCurveTo(x, half, nx, half, nx, ny);
+        y = top + unit * lanes[3 * bend + 2];
+        context.lineTo(nx, y);
+        x = nx;
+      }
+      const ex = tx + tw / 2;
+      const half = (y + ty) / 2;
+      context.bezierCurveTo(x, half, ex, half, ex, ty);
+      if (unit > 0.25) tips.push(ex, ty);
+      if (unit > 0.6) labels.push([line / 3, ex, ty]);
+    }
+    context.strokeStyle = colours.neutral;
+    context.lineWidth = Math.min(1.6, Math.max(0.5, unit));
+    context.stroke();
+    const size = Math.min(7, 7 * unit);
+    context.fillStyle = colours.neutral;
+    context.beginPath();
+    for (let tip = 0; tip < tips.length; tip += 2) {
+      context.moveTo(tips[tip], tips[tip + 1]);
+      context.lineTo(tips[tip] - size / 2, tips[tip + 1] - size);
+      context.lineTo(tips[tip] + size / 2, tips[tip + 1] - size);
+    }
+    context.fill();
+    this.draw_shapes(at, labels, unit);
+  }
+
+  // The shape of what runs along a line, where lines to one box do not write over each other.
+  draw_shapes(at, labels, unit) {
+    const { context, scene, colours } = this;
+    const written = new Map();
+    this.font(10);
+    context.textAlign = "left";
+    context.textBaseline = "alphabetic";
+    context.fillStyle = colours.muted;
+    for (const [line, x, y] of labels) {
+      const key = Math.round(x);
+      const rank = written.get(key) || 0;
+      written.set(key, rank + 1);
+      if (rank * 12 > 30 * unit || y < 0 || y > this.height) continue;
+      const op = scene.lines[at][2 * line];
+      const values = scene.lines[at][2 * line + 1];
+      const more = values > 1 ? ` and ${values - 1} more` : "";
+      context.fillText(this.clipped(scene.word("shape", op), 190, 10) + more, x + 6, y - 6 - 12 * rank);
+    }
+  }
+
+  // From the selected op straight to what it reads and what reads it, wherever that stands.
+  draw_ties(at) {
+    const { context, scene, colours } = this;
+    const op = scene.boxes.op[at];
+    if (op < 0) return;
+    const [x, y, w, h] = this.on_screen(at);
+    const tie = (other, colour, up) => {
+      const [ox, oy, ow, oh] = this.on_screen(scene.box_of_op[other]);
+      const [fx, fy] = up ? [ox + ow / 2, oy + oh] : [x + w / 2, y + h];
+      const [tx, ty] = up ? [x + w / 2, y] : [ox + ow / 2, oy];
+      const bend = Math.max(24, Math.abs(ty - fy) / 2);
+      context.strokeStyle = colour;
+      context.setLineDash(up ? [] : [7, 4]);
+      context.beginPath();
+      context.moveTo(fx, fy);
+      context.bezierCurveTo(fx, fy + bend, tx, ty - bend, tx, ty);
+      context.stroke();
+    };
+    context.lineWidth = 1.8;
+    for (const other of new Set(scene.ops.absolute[op])) tie(other, colours.focus, true);
+    for (const other of scene.users[op].slice(0, 200)) tie(other, colours.output, false);
+    context.setLineDash([]);
+  }
+
+  // Where one is in the group that one looks into.
+  draw_map() {
+    const { context, scene, colours } = this;
+    const at = this.current();
+    const [x, y, w, h] = this.on_screen(at);
+    if (x >= -1 && y >= -1 && x + w <= this.width + 1 && y + h <= this.height + 1) return;
+    const scale = Math.min(110 / w, 0.6 * this.height / h);
+    const [mw, mh] = [w * scale, h * scale];
+    const [left, top] = [this.width - mw - 10, 10];
+    context.fillStyle = colours.paper;
+    context.fillRect(left - 3, top - 3, mw + 6, mh + 6);
+    context.strokeStyle = colours.rule;
+    context.lineWidth = 1;
+    context.strokeRect(left - 3, top - 3, mw + 6, mh + 6);
+    for (const kid of scene.kids[at]) {
+      const [kx, ky, kw, kh] = this.on_screen(kid);
+      context.fillStyle = colours.fill(kid);
+      context.fillRect(left + (kx - x) * scale, top + (ky - y) * scale, Math.max(1, kw * scale), Math.max(1, kh * scale));
+    }
+    const [vx, vy] = [Math.max(0, -x) * scale, Math.max(0, -y) * scale];
+    const vw = Math.min(mw - vx, (this.width - Math.max(0, x)) * scale);
+    const vh = Math.min(mh - vy, (this.height - Math.max(0, y)) * scale);
+    context.strokeStyle = colours.focus;
+    context.lineWidth = 2;
+    context.strokeRect(left + vx, top + vy, Math.max(2, vw), Math.max(2, vh));
+  }
+}
