@@ -1,12 +1,12 @@
 // The graph on a canvas: only what is on the screen is drawn, and only as near as one looks.
-const OPEN_AT = 8; // a group opens when the boxes in it are so many pixels high
-const CLEAR_AT = 13; // and is fully open at so many
+const OPEN_AT = 12; // a group opens when the boxes in it are so many pixels high
 const TITLE = 24;
-const TITLE_AT = 8;
+const TITLE_AT = 11;
 const FAREST = 0.5;
 const NEAREST = 320; // pixels that an op may be high
 const FIT_MARGIN = 14;
-const READABLE = 40; // pixels that a child should be high when one looks into a group
+const LETTER = 0.6; // of its size a letter is wide; measuring every label would cost more than drawing it
+const READABLE = [150, 40]; // pixels that a child should be wide or high when one looks into a group
 
 class Graph {
   constructor(canvas, scene, report) {
@@ -61,7 +61,9 @@ class Graph {
     if (kids.length) {
       const left = Math.min(...kids.map((kid) => scene.x[kid]));
       const right = Math.max(...kids.map((kid) => scene.x[kid] + scene.w[kid]));
-      const wanted = Math.min(room / (right - left), READABLE / scene.typical[at]);
+      const widths = kids.map((kid) => scene.w[kid]).sort((a, b) => a - b);
+      const wanted = Math.min(room / (right - left),
+        Math.max(READABLE[0] / widths[widths.length >> 1], READABLE[1] / scene.typical[at]));
       if (wanted > zoom) {
         // A long chain would be a thread: begin at its head, large enough to read.
         zoom = wanted;
@@ -96,7 +98,7 @@ class Graph {
   visible(at) {
     const [x, y, w, h] = this.on_screen(at);
     return h >= 14 && x + w > 0 && y + h > 0 && x < this.width && y < this.height &&
-      this.scene.above(this.scene.boxes.parent[at]).every((box) => this.openness(box) > 0);
+      this.scene.above(this.scene.boxes.parent[at]).every((box) => this.open(box));
   }
 
   go(view, moving = true) {
@@ -149,13 +151,12 @@ class Graph {
       scene.w[at] * view.zoom, scene.h[at] * view.zoom];
   }
 
-  openness(at) {
-    if (!this.scene.kids[at].length) return 0;
-    if (at === 0) return 1;
-    const inner = this.scene.typical[at] * this.view.zoom;
+  open(at) {
+    if (!this.scene.kids[at].length) return false;
+    if (at === 0) return true;
     const title = TITLE * this.scene.outside[at] * this.view.zoom;
     // Not before its title can be read: until then its name stands in the middle.
-    return Math.min(1, Math.max(0, Math.min((inner - OPEN_AT) / (CLEAR_AT - OPEN_AT), title - TITLE_AT)));
+    return this.scene.typical[at] * this.view.zoom >= OPEN_AT && title >= TITLE_AT;
   }
 
   // The innermost open box that fills the middle of the screen.
@@ -164,7 +165,7 @@ class Graph {
     for (;;) {
       const inner = this.scene.kids[at].find((kid) => {
         const [x, y, w, h] = this.on_screen(kid);
-        return this.openness(kid) > 0 && w * h > 0.3 * this.width * this.height &&
+        return this.open(kid) && w * h > 0.3 * this.width * this.height &&
           x < this.width / 2 && x + w > this.width / 2 && y < this.height / 2 && y + h > this.height / 2;
       });
       if (inner === undefined) return at;
@@ -179,7 +180,7 @@ class Graph {
       y >= scene.y[at] && y < scene.y[at] + scene.h[at];
     let at = 0;
     if (!inside(at)) return -1;
-    while (this.openness(at) > 0) {
+    while (this.open(at)) {
       const inner = scene.kids[at].find(inside);
       if (inner === undefined) break;
       at = inner;
@@ -211,9 +212,11 @@ class Graph {
     if (this.context.font !== font) this.context.font = font;
   }
 
-  // Letters are about so wide; measuring every label would cost more than drawing it.
+  // The largest size, down to what can be read, at which a text fits.
+  fitted(text, width, most) { return Math.max(8, Math.min(most, width / (LETTER * text.length))); }
+
   clipped(text, width, size) {
-    const most = Math.floor(width / (0.56 * size));
+    const most = Math.floor(width / (LETTER * size));
     if (text.length <= most) return text;
     return most < 3 ? "" : `${text.slice(0, most - 1)}…`;
   }
@@ -222,34 +225,21 @@ class Graph {
     const [x, y, w, h] = this.on_screen(at);
     if (x > this.width || y > this.height || x + w < 0 || y + h < 0 || w < 0.6) return;
     const { context, scene, colours } = this;
-    const open = this.openness(at);
     const radius = Math.min(6, h / 8);
     const fill = colours.fill(at);
-    const alpha = context.globalAlpha;
     context.beginPath();
     if (h < 5) context.rect(x, y, w, h);
     else context.roundRect(x, y, w, h, radius);
-    if (open > 0) {
-      context.fillStyle = colours.paper;
+    if (this.open(at)) {
+      context.fillStyle = at > 0 ? colours.wash : colours.paper;
       context.fill();
-      if (at > 0) {
-        context.fillStyle = colours.wash;
-        context.fill();
-      }
-    }
-    if (open < 1) {
-      context.globalAlpha = alpha * (1 - open);
+      this.draw_title(at, x, y, w, fill);
+      if (scene.lines[at]) this.draw_lines(at);
+      for (const kid of scene.kids[at]) this.draw_box(kid);
+    } else {
       context.fillStyle = fill;
       context.fill();
-      if (open < 0.5) this.draw_label(at, x, y, w, h, fill);
-      context.globalAlpha = alpha;
-    }
-    if (open > 0) {
-      context.globalAlpha = alpha * open;
-      this.draw_title(at, x, y, w, fill);
-      if (this.scene.lines[at]) this.draw_lines(at);
-      for (const kid of scene.kids[at]) this.draw_box(kid);
-      context.globalAlpha = alpha;
+      this.draw_label(at, x, y, w, h, fill);
     }
     if (h >= 5 && at > 0) {
       const marked = scene.marked[at];
@@ -276,23 +266,24 @@ class Graph {
     const { context, colours } = this;
     const size = Math.min(13, Math.max(8, 0.55 * strip));
     const height = Math.min(strip, TITLE);
+    const bar = Math.min(4, 0.2 * strip);
     context.fillStyle = fill;
     context.beginPath();
-    context.roundRect(x, y, w, 4, [4, 4, 0, 0]);
+    context.roundRect(x, y, w, bar, [bar, bar, 0, 0]);
     context.fill();
     this.font(size, true);
     context.fillStyle = colours.ink;
     context.textBaseline = "middle";
     context.textAlign = "left";
     const title = this.clipped(this.scene.title(at), w - 16, size);
-    context.fillText(title, x + 8, y + 2 + height / 2);
+    context.fillText(title, x + 8, y + (bar + height) / 2);
     const value = colours.value(at);
-    const left = w - 30 - title.length * 0.56 * size;
-    if (left > value.length * 0.56 * size) {
+    const left = w - 30 - title.length * LETTER * size;
+    if (left > value.length * LETTER * size) {
       this.font(size - 1);
       context.fillStyle = colours.muted;
       context.textAlign = "right";
-      context.fillText(value, x + w - 8, y + 2 + height / 2);
+      context.fillText(value, x + w - 8, y + (bar + height) / 2);
     }
   }
 
@@ -304,18 +295,22 @@ class Graph {
     context.textAlign = "center";
     const op = scene.boxes.op[at];
     const two = h >= 30;
-    const size = Math.max(8, Math.min(15, two ? 0.32 * h : 0.62 * h));
-    this.font(size, op < 0 || scene.kids[at].length > 0);
+    const title = scene.title(at);
+    const bold = op < 0 || scene.kids[at].length > 0;
+    const size = this.fitted(title, w - 10, Math.min(15, two ? 0.32 * h : 0.62 * h));
+    this.font(size, bold);
     const middle = x + w / 2;
-    context.fillText(this.clipped(scene.title(at), w - 8, size), middle, y + (two ? 0.36 * h : h / 2));
+    context.fillText(this.clipped(title, w - 10, size), middle, y + (two ? 0.36 * h : h / 2));
     if (!two) return;
-    const small = Math.max(8, size - 2);
+    const small = Math.max(8, Math.min(12, size - 1));
     this.font(small);
-    const value = colours.value(at);
-    const second = op < 0 ? `${scene.held[at]} ops${value ? ` · ${value}` : ""}`
-      : value && value !== "?" && scene.bytes[at] ? `${scene.word("opcode", op)} · ${value}`
-        : scene.word("shape", op);
-    context.fillText(this.clipped(second, w - 8, small), middle, y + 0.7 * h);
+    const value = known(colours.value(at)) && colours.value(at) !== "?" ? colours.value(at) : "";
+    const what = op < 0 ? `${scene.held[at]} ops` : scene.word("opcode", op);
+    const shape = op < 0 || value ? [] : [scene.word("shape", op)];
+    // As much as there is room for.
+    const second = [...shape, value && `${what} · ${value}`, value, what].find(
+      (text) => text && text.length * LETTER * small <= w - 8);
+    if (second) context.fillText(second, middle, y + 0.7 * h);
   }
 
   draw_lines(at) {

@@ -39,9 +39,7 @@ class Packed:
     texts: str
 
 
-def pack(
-    analysis: Analysis, marks: Mapping[tuple[str, str], str] | None = None
-) -> Packed | None:
+def pack(analysis: Analysis, marks: Mapping[tuple[str, str], str] | None = None) -> Packed | None:
     """Write the scene of an analysis; None if it has no ops.
 
     Args:
