@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +12,14 @@ import msgspec
 from edgegraph import __version__
 from edgegraph.analyzer import Progress, analyze
 from edgegraph.compiler import compile as compile_workload
+from edgegraph.compiler.fingerprint import program_fingerprint
 from edgegraph.compiler.program import Program
-from edgegraph.device import host, store
+from edgegraph.compiler.targets import parse_target
+from edgegraph.device import host
 from edgegraph.device.calibrate import load_calibration
+from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
+from edgegraph.device.store import fingerprint as machine_fingerprint
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.hlo.fingerprint import fingerprint
 from edgegraph.measure.environment import environment
@@ -24,7 +29,10 @@ from edgegraph.measure.throughput import measure_throughput
 from edgegraph.results.latency import Latency
 from edgegraph.results.sweep import PLAIN_OPTIONS, Sweep, SweepPoint
 from edgegraph.results.throughput import Throughput
-from edgegraph.study.partial import PartialSweep
+from edgegraph.store import Store
+from edgegraph.store.runs import one_point
+from edgegraph.study.partial import PartialSweep, StoredSweep
+from edgegraph.study.turns import having_machine, sharing_machine
 from edgegraph.units import si
 from edgegraph.workload import Workload
 
@@ -50,6 +58,8 @@ class Plan:
         settings: How long and how carefully each point is measured.
         device: Whose roofs to use, or None.
         max_latency_s: The latency budget, or None.
+        target: What to compile for.
+        measure: Whether to time the points, and not only to predict them.
     """
 
     workloads: Mapping[str | None, Workload]
@@ -60,6 +70,8 @@ class Plan:
     settings: Settings
     device: Device | None
     max_latency_s: float | None
+    target: str = "cpu"
+    measure: bool = True
 
     @property
     def cells(self) -> list[tuple[int, str | None, str]]:
@@ -75,7 +87,7 @@ class Plan:
         """Give the sweep with the points so far."""
         return Sweep(
             workload=next(iter(self.workloads.values())).name,
-            target="cpu",
+            target=self.target,
             device=self.device,
             environment=environment(),
             batches=self.batches,
@@ -99,6 +111,10 @@ def sweep(
     device: Device | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
+    target: str = "cpu",
+    measure: bool | None = None,
+    store: Store | None = None,
+    executor: Executor | None = None,
 ) -> Sweep:
     """Measure and predict a workload at many batch sizes.
 
@@ -120,11 +136,36 @@ def sweep(
         device: Whose roofs to use; this machine's calibration where None.
         fresh: Start over where an earlier run was interrupted.
         progress: Called with a message and a fraction.
+        target: What to compile for, as `edgegraph.compile` takes it.
+        measure: Time the points; where None, if they can run here.
+        store: A run database that keeps every point as soon as it is there.
+        executor: Takes the points, at the same time where it can; see `edgegraph.sweep_all`.
 
     Raises:
         InputError: An argument cannot be used.
         KeyboardInterrupt: Passed through; finished points are kept for the next run.
     """
+    if executor is not None:
+        from edgegraph.study.grid import sweep_all
+
+        (made,) = sweep_all(
+            [subject],
+            targets=[target],
+            batches=batches,
+            dtypes=dtypes,
+            options=options,
+            option_sets=option_sets,
+            max_latency_s=max_latency_s,
+            queue_depths=queue_depths,
+            settings=settings,
+            device=device,
+            measure=measure,
+            fresh=fresh,
+            store=store,
+            executor=executor,
+            progress=progress,
+        )
+        return made
     plan = make_plan(
         subject,
         batches=batches,
@@ -135,8 +176,10 @@ def sweep(
         queue_depths=queue_depths,
         settings=settings,
         device=device,
+        target=target,
+        measure=measure,
     )
-    return plan.result(list(take_points(plan, fresh=fresh, progress=progress)))
+    return plan.result(list(take_points(plan, fresh=fresh, store=store, progress=progress)))
 
 
 def make_plan(
@@ -150,6 +193,8 @@ def make_plan(
     queue_depths: Sequence[int] = QUEUE_DEPTHS,
     settings: Settings | None = None,
     device: Device | None = None,
+    target: str = "cpu",
+    measure: bool | None = None,
 ) -> Plan:
     """Check the arguments of `sweep` and put them together.
 
@@ -168,6 +213,12 @@ def make_plan(
             f"the options called {PLAIN_OPTIONS!r} are those without any, which are always swept;"
             " choose another label"
         )
+    chosen = parse_target(target)
+    runs_here = chosen.name == "cpu"
+    if measure and not runs_here:
+        raise InputError(f"what is compiled for {target!r} does not run here; leave measure out")
+    if device is None:
+        device = find_device(chosen.device) if chosen.device else load_calibration()
     return Plan(
         workloads=_workloads(subject, dtypes),
         batches=tuple(sorted(set(batches))),
@@ -175,8 +226,10 @@ def make_plan(
         option_sets={PLAIN_OPTIONS: {}} | {k: dict(v) for k, v in (option_sets or {}).items()},
         queue_depths=tuple(queue_depths),
         settings=settings or Settings(),
-        device=device if device is not None else load_calibration(),
+        device=device,
         max_latency_s=max_latency_s,
+        target=chosen.name,
+        measure=runs_here if measure is None else measure,
     )
 
 
@@ -207,6 +260,7 @@ def take_points(
     plan: Plan,
     *,
     fresh: bool = False,
+    store: Store | None = None,
     measure: Measure | None = None,
     on_continue: Callable[[int], None] | None = None,
     progress: Progress | None = None,
@@ -216,6 +270,7 @@ def take_points(
     Args:
         plan: What to sweep over.
         fresh: Leave what an interrupted run has finished.
+        store: A run database that keeps the points.
         measure: Times a program; in processes of its own where None.
         on_continue: Called with the number of points that an interrupted run has finished, if
             it did any.
@@ -224,7 +279,7 @@ def take_points(
     Yields:
         Each point as soon as it is there.
     """
-    kept = PartialSweep(_identity(plan), fresh=fresh)
+    kept = finished_points(plan, store, fresh=fresh)
     cells = plan.cells
     finished = sum(cell in kept.points for cell in cells)
     if finished and on_continue is not None:
@@ -234,10 +289,21 @@ def take_points(
         if point is None:
             label = ", ".join([f"batch {batch}", *_said(dtype, options)])
             report = _within(progress, f"{label} ({number + 1} of {len(cells)})")
-            point = _take(plan, batch, dtype, options, measure or _measure_apart, report)
-            kept.add(point)
+            point = take_point(plan, batch, dtype, options, measure or measure_point, report)
+            kept.add(one_point(plan.result([point]), point))
         yield point
     kept.remove()
+
+
+def finished_points(plan: Plan, store: Store | None, *, fresh: bool) -> PartialSweep | StoredSweep:
+    """Give what an interrupted run of the same plan has finished, and keep there what is to come.
+
+    Raises:
+        InputError: It cannot be kept.
+    """
+    if store is None:
+        return PartialSweep(_identity(plan), fresh=fresh)
+    return StoredSweep(store, _identity(plan), fresh=fresh)
 
 
 def _said(dtype: str | None, options: str) -> list[str]:
@@ -260,13 +326,15 @@ def _identity(plan: Plan) -> dict[str, Any]:
     lowered = {}
     for dtype, workload in plan.workloads.items():
         try:
-            program = compile_workload(workload, batch=plan.batches[0], stage="lowered")
+            program = compile_workload(
+                workload, batch=plan.batches[0], target=plan.target, stage="lowered"
+            )
             lowered[dtype or ""] = fingerprint(program.module)
         except Exception as error:  # the point itself will say so
             lowered[dtype or ""] = f"{type(error).__name__}: {error}"
     return {
         "edgegraph": __version__,
-        "machine": store.fingerprint(),
+        "machine": machine_fingerprint(),
         "workload": [workload.name for workload in plan.workloads.values()],
         "lowered": lowered,
         "smallest batch": plan.batches[0],
@@ -275,24 +343,31 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "queue depths": plan.queue_depths,
         "settings": plan.settings,
         "device": msgspec.to_builtins(plan.device),
+        "target": plan.target,
+        "measure": plan.measure,
     }
 
 
-def _take(
+def take_point(
     plan: Plan, batch: int, dtype: str | None, options: str, measure: Measure, report: Progress
 ) -> SweepPoint:
     """Take one point; whatever goes wrong becomes its error."""
     point = SweepPoint(batch=batch, dtype=dtype, options=options)
     try:
-        report("compiling", None)
-        program = compile_workload(
-            plan.workloads[dtype],
-            batch=batch,
-            options={**plan.options, **plan.option_sets[options]},
-        )
-        point = _predicted(point, program, plan.device)
+        with sharing_machine(report):
+            report("compiling", None)
+            program = compile_workload(
+                plan.workloads[dtype],
+                batch=batch,
+                target=plan.target,
+                options={**plan.options, **plan.option_sets[options]},
+            )
+            point = _predicted(point, program, plan.device)
+        if not plan.measure:
+            return point
         _check_memory(point.peak_memory_bytes)
-        latency, throughputs = measure(program, plan, report)
+        with having_machine(report):
+            latency, throughputs = measure(program, plan, report)
     except EdgeGraphError as error:
         return replace(point, error=str(error))
     except Exception as error:  # making its arguments may raise anything, such as a MemoryError
@@ -314,6 +389,7 @@ def _predicted(point: SweepPoint, program: Program, device: Device | None) -> Sw
         peak_memory_bytes=None if program.memory is None else program.memory.peak_bytes,
         live_memory_bytes=None if live is None else live.alive_bytes[live.peak_position],
         compile_s=program.compile_s,
+        fingerprint=program_fingerprint(program),
     )
 
 
@@ -327,9 +403,10 @@ def _check_memory(needed_bytes: int | None) -> None:
         )
 
 
-def _measure_apart(
+def measure_point(
     program: Program, plan: Plan, report: Progress
 ) -> tuple[Latency, tuple[Throughput, ...]]:
+    """Time a program in processes of its own: blocking calls, then calls in flight together."""
     latency = measure_apart(program, settings=plan.settings, progress=report)
     throughputs = measure_throughput(
         program, queue_depths=plan.queue_depths, settings=plan.settings, progress=report

@@ -18,6 +18,7 @@ from edgegraph.study.partial import PartialSweep
 from edgegraph.workload import Workload
 from tests import analyses
 from tests.study.sweeps import point, throughput
+from tests.study.sweeps import sweep as whole
 
 Measured = tuple[Latency, tuple[Throughput, ...]]
 
@@ -156,8 +157,8 @@ def test_fresh_and_finished_sweeps_start_anew() -> None:
 
 def test_a_kept_file_that_was_cut_off_keeps_its_whole_lines() -> None:
     kept = PartialSweep({"a": 1})
-    kept.add(point(1, 100.0))
-    kept.add(point(2, 190.0))
+    kept.add(whole(point(1, 100.0)))
+    kept.add(whole(point(2, 190.0)))
     content = kept.path.read_bytes()
     kept.path.write_bytes(content[:-10])
     assert list(PartialSweep({"a": 1}).points) == [(1, None, "default")]

@@ -1,0 +1,77 @@
+"""Taking turns on one machine: nothing is timed beside another timing, or beside a compiler.
+
+Whatever compiles shares the machine with others that compile; whatever is timed has it alone. The
+turns are locks on files in the user's runtime folder, so that they hold between all processes of
+a user on a machine, whoever started them, and are free again when a process ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO
+
+import platformdirs
+
+from edgegraph.errors import InputError
+
+Progress = Callable[[str, float | None], None]
+
+
+@contextmanager
+def sharing_machine(report: Progress) -> Iterator[None]:
+    """Compile beside others that compile, while nothing is timed.
+
+    Raises:
+        InputError: The runtime folder cannot be written.
+    """
+    with _held(fcntl.LOCK_SH, report):
+        yield
+
+
+@contextmanager
+def having_machine(report: Progress) -> Iterator[None]:
+    """Time something while nothing else is timed or compiled.
+
+    Raises:
+        InputError: The runtime folder cannot be written.
+    """
+    with _held(fcntl.LOCK_EX, report):
+        yield
+
+
+@contextmanager
+def _held(how: int, report: Progress) -> Iterator[None]:
+    """Hold the machine; who waits for it stands in line, so that nobody waits for ever."""
+    with ExitStack() as leaving:
+        machine = leaving.enter_context(_file("machine.lock"))
+        with _file("line.lock") as line:
+            _lock(line, fcntl.LOCK_EX, report)
+            _lock(machine, how, report)
+        yield
+
+
+def _lock(file: IO[bytes], how: int, report: Progress) -> None:
+    """Lock a file until it is closed."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        report("waiting for others on this machine", None)
+        fcntl.flock(file, how)
+
+
+def _file(name: str) -> IO[bytes]:
+    with warnings.catch_warnings():
+        # Where the system has no such folder, platformdirs says so and takes a temporary one.
+        warnings.simplefilter("ignore")
+        folder = platformdirs.user_runtime_path("edgegraph")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / name).open("ab")
+    except OSError as error:
+        raise InputError(
+            f"cannot take turns with others on this machine: {folder / name} cannot be written"
+            f" ({error.strerror or error}); set XDG_RUNTIME_DIR to a folder that can be"
+        ) from error

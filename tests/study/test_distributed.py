@@ -1,0 +1,85 @@
+"""200 points over four Dask workers: what dies on the way costs no row and makes none twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import edgegraph as eg
+from edgegraph.errors import InputError
+from edgegraph.study.grid import plan_all, take_all
+from edgegraph.study.pool import dask_executor
+from tests.study.grids import tiny
+
+distributed = pytest.importorskip("distributed")
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # Dask's are its own affair
+
+DRIVER = """
+import sys
+import edgegraph as eg
+from edgegraph.study.grid import plan_all, take_all
+from edgegraph.study.pool import dask_executor
+from tests.study.grids import tiny
+
+jobs = plan_all([tiny], targets=["cpu"], batches=range(1, 101), dtypes=["float32", "bfloat16"],
+                measure=False)
+with eg.open_store(sys.argv[2]) as store, dask_executor(sys.argv[1]) as executor:
+    for _ in take_all(jobs, store=store, executor=executor):
+        print("point", flush=True)
+"""
+
+
+def test_killed_workers_and_a_killed_sweep_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    with distributed.LocalCluster(
+        n_workers=4, threads_per_worker=1, dashboard_address=None, silence_logs=50
+    ) as cluster:
+        command = [sys.executable, "-c", DRIVER, cluster.scheduler_address, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
+            assert driver.stdout is not None
+            for _ in range(20):
+                assert driver.stdout.readline() == "point\n"
+            driver.kill()
+        with eg.open_store(path) as store:
+            before = len(store.find())
+        assert 20 <= before < 200
+
+        jobs = plan_all(
+            [tiny],
+            targets=["cpu"],
+            batches=range(1, 101),
+            dtypes=["float32", "bfloat16"],
+            measure=False,
+        )
+        continued: list[int] = []
+        with (
+            eg.open_store(path) as store,
+            dask_executor(cluster.scheduler_address) as executor,
+            distributed.Client(cluster.scheduler_address, set_as_default=False) as client,
+        ):
+            taken = take_all(jobs, store=store, executor=executor, on_continue=continued.append)
+            for count, _ in enumerate(taken, 1):
+                if count == before + 30:
+                    victim = next(iter(client.run(os.getpid).values()))
+                    os.kill(victim, signal.SIGKILL)
+            runs = store.find()
+    assert continued == [before]
+    wanted = {(batch, dtype) for batch in range(1, 101) for dtype in ("float32", "bfloat16")}
+    assert Counter((run.batch, run.dtype) for run in runs) == Counter(wanted)
+    assert all(run.error is None for run in runs)
+
+
+def test_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgegraph.study.pool._CONNECT_S", 1)
+    with (
+        pytest.raises(InputError, match="no Dask scheduler at"),
+        dask_executor("tcp://127.0.0.1:9"),
+    ):
+        pass
