@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from edgegraph.store import open_store as open_store
     from edgegraph.study.compare_devices import compare_devices as compare_devices
     from edgegraph.study.fusion import fusion_study as fusion_study
-    from edgegraph.study.grid import sweep_all as sweep_all
     from edgegraph.study.overlap import overlap_study as overlap_study
     from edgegraph.study.sweep import sweep as sweep
+    from edgegraph.study.sweep import sweep_all as sweep_all
     from edgegraph.workload import Workload as Workload
 
 __version__ = "0.1.0"
@@ -71,7 +71,7 @@ _HOME = {
     "read_trace": "edgegraph.measure.trace.trace",
     "register_custom_call": "edgegraph.cost.custom_calls",
     "sweep": "edgegraph.study.sweep",
-    "sweep_all": "edgegraph.study.grid",
+    "sweep_all": "edgegraph.study.sweep",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]

@@ -1,8 +1,8 @@
 """Finished points of a sweep that is not done yet, kept so that a rerun continues.
 
 They stand in a run database where there is one; else in the user's cache folder, one file a sweep,
-one line a point, and go when the sweep is done. A finished sweep that is run again is measured
-again.
+one line a point, and go when the sweep is done. (The cache may lie on a network drive, where no
+database may.) A finished sweep that is run again is measured again.
 """
 
 from __future__ import annotations
@@ -17,11 +17,28 @@ import msgspec
 from edgegraph.device.store import prepare_folder
 from edgegraph.errors import InputError
 from edgegraph.folders import cache_folder
-from edgegraph.results.sweep import Sweep, SweepPoint
+from edgegraph.results.sweep import Sweep
 from edgegraph.store import Store
+from edgegraph.study.plan import Cell, cell_of
 
-Key = tuple[int, str | None, str]
-"""A point's batch, dtype and options."""
+
+def finished_points(
+    identity: Mapping[str, Any], store: Store | None, *, fresh: bool
+) -> PartialSweep | StoredSweep:
+    """Give what an interrupted run of the same sweep has finished, and keep there what is to come.
+
+    Args:
+        identity: What must be the same for its points to be used: workload, options, settings,
+            versions, machine.
+        store: Where to keep them; the cache folder where None.
+        fresh: Leave what is there and start over.
+
+    Raises:
+        InputError: They cannot be kept.
+    """
+    if store is None:
+        return PartialSweep(identity, fresh=fresh)
+    return StoredSweep(store, identity, fresh=fresh)
 
 
 class PartialSweep:
@@ -29,55 +46,42 @@ class PartialSweep:
 
     Attributes:
         path: The file.
-        points: By batch, dtype and options.
+        parts: The sweep with each point alone, without those that failed.
     """
 
     def __init__(self, identity: Mapping[str, Any], *, fresh: bool = False) -> None:
-        """Read what an earlier run has left.
-
-        Args:
-            identity: What must be the same for its points to be used: workload, options,
-                settings, versions, machine.
-            fresh: Leave it and start over.
-
-        Raises:
-            InputError: The cache folder cannot be written.
-        """
+        """Read what an earlier run has left; see `finished_points`."""
         prepare_folder()
         self.path = cache_folder() / "sweeps" / f"{_digest(identity)}.jsonl"
         if fresh:
-            self.remove()
-        self.points: dict[Key, SweepPoint] = {}
+            self.close()
+        self.parts: dict[Cell, Sweep] = {}
         lines = self.path.read_bytes().splitlines() if self.path.is_file() else []
         for line in lines:
             # The last line may be cut off, and an older version's may lack something.
             with suppress(msgspec.MsgspecError):
-                point = msgspec.json.decode(line, type=SweepPoint)
-                self.points[point.batch, point.dtype, point.options] = point
+                part = msgspec.json.decode(line, type=Sweep)
+                self.parts[cell_of(part.points[0])] = part
 
-    def add(self, made: Sweep) -> None:
-        """Keep a point that was measured; one that failed is tried again by a rerun.
-
-        Args:
-            made: The sweep with this point alone.
+    def add(self, part: Sweep) -> None:
+        """Keep a point; one that failed is tried again by a rerun.
 
         Raises:
             InputError: The file cannot be written.
         """
-        (point,) = made.points
-        if point.error is not None:
+        if part.points[0].error is not None:
             return
         try:
             self.path.parent.mkdir(exist_ok=True)
             with self.path.open("ab") as file:
-                file.write(msgspec.json.encode(point) + b"\n")
+                file.write(msgspec.json.encode(part) + b"\n")
         except OSError as error:
             raise InputError(
                 f"the finished points cannot be kept in {self.path.parent}"
                 f" ({error.strerror or error}); make that folder writable"
             ) from error
 
-    def remove(self) -> None:
+    def close(self) -> None:
         """Forget the points: the sweep is done."""
         self.path.unlink(missing_ok=True)
 
@@ -86,37 +90,31 @@ class StoredSweep:
     """The same in a run database, where the points stay.
 
     Attributes:
-        points: By batch, dtype and options; without those that failed.
+        parts: The sweep with each point alone, without those that failed.
     """
 
     def __init__(self, store: Store, identity: Mapping[str, Any], *, fresh: bool = False) -> None:
-        """Read what an earlier run has left; see `PartialSweep`.
-
-        Raises:
-            InputError: The database cannot be written.
-        """
+        """Read what an earlier run has left; see `finished_points`."""
         self._store = store
         self._identity = _digest(identity)
         self._number = store.start_sweep(self._identity, fresh=fresh)
-        self.points: dict[Key, SweepPoint] = {
-            (point.batch, point.dtype, point.options): point
-            for made in store.points(self._number).values()
-            for point in made.points
-            if point.error is None
+        self.parts: dict[Cell, Sweep] = {
+            cell_of(part.points[0]): part
+            for part in store.points(self._number).values()
+            if part.points[0].error is None
         }
 
-    def add(self, made: Sweep) -> None:
+    def add(self, part: Sweep) -> None:
         """Keep a point; one that failed is tried again by a rerun, and replaced.
 
         Raises:
             InputError: The database cannot be written.
         """
-        (point,) = made.points
-        cell = msgspec.json.encode((point.batch, point.dtype, point.options)).decode()
-        self._store.put_point(self._number, cell, made)
+        cell = msgspec.json.encode(cell_of(part.points[0])).decode()
+        self._store.put_point(self._number, cell, part)
 
-    def remove(self) -> None:
-        """Close the sweep: it is done, and its points stay."""
+    def close(self) -> None:
+        """End the sweep: it is done, and its points stay."""
         self._store.finish_sweep(self._identity)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
+    CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
@@ -34,32 +35,33 @@ _CONNECT_S = 15
 
 def run_on(
     executor: Executor, work: Callable[[Task], Answer], tasks: Sequence[Task]
-) -> Generator[tuple[Task, Answer | Exception], None, None]:
+) -> Generator[tuple[int, Answer | Exception], None, None]:
     """Hand all tasks to an executor.
 
     Args:
         executor: Any of `concurrent.futures`, or one that is made like them.
-        work: What to do with a task, at the top level of a module where others processes do it.
+        work: What to do with a task, at the top level of a module where other processes do it.
         tasks: What to hand out, in this order.
 
     Yields:
-        Each task with its answer, or with the error that it ended with, as they come.
+        The position of each task with its answer, or with the error that it ended with, as they
+        come.
 
     Raises:
         InputError: A task cannot be sent to another process.
         EdgeGraphError: The executor has broken down.
     """
-    waiting: dict[Future[Answer], Task] = {}
+    waiting: dict[Future[Answer], int] = {}
     try:
-        for task in tasks:
-            waiting[executor.submit(work, task)] = task
+        for position, task in enumerate(tasks):
+            waiting[executor.submit(work, task)] = position
         for future in as_completed(waiting):
             answer = _answer(future)
             yield waiting[future], answer
-    except BrokenExecutor as error:
+    except (BrokenExecutor, CancelledError) as error:
         raise EdgeGraphError(
-            f"the executor has broken down ({error}); what was finished is kept, and the same call"
-            " continues with a new one"
+            f"the executor has broken down ({type(error).__name__}: {error}); what was finished is"
+            " kept, and the same call continues with a new one"
         ) from error
     finally:
         for future in waiting:
@@ -68,7 +70,7 @@ def run_on(
 
 def run_in_processes(
     workers: int, work: Callable[[Task], Answer], tasks: Sequence[Task]
-) -> Generator[tuple[Task, Answer | Exception], None, None]:
+) -> Generator[tuple[int, Answer | Exception], None, None]:
     """Do tasks in fresh processes of this machine.
 
     Where a process dies, the tasks that were under way are done again, one after the other; only
@@ -87,17 +89,17 @@ def run_in_processes(
     """
     for task in tasks:
         _check_sendable(work, task)
-    fresh = deque(tasks)
-    suspects: deque[Task] = deque()
+    fresh = deque(range(len(tasks)))
+    suspects: deque[int] = deque()
     while fresh or suspects:
         alone = bool(suspects)
         source, most = (suspects, 1) if alone else (fresh, workers)
-        running: dict[Future[Answer], Task] = {}
+        running: dict[Future[Answer], int] = {}
         try:
-            with _pool(most) as pool:
+            with _pool(min(most, len(source))) as pool:
                 while source or running:
                     while source and len(running) < most:
-                        running[pool.submit(work, source[0])] = source[0]
+                        running[pool.submit(work, tasks[source[0]])] = source[0]
                         source.popleft()
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
@@ -105,7 +107,7 @@ def run_in_processes(
                         yield running.pop(future), answer
         except BrokenExecutor:
             if alone:
-                yield from ((task, _died()) for task in running.values())
+                yield from ((position, _died()) for position in running.values())
             else:
                 suspects.extend(running.values())
 
@@ -119,11 +121,11 @@ def _answer(future: Future[Answer]) -> Answer | Exception:
 
     Raises:
         InputError: It never left this process.
-        BrokenExecutor: Its process died, and all others' with it.
+        BrokenExecutor, CancelledError: The executor broke down, and no task will end.
     """
     try:
         return future.result()
-    except BrokenExecutor:
+    except (BrokenExecutor, CancelledError):
         raise
     except Exception as error:
         if isinstance(error, pickle.PicklingError):

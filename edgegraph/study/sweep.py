@@ -1,105 +1,40 @@
-"""One workload at many batch sizes: latency against throughput, predicted and measured."""
+"""Sweeps over batches, dtypes, options, models and targets, by one process or many machines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import closing
+from functools import partial
 
-import msgspec
-
-from edgegraph import __version__
-from edgegraph.analyzer import Progress, analyze
-from edgegraph.compiler import compile as compile_workload
-from edgegraph.compiler.fingerprint import program_fingerprint
-from edgegraph.compiler.program import Program
-from edgegraph.compiler.targets import parse_target
+from edgegraph.analyzer import Progress
 from edgegraph.device import host
-from edgegraph.device.calibrate import load_calibration
-from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
-from edgegraph.device.store import fingerprint as machine_fingerprint
-from edgegraph.errors import EdgeGraphError, InputError
-from edgegraph.hlo.fingerprint import fingerprint
-from edgegraph.measure.environment import environment
-from edgegraph.measure.process import measure_apart
 from edgegraph.measure.sampling import Settings
-from edgegraph.measure.throughput import measure_throughput
-from edgegraph.results.latency import Latency
-from edgegraph.results.sweep import PLAIN_OPTIONS, Sweep, SweepPoint
-from edgegraph.results.throughput import Throughput
+from edgegraph.results.sweep import Sweep
 from edgegraph.store import Store
-from edgegraph.store.runs import one_point
-from edgegraph.study.partial import PartialSweep, StoredSweep
-from edgegraph.study.turns import having_machine, sharing_machine
-from edgegraph.units import si
-from edgegraph.workload import Workload
+from edgegraph.study.partial import finished_points
+from edgegraph.study.plan import (
+    BATCHES,
+    QUEUE_DEPTHS,
+    Options,
+    Plan,
+    Subject,
+    make_plans,
+)
+from edgegraph.study.point import Task, take
+from edgegraph.study.pool import run_in_processes, run_on
 
-BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+Answers = Generator[tuple[int, Sweep | Exception], None, None]
+"""The position of a task, and what it came to, in the order in which they come."""
 
-QUEUE_DEPTHS = (1, 4, 16)
-"""Fewer than a measurement of throughput alone takes, since a sweep has many points."""
-
-Options = Mapping[str, str | int | float | bool]
-Measure = Callable[[Program, "Plan", Progress], tuple[Latency, tuple[Throughput, ...]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to sweep over, and how.
-
-    Attributes:
-        workloads: By label of the dtype; None where it is not varied.
-        batches: Ascending, each once.
-        options: XLA compiler options that all points share.
-        option_sets: Further options by label; the first, ``default``, has none.
-        queue_depths: Most calls in flight while throughput is measured.
-        settings: How long and how carefully each point is measured.
-        device: Whose roofs to use, or None.
-        max_latency_s: The latency budget, or None.
-        target: What to compile for.
-        measure: Whether to time the points, and not only to predict them.
-    """
-
-    workloads: Mapping[str | None, Workload]
-    batches: tuple[int, ...]
-    options: Options
-    option_sets: Mapping[str, Options]
-    queue_depths: tuple[int, ...]
-    settings: Settings
-    device: Device | None
-    max_latency_s: float | None
-    target: str = "cpu"
-    measure: bool = True
-
-    @property
-    def cells(self) -> list[tuple[int, str | None, str]]:
-        """Batch, dtype and options of every point, in the order they are taken."""
-        return [
-            (batch, dtype, options)
-            for dtype in self.workloads
-            for options in self.option_sets
-            for batch in self.batches
-        ]
-
-    def result(self, points: Sequence[SweepPoint]) -> Sweep:
-        """Give the sweep with the points so far."""
-        return Sweep(
-            workload=next(iter(self.workloads.values())).name,
-            target=self.target,
-            device=self.device,
-            environment=environment(),
-            batches=self.batches,
-            options=self.options,
-            option_sets=self.option_sets,
-            max_latency_s=self.max_latency_s,
-            points=tuple(points),
-        )
+Run = Callable[[Callable[[Task], Sweep], Sequence[Task]], Answers]
+"""Does some work for every task, somewhere else."""
 
 
 def sweep(
-    subject: Workload | Callable[..., Workload],
+    subject: Subject,
     *,
     batches: Sequence[int] = BATCHES,
     dtypes: Sequence[str] | None = None,
@@ -124,7 +59,7 @@ def sweep(
     same call continues with the points that were not finished.
 
     Args:
-        subject: A Workload; or, with `dtypes`, a function that takes ``dtype=`` and gives one.
+        subject: A Workload, or a function that gives one; with `dtypes` it takes ``dtype=``.
         batches: Batch sizes.
         dtypes: What to hand to `subject`, one curve each.
         options: XLA compiler options for all points.
@@ -133,7 +68,8 @@ def sweep(
         max_latency_s: A latency budget, for which the sweep says the best batch.
         queue_depths: Most calls in flight while throughput is measured.
         settings: How long and how carefully each point is measured.
-        device: Whose roofs to use; this machine's calibration where None.
+        device: Whose roofs to use; where None, the target's from the catalogue, and for ``cpu``
+            this machine's calibration.
         fresh: Start over where an earlier run was interrupted.
         progress: Called with a message and a fraction.
         target: What to compile for, as `edgegraph.compile` takes it.
@@ -145,29 +81,9 @@ def sweep(
         InputError: An argument cannot be used.
         KeyboardInterrupt: Passed through; finished points are kept for the next run.
     """
-    if executor is not None:
-        from edgegraph.study.grid import sweep_all
-
-        (made,) = sweep_all(
-            [subject],
-            targets=[target],
-            batches=batches,
-            dtypes=dtypes,
-            options=options,
-            option_sets=option_sets,
-            max_latency_s=max_latency_s,
-            queue_depths=queue_depths,
-            settings=settings,
-            device=device,
-            measure=measure,
-            fresh=fresh,
-            store=store,
-            executor=executor,
-            progress=progress,
-        )
-        return made
-    plan = make_plan(
-        subject,
+    (made,) = sweep_all(
+        [subject],
+        targets=[target],
         batches=batches,
         dtypes=dtypes,
         options=options,
@@ -176,15 +92,20 @@ def sweep(
         queue_depths=queue_depths,
         settings=settings,
         device=device,
-        target=target,
         measure=measure,
+        fresh=fresh,
+        store=store,
+        executor=executor,
+        workers=0,
+        progress=progress,
     )
-    return plan.result(list(take_points(plan, fresh=fresh, store=store, progress=progress)))
+    return made
 
 
-def make_plan(
-    subject: Workload | Callable[..., Workload],
+def sweep_all(
+    subjects: Sequence[Subject],
     *,
+    targets: Sequence[str] = ("cpu",),
     batches: Sequence[int] = BATCHES,
     dtypes: Sequence[str] | None = None,
     options: Options | None = None,
@@ -193,222 +114,145 @@ def make_plan(
     queue_depths: Sequence[int] = QUEUE_DEPTHS,
     settings: Settings | None = None,
     device: Device | None = None,
-    target: str = "cpu",
     measure: bool | None = None,
-) -> Plan:
-    """Check the arguments of `sweep` and put them together.
-
-    Raises:
-        InputError: An argument cannot be used.
-    """
-    for batch in batches:
-        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            raise InputError(f"batch {batch!r} is not a batch size; give whole numbers from 1 up")
-    if not batches:
-        raise InputError("no batch size was given; give a list such as [1, 2, 4, 8]")
-    if max_latency_s is not None and not max_latency_s > 0:
-        raise InputError(f"a latency budget of {max_latency_s!r} s is none; give seconds above 0")
-    if PLAIN_OPTIONS in (option_sets or {}):
-        raise InputError(
-            f"the options called {PLAIN_OPTIONS!r} are those without any, which are always swept;"
-            " choose another label"
-        )
-    chosen = parse_target(target)
-    runs_here = chosen.name == "cpu"
-    if measure and not runs_here:
-        raise InputError(f"what is compiled for {target!r} does not run here; leave measure out")
-    if device is None:
-        device = find_device(chosen.device) if chosen.device else load_calibration()
-    return Plan(
-        workloads=_workloads(subject, dtypes),
-        batches=tuple(sorted(set(batches))),
-        options=dict(options or {}),
-        option_sets={PLAIN_OPTIONS: {}} | {k: dict(v) for k, v in (option_sets or {}).items()},
-        queue_depths=tuple(queue_depths),
-        settings=settings or Settings(),
-        device=device,
-        max_latency_s=max_latency_s,
-        target=chosen.name,
-        measure=runs_here if measure is None else measure,
-    )
-
-
-def _workloads(
-    subject: Workload | Callable[..., Workload], dtypes: Sequence[str] | None
-) -> dict[str | None, Workload]:
-    if dtypes is None:
-        if isinstance(subject, Workload):
-            return {None: subject}
-        raise InputError(f"cannot sweep {subject!r}; give a Workload, or a function and dtypes=")
-    if isinstance(subject, Workload):
-        raise InputError(
-            f"the workload {subject.name!r} has its dtype already; to sweep over dtypes, give a"
-            " function that takes dtype= and gives a Workload"
-        )
-    if not dtypes:
-        raise InputError("no dtype was given; give a list such as ['float32', 'bfloat16']")
-    made: dict[str | None, Workload] = {}
-    for dtype in dtypes:
-        try:
-            made[dtype] = subject(dtype=dtype)
-        except TypeError as error:
-            raise InputError(f"cannot make a workload with dtype={dtype!r}: {error}") from error
-    return made
-
-
-def take_points(
-    plan: Plan,
-    *,
     fresh: bool = False,
     store: Store | None = None,
-    measure: Measure | None = None,
-    on_continue: Callable[[int], None] | None = None,
+    executor: Executor | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
-) -> Iterator[SweepPoint]:
-    """Take the points of a plan, one after the other.
+) -> tuple[Sweep, ...]:
+    """Sweep several workloads over several targets, with all points handed out at once.
+
+    The points go to processes of this machine, or to any executor: that of a Dask cluster, for
+    one (``client.get_executor()``). Those that are only compiled fill all of its processes; those
+    that are timed have their machine alone. A process that dies costs nothing but its time. After
+    an interruption the same call continues with the points that were not finished.
 
     Args:
-        plan: What to sweep over.
+        subjects: Workloads, or functions that make one; with `dtypes` they take ``dtype=``.
+            For other processes a function has to stand at the top level of a module; a Workload
+            goes to Dask only.
+        targets: What to compile for, as `edgegraph.compile` takes it.
+        batches: Batch sizes.
+        dtypes: What to hand to each function among the subjects, one curve each.
+        options: XLA compiler options for all points.
+        option_sets: Further compiler options by label, one curve each.
+        max_latency_s: A latency budget, for which each sweep says the best batch.
+        queue_depths: Most calls in flight while throughput is measured.
+        settings: How long and how carefully each point is measured.
+        device: Whose roofs to use; where None, each target's from the catalogue, and for ``cpu``
+            the calibration of the machine that takes the point.
+        measure: Time the points of target ``cpu``; none where False.
+        fresh: Start over where an earlier run was interrupted.
+        store: A run database, to which this process writes every point as it comes.
+        executor: Takes the points; where None, processes of this machine do.
+        workers: How many of those: one for each core where None; 0 takes all points in this
+            process, one after the other.
+        progress: Called with a message and a fraction.
+
+    Returns:
+        One sweep for every workload and target, workload by workload.
+
+    Raises:
+        InputError: An argument cannot be used, or a workload cannot be sent to other processes.
+        EdgeGraphError: The executor broke down.
+        KeyboardInterrupt: Passed through; finished points are kept for the next run.
+    """
+    plans = make_plans(
+        subjects,
+        targets=targets,
+        batches=batches,
+        dtypes=dtypes,
+        options=options,
+        option_sets=option_sets,
+        max_latency_s=max_latency_s,
+        queue_depths=queue_depths,
+        settings=settings,
+        device=device,
+        measure=measure,
+    )
+    parts: list[list[Sweep]] = [[] for _ in plans]
+    taken = take_all(
+        plans, run=choose_run(executor, workers), fresh=fresh, store=store, progress=progress
+    )
+    for number, part in taken:
+        parts[number].append(part)
+    return tuple(plan.result(own) for plan, own in zip(plans, parts, strict=True))
+
+
+def choose_run(executor: Executor | None = None, workers: int | None = None) -> Run | None:
+    """Give what takes points elsewhere, as `sweep_all` says it; None for this process."""
+    if executor is not None:
+        return partial(run_on, executor)
+    if workers == 0:
+        return None
+    return partial(run_in_processes, workers or len(host.usable_cores()))
+
+
+def take_all(
+    plans: Sequence[Plan],
+    *,
+    run: Run | None = None,
+    fresh: bool = False,
+    store: Store | None = None,
+    on_continue: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, Sweep]]:
+    """Take the points of several sweeps, and keep each where a rerun finds it.
+
+    Args:
+        plans: What to sweep over.
+        run: Does it elsewhere; where None, this process takes one point after the other.
         fresh: Leave what an interrupted run has finished.
         store: A run database that keeps the points.
-        measure: Times a program; in processes of its own where None.
         on_continue: Called with the number of points that an interrupted run has finished, if
             it did any.
         progress: Called with a message and a fraction.
 
     Yields:
-        Each point as soon as it is there.
+        The position of a plan, and its sweep with one point alone, as soon as that is there.
     """
-    kept = finished_points(plan, store, fresh=fresh)
-    cells = plan.cells
-    finished = sum(cell in kept.points for cell in cells)
-    if finished and on_continue is not None:
-        on_continue(finished)
-    for number, (batch, dtype, options) in enumerate(cells):
-        point = kept.points.get((batch, dtype, options))
-        if point is None:
-            label = ", ".join([f"batch {batch}", *_said(dtype, options)])
-            report = _within(progress, f"{label} ({number + 1} of {len(cells)})")
-            point = take_point(plan, batch, dtype, options, measure or measure_point, report)
-            kept.add(one_point(plan.result([point]), point))
-        yield point
-    kept.remove()
+    kept = [finished_points(plan.identity, store, fresh=fresh) for plan in plans]
+    tasks, numbers, done = [], [], 0
+    for number, plan in enumerate(plans):
+        for cell in plan.cells:
+            if cell in kept[number].parts:
+                done += 1
+                yield number, kept[number].parts[cell]
+            else:
+                tasks.append(Task(plan=plan, cell=cell))
+                numbers.append(number)
+    if done and on_continue is not None:
+        on_continue(done)
+    left = Counter(numbers)
+    for number in range(len(plans)):
+        if not left[number]:
+            kept[number].close()
+    total = done + len(tasks)
+    with closing(_here(tasks, progress) if run is None else run(take, tasks)) as answers:
+        for position, answer in answers:
+            number, task = numbers[position], tasks[position]
+            part = answer if isinstance(answer, Sweep) else task.failed(answer)
+            kept[number].add(part)
+            done += 1
+            left[number] -= 1
+            if not left[number]:
+                kept[number].close()
+            if progress is not None:
+                progress(f"{done} of {total} points; last: {task.label}", done / total)
+            yield number, part
 
 
-def finished_points(plan: Plan, store: Store | None, *, fresh: bool) -> PartialSweep | StoredSweep:
-    """Give what an interrupted run of the same plan has finished, and keep there what is to come.
+def _here(tasks: Sequence[Task], progress: Progress | None) -> Answers:
+    """Take one point after the other, and say what is going on within each."""
+    for position, task in enumerate(tasks):
 
-    Raises:
-        InputError: It cannot be kept.
-    """
-    if store is None:
-        return PartialSweep(_identity(plan), fresh=fresh)
-    return StoredSweep(store, _identity(plan), fresh=fresh)
+        def report(
+            message: str,
+            fraction: float | None,
+            label: str = f"{task.label} ({position + 1} of {len(tasks)})",
+        ) -> None:
+            if progress is not None:
+                progress(f"{label}: {message}", fraction)
 
-
-def _said(dtype: str | None, options: str) -> list[str]:
-    return [*([dtype] if dtype else []), *([options] if options != PLAIN_OPTIONS else [])]
-
-
-def _within(progress: Progress | None, label: str) -> Progress:
-    def report(message: str, fraction: float | None) -> None:
-        if progress is not None:
-            progress(f"{label}: {message}", fraction)
-
-    return report
-
-
-def _identity(plan: Plan) -> dict[str, Any]:
-    """Say what must be the same for finished points to be used again.
-
-    The workload counts by what it lowers to at the smallest batch size.
-    """
-    lowered = {}
-    for dtype, workload in plan.workloads.items():
-        try:
-            program = compile_workload(
-                workload, batch=plan.batches[0], target=plan.target, stage="lowered"
-            )
-            lowered[dtype or ""] = fingerprint(program.module)
-        except Exception as error:  # the point itself will say so
-            lowered[dtype or ""] = f"{type(error).__name__}: {error}"
-    return {
-        "edgegraph": __version__,
-        "machine": machine_fingerprint(),
-        "workload": [workload.name for workload in plan.workloads.values()],
-        "lowered": lowered,
-        "smallest batch": plan.batches[0],
-        "options": plan.options,
-        "option sets": plan.option_sets,
-        "queue depths": plan.queue_depths,
-        "settings": plan.settings,
-        "device": msgspec.to_builtins(plan.device),
-        "target": plan.target,
-        "measure": plan.measure,
-    }
-
-
-def take_point(
-    plan: Plan, batch: int, dtype: str | None, options: str, measure: Measure, report: Progress
-) -> SweepPoint:
-    """Take one point; whatever goes wrong becomes its error."""
-    point = SweepPoint(batch=batch, dtype=dtype, options=options)
-    try:
-        with sharing_machine(report):
-            report("compiling", None)
-            program = compile_workload(
-                plan.workloads[dtype],
-                batch=batch,
-                target=plan.target,
-                options={**plan.options, **plan.option_sets[options]},
-            )
-            point = _predicted(point, program, plan.device)
-        if not plan.measure:
-            return point
-        _check_memory(point.peak_memory_bytes)
-        with having_machine(report):
-            latency, throughputs = measure(program, plan, report)
-    except EdgeGraphError as error:
-        return replace(point, error=str(error))
-    except Exception as error:  # making its arguments may raise anything, such as a MemoryError
-        text = (str(error).strip().splitlines() or ["no message"])[0]
-        return replace(point, error=f"{type(error).__name__}: {text}")
-    return replace(point, latency=latency, throughputs=throughputs)
-
-
-def _predicted(point: SweepPoint, program: Program, device: Device | None) -> SweepPoint:
-    analysis = analyze(program, device=device)
-    totals, live = analysis.totals, analysis.live_memory
-    return replace(
-        point,
-        flops=totals.flops,
-        bytes=totals.bytes_read + totals.bytes_written,
-        compute_time_s=totals.compute_time_s,
-        memory_time_s=totals.memory_time_s,
-        bound=totals.bound,
-        peak_memory_bytes=None if program.memory is None else program.memory.peak_bytes,
-        live_memory_bytes=None if live is None else live.alive_bytes[live.peak_position],
-        compile_s=program.compile_s,
-        fingerprint=program_fingerprint(program),
-    )
-
-
-def _check_memory(needed_bytes: int | None) -> None:
-    """Refuse what cannot fit, before the system ends a process for it."""
-    usable = host.memory_bytes()
-    if needed_bytes is not None and usable is not None and needed_bytes > usable:
-        raise InputError(
-            f"out of memory: it needs {si(needed_bytes, 'B')}, and this process may use"
-            f" {si(usable, 'B')}; take a smaller batch"
-        )
-
-
-def measure_point(
-    program: Program, plan: Plan, report: Progress
-) -> tuple[Latency, tuple[Throughput, ...]]:
-    """Time a program in processes of its own: blocking calls, then calls in flight together."""
-    latency = measure_apart(program, settings=plan.settings, progress=report)
-    throughputs = measure_throughput(
-        program, queue_depths=plan.queue_depths, settings=plan.settings, progress=report
-    )
-    return latency, throughputs
+        yield position, take(task, report)

@@ -17,7 +17,7 @@ from edgegraph.cli import main
 from edgegraph.errors import EdgeGraphError
 from edgegraph.results.latency import Latency
 from edgegraph.results.throughput import Throughput
-from edgegraph.study import sweep as study
+from edgegraph.study.plan import Plan
 from edgegraph.workload import Workload
 from tests import analyses
 from tests.study.sweeps import throughput
@@ -46,7 +46,7 @@ class Bench:
         return Workload.from_function(jnp.matmul, arguments, name="dense")
 
     def measure(
-        self, program: Any, plan: study.Plan, report: Any
+        self, program: Any, plan: Plan, report: Any
     ) -> tuple[Latency, tuple[Throughput, ...]]:
         self.options.append(dict(program.options))
         if program.batch == self.interrupted_at:
@@ -62,7 +62,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bench]:
     made = Bench()
     monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("edgegraph.spec.resolve_spec", made.resolve)
-    monkeypatch.setattr(study, "measure_point", made.measure)
+    monkeypatch.setattr("edgegraph.study.point.measure_point", made.measure)
     yield made
 
 

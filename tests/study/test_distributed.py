@@ -13,9 +13,10 @@ import pytest
 
 import edgegraph as eg
 from edgegraph.errors import InputError
-from edgegraph.study.grid import plan_all, take_all
+from edgegraph.study.plan import make_plans
 from edgegraph.study.pool import dask_executor
-from tests.study.grids import tiny
+from edgegraph.study.sweep import choose_run, take_all
+from tests.study.tasks import tiny
 
 distributed = pytest.importorskip("distributed")
 
@@ -24,14 +25,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # Dask's
 DRIVER = """
 import sys
 import edgegraph as eg
-from edgegraph.study.grid import plan_all, take_all
+from edgegraph.study.plan import make_plans
 from edgegraph.study.pool import dask_executor
-from tests.study.grids import tiny
+from edgegraph.study.sweep import choose_run, take_all
+from tests.study.tasks import tiny
 
-jobs = plan_all([tiny], targets=["cpu"], batches=range(1, 101), dtypes=["float32", "bfloat16"],
-                measure=False)
+plans = make_plans([tiny], targets=["cpu"], batches=range(1, 101),
+                   dtypes=["float32", "bfloat16"], measure=False)
 with eg.open_store(sys.argv[2]) as store, dask_executor(sys.argv[1]) as executor:
-    for _ in take_all(jobs, store=store, executor=executor):
+    for _ in take_all(plans, run=choose_run(executor), store=store):
         print("point", flush=True)
 """
 
@@ -51,7 +53,7 @@ def test_killed_workers_and_a_killed_sweep_lose_nothing(tmp_path: Path) -> None:
             before = len(store.find())
         assert 20 <= before < 200
 
-        jobs = plan_all(
+        plans = make_plans(
             [tiny],
             targets=["cpu"],
             batches=range(1, 101),
@@ -64,7 +66,9 @@ def test_killed_workers_and_a_killed_sweep_lose_nothing(tmp_path: Path) -> None:
             dask_executor(cluster.scheduler_address) as executor,
             distributed.Client(cluster.scheduler_address, set_as_default=False) as client,
         ):
-            taken = take_all(jobs, store=store, executor=executor, on_continue=continued.append)
+            taken = take_all(
+                plans, run=choose_run(executor), store=store, on_continue=continued.append
+            )
             for count, _ in enumerate(taken, 1):
                 if count == before + 30:
                     victim = next(iter(client.run(os.getpid).values()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import pytest
 
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.results.latency import Latency
+from edgegraph.results.sweep import SweepPoint
 from edgegraph.results.throughput import Throughput
-from edgegraph.study import sweep as study
 from edgegraph.study.partial import PartialSweep
+from edgegraph.study.plan import MixedMachinesWarning, Plan, make_plan
+from edgegraph.study.sweep import take_all
 from edgegraph.workload import Workload
 from tests import analyses
-from tests.study.sweeps import point, throughput
-from tests.study.sweeps import sweep as whole
+from tests.study.sweeps import point, sweep, throughput
 
 Measured = tuple[Latency, tuple[Throughput, ...]]
+Take = Callable[..., Iterator[SweepPoint]]
 
 
 class Stopwatch:
@@ -30,7 +33,7 @@ class Stopwatch:
         self.batches: list[int] = []
         self.stop_at = stop_at
 
-    def __call__(self, program: Any, plan: study.Plan, report: Any) -> Measured:
+    def __call__(self, program: Any, plan: Plan, report: Any) -> Measured:
         assert program.batch is not None
         if program.batch == self.stop_at:
             raise KeyboardInterrupt
@@ -55,14 +58,26 @@ def dense(dtype: str = "float32", most: int = 1 << 30) -> Workload:
     return Workload.from_function(jnp.matmul, arguments, name="dense")
 
 
-def plan(subject: Any = None, **settings: Any) -> study.Plan:
+def plan(subject: Any = None, **settings: Any) -> Plan:
     given: dict[str, Any] = {"batches": [1, 2, 4], "device": analyses.DEVICE, **settings}
-    return study.make_plan(subject or dense(), **given)
+    return make_plan(subject or dense(), **given)
 
 
-def test_every_batch_is_predicted_and_measured() -> None:
+@pytest.fixture
+def take(monkeypatch: pytest.MonkeyPatch) -> Take:
+    """Take the points of a plan one by one, with a measurement that is made up."""
+
+    def points(what: Plan, measure: Any, fresh: bool = False) -> Iterator[SweepPoint]:
+        monkeypatch.setattr("edgegraph.study.point.measure_point", measure)
+        for _, part in take_all([what], fresh=fresh):
+            yield from part.points
+
+    return points
+
+
+def test_every_batch_is_predicted_and_measured(take: Take) -> None:
     what = plan(batches=[4, 1, 2, 2], max_latency_s=0.01)
-    result = what.result(list(study.take_points(what, measure=Stopwatch())))
+    result = what.result([what.part(found) for found in take(what, Stopwatch())])
     assert [found.batch for found in result.points] == [1, 2, 4]
     last = result.points[-1]
     # 4x64 times 64x8: 2 * 4 * 64 * 8 FLOPs under 100 GFLOP/s; its bytes fit into L2, 100 GB/s.
@@ -77,7 +92,7 @@ def test_every_batch_is_predicted_and_measured() -> None:
     assert result.max_latency_s == 0.01
 
 
-def test_a_batch_that_fails_becomes_a_row_and_the_rest_goes_on() -> None:
+def test_a_batch_that_fails_becomes_a_row_and_the_rest_goes_on(take: Take) -> None:
     measure = Stopwatch()
 
     def failing(program: Any, *rest: Any) -> Measured:
@@ -85,47 +100,47 @@ def test_a_batch_that_fails_becomes_a_row_and_the_rest_goes_on() -> None:
             raise EdgeGraphError("the process was killed by SIGKILL")
         return measure(program, *rest)
 
-    first, second, third = study.take_points(plan(), measure=failing)
+    first, second, third = take(plan(), failing)
     assert (first.error, third.error) == (None, None)
     assert second.error == "the process was killed by SIGKILL"
     assert second.latency is None
     assert second.flops == 2048  # what was found out before stays
 
 
-def test_the_workloads_own_errors_are_rows_of_one_line() -> None:
-    points = list(study.take_points(plan(dense(most=2)), measure=Stopwatch()))
+def test_the_workloads_own_errors_are_rows_of_one_line(take: Take) -> None:
+    points = list(take(plan(dense(most=2)), Stopwatch()))
     assert [found.error is None for found in points] == [True, True, False]
     assert points[2].error is not None
     assert "no more than 2" in points[2].error
     assert "\n" not in points[2].error
 
 
-def test_what_does_not_fit_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_is_not_run(take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgegraph.device.host.memory_bytes", lambda: 3000)
     measure = Stopwatch()
-    points = list(study.take_points(plan(), measure=measure))
+    points = list(take(plan(), measure))
     assert points[2].error is not None
     assert points[2].error.startswith("out of memory: it needs 3.")
     assert measure.batches == [1, 2]
 
 
-def test_a_rerun_continues_where_it_was_interrupted() -> None:
+def test_a_rerun_continues_where_it_was_interrupted(take: Take) -> None:
     first, second = Stopwatch(stop_at=4), Stopwatch()
     taken = []
     with pytest.raises(KeyboardInterrupt):
-        for found in study.take_points(plan(), measure=first):
+        for found in take(plan(), first):
             taken.append(found)  # noqa: PERF402  # what was yielded before counts
     assert [found.batch for found in taken] == [1, 2]
-    again = list(study.take_points(plan(), measure=second))
+    again = list(take(plan(), second))
     assert again[:2] == taken
     assert second.batches == [4]
 
 
-def test_more_batches_may_be_asked_for_when_it_continues() -> None:
+def test_more_batches_may_be_asked_for_when_it_continues(take: Take) -> None:
     with pytest.raises(KeyboardInterrupt):
-        list(study.take_points(plan(), measure=Stopwatch(stop_at=4)))
+        list(take(plan(), Stopwatch(stop_at=4)))
     second = Stopwatch()
-    list(study.take_points(plan(batches=[1, 2, 4, 8]), measure=second))
+    list(take(plan(batches=[1, 2, 4, 8]), second))
     assert second.batches == [4, 8]
 
 
@@ -138,33 +153,33 @@ def test_more_batches_may_be_asked_for_when_it_continues() -> None:
         {"device": None},
     ],
 )
-def test_another_question_starts_anew(change: dict[str, Any]) -> None:
+def test_another_question_starts_anew(take: Take, change: dict[str, Any]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        list(study.take_points(plan(), measure=Stopwatch(stop_at=4)))
+        list(take(plan(), Stopwatch(stop_at=4)))
     second = Stopwatch()
-    list(study.take_points(plan(**change), measure=second))
+    list(take(plan(**change), second))
     assert second.batches == [1, 2, 4]
 
 
-def test_fresh_and_finished_sweeps_start_anew() -> None:
+def test_fresh_and_finished_sweeps_start_anew(take: Take) -> None:
     with pytest.raises(KeyboardInterrupt):
-        list(study.take_points(plan(), measure=Stopwatch(stop_at=4)))
+        list(take(plan(), Stopwatch(stop_at=4)))
     fresh, third = Stopwatch(), Stopwatch()
-    list(study.take_points(plan(), fresh=True, measure=fresh))
-    list(study.take_points(plan(), measure=third))
+    list(take(plan(), fresh, fresh=True))
+    list(take(plan(), third))
     assert fresh.batches == third.batches == [1, 2, 4]
 
 
 def test_a_kept_file_that_was_cut_off_keeps_its_whole_lines() -> None:
     kept = PartialSweep({"a": 1})
-    kept.add(whole(point(1, 100.0)))
-    kept.add(whole(point(2, 190.0)))
+    kept.add(sweep(point(1, 100.0)))
+    kept.add(sweep(point(2, 190.0)))
     content = kept.path.read_bytes()
     kept.path.write_bytes(content[:-10])
-    assert list(PartialSweep({"a": 1}).points) == [(1, None, "default")]
+    assert list(PartialSweep({"a": 1}).parts) == [(1, None, "default")]
 
 
-def test_dtypes_and_options_make_curves() -> None:
+def test_dtypes_and_options_make_curves(take: Take) -> None:
     what = plan(
         dense,
         batches=[1, 2],
@@ -172,7 +187,7 @@ def test_dtypes_and_options_make_curves() -> None:
         option_sets={"plain": {"xla_cpu_experimental_ynn_fusion_type": ""}},
     )
     measure = Stopwatch()
-    result = what.result(list(study.take_points(what, measure=measure)))
+    result = what.result([what.part(found) for found in take(what, measure)])
     assert list(result.series) == [
         ("float32", "default"),
         ("float32", "plain"),
@@ -183,10 +198,16 @@ def test_dtypes_and_options_make_curves() -> None:
     assert all(found.error is None for found in result.points)
 
 
-def test_an_option_that_xla_does_not_know_fails_in_its_rows() -> None:
-    points = study.take_points(
-        plan(batches=[1], option_sets={"odd": {"xla_no_such_option": 1}}), measure=Stopwatch()
-    )
+def test_points_of_different_machines_are_told() -> None:
+    here, there = sweep(point(1, 100.0)), sweep(point(2, 190.0))
+    there = replace(there, environment=replace(there.environment, processor="another"))
+    with pytest.warns(MixedMachinesWarning, match="dense: .* machines that differ .*another"):
+        made = make_plan(dense(), batches=[1, 2]).result([there, here])
+    assert [found.batch for found in made.points] == [1, 2]
+
+
+def test_an_option_that_xla_does_not_know_fails_in_its_rows(take: Take) -> None:
+    points = take(plan(batches=[1], option_sets={"odd": {"xla_no_such_option": 1}}), Stopwatch())
     good, bad = points
     assert good.error is None
     assert bad.error is not None
@@ -202,7 +223,8 @@ def test_an_option_that_xla_does_not_know_fails_in_its_rows() -> None:
         (None, {"max_latency_s": 0.0}, "a latency budget of 0.0 s is none"),
         (None, {"option_sets": {"default": {}}}, "choose another label"),
         (None, {"dtypes": ["float32"]}, "has its dtype already"),
-        (dense, {}, "give a Workload, or a function and dtypes="),
+        (7, {}, "cannot sweep 7; give a Workload, or a function that gives one"),
+        (lambda: 7, {}, "it gives 7, and no Workload"),
         (dense, {"dtypes": []}, "no dtype was given"),
         (lambda: dense(), {"dtypes": ["float32"]}, "cannot make a workload with dtype='float32'"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from edgegraph.study.turns import having_machine
 from edgegraph.workload import Workload
 
 
@@ -31,3 +33,21 @@ def deadly(task: tuple[int, str]) -> int:
         mark.touch() if number == 5 else None
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number
+
+
+def silent(message: str, fraction: float | None) -> None:
+    pass
+
+
+def noted(number: int, notes: str, deadly: bool = False) -> None:
+    """Note what happens while it has the machine, each line at once."""
+
+    def note(what: str) -> None:
+        with Path(notes).open("ab") as file:
+            file.write(json.dumps([number, what]).encode() + b"\n")
+
+    with having_machine(silent):
+        note("enter")
+        if deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        note("leave")
