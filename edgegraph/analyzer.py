@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgegraph.attribution import Place, attribute
 from edgegraph.bulk import collector_paused
 from edgegraph.compiler import compile as compile_workload
+from edgegraph.compiler.fingerprint import program_fingerprint
 from edgegraph.compiler.program import Program
 from edgegraph.compiler_times import with_compiler_times
 from edgegraph.cost.cost import known_sum, sequence
@@ -195,6 +196,7 @@ def analyze(
             throughputs=throughputs,
             other_latencies=other_latencies,
             op_trace=op_trace,
+            fingerprint=program_fingerprint(program),
             serialized_module=program.serialized,
         )
         return replace(analysis, findings=find(analysis))

@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "memory", "measure",
     },
     "report": {"hlo", "graph", "device", "results"},
-    "store": {"device", "results"},
+    "store": {"device", "results", "compare"},
     "compare": {"hlo", "graph", "results"},
     "gate": {"results", "compare"},
     "pytest_plugin": {"results", "gate", "analyzer"},
@@ -84,6 +84,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("edgegraph/results/fusion_study.py", "report"): "plot(), imported late",
     ("edgegraph/results/overlap_study.py", "report"): "plot(), imported late",
     ("edgegraph/results/device_comparison.py", "report"): "plot(), imported late",
+    ("edgegraph/results/history.py", "report"): "plot(), imported late",
     ("edgegraph/results/files.py", "store"): "load() of a run in a database, imported late",
     ("edgegraph/__main__.py", "cli"): "python -m edgegraph is the command line",
 }

@@ -10,6 +10,7 @@ import typer
 from edgegraph.cli.job import Job, takes_job
 from edgegraph.cli.output import check_writable, document, file_name, print_analysis, print_json
 from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible
+from edgegraph.cli.store import StoreOption, keeping
 from edgegraph.errors import InputError
 
 
@@ -22,6 +23,7 @@ def analyze(
             "--output", "-o", help="Save there: a .edgegraph file, or a folder for several batches."
         ),
     ] = None,
+    store: StoreOption = None,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object on one line for every batch size.")
     ] = False,
@@ -36,7 +38,7 @@ def analyze(
         check_writable(output if to_file else output / f"any{SAVED_SUFFIX}")
     kept: list[Path] = []
     found = []
-    with interruptible(kept):
+    with interruptible(kept), keeping(store) as keep:
         for analysis in analyses(job):
             found.append(analysis)
             if output is not None:
@@ -45,4 +47,5 @@ def analyze(
                 print_json(document(analysis))
             else:
                 print_analysis(analysis)
+            keep(analysis)
     check_noise(job, found)

@@ -16,6 +16,7 @@ from edgegraph.cli import (
     diff,
     export,
     fusion,
+    history,
     models,
     overlap,
     report,
@@ -34,6 +35,7 @@ app.command("show")(show.show)
 app.command("sweep")(sweep.sweep)
 app.command("fusion")(fusion.fusion)
 app.command("overlap")(overlap.overlap)
+app.command("history")(history.history)
 app.command("diff")(diff.diff)
 app.command("check")(check.check)
 app.command("export")(export.export)

@@ -13,6 +13,7 @@ from edgegraph.cli.job import Job, takes_job
 from edgegraph.cli.output import check_writable, print_json, print_rich
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import SAVED_SUFFIX, resolve
+from edgegraph.cli.store import StoreOption, keeping
 from edgegraph.cli.sweep import parse_batches
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.results.device_comparison import DeviceComparison
@@ -42,6 +43,7 @@ def compare_devices(
             "--output", "-o", help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable."
         ),
     ] = None,
+    store: StoreOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Hold devices against each other: time, bound, use of the peak, memory, throughput.
@@ -68,7 +70,7 @@ def compare_devices(
 
         prefer_synchronous_dispatch()
     workloads = [resolve(job), *(resolve(replace(job, spec=spec)) for spec in against or ())]
-    with progress() as report:
+    with keeping(store) as keep, progress() as report:
         comparison = study(
             workloads,
             devices=[name.strip() for name in devices.split(",")],
@@ -77,6 +79,7 @@ def compare_devices(
             settings=Settings.quick() if job.quick else None,
             progress=report,
         )
+        keep(comparison)
     if json:
         print_json(comparison.document)
     else:

@@ -13,6 +13,7 @@ from edgegraph.cli.job import TIMED_TOO, Job, takes_job
 from edgegraph.cli.output import check_writable, print_json, print_rich
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import SAVED_SUFFIX, interruptible, is_saved, options, resolve
+from edgegraph.cli.store import StoreOption, keeping
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def fusion(
             " batches every file is named by its batch too.",
         ),
     ] = None,
+    store: StoreOption = None,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object on one line for every batch size.")
     ] = False,
@@ -54,7 +56,7 @@ def fusion(
         check_writable(path)
     kept: list[Path] = []
     studies = []
-    with interruptible(kept):
+    with interruptible(kept), keeping(store) as keep:
         for study in _studies(job, batches):
             studies.append(study)
             if json:
@@ -65,6 +67,8 @@ def fusion(
                 print_rich(fusion_tables(study))
             here = named.get(study.batch or 1, paths)
             kept.extend(_write(study, path) for path in here)
+            if not is_saved(job):
+                keep(study)
     _check(job, studies)
 
 

@@ -12,6 +12,7 @@ from edgegraph.cli.job import TIMED_TOO, Job, takes_job
 from edgegraph.cli.output import check_writable, print_json, print_rich
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import SAVED_SUFFIX, options, resolve
+from edgegraph.cli.store import StoreOption, keeping
 from edgegraph.errors import InputError, NoisyMeasurementError
 from edgegraph.results.overlap_study import OverlapStudy
 
@@ -27,6 +28,7 @@ def overlap(
             "--output", "-o", help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable."
         ),
     ] = None,
+    store: StoreOption = None,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object on one line for every batch size.")
     ] = False,
@@ -54,17 +56,19 @@ def overlap(
     from edgegraph.study.overlap import overlap_study
 
     studies = []
-    for batch in batches:
-        with progress() as report:
-            study = overlap_study(
-                workload,
-                batch=batch,
-                options=options(job),
-                settings=Settings.quick() if job.quick else None,
-                progress=report,
-            )
-        studies.append(study)
-        _present(study, paths, json)
+    with keeping(store) as keep:
+        for batch in batches:
+            with progress() as report:
+                study = overlap_study(
+                    workload,
+                    batch=batch,
+                    options=options(job),
+                    settings=Settings.quick() if job.quick else None,
+                    progress=report,
+                )
+            studies.append(study)
+            _present(study, paths, json)
+            keep(study)
     for study in studies if job.strict else ():
         if study.verdict != "OK":
             raise NoisyMeasurementError(

@@ -10,6 +10,7 @@ import typer
 from edgegraph.cli.job import Job, takes_job
 from edgegraph.cli.output import check_writable, document, file_name, print_analysis, print_json
 from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved
+from edgegraph.cli.store import StoreOption, keeping
 
 
 @takes_job
@@ -18,6 +19,7 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The page; the analyses are saved beside it.")
     ] = Path("report.html"),
+    store: StoreOption = None,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object: page, saved and analyses."),
@@ -27,11 +29,12 @@ def report(
     check_writable(output)
     kept: list[Path] = []
     found = []
-    with interruptible(kept):
+    with interruptible(kept), keeping(store) as keep:
         for analysis in analyses(job):
             found.append(analysis)
             if not is_saved(job):
                 kept.append(analysis.save(output.parent / file_name(analysis)))
+                keep(analysis)
             if not json:
                 print_analysis(analysis)
         from edgegraph.report.page import write_page

@@ -74,9 +74,13 @@ def analyses(job: Job) -> Iterator[Analysis]:
 
 
 def is_saved(job: Job) -> bool:
-    """Tell whether SPEC is a saved analysis, by its name or its content."""
+    """Tell whether SPEC is a saved result: by its name, by its content, or in a database."""
     path = job.file
-    return path is not None and (path.suffix == SAVED_SUFFIX or zipfile.is_zipfile(path))
+    if path is None:
+        return False
+    from edgegraph.results.files import is_address
+
+    return path.suffix == SAVED_SUFFIX or zipfile.is_zipfile(path) or is_address(path)
 
 
 def _batches(job: Job) -> tuple[int, ...]:
@@ -88,7 +92,9 @@ def _batches(job: Job) -> tuple[int, ...]:
 
 def _check_file(job: Job, path: Path) -> None:
     """Refuse what is no file, and options that would be without effect."""
-    if not path.is_file():
+    from edgegraph.results.files import is_address
+
+    if not path.is_file() and not is_address(path):
         raise InputError(
             f"SPEC {job.spec!r} is neither a file nor package.module:attribute, such as"
             " models.cnn:small_cnn"

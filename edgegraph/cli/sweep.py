@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgegraph.cli.complete import complete_spec
 from edgegraph.cli.job import TIMED_TOO, Job, takes_job
 from edgegraph.cli.output import check_writable, print_json, print_rich
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import SAVED_SUFFIX, is_saved, options, resolve
+from edgegraph.cli.store import StoreOption, opened
 from edgegraph.cli.values import parse_assignments, parse_compiler_option
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
     from edgegraph.results.sweep import Sweep, SweepPoint
-    from edgegraph.study.sweep import Plan
+    from edgegraph.study.plan import Plan
+    from edgegraph.workload import Workload
 
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 SUFFIXES = (SAVED_SUFFIX, ".csv", *FIGURE_SUFFIXES)
@@ -27,13 +32,20 @@ SUFFIXES = (SAVED_SUFFIX, ".csv", *FIGURE_SUFFIXES)
 _SECONDS_BY_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 
-@partial(takes_job, without=("batch", "target", "stage", "measure", *TIMED_TOO))
+@partial(takes_job, without=("batch", "target", "stage", *TIMED_TOO))
 def sweep(
     job: Job,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SPEC]...", help="More of them.", autocompletion=complete_spec),
+    ] = None,
     batches: Annotated[
         str,
         typer.Option(help="Batch sizes: 1:256 (each twice the last), 1,2,8, or both: 1,8:64."),
     ] = "1:256",
+    targets: Annotated[
+        str, typer.Option(metavar="LIST", help="What to compile for: cpu,tpu:v5e,gpu:orin.")
+    ] = "cpu",
     dtypes: Annotated[
         str | None,
         typer.Option(metavar="LIST", help="One curve for each dtype: float32,bfloat16."),
@@ -50,21 +62,41 @@ def sweep(
         str | None,
         typer.Option("--max-latency", metavar="TIME", help="Say the best batch for 10ms."),
     ] = None,
+    store: StoreOption = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Take points by N processes of this machine, 0 for this one alone. Default: 0"
+            " for one SPEC and target, else one for each core.",
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Take points by a Dask cluster: tcp://10.0.0.1:8786."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over; do not continue an interrupted sweep.")
     ] = False,
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable."
+            "--output",
+            "-o",
+            help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable. With several sweeps"
+            " every file is named by its workload and target too.",
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on one line for every sweep.")
+    ] = False,
 ) -> None:
     """Measure and predict latency and throughput over the batch size, and find the knee.
 
     Interrupted, it keeps what is finished, and the same command continues. A batch that fails
-    becomes a row with its error.
+    becomes a row with its error. What is only compiled fills all workers; what is timed has its
+    machine alone.
     """
     paths = output or []
     for path in paths:
@@ -72,29 +104,35 @@ def sweep(
             raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
         check_writable(path)
     budget_s = None if max_latency is None else parse_time("--max-latency", max_latency)
-    if is_saved(job):
+    if is_saved(job) and not more:
         _present(_saved(job, budget_s), paths, json)
         return
-    if job.file is not None:
-        raise InputError(
-            f"SPEC {job.spec!r} is no package.module:attribute; a sweep compiles the workload at"
-            " every batch size, so it needs the Python code"
-        )
-    plan = _plan(job, batches, dtypes, options_set or (), budget_s)
-    points: list[SweepPoint] = []
+    jobs = [job, *(replace(job, spec=spec) for spec in more or ())]
+    for each in jobs:
+        if each.file is not None:
+            raise InputError(
+                f"SPEC {each.spec!r} is no package.module:attribute; a sweep compiles the workload"
+                " at every batch size, so it needs the Python code"
+            )
+    if dask is not None and workers is not None:
+        raise InputError("--dask and --workers both say what takes the points; leave one out")
+    plans = _plans(jobs, targets, batches, dtypes, options_set or (), budget_s)
+    if workers is None and len(plans) == 1:
+        workers = 0
+    parts: list[list[Sweep]] = [[] for _ in plans]
     try:
-        _collect(plan, fresh, points)
+        _collect(plans, parts, fresh=fresh, store=store, workers=workers, dask=dask)
     except KeyboardInterrupt:
-        kept = _present(plan.result(points), paths, json) if points else []
-        names = "".join(f", {path}" for path in kept)
+        names = "".join(f", {path}" for path in _present_all(plans, parts, paths, json))
         typer.echo(
-            f"edgegraph: interrupted; kept: {len(points)} of {len(plan.cells)} points{names};"
-            " the same command continues",
+            f"edgegraph: interrupted; kept: {sum(map(len, parts))} of {_count(plans)} points"
+            f"{names}; the same command continues",
             err=True,
         )
         raise typer.Exit(130) from None
-    _present(plan.result(points), paths, json)
-    _check(job, points)
+    _present_all(plans, parts, paths, json)
+    for plan, own in zip(plans, parts, strict=True):
+        _check(job, f"{plan.name}, {plan.target}", [point for part in own for point in part.points])
 
 
 def parse_batches(text: str) -> list[int]:
@@ -161,13 +199,26 @@ def parse_options_set(text: str) -> tuple[str, dict[str, str | int | float | boo
     return name.strip(), {key: parse_compiler_option(value) for key, value in values.items()}
 
 
-def _plan(
-    job: Job,
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The workload that SPEC names, made anew wherever it is needed."""
+
+    job: Job
+
+    def __call__(self, dtype: str | None = None) -> Workload:
+        """Make it."""
+        return resolve(self.job, dtype=dtype)
+
+
+def _plans(
+    jobs: Sequence[Job],
+    targets: str,
     batches: str,
     dtypes: str | None,
     options_set: Sequence[str],
     max_latency_s: float | None,
-) -> Plan:
+) -> tuple[Plan, ...]:
+    job = jobs[0]
     sets = [parse_options_set(text) for text in options_set]
     names = [name for name, _ in sets]
     if len(set(names)) < len(names):
@@ -177,13 +228,14 @@ def _plan(
     sizes = parse_batches(batches)
 
     from edgegraph.measure.sampling import Settings
-    from edgegraph.study.sweep import make_plan
+    from edgegraph.study.plan import make_plans
 
-    several = None if dtypes is None else [part.strip() for part in dtypes.split(",")]
-    return make_plan(
-        resolve(job) if several is None else lambda dtype: resolve(job, dtype=dtype),
+    return make_plans(
+        [Named(each) for each in jobs],
+        targets=_listed(targets),
+        measure=job.measure,
         batches=sizes,
-        dtypes=several,
+        dtypes=None if dtypes is None else _listed(dtypes),
         options=options(job),
         option_sets=dict(sets),
         max_latency_s=max_latency_s,
@@ -191,26 +243,65 @@ def _plan(
     )
 
 
-def _collect(plan: Plan, fresh: bool, points: list[SweepPoint]) -> None:
+def _listed(text: str) -> list[str]:
+    return list(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def _count(plans: Sequence[Plan]) -> int:
+    return sum(len(plan.cells) for plan in plans)
+
+
+def _collect(
+    plans: Sequence[Plan],
+    parts: Sequence[list[Sweep]],
+    *,
+    fresh: bool,
+    store: Path | None,
+    workers: int | None,
+    dask: str | None,
+) -> None:
     """Take the points one by one, so that an interruption leaves those that are finished."""
-    from edgegraph.study.sweep import take_points
+    from edgegraph.study.pool import dask_executor
+    from edgegraph.study.sweep import choose_run, take_all
 
     def say_continued(count: int) -> None:
         typer.echo(
-            f"edgegraph: continuing an interrupted sweep: {count} of {len(plan.cells)} points are"
+            f"edgegraph: continuing an interrupted sweep: {count} of {_count(plans)} points are"
             " there; --fresh starts over",
             err=True,
         )
 
-    with progress() as report:
-        for point in take_points(plan, fresh=fresh, on_continue=say_continued, progress=report):
-            points.append(point)  # noqa: PERF402
+    with ExitStack() as held:
+        database = held.enter_context(opened(store))
+        executor = None if dask is None else held.enter_context(dask_executor(dask))
+        report = held.enter_context(progress())
+        taken = take_all(
+            plans,
+            run=choose_run(executor, workers),
+            fresh=fresh,
+            store=database,
+            on_continue=say_continued,
+            progress=report,
+        )
+        for number, part in taken:
+            parts[number].append(part)
+
+
+def _present_all(
+    plans: Sequence[Plan], parts: Sequence[Sequence[Sweep]], paths: Sequence[Path], json: bool
+) -> list[Path]:
+    """Present every sweep that has points; give the files that were written."""
+    written = []
+    for plan, own in zip(plans, parts, strict=True):
+        if own:
+            name = re.sub(r"[^\w.-]+", "-", f"{plan.name}_{plan.target}")
+            named = [p.with_stem(f"{p.stem}_{name}") for p in paths] if len(plans) > 1 else paths
+            written += _present(plan.result(own), named, json)
+    return written
 
 
 def _saved(job: Job, max_latency_s: float | None) -> Sweep:
     """Give the saved sweep that SPEC names; a budget may be asked of it anew."""
-    from dataclasses import replace
-
     from edgegraph.results.files import load
     from edgegraph.results.sweep import Sweep
 
@@ -246,14 +337,15 @@ def _write(sweep: Sweep, path: Path) -> Path:
     return path
 
 
-def _check(job: Job, points: Sequence[SweepPoint]) -> None:
+def _check(job: Job, name: str, points: Sequence[SweepPoint]) -> None:
     """Fail where nothing was measured, and where ``--strict`` asks for more certainty."""
     errors = [point for point in points if point.error is not None]
     if len(errors) == len(points):
-        raise EdgeGraphError(f"every point failed; batch {errors[0].batch}: {errors[0].error}")
+        first = errors[0]
+        raise EdgeGraphError(f"{name}: every point failed; batch {first.batch}: {first.error}")
     for point in points if job.strict else ():
         if point.verdict != "OK":
             raise NoisyMeasurementError(
-                f"batch {point.batch} is {point.verdict or 'not measured'}"
+                f"{name}: batch {point.batch} is {point.verdict or 'not measured'}"
                 f" ({point.error or '; '.join(point.reasons)}); quiet the machine and run it again"
             )

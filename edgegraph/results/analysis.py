@@ -208,6 +208,7 @@ class Analysis(Exportable):
         other_latencies: Latency of the whole on fewer cores or with cold caches, where asked for;
             each says under what it was measured.
         op_trace: Measured time of every op inside the running program, or None.
+        fingerprint: Digest of the StableHLO that it lowers to; None for a module from a file.
         serialized_module: The HloModuleProto that was analysed.
     """
 
@@ -234,6 +235,7 @@ class Analysis(Exportable):
     throughputs: tuple[Throughput, ...] = ()
     other_latencies: tuple[Latency, ...] = ()
     op_trace: OpTrace | None = None
+    fingerprint: str | None = None
     serialized_module: bytes
 
     @cached_property

@@ -48,10 +48,14 @@ MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN error TEXT;
     CREATE UNIQUE INDEX runs_by_cell ON runs (sweep, cell) WHERE sweep IS NOT NULL;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN verdict TEXT;
+    """,
 )
 """From an empty file to the newest version, step by step; a step that was published never changes.
 
-The second keeps sweeps: which is going on, and that none of its points is there twice.
+The second keeps sweeps: which is going on, and that none of its points is there twice. The third
+notes how sound a run's measurement is.
 """
 
 VERSION = len(MIGRATIONS)

@@ -11,9 +11,10 @@ from edgegraph.results.analysis import Analysis, Environment
 from edgegraph.results.device_comparison import DeviceComparison
 from edgegraph.results.files import kind_of
 from edgegraph.results.fusion_study import FULL, FusionStudy
+from edgegraph.results.latency import Latency
 from edgegraph.results.overlap_study import OverlapStudy
 from edgegraph.results.sweep import Sweep, SweepPoint
-from edgegraph.results.throughput import Throughput
+from edgegraph.results.throughput import Throughput, best_throughput
 
 Options = Mapping[str, str | int | float | bool]
 
@@ -31,6 +32,7 @@ class Notes:
         options: XLA compiler options.
         environment: Where and with what it was made.
         error: Why a point of a sweep has no measurement, or None.
+        verdict: How sound its measurement is: ``OK``, ``NOISY``, ``INVALID``; None without one.
         metrics: Its figures by name; what is unknown is left out.
     """
 
@@ -42,6 +44,7 @@ class Notes:
     options: Options
     environment: Environment
     error: str | None = None
+    verdict: str | None = None
     metrics: Mapping[str, float]
 
     @property
@@ -68,6 +71,7 @@ class Run:
         edgegraph, jax: Versions.
         created_at: When it was made, UTC, ISO 8601.
         error: Why a point of a sweep has no measurement; None if all went well.
+        verdict: How sound its measurement is: ``OK``, ``NOISY``, ``INVALID``; None without one.
         metrics: Its figures, by name with unit.
     """
 
@@ -84,6 +88,7 @@ class Run:
     jax: str
     created_at: str
     error: str | None
+    verdict: str | None
     metrics: Mapping[str, float]
 
 
@@ -116,13 +121,12 @@ def describe(result: Any) -> Notes:
 
 
 def _analysis(analysis: Analysis) -> Notes:
-    totals = analysis.totals
+    totals, best = analysis.totals, best_throughput(analysis.throughputs)
     figures = dict(totals) | {
         "latency_s": None if analysis.latency is None else analysis.latency.median_s,
         "latency_p90_s": None if analysis.latency is None else analysis.latency.p90_s,
-        "throughput_per_s": max(
-            (each.samples_per_s for each in analysis.throughputs), default=None
-        ),
+        **_spread(analysis.latency, best),
+        "throughput_per_s": None if best is None else best.samples_per_s,
         "bytes": totals.bytes_read + totals.bytes_written,
         "peak_memory_bytes": None if analysis.memory is None else analysis.memory.peak_bytes,
         "live_memory_bytes": (
@@ -133,6 +137,8 @@ def _analysis(analysis: Analysis) -> Notes:
     }
     return Notes(
         workload=analysis.workload,
+        fingerprint=analysis.fingerprint,
+        verdict=None if analysis.latency is None else analysis.latency.verdict,
         batch=analysis.batch,
         target=analysis.target,
         options=analysis.options,
@@ -159,7 +165,13 @@ def _sweep(sweep: Sweep) -> Notes:
         options={**sweep.options, **sweep.option_sets.get(point.options, {})},
         environment=sweep.environment,
         error=point.error,
-        metrics=_numbers((name, getattr(point, name)) for name in _POINT_FIGURES),
+        verdict=point.verdict,
+        metrics=_numbers(
+            [
+                *((name, getattr(point, name)) for name in _POINT_FIGURES),
+                *_spread(point.latency, point.throughput).items(),
+            ]
+        ),
     )
 
 
@@ -180,15 +192,18 @@ def _fusion(study: FusionStudy) -> Notes:
 
 
 def _overlap(study: OverlapStudy) -> Notes:
+    best = best_throughput(study.throughputs)
     figures = {
         "latency_s": study.latency.median_s,
         "latency_p90_s": study.latency.p90_s,
-        "throughput_per_s": _best(study.throughputs),
+        **_spread(study.latency, best),
+        "throughput_per_s": None if best is None else best.samples_per_s,
         "dispatch_gain": study.dispatch_gain,
     }
     return Notes(
         workload=study.workload,
         batch=study.batch,
+        verdict=study.verdict,
         target=study.target,
         options={},
         environment=study.environment,
@@ -217,8 +232,14 @@ _NOTES: Mapping[type, Callable[[Any], Notes]] = {
 }
 
 
-def _best(throughputs: Iterable[Throughput]) -> float | None:
-    return max((each.samples_per_s for each in throughputs), default=None)
+def _spread(latency: Latency | None, throughput: Throughput | None) -> dict[str, float]:
+    """Give interquartile ranges, which a later run's difference is held against."""
+    found = {}
+    if latency is not None:
+        found["latency_iqr_s"] = latency.relative_iqr * latency.median_s
+    if throughput is not None:
+        found["throughput_iqr_per_s"] = throughput.relative_iqr * throughput.samples_per_s
+    return found
 
 
 def _numbers(figures: Iterable[tuple[str, Any]]) -> dict[str, float]:

@@ -12,8 +12,10 @@ import msgspec
 
 from edgegraph.errors import InputError
 from edgegraph.results.files import kind_of, pack, unpack
+from edgegraph.results.history import History
 from edgegraph.results.sweep import Sweep
 from edgegraph.store.database import connect, explained, repeated, writing
+from edgegraph.store.follow import follow
 from edgegraph.store.runs import Run, describe, split
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ TIMEOUT_S = 30.0
 
 _FIELDS = (
     "id", "kind", "workload", "fingerprint", "batch", "dtype", "target", "options", "machine",
-    "edgegraph", "jax", "created_at", "error",
+    "edgegraph", "jax", "created_at", "error", "verdict",
 )  # fmt: skip
 
 _Given = TypeVar("_Given")
@@ -158,8 +160,8 @@ class Store:
                 metrics[name] = value
         return [_run(fields, metrics) for fields, metrics in figures.items()]
 
-    def history(self, workload: str, metric: str = "latency_s", **where: Any) -> pd.DataFrame:
-        """Follow a figure over time.
+    def history(self, workload: str, metric: str = "latency_s", **where: Any) -> History:
+        """Follow a figure over time, with its change since the last run that compares.
 
         Args:
             workload: Name of the workload.
@@ -167,8 +169,7 @@ class Store:
             **where: As `find`: ``batch=32, target="cpu"``.
 
         Returns:
-            One row per run that has it, the oldest first: ``id created_at kind batch dtype
-            target options edgegraph jax machine fingerprint`` and the metric.
+            One entry per run that has it, the oldest first.
 
         Raises:
             InputError: No run of that workload has it; the message says what there is.
@@ -182,11 +183,7 @@ class Store:
                 f"no run of {workload!r} in {self.path} has {metric!r}; there is"
                 f" {', '.join(known) or 'no figure'}"
             )
-        columns = [
-            "id", "created_at", "kind", "batch", "dtype", "target", "options", "edgegraph", "jax",
-            "machine", "fingerprint", metric,
-        ]  # fmt: skip
-        return _frame([run for run in runs if metric in run.metrics])[columns]
+        return follow(runs, metric)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -315,6 +312,7 @@ class Store:
             "jax": environment.jax,
             "created_at": environment.created_at,
             "error": notes.error,
+            "verdict": notes.verdict,
             "content": content,
             "sweep": sweep,
             "cell": cell,

@@ -239,7 +239,8 @@ def take_all(
             if not left[number]:
                 kept[number].close()
             if progress is not None:
-                progress(f"{done} of {total} points; last: {task.label}", done / total)
+                which = f"{plans[number].name}, {plans[number].target}, " if len(plans) > 1 else ""
+                progress(f"{done} of {total} points; last: {which}{task.label}", done / total)
             yield number, part
 
 

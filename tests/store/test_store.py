@@ -86,8 +86,8 @@ def test_a_figure_is_followed_over_time(path: Path) -> None:
             store.put(one(8, day))
         store.put(one(16, days[0]))
         history = store.history("small_cnn", "latency_s", batch=8)
-        assert list(history["created_at"]) == sorted(days)
-        assert list(history["latency_s"]) == [1e-3, 1e-3]
+        assert [entry.created_at for entry in history.entries] == sorted(days)
+        assert [entry.value for entry in history.entries] == [1e-3, 1e-3]
         with pytest.raises(InputError, match="has 'macs'; there is bytes, compile_s"):
             store.history("small_cnn", "macs")
         with pytest.raises(InputError, match="no run of 'cnn'; it has small_cnn"):

@@ -1,0 +1,142 @@
+"""One figure of a workload over time, run by run, as a run database tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+Series = tuple[str, str, str, int | None, str]
+"""What entries have in common that compare: machine, target, dtype, batch, options."""
+
+_TYPES: Mapping[str, Any] = {
+    "id": "Int64", "batch": "Int64", "previous": "Int64", "value": "float64",
+    "change": "float64", "same_program": "boolean",
+}  # fmt: skip
+"""Of the frame's columns; all others are text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One run.
+
+    Attributes:
+        id: Its number in the database; ``runs.db#42`` names it.
+        created_at: When it was made, UTC, ISO 8601.
+        kind: ``analysis``, ``sweep`` (one point of one), ``fusion study``, ...
+        batch, dtype, target, options, machine: What must be alike for two runs to compare.
+        edgegraph, jax: Versions.
+        fingerprint: Digest of the StableHLO that the workload lowers to, or None.
+        verdict: How sound its measurement is; None without one.
+        value: The figure, in the unit of its name.
+        previous: The last run before it that compares, or None.
+        change: The value over that run's, less 1; None without one, or where that was 0.
+        judged: Of a time: ``faster``, ``slower``, ``no difference`` or ``NOISY``, by the noise of
+            both; None where that is not known, and for what is counted.
+        same_program: Whether it lowers to what that run lowered to; None where not known.
+    """
+
+    id: int
+    created_at: str
+    kind: str
+    batch: int | None
+    dtype: str | None
+    target: str
+    options: Mapping[str, str | int | float | bool]
+    machine: str
+    edgegraph: str
+    jax: str
+    fingerprint: str | None
+    verdict: str | None
+    value: float
+    previous: int | None
+    change: float | None
+    judged: str | None
+    same_program: bool | None
+
+    @property
+    def options_text(self) -> str:
+        """The compiler options as ``key=value``; "" for none."""
+        return " ".join(f"{key}={value}" for key, value in sorted(self.options.items()))
+
+    @property
+    def series(self) -> Series:
+        """What it compares with."""
+        return self.machine, self.target, self.dtype or "", self.batch, self.options_text
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class History:
+    """A figure over time.
+
+    Attributes:
+        workload: Name of the workload.
+        metric: Name of the figure, with its unit.
+        entries: The oldest first.
+    """
+
+    workload: str
+    metric: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def series(self) -> Mapping[Series, tuple[Entry, ...]]:
+        """The entries that compare with each other, by machine, target, dtype, batch, options."""
+        found: dict[Series, list[Entry]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.series, []).append(entry)
+        return {name: tuple(found[name]) for name in sorted(found, key=_order)}
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per run; the figure stands under its name."""
+        import pandas as pd
+
+        data: dict[str, Any] = {}
+        for name in Entry.__dataclass_fields__:
+            values = [getattr(entry, name) for entry in self.entries]
+            if name == "options":
+                values = [msgspec.json.encode(value).decode() for value in values]
+            column = self.metric if name == "value" else name
+            data[column] = pd.array(values, dtype=_TYPES.get(name, "string"))
+        return pd.DataFrame(data)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The history as a JSON object."""
+        return {
+            "workload": self.workload,
+            "metric": self.metric,
+            "runs": [msgspec.to_builtins(entry) for entry in self.entries],
+        }
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the figure over time, a line for all runs that compare.
+
+        Args:
+            ax: Where to draw; a new figure of one paper column where None.
+        """
+        from edgegraph.report.history_plot import draw_history
+
+        return draw_history(self, ax)
+
+    def __repr__(self) -> str:
+        """Name the workload and the figure."""
+        return f"<History {self.workload}: {self.metric}, {len(self.entries)} runs>"
+
+    def _repr_html_(self) -> str:
+        """Show the runs in a notebook."""
+        return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{self.frame.to_html(na_rep='?')}"
+
+
+def _order(series: Series) -> tuple[Any, ...]:
+    machine, target, dtype, batch, options = series
+    return machine, target, dtype, options, batch or 0
