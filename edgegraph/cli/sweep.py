@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -292,9 +293,13 @@ def _present_all(
 ) -> list[Path]:
     """Present every sweep that has points; give the files that were written."""
     written = []
+    names: Counter[str] = Counter()
     for plan, own in zip(plans, parts, strict=True):
+        name = re.sub(r"[^\w.-]+", "-", f"{plan.name}_{plan.target}")
+        names[name] += 1
+        if names[name] > 1:
+            name += f"_{names[name]}"
         if own:
-            name = re.sub(r"[^\w.-]+", "-", f"{plan.name}_{plan.target}")
             named = [p.with_stem(f"{p.stem}_{name}") for p in paths] if len(plans) > 1 else paths
             written += _present(plan.result(own), named, json)
     return written

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import ceil
 from typing import TYPE_CHECKING
 
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from edgegraph.report.history_table import written
+from edgegraph.report.history_table import heading, written
 from edgegraph.report.palette import INK, MUTED, PAPER
 from edgegraph.report.plots import COLUMN_INCHES, FONT_POINTS
 from edgegraph.report.sweep_plot import CURVE_COLOURS, CURVE_MARKERS
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _HEIGHT_INCHES = 2.4
 _MARKER_POINTS = 3.6
+_LEGEND_COLUMNS = 4
+_LARGE_RATIO = 10
+"""Values that span more than this stand on a logarithmic axis."""
 
 
 def draw_history(history: History, ax: Axes | None = None) -> Axes:
@@ -67,23 +71,36 @@ def _names(series: list[Series]) -> dict[Series, str]:
 
 
 def _finish(ax: Axes, history: History) -> None:
-    ax.set_title(
-        f"{history.workload}, {history.metric}", fontsize=FONT_POINTS + 0.5, color=INK, loc="left",
-        parse_math=False,
-    )  # fmt: skip
+    series = list(history.series)
     low, high = ax.get_ylim()
-    if low > 0 and high / low > 10:
+    if low > 0 and high / low > _LARGE_RATIO:
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_ylim(0, 1.03 * high)  # from 0, so that a small change looks small
     locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call] # has no types
     ax.xaxis.set_major_locator(locator)
     dates = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call] # has no types
     ax.xaxis.set_major_formatter(dates)
     ax.xaxis.get_offset_text().set(fontsize=FONT_POINTS, color=INK)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value, history.metric)))
-    ax.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     ax.set_xlabel("made (UTC)", fontsize=FONT_POINTS, color=INK)
+    ax.set_ylabel(heading(history.metric), fontsize=FONT_POINTS, color=INK)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(MUTED)
     ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
-    if len(history.series) > 1:
-        ax.legend(fontsize=FONT_POINTS - 1, frameon=False, labelcolor=INK)
+    title = (
+        history.workload if len(series) > 1 else f"{history.workload}, {_names(series)[series[0]]}"
+    )
+    rows = ceil(len(series) / _LEGEND_COLUMNS) if len(series) > 1 else 0
+    ax.set_title(
+        title, fontsize=FONT_POINTS + 0.5, color=INK, loc="left", parse_math=False,
+        pad=5 + 1.4 * FONT_POINTS * rows,
+    )  # fmt: skip
+    if rows:
+        ax.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=_LEGEND_COLUMNS, frameon=False,
+            fontsize=FONT_POINTS - 1, labelcolor=INK, borderpad=0.1, borderaxespad=0.2,
+            handletextpad=0.4, columnspacing=1.0, handlelength=1.4,
+        )  # fmt: skip

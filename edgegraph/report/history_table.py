@@ -32,7 +32,9 @@ def history_table(history: History) -> RenderableType:
     Returns:
         A renderable that is readable at 80 columns.
     """
-    parts: list[RenderableType] = [Text(f"{history.workload}: {history.metric}", style="bold")]
+    parts: list[RenderableType] = [
+        Text(f"{history.workload}: {heading(history.metric)}", style="bold")
+    ]
     places = dict.fromkeys((machine, target) for machine, target, *_ in history.series)
     for machine, target in places:
         parts.append(Text(f"{target}, on {machine}", style="dim"))
@@ -53,8 +55,8 @@ def workloads_table(runs: pd.DataFrame) -> RenderableType:
     """
     table = _plain()
     table.add_column("workload", no_wrap=True, overflow="ellipsis")
-    for heading in ("runs", "kinds", "targets", "first, UTC", "last, UTC"):
-        table.add_column(heading, justify="right" if heading == "runs" else "left")
+    for name in ("runs", "kinds", "targets", "first, UTC", "last, UTC"):
+        table.add_column(name, justify="right" if name == "runs" else "left")
     for workload, own in runs.groupby("workload"):
         days = (str(own["created_at"].iloc[end])[:16].replace("T", " ") for end in (0, -1))
         named = (", ".join(sorted(own[column].unique())) for column in ("kind", "target"))
@@ -64,6 +66,18 @@ def workloads_table(runs: pd.DataFrame) -> RenderableType:
 
 def _plain() -> Table:
     return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def heading(metric: str) -> str:
+    """Name a figure without its unit, which stands at every value.
+
+    Example:
+        >>> heading("peak_memory_bytes"), heading("throughput_per_s"), heading("flops")
+        ('peak memory', 'throughput', 'flops')
+    """
+    for end in ("_per_s", "_s", "_bytes"):
+        metric = metric.removesuffix(end)
+    return metric.replace("_", " ")
 
 
 def written(value: float, metric: str) -> str:
@@ -90,9 +104,9 @@ def _table(series: Sequence[Sequence[Entry]], metric: str) -> Table:
     table.add_column("batch", justify="right", no_wrap=True)
     for name in (name for name, wanted in named.items() if wanted):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
-    for heading in ("run", "made, UTC", metric, "change"):
-        right = heading != "made, UTC"
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for name in ("run", "made, UTC", heading(metric), "change"):
+        right = name != "made, UTC"
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
     table.add_column("", overflow="fold")
     for runs in series:
         for number, entry in enumerate(runs):
@@ -104,7 +118,7 @@ def _table(series: Sequence[Sequence[Entry]], metric: str) -> Table:
                 entry.created_at[:16].replace("T", " "),
                 written(entry.value, metric),
                 _change(entry),
-                _words(entry, runs[number - 1] if number else None, runs if last else ()),
+                _words(entry, runs[:number], runs if last else ()),
                 end_section=last,
             )
     return table
@@ -118,18 +132,21 @@ def _labels(entry: Entry, named: dict[str, bool]) -> list[str]:
 def _change(entry: Entry) -> Text:
     if entry.change is None:
         return Text("")
-    told = "0 %" if entry.change == 0 else f"{100 * entry.change:+.1f} %"
+    told = f"{100 * entry.change:+.1f} %".replace("-0.0", "0.0").replace("+0.0", "0.0")
     return Text(told, style=STYLE.get(entry.judged or "", ""))
 
 
-def _words(entry: Entry, before: Entry | None, whole: Sequence[Entry]) -> Text:
+def _words(entry: Entry, earlier: Sequence[Entry], whole: Sequence[Entry]) -> Text:
     """Say how far the change holds and what else changed; at the end, draw the curve."""
+    before = next((each for each in earlier if each.id == entry.previous), None)
     words = [entry.judged] if entry.judged else []
     if entry.verdict not in (None, "OK") and entry.judged != entry.verdict:
         words.append(str(entry.verdict))
     if entry.same_program is False:
         words.append("other program")
     if before is not None:
+        if before is not earlier[-1]:
+            words.append(f"since #{before.id}")
         words += [
             f"{name} {getattr(before, name)} → {getattr(entry, name)}"
             for name in ("jax", "edgegraph")

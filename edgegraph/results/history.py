@@ -35,9 +35,9 @@ class Entry:
         batch, dtype, target, options, machine: What must be alike for two runs to compare.
         edgegraph, jax: Versions.
         fingerprint: Digest of the StableHLO that the workload lowers to, or None.
-        verdict: How sound its measurement is; None without one.
+        verdict: How sound a time's measurement is; None for what is not measured.
         value: The figure, in the unit of its name.
-        previous: The last run before it that compares, or None.
+        previous: The last run before it that compares and was sound, or None.
         change: The value over that run's, less 1; None without one, or where that was 0.
         judged: Of a time: ``faster``, ``slower``, ``no difference`` or ``NOISY``, by the noise of
             both; None where that is not known, and for what is counted.

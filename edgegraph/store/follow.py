@@ -12,6 +12,9 @@ from edgegraph.store.runs import Run
 SPREADS = {"latency_s": "latency_iqr_s", "throughput_per_s": "throughput_iqr_per_s"}
 """Figures that are timed, and the metric that tells how far each is off."""
 
+TIMED = (*SPREADS, "latency_p90_s")
+"""Figures that are only as sound as the measurement."""
+
 _Alike = tuple[int | None, str | None, str, tuple[tuple[str, object], ...], str]
 
 
@@ -27,8 +30,10 @@ def follow(runs: Sequence[Run], metric: str) -> History:
     for run in runs:
         if metric in run.metrics:
             alike = _alike(run)
-            entries.append(_entry(run, last.get(alike), metric))
-            last[alike] = run
+            entries.append(entry := _entry(run, last.get(alike), metric))
+            # Nothing is held against a noisy measurement, where there is a sound one.
+            if alike not in last or entry.verdict in (None, "OK"):
+                last[alike] = run
     return History(workload=runs[0].workload, metric=metric, entries=tuple(entries))
 
 
@@ -53,7 +58,7 @@ def _entry(run: Run, before: Run | None, metric: str) -> Entry:
         edgegraph=run.edgegraph,
         jax=run.jax,
         fingerprint=run.fingerprint,
-        verdict=run.verdict,
+        verdict=run.verdict if metric in TIMED else None,
         value=value,
         previous=None if before is None else before.id,
         change=None if not former else value / former - 1,

@@ -164,6 +164,8 @@ def test_strict_wants_every_point_clean(bench: Bench, capsys: pytest.CaptureFixt
         (["--options-set", "a:b=1", "--options-set", "a:c=1"], "one name twice"),
         (["--options-set", "default:b=1"], "choose another label"),
         (["--dtype", "float32", "--dtypes", "float32"], "not both"),
+        (["--workers", "2", "--dask", "tcp://127.0.0.1:9"], "both say what takes the points"),
+        (["--targets", "tpu:v99"], "tpu:v99"),
         (["-o", "x.txt"], "ends in .edgegraph, .csv, .png, .svg, .pdf"),
     ],
 )
@@ -195,3 +197,39 @@ def test_a_file_cannot_be_swept(tmp_path: Path, capsys: pytest.CaptureFixture[st
     path.touch()
     assert main(["sweep", str(path)]) == 2
     assert "it needs the Python code" in capsys.readouterr().err
+
+
+def test_several_workloads_and_targets(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["sweep", "a:b", "a:c", "--targets", "cpu,device:rpi5", "--batches", "1,2"]
+    table = tmp_path / "t.csv"
+    assert main([*arguments, "--workers", "0", "--json", "-o", str(table)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["target"] for line in lines] == ["cpu", "device:rpi5"] * 2
+    assert [call["spec"] for call in bench.resolved] == ["a:b", "a:b", "a:c", "a:c"]
+    # What is for another device is predicted, not measured.
+    assert [line["points"][0]["latency_s"] is None for line in lines] == [False, True] * 2
+    assert {path.name for path in tmp_path.glob("*.csv")} == {
+        "t_dense_cpu.csv",
+        "t_dense_device-rpi5.csv",
+        "t_dense_cpu_2.csv",
+        "t_dense_device-rpi5_2.csv",
+    }
+
+
+def test_predictions_alone(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--no-measure", "--json") == 0
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert [(point["latency_s"], point["flops"]) for point in points[:2]] == [
+        (None, 64),
+        (None, 128),
+    ]
+    assert not bench.options
+
+
+def test_processes_make_the_workload_anew(tmp_path: Path) -> None:
+    command = ["sweep", "tests.study.tasks:tiny", "--batches", "1,2", "--no-measure"]
+    table = tmp_path / "t.csv"
+    assert main([*command, "--workers", "1", "-o", str(table)]) == 0
+    assert list(pd.read_csv(table)["bytes"]) == [32, 64]

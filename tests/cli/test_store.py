@@ -1,0 +1,72 @@
+"""``--store``: what a command finds out is kept, and can be named afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edgegraph as eg
+from edgegraph.cli import main
+from tests.cli.test_sweep import Bench, bench  # noqa: F401  # a fixture
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "runs.db"
+
+
+def test_an_analysis_is_kept_and_shown_again(
+    path: Path, asked: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "a:b", "-b", "1", "-b", "8", "--store", str(path)]) == 0
+    err = capsys.readouterr().err
+    assert err == "".join(f"edgegraph: kept as {path}#{number}\n" for number in (1, 2))
+    with eg.open_store(path) as store:
+        assert [run.batch for run in store.find(kind="analysis")] == [1, 8]
+    assert main(["show", f"{path}#2"]) == 0
+    assert "batch 8" in capsys.readouterr().out
+    assert main(["diff", f"{path}#1", f"{path}#2"]) == 0
+    assert main(["show", f"{path}#3"]) == 2
+    assert "has no run 3" in capsys.readouterr().err
+
+
+def test_a_page_is_written_and_its_analyses_kept(
+    path: Path, asked: list[dict[str, Any]], page: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEGRAPH_STORE", str(path))
+    page_path = str(path.parent / "a.html")
+    assert main(["report", "a:b", "-o", page_path]) == 0
+    assert main(["report", f"{path}#1", "-o", page_path]) == 0  # and not once more
+    with eg.open_store(path) as store:
+        assert [run.workload for run in store.find()] == ["dense"]
+
+
+def test_a_database_that_cannot_be_is_told_before_the_work(
+    tmp_path: Path, asked: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "a:b", "--store", str(tmp_path / "no" / "runs.db")]) == 2
+    assert "cannot be opened" in capsys.readouterr().err
+    assert not asked
+
+
+def test_an_interrupted_sweep_goes_on_from_the_database(
+    path: Path,
+    bench: Bench,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["sweep", "a:b", "--batches", "1:16", "--store", str(path)]
+    bench.interrupted_at = 4
+    assert main(command) == 130
+    assert "kept: 2 of 5 points; the same command continues" in capsys.readouterr().err
+    bench.interrupted_at = None
+    bench.options.clear()
+    assert main(command) == 0
+    assert "continuing an interrupted sweep: 2 of 5 points" in capsys.readouterr().err
+    assert len(bench.options) == 3
+    with eg.open_store(path) as store:
+        assert [run.batch for run in store.find()] == [1, 2, 4, 8, 16]
+    assert main(command) == 0  # it was finished: all of it once more
+    assert main(["history", "dense", "--store", str(path)]) == 0
+    assert capsys.readouterr().out.count("no difference") == 5

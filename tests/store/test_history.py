@@ -1,0 +1,196 @@
+"""A figure over time: changes are told beyond the noise, and only between runs that compare."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import edgegraph as eg
+from edgegraph.cli import main
+from edgegraph.report.history_table import history_table
+from edgegraph.results.history import Entry, History
+from edgegraph.store import Run
+from edgegraph.store.follow import follow
+from tests.study import sweeps
+
+
+def run(number: int, value: float, metric: str = "latency_s", iqr: float = 0.0, **more: Any) -> Run:
+    spread = {"latency_s": "latency_iqr_s", "throughput_per_s": "throughput_iqr_per_s"}.get(metric)
+    return Run(
+        **{
+            "id": number, "kind": "sweep", "workload": "net", "fingerprint": "a", "batch": 8,
+            "dtype": None, "target": "cpu", "options": {}, "machine": "m", "edgegraph": "0.1.0",
+            "jax": "0.10.2", "created_at": f"2026-01-{number:02}T10:00:00+00:00", "error": None,
+            "verdict": "OK", "metrics": {metric: value} | ({spread: iqr} if spread else {}),
+        } | more
+    )  # fmt: skip
+
+
+def judged(history: History) -> list[tuple[int | None, str | None]]:
+    return [(entry.previous, entry.judged) for entry in history.entries]
+
+
+def test_times_change_beyond_the_noise_of_both() -> None:
+    # Interquartile ranges of 0.03 and 0.04 s: sqrt(0.03^2 + 0.04^2) = 0.05 s.
+    slower, same = (
+        follow([run(1, 1.0, iqr=0.03), run(2, value, iqr=0.04)], "latency_s").entries[1]
+        for value in (1.06, 1.04)
+    )
+    assert slower.change == pytest.approx(0.06)
+    assert (slower.previous, slower.judged) == (1, "slower")
+    assert (same.previous, same.judged) == (1, "no difference")
+
+
+def test_more_throughput_is_faster() -> None:
+    runs = [run(1, 100.0, "throughput_per_s", 3.0), run(2, 120.0, "throughput_per_s", 4.0)]
+    assert judged(follow(runs, "throughput_per_s"))[1] == (1, "faster")
+
+
+def test_nothing_is_held_against_a_noisy_run() -> None:
+    runs = [run(1, 1.0), run(2, 2.0, verdict="NOISY"), run(3, 1.0), run(4, 1.1)]
+    assert judged(follow(runs, "latency_s")) == [
+        (None, None), (1, "NOISY"), (1, "no difference"), (3, "slower"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"batch": 16},
+        {"dtype": "bfloat16"},
+        {"target": "tpu:v5e"},
+        {"options": {"xla_cpu_enable_fast_math": True}},
+        {"machine": "another"},
+    ],
+)
+def test_only_what_is_alike_compares(other: dict[str, Any]) -> None:
+    history = follow([run(1, 1.0), run(2, 2.0, **other), run(3, 1.0)], "latency_s")
+    assert [entry.previous for entry in history.entries] == [None, None, 1]
+    assert sorted(len(entries) for entries in history.series.values()) == [1, 2]
+
+
+def test_counts_change_by_what_they_say() -> None:
+    runs = [run(1, 100, "flops"), run(2, 101, "flops", fingerprint="b"), run(3, 5, "bytes")]
+    first, second = follow(runs, "flops").entries
+    assert (first.change, first.verdict, first.same_program) == (None, None, None)
+    assert second.change == pytest.approx(0.01)
+    assert (second.judged, second.same_program) == (None, False)
+
+
+def weeks() -> History:
+    values = [(1.0, "OK"), (1.01, "NOISY"), (1.0, "OK"), (1.25, "OK")]
+    runs = [run(n, value, verdict=verdict) for n, (value, verdict) in enumerate(values, 1)]
+    return follow([*runs[:3], replace(runs[3], jax="0.12.0", fingerprint="b")], "latency_s")
+
+
+def test_the_table_says_what_changed() -> None:
+    text = io.StringIO()
+    Console(width=100, file=text).print(history_table(weeks()))
+    lines = [" ".join(line.split()) for line in text.getvalue().splitlines()]
+    assert lines[:2] == ["net: latency", "cpu, on m"]
+    assert "8 #1 2026-01-01 10:00 1 s" in lines
+    assert "#2 2026-01-02 10:00 1.01 s +1.0 % NOISY" in lines
+    assert "#3 2026-01-03 10:00 1 s 0.0 % no difference, since #1" in lines
+    assert (
+        "#4 2026-01-04 10:00 1.25 s +25.0 % slower, other program, jax 0.10.2 → 0.12.0 ▁▁▁█"
+        in lines
+    )
+
+
+def test_the_plot_has_a_line_for_all_that_compare() -> None:
+    ax = follow([run(1, 1.0), run(2, 2.0, batch=16), run(3, 1.5)], "latency_s").plot()
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["batch 8", "batch 16"]
+    assert ax.get_title(loc="left") == "net"
+    ax = weeks().plot()
+    assert ax.get_title(loc="left") == "net, batch 8"
+    assert ax.yaxis.get_major_formatter()(0.25) == "250 ms"
+    assert ax.get_ylim()[0] == 0
+
+
+def test_the_frame_has_the_figure_by_its_name() -> None:
+    frame = weeks().frame
+    assert set(frame) == set(Entry.__dataclass_fields__) - {"value"} | {"latency_s"}
+    assert list(frame["latency_s"]) == [1.0, 1.01, 1.0, 1.25]
+    assert pd.isna(frame["previous"][0])
+    assert "<td>slower</td>" in weeks()._repr_html_()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    def made(batches: Iterable[int], rate: float, day: int) -> Any:
+        whole = sweeps.sweep(*(sweeps.point(batch, rate * batch) for batch in batches))
+        when = f"2026-01-{day:02}T10:00:00+00:00"
+        return replace(whole, environment=replace(whole.environment, created_at=when))
+
+    with eg.open_store(tmp_path / "runs.db") as store:
+        store.put(made([1, 8], 1000.0, 1))
+        store.put(made([1, 8], 500.0, 8))
+    return tmp_path / "runs.db"
+
+
+def test_the_command(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EDGEGRAPH_STORE", str(path))
+    assert main(["history", "small_cnn"]) == 0
+    assert capsys.readouterr().out.count("+100.0 %  slower") == 2
+    assert main(["history", "small_cnn", "--batch", "8", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["value"] for entry in found["runs"]] == [1e-3, 2e-3]
+    table, plot = path.parent / "a.csv", path.parent / "a.svg"
+    assert (
+        main(["history", "small_cnn", "--metric", "flops", "-o", f"{table}", "-o", f"{plot}"]) == 0
+    )
+    assert list(pd.read_csv(table)["change"].dropna()) == [0.0, 0.0]
+    assert plot.read_text().startswith("<?xml")
+
+
+def test_the_command_takes_a_spec(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", "models.cnn:small_cnn", "--store", str(path)]) == 0
+    assert "small_cnn: latency" in capsys.readouterr().out
+
+
+def test_the_command_tells_what_there_is(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    every = path.parent / "runs.csv"
+    assert main(["history", "--store", str(path), "-o", str(every)]) == 0
+    assert "small_cnn 4 sweep cpu 2026-01-01 10:00 2026-01-08 10:00" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert len(pd.read_csv(every)) == 4
+    assert main(["history", "--store", str(path), "--json"]) == 0
+    assert [one["batch"] for one in json.loads(capsys.readouterr().out)["runs"]] == [1, 8, 1, 8]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "has no run of 'nothing'; it has small_cnn"),
+        (["small_cnn", "--metric", "macs"], "has 'macs'; there is bytes"),
+        (["small_cnn", "-o", "a.txt"], "ends in .csv, .parquet, .png, .svg, .pdf"),
+        (["-o", "a.png"], "ends in .csv, .parquet"),
+    ],
+)
+def test_bad_input_is_one_line(
+    path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["history", "--store", str(path), *arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_no_database_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history"]) == 2
+    assert "--store runs.db, or set EDGEGRAPH_STORE" in capsys.readouterr().err
+    assert main(["history", "--store", str(tmp_path / "none.db")]) == 2
+    assert "no run database at" in capsys.readouterr().err
