@@ -24,14 +24,13 @@ from tests.study import sweeps
 
 def run(number: int, value: float, metric: str = "latency_s", iqr: float = 0.0, **more: Any) -> Run:
     spread = {"latency_s": "latency_iqr_s", "throughput_per_s": "throughput_iqr_per_s"}.get(metric)
-    return Run(
-        **{
-            "id": number, "kind": "sweep", "workload": "net", "fingerprint": "a", "batch": 8,
-            "dtype": None, "target": "cpu", "options": {}, "machine": "m", "edgegraph": "0.1.0",
-            "jax": "0.10.2", "created_at": f"2026-01-{number:02}T10:00:00+00:00", "error": None,
-            "verdict": "OK", "metrics": {metric: value} | ({spread: iqr} if spread else {}),
-        } | more
-    )  # fmt: skip
+    usual: dict[str, Any] = {
+        "id": number, "kind": "sweep", "workload": "net", "fingerprint": "a", "batch": 8,
+        "dtype": None, "target": "cpu", "options": {}, "machine": "m", "edgegraph": "0.1.0",
+        "jax": "0.10.2", "created_at": f"2026-01-{number:02}T10:00:00+00:00", "error": None,
+        "verdict": "OK", "metrics": {metric: value} | ({spread: iqr} if spread else {}),
+    }  # fmt: skip
+    return Run(**(usual | more))
 
 
 def judged(history: History) -> list[tuple[int | None, str | None]]:
