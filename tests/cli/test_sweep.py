@@ -229,7 +229,7 @@ def test_predictions_alone(bench: Bench, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_processes_make_the_workload_anew(tmp_path: Path) -> None:
-    command = ["sweep", "tests.study.tasks:tiny", "--batches", "1,2", "--no-measure"]
+    command = ["sweep", "tests.study.tiny:tiny", "--batches", "1,2", "--no-measure"]
     table = tmp_path / "t.csv"
     assert main([*command, "--workers", "1", "-o", str(table)]) == 0
     assert list(pd.read_csv(table)["bytes"]) == [32, 64]

@@ -1,4 +1,4 @@
-"""What workers of other processes are handed: it stands at the top level of a module."""
+"""What other processes are handed, which start fast: nothing here imports jax."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-
 from edgegraph.study.turns import having_machine
-from edgegraph.workload import Workload
-
-
-def tiny(dtype: str = "float32") -> Workload:
-    def arguments(batch: int) -> tuple[jax.ShapeDtypeStruct, ...]:
-        return (jax.ShapeDtypeStruct((batch, 4), dtype),)
-
-    return Workload.from_function(jnp.sin, arguments, name="tiny")
 
 
 def square(number: int) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,29 +11,13 @@ import pytest
 
 import edgegraph as eg
 from edgegraph.errors import InputError
-from edgegraph.study.plan import make_plans
 from edgegraph.study.pool import dask_executor
 from edgegraph.study.sweep import choose_run, take_all
-from tests.study.tasks import tiny
+from tests.study.driver import kill_at_point, plans
 
 distributed = pytest.importorskip("distributed")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # Dask's are its own affair
-
-DRIVER = """
-import sys
-import edgegraph as eg
-from edgegraph.study.plan import make_plans
-from edgegraph.study.pool import dask_executor
-from edgegraph.study.sweep import choose_run, take_all
-from tests.study.tasks import tiny
-
-plans = make_plans([tiny], targets=["cpu"], batches=range(1, 101),
-                   dtypes=["float32", "bfloat16"], measure=False)
-with eg.open_store(sys.argv[2]) as store, dask_executor(sys.argv[1]) as executor:
-    for _ in take_all(plans, run=choose_run(executor), store=store):
-        print("point", flush=True)
-"""
 
 
 def test_killed_workers_and_a_killed_sweep_lose_nothing(tmp_path: Path) -> None:
@@ -43,23 +25,9 @@ def test_killed_workers_and_a_killed_sweep_lose_nothing(tmp_path: Path) -> None:
     with distributed.LocalCluster(
         n_workers=4, threads_per_worker=1, dashboard_address=None, silence_logs=50
     ) as cluster:
-        command = [sys.executable, "-c", DRIVER, cluster.scheduler_address, str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
-            assert driver.stdout is not None
-            for _ in range(20):
-                assert driver.stdout.readline() == "point\n"
-            driver.kill()
+        kill_at_point(20, path, 100, cluster.scheduler_address)
         with eg.open_store(path) as store:
-            before = len(store.find())
-        assert 20 <= before < 200
-
-        plans = make_plans(
-            [tiny],
-            targets=["cpu"],
-            batches=range(1, 101),
-            dtypes=["float32", "bfloat16"],
-            measure=False,
-        )
+            assert len(store.find()) == 20
         continued: list[int] = []
         with (
             eg.open_store(path) as store,
@@ -67,14 +35,14 @@ def test_killed_workers_and_a_killed_sweep_lose_nothing(tmp_path: Path) -> None:
             distributed.Client(cluster.scheduler_address, set_as_default=False) as client,
         ):
             taken = take_all(
-                plans, run=choose_run(executor), store=store, on_continue=continued.append
+                plans(100), run=choose_run(executor), store=store, on_continue=continued.append
             )
             for count, _ in enumerate(taken, 1):
-                if count == before + 30:
+                if count == 50:
                     victim = next(iter(client.run(os.getpid).values()))
                     os.kill(victim, signal.SIGKILL)
             runs = store.find()
-    assert continued == [before]
+    assert continued == [20]
     wanted = {(batch, dtype) for batch in range(1, 101) for dtype in ("float32", "bfloat16")}
     assert Counter((run.batch, run.dtype) for run in runs) == Counter(wanted)
     assert all(run.error is None for run in runs)

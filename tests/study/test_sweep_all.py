@@ -12,7 +12,8 @@ import edgegraph as eg
 from edgegraph.errors import InputError
 from edgegraph.study.plan import make_plans
 from edgegraph.study.sweep import choose_run, take_all
-from tests.study.tasks import tiny
+from tests.study.driver import kill_at_point, plans
+from tests.study.tiny import tiny
 
 DTYPES = ("float32", "bfloat16")
 
@@ -23,14 +24,14 @@ def executor() -> Executor:
 
 
 def test_an_interrupted_sweep_goes_on_from_the_store(tmp_path: Path, executor: Executor) -> None:
-    plans = make_plans([tiny], targets=["cpu"], batches=[1, 2, 3], dtypes=DTYPES, measure=False)
+    both = make_plans([tiny], targets=["cpu"], batches=[1, 2, 3], dtypes=DTYPES, measure=False)
     with eg.open_store(tmp_path / "runs.db") as store:
-        first = take_all(plans, store=store)
+        first = take_all(both, store=store)
         next(iter(first))
         del first  # as where it is interrupted
         continued: list[int] = []
-        taken = take_all(plans, run=choose_run(executor), store=store, on_continue=continued.append)
-        made = plans[0].result([part for _, part in taken])
+        taken = take_all(both, run=choose_run(executor), store=store, on_continue=continued.append)
+        made = both[0].result([part for _, part in taken])
         assert continued == [1]
         assert [(p.dtype, p.batch) for p in made.points] == [
             (dtype, batch) for dtype in DTYPES for batch in (1, 2, 3)
@@ -40,6 +41,19 @@ def test_an_interrupted_sweep_goes_on_from_the_store(tmp_path: Path, executor: E
         # It was finished, so the same once more is a new sweep.
         eg.sweep(tiny, batches=[1], measure=False, store=store, executor=executor)
         assert len(store.find(workload="tiny", batch=1)) == 3
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_killed_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    kill_at_point(3, path, 4)
+    continued: list[int] = []
+    with eg.open_store(path) as store:
+        taken = list(take_all(plans(4), store=store, on_continue=continued.append))
+        cells = [(run.batch, run.dtype) for run in store.find()]
+    assert continued == [3]
+    assert len(taken) == 8
+    assert sorted(cells) == sorted((batch, dtype) for batch in (1, 2, 3, 4) for dtype in DTYPES)
 
 
 def test_several_workloads_targets_and_processes() -> None:
