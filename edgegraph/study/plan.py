@@ -125,15 +125,14 @@ class Plan:
             MixedMachinesWarning: They were timed on machines that differ.
         """
         points = {cell_of(point): point for part in parts for point in part.points}
-        timed = {
-            part.environment.processor: None
+        timed = dict.fromkeys(
+            f"{part.environment.processor} with {part.environment.affinity} cores"
             for part in parts
-            for point in part.points
-            if point.latency is not None
-        }
+            if any(point.latency is not None for point in part.points)
+        )
         if len(timed) > 1:
             warnings.warn(
-                f"{self.name}: points were timed on machines that differ ({', '.join(timed)}); do"
+                f"{self.name}: points were timed on machines that differ ({'; '.join(timed)}); do"
                 " not compare them with each other",
                 MixedMachinesWarning,
                 stacklevel=2,
