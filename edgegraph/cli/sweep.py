@@ -33,12 +33,12 @@ SUFFIXES = (SAVED_SUFFIX, ".csv", *FIGURE_SUFFIXES)
 _SECONDS_BY_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 
-@partial(takes_job, without=("batch", "target", "stage", *TIMED_TOO))
+@partial(takes_job, without=("batch", "target", "stage", "trace", "trace_dir", *TIMED_TOO))
 def sweep(
     job: Job,
     more: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SPEC]...", help="More of them.", autocompletion=complete_spec),
+        typer.Argument(metavar="SPEC", help="More of them.", autocompletion=complete_spec),
     ] = None,
     batches: Annotated[
         str,

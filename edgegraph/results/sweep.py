@@ -274,7 +274,12 @@ class Sweep:
 
     @property
     def conclusions(self) -> tuple[str, ...]:
-        """What the sweep says, in a line each: knees, then batches for the budget."""
+        """What the sweep says, in a line each: knees, then batches for the budget.
+
+        Nothing, where it only predicts.
+        """
+        if all(point.latency is None and point.error is None for point in self.points):
+            return ()
         several = len(self.series) > 1
         lines = [("knee", choice) for choice in self.knees] + (
             []

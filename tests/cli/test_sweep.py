@@ -225,6 +225,8 @@ def test_predictions_alone(bench: Bench, capsys: pytest.CaptureFixture[str]) -> 
         (None, 64),
         (None, 128),
     ]
+    assert sweep("--no-measure") == 0
+    assert "knee" not in capsys.readouterr().out
     assert not bench.options
 
 
