@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from edgegraph.device.catalogue import devices as devices
     from edgegraph.device.device import Device as Device
     from edgegraph.errors import EdgeGraphError as EdgeGraphError
+    from edgegraph.findings.evidence import Evidence as Evidence
+    from edgegraph.findings.registry import register_finding as register_finding
     from edgegraph.gate.check import check as check
     from edgegraph.measure.compare import compare_timings as compare_timings
     from edgegraph.measure.sampling import Settings as Settings
     from edgegraph.measure.trace.trace import read_trace as read_trace
     from edgegraph.results.analysis import Analysis as Analysis
+    from edgegraph.results.analysis import Finding as Finding
     from edgegraph.results.diff import Diff as Diff
     from edgegraph.results.files import load as load
     from edgegraph.results.fusion_study import FusionStudy as FusionStudy
@@ -47,6 +50,8 @@ _HOME = {
     "Device": "edgegraph.device.device",
     "Diff": "edgegraph.results.diff",
     "EdgeGraphError": "edgegraph.errors",
+    "Evidence": "edgegraph.findings.evidence",
+    "Finding": "edgegraph.results.analysis",
     "FusionStudy": "edgegraph.results.fusion_study",
     "GateResult": "edgegraph.results.gate",
     "OverlapStudy": "edgegraph.results.overlap_study",
@@ -70,6 +75,7 @@ _HOME = {
     "read_hlo": "edgegraph.compiler.compile",
     "read_trace": "edgegraph.measure.trace.trace",
     "register_custom_call": "edgegraph.cost.custom_calls",
+    "register_finding": "edgegraph.findings.registry",
     "sweep": "edgegraph.study.sweep",
     "sweep_all": "edgegraph.study.sweep",
 }

@@ -199,7 +199,7 @@ def analyze(
             fingerprint=program_fingerprint(program),
             serialized_module=program.serialized,
         )
-        return replace(analysis, findings=find(analysis))
+        return replace(analysis, findings=find(analysis, module))
 
 
 def _records(

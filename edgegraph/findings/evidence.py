@@ -1,0 +1,200 @@
+"""An Analysis with what several rules need of it, worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
+from edgegraph.results.latency import UNATTRIBUTED
+
+if TYPE_CHECKING:
+    from edgegraph.hlo.module import Instruction, Module
+
+LARGE_SHARE = 0.1
+"""A layer below this share of the time is not worth a finding of its own: running it in no time
+at all would gain less than a change of the batch or the dtype does."""
+
+_FRAMES = frozenset({"while", "call", "conditional"})
+"""Containers that launch what they hold one by one; all others are launched as one kernel."""
+
+
+class Kernel(NamedTuple):
+    """What is launched as one: an op of its own, or a fusion with the ops inside.
+
+    Attributes:
+        record: The op or the fusion.
+        ops: The ops of it that cost something; of an op of its own, itself.
+    """
+
+    record: OpRecord
+    ops: Sequence[OpRecord]
+
+
+class Share(NamedTuple):
+    """Part of the program.
+
+    Attributes:
+        value: From 0 to 1.
+        of: What it is a share of, in words: ``the time``, ``the bytes moved``.
+        certainty: ``high`` of measured time, ``medium`` of estimated time, ``low`` of bytes.
+    """
+
+    value: float
+    of: str
+    certainty: str
+
+
+class Evidence:
+    """What rules look at.
+
+    Attributes:
+        analysis: The finished Analysis, but for its findings.
+    """
+
+    def __init__(self, analysis: Analysis, module: Module | None = None) -> None:
+        self.analysis = analysis
+        self._module = module
+
+    @property
+    def module(self) -> Module:
+        """The decoded HLO module."""
+        return self.analysis.module if self._module is None else self._module
+
+    @cached_property
+    def instructions(self) -> Mapping[str, Instruction]:
+        """Every instruction of the module by its name."""
+        return {
+            instruction.name: instruction
+            for computation in self.module.computations.values()
+            for instruction in computation.instructions
+        }
+
+    def instruction(self, record: OpRecord) -> Instruction:
+        """Give the instruction that an op executes."""
+        return self.instructions[record.name.rpartition("/")[2]]
+
+    @cached_property
+    def containers(self) -> frozenset[str | None]:
+        """Names of the fusions, loops, calls and conditionals that hold ops."""
+        return frozenset([record.parent for record in self.analysis.op_records])
+
+    @cached_property
+    def top(self) -> Sequence[OpRecord]:
+        """The ops that no other holds; they add up to the program."""
+        return [record for record in self.analysis.op_records if record.parent is None]
+
+    @cached_property
+    def kernels(self) -> Sequence[Kernel]:
+        """Everything that is launched, in schedule order."""
+        found: list[Kernel] = []
+        containers = self.containers
+        inside: dict[str | None, list[OpRecord]] = {}
+        for record in self.analysis.op_records:
+            ops = inside.get(record.parent)
+            if record.name in containers:
+                if ops is None:
+                    if record.opcode in _FRAMES:
+                        continue
+                    ops = []
+                    found.append(Kernel(record, ops))
+                inside[record.name] = ops
+            elif (
+                record.bytes_written or record.bytes_read or record.flops or record.transcendentals
+            ) and record.opcode != "tuple":  # A tuple is pointers only.
+                if ops is None:
+                    found.append(Kernel(record, (record,)))
+                else:
+                    ops.append(record)
+        return found
+
+    def kernels_in(self, container: OpRecord) -> Sequence[Kernel]:
+        """Give what a loop, call or conditional launches."""
+        inside: set[str | None] = {container.name}
+        for record in self.analysis.op_records:
+            if record.parent in inside:
+                inside.add(record.name)
+        return [kernel for kernel in self.kernels if kernel.record.name in inside]
+
+    @cached_property
+    def whole_work(self) -> int:
+        """FLOPs and transcendentals of all ops."""
+        return sum(map(work_of, self.top))
+
+    @cached_property
+    def large_layers(self) -> Sequence[tuple[LayerRecord, Sequence[OpRecord]]]:
+        """The layers that take `LARGE_SHARE` of the time and more, with their ops if they multiply.
+
+        What has no products is never asked for its ops, and that is most of an optimizer's.
+        """
+        large = {
+            (row.layer.removesuffix("/(own)"), row.phase): row
+            for row in self.analysis.layer_records
+            if row.leaf and row.share is not None and row.share >= LARGE_SHARE
+        }
+        held: dict[tuple[str, str], list[OpRecord]] = {
+            place: [] for place, row in large.items() if row.macs
+        }
+        layers = {None if layer == UNATTRIBUTED else layer for layer, _ in held}
+        for record in self.analysis.op_records if held else ():
+            if record.layer in layers and record.name not in self.containers:
+                place = (record.layer or UNATTRIBUTED, record.phase)
+                if place in held:
+                    held[place].append(record)
+        return [(row, held.get(place, ())) for place, row in large.items()]
+
+    @cached_property
+    def noisy(self) -> bool:
+        """Whether the latency was not measured, or too badly to rest a verdict on."""
+        latency = self.analysis.latency
+        return latency is None or latency.verdict != "OK"
+
+    @cached_property
+    def untrusted_times(self) -> bool:
+        """Whether the ops' times were measured on a machine that was not still."""
+        latency = self.analysis.latency
+        return self._measured and latency is not None and latency.verdict != "OK"
+
+    @property
+    def _measured(self) -> bool:
+        return self.analysis.op_trace is not None
+
+    @cached_property
+    def whole_s(self) -> float:
+        """Best known times of all ops together; 0 where none is known."""
+        return sum(record.time_s or 0.0 for record in self.top)
+
+    @cached_property
+    def whole_bytes(self) -> int:
+        """Bytes that all ops read and write."""
+        return sum(map(bytes_of, self.top))
+
+    def share(self, records: Iterable[OpRecord]) -> Share:
+        """Tell what part of the program some ops are: of the time, or of the bytes without one."""
+        if not self.whole_s:
+            moved = sum(map(bytes_of, records))
+            part = moved / self.whole_bytes if self.whole_bytes else 0.0
+            return Share(part, "the bytes moved", "low")
+        part = sum(record.time_s or 0.0 for record in records) / self.whole_s
+        # Transfers run beside the compute, so that the parts may add up to more than the whole.
+        part = min(1.0, part)
+        if self._measured:
+            return Share(part, "the time", "high")
+        return Share(part, "the estimated time", "medium")
+
+
+def bytes_of(record: OpRecord) -> int:
+    """Give the bytes that an op reads and writes, 0 where they are unknown."""
+    return (record.bytes_read or 0) + (record.bytes_written or 0)
+
+
+def work_of(record: OpRecord) -> int:
+    """Give the FLOPs and transcendentals of an op, 0 where they are unknown."""
+    return (record.flops or 0) + (record.transcendentals or 0)
+
+
+def common_layer(records: Iterable[OpRecord]) -> str | None:
+    """Name the layer that ops belong to; None where they belong to several or to none."""
+    layers = {record.layer for record in records}
+    return layers.pop() if len(layers) == 1 else None

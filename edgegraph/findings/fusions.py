@@ -1,0 +1,194 @@
+"""Rules about fusion: what it brings, where it computes twice, and where it costs time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import hypot
+
+from edgegraph.findings.evidence import Evidence, Kernel, common_layer, work_of
+from edgegraph.findings.recomputation import recomputed
+from edgegraph.findings.registry import register_finding
+from edgegraph.results.analysis import Finding
+from edgegraph.results.compiled_together import (
+    COST,
+    GAINED,
+    NO_DIFFERENCE,
+    NOISY,
+    compare_together,
+)
+from edgegraph.results.latency import UNATTRIBUTED, LayerLatency, finest_cut
+from edgegraph.units import percent, seconds, si
+
+Place = tuple[str, str]
+"""A layer and its phase."""
+
+RECOMPUTED = 0.05
+"""Share of the program's work that is done twice: below it, even work that no transfer hides
+makes no more of a difference than a still machine's noise."""
+
+LIBRARY_LOSS = 0.2
+"""By how much a fusion must be slower than its layers alone. The profiler that times the fusion
+slows ops down by up to an eighth, and alone each layer finds the caches to itself."""
+
+
+@register_finding("compiled-together")
+def compiled_together(evidence: Evidence) -> Iterator[Finding]:
+    """What compiling the layers together gained or cost, against each compiled alone."""
+    analysis = evidence.analysis
+    finest = {each.depth for each in finest_cut(analysis.layer_latencies)}
+    for compared in compare_together(analysis.latency, analysis.layer_latencies):
+        ours = compared.layer is None and compared.depth in finest
+        if not ours or compared.verdict == NOISY or compared.change is None:
+            continue
+        outcome, why, advice = _TOGETHER[compared.verdict]
+        fused = _widest_fusion(evidence)
+        yield Finding(
+            rule="compiled-together",
+            layer=None,
+            seen=(
+                f"compiled together the layers take {seconds(compared.together_s)}, alone"
+                f" {seconds(compared.alone_s)} in sum: {percent(abs(compared.change))} {outcome}"
+                f" (noise {seconds(compared.noise_s)})"
+                + (f"; XLA fuses {fused[1]} layers into {fused[0]}" if fused else "")
+            ),
+            why=why,
+            try_next=advice,
+            numbers={
+                "together_s": compared.together_s,
+                "alone_s": compared.alone_s,
+                "noise_s": compared.noise_s,
+                "change": compared.change,
+            },
+            certainty="medium",
+            weight=0.0 if compared.verdict == NO_DIFFERENCE else min(1.0, abs(compared.change)),
+        )
+
+
+_TOGETHER = {
+    GAINED: (
+        "gained",
+        "fusion keeps intermediates out of memory, and kernels need not wait for one another",
+        "keep the model in one jit; edgegraph fusion SPEC tells what fusion has to do with it",
+    ),
+    COST: (
+        "lost",
+        "a fused kernel can be slower than its parts, and what one layer leaves in the caches"
+        " another finds there only if it fits",
+        "see with edgegraph fusion SPEC whether it is fusion that costs, and which one is slower"
+        " than its parts",
+    ),
+    NO_DIFFERENCE: (
+        "apart, which is no difference",
+        "fusing across layers brings little here, or what it brings is lost elsewhere",
+        "look at single layers; edgegraph fusion SPEC compares with and without fusion",
+    ),
+}
+"""By verdict: what it is called, why that may be, and what to try."""
+
+
+@register_finding("fusion-recomputes")
+def fusion_recomputes(evidence: Evidence) -> Iterator[Finding]:
+    """Fusions that each compute for themselves what they could hand to each other."""
+    whole = evidence.whole_work
+    twice = recomputed(evidence, at_least=RECOMPUTED * whole) if whole else ()
+    work = sum(work_of(op) for _, op in twice)
+    if not twice or work < RECOMPUTED * whole:
+        return
+    most: dict[str, int] = {}
+    for kernel, op in twice:
+        most[kernel.record.name] = most.get(kernel.record.name, 0) + work_of(op)
+    worst = max(most, key=most.__getitem__)
+    arithmetic_s = sum(op.compute_time_s or 0.0 for _, op in twice)
+    yield Finding(
+        rule="fusion-recomputes",
+        layer=common_layer(op for _, op in twice),
+        seen=(
+            f"{si(work, 'FLOP')} (transcendentals included), {percent(work / whole)} of all, are"
+            f" computed again in"
+            f" {len(most)} fusion{'s' * (len(most) != 1)} for want of an intermediate in memory;"
+            f" most of them in {worst}"
+        ),
+        why=(
+            "XLA computes a cheap op again rather than keep its result; that pays where the"
+            " fusion waits for memory, and costs where it waits for the arithmetic"
+        ),
+        try_next=(
+            "compare with edgegraph fusion SPEC; where it costs, make the intermediate the result"
+            " of a jit of its own, since XLA for the CPU drops jax.lax.optimization_barrier"
+            " before it fuses"
+        ),
+        numbers={
+            "recomputed_operations": float(work),
+            "share": work / whole,
+            "fusions": float(len(most)),
+            "compute_time_s": arithmetic_s,
+        },
+        certainty="medium",
+        weight=min(1.0, arithmetic_s / evidence.whole_s) if evidence.whole_s else 0.0,
+    )
+
+
+@register_finding("library-fusion-hurts")
+def library_fusion_hurts(evidence: Evidence) -> Iterator[Finding]:
+    """A fusion handed to a library that takes longer than its layers, each compiled alone."""
+    if evidence.noisy:
+        return
+    alone: dict[Place, list[LayerLatency]] = {}
+    for each in finest_cut(evidence.analysis.layer_latencies):
+        alone.setdefault((each.layer, each.phase), []).append(each)
+    for kernel, layers in _library_fusions(evidence):
+        parts = [part for layer in layers for part in alone.get(layer, ())]
+        covered = all(layer in alone for layer in layers)
+        if not covered or any(part.covers or part.latency.verdict != "OK" for part in parts):
+            continue
+        # What of a layer runs outside of the fusion is in here too, which speaks for the fusion.
+        alone_s = sum(part.time_s or 0.0 for part in parts)
+        noise_s = hypot(*(_noise_s(part) for part in parts))
+        fused_s = kernel.record.time_s or 0.0
+        if fused_s <= alone_s * (1 + LIBRARY_LOSS) + noise_s:
+            continue
+        yield Finding(
+            rule="library-fusion-hurts",
+            layer=None,
+            seen=(
+                f"{kernel.record.name}, which runs ops of {len(layers)} layers, takes"
+                f" {seconds(fused_s)}; the layers take {seconds(alone_s)} in sum, each compiled"
+                f" alone (noise {seconds(noise_s)})"
+            ),
+            why=(
+                "a library runs this fusion as one; its kernels for it are slower here than"
+                " those that run the layers one by one"
+            ),
+            try_next=(
+                "measure without it: edgegraph fusion SPEC; on the CPU"
+                " options={'xla_cpu_experimental_ynn_fusion_type': ''} takes it away"
+            ),
+            numbers={"fused_s": fused_s, "alone_s": alone_s, "noise_s": noise_s},
+            certainty="medium",
+            weight=min(1.0, (fused_s - alone_s) / evidence.whole_s),
+        )
+
+
+def _library_fusions(evidence: Evidence) -> Iterator[tuple[Kernel, Sequence[Place]]]:
+    """Give the timed fusions of several layers that a library runs, with these layers."""
+    for kernel in evidence.kernels:
+        if kernel.record.opcode != "fusion" or kernel.record.time_source != "measured":
+            continue
+        layers = list(dict.fromkeys((op.layer or UNATTRIBUTED, op.phase) for op in kernel.ops))
+        if len(layers) > 1 and evidence.instruction(kernel.record).fusion_kind == "kCustom":
+            yield kernel, layers
+
+
+def _noise_s(part: LayerLatency) -> float:
+    return part.executions * part.latency.relative_iqr * part.latency.median_s
+
+
+def _widest_fusion(evidence: Evidence) -> tuple[str, int] | None:
+    """Find the fusion that holds ops of the most layers, if of more than one."""
+    name, most = "", 1
+    for kernel in evidence.kernels:
+        if kernel.record.opcode == "fusion":
+            held = {op.layer for op in kernel.ops if op.layer and (op.flops or op.macs)}
+            if len(held) > most:
+                name, most = kernel.record.name, len(held)
+    return (name, most) if name else None

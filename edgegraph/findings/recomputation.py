@@ -1,0 +1,114 @@
+"""Finds work that fusions do once more: an op that several of them compute each for itself.
+
+Two ops compute the same where they have the same opcode, shape and op_name, stand in different
+fusions, and get the same values. What flows into a fusion is known by the name of what made it;
+what is made inside is known by its own opcode, attributes and operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from edgegraph.findings.evidence import Evidence, Kernel, work_of
+from edgegraph.results.analysis import OpRecord
+
+if TYPE_CHECKING:
+    from edgegraph.hlo.module import Instruction
+
+_OPAQUE = frozenset(
+    {"convolution", "custom-call", "dynamic-slice", "gather", "iota", "pad", "reduce-window",
+     "rng", "rng-bit-generator", "scatter", "slice", "sort"}
+)  # fmt: skip
+"""Opcodes with attributes that the decoded module does not have, so that two of them that look
+alike need not be."""
+
+_DEEPEST = 200
+"""A chain of ops longer than this is taken for one of its own: Python's stack is limited."""
+
+Value = tuple[object, ...]
+"""What tells values apart: equal for equal values."""
+
+
+Place = tuple[Kernel, OpRecord]
+"""An op and the fusion that it stands in."""
+
+
+def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Place]:
+    """Give every op that an earlier fusion computed already, with the fusion it stands in.
+
+    Products are left out: XLA does not compute them twice.
+
+    Args:
+        evidence: What to look at.
+        at_least: Work (FLOPs and transcendentals) below which it does not matter: where names and
+            shapes show that there is less, nothing is given and the module is not looked at.
+    """
+    candidates = _candidates(evidence, at_least)
+    if sum(work_of(op) for places in candidates for _, op in places[1:]) < at_least:
+        return ()
+    values = _Values(evidence)
+    found: list[Place] = []
+    for places in candidates:
+        first: dict[object, Kernel] = {}
+        for kernel, op in places:
+            value = (kernel.record.parent, values.of(kernel, op))
+            if first.setdefault(value, kernel) is not kernel:
+                found.append((kernel, op))
+    return found
+
+
+def _candidates(evidence: Evidence, at_least: float) -> Sequence[Sequence[Place]]:
+    """Group the ops that look alike and stand in more than one fusion."""
+    # What is computed twice flows into something else inside the fusion.
+    fusions = [k for k in evidence.kernels if k.record.opcode == "fusion" and len(k.ops) > 1]
+    if sum(work_of(k.record) - 2 * (k.record.macs or 0) for k in fusions) < at_least:
+        return ()
+    # Even if all smaller ones were computed twice, together they would not matter.
+    least = at_least / len(evidence.analysis.op_records)
+    alike: dict[tuple[str, str, str], list[Place]] = {}
+    for kernel in fusions:
+        for op in kernel.ops:
+            if (op.flops or 0) + (op.transcendentals or 0) > least and not op.macs:
+                alike.setdefault((op.op_name, op.opcode, op.shape), []).append((kernel, op))
+    return [places for places in alike.values() if places[0][0] is not places[-1][0]]
+
+
+class _Values:
+    """Tells what flows where inside fusions."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._instructions: Mapping[str, Instruction] = evidence.instructions
+        self._known: dict[tuple[str, str], int] = {}
+        self._numbers: dict[Value, int] = {}
+
+    def of(self, kernel: Kernel, op: OpRecord) -> int:
+        """Give a number that two ops share if they compute the same value."""
+        fusion = self._instructions[kernel.record.name.rpartition("/")[2]]
+        return self._number(fusion, self._instructions[op.name.rpartition("/")[2]], 0)
+
+    def _number(self, fusion: Instruction, instruction: Instruction, depth: int) -> int:
+        place = (fusion.name, instruction.name)
+        if place not in self._known:
+            value = self._value(fusion, instruction, depth)
+            self._known[place] = self._numbers.setdefault(value, len(self._numbers))
+        return self._known[place]
+
+    def _value(self, fusion: Instruction, instruction: Instruction, depth: int) -> Value:
+        if instruction.parameter_number is not None:
+            return ("flows in", fusion.operands[instruction.parameter_number])
+        nested = instruction.called and instruction.opcode != "reduce"
+        if instruction.opcode in _OPAQUE or depth > _DEEPEST or nested:
+            return ("made by", instruction.name)
+        operands = [self._instructions[name] for name in instruction.operands]
+        return (
+            instruction.opcode,
+            str(instruction.shape),
+            instruction.dimensions,
+            instruction.comparison,
+            instruction.literal,
+            instruction.tuple_index,
+            # These two have a value or a function that is told apart by where it comes from.
+            instruction.op_name if instruction.opcode in ("constant", "reduce") else "",
+            *(self._number(fusion, operand, depth + 1) for operand in operands),
+        )

@@ -1,0 +1,234 @@
+"""Rules about the whole program's time: launches, loops, transfers, and work done twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgegraph.findings.evidence import Evidence, Kernel, common_layer, work_of
+from edgegraph.findings.registry import register_finding
+from edgegraph.findings.trust import WEIGHT_OF_THE_UNKNOWN
+from edgegraph.results.analysis import Finding, OpRecord
+from edgegraph.results.schedule import NETWORK, Schedule, Transfer
+from edgegraph.units import percent, seconds, si
+
+DISPATCH_BOUND = 0.5
+"""Share of a call that launching takes: above it, no faster kernel halves the latency."""
+
+DOMINANT = 0.5
+"""Share of the time in one loop: above it, the program is as fast as that loop."""
+
+SHORT_KERNEL_S = 10e-6
+"""Starting a kernel takes about a microsecond on a CPU and several on a GPU; where kernels are
+shorter than this, that is a tenth of a loop's time and more."""
+
+REMATERIALISED = 0.05
+"""Share of the work that is done once more to save memory: below it, there is little to win."""
+
+EXPOSED_SHARE = 0.05
+"""Share of the schedule in which the compute waits: below it, hiding it all brings little."""
+
+
+@register_finding("dispatch-bound")
+def dispatch_bound(evidence: Evidence) -> Iterator[Finding]:
+    """A program that is over before launching it pays off."""
+    latency = evidence.analysis.latency
+    if latency is None or latency.dispatch_s is None or latency.median_s <= 0:
+        return
+    share = latency.dispatch_s / latency.median_s
+    if share > DISPATCH_BOUND:
+        yield Finding(
+            rule="dispatch-bound",
+            layer=None,
+            seen=(
+                f"launching takes {seconds(latency.dispatch_s)} of the {seconds(latency.median_s)}"
+                f" that one call takes ({percent(share)})"
+            ),
+            why="the program is too small for its launch; its own work hardly shows",
+            try_next="more work per call: a larger batch, or several steps in one jit",
+            numbers={"dispatch_s": latency.dispatch_s, "median_s": latency.median_s},
+            certainty="high",
+            weight=share,
+        )
+
+
+@register_finding("dominant-loop")
+def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
+    """A loop that takes most of the time, one iteration after the other."""
+    if evidence.untrusted_times or not evidence.whole_s:
+        return
+    loops = [
+        record
+        for record in evidence.analysis.op_records
+        if record.opcode == "while"
+        and (record.time_s or 0.0) > DOMINANT * evidence.whole_s
+        and _iterations(evidence, record) != 1
+    ]
+    if not loops:
+        return
+    loop = loops[-1]  # Those that hold it come before it: nothing inside of it dominates.
+    share = evidence.share([loop])
+    iterations = _iterations(evidence, loop)
+    kernels = evidence.kernels_in(loop)
+    per_iteration_s = (loop.time_s or 0.0) / (iterations or 1)
+    kernel_s = _seconds_per_kernel(kernels)
+    short = kernel_s is not None and kernel_s < SHORT_KERNEL_S
+    times = "an unknown number of iterations, one of" if iterations is None else f"{iterations} of"
+    numbers = {"share": share.value, "iteration_s": per_iteration_s, "kernels": float(len(kernels))}
+    if iterations is not None:
+        numbers["iterations"] = float(iterations)
+    if kernel_s is not None:
+        numbers["kernel_s"] = kernel_s
+    where = f" in {loop.layer}" if loop.layer else ""
+    yield Finding(
+        rule="dominant-loop",
+        layer=loop.layer,
+        seen=(
+            f"the loop {loop.name}{where} takes {percent(share.value)} of {share.of}: {times}"
+            f" {seconds(per_iteration_s)}, with {len(kernels)} kernels in each"
+        ),
+        why=(
+            "an iteration waits for the one before, and XLA fuses nothing across them"
+            + ("; its kernels are so short that starting them is much of the time" if short else "")
+        ),
+        try_next=(
+            "unroll=4 of jax.lax.scan or fori_loop, vmap over what does not depend on the last"
+            " iteration, or jax.lax.associative_scan"
+            if short
+            else "make one iteration faster: whatever it gains counts every time; look at the"
+            " layers inside the loop"
+        ),
+        numbers=numbers,
+        certainty=share.certainty,
+        # Where the kernels are long, the findings about them weigh what there is to gain.
+        weight=share.value if short else 0.0,
+    )
+
+
+@register_finding("rematerialisation")
+def rematerialisation(evidence: Evidence) -> Iterator[Finding]:
+    """Work that is done a second time so that its result need not be kept."""
+    again = [*_once_more(evidence)]
+    if not again or evidence.untrusted_times:
+        return
+    work, whole = sum(map(work_of, again)), evidence.whole_work
+    share = evidence.share(again)
+    if work < REMATERIALISED * whole and share.value < REMATERIALISED:
+        return
+    by_xla = sum(op.phase != "rematerialised" for op in again)
+    who = "XLA computes them" if by_xla == len(again) else "jax.checkpoint has them computed"
+    yield Finding(
+        rule="rematerialisation",
+        layer=common_layer(again),
+        seen=(
+            f"{len(again)} ops run once more: {si(work, 'FLOP')} (transcendentals included),"
+            f" {percent(work / whole if whole else 0.0)} of all, and {percent(share.value)} of"
+            f" {share.of}; {who} again instead of keeping them"
+        ),
+        why="it buys memory with time",
+        try_next=(
+            "if there is memory enough, rematerialise less: fewer blocks, or a policy such as"
+            " jax.checkpoint_policies.dots_saveable that keeps the products; else leave it"
+        ),
+        numbers={"ops": float(len(again)), "operations": float(work), "share": share.value},
+        certainty=share.certainty,
+        weight=share.value,
+    )
+
+
+@register_finding("exposed-transfers")
+def exposed_transfers(evidence: Evidence) -> Iterator[Finding]:
+    """Asynchronous transfers that the compute waits for."""
+    schedule = evidence.analysis.schedule
+    if schedule is None or evidence.untrusted_times:
+        return
+    share = schedule.exposed_s / schedule.makespan_s if schedule.makespan_s else 0.0
+    bare = [t for t in schedule.transfers if _is_bare(t)]
+    if share >= EXPOSED_SHARE:
+        yield _waits(schedule, share)
+    elif bare:
+        yield _uncovered(bare)
+
+
+def _once_more(evidence: Evidence) -> Iterator[OpRecord]:
+    """Give the ops of `jax.checkpoint`'s second pass, and the kernels that XLA runs again."""
+    scoped = any(row.phase == "rematerialised" for row in evidence.analysis.layer_records)
+    for kernel in evidence.kernels:
+        if ".remat" in kernel.record.name:
+            yield from kernel.ops
+        elif scoped:
+            yield from [op for op in kernel.ops if op.phase == "rematerialised"]
+
+
+def _waits(schedule: Schedule, share: float) -> Finding:
+    waiting = [t for t in schedule.transfers if t.exposed_s]
+    worst = max(waiting, key=lambda t: (t.exposed_s or 0.0) * (t.executions or 1))
+    return Finding(
+        rule="exposed-transfers",
+        layer=worst.layer if len(waiting) == 1 else None,
+        seen=(
+            f"the compute waits {seconds(schedule.exposed_s)} for transfers,"
+            f" {percent(share)} of {seconds(schedule.makespan_s)}; longest for {_called(worst)}:"
+            f" {si(worst.bytes, 'B')} take {seconds(worst.duration_s)}, with"
+            f" {seconds(worst.compute_s)} of compute between its start and its end"
+        ),
+        why="a transfer that starts too late, or has too little beside it, adds to the time",
+        try_next=_HOW_TO_HIDE,
+        numbers={
+            "exposed_s": schedule.exposed_s,
+            "makespan_s": schedule.makespan_s,
+            "share": share,
+            "transfers": float(len(waiting)),
+        },
+        certainty="high" if schedule.time_source == "measured" else "medium",
+        weight=min(1.0, share),
+    )
+
+
+def _uncovered(bare: Sequence[Transfer]) -> Finding:
+    moved = [t.bytes for t in bare if t.bytes is not None]
+    return Finding(
+        rule="exposed-transfers",
+        layer=bare[0].layer if len(bare) == 1 else None,
+        seen=(
+            f"nothing runs beside {len(bare)} transfer{'s' * (len(bare) != 1)} between devices,"
+            f" {_called(bare[0])} among them: {si(sum(moved) if moved else None, 'B')} sent"
+        ),
+        why="the compute waits for the whole of each, however fast the network is",
+        try_next=_HOW_TO_HIDE,
+        numbers={"transfers": float(len(bare)), "bytes": float(sum(moved))},
+        certainty="high",
+        weight=WEIGHT_OF_THE_UNKNOWN,
+    )
+
+
+_HOW_TO_HIDE = (
+    "start it earlier or split it, so that compute stands beside it: gather the next layer's"
+    " weights during this one, or reduce gradients layer by layer"
+)
+
+
+def _is_bare(transfer: Transfer) -> bool:
+    """Tell a transfer of unknown length beside which nothing runs."""
+    return transfer.lane == NETWORK and transfer.duration_s is None and transfer.between == 0
+
+
+def _called(transfer: Transfer) -> str:
+    layer = f" of {transfer.layer}" if transfer.layer else ""
+    return f"the {transfer.opcode} {transfer.start}{layer}"
+
+
+def _iterations(evidence: Evidence, loop: OpRecord) -> int | None:
+    """Give how often the body runs in one call of the program; None if unknown.
+
+    The condition runs once more than the body, for every time that the loop is entered.
+    """
+    counts = [op.executions for op in evidence.analysis.op_records if op.parent == loop.name]
+    known = [count for count in counts if count is not None]
+    return min(known, default=None) if len(known) == len(counts) else None
+
+
+def _seconds_per_kernel(kernels: Sequence[Kernel]) -> float | None:
+    """Give the mean time of one launch."""
+    launches = sum(kernel.record.executions or 1 for kernel in kernels)
+    known_s = sum(kernel.record.time_s or 0.0 for kernel in kernels)
+    return known_s / launches if launches and known_s else None
