@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from edgegraph.findings.evidence import Evidence, Kernel, bytes_of, common_layer
 from edgegraph.findings.registry import register_finding
 from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.units import percent, si
+
+if TYPE_CHECKING:
+    from edgegraph.hlo.module import Shape
 
 PADDED = 0.1
 """Share of the products' FLOPs that multiply padding: matrix units round every extent up, so that
@@ -18,7 +22,7 @@ MOVED_WITHOUT_NEED = 0.05
 no more of a gain than a still machine's noise."""
 
 _PRODUCTS = frozenset({"convolution", "dot", "ragged-dot", "scaled-dot"})
-_CONVERSIONS = frozenset({"convert", "bitcast-convert", "reduce-precision", "stochastic-convert"})
+_CONVERSIONS = frozenset({"convert", "reduce-precision", "stochastic-convert"})
 _REARRANGEMENTS = frozenset({"copy", "reshape", "transpose"})
 
 
@@ -51,8 +55,8 @@ def padding_waste(evidence: Evidence) -> Iterator[Finding]:
         layer=common_layer(padded),
         seen=(
             f"{si(wasted, 'FLOP')}, {percent(wasted / flops)} of those of all matrix products,"
-            f" multiply padding; most of them in {worst or 'ops of no layer'}"
-            f" ({percent(by_layer[worst] / wasted)})"
+            f" multiply what the compiler put in to fill the matrix units;"
+            f" {percent(by_layer[worst] / wasted)} of them in {worst or 'ops of no layer'}"
         ),
         why="matrix units take blocks of a fixed size, and the model does not fill them",
         try_next=(
@@ -155,23 +159,24 @@ def _only(evidence: Evidence, opcodes: frozenset[str]) -> list[Kernel]:
 
 def _rearranges(evidence: Evidence, kernel: Kernel) -> bool:
     """Tell whether a kernel changes the order in memory; a copy may be one for its own sake."""
-    for op in kernel.ops:
-        if op.opcode != "copy":
-            return True
-        instruction = evidence.instruction(op)
-        source = evidence.instructions[instruction.operands[0]].shape
-        if source.layout != instruction.shape.layout:
-            return True
-    return False
+    return any(
+        op.opcode != "copy" or _source(evidence, op).layout != evidence.instruction(op).shape.layout
+        for op in kernel.ops
+    )
 
 
 def _dtypes(evidence: Evidence, kernel: Kernel) -> str:
     """Say from what to what a kernel converts: ``f32 to bf16``."""
-    first, last = evidence.instruction(kernel.ops[0]), evidence.instruction(kernel.ops[-1])
-    source = evidence.instructions[first.operands[0]].shape.dtype
-    if source == last.shape.dtype:
-        return f"{source} to {first.shape.dtype} and back"
-    return f"{source} to {last.shape.dtype}"
+    source = _source(evidence, kernel.ops[0]).dtype
+    between, result = (evidence.instruction(kernel.ops[end]).shape.dtype for end in (0, -1))
+    return f"{source} to {between} and back" if source == result else f"{source} to {result}"
+
+
+def _source(evidence: Evidence, op: OpRecord) -> Shape:
+    """Give the shape of what an op takes; its own in a damaged module where it takes nothing."""
+    instruction = evidence.instruction(op)
+    taken = instruction.operands[0] if instruction.operands else instruction.name
+    return evidence.instructions[taken].shape
 
 
 def _cost(kernel: Kernel) -> tuple[float, int]:

@@ -23,9 +23,6 @@ _OPAQUE = frozenset(
 """Opcodes with attributes that the decoded module does not have, so that two of them that look
 alike need not be."""
 
-_DEEPEST = 200
-"""A chain of ops longer than this is taken for one of its own: Python's stack is limited."""
-
 Value = tuple[object, ...]
 """What tells values apart: equal for equal values."""
 
@@ -52,9 +49,11 @@ def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Place]:
     for places in candidates:
         first: dict[object, Kernel] = {}
         for kernel, op in places:
-            value = (kernel.record.parent, values.of(kernel, op))
-            if first.setdefault(value, kernel) is not kernel:
-                found.append((kernel, op))
+            value = values.of(kernel, op)
+            if value is not None:
+                maker = first.setdefault((kernel.record.parent, value), kernel)
+                if maker is not kernel:
+                    found.append((kernel, op))
     return found
 
 
@@ -78,37 +77,45 @@ class _Values:
     """Tells what flows where inside fusions."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self._instructions: Mapping[str, Instruction] = evidence.instructions
-        self._known: dict[tuple[str, str], int] = {}
+        self._evidence = evidence
+        self._inside: dict[str, Mapping[str, int]] = {}
         self._numbers: dict[Value, int] = {}
 
-    def of(self, kernel: Kernel, op: OpRecord) -> int:
-        """Give a number that two ops share if they compute the same value."""
-        fusion = self._instructions[kernel.record.name.rpartition("/")[2]]
-        return self._number(fusion, self._instructions[op.name.rpartition("/")[2]], 0)
+    def of(self, kernel: Kernel, op: OpRecord) -> int | None:
+        """Give a number that two ops share if they compute the same value.
 
-    def _number(self, fusion: Instruction, instruction: Instruction, depth: int) -> int:
-        place = (fusion.name, instruction.name)
-        if place not in self._known:
-            value = self._value(fusion, instruction, depth)
-            self._known[place] = self._numbers.setdefault(value, len(self._numbers))
-        return self._known[place]
+        None for an op that the fusion does not hold itself, but another fusion inside it.
+        """
+        fusion = self._evidence.instruction(kernel.record)
+        if fusion.name not in self._inside:
+            self._inside[fusion.name] = self._number(fusion)
+        return self._inside[fusion.name].get(op.name.rpartition("/")[2])
 
-    def _value(self, fusion: Instruction, instruction: Instruction, depth: int) -> Value:
-        if instruction.parameter_number is not None:
-            return ("flows in", fusion.operands[instruction.parameter_number])
-        nested = instruction.called and instruction.opcode != "reduce"
-        if instruction.opcode in _OPAQUE or depth > _DEEPEST or nested:
-            return ("made by", instruction.name)
-        operands = [self._instructions[name] for name in instruction.operands]
-        return (
-            instruction.opcode,
-            str(instruction.shape),
-            instruction.dimensions,
-            instruction.comparison,
-            instruction.literal,
-            instruction.tuple_index,
-            # These two have a value or a function that is told apart by where it comes from.
-            instruction.op_name if instruction.opcode in ("constant", "reduce") else "",
-            *(self._number(fusion, operand, depth + 1) for operand in operands),
-        )
+    def _number(self, fusion: Instruction) -> Mapping[str, int]:
+        """Number the values in a fusion, operands before users as they stand there."""
+        numbers: dict[str, int] = {}
+        for instruction in self._evidence.module.computations[fusion.called[0]].instructions:
+            value = _value(fusion, instruction, numbers)
+            numbers[instruction.name] = self._numbers.setdefault(value, len(self._numbers))
+        return numbers
+
+
+def _value(fusion: Instruction, instruction: Instruction, numbers: Mapping[str, int]) -> Value:
+    parameter = instruction.parameter_number
+    if parameter is not None and parameter < len(fusion.operands):
+        return ("flows in", fusion.operands[parameter])
+    nested = instruction.called and instruction.opcode != "reduce"
+    if instruction.opcode in _OPAQUE or nested:
+        return ("made by", instruction.name)
+    # These two have a value or a function, which is told apart by where it comes from.
+    named = instruction.opcode in ("constant", "reduce")
+    return (
+        instruction.opcode,
+        str(instruction.shape),
+        instruction.dimensions,
+        instruction.comparison,
+        instruction.literal,
+        instruction.tuple_index,
+        instruction.op_name if named else "",
+        *(numbers.get(operand, operand) for operand in instruction.operands),
+    )

@@ -162,14 +162,19 @@ def _once_more(evidence: Evidence) -> Iterator[OpRecord]:
 def _waits(schedule: Schedule, share: float) -> Finding:
     waiting = [t for t in schedule.transfers if t.exposed_s]
     worst = max(waiting, key=lambda t: (t.exposed_s or 0.0) * (t.executions or 1))
+    # A short transfer may be waited for because a long one is before it in its lane.
+    served = [t for t in schedule.transfers if t.lane == worst.lane]
+    longest = max(served, key=lambda t: t.duration_s or 0.0)
+    behind = "" if longest is worst else f", {_called(longest)} being the longest beside it"
     return Finding(
         rule="exposed-transfers",
         layer=worst.layer if len(waiting) == 1 else None,
         seen=(
             f"the compute waits {seconds(schedule.exposed_s)} for transfers,"
-            f" {percent(share)} of {seconds(schedule.makespan_s)}; longest for {_called(worst)}:"
-            f" {si(worst.bytes, 'B')} take {seconds(worst.duration_s)}, with"
-            f" {seconds(worst.compute_s)} of compute between its start and its end"
+            f" {percent(share)} of {seconds(schedule.makespan_s)}, longest for"
+            f" {_called(worst)}{behind}: {si(longest.bytes, 'B')} take"
+            f" {seconds(longest.duration_s)}, with {seconds(longest.compute_s)} of compute between"
+            f" its start and its end"
         ),
         why="a transfer that starts too late, or has too little beside it, adds to the time",
         try_next=_HOW_TO_HIDE,
@@ -214,7 +219,8 @@ def _is_bare(transfer: Transfer) -> bool:
 
 def _called(transfer: Transfer) -> str:
     layer = f" of {transfer.layer}" if transfer.layer else ""
-    return f"the {transfer.opcode} {transfer.start}{layer}"
+    named = transfer.opcode in transfer.start
+    return f"{transfer.start}{layer}" if named else f"the {transfer.opcode} {transfer.start}{layer}"
 
 
 def _iterations(evidence: Evidence, loop: OpRecord) -> int | None:
