@@ -74,6 +74,16 @@ def compiled(function: Callable[..., Any], *arguments: Any, name: str = "program
     return eg.analyze(function, args=arguments, name=name, device=analyses.DEVICE)
 
 
+def conversion() -> Analysis:
+    """Analyse a program that does nothing but convert 64 x 64 values."""
+    return compiled(lambda x: x.astype(jnp.bfloat16), array(64, 64))
+
+
+def transposition() -> Analysis:
+    """Analyse a program that does nothing but transpose 64 x 64 values."""
+    return compiled(lambda x: x.T, array(64, 64))
+
+
 def from_text(text: str) -> Analysis:
     return from_module(xla.parse_text(text))
 

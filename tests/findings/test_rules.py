@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import jax.numpy as jnp
 import pytest
+from flax import linen as nn
 
+import edgegraph as eg
 from edgegraph.findings import RULES, find
 from edgegraph.results.analysis import Analysis, Finding
 from tests import analyses
@@ -62,14 +63,8 @@ CASES: dict[str, tuple[Callable[[], Analysis], Callable[[], Analysis]]] = {
         lambda: shown.timed_library_fusion(1e-3),
     ),
     "padding-waste": (lambda: shown.padded(8, 128, 128), lambda: shown.padded(5, 100, 100)),
-    "dtype-conversions": (
-        lambda: shown.compiled(lambda x: x.astype(jnp.bfloat16), shown.array(64, 64)),
-        lambda: analyses.small_cnn(32),
-    ),
-    "layout-changes": (
-        lambda: shown.compiled(lambda x: x.T, shown.array(64, 64)),
-        analyses.memory_bound,
-    ),
+    "dtype-conversions": (shown.conversion, lambda: analyses.small_cnn(32)),
+    "layout-changes": (shown.transposition, analyses.memory_bound),
     "rematerialisation": (shown.remat_gradient, analyses.gradient),
     "exposed-transfers": (
         lambda: shown.from_text(shown.TRANSFER.format(rows=100)),
@@ -100,6 +95,38 @@ def test_the_dense_layer_at_batch_1_is_told_with_its_numbers() -> None:
     # a little less: 10 FLOP per byte from about b = 22 on.
     assert finding.numbers["batch_at_ridge_point"] == pytest.approx(22, rel=0.02)
     assert "SmallCNN/dense1 is memory-bound" in finding.seen
+
+
+def test_a_batch_that_brings_its_own_bytes_reaches_no_ridge_point() -> None:
+    # An input of 2 and an output of 2 values: 16 bytes of its own, for 8 FLOP and the bias.
+    dense = eg.Workload.from_flax(nn.Dense(2), input_shape=(2,))
+    (finding,) = found(eg.analyze(dense, batch=1, device=analyses.DEVICE), "memory-bound-dense")
+    assert "batch_at_ridge_point" not in finding.numbers
+    assert "does not reach the ridge point" in finding.try_next
+
+
+def test_what_a_tpu_multiplies_as_a_convolution_is_dense_all_the_same() -> None:
+    text = """
+HloModule m
+
+ENTRY e {
+  x = f32[1,256] parameter(0)
+  w = f32[256,256] parameter(1)
+  ROOT c = f32[1,256] convolution(x, w), dim_labels=bf_io->bf,
+    metadata={op_name="jit(f)/dense/dot_general"}
+}
+"""
+    assert found(shown.from_text(text), "memory-bound-dense")
+    assert not found(shown.from_text(text.replace("dot_general", "conv")), "memory-bound-dense")
+
+
+def test_what_has_no_cost_is_told_with_what_would_give_it_one() -> None:
+    (finding,) = found(shown.from_corpus("handwritten/gpu_unknown_kernel.hlo"), "unpriced-op")
+    assert "my_kernel" in finding.seen
+    assert "eg.register_custom_call" in finding.try_next
+    loop = shown.from_corpus("real/data_dependent_loop.optimized.pb.gz")
+    (finding,) = found(loop, "unpriced-op")
+    assert "measure=True" in finding.try_next
 
 
 def test_no_verdict_rests_on_a_noisy_measurement() -> None:
