@@ -19,6 +19,9 @@ at all would gain less than a change of the batch or the dtype does."""
 _FRAMES = frozenset({"while", "call", "conditional"})
 """Containers that launch what they hold one by one; all others are launched as one kernel."""
 
+_VALUES = frozenset({"bitcast", "constant", "get-tuple-element", "parameter", "tuple"})
+"""Opcodes that name values; a tuple moves nothing but its pointers."""
+
 
 class Kernel(NamedTuple):
     """What is launched as one: an op of its own, or a fusion with the ops inside.
@@ -85,29 +88,43 @@ class Evidence:
         """The ops that no other holds; they add up to the program."""
         return [record for record in self.analysis.op_records if record.parent is None]
 
-    @cached_property
+    @property
     def kernels(self) -> Sequence[Kernel]:
         """Everything that is launched, in schedule order."""
-        found: list[Kernel] = []
+        return self._launched[0]
+
+    @property
+    def frames(self) -> Sequence[OpRecord]:
+        """The loops, calls and conditionals, those around others before them."""
+        return self._launched[1]
+
+    @cached_property
+    def _launched(self) -> tuple[Sequence[Kernel], Sequence[OpRecord]]:
+        """Tell kernels from what launches them, in one pass over all ops."""
+        kernels: list[Kernel] = []
+        frames: list[OpRecord] = []
         containers = self.containers
         inside: dict[str | None, list[OpRecord]] = {}
         for record in self.analysis.op_records:
+            if record.opcode in _VALUES:
+                continue
             ops = inside.get(record.parent)
             if record.name in containers:
                 if ops is None:
                     if record.opcode in _FRAMES:
+                        frames.append(record)
                         continue
                     ops = []
-                    found.append(Kernel(record, ops))
+                    kernels.append(Kernel(record, ops))
                 inside[record.name] = ops
             elif (
                 record.bytes_written or record.bytes_read or record.flops or record.transcendentals
-            ) and record.opcode != "tuple":  # A tuple is pointers only.
+            ):
                 if ops is None:
-                    found.append(Kernel(record, (record,)))
+                    kernels.append(Kernel(record, (record,)))
                 else:
                     ops.append(record)
-        return found
+        return kernels, frames
 
     def kernels_in(self, container: OpRecord) -> Sequence[Kernel]:
         """Give what a loop, call or conditional launches."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgegraph.findings.evidence import Evidence
+from edgegraph.findings.evidence import LARGE_SHARE, Evidence
 from edgegraph.findings.registry import register_finding
 from edgegraph.results.analysis import Finding, LayerRecord, OpRecord
 from edgegraph.results.frames import intensity as intensity_of
+from edgegraph.results.latency import UNATTRIBUTED
 from edgegraph.results.records import main_memory_bytes
 from edgegraph.results.what_if import what_if
 from edgegraph.units import percent, ratio, seconds, si
@@ -15,6 +16,13 @@ from edgegraph.units import percent, ratio, seconds, si
 FAR_UNDER = 0.25
 """Well-written kernels of simple ops reach half of a roof and more; a quarter is another matter."""
 
+_BYTES_BOUND = "the time follows the bytes moved; a faster processor would not help"
+_FEWER_BYTES = "fewer bytes, not fewer FLOPs: smaller or narrower weights (bfloat16, int8)"
+_WORK_BOUND = "the time follows the arithmetic; a larger batch buys little throughput"
+_FEWER_MACS = (
+    "fewer MACs (depthwise-separable or grouped convolution, fewer channels), or a narrower dtype"
+    " with a higher peak"
+)
 _DENSE_OPCODES = frozenset({"dot", "ragged-dot", "scaled-dot"})
 
 
@@ -38,7 +46,7 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
             "memory_time_s": row.memory_time_s or 0.0,
             "compute_time_s": row.compute_time_s or 0.0,
         }
-        advice = "fewer bytes, not fewer FLOPs: smaller or narrower weights (bfloat16, int8)"
+        advice = _FEWER_BYTES
         if evidence.analysis.batch is not None:
             batch = _batch_at_ridge(evidence.analysis.batch, row, intensity, ridge)
             if batch is None:
@@ -56,12 +64,20 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
             rule="memory-bound-dense",
             layer=row.layer,
             seen=seen,
-            why="its time follows the bytes moved; a faster processor would not help",
+            why=_BYTES_BOUND,
             try_next=advice,
             numbers=numbers,
             certainty="high",
             weight=_at_the_roof(row),
         )
+    dense = _dense_layers(evidence)
+    yield from _together(
+        "memory-bound-dense",
+        [row for row in _small(evidence, "memory") if _place(row) in dense],
+        "layers with matrix products are memory-bound",
+        _BYTES_BOUND,
+        f"{_FEWER_BYTES}; or a larger batch, since all inputs share one read of the weights",
+    )
 
 
 @register_finding("compute-bound-layer")
@@ -80,7 +96,7 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
             "flops": float(row.flops or 0),
             "compute_time_s": row.compute_time_s or 0.0,
         }
-        if row.efficiency is not None:
+        if row.efficiency is not None and not evidence.noisy:
             reached = f"; it runs at {percent(row.efficiency)} of the peak"
             numbers["efficiency"] = row.efficiency
         yield Finding(
@@ -90,15 +106,19 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
                 f"{_name(row)} is compute-bound: {si(row.flops, 'FLOP')} at {ratio(intensity)} FLOP"
                 f" per byte, above the ridge point of {ratio(ridge)}{reached}"
             ),
-            why="its time follows the arithmetic; batching it further buys little throughput",
-            try_next=(
-                "fewer MACs (depthwise-separable or grouped convolution, fewer channels), or a"
-                " narrower dtype with a higher peak"
-            ),
+            why=_WORK_BOUND,
+            try_next=_FEWER_MACS,
             numbers=numbers,
             certainty="high",
             weight=_at_the_roof(row),
         )
+    yield from _together(
+        "compute-bound-layer",
+        [row for row in _small(evidence, "compute") if row.macs],
+        "layers are compute-bound",
+        _WORK_BOUND,
+        _FEWER_MACS,
+    )
 
 
 @register_finding("far-under-the-roof")
@@ -134,6 +154,58 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
             certainty="medium",
             weight=gain_share,
         )
+
+
+def _small(evidence: Evidence, bound: str) -> Sequence[LayerRecord]:
+    """Give the layers of a bound that are too small for a finding of their own."""
+    return [
+        row
+        for row in evidence.analysis.layer_records
+        if row.leaf and row.bound == bound and row.share is not None and row.share < LARGE_SHARE
+    ]
+
+
+def _together(
+    rule: str, rows: Sequence[LayerRecord], are: str, why: str, try_next: str
+) -> Iterator[Finding]:
+    """Tell of small layers in one finding, where together they are large."""
+    weight = sum(map(_at_the_roof, rows))
+    if weight < LARGE_SHARE:
+        return
+    largest = max(rows, key=lambda row: row.share or 0.0)
+    share = sum(row.share or 0.0 for row in rows)
+    yield Finding(
+        rule=rule,
+        layer=None,
+        seen=(
+            f"{len(rows)} {are}; each takes less than {percent(LARGE_SHARE)} of the time, together"
+            f" they take {percent(share)}; the largest is {_name(largest)}"
+            f" ({percent(largest.share)})"
+        ),
+        why=why,
+        try_next=try_next,
+        numbers={
+            "layers": float(len(rows)),
+            "share": share,
+            "memory_time_s": sum(row.memory_time_s or 0.0 for row in rows),
+            "compute_time_s": sum(row.compute_time_s or 0.0 for row in rows),
+        },
+        certainty="high",
+        weight=weight,
+    )
+
+
+def _place(row: LayerRecord) -> tuple[str, str]:
+    return row.layer.removesuffix("/(own)"), row.phase
+
+
+def _dense_layers(evidence: Evidence) -> frozenset[tuple[str, str]]:
+    """Name the layers that multiply matrices."""
+    return frozenset(
+        (op.layer or UNATTRIBUTED, op.phase)
+        for op in evidence.analysis.op_records
+        if op.macs and op.name not in evidence.containers and _is_dense(op)
+    )
 
 
 def _is_dense(op: OpRecord) -> bool:

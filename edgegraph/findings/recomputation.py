@@ -61,10 +61,10 @@ def _candidates(evidence: Evidence, at_least: float) -> Sequence[Sequence[Place]
     """Group the ops that look alike and stand in more than one fusion."""
     # What is computed twice flows into something else inside the fusion.
     fusions = [k for k in evidence.kernels if k.record.opcode == "fusion" and len(k.ops) > 1]
-    if sum(work_of(k.record) - 2 * (k.record.macs or 0) for k in fusions) < at_least:
+    if sum(work_of(k.record) - 2 * (k.record.macs or 0) for k in fusions) < at_least or not fusions:
         return ()
     # Even if all smaller ones were computed twice, together they would not matter.
-    least = at_least / len(evidence.analysis.op_records)
+    least = at_least / sum(len(kernel.ops) for kernel in fusions)
     alike: dict[tuple[str, str, str], list[Place]] = {}
     for kernel in fusions:
         for op in kernel.ops:

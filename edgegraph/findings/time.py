@@ -58,7 +58,7 @@ def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
         return
     loops = [
         record
-        for record in evidence.analysis.op_records
+        for record in evidence.frames
         if record.opcode == "while"
         and (record.time_s or 0.0) > DOMINANT * evidence.whole_s
         and _iterations(evidence, record) != 1

@@ -105,6 +105,17 @@ def test_a_batch_that_brings_its_own_bytes_reaches_no_ridge_point() -> None:
     assert "does not reach the ridge point" in finding.try_next
 
 
+def test_many_small_layers_are_told_together() -> None:
+    network = nn.Sequential([nn.Dense(256, use_bias=False) for _ in range(20)])
+    workload = eg.Workload.from_flax(network, input_shape=(256,))
+    (finding,) = found(eg.analyze(workload, batch=1, device=analyses.DEVICE), "memory-bound-dense")
+    assert finding.layer is None
+    assert finding.numbers["layers"] == 20
+    # 20 x 256 x 256 weights of 4 bytes from a cache of 100 GB/s, and a little for the activations.
+    assert finding.numbers["memory_time_s"] == pytest.approx(20 * 4 * 256**2 / 100e9, rel=0.02)
+    assert finding.weight == pytest.approx(1)
+
+
 def test_what_a_tpu_multiplies_as_a_convolution_is_dense_all_the_same() -> None:
     text = """
 HloModule m
