@@ -66,42 +66,47 @@ def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
     if not loops:
         return
     loop = loops[-1]  # Those that hold it come before it: nothing inside of it dominates.
-    share = evidence.share([loop])
-    iterations = _iterations(evidence, loop)
-    kernels = evidence.kernels_in(loop)
-    per_iteration_s = (loop.time_s or 0.0) / (iterations or 1)
-    kernel_s = _seconds_per_kernel(kernels)
+    share, kernels = evidence.share([loop]), evidence.kernels_in(loop)
+    iterations, kernel_s = _iterations(evidence, loop), _seconds_per_kernel(kernels)
+    iteration_s = (loop.time_s or 0.0) / (iterations or 1)
     short = kernel_s is not None and kernel_s < SHORT_KERNEL_S
+    why, advice = _SHORT_KERNELS if short else _LONG_KERNELS
     times = "an unknown number of iterations, one of" if iterations is None else f"{iterations} of"
-    numbers = {"share": share.value, "iteration_s": per_iteration_s, "kernels": float(len(kernels))}
-    if iterations is not None:
-        numbers["iterations"] = float(iterations)
-    if kernel_s is not None:
-        numbers["kernel_s"] = kernel_s
-    where = f" in {loop.layer}" if loop.layer else ""
+    numbers = {
+        "share": share.value,
+        "iterations": iterations,
+        "iteration_s": iteration_s,
+        "kernels": len(kernels),
+        "kernel_s": kernel_s,
+    }
     yield Finding(
         rule="dominant-loop",
         layer=loop.layer,
         seen=(
-            f"the loop {loop.name}{where} takes {percent(share.value)} of {share.of}: {times}"
-            f" {seconds(per_iteration_s)}, with {len(kernels)} kernels in each"
+            f"the loop {loop.name}{f' in {loop.layer}' if loop.layer else ''} takes"
+            f" {percent(share.value)} of {share.of}: {times} {seconds(iteration_s)}, with"
+            f" {len(kernels)} kernels in each"
         ),
-        why=(
-            "an iteration waits for the one before, and XLA fuses nothing across them"
-            + ("; its kernels are so short that starting them is much of the time" if short else "")
-        ),
-        try_next=(
-            "unroll=4 of jax.lax.scan or fori_loop, vmap over what does not depend on the last"
-            " iteration, or jax.lax.associative_scan"
-            if short
-            else "make one iteration faster: whatever it gains counts every time; look at the"
-            " layers inside the loop"
-        ),
-        numbers=numbers,
+        why=f"an iteration waits for the one before, and XLA fuses nothing across them{why}",
+        try_next=advice,
+        numbers={name: float(value) for name, value in numbers.items() if value is not None},
         certainty=share.certainty,
         # Where the kernels are long, the findings about them weigh what there is to gain.
         weight=share.value if short else 0.0,
     )
+
+
+_SHORT_KERNELS = (
+    "; its kernels are so short that starting them is much of the time",
+    "unroll=4 of jax.lax.scan or fori_loop, vmap over what does not depend on the last iteration,"
+    " or jax.lax.associative_scan",
+)
+_LONG_KERNELS = (
+    "",
+    "make one iteration faster: whatever it gains counts every time; look at the layers inside the"
+    " loop",
+)
+"""What is added to why it matters, and what to try."""
 
 
 @register_finding("rematerialisation")

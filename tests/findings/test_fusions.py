@@ -65,8 +65,8 @@ def test_the_same_is_what_has_the_same_operation_and_operands(
 
 def test_a_library_fusion_is_held_against_its_layers_alone() -> None:
     finding = only(programs.timed_library_fusion(20e-3), "library-fusion-hurts")
-    # Four layers and what stands between them, 1 ms each.
-    assert finding.numbers["alone_s"] == pytest.approx(5e-3)
+    # Four layers and what stands between them, 1 ms each and 5 µs to launch it.
+    assert finding.numbers["alone_s"] == pytest.approx(5 * 1.005e-3)
     assert finding.numbers["fused_s"] == pytest.approx(20e-3)
 
 
