@@ -114,12 +114,13 @@ def padded(rows: int, inside: int, columns: int) -> Analysis:
     return eg.analyze(program, device=analyses.DEVICE)
 
 
-def shared_intermediate(dear: bool) -> Analysis:
-    """Analyse three results of one intermediate, which XLA computes once only where it is dear."""
+def shared_intermediate(*, dear: bool = False, returned: bool = False) -> Analysis:
+    """Analyse three results of one intermediate, which XLA computes once where it is dear or returned."""
 
     def run(x: jax.Array, y: jax.Array) -> tuple[jax.Array, ...]:
         shared = jnp.tanh(x) if dear else x * y + x
-        return shared * shared, jnp.flip(shared) * 2.0, shared.T - 1.0
+        results = (shared * shared, jnp.flip(shared) * 2.0, shared.T - 1.0)
+        return (shared, *results) if returned else results
 
     return compiled(run, array(64, 64), array(64, 64))
 

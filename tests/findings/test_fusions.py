@@ -16,6 +16,10 @@ def test_what_two_more_fusions_compute_is_recomputed() -> None:
     assert finding.numbers["fusions"] == 2
 
 
+def test_what_is_returned_is_computed_once_as_the_advice_says() -> None:
+    assert "fusion-recomputes" not in rules(programs.shared_intermediate(returned=True))
+
+
 def test_other_values_under_the_same_name_are_not_recomputed() -> None:
     assert "fusion-recomputes" not in rules(programs.rotated_halves())
 
