@@ -113,8 +113,8 @@ def fusion_recomputes(evidence: Evidence) -> Iterator[Finding]:
             " fusion waits for memory, and costs where it waits for the arithmetic"
         ),
         try_next=(
-            "compare with edgegraph fusion SPEC; where it costs, return the intermediate as a result"
-            " too, so that XLA keeps it (a jit inside the jit does not make it)"
+            "compare with edgegraph fusion SPEC; where it costs, return the intermediate as a"
+            " result too, so that XLA keeps it (a jit inside the jit does not make it)"
         ),
         numbers={
             "recomputed_operations": float(work),

@@ -115,7 +115,7 @@ def padded(rows: int, inside: int, columns: int) -> Analysis:
 
 
 def shared_intermediate(*, dear: bool = False, returned: bool = False) -> Analysis:
-    """Analyse three results of one intermediate, which XLA computes once where it is dear or returned."""
+    """Analyse three results of one intermediate, computed once if dear or returned."""
 
     def run(x: jax.Array, y: jax.Array) -> tuple[jax.Array, ...]:
         shared = jnp.tanh(x) if dear else x * y + x
