@@ -39,6 +39,12 @@ _HEADER_BYTES = 9
 _LAST_WORDS_S = 10.0
 """A child that has hung up without an answer is given this long to end by itself."""
 
+_running: set[subprocess.Popen[bytes]] = set()
+"""Children that some thread waits for."""
+
+_CHATTER = re.compile(r"I\d{4} |WARNING: (All log messages before|Logging before)")
+"""How lines begin that XLA's logging writes when nothing is wrong."""
+
 _PARENT_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of Linux."""
 
@@ -88,12 +94,14 @@ def run_child(
             stderr=messages,
             env={**os.environ, **(environment or {})},
         )
+        _running.add(child)
         try:
             answer = _wait(child, function, timeout_s, progress)
             if answer is None:
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(_LAST_WORDS_S)
         finally:
+            _running.discard(child)
             child.kill()
             child.wait()
             _pipe(child).close()
@@ -103,6 +111,12 @@ def run_child(
             raise KeyboardInterrupt
         messages.seek(0)
         raise EdgeGraphError(_obituary(function, child.returncode, messages.read()))
+
+
+def end_children() -> None:
+    """Kill the children that run for other threads; their `run_child` raises."""
+    for child in tuple(_running):
+        child.kill()
 
 
 def peak_memory_bytes() -> int:
@@ -203,7 +217,8 @@ def _error(content: bytes) -> EdgeGraphError:
 
 def _obituary(function: str, code: int, messages: bytes) -> str:
     """Say in one line how the child ended."""
-    lines = [line for line in messages.decode(errors="replace").splitlines() if line.strip()]
+    said = messages.decode(errors="replace").splitlines()
+    lines = [line for line in said if line.strip() and not _CHATTER.match(line)]
     last = next((line for line in lines if "Check failed" in line), (lines or ["no message"])[-1])
     last = re.sub(r"^.*?(?=Check failed)", "", last).strip()
     if code >= 0:

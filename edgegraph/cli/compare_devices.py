@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +17,10 @@ from edgegraph.cli.run import SAVED_SUFFIX, resolve
 from edgegraph.cli.store import StoreOption, keeping
 from edgegraph.cli.sweep import parse_batches
 from edgegraph.errors import EdgeGraphError, InputError
-from edgegraph.results.device_comparison import DeviceComparison
+from edgegraph.results.device_comparison import DeviceComparison, DeviceRow
 
-SUFFIXES = (SAVED_SUFFIX, ".csv", ".png", ".svg", ".pdf")
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+SUFFIXES = (SAVED_SUFFIX, ".csv", *FIGURE_SUFFIXES)
 
 
 @partial(takes_job, without=("batch", "target", "stage", "depth", "compiler_options"))
@@ -63,34 +65,51 @@ def compare_devices(
     from dataclasses import replace
 
     from edgegraph.measure.sampling import Settings
-    from edgegraph.study.compare_devices import compare_devices as study
+    from edgegraph.study.compare_devices import comparison, device_rows
 
     if job.measure:
         from edgegraph.measure.executable import prefer_synchronous_dispatch
 
         prefer_synchronous_dispatch()
     workloads = [resolve(job), *(resolve(replace(job, spec=spec)) for spec in against or ())]
-    with keeping(store) as keep, progress() as report:
-        comparison = study(
-            workloads,
-            devices=[name.strip() for name in devices.split(",")],
-            batches=parse_batches(batch),
-            measure=bool(job.measure),
-            settings=Settings.quick() if job.quick else None,
-            progress=report,
-        )
-        keep(comparison)
+    rows: list[DeviceRow] = []
+    with keeping(store) as keep:
+        try:
+            with progress() as report:
+                for row in device_rows(
+                    workloads,
+                    devices=[name.strip() for name in devices.split(",")],
+                    batches=parse_batches(batch),
+                    measure=bool(job.measure),
+                    settings=Settings.quick() if job.quick else None,
+                    progress=report,
+                ):
+                    rows.append(row)  # noqa: PERF402
+        except KeyboardInterrupt:
+            kept = _present(comparison(rows), paths, json) if rows else []
+            names = "".join(f", {path}" for path in kept)
+            typer.echo(f"edgegraph: interrupted; kept: {len(rows)} finished rows{names}", err=True)
+            raise typer.Exit(130) from None
+        keep(comparison(rows))
+    _present(comparison(rows), paths, json)
+    errors = [row for row in rows if row.error is not None]
+    if len(errors) == len(rows):
+        raise EdgeGraphError(f"no device has figures; {errors[0].device}: {errors[0].error}")
+
+
+def _present(comparison: DeviceComparison, paths: Sequence[Path], json: bool) -> list[Path]:
+    """Print the comparison and write its files; give those that were written."""
     if json:
         print_json(comparison.document)
     else:
         from edgegraph.report.device_table import comparison_table
 
         print_rich(comparison_table(comparison))
-    for path in paths:
+    timed = any(row.low_s for row in comparison.rows)
+    written = [path for path in paths if timed or path.suffix not in FIGURE_SUFFIXES]
+    for path in written:
         _write(comparison, path)
-    errors = [row for row in comparison.rows if row.error is not None]
-    if len(errors) == len(comparison.rows):
-        raise EdgeGraphError(f"no device has figures; {errors[0].device}: {errors[0].error}")
+    return written
 
 
 def _write(comparison: DeviceComparison, path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -116,12 +117,19 @@ def compile_ahead(
         progress(f"{label}: compiling for {target.name}", None)
     payload = msgspec.msgpack.encode(request)
     try:
-        answer = run_child(
-            "edgegraph.compiler.ahead:serve",
-            payload,
-            timeout_s=timeout_s,
-            environment={**target.environment, "JAX_PLATFORMS": "cpu"},
-        )
+        # A compiler that is ended leaves its logs and what it handed to the assembler.
+        with tempfile.TemporaryDirectory(prefix="edgegraph-", ignore_cleanup_errors=True) as folder:
+            answer = run_child(
+                "edgegraph.compiler.ahead:serve",
+                payload,
+                timeout_s=timeout_s,
+                environment={
+                    **target.environment,
+                    "JAX_PLATFORMS": "cpu",
+                    "TMPDIR": folder,
+                    "TPU_LOG_DIR": folder,
+                },
+            )
     except EdgeGraphError as error:
         if any(name in str(error) for name in options):
             raise InputError(f"XLA does not take the compiler option: {error}") from error

@@ -12,7 +12,13 @@ from rich.text import Text
 from edgegraph.device.device import Device
 from edgegraph.device.entry import Entry
 from edgegraph.report.table import BOUND_STYLE
-from edgegraph.results.device_comparison import DeviceComparison, DeviceRow
+from edgegraph.results.device_comparison import (
+    AT_THE_ROOF,
+    EXPECTED,
+    MEASURED,
+    DeviceComparison,
+    DeviceRow,
+)
 from edgegraph.units import percent, ratio, seconds, si
 
 
@@ -20,80 +26,204 @@ def comparison_table(comparison: DeviceComparison) -> RenderableType:
     """Show workloads, devices and batch sizes side by side.
 
     Returns:
-        A renderable that is readable at 80 columns, errors below it.
+        A renderable that is readable at 80 columns for one workload: the rows, what the marks
+        mean, where several workloads differ, and errors.
     """
-    rows = comparison.rows
+    rows = [row for row in comparison.rows if row.error is None]
+    parts: list[RenderableType] = []
+    if rows:
+        parts += [_rows_table(rows), *_notes(rows)]
+        parts += _against_each_other(rows)
+    parts += [Text(line, style="yellow") for line in _errors(comparison.rows)]
+    return Group(*parts)
+
+
+def _rows_table(rows: Sequence[DeviceRow]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     several = len({row.workload for row in rows}) > 1
-    measured = any(row.measured_s is not None for row in rows)
-    compiled = any(row.compiler_time_s is not None for row in rows)
+    optional = {
+        "expected": any(row.expected_s is not None for row in rows),
+        "compiler": any(row.compiler_time_s is not None for row in rows),
+        "measured": any(row.measured_s is not None for row in rows),
+    }
     if several:
         table.add_column("workload", no_wrap=True)
     table.add_column("device", no_wrap=True)
-    headings = ["batch", "roofline time"]
-    headings += ["compiler"] * compiled + ["measured"] * measured
-    for heading in headings:
+    for heading in ("batch", "roofline time", *(name for name, there in optional.items() if there)):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("bound", no_wrap=True)
     for heading in ("used", "examples/s", "memory", "fits to"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        if row.error is None:
-            table.add_row(*_cells(row, several=several, compiled=compiled, measured=measured))
-    parts: list[RenderableType] = [table, *_losses(rows)]
-    parts += [
-        Text(f"{row.device}, batch {row.batch}: {row.error}", style="yellow")
-        for row in rows
-        if row.error is not None
-    ]
-    return Group(*parts)
+        table.add_row(*[row.workload] * several, *_cells(row, optional))
+    return table
 
 
-def _cells(row: DeviceRow, *, several: bool, compiled: bool, measured: bool) -> list[Text | str]:
-    cells: list[Text | str] = [row.workload] * several
-    cells += [row.device, str(row.batch or ""), _span(row)]
-    cells += [seconds(row.compiler_time_s)] * compiled
-    mark = "" if row.verdict in (None, "OK") else "!"
-    cells += [seconds(row.measured_s) + mark if row.measured_s is not None else ""] * measured
+def _cells(row: DeviceRow, optional: Mapping[str, bool]) -> list[Text | str]:
+    noisy = "" if row.verdict in (None, "OK") else "!"
+    times = {
+        "expected": row.expected_s, "compiler": row.compiler_time_s, "measured": row.measured_s,
+    }  # fmt: skip
+    cells: list[Text | str] = [
+        row.device, str(row.batch or ""), f"{seconds(row.low_s)} to {seconds(row.high_s)}",
+    ]  # fmt: skip
+    for name, there in optional.items():
+        if there:
+            time_s = times[name]
+            mark = noisy if name == "measured" else ""
+            cells.append("" if time_s is None else seconds(time_s) + mark)
     cells.append(Text(row.bound or "", style=BOUND_STYLE.get(row.bound or "", "")))
-    atmost = "" if row.measured_s is not None else "≤ "
-    cells += [atmost + percent(row.utilisation), atmost + si(row.throughput_per_s)]
-    fits = "" if row.fits is not False else " (does not fit)"
+    mark = _MARKS.get(row.time_source or "", "")
+    cells += [mark + percent(row.utilisation), mark + si(row.throughput_per_s)]
+    fits = "" if row.fits is not False else Text(f"{si(row.needed_bytes, 'B')} !", style="red")
     cells += [
-        si(row.needed_bytes, "B") + fits,
+        fits or si(row.needed_bytes, "B"),
         "?" if row.largest_batch is None else f"{row.largest_batch:,}",
     ]
     return cells
 
 
-def _span(row: DeviceRow) -> str:
-    return f"{seconds(row.low_s)} to {seconds(row.high_s)}"
+_MARKS = {AT_THE_ROOF: "≤ ", EXPECTED: "≈ "}
 
 
-def _losses(rows: Sequence[DeviceRow]) -> list[Text]:
-    """Say where the workloads differ on a device: fewer FLOPs need not be less time."""
-    said: list[Text] = []
+def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
+    """Say what the columns mean, as far as they need it, and what does not fit."""
+    sources = {row.time_source for row in rows}
+    times = {
+        MEASURED: "of the measured time",
+        EXPECTED: "≈ of the expected time",
+        AT_THE_ROOF: "≤ with every op at its roof, one after the other",
+    }
+    said = "; ".join(text for source, text in times.items() if source in sources)
+    lines = [
+        "roofline time: all arithmetic and data side by side, to one after the other.",
+        f"used: T_compute over the time, examples/s: {said}." if said else "",
+        "memory: arguments with weights, results and temporaries, as compiled.",
+    ]
+    if any(row.compiler_time_s is not None for row in rows):
+        lines.append("compiler: what the device's own compiler estimates; not validated.")
+    if any(row.device.startswith("device:") for row in rows):
+        lines.append("device: this machine's program, under that device's roofs.")
+    if any(row.verdict not in (None, "OK") for row in rows):
+        lines.append("measured !: too noisy to rely on.")
+    notes = [Text(line, style="dim") for line in lines if line]
+    return notes + [Text(line, style="red") for line in _misfits(rows)]
+
+
+def _misfits(rows: Sequence[DeviceRow]) -> list[str]:
+    """Name what does not fit; on a microcontroller also what would, with its weights in flash."""
+    lines = []
+    for row in rows:
+        if row.fits is not False:
+            continue
+        line = (
+            f"{row.workload} at batch {row.batch} does not fit {row.device}: it needs"
+            f" {si(row.needed_bytes, 'B')} of {si(row.capacity_bytes, 'B')} {row.memory}"
+        )
+        beside = row.needed_beside_weights_bytes
+        if row.memory == "SRAM" and beside is not None and row.weights_bytes:
+            fits = beside <= (row.capacity_bytes or 0)
+            line += (
+                f"; with its weights ({si(row.weights_bytes, 'B')}) in flash {si(beside, 'B')},"
+                f" which {'fits' if fits else 'does not fit either'}"
+            )
+        lines.append(f"{line}.")
+    return lines
+
+
+def _errors(rows: Sequence[DeviceRow]) -> list[str]:
+    """Give one line for every error, with all batch sizes that it concerns."""
+    batches: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.error is not None:
+            batches.setdefault((row.device, row.error), []).append(str(row.batch))
+    return [
+        f"{device}, batch {', '.join(dict.fromkeys(sizes))}: {error}"
+        for (device, error), sizes in batches.items()
+    ]
+
+
+def _against_each_other(rows: Sequence[DeviceRow]) -> list[RenderableType]:
+    """Say where workloads differ on a device, and which kinds of op each loses on."""
     groups: dict[tuple[str, int | None], list[DeviceRow]] = {}
     for row in rows:
-        if row.error is None and row.low_s:
+        if row.time_s:
             groups.setdefault((row.device, row.batch), []).append(row)
-    for (device, batch), (first, *others) in groups.items():
-        said += [Text(f"{device}, batch {batch}: {_against(first, other)}") for other in others]
-    return said
+    pairs = [(key, group) for key, group in groups.items() if len(group) > 1]
+    parts: list[RenderableType] = []
+    for (device, batch), (first, *others) in pairs:
+        parts += [Text(f"\n{device}, batch {batch}: {_against(first, other)}") for other in others]
+        parts.append(_kinds_table([first, *others]))
+    return parts
 
 
-def _against(first: DeviceRow, other: DeviceRow) -> str:
-    macs = (first.macs or 0) / (other.macs or 1)
-    measured = first.measured_s is not None and other.measured_s is not None
-    before = (first.measured_s if measured else first.low_s) or 0.0
-    after = (other.measured_s if measured else other.low_s) or 1.0
-    source = "measured" if measured else "at the roof"
+def _against(first: DeviceRow, second: DeviceRow) -> str:
+    """Hold the workload of fewer MACs against the other."""
+    light, heavy = sorted((second, first), key=lambda row: row.macs or 0)
+    times = [("at the roof", light.roof_s, heavy.roof_s)]
+    if light.time_source == heavy.time_source != AT_THE_ROOF:
+        times.insert(0, (light.time_source or "", light.time_s, heavy.time_s))
+    times.append(("by the compiler's estimate", light.compiler_time_s, heavy.compiler_time_s))
+    said = [f"{_times_as_long(a, b)} {source}" for source, a, b in times if a and b]
+    macs = ratio((heavy.macs or 0) / light.macs) if light.macs else "?"
     return (
-        f"{other.workload} has {ratio(macs)} times fewer MACs than {first.workload} and takes"
-        f" {ratio(before / after)} times less time {source}; its ops wait for memory"
-        f" {percent(other.memory_bound_share)} of the time at the roof, those of {first.workload}"
-        f" {percent(first.memory_bound_share)}."
+        f"{light.workload} has {macs} times fewer MACs than {heavy.workload} and takes"
+        f" {', '.join(said)}; at the roof its ops wait for memory"
+        f" {percent(light.memory_bound_share)} of the time, those of {heavy.workload}"
+        f" {percent(heavy.memory_bound_share)}."
     )
+
+
+def _times_as_long(light_s: float, heavy_s: float) -> str:
+    if light_s < heavy_s:
+        return f"{ratio(heavy_s / light_s)} times less time"
+    return f"{ratio(light_s / heavy_s)} times as long"
+
+
+def _kinds_table(rows: Sequence[DeviceRow]) -> Table:
+    """Show the kinds of op that take most time, beside their share of the arithmetic."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("workload", no_wrap=True)
+    table.add_column("kind of op", no_wrap=True)
+    compiled = any(row.compiler_time_s is not None for row in rows)
+    for heading in ("MACs", _time_heading(rows), *["compiler"] * compiled):
+        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("share", justify="right", no_wrap=True, style="dim")
+    for row in rows:
+        wholes = [
+            sum(kind.macs for kind in row.kinds),
+            sum(kind.time_s for kind in row.kinds),
+            *[sum(kind.compiler_time_s or 0.0 for kind in row.kinds)] * compiled,
+        ]
+        name = row.workload
+        for kind in row.kinds:
+            parts = [kind.macs, kind.time_s, *[kind.compiler_time_s or 0.0] * compiled]
+            shares = [
+                part / whole if whole else 0.0 for part, whole in zip(parts, wholes, strict=True)
+            ]
+            if max(shares[1:]) < _WORTH_SHOWING:
+                continue
+            texts = [si(kind.macs), seconds(kind.time_s), seconds(kind.compiler_time_s)]
+            cells = [
+                cell
+                for part, text, share in zip(parts, texts, shares, strict=False)
+                for cell in ((text, percent(share)) if part else ("", ""))
+            ]
+            table.add_row(name, kind.kind, *cells)
+            name = ""
+    return table
+
+
+def _time_heading(rows: Sequence[DeviceRow]) -> str:
+    """Say where the times of kinds come from: ops are measured, or stand at their roofs."""
+    measured = {row.measured_s is not None for row in rows}
+    return {frozenset({True}): "measured", frozenset({False}): "at the roof"}.get(
+        frozenset(measured), "time"
+    )
+
+
+_WORTH_SHOWING = 0.02
+"""Share of the time from which a kind of op is shown."""
 
 
 def devices_table(devices: Mapping[str, Device], entries: Mapping[str, Entry]) -> RenderableType:

@@ -10,11 +10,36 @@ from typing import TYPE_CHECKING, Any
 from edgegraph.results.analysis import Environment
 from edgegraph.units import seconds
 
+MEASURED = "measured"
+EXPECTED = "expected"
+AT_THE_ROOF = "at the roof"
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
     from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpKind:
+    """The ops of one kind in one program.
+
+    Attributes:
+        kind: ``convolution``, ``depthwise convolution``, ``matrix product``, ``elementwise``, ...
+        ops: How many there are.
+        macs, flops: Of all of them in one call.
+        time_s: Their best known times added up: measured where they were, else at their roofs.
+        compiler_time_s: What the device's compiler estimates of the kernels whose heaviest op is
+            of this kind; None where it says nothing.
+    """
+
+    kind: str
+    ops: int
+    macs: int
+    flops: int
+    time_s: float
+    compiler_time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,17 +54,21 @@ class DeviceRow:
         error: Why there are no figures; None where there are.
         macs, flops, bytes: Of one call; bytes read and written.
         compute_time_s, memory_time_s: What the device needs at least for arithmetic and data.
-        low_s: No execution is faster: every op at its roof.
+        low_s: No execution is faster: all arithmetic overlaps with all data.
+        roof_s: Every op at its own roof, one after the other.
         high_s: As if nothing overlapped: arithmetic and data one after the other.
+        expected_s: What to expect on this machine, by its calibration; None elsewhere.
         compiler_time_s: What the device's own compiler estimates; None where it does not.
         measured_s: Measured here; None on a device that is not here.
         verdict: Of the measurement.
         bound: What binds most of the time.
-        memory_bound_share: Share of the time at the roof that ops wait for memory.
+        memory_bound_share: Share of `roof_s` in which ops wait for memory.
+        kinds: Where the arithmetic and the time go, by kind of op.
         weights_bytes: Parameters of the model.
         activation_bytes: The most memory alive beside weights and inputs; None where unknown.
         needed_bytes: Arguments, results and temporaries of the compiled program.
         capacity_bytes: Main memory of the device; None where unknown.
+        memory: Name of that memory: ``DRAM``, ``HBM``, ``SRAM``; None where unknown.
         largest_batch: The largest batch size that fits, extrapolated from the batch sizes at
             hand; None where that cannot be told.
     """
@@ -55,7 +84,9 @@ class DeviceRow:
     compute_time_s: float | None = None
     memory_time_s: float | None = None
     low_s: float | None = None
+    roof_s: float | None = None
     high_s: float | None = None
+    expected_s: float | None = None
     compiler_time_s: float | None = None
     measured_s: float | None = None
     verdict: str | None = None
@@ -65,35 +96,63 @@ class DeviceRow:
     activation_bytes: int | None = None
     needed_bytes: int | None = None
     capacity_bytes: int | None = None
+    memory: str | None = None
     largest_batch: int | None = None
+    kinds: tuple[OpKind, ...] = ()
 
     @property
     def fits(self) -> bool | None:
-        """Whether it fits into the device's memory; None where that is unknown."""
+        """Whether it fits into the device's memory, weights included; None where unknown."""
         if self.needed_bytes is None or self.capacity_bytes is None:
             return None
         return self.needed_bytes <= self.capacity_bytes
 
     @property
-    def utilisation(self) -> float | None:
-        """The highest share of the peak rate that is possible: T_compute over the time at the roof.
+    def needed_beside_weights_bytes(self) -> int | None:
+        """What has to be held where the weights stay in flash, as on a microcontroller."""
+        if self.needed_bytes is None or self.weights_bytes is None:
+            return None
+        return self.needed_bytes - self.weights_bytes
 
-        Of the measured time, where there is one.
+    @property
+    def time_s(self) -> float | None:
+        """The best known time: measured, else expected, else every op at its roof."""
+        return self.measured_s or self.expected_s or self.roof_s
+
+    @property
+    def time_source(self) -> str | None:
+        """Where `time_s` comes from: ``measured``, ``expected`` or ``at the roof``."""
+        times = {MEASURED: self.measured_s, EXPECTED: self.expected_s, AT_THE_ROOF: self.roof_s}
+        return next((source for source, time_s in times.items() if time_s), None)
+
+    @property
+    def utilisation(self) -> float | None:
+        """The share of the peak rate that is used: T_compute over `time_s`.
+
+        Of a time at the roof it is the highest share that ops one after the other allow.
         """
-        time_s = self.measured_s or self.low_s
-        return None if not time_s or self.compute_time_s is None else self.compute_time_s / time_s
+        if not self.time_s or self.compute_time_s is None:
+            return None
+        return self.compute_time_s / self.time_s
 
     @property
     def throughput_per_s(self) -> float | None:
-        """Examples per second at the measured time, else the highest that the roofs allow."""
-        time_s = self.measured_s or self.low_s
-        return None if not time_s else (self.batch or 1) / time_s
+        """Examples per second at `time_s`."""
+        return None if not self.time_s else (self.batch or 1) / self.time_s
 
 
 COLUMNS = (
-    *(field.name for field in fields(DeviceRow)), "fits", "utilisation", "throughput_per_s",
+    *(field.name for field in fields(DeviceRow) if field.name != "kinds"),
+    "fits", "needed_beside_weights_bytes", "time_s", "time_source", "utilisation",
+    "throughput_per_s",
 )  # fmt: skip
 """Of the frame."""
+
+KIND_COLUMNS = (
+    "workload", "device", "batch", "kind", "ops", "macs", "flops", "time_s", "compiler_time_s",
+    "macs_share", "time_share",
+)  # fmt: skip
+"""Of the frame of kinds."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -118,6 +177,25 @@ class DeviceComparison:
             columns=list(COLUMNS),
         )
 
+    @cached_property
+    def kinds_frame(self) -> pd.DataFrame:
+        """One row per workload, device, batch size and kind of op, with its shares of the whole."""
+        import pandas as pd
+
+        found = []
+        for row in self.rows:
+            macs = sum(kind.macs for kind in row.kinds)
+            time_s = sum(kind.time_s for kind in row.kinds)
+            found += [
+                (
+                    row.workload, row.device, row.batch, kind.kind, kind.ops, kind.macs, kind.flops,
+                    kind.time_s, kind.compiler_time_s, kind.macs / macs if macs else None,
+                    kind.time_s / time_s if time_s else None,
+                )
+                for kind in row.kinds
+            ]  # fmt: skip
+        return pd.DataFrame(found, columns=list(KIND_COLUMNS))
+
     @property
     def document(self) -> dict[str, Any]:
         """The comparison as a JSON object."""
@@ -125,7 +203,11 @@ class DeviceComparison:
 
         return {
             "environment": to_builtins(self.environment),
-            "rows": [{column: getattr(row, column) for column in COLUMNS} for row in self.rows],
+            "rows": [
+                {column: getattr(row, column) for column in COLUMNS}
+                | {"kinds": to_builtins(row.kinds)}
+                for row in self.rows
+            ],
         }
 
     def save(self, path: str | Path) -> Path:
@@ -149,7 +231,7 @@ class DeviceComparison:
         return device_times(self, ax)
 
     def __repr__(self) -> str:
-        """Name the best and the worst."""
+        """Name the fastest and the slowest."""
         timed = sorted((row.low_s, row.device) for row in self.rows if row.low_s is not None)
         ends = [f"{device} at least {seconds(time_s)}" for time_s, device in timed]
         said = " ... ".join(dict.fromkeys((ends[0], ends[-1]))) if ends else "no figures"

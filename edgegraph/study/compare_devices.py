@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
 from edgegraph.analyzer import Progress, analyze
+from edgegraph.child import end_children
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.compiler.targets import parse_target
-from edgegraph.cost.cost import known_sum
 from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.measure.environment import environment
@@ -19,10 +19,13 @@ from edgegraph.measure.executable import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import Settings
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.device_comparison import DeviceComparison, DeviceRow
+from edgegraph.study.op_kinds import op_kinds
 from edgegraph.workload import Workload
 
 COMPILERS_AT_ONCE = 2
 """Each holds up to a gigabyte, and keeps one core busy at least."""
+
+_LOOK_AGAIN_S = 0.1
 
 
 def compare_devices(
@@ -60,6 +63,30 @@ def compare_devices(
         >>> [(row.device, row.macs, row.bound) for row in compared.rows]
         [('device:rpi5', 7840, 'memory'), ('device:cortex-m7', 7840, 'compute')]
     """
+    rows = device_rows(
+        workloads,
+        devices=devices,
+        batches=batches,
+        measure=measure,
+        settings=settings,
+        progress=progress,
+    )
+    return comparison(list(rows))
+
+
+def device_rows(
+    workloads: Workload | Sequence[Workload],
+    *,
+    devices: Sequence[str],
+    batches: Sequence[int] = (1,),
+    measure: bool = False,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Iterator[DeviceRow]:
+    """Give the rows of `compare_devices`, each as soon as it is done, for `comparison`.
+
+    Whatever ends it early, Ctrl-C too, ends the compilers that run for it.
+    """
     chosen = [workloads] if isinstance(workloads, Workload) else list(workloads)
     if not (chosen and devices and batches):
         raise InputError("give at least one workload, one device and one batch size")
@@ -78,16 +105,27 @@ def compare_devices(
     with ThreadPoolExecutor(COMPILERS_AT_ONCE) as pool:
         compiling = {cell: pool.submit(_compile, *cell) for cell in cells if cell[1] in ahead}
         try:
-            rows = []
             for number, cell in enumerate(cells):
                 workload, target_name, batch = cell
                 report(f"{workload.name} at batch {batch} on {target_name}", number / len(cells))
-                made = compiling[cell].result if cell in compiling else lambda c=cell: _compile(*c)
-                rows.append(_row(cell, made, measure, settings))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+                made = compiling[cell].result() if cell in compiling else _compile(*cell)
+                yield _row(cell, made, measure, settings)
+        finally:
+            _end(compiling.values())
+
+
+def comparison(rows: Sequence[DeviceRow]) -> DeviceComparison:
+    """Put rows together, and tell the largest batch that fits from those of one device."""
     return DeviceComparison(rows=_with_largest_batch(rows), environment=environment())
+
+
+def _end(compiling: Collection[Future[Program | EdgeGraphError]]) -> None:
+    """End what is still compiling, also what starts only now."""
+    for future in compiling:
+        future.cancel()
+    while any(future.running() for future in compiling):
+        end_children()
+        wait(compiling, timeout=_LOOK_AGAIN_S)
 
 
 Cell = tuple[Workload, str, int]
@@ -102,70 +140,69 @@ def _compile(workload: Workload, target: str, batch: int) -> Program | EdgeGraph
 
 def _row(
     cell: Cell,
-    made: Callable[[], Program | EdgeGraphError],
+    program: Program | EdgeGraphError,
     measure: bool,
     settings: Settings | None,
 ) -> DeviceRow:
     workload, device, batch = cell
     empty = DeviceRow(workload=workload.name, device=device, batch=batch)
-    program = made()
     if isinstance(program, EdgeGraphError):
         return replace(empty, error=str(program))
     try:
         analysis = analyze(program, measure=measure and device == "cpu", settings=settings)
     except EdgeGraphError as error:
         return replace(empty, error=str(error))
-    return _filled(empty, analysis, _capacity_bytes(program.device))
+    return _filled(empty, analysis, *_main_memory(program.device))
 
 
-def _capacity_bytes(device: str | None) -> int | None:
-    """Give the size of a device's main memory; this machine's where None."""
+def _main_memory(device: str | None) -> tuple[int | None, str]:
+    """Give size and name of a device's main memory; this machine's where None."""
     if device is None:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    capacity = find_entry(device).capacity_bytes
-    return None if capacity is None else int(capacity)
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "DRAM"
+    entry = find_entry(device)
+    capacity = entry.capacity_bytes
+    return None if capacity is None else int(capacity), entry.memory[-1].name
 
 
-def _filled(row: DeviceRow, analysis: Analysis, capacity_bytes: int | None) -> DeviceRow:
+def _filled(
+    row: DeviceRow, analysis: Analysis, capacity_bytes: int | None, memory: str
+) -> DeviceRow:
     totals, latency, alive = analysis.totals, analysis.latency, analysis.live_memory
-    top = [record for record in analysis.op_records if record.parent is None]
-    timed = [record for record in analysis.op_records if record.bound is not None]
     containers = {record.parent for record in analysis.op_records}
-    kernels = [record for record in timed if record.name not in containers]
-    roof_s = {
-        bound: sum(
-            max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
-            for record in kernels
-            if record.bound == bound
-        )
-        for bound in ("compute", "memory")
-    }
-    low_s = sum(roof_s.values())
-    known = totals.serial_time_s is not None
+    roofs_s = {"compute": 0.0, "memory": 0.0}
+    for record in analysis.op_records:
+        if record.bound is not None and record.name not in containers:
+            roof_s = max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
+            roofs_s[record.bound] += roof_s
+    whole_s = None if totals.serial_time_s is None else sum(roofs_s.values())
     return replace(
         row,
         device_name=None if analysis.device is None else analysis.device.name,
         macs=totals.macs,
         flops=totals.flops,
-        bytes=known_sum(r.bytes_read for r in top) + known_sum(r.bytes_written for r in top),
+        bytes=totals.bytes_read + totals.bytes_written,
         compute_time_s=totals.compute_time_s,
         memory_time_s=totals.memory_time_s,
-        low_s=low_s if known else None,
+        low_s=totals.overlapped_time_s,
+        roof_s=whole_s,
         high_s=totals.serial_time_s,
+        expected_s=totals.expected_time_s,
         compiler_time_s=totals.compiler_time_s,
         measured_s=None if latency is None else latency.median_s,
         verdict=None if latency is None else latency.verdict,
         bound=totals.bound,
-        memory_bound_share=roof_s["memory"] / low_s if low_s else None,
+        memory_bound_share=roofs_s["memory"] / whole_s if whole_s else None,
         weights_bytes=totals.param_bytes,
         activation_bytes=None if alive is None else alive.working_bytes,
         needed_bytes=None if analysis.memory is None else analysis.memory.peak_bytes,
         capacity_bytes=capacity_bytes,
+        memory=memory,
+        kinds=op_kinds(analysis),
     )
 
 
 def _with_largest_batch(rows: Sequence[DeviceRow]) -> tuple[DeviceRow, ...]:
-    """Extrapolate the memory that is needed, which grows with the batch size as a line."""
+    """Tell every row the largest batch of its workload that fits on its device."""
     known: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for row in rows:
         if row.batch is not None and row.needed_bytes is not None:
@@ -182,15 +219,18 @@ def _with_largest_batch(rows: Sequence[DeviceRow]) -> tuple[DeviceRow, ...]:
 
 
 def largest_batch(needed: Sequence[tuple[int, int]], capacity_bytes: int | None) -> int | None:
-    """Give the largest batch size that fits, on the line through the outermost two.
+    """Give the largest batch size that fits, if the memory needed grows as a line in between.
+
+    The line runs through the last batch size that fits and the first one that does not; where all
+    fit or none does, through the outermost two, and on beyond them.
 
     Args:
         needed: Batch sizes with the bytes that they need.
         capacity_bytes: What there is.
 
     Returns:
-        The batch size, 0 where not even one example fits; None where fewer than two batch sizes
-        are known, or the memory does not grow.
+        The batch size, 0 where not even one example fits; None where that cannot be told: fewer
+        than two batch sizes are known, or the memory does not grow.
 
     Example:
         Weights of 10 bytes, and 5 bytes for every example:
@@ -198,12 +238,19 @@ def largest_batch(needed: Sequence[tuple[int, int]], capacity_bytes: int | None)
         >>> largest_batch([(1, 15), (8, 50)], 100)
         18
     """
-    if capacity_bytes is None or len(needed) < 2:
+    sizes = sorted(dict(needed).items())
+    if capacity_bytes is None or not sizes:
         return None
-    (first, first_bytes), (last, last_bytes) = min(needed), max(needed)
-    if first == 1 and first_bytes > capacity_bytes:
+    fit = [pair for pair in sizes if pair[1] <= capacity_bytes]
+    above = [pair for pair in sizes if pair[1] > capacity_bytes and (not fit or pair > fit[-1])]
+    if not fit and sizes[0][0] == 1:
         return 0
-    if last == first or last_bytes <= first_bytes:
+    (first, first_bytes), (last, last_bytes) = (
+        (fit[-1], above[0]) if fit and above else (sizes[0], sizes[-1])
+    )
+    if last_bytes <= first_bytes:
         return None
-    slope = (last_bytes - first_bytes) / (last - first)
-    return max(0, int(first + (capacity_bytes - first_bytes) / slope))
+    found = first + (capacity_bytes - first_bytes) * (last - first) // (last_bytes - first_bytes)
+    if above:
+        found = min(found, above[0][0] - 1)
+    return max(found, fit[-1][0] if fit else 0)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import jax
+import msgspec
 import pytest
 
 import edgegraph as eg
@@ -14,7 +20,10 @@ from edgegraph.compiler.program import Program
 from edgegraph.compiler.targets import missing_packages, parse_target
 from edgegraph.device.catalogue import find_device
 from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.results.analysis import Analysis, MemoryUse
+from edgegraph.results.schedule import EXPOSED, HIDDEN, PARTLY_HIDDEN
 from models.cnn import small_cnn
+from models.resnet import resnet50
 
 
 def needs(target: str) -> pytest.MarkDecorator:
@@ -78,11 +87,62 @@ def test_what_stays_on_the_chip_is_no_traffic_of_main_memory() -> None:
 
 
 @needs("tpu:v5e")
-def test_the_copies_of_a_tpu_are_listed() -> None:
-    analysis = eg.analyze(eg.compile(small_cnn(), batch=32, target="tpu:v5e"))
+@pytest.mark.parametrize("batch", [1, 32])
+def test_the_copies_of_a_tpu_are_listed(batch: int) -> None:
+    analysis = eg.analyze(eg.compile(small_cnn(), batch=batch, target="tpu:v5e"))
     assert analysis.schedule is not None
     assert {transfer.opcode for transfer in analysis.schedule.transfers} == {"copy"}
-    assert all(transfer.verdict is not None for transfer in analysis.schedule.transfers)
+    check_transfers(analysis)
+
+
+def check_transfers(analysis: Analysis) -> None:
+    """Every copy is listed once and judged, and what is waited for follows from the verdict."""
+    assert analysis.schedule is not None
+    copies = set(analysis.ops.query("opcode in ('copy-start', 'async-start')")["name"])
+    assert {transfer.start for transfer in analysis.schedule.transfers} == copies != set()
+    for transfer in analysis.schedule.transfers:
+        assert transfer.verdict in (HIDDEN, PARTLY_HIDDEN, EXPOSED)
+        assert transfer.duration_s is not None and transfer.exposed_s is not None
+        waited = transfer.exposed_s / transfer.duration_s if transfer.duration_s else 0.0
+        assert (transfer.verdict == HIDDEN) == (waited < 0.01)
+
+
+TARGETS = ("tpu:v5e", "gpu:h100", "gpu:orin")
+
+
+@pytest.fixture(scope="module")
+def resnets() -> Mapping[tuple[str, int], Analysis]:
+    """ResNet-50 in bf16 on every target at batch 1 and 32, two compilers at once."""
+    cells = [(target, batch) for target in TARGETS for batch in (32, 1)]
+
+    def compiled(cell: tuple[str, int]) -> Program:
+        return eg.compile(resnet50(dtype="bfloat16"), batch=cell[1], target=cell[0])
+
+    with ThreadPoolExecutor(2) as pool:
+        programs = pool.map(compiled, cells)
+        return {cell: eg.analyze(made) for cell, made in zip(cells, programs, strict=True)}
+
+
+@pytest.mark.slow
+@needs("tpu:v5e")
+@needs("gpu:h100")
+def test_resnet_is_the_same_work_everywhere(
+    resnets: Mapping[tuple[str, int], Analysis],
+) -> None:
+    for (target, batch), analysis in resnets.items():
+        assert analysis.totals.macs == batch * 4_089_184_256  # as torchvision's tables have it
+        assert analysis.totals.flops_coverage >= 0.99
+        assert not analysis.totals.lower_bound, analysis.unpriced
+        assert analysis.device == find_device(target)
+        if target.startswith("tpu"):
+            check_transfers(analysis)
+            assert analysis.totals.compiler_time_s is not None
+            assert analysis.totals.compiler_optimal_s is not None
+        else:  # its convolutions are custom calls; all their work is counted, padding left out
+            convolutions = analysis.ops.query("opcode == 'custom-call'")
+            assert len(convolutions) >= 50
+            assert convolutions["macs"].sum() >= 0.99 * analysis.totals.macs
+            assert analysis.totals.flops >= 1.9 * analysis.totals.macs
 
 
 @needs("tpu:v5e")
@@ -124,25 +184,84 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     monkeypatch.setattr(ahead, "run_child", run)
 
 
+@pytest.fixture
+def nothing_left(
+    empty_cache: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """No zombie, no temporary file, no lock of the TPU's library, and nothing in the cache."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    lock = Path("/tmp/libtpu_lockfile")  # that is its name, wherever temporary files go
+    before = lock.stat() if lock.exists() else None
+    yield
+    with suppress(ChildProcessError):  # there is no child at all
+        assert os.waitpid(-1, os.WNOHANG) == (0, 0)
+    assert not list(temporary.iterdir())
+    assert (lock.stat() if lock.exists() else None) == before
+    assert not empty_cache.exists()
+
+
+def double(timeout_s: float = 60.0) -> Program:
+    x = jax.ShapeDtypeStruct((8,), "float32")
+    return eg.compile(lambda x: x * 2, x, target="tpu:v5e", name="double", timeout_s=timeout_s)
+
+
+@pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize(
     ("function", "timeout_s", "said"),
     [
         ("abort", 60.0, "killed by SIGABRT (Check failed: chip != nullptr)"),
         ("hang", 0.5, "took longer than 0.5 s"),
         ("refuse", 60.0, "RESOURCE_EXHAUSTED: it does not fit into 16 GB"),
+        ("litter", 60.0, "killed by SIGKILL (no message), which the system does when memory runs"),
+        ("half_an_answer", 60.0, "ended with code 0 and no answer (no message)"),
     ],
 )
 def test_a_compiler_that_fails_is_one_clear_line(
-    function: str, timeout_s: float, said: str, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+    function: str, timeout_s: float, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _pretend(monkeypatch, function)
-    x = jax.ShapeDtypeStruct((8,), "float32")
     with pytest.raises(EdgeGraphError) as caught:
-        eg.compile(lambda x: x * 2, x, target="tpu:v5e", name="double", timeout_s=timeout_s)
+        double(timeout_s)
     assert str(caught.value).startswith("XLA does not compile double for tpu:v5e: ")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not empty_cache.exists()
+
+
+@needs("tpu:v5e")
+@pytest.mark.usefixtures("nothing_left")
+def test_a_killed_compiler_does_not_lock_out_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        _pretend(patch, "compile_and_die")
+        with pytest.raises(EdgeGraphError, match="killed by SIGKILL"):
+            double()
+    monkeypatch.setattr(ahead, "_keep", lambda path, answer: None)
+    assert double().module.schedule
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_an_interruption_leaves_no_part_of_a_cache_entry(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(path: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    answer = msgspec.msgpack.encode(
+        ahead.Compiled(
+            serialized=b"", cost=None, compile_s=1.0, compiler_memory_bytes=1,
+            memory=MemoryUse(
+                argument_bytes=0, output_bytes=0, temp_bytes=0, alias_bytes=0, code_bytes=0
+            ),
+        )
+    )  # fmt: skip
+    monkeypatch.setattr("edgegraph.compiler.targets._version", lambda package: "1")
+    monkeypatch.setattr(ahead, "run_child", lambda *work, **settings: answer)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", interrupt)  # all is written but not yet in its place
+        double()
+    assert not list(empty_cache.iterdir())
+    assert double().compile_s == 1.0
+    assert len(list(empty_cache.iterdir())) == 1
 
 
 def test_a_catalogue_device_has_the_hosts_program_and_cannot_run() -> None:

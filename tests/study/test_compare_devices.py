@@ -72,7 +72,9 @@ def test_what_does_not_fit_is_said() -> None:
     capacity = find_entry("rp2040").capacity_bytes
     assert capacity is not None
     assert compared.rows[0].largest_batch == (int(capacity) - 31_360) // 3_176
-    assert "(does not fit)" in said(compared)
+    text = said(compared)
+    assert "wide at batch 4 does not fit device:rp2040: it needs 11.2 MB of 270 kB SRAM." in text
+    assert "dense at batch 4 does not fit" not in text
 
 
 def test_two_models_on_one_device_are_held_against_each_other() -> None:

@@ -17,6 +17,7 @@ _SHARDY = ("FuncResultSharding", "GlobalToLocalShape", "LocalToGlobalShape", "Pr
     *[f"xla.sdy.{marker}" for marker in _SHARDY],
     "AllocateBuffer",
     "AssumeGatherIndicesInBound",
+    "ConcatBitcast",  # slices that were prefetched side by side, taken as one value
     "CreateBuffer",
     "LayoutConstraint",
     "NopReturnToken",

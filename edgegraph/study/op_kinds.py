@@ -1,0 +1,115 @@
+"""Which kinds of op a program's arithmetic and its time go to, told alike on every target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgegraph.cost.cost import known_sum
+from edgegraph.graph import flatten
+from edgegraph.hlo.collective import COLLECTIVE_OPCODES
+from edgegraph.hlo.module import DOT_OPCODES, Instruction, Shape
+from edgegraph.results.analysis import Analysis, OpRecord
+from edgegraph.results.device_comparison import OpKind
+
+_REDUCTIONS = frozenset({"reduce", "reduce-window", "select-and-scatter"})
+_MOVES = frozenset(
+    {"broadcast", "concatenate", "copy", "copy-start", "dynamic-slice", "dynamic-update-slice",
+     "gather", "iota", "pad", "reshape", "reverse", "scatter", "slice", "sort", "transpose"}
+)  # fmt: skip
+
+
+def op_kinds(analysis: Analysis) -> tuple[OpKind, ...]:
+    """Add up the ops of each kind, that of the most time first.
+
+    A compiler's estimate is of a whole kernel: it goes to the kind of the product in it, or of
+    what takes most time where there is none.
+
+    Args:
+        analysis: Any analysis with times.
+
+    Returns:
+        Kinds without time and MACs are left out.
+    """
+    nodes = flatten(analysis.module)
+    shapes = {node.name: node.instruction.shape for node in nodes}
+    containers = {record.parent for record in analysis.op_records}
+    kinds: dict[str, str] = {}
+    ops: dict[str, list[OpRecord]] = {}
+    for node, record in zip(nodes, analysis.op_records, strict=True):
+        if record.name not in containers and (record.macs or record.time_s):
+            operands = [shapes[operand] for operand in node.operands]
+            kind = kinds[record.name] = kind_of(node.instruction, operands, record.macs)
+            ops.setdefault(kind, []).append(record)
+    estimates = _estimates(analysis.op_records, kinds)
+    found = [
+        OpKind(
+            kind=kind,
+            ops=len(records),
+            macs=known_sum(record.macs for record in records),
+            flops=known_sum(record.flops for record in records),
+            time_s=sum(record.time_s or 0.0 for record in records),
+            compiler_time_s=estimates.get(kind),
+        )
+        for kind, records in ops.items()
+    ]
+    return tuple(sorted(found, key=lambda kind: -kind.time_s))
+
+
+def _estimates(records: Sequence[OpRecord], kinds: Mapping[str, str]) -> dict[str, float]:
+    """Add up the compiler's estimates of kernels, by the kind of the op that weighs most there."""
+    kernel_of: dict[str | None, str] = {}
+    weightiest: dict[str, OpRecord] = {}
+    for record in records:
+        kernel = kernel_of.get(record.parent)
+        if kernel is None and (record.opcode == "fusion" or record.name in kinds):
+            kernel = record.name
+        if kernel is None:
+            continue
+        kernel_of[record.name] = kernel
+        if record.name in kinds:
+            before = weightiest.setdefault(kernel, record)
+            weightiest[kernel] = max(before, record, key=_weight)
+    found: dict[str, float] = {}
+    for record in records:
+        if record.name in weightiest and record.compiler_time_s is not None:
+            kind = kinds[weightiest[record.name].name]
+            found[kind] = found.get(kind, 0.0) + record.compiler_time_s
+    return found
+
+
+def _weight(record: OpRecord) -> tuple[int, float]:
+    return record.macs or 0, record.time_s or 0.0
+
+
+def kind_of(instruction: Instruction, operands: Sequence[Shape], macs: int | None) -> str:
+    """Name the kind of an op.
+
+    A convolution whose window is one element is a matrix product, as compilers see it too.
+
+    Args:
+        instruction: Of any target; the convolutions of a GPU are custom calls.
+        operands: Shapes of its operands.
+        macs: What it multiplies and adds.
+
+    Example:
+        >>> add = Instruction(name="a", opcode="add", shape=Shape(dtype="f32"))
+        >>> kind_of(add, [], 0)
+        'elementwise'
+    """
+    dimensions, groups = instruction.convolution, instruction.feature_group_count
+    if dimensions is not None and operands:
+        if groups > 1:
+            channels = operands[0].dimensions[dimensions.input_feature]
+            return "depthwise convolution" if channels == groups else "grouped convolution"
+        spatial = any(axis.size > 1 for axis in instruction.window)
+        return "convolution" if spatial else "matrix product"
+    opcode = instruction.opcode
+    if macs or opcode in DOT_OPCODES:
+        return "matrix product"
+    if opcode in COLLECTIVE_OPCODES:
+        return "collective"
+    if opcode in _REDUCTIONS:
+        return "reduction"
+    if opcode in _MOVES:
+        return "data movement"
+    return "library call" if opcode == "custom-call" else "elementwise"
