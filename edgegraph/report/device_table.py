@@ -98,12 +98,15 @@ def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
     lines = [
         "roofline time: all arithmetic and data side by side, to one after the other.",
         f"used: T_compute over the time, examples/s: {said}." if said else "",
-        "memory: arguments with weights, results and temporaries, as compiled.",
+        "memory: weights, inputs, results and temporaries, as compiled.",
     ]
     if any(row.compiler_time_s is not None for row in rows):
         lines.append("compiler: what the device's own compiler estimates; not validated.")
     if any(row.device.startswith("device:") for row in rows):
-        lines.append("device: this machine's program, under that device's roofs.")
+        lines.append(
+            "device: this machine's program under that device's roofs; memory: at least weights and"
+            " peak activations."
+        )
     if any(row.verdict not in (None, "OK") for row in rows):
         lines.append("measured !: too noisy to rely on.")
     notes = [Text(line, style="dim") for line in lines if line]

@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 class OpKind:
     """The ops of one kind in one program.
 
+    Where a compiler fused products of several kinds into one kernel, its estimate stands as a
+    kind of its own (``depthwise convolution + matrix product``), which counts nothing else.
+
     Attributes:
         kind: ``convolution``, ``depthwise convolution``, ``matrix product``, ``elementwise``, ...
         ops: How many there are.
         macs, flops: Of all of them in one call.
         time_s: Their best known times added up: measured where they were, else at their roofs.
-        compiler_time_s: What the device's compiler estimates of the kernels whose heaviest op is
-            of this kind; None where it says nothing.
+        compiler_time_s: What the device's compiler estimates of kernels with products of this
+            kind, or without any; None where it says nothing.
     """
 
     kind: str
@@ -65,8 +68,10 @@ class DeviceRow:
         memory_bound_share: Share of `roof_s` in which ops wait for memory.
         kinds: Where the arithmetic and the time go, by kind of op.
         weights_bytes: Parameters of the model.
-        activation_bytes: The most memory alive beside weights and inputs; None where unknown.
-        needed_bytes: Arguments, results and temporaries of the compiled program.
+        activation_bytes: Peak of the activations as the model is written, inputs included, with
+            all that a later op still reads; None where unknown.
+        needed_bytes: Arguments with weights, results and temporaries of the compiled program; on
+            a device without a compiler weights and peak activations, if that is more.
         capacity_bytes: Main memory of the device; None where unknown.
         memory: Name of that memory: ``DRAM``, ``HBM``, ``SRAM``; None where unknown.
         largest_batch: The largest batch size that fits, extrapolated from the batch sizes at

@@ -152,7 +152,30 @@ def _row(
         analysis = analyze(program, measure=measure and device == "cpu", settings=settings)
     except EdgeGraphError as error:
         return replace(empty, error=str(error))
-    return _filled(empty, analysis, *_main_memory(program.device))
+    return _with_memory(_filled(empty, analysis), analysis, program)
+
+
+def _with_memory(row: DeviceRow, analysis: Analysis, program: Program) -> DeviceRow:
+    """Say what is needed of the device's memory.
+
+    A device without a compiler of its own does not hold what this host's program holds: inside a
+    fused kernel of a library, activations take memory that nobody counts. There the peak of the
+    activations as the model is written counts, if that is more.
+    """
+    capacity_bytes, memory = _main_memory(program.device)
+    activations = analysis.activation_memory
+    peak_bytes = None if activations is None else activations.liveness.bytes
+    needed_bytes = None if analysis.memory is None else analysis.memory.peak_bytes
+    if needed_bytes is not None and peak_bytes is not None and row.device.startswith("device:"):
+        needed_bytes = max(needed_bytes, analysis.totals.param_bytes + peak_bytes)
+    return replace(
+        row,
+        weights_bytes=analysis.totals.param_bytes,
+        activation_bytes=peak_bytes,
+        needed_bytes=needed_bytes,
+        capacity_bytes=capacity_bytes,
+        memory=memory,
+    )
 
 
 def _main_memory(device: str | None) -> tuple[int | None, str]:
@@ -164,10 +187,8 @@ def _main_memory(device: str | None) -> tuple[int | None, str]:
     return None if capacity is None else int(capacity), entry.memory[-1].name
 
 
-def _filled(
-    row: DeviceRow, analysis: Analysis, capacity_bytes: int | None, memory: str
-) -> DeviceRow:
-    totals, latency, alive = analysis.totals, analysis.latency, analysis.live_memory
+def _filled(row: DeviceRow, analysis: Analysis) -> DeviceRow:
+    totals, latency = analysis.totals, analysis.latency
     containers = {record.parent for record in analysis.op_records}
     roofs_s = {"compute": 0.0, "memory": 0.0}
     for record in analysis.op_records:
@@ -192,11 +213,6 @@ def _filled(
         verdict=None if latency is None else latency.verdict,
         bound=totals.bound,
         memory_bound_share=roofs_s["memory"] / whole_s if whole_s else None,
-        weights_bytes=totals.param_bytes,
-        activation_bytes=None if alive is None else alive.working_bytes,
-        needed_bytes=None if analysis.memory is None else analysis.memory.peak_bytes,
-        capacity_bytes=capacity_bytes,
-        memory=memory,
         kinds=op_kinds(analysis),
     )
 

@@ -21,8 +21,8 @@ _MOVES = frozenset(
 def op_kinds(analysis: Analysis) -> tuple[OpKind, ...]:
     """Add up the ops of each kind, that of the most time first.
 
-    A compiler's estimate is of a whole kernel: it goes to the kind of the product in it, or of
-    what takes most time where there is none.
+    A compiler's estimate is of a whole kernel: it goes to the kind of the products in it, to
+    several kinds together where they are fused, and else to that of what takes most time.
 
     Args:
         analysis: Any analysis with times.
@@ -36,7 +36,8 @@ def op_kinds(analysis: Analysis) -> tuple[OpKind, ...]:
     kinds: dict[str, str] = {}
     ops: dict[str, list[OpRecord]] = {}
     for node, record in zip(nodes, analysis.op_records, strict=True):
-        if record.name not in containers and (record.macs or record.time_s):
+        counts = record.macs or record.time_s or record.compiler_time_s
+        if counts and record.name not in containers:
             operands = [shapes[operand] for operand in node.operands]
             kind = kinds[record.name] = kind_of(node.instruction, operands, record.macs)
             ops.setdefault(kind, []).append(record)
@@ -44,41 +45,37 @@ def op_kinds(analysis: Analysis) -> tuple[OpKind, ...]:
     found = [
         OpKind(
             kind=kind,
-            ops=len(records),
-            macs=known_sum(record.macs for record in records),
-            flops=known_sum(record.flops for record in records),
-            time_s=sum(record.time_s or 0.0 for record in records),
+            ops=len(ops.get(kind, ())),
+            macs=known_sum(record.macs for record in ops.get(kind, ())),
+            flops=known_sum(record.flops for record in ops.get(kind, ())),
+            time_s=sum(record.time_s or 0.0 for record in ops.get(kind, ())),
             compiler_time_s=estimates.get(kind),
         )
-        for kind, records in ops.items()
+        for kind in dict.fromkeys((*ops, *estimates))
     ]
-    return tuple(sorted(found, key=lambda kind: -kind.time_s))
+    return tuple(sorted(found, key=lambda kind: (-kind.time_s, -(kind.compiler_time_s or 0.0))))
 
 
 def _estimates(records: Sequence[OpRecord], kinds: Mapping[str, str]) -> dict[str, float]:
-    """Add up the compiler's estimates of kernels, by the kind of the op that weighs most there."""
-    kernel_of: dict[str | None, str] = {}
-    weightiest: dict[str, OpRecord] = {}
+    """Add up the compiler's estimates of kernels, by the kinds of the products in each."""
+    kernels: dict[str | None, str] = {}
+    inside: dict[str, list[OpRecord]] = {}
     for record in records:
-        kernel = kernel_of.get(record.parent)
+        kernel = kernels.get(record.parent)
         if kernel is None and (record.opcode == "fusion" or record.name in kinds):
             kernel = record.name
-        if kernel is None:
-            continue
-        kernel_of[record.name] = kernel
-        if record.name in kinds:
-            before = weightiest.setdefault(kernel, record)
-            weightiest[kernel] = max(before, record, key=_weight)
+        if kernel is not None:
+            kernels[record.name] = kernel
+            inside.setdefault(kernel, []).extend([record] if record.name in kinds else [])
     found: dict[str, float] = {}
     for record in records:
-        if record.name in weightiest and record.compiler_time_s is not None:
-            kind = kinds[weightiest[record.name].name]
+        ops = inside.get(record.name)
+        if ops and record.compiler_time_s is not None:
+            products = sorted({kinds[op.name] for op in ops if op.macs})
+            longest = max(ops, key=lambda op: op.time_s or 0.0)
+            kind = " + ".join(products) or kinds[longest.name]
             found[kind] = found.get(kind, 0.0) + record.compiler_time_s
     return found
-
-
-def _weight(record: OpRecord) -> tuple[int, float]:
-    return record.macs or 0, record.time_s or 0.0
 
 
 def kind_of(instruction: Instruction, operands: Sequence[Shape], macs: int | None) -> str:
