@@ -11,7 +11,7 @@ from edgegraph.bulk import collector_paused
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.fingerprint import program_fingerprint
 from edgegraph.compiler.program import Program
-from edgegraph.compiler_times import with_compiler_times
+from edgegraph.compiler_times import compiler_coverage, with_compiler_times
 from edgegraph.cost.cost import known_sum, sequence
 from edgegraph.cost.live_memory import profile_memory
 from edgegraph.cost.price import OpCost, price_nodes
@@ -331,6 +331,7 @@ def _totals(
         serial_time_s=None if compute is None or memory is None else compute + memory,
         bound=prevailing_bound(layers),
         compiler_time_s=sum_of_times(record.compiler_time_s for record in top),
+        compiler_coverage=compiler_coverage(records),
         expected_time_s=_with_dispatch((r.expected_time_s for r in top), device),
         expected_low_s=_with_dispatch((r.expected_low_s for r in top), device),
         expected_high_s=_with_dispatch((r.expected_high_s for r in top), device),

@@ -2,7 +2,9 @@
 
 XLA's compilers for TPUs and GPUs leave estimates of single kernels in an instruction's
 ``backend_config``: ``estimated_cycles`` (TPU), ``reification_cost`` (GPU, from its cost models).
-They are shown as they are, wild ones too, in a column of their own.
+They are shown as they are, wild ones too, in a column of their own. Of some kernels a compiler
+says nothing (a TPU's sorts, a GPU's library calls): their time is unknown, and how much of the
+program that concerns is told by `compiler_coverage`.
 """
 
 from __future__ import annotations
@@ -81,3 +83,28 @@ def with_compiler_times(
         record if time is None else replace(record, compiler_time_s=time[0])
         for record, time in zip(records, times, strict=True)
     )
+
+
+def compiler_coverage(records: Sequence[OpRecord]) -> float | None:
+    """Give the share of the time at the roof that is of ops with an estimate of the compiler.
+
+    Asynchronous transfers are left out, since they run beside the kernels.
+
+    Args:
+        records: What `with_compiler_times` gave.
+
+    Returns:
+        From 0 to 1; None where the compiler says nothing at all, or no op has a time.
+    """
+    containers = {record.parent for record in records}
+    beside = {record.name for record in records if record.opcode.endswith("-start")}
+    known_s, whole_s, said = 0.0, 0.0, False
+    for record in records:
+        if record.name in containers or record.name in beside or record.parent in beside:
+            continue
+        roof_s = max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
+        whole_s += roof_s
+        if record.compiler_time_s is not None:
+            known_s += roof_s
+            said = True
+    return known_s / whole_s if said and whole_s else None

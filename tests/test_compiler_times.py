@@ -6,7 +6,7 @@ import pytest
 
 from edgegraph import xla
 from edgegraph.attribution import attribute
-from edgegraph.compiler_times import compiler_time_s, with_compiler_times
+from edgegraph.compiler_times import compiler_coverage, compiler_time_s, with_compiler_times
 from edgegraph.cost.price import price_nodes
 from edgegraph.device.catalogue import find_device
 from edgegraph.graph import flatten
@@ -55,6 +55,35 @@ def test_cycles_need_a_clock_and_nothing_is_made_up() -> None:
     assert compiler_time_s(said("{}"), 1e9) is None
     assert compiler_time_s(said('{"reification_cost":[]}'), 1e9) is None
     assert all(op.compiler_time_s is None for op in records("{}"))
+
+
+SORTED = """HloModule m
+less {{ a = f32[] parameter(0)
+  b = f32[] parameter(1)
+  ROOT c = pred[] compare(a, b), direction=LT }}
+ENTRY main {{ x = f32[65536] parameter(0)
+  n = f32[65536] negate(x), backend_config={config}
+  ROOT s = f32[65536] sort(n), dimensions={{0}}, to_apply=less }}"""
+
+
+def test_what_a_compiler_says_nothing_of_is_unknown_and_told() -> None:
+    """A TPU's compiler has no cycles for sorts, so that its sum is of the rest."""
+    module = decode(xla.parse_text(SORTED.format(config=TPU)))
+    nodes = flatten(module)
+    device = find_device("tpu-v5e")
+    found = op_records(nodes, price_nodes(module, nodes), attribute(nodes), device)
+    assert compiler_coverage(found) is None
+    ops = {op.name: op for op in with_compiler_times(nodes, found, device.clock_hz)}
+    assert ops["n"].compiler_time_s == pytest.approx(1e-6)
+    assert ops["s"].compiler_time_s is None
+    # Both read and write 65,536 floats, and the sort compares besides.
+    coverage = compiler_coverage(tuple(ops.values()))
+    assert coverage is not None and coverage <= 0.5
+
+
+def test_what_a_compiler_says_something_of_is_covered() -> None:
+    assert compiler_coverage(records(TPU)) == 1.0
+    assert compiler_coverage(records("{}")) is None
 
 
 def test_the_models_macs_replace_those_of_padded_products() -> None:

@@ -45,8 +45,8 @@ def device_times(comparison: DeviceComparison, ax: Axes | None = None) -> Axes:
         _row(ax, place, row)
     ax.set_xscale("log")
     ends = [end for row in rows for end in (row.low_s, row.high_s, row.measured_s) if end]
-    ax.set_xlim(min(ends) / 2, max(ends) * max(3.0, (max(ends) / min(ends)) ** 0.3))
-    ax.xaxis.set_major_locator(LogLocator(numticks=6))
+    ax.set_xlim(min(ends) / 2, max(ends) * max(3.0, (max(ends) / min(ends)) ** 0.45))
+    ax.xaxis.set_major_locator(LogLocator(numticks=4))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     ax.set_yticks(range(len(labels)), labels, parse_math=False)
     ax.set_ylim(len(labels) - 0.4, -0.6)
@@ -69,13 +69,14 @@ def _row(ax: Axes, place: int, row: DeviceRow) -> None:
     low, high = row.low_s or 0.0, row.high_s or 0.0
     ax.plot([low, high], [place, place], "|-", color=bound_colour(row.bound), linewidth=5,
             solid_capstyle="butt", markersize=5, markeredgewidth=1.2)  # fmt: skip
-    if row.compiler_time_s:
-        ax.plot(row.compiler_time_s, place, "x", color=INK, markersize=4)
+    if row.whole_compiler_time_s:
+        ax.plot(row.whole_compiler_time_s, place, "x", color=INK, markersize=4)
     if row.measured_s:
         ax.plot(row.measured_s, place, "o", color=INK, markersize=3.5)
-    last = max(filter(None, (high, row.compiler_time_s, row.measured_s)))
+    last = max(filter(None, (high, row.whole_compiler_time_s, row.measured_s)))
+    said = seconds(row.measured_s) if row.measured_s else f"≥ {seconds(low)}"
     ax.annotate(
-        seconds(row.measured_s or low), (last, place), (6, 0), textcoords="offset points",
+        said, (last, place), (6, 0), textcoords="offset points",
         va="center", fontsize=FONT_POINTS - 1, color=MUTED, annotation_clip=False,
     )  # fmt: skip
 
@@ -91,7 +92,7 @@ def _legend(ax: Axes, rows: list[DeviceRow]) -> None:
     if any(row.measured_s for row in rows):
         handles.append(Line2D([], [], linestyle="none", marker="o", color=INK, markersize=3.5,
                               label="measured"))  # fmt: skip
-    if any(row.compiler_time_s for row in rows):
+    if any(row.whole_compiler_time_s for row in rows):
         handles.append(Line2D([], [], linestyle="none", marker="x", color=INK, markersize=4,
                               label="compiler's estimate"))  # fmt: skip
     start = -max(0.0, ax.get_position().x0 - 0.02) / ax.get_position().width

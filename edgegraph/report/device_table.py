@@ -22,12 +22,12 @@ from edgegraph.results.device_comparison import (
 from edgegraph.units import percent, ratio, seconds, si
 
 
-def comparison_table(comparison: DeviceComparison) -> RenderableType:
+def comparison_table(comparison: DeviceComparison) -> Group:
     """Show workloads, devices and batch sizes side by side.
 
     Returns:
-        A renderable that is readable at 80 columns for one workload: the rows, what the marks
-        mean, where several workloads differ, and errors.
+        A renderable that is readable at 80 columns: the rows, what the marks mean, where several
+        workloads differ, and errors.
     """
     rows = [row for row in comparison.rows if row.error is None]
     parts: list[RenderableType] = []
@@ -46,16 +46,20 @@ def _rows_table(rows: Sequence[DeviceRow]) -> Table:
         "compiler": any(row.compiler_time_s is not None for row in rows),
         "measured": any(row.measured_s is not None for row in rows),
     }
-    if several:
-        table.add_column("workload", no_wrap=True)
-    table.add_column("device", no_wrap=True)
-    for heading in ("batch", "roofline time", *(name for name, there in optional.items() if there)):
+    table.add_column("device", overflow="fold")
+    table.add_column("batch", justify="right", no_wrap=True)
+    table.add_column("roofline time", justify="right", no_wrap=True)
+    for heading in (name for name, there in optional.items() if there):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("bound", no_wrap=True)
-    for heading in ("used", "examples/s", "memory", "fits to"):
+    for heading in ("used", "per s", "memory"):
         table.add_column(heading, justify="right", no_wrap=True)
+    workload = None
     for row in rows:
-        table.add_row(*[row.workload] * several, *_cells(row, optional))
+        if several and row.workload != workload:
+            workload = row.workload
+            table.add_row(Text(workload, style="italic"))
+        table.add_row(*_cells(row, optional))
     return table
 
 
@@ -64,26 +68,31 @@ def _cells(row: DeviceRow, optional: Mapping[str, bool]) -> list[Text | str]:
     times = {
         "expected": row.expected_s, "compiler": row.compiler_time_s, "measured": row.measured_s,
     }  # fmt: skip
-    cells: list[Text | str] = [
-        row.device, str(row.batch or ""), f"{seconds(row.low_s)} to {seconds(row.high_s)}",
-    ]  # fmt: skip
+    cells: list[Text | str] = [row.device, str(row.batch or ""), _bracket(row)]
     for name, there in optional.items():
         if there:
             time_s = times[name]
-            mark = noisy if name == "measured" else ""
-            cells.append("" if time_s is None else seconds(time_s) + mark)
+            part = name == "compiler" and row.whole_compiler_time_s is None
+            after = noisy if name == "measured" else ""
+            cells.append("" if time_s is None else "≥" * part + seconds(time_s) + after)
     cells.append(Text(row.bound or "", style=BOUND_STYLE.get(row.bound or "", "")))
     mark = _MARKS.get(row.time_source or "", "")
-    cells += [mark + percent(row.utilisation), mark + si(row.throughput_per_s)]
-    fits = "" if row.fits is not False else Text(f"{si(row.needed_bytes, 'B')} !", style="red")
-    cells += [
-        fits or si(row.needed_bytes, "B"),
-        "?" if row.largest_batch is None else f"{row.largest_batch:,}",
-    ]
+    cells += [percent(row.utilisation), mark + si(row.throughput_per_s)]
+    needed = si(row.needed_bytes, "B")
+    cells.append(Text(f"{needed}!", style="red") if row.fits is False else needed)
     return cells
 
 
-_MARKS = {AT_THE_ROOF: "≤ ", EXPECTED: "≈ "}
+def _bracket(row: DeviceRow) -> str:
+    """Write both ends, their unit once where it is the same."""
+    low, high = seconds(row.low_s), seconds(row.high_s)
+    if low == high:
+        return low
+    unit = high.rpartition(" ")[2]
+    return f"{low.removesuffix(f' {unit}')}–{high}"  # noqa: RUF001 (a span of numbers)
+
+
+_MARKS = {AT_THE_ROOF: "≤", EXPECTED: "≈"}
 
 
 def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
@@ -96,21 +105,39 @@ def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
     }
     said = "; ".join(text for source, text in times.items() if source in sources)
     lines = [
-        "roofline time: all arithmetic and data side by side, to one after the other.",
-        f"used: T_compute over the time, examples/s: {said}." if said else "",
+        "roofline time: from all arithmetic and data side by side to one after the other.",
+        f"used: T_compute over the time; per s: examples; {said}." if said else "",
         "memory: weights, inputs, results and temporaries, as compiled.",
     ]
     if any(row.compiler_time_s is not None for row in rows):
         lines.append("compiler: what the device's own compiler estimates; not validated.")
+    if any(row.compiler_time_s != row.whole_compiler_time_s for row in rows):
+        lines.append("compiler ≥: it says nothing of some of the kernels.")
     if any(row.device.startswith("device:") for row in rows):
         lines.append(
             "device: this machine's program under that device's roofs; memory: at least weights and"
             " peak activations."
         )
+    if any(row.device == "cpu" and row.low_s is None for row in rows):
+        lines.append("cpu: its roofs are not known; run edgegraph calibrate once.")
     if any(row.verdict not in (None, "OK") for row in rows):
         lines.append("measured !: too noisy to rely on.")
     notes = [Text(line, style="dim") for line in lines if line]
+    notes += [Text(line) for line in _largest(rows)]
     return notes + [Text(line, style="red") for line in _misfits(rows)]
+
+
+def _largest(rows: Sequence[DeviceRow]) -> list[str]:
+    """Give one line for every workload with the largest batch that fits each device."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        if row.largest_batch is not None:
+            found.setdefault(row.workload, {})[row.device] = row.largest_batch
+    return [
+        f"largest batch of {workload} that fits, by the line through these: "
+        + ", ".join(f"{device} {batch:,}" for device, batch in devices.items())
+        for workload, devices in found.items()
+    ]
 
 
 def _misfits(rows: Sequence[DeviceRow]) -> list[str]:
@@ -166,7 +193,8 @@ def _against(first: DeviceRow, second: DeviceRow) -> str:
     times = [("at the roof", light.roof_s, heavy.roof_s)]
     if light.time_source == heavy.time_source != AT_THE_ROOF:
         times.insert(0, (light.time_source or "", light.time_s, heavy.time_s))
-    times.append(("by the compiler's estimate", light.compiler_time_s, heavy.compiler_time_s))
+    estimates = light.whole_compiler_time_s, heavy.whole_compiler_time_s
+    times.append(("by the compiler's estimate", *estimates))
     said = [f"{_times_as_long(a, b)} {source}" for source, a, b in times if a and b]
     macs = ratio((heavy.macs or 0) / light.macs) if light.macs else "?"
     return (
@@ -186,9 +214,9 @@ def _times_as_long(light_s: float, heavy_s: float) -> str:
 def _kinds_table(rows: Sequence[DeviceRow]) -> Table:
     """Show the kinds of op that take most time, beside their share of the arithmetic."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("workload", no_wrap=True)
-    table.add_column("kind of op", no_wrap=True)
-    compiled = any(row.compiler_time_s is not None for row in rows)
+    table.add_column("workload", overflow="fold")
+    table.add_column("kind of op")
+    compiled = any(row.whole_compiler_time_s is not None for row in rows)
     for heading in ("MACs", _time_heading(rows), *["compiler"] * compiled):
         table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("share", justify="right", no_wrap=True, style="dim")

@@ -101,9 +101,11 @@ def measurement_line(analysis: Analysis) -> list[str]:
             " of these kinds and sizes ran in the calibration"
         )
     if totals.compiler_time_s is not None or totals.compiler_optimal_s is not None:
+        covered = totals.compiler_coverage
+        part = "" if covered is None or covered >= 0.995 else f" ({percent(covered)} of the work)"
         lines.append(
             f"compiler's own estimates: {seconds(totals.compiler_time_s)} by its model of each"
-            f" kernel, {seconds(totals.compiler_optimal_s)} by its roofline"
+            f" kernel{part}, {seconds(totals.compiler_optimal_s)} by its roofline"
         )
     if latency is not None:
         rate = throughput(analysis)

@@ -99,6 +99,7 @@ class Totals(Mapping[str, "int | float | str | None"]):
     traced_time_s: float | None = None
     main_memory_bytes: int | None = None
     compiler_time_s: float | None = None
+    compiler_coverage: float | None = None
     compiler_optimal_s: float | None = None
     expected_time_s: float | None = None
     expected_low_s: float | None = None

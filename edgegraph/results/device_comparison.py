@@ -14,6 +14,9 @@ MEASURED = "measured"
 EXPECTED = "expected"
 AT_THE_ROOF = "at the roof"
 
+_COVERED = 0.99
+"""Share of the time at the roof from which a compiler's estimate is taken to be of all."""
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -62,6 +65,8 @@ class DeviceRow:
         high_s: As if nothing overlapped: arithmetic and data one after the other.
         expected_s: What to expect on this machine, by its calibration; None elsewhere.
         compiler_time_s: What the device's own compiler estimates; None where it does not.
+        compiler_coverage: Share of the time at the roof that is of ops with such an estimate;
+            below 1, `compiler_time_s` lacks some kernels.
         measured_s: Measured here; None on a device that is not here.
         verdict: Of the measurement.
         bound: What binds most of the time.
@@ -93,6 +98,7 @@ class DeviceRow:
     high_s: float | None = None
     expected_s: float | None = None
     compiler_time_s: float | None = None
+    compiler_coverage: float | None = None
     measured_s: float | None = None
     verdict: str | None = None
     bound: str | None = None
@@ -111,6 +117,12 @@ class DeviceRow:
         if self.needed_bytes is None or self.capacity_bytes is None:
             return None
         return self.needed_bytes <= self.capacity_bytes
+
+    @property
+    def whole_compiler_time_s(self) -> float | None:
+        """The compiler's estimate, where it is of all that matters; else None."""
+        covered = (self.compiler_coverage or 0.0) >= _COVERED
+        return self.compiler_time_s if covered else None
 
     @property
     def needed_beside_weights_bytes(self) -> int | None:

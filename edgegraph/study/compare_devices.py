@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
@@ -82,7 +82,7 @@ def device_rows(
     measure: bool = False,
     settings: Settings | None = None,
     progress: Progress | None = None,
-) -> Iterator[DeviceRow]:
+) -> Generator[DeviceRow, None, None]:
     """Give the rows of `compare_devices`, each as soon as it is done, for `comparison`.
 
     Whatever ends it early, Ctrl-C too, ends the compilers that run for it.
@@ -209,6 +209,7 @@ def _filled(row: DeviceRow, analysis: Analysis) -> DeviceRow:
         high_s=totals.serial_time_s,
         expected_s=totals.expected_time_s,
         compiler_time_s=totals.compiler_time_s,
+        compiler_coverage=totals.compiler_coverage,
         measured_s=None if latency is None else latency.median_s,
         verdict=None if latency is None else latency.verdict,
         bound=totals.bound,

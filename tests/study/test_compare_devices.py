@@ -23,7 +23,7 @@ from edgegraph.errors import InputError
 from edgegraph.hlo.module import ConvolutionDimensions, Instruction, Shape, WindowDimension
 from edgegraph.report.device_table import comparison_table
 from edgegraph.results.device_comparison import DeviceRow
-from edgegraph.study.compare_devices import device_rows, largest_batch
+from edgegraph.study.compare_devices import comparison, device_rows, largest_batch
 from edgegraph.study.op_kinds import kind_of, op_kinds
 from models.cnn import small_cnn
 
@@ -245,6 +245,17 @@ def test_the_convolutions_of_a_gpu_are_told_apart_too() -> None:
             custom_call_target="__cudnn$convForward",
         )  # fmt: skip
         assert kind_of(call, [image], 1) == kind
+
+
+def test_an_estimate_of_a_part_is_said_to_be_one() -> None:
+    (row,) = eg.compare_devices(dense(), devices=["device:rpi5"]).rows
+    rows = [
+        replace(row, device=device, compiler_time_s=1e-3, compiler_coverage=coverage)
+        for device, coverage in (("tpu:v5e", 1.0), ("gpu:h100", 0.4))
+    ]
+    text = said(comparison(rows))
+    assert text.count("≥1 ms") == 1
+    assert "it says nothing of some of the kernels" in text
 
 
 def test_an_error_is_said_once_for_all_batch_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
