@@ -45,7 +45,7 @@ def device_times(comparison: DeviceComparison, ax: Axes | None = None) -> Axes:
         _row(ax, place, row)
     ax.set_xscale("log")
     ends = [end for row in rows for end in (row.low_s, row.high_s, row.measured_s) if end]
-    ax.set_xlim(min(ends) / 2, max(ends) * max(3.0, (max(ends) / min(ends)) ** 0.45))
+    ax.set_xlim(min(ends) / 2, max(ends) * max(3.0, (max(ends) / min(ends)) ** 0.4))
     ax.xaxis.set_major_locator(LogLocator(numticks=4))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     ax.set_yticks(range(len(labels)), labels, parse_math=False)
