@@ -64,6 +64,7 @@ def play(
     player = _Player(nodes, records, network_bytes_per_s)
     frame = player.frames(None)
     entry = player.run(frame[0]) if frame else _Played()
+    critical_path = player.critical_path(frame[0]) if frame else []
     sources = dict.fromkeys(
         record.time_source for record in records if record.parent is None and record.time_source
     )
@@ -72,7 +73,8 @@ def play(
         transfers=tuple(player.transfers),
         makespan_s=entry.makespan_s,
         compute_s=sum(op.duration_s for op in entry.ops if op.lane == COMPUTE),
-        critical_path_s=player.critical_path_s(frame[0]) if frame else 0.0,
+        critical_path_s=sum(map(player.duration_s, critical_path)),
+        critical_path=tuple(name for name in critical_path if player.duration_s(name)),
         untimed=player.untimed,
         time_source=" and ".join(sources) or None,
     )
@@ -153,14 +155,27 @@ class _Player:
         played.makespan_s = now_s
         return played
 
-    def critical_path_s(self, frame: Iterable[Node]) -> float:
-        """Find the longest chain of a computation that was played."""
+    def critical_path(self, frame: Iterable[Node]) -> list[str]:
+        """Find the longest chain of a computation that was played, from its first op on."""
         ends_s: dict[str, float] = {}
+        waits_for: dict[str, str | None] = {}
         for node in frame:
             before = (*node.operands, *node.instruction.control_predecessors)
-            ready_s = max((ends_s.get(name, 0.0) for name in before), default=0.0)
-            ends_s[node.name] = ready_s + self._durations.get(node.name, 0.0)
-        return max(ends_s.values(), default=0.0)
+            last = max((name for name in before if name in ends_s), key=ends_s.__getitem__,
+                       default=None)  # fmt: skip
+            ready_s = 0.0 if last is None else ends_s[last]
+            ends_s[node.name] = ready_s + self.duration_s(node.name)
+            waits_for[node.name] = last
+        path: list[str] = []
+        name = max(ends_s, key=ends_s.__getitem__, default=None)
+        while name is not None:
+            path.append(name)
+            name = waits_for[name]
+        return path[::-1]
+
+    def duration_s(self, name: str) -> float:
+        """Give the time of one execution of a node that was played; 0 of one that costs nothing."""
+        return self._durations.get(name, 0.0)
 
     def _begin(self, node: Node, now_s: float, free_s: dict[str, float]) -> _Under:
         lane = self._lane(node)

@@ -11,16 +11,21 @@ import typer
 
 from edgegraph.cli.complete import complete_spec
 from edgegraph.cli.job import Job, takes_job
-from edgegraph.cli.output import check_writable, print_json, print_rich
+from edgegraph.cli.output import (
+    STUDY_SUFFIXES,
+    check_study_file,
+    print_json,
+    print_rich,
+    write_study,
+)
 from edgegraph.cli.progress import progress
-from edgegraph.cli.run import SAVED_SUFFIX, resolve
+from edgegraph.cli.run import resolve
 from edgegraph.cli.store import StoreOption, keeping
 from edgegraph.cli.sweep import parse_batches
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.results.device_comparison import DeviceComparison, DeviceRow
 
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
-SUFFIXES = (SAVED_SUFFIX, ".csv", *FIGURE_SUFFIXES)
 
 
 @partial(takes_job, without=("batch", "target", "stage", "depth", "compiler_options"))
@@ -42,7 +47,9 @@ def compare_devices(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable."
+            "--output",
+            "-o",
+            help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable.",
         ),
     ] = None,
     store: StoreOption = None,
@@ -54,9 +61,7 @@ def compare_devices(
     """
     paths = output or []
     for path in paths:
-        if path.suffix not in SUFFIXES:
-            raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
-        check_writable(path)
+        check_study_file(path)
     if job.file is not None:
         raise InputError(
             f"SPEC {job.spec!r} is no package.module:attribute; it is compiled for every device,"
@@ -107,20 +112,4 @@ def _present(comparison: DeviceComparison, paths: Sequence[Path], json: bool) ->
         print_rich(comparison_table(comparison))
     timed = any(row.low_s for row in comparison.rows)
     written = [path for path in paths if timed or path.suffix not in FIGURE_SUFFIXES]
-    for path in written:
-        _write(comparison, path)
-    return written
-
-
-def _write(comparison: DeviceComparison, path: Path) -> None:
-    if path.suffix == SAVED_SUFFIX:
-        comparison.save(path)
-    elif path.suffix == ".csv":
-        from edgegraph.atomic import replacing
-
-        with replacing(path) as temporary:
-            comparison.frame.to_csv(temporary, index=False)
-    else:
-        from edgegraph.report.plots import save_figure
-
-        save_figure(comparison.plot(), path)
+    return [write_study(comparison, path) for path in written]

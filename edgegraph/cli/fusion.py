@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgegraph.cli.job import TIMED_TOO, Job, takes_job
-from edgegraph.cli.output import check_writable, print_json, print_rich
+from edgegraph.cli.output import (
+    STUDY_SUFFIXES,
+    check_study_file,
+    print_json,
+    print_rich,
+    write_study,
+)
 from edgegraph.cli.progress import progress
-from edgegraph.cli.run import SAVED_SUFFIX, interruptible, is_saved, options, resolve
+from edgegraph.cli.run import interruptible, is_saved, options, resolve
 from edgegraph.cli.store import StoreOption, keeping
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
     from edgegraph.results.fusion_study import FusionStudy
 
-FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
-SUFFIXES = (SAVED_SUFFIX, ".csv", *FIGURE_SUFFIXES)
 
 PROCESSES, QUICK_PROCESSES = 7, 3
 
@@ -33,7 +37,7 @@ def fusion(
         typer.Option(
             "--output",
             "-o",
-            help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable. With several"
+            help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable. With several"
             " batches every file is named by its batch too.",
         ),
     ] = None,
@@ -51,9 +55,7 @@ def fusion(
     batches = tuple(dict.fromkeys(job.batch or (1,)))
     named = {batch: [_named(path, batch, len(batches) > 1) for path in paths] for batch in batches}
     for path in [path for every in named.values() for path in every]:
-        if path.suffix not in SUFFIXES:
-            raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
-        check_writable(path)
+        check_study_file(path)
     kept: list[Path] = []
     studies = []
     with interruptible(kept), keeping(store) as keep:
@@ -66,7 +68,7 @@ def fusion(
 
                 print_rich(fusion_tables(study))
             here = named.get(study.batch or 1, paths)
-            kept.extend(_write(study, path) for path in here)
+            kept.extend(write_study(study, path) for path in here)
             if not is_saved(job):
                 keep(study)
     _check(job, studies)
@@ -113,20 +115,6 @@ def _saved(job: Job) -> FusionStudy:
 def _named(path: Path, batch: int, several: bool) -> Path:
     """Tell the files of several batches apart: ``fusion_b32.png``."""
     return path.with_stem(f"{path.stem}_b{batch}") if several else path
-
-
-def _write(study: FusionStudy, path: Path) -> Path:
-    if path.suffix == SAVED_SUFFIX:
-        return study.save(path)
-    if path.suffix in FIGURE_SUFFIXES:
-        from edgegraph.report.plots import save_figure
-
-        return save_figure(study.plot()[0], path)
-    from edgegraph.atomic import replacing
-
-    with replacing(path) as temporary:
-        study.frame.to_csv(temporary, index=False)
-    return path
 
 
 def _check(job: Job, studies: Sequence[FusionStudy]) -> None:

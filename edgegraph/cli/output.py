@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
+    from edgegraph.report.study_table import Study
     from edgegraph.results.analysis import Analysis
     from edgegraph.results.live_memory import LiveMemory
     from edgegraph.results.op_trace import OpTrace
@@ -21,6 +22,9 @@ MOST_BUFFERS = 20
 
 PLAIN_WIDTH = 160
 """Columns where stdout is no terminal and COLUMNS says nothing, so that no table is cut off."""
+
+STUDY_SUFFIXES = (".edgegraph", ".html", ".csv", ".png", ".svg", ".pdf")
+"""Endings of the files that a study can be written to."""
 
 
 def print_analysis(analysis: Analysis) -> None:
@@ -155,6 +159,51 @@ def _live_memory(live: LiveMemory | None) -> dict[str, Any] | None:
         "peak_by_kind": dict(live.peak_by_kind),
         "peak_buffers": [asdict(buffer) for buffer in live.peak_buffers[:MOST_BUFFERS]],
     }
+
+
+def check_study_file(path: Path) -> None:
+    """Make sure, before any work, that a study can be written to `path`.
+
+    Raises:
+        InputError: Its ending is none of `STUDY_SUFFIXES`, or as `check_writable`.
+    """
+    if path.suffix not in STUDY_SUFFIXES:
+        raise InputError(f"-o {path}: choose a name that ends in {', '.join(STUDY_SUFFIXES)}")
+    check_writable(path)
+
+
+def write_study(study: Study, path: Path) -> Path:
+    """Write a study as the ending of `path` says: one of `STUDY_SUFFIXES`."""
+    if path.suffix == ".edgegraph":
+        return study.save(path)
+    if path.suffix == ".html":
+        from edgegraph.report.page import write_page
+
+        return write_page([study], path)
+    if path.suffix == ".csv":
+        from edgegraph.atomic import replacing
+
+        with replacing(path) as temporary:
+            study.frame.to_csv(temporary, index=False)
+        return path
+    from edgegraph.report.plots import save_figure
+
+    axes = study.plot()
+    return save_figure(axes[0] if isinstance(axes, tuple) else axes, path)
+
+
+def print_study(study: Study) -> None:
+    """Print the tables of a study, whichever it is."""
+    from edgegraph.report.study_table import study_table
+
+    print_rich(study_table(study))
+
+
+def study_document(study: Study) -> dict[str, Any]:
+    """Give a study as a JSON object, with the word for its kind."""
+    from edgegraph.results.files import kind_of
+
+    return {"kind": kind_of(study), **study.document}
 
 
 def file_name(analysis: Analysis) -> str:

@@ -9,14 +9,18 @@ from typing import Annotated
 import typer
 
 from edgegraph.cli.job import TIMED_TOO, Job, takes_job
-from edgegraph.cli.output import check_writable, print_json, print_rich
+from edgegraph.cli.output import (
+    STUDY_SUFFIXES,
+    check_study_file,
+    print_json,
+    print_rich,
+    write_study,
+)
 from edgegraph.cli.progress import progress
-from edgegraph.cli.run import SAVED_SUFFIX, options, resolve
+from edgegraph.cli.run import options, resolve
 from edgegraph.cli.store import StoreOption, keeping
 from edgegraph.errors import InputError, NoisyMeasurementError
 from edgegraph.results.overlap_study import OverlapStudy
-
-SUFFIXES = (SAVED_SUFFIX, ".csv", ".png", ".svg", ".pdf")
 
 
 @partial(takes_job, without=("target", "stage", "measure", *TIMED_TOO))
@@ -25,7 +29,9 @@ def overlap(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable."
+            "--output",
+            "-o",
+            help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable.",
         ),
     ] = None,
     store: StoreOption = None,
@@ -41,11 +47,9 @@ def overlap(
     paths = output or []
     batches = tuple(dict.fromkeys(job.batch or (1,)))
     for path in paths:
-        if path.suffix not in SUFFIXES:
-            raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
         if len(batches) > 1:
             raise InputError(f"-o {path} is one file, but several batches were asked for")
-        check_writable(path)
+        check_study_file(path)
     if job.file is not None:
         raise InputError(
             f"SPEC {job.spec!r} is no package.module:attribute; what overlaps has to be run, which"
@@ -85,18 +89,4 @@ def _present(study: OverlapStudy, paths: list[Path], json: bool) -> None:
 
         print_rich(overlap_table(study))
     for path in paths:
-        _write(study, path)
-
-
-def _write(study: OverlapStudy, path: Path) -> None:
-    if path.suffix == SAVED_SUFFIX:
-        study.save(path)
-    elif path.suffix == ".csv":
-        from edgegraph.atomic import replacing
-
-        with replacing(path) as temporary:
-            study.frame.to_csv(temporary, index=False)
-    else:
-        from edgegraph.report.plots import save_figure
-
-        save_figure(study.plot(), path)
+        write_study(study, path)

@@ -21,6 +21,7 @@ from edgegraph.cli.values import (
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
+    from edgegraph.report.study_table import Study
     from edgegraph.results.analysis import Analysis
     from edgegraph.results.latency import Latency
     from edgegraph.results.throughput import Throughput
@@ -71,6 +72,25 @@ def analyses(job: Job) -> Iterator[Analysis]:
         with progress() as report:
             analysis = analyze(read_hlo(path), progress=report)
         yield analysis
+
+
+def results(job: Job) -> Iterator[Analysis | Study]:
+    """Give what was saved in the file that SPEC names, or else its analyses.
+
+    Raises:
+        EdgeGraphError: As `analyses`, or the file holds a result that is not shown alone.
+    """
+    path = job.file
+    if path is None or not is_saved(job):
+        yield from analyses(job)
+        return
+    _check_file(job, path)
+    from edgegraph.report.study_table import check_study
+    from edgegraph.results.analysis import Analysis
+    from edgegraph.results.files import load
+
+    result = load(path)
+    yield result if isinstance(result, Analysis) else check_study(result)
 
 
 def is_saved(job: Job) -> bool:

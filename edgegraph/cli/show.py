@@ -1,4 +1,4 @@
-"""``edgegraph show``: a saved analysis as a tree of layers, or its ops."""
+"""``edgegraph show``: a saved analysis as a tree of layers, or its ops; a study as its tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from typing import Annotated
 import typer
 
 from edgegraph.cli.job import Job, takes_job
-from edgegraph.cli.output import document, print_json, print_rich
-from edgegraph.cli.run import analyses, check_noise
+from edgegraph.cli.output import (
+    document,
+    print_json,
+    print_rich,
+    print_study,
+    study_document,
+)
+from edgegraph.cli.run import check_noise, results
+from edgegraph.errors import InputError
 
 SORTS = ("time", "flops", "macs", "bytes")
 
@@ -40,11 +47,22 @@ def show(
     everything: Annotated[bool, typer.Option("--all", help="With --ops: all of them.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False,
 ) -> None:
-    """Show a saved analysis (or a SPEC) in the terminal: layers as a tree, or ops."""
+    """Show a saved analysis (or a SPEC) in the terminal: layers as a tree, or ops.
+
+    Of a saved sweep, fusion study, overlap study or device comparison: its tables.
+    """
     from edgegraph.report.show_table import MOST_OPS, shown_layers, shown_ops
+    from edgegraph.results.analysis import Analysis
 
     found = []
-    for analysis in analyses(job):
+    for analysis in results(job):
+        if not isinstance(analysis, Analysis):
+            _refuse(job, depth=depth, sort=sort, phase=phase, ops=ops, all=everything)
+            if json:
+                print_json(study_document(analysis))
+            else:
+                print_study(analysis)
+            continue
         found.append(analysis)
         if json:
             print_json(document(analysis))
@@ -54,3 +72,13 @@ def show(
         else:
             print_rich(shown_layers(analysis, depth=depth, sort=sort, phase=phase))
     check_noise(job, found)
+
+
+def _refuse(job: Job, **options: object) -> None:
+    """Refuse options about layers and ops, which a study does not have."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            raise InputError(
+                f"--{name} chooses layers or ops of an analysis, and {job.spec} holds none; leave"
+                " it out"
+            )

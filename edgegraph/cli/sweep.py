@@ -15,9 +15,15 @@ import typer
 
 from edgegraph.cli.complete import complete_spec
 from edgegraph.cli.job import TIMED_TOO, Job, takes_job
-from edgegraph.cli.output import check_writable, print_json, print_rich
+from edgegraph.cli.output import (
+    STUDY_SUFFIXES,
+    check_study_file,
+    print_json,
+    print_rich,
+    write_study,
+)
 from edgegraph.cli.progress import progress
-from edgegraph.cli.run import SAVED_SUFFIX, is_saved, options, resolve
+from edgegraph.cli.run import is_saved, options, resolve
 from edgegraph.cli.store import StoreOption, opened
 from edgegraph.cli.values import parse_assignments, parse_compiler_option
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
     from edgegraph.workload import Workload
 
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
-SUFFIXES = (SAVED_SUFFIX, ".csv", *FIGURE_SUFFIXES)
 
 _SECONDS_BY_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
@@ -85,8 +90,8 @@ def sweep(
         typer.Option(
             "--output",
             "-o",
-            help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable. With several sweeps"
-            " every file is named by its workload and target too.",
+            help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable. With several"
+            " sweeps every file is named by its workload and target too.",
         ),
     ] = None,
     json: Annotated[
@@ -101,9 +106,7 @@ def sweep(
     """
     paths = output or []
     for path in paths:
-        if path.suffix not in SUFFIXES:
-            raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
-        check_writable(path)
+        check_study_file(path)
     budget_s = None if max_latency is None else parse_time("--max-latency", max_latency)
     if is_saved(job) and not more:
         _present(_saved(job, budget_s), paths, json)
@@ -325,21 +328,9 @@ def _present(sweep: Sweep, paths: Sequence[Path], json: bool) -> list[Path]:
 
         print_rich(sweep_table(sweep))
     measured = any(point.latency is not None for point in sweep.points)
-    return [_write(sweep, path) for path in paths if measured or path.suffix not in FIGURE_SUFFIXES]
-
-
-def _write(sweep: Sweep, path: Path) -> Path:
-    if path.suffix == SAVED_SUFFIX:
-        return sweep.save(path)
-    if path.suffix in FIGURE_SUFFIXES:
-        from edgegraph.report.plots import save_figure
-
-        return save_figure(sweep.plot()[0], path)
-    from edgegraph.atomic import replacing
-
-    with replacing(path) as temporary:
-        sweep.frame.to_csv(temporary, index=False)
-    return path
+    return [
+        write_study(sweep, path) for path in paths if measured or path.suffix not in FIGURE_SUFFIXES
+    ]
 
 
 def _check(job: Job, name: str, points: Sequence[SweepPoint]) -> None:

@@ -17,18 +17,19 @@ from edgegraph.units import UNKNOWN, percent, seconds, si
 VERDICT_STYLE = {HELPS: "green", HURTS: "red", NOISY: "yellow", NO_DIFFERENCE: "dim", SAME: "dim"}
 
 MOST_LAYERS = 30
-MOST_FUSIONS = 8
-_NAME, _NARROW_NAME = 24, 18
+MOST_FUSIONS, MOST_FUSIONS_WIDE = 8, 30
+_NAME, _NARROW_NAME, _WIDE_NAME = 24, 18, 60
 
 
-def fusion_tables(study: FusionStudy) -> RenderableType:
+def fusion_tables(study: FusionStudy, *, wide: bool = False) -> Group:
     """Show a fusion study: ladder, conclusions, layers, and the fusions that save most.
 
     Args:
         study: Any fusion study.
+        wide: Whether there is room for long names and many fusions.
 
     Returns:
-        A renderable that is readable at 80 columns.
+        A renderable that is readable at 80 columns, unless `wide`.
     """
     batch = "" if study.batch is None else f", batch {study.batch}"
     parts: list[RenderableType] = [
@@ -39,10 +40,10 @@ def fusion_tables(study: FusionStudy) -> RenderableType:
     for step, line in zip(study.steps, study.conclusions, strict=False):
         parts.append(Text(line, style=VERDICT_STYLE.get(step.verdict or "", "")))
     parts += [Text(line) for line in study.conclusions[len(study.steps) :]]
-    parts.append(_layers(study))
+    parts.append(_layers(study, _WIDE_NAME if wide else _NAME))
     full = [effect for effect in study.fusions if effect.rung == study.rungs[0].name]
     if full:
-        parts.append(_fusions(full))
+        parts.append(_fusions(full, wide=wide))
     return Group(*parts)
 
 
@@ -69,7 +70,7 @@ def _ladder(study: FusionStudy) -> Table:
     return table
 
 
-def _layers(study: FusionStudy) -> Table:
+def _layers(study: FusionStudy, characters: int) -> Table:
     """Set the layers with full fusion beside the same without any."""
     with_, without = study.rungs[0], study.rungs[-1]
     timed = any(layer.time_s is not None for layer in with_.layers)
@@ -91,7 +92,7 @@ def _layers(study: FusionStudy) -> Table:
                 UNKNOWN if other is None else _with_margin(other.time_s, other.interval_s),
                 Text(verdict, style=VERDICT_STYLE.get(verdict, "")),
             ]
-        table.add_row(shorten(layer.layer, _NAME) + phase, *cells)
+        table.add_row(shorten(layer.layer, characters) + phase, *cells)
     hidden = len(with_.layers) - len(shown)
     if hidden:
         table.caption = f"and {hidden} layers where fusion moves fewer bytes"
@@ -103,17 +104,19 @@ def _gain(layer: RungLayer, unfused: dict[tuple[str, str], RungLayer]) -> int:
     return 0 if other is None else abs(other.bytes - layer.bytes)
 
 
-def _fusions(effects: Sequence[FusionEffect]) -> Table:
+def _fusions(effects: Sequence[FusionEffect], *, wide: bool) -> Table:
     """List what fusions save; what they compute once more, and verdicts, where there are any."""
     redone = any(effect.recomputed_flops for effect in effects)
     judged = any(effect.verdict is not None for effect in effects)
+    most = MOST_FUSIONS_WIDE if wide else MOST_FUSIONS
+    characters = _WIDE_NAME if wide else _NARROW_NAME if judged else _NAME
     columns = ["ops", "bytes", "alone", "time", "alone"]
     table = _table("fusion", *columns, *["redone"] * redone, *["fusion"] * judged)
-    for effect in effects[:MOST_FUSIONS]:
+    for effect in effects[:most]:
         mark = "~" if effect.time_source == "estimated" else ""
         alone_s = effect.unfused_time_s
         cells: list[str | Text] = [
-            shorten(effect.name, _NAME if not judged else _NARROW_NAME),
+            shorten(effect.name, characters),
             str(effect.ops),
             si(effect.border_bytes, "B"),
             si(effect.own_bytes, "B"),
@@ -126,7 +129,7 @@ def _fusions(effects: Sequence[FusionEffect]) -> Table:
             verdict = effect.verdict or ""
             cells.append(Text(verdict, style=VERDICT_STYLE.get(verdict, "")))
         table.add_row(*cells)
-    hidden = len(effects) - MOST_FUSIONS
+    hidden = len(effects) - most
     if hidden > 0:
         table.caption = f"and {hidden} fusions that save less"
     return table

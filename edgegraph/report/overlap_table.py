@@ -8,20 +8,26 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.report.overlap_plot import label
+from edgegraph.report.words import plural
 from edgegraph.results.overlap_study import ABOVE, BELOW, UNCLEAR, WITHIN, Bracket, OverlapStudy
-from edgegraph.results.schedule import Schedule
-from edgegraph.units import percent, ratio, seconds, si
+from edgegraph.results.schedule import EXPOSED, HIDDEN, PARTLY_HIDDEN, Schedule
+from edgegraph.units import UNKNOWN, percent, ratio, seconds, si
 
 MOST_TRANSFERS = 20
 
+_VERDICT_STYLE = {HIDDEN: "green", PARTLY_HIDDEN: "yellow", EXPOSED: "red"}
 _STYLE = {WITHIN: "blue", ABOVE: "red", BELOW: "magenta", UNCLEAR: "dim"}
 
 
-def overlap_table(study: OverlapStudy) -> RenderableType:
+def overlap_table(study: OverlapStudy, *, wide: bool = False) -> Group:
     """Show a study: brackets, transfers, critical path, dispatch and input.
 
+    Args:
+        study: Any overlap study.
+        wide: Whether there is room for every column of the transfers.
+
     Returns:
-        A renderable that is readable at 80 columns.
+        A renderable that is readable at 80 columns, unless `wide`.
     """
     at = "" if study.batch is None else f", batch {study.batch}"
     parts: list[RenderableType] = [
@@ -32,7 +38,7 @@ def overlap_table(study: OverlapStudy) -> RenderableType:
     else:
         parts.append(_brackets([study.whole, *study.layers]))
     if study.schedule is not None:
-        parts += _schedule(study.schedule)
+        parts += _schedule(study.schedule, wide)
     parts += [Text(line) for line in sentences(study)]
     if study.verdict != "OK":
         reasons = [*study.latency.reasons, *(study.host_input.reasons if study.host_input else ())]
@@ -95,40 +101,62 @@ def _brackets(brackets: list[Bracket]) -> Table:
     return table
 
 
-def _schedule(schedule: Schedule) -> list[RenderableType]:
+def _schedule(schedule: Schedule, wide: bool) -> list[RenderableType]:
     parts: list[RenderableType] = []
     if schedule.transfers:
-        parts.append(transfer_table(schedule))
-    else:
-        parts.append(Text("The schedule has no asynchronous operations."))
-    if schedule.parallelism is not None:
-        parts.append(
-            Text(
-                f"Critical path {seconds(schedule.critical_path_s)} of"
-                f" {seconds(schedule.compute_s)} ({schedule.time_source} op times): parallel units"
-                f" could make it at most {ratio(schedule.parallelism)} times faster."
-            )
+        parts.append(transfer_table(schedule, wide=wide))
+    return [*parts, *map(Text, schedule_sentences(schedule))]
+
+
+def schedule_sentences(schedule: Schedule) -> list[str]:
+    """Say in words what a schedule comes to: what it waits for, and the critical path."""
+    said = []
+    if not schedule.transfers:
+        said.append("The schedule has no asynchronous operations.")
+    elif schedule.transfer_s:
+        said.append(
+            f"Asynchronous operations take {seconds(schedule.transfer_s)} in all; the compute waits"
+            f" {seconds(schedule.exposed_s)} for them."
         )
-    return parts
+    if schedule.parallelism is not None:
+        gain = ratio(schedule.parallelism)
+        could = f"could make it at most {gain} times faster" if gain != "1" else "gain nothing"
+        said.append(
+            f"Critical path {seconds(schedule.critical_path_s)} of"
+            f" {seconds(schedule.compute_s)} ({schedule.time_source} op times): parallel units"
+            f" {could}."
+        )
+    if schedule.untimed:
+        said.append(f"{plural(schedule.untimed, 'op')} of unknown time count as nothing.")
+    return said
 
 
-def transfer_table(schedule: Schedule) -> Table:
-    """Show the asynchronous operations, those that the compute waits for longest first."""
+def transfer_table(schedule: Schedule, *, wide: bool = False) -> Table:
+    """Show the asynchronous operations, those that the compute waits for longest first.
+
+    Args:
+        schedule: Any schedule.
+        wide: Whether there is room for the layer, and for how often each runs in a call.
+    """
     waited = sorted(schedule.transfers, key=lambda t: -(t.exposed_s or 0.0) * (t.executions or 1))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("transfer", overflow="ellipsis", no_wrap=True)
-    for heading in ("bytes", "takes", "compute beside", "exposed"):
+    if wide:
+        table.add_column("layer", no_wrap=True)
+    for heading in ["runs"] * wide + ["bytes", "takes", "compute beside", "exposed"]:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for transfer in waited[:MOST_TRANSFERS]:
+        runs = UNKNOWN if transfer.executions is None else f"{transfer.executions:,}"
         table.add_row(
             f"{transfer.opcode} {transfer.start}",
+            *[transfer.layer or "", runs] * wide,
             si(transfer.bytes, "B"),
             seconds(transfer.duration_s),
             seconds(transfer.compute_s),
             seconds(transfer.exposed_s),
-            transfer.verdict or "?",
+            Text(transfer.verdict or UNKNOWN, _VERDICT_STYLE.get(transfer.verdict or "", "")),
         )
     if len(waited) > MOST_TRANSFERS:
-        table.add_row(f"{len(waited) - MOST_TRANSFERS} more", *[""] * 5)
+        table.add_row(f"{len(waited) - MOST_TRANSFERS} more", *[""] * (7 if wide else 5))
     return table

@@ -27,6 +27,9 @@ from edgegraph.report import diff_words, memory_words, plots, words
 from edgegraph.report.inline_svg import inline_svg
 from edgegraph.report.names import short_names, shorten
 from edgegraph.report.scene.pack import pack
+from edgegraph.report.study_sections import study_section, study_tab, workloads
+from edgegraph.report.study_table import Study
+from edgegraph.report.timeline import timeline
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.frames import intensity
 from edgegraph.units import percent, ratio, seconds, si
@@ -58,32 +61,36 @@ class _Strip:
     """Left, width, kind and tooltip of every piece."""
 
 
-def write_page(analyses: Sequence[Analysis], path: str | Path) -> Path:
-    """Write one page that shows the analyses, one at a time.
+def write_page(results: Sequence[Analysis | Study], path: str | Path) -> Path:
+    """Write one page that shows the results, one at a time.
 
     Args:
-        analyses: At least one; several of one workload (batches, targets) or of different ones.
+        results: At least one analysis, sweep, fusion study, overlap study or device comparison;
+            several of one workload (batches, targets) or of different ones.
         path: Where to write; an existing file is replaced as a whole.
 
     Returns:
         The path written.
 
     Raises:
-        InputError: There is no analysis, or the path cannot be written.
+        InputError: There is no result, or the path cannot be written.
     """
     path = Path(path)
-    text = page(analyses)
+    text = page(results)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
-def page(analyses: Sequence[Analysis]) -> str:
+def page(results: Sequence[Analysis | Study]) -> str:
     """Give the page as text; see `write_page`."""
-    if not analyses:
-        raise InputError("a page needs at least one analysis, and there is none")
-    sections = [page_section(analysis, number) for number, analysis in enumerate(analyses)]
-    return render("shell.html.j2", sections, page_tabs(analyses), _heading(analyses))
+    if not results:
+        raise InputError("a page needs at least one analysis or study, and there is none")
+    sections = [
+        (page_section if isinstance(result, Analysis) else study_section)(result, number)
+        for number, result in enumerate(results)
+    ]
+    return render("shell.html.j2", sections, page_tabs(results), ", ".join(_workloads(results)))
 
 
 def render(
@@ -97,7 +104,7 @@ def render(
 
     Args:
         template: Its name.
-        sections: What `page_section` gave.
+        sections: What `page_section` and `study_section` gave.
         tabs: What can be shown, one at a time, each with the ``id`` of its part of the page.
         heading: Over the whole.
         more: What else the template shows.
@@ -157,15 +164,22 @@ def _quantity(text: str) -> Markup:
     return Markup('<span class="n">{}</span><span class="u">{}</span>').format(number, unit)
 
 
-def _heading(analyses: Sequence[Analysis]) -> str:
-    return ", ".join(dict.fromkeys(analysis.workload for analysis in analyses))
+def _workloads(results: Sequence[Analysis | Study]) -> list[str]:
+    names = (
+        (result.workload,) if isinstance(result, Analysis) else workloads(result)
+        for result in results
+    )
+    return list(dict.fromkeys(name for each in names for name in each))
 
 
-def page_tabs(analyses: Sequence[Analysis]) -> list[dict[str, str | None]]:
-    """Name every analysis by what tells it from the others."""
-    same = len({analysis.workload for analysis in analyses}) == 1
+def page_tabs(results: Sequence[Analysis | Study]) -> list[dict[str, str | None]]:
+    """Name every result by what tells it from the others."""
+    same = len(_workloads(results)) == 1
     tabs: list[dict[str, str | None]] = []
-    for number, analysis in enumerate(analyses):
+    for number, analysis in enumerate(results):
+        if not isinstance(analysis, Analysis):
+            tabs.append(study_tab(analysis, number, named=not same))
+            continue
         name = words.title(analysis)
         if same and analysis.batch is not None:
             name = f"batch {analysis.batch}"
@@ -199,6 +213,7 @@ def page_section(
     return {
         "id": f"analysis-{number}",
         "number": number,
+        "template": "section.html.j2",
         "analysis": analysis,
         "bound": words.binding(analysis),
         "advice": next(
@@ -213,6 +228,7 @@ def page_section(
         "roofline": _roofline(analysis, number),
         "layer_times": _layer_times(analysis, number),
         "memory": _memory(analysis, number),
+        "timeline": timeline(analysis),
         "marks": marks or {},
         "scene": pack(analysis, marks),
     }

@@ -20,11 +20,12 @@ _WIDE = 120
 """Columns from which the two roofline times and the queue depth are shown too."""
 
 
-def sweep_table(sweep: Sweep) -> RenderableType:
+def sweep_table(sweep: Sweep, *, wide: bool | None = None) -> Group:
     """Show a sweep: a row a point, then its errors, the knee and the batch for the budget.
 
     Args:
         sweep: Any sweep.
+        wide: Whether to show every column; None leaves it to the terminal's width.
 
     Returns:
         A renderable that is readable at 80 columns.
@@ -33,7 +34,7 @@ def sweep_table(sweep: Sweep) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{sweep.workload}, {sweep.target}", style="bold"),
         Text(device, style="dim"),
-        _SweepTable(sweep),
+        _SweepTable(sweep) if wide is None else _table(sweep, wide=wide),
     ]
     parts += [Text(line, style="red") for line in _errors(sweep)]
     parts += [Text(line, style="yellow") for line in _noise(sweep)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgegraph.report.memory_words import memory_lines
-from edgegraph.results.analysis import Analysis
+from edgegraph.results.analysis import Analysis, Environment
 from edgegraph.results.throughput import best_throughput
 from edgegraph.units import percent, ratio, seconds, si
 
@@ -340,9 +340,6 @@ def _device(analysis: Analysis) -> list[tuple[str, str]]:
 
 
 def _environment(analysis: Analysis) -> list[tuple[str, str]]:
-    here = analysis.environment
-    load = "" if here.load_1min is None else f", load {here.load_1min:.2f}"
-    governor = "" if here.governor is None else f", governor {here.governor}"
     times = [
         f"{name} {seconds(value)}"
         for name, value in (("trace and lower", analysis.lower_s), ("compile", analysis.compile_s))
@@ -350,11 +347,20 @@ def _environment(analysis: Analysis) -> list[tuple[str, str]]:
     ]
     options = ", ".join(f"{key}={value}" for key, value in analysis.options.items())
     return [
-        ("machine", f"{here.processor}, {here.affinity} of {here.cores} cores{governor}{load}"),
-        ("software", f"EdgeGraph {here.edgegraph}, jax {here.jax}, jaxlib {here.jaxlib},"
-         f" Python {here.python}, {here.platform}"),
+        *where_made(analysis.environment),
         ("compiled for", f"{analysis.target}, {analysis.stage} HLO"
          + (f", options {options}" if options else "")
          + (f"; {', '.join(times)}" if times else "")),
-        ("made", here.created_at),
+        ("made", analysis.environment.created_at),
+    ]  # fmt: skip
+
+
+def where_made(here: Environment) -> list[tuple[str, str]]:
+    """Tell the machine and the software that a result was made with."""
+    load = "" if here.load_1min is None else f", load {here.load_1min:.2f}"
+    governor = "" if here.governor is None else f", governor {here.governor}"
+    return [
+        ("machine", f"{here.processor}, {here.affinity} of {here.cores} cores{governor}{load}"),
+        ("software", f"EdgeGraph {here.edgegraph}, jax {here.jax}, jaxlib {here.jaxlib},"
+         f" Python {here.python}, {here.platform}"),
     ]  # fmt: skip

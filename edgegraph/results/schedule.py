@@ -86,6 +86,7 @@ class Schedule:
         compute_s: Sum of the times of the ops on the compute lane.
         critical_path_s: The longest chain of ops that need each other's results: no number of
             parallel units makes the program faster than that.
+        critical_path: Names of the ops of that chain that take time, first to last.
         untimed: Number of working ops whose time is unknown; they count as 0.
         time_source: Where the ops' times come from: ``measured``, ``estimated``, ``compiler``,
             or several of them joined by " and ".
@@ -98,6 +99,7 @@ class Schedule:
     critical_path_s: float
     untimed: int
     time_source: str | None
+    critical_path: tuple[str, ...] = ()
 
     @property
     def exposed_s(self) -> float:

@@ -1,0 +1,55 @@
+"""Sweeps and studies at the terminal, whichever it is."""
+
+from __future__ import annotations
+
+from rich.console import Group
+
+from edgegraph.errors import InputError
+from edgegraph.report.device_table import comparison_table
+from edgegraph.report.fusion_table import fusion_tables
+from edgegraph.report.overlap_table import overlap_table
+from edgegraph.report.sweep_table import sweep_table
+from edgegraph.results.device_comparison import DeviceComparison
+from edgegraph.results.files import kind_of
+from edgegraph.results.fusion_study import FusionStudy
+from edgegraph.results.overlap_study import OverlapStudy
+from edgegraph.results.sweep import Sweep
+
+Study = Sweep | FusionStudy | OverlapStudy | DeviceComparison
+"""What is made of several programs or measurements, and has a table and a section of its own."""
+
+
+def check_study(result: object) -> Study:
+    """Give a study back.
+
+    Raises:
+        InputError: It is a saved result of another kind.
+    """
+    if isinstance(result, Study):
+        return result
+    raise InputError(
+        f"there is nothing to show of a saved {kind_of(result)} alone; expected an analysis, a"
+        " sweep, a fusion study, an overlap study or a device comparison"
+    )
+
+
+def study_table(study: Study, *, wide: bool | None = None) -> Group:
+    """Show a study by the tables of its kind.
+
+    Args:
+        study: Any.
+        wide: Whether there is room for long names and for every column; None lets the
+            terminal's width say, where a table is drawn on one.
+
+    Returns:
+        Lines and tables; readable at 80 columns unless `wide`.
+    """
+    match study:
+        case Sweep():
+            return sweep_table(study, wide=wide)
+        case FusionStudy():
+            return fusion_tables(study, wide=bool(wide))
+        case OverlapStudy():
+            return overlap_table(study, wide=bool(wide))
+        case DeviceComparison():
+            return comparison_table(study)
