@@ -23,7 +23,7 @@ MOST_BUFFERS = 20
 PLAIN_WIDTH = 160
 """Columns where stdout is no terminal and COLUMNS says nothing, so that no table is cut off."""
 
-STUDY_SUFFIXES = (".edgegraph", ".html", ".csv", ".png", ".svg", ".pdf")
+STUDY_SUFFIXES = (".edgegraph", ".csv", ".png", ".svg", ".pdf", ".html")
 """Endings of the files that a study can be written to."""
 
 

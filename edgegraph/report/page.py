@@ -87,7 +87,9 @@ def page(results: Sequence[Analysis | Study]) -> str:
     if not results:
         raise InputError("a page needs at least one analysis or study, and there is none")
     sections = [
-        (page_section if isinstance(result, Analysis) else study_section)(result, number)
+        page_section(result, number)
+        if isinstance(result, Analysis)
+        else study_section(result, number)
         for number, result in enumerate(results)
     ]
     return render("shell.html.j2", sections, page_tabs(results), ", ".join(_workloads(results)))
