@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgegraph.compiler.compile import compile as compile
     from edgegraph.compiler.compile import read_hlo as read_hlo
     from edgegraph.compiler.program import Program as Program
+    from edgegraph.compiler.sharding import Mesh as Mesh
     from edgegraph.cost.cost import Cost as Cost
     from edgegraph.cost.custom_calls import CustomCall as CustomCall
     from edgegraph.cost.custom_calls import register_custom_call as register_custom_call
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from edgegraph.results.fusion_study import FusionStudy as FusionStudy
     from edgegraph.results.gate import GateResult as GateResult
     from edgegraph.results.overlap_study import OverlapStudy as OverlapStudy
+    from edgegraph.results.scaling import Scaling as Scaling
     from edgegraph.results.sweep import Sweep as Sweep
     from edgegraph.store import Store as Store
     from edgegraph.store import open_store as open_store
     from edgegraph.study.compare_devices import compare_devices as compare_devices
     from edgegraph.study.fusion import fusion_study as fusion_study
     from edgegraph.study.overlap import overlap_study as overlap_study
+    from edgegraph.study.scaling import scaling_study as scaling_study
     from edgegraph.study.sweep import sweep as sweep
     from edgegraph.study.sweep import sweep_all as sweep_all
     from edgegraph.workload import Workload as Workload
@@ -54,8 +57,10 @@ _HOME = {
     "Finding": "edgegraph.results.analysis",
     "FusionStudy": "edgegraph.results.fusion_study",
     "GateResult": "edgegraph.results.gate",
+    "Mesh": "edgegraph.compiler.sharding",
     "OverlapStudy": "edgegraph.results.overlap_study",
     "Program": "edgegraph.compiler.program",
+    "Scaling": "edgegraph.results.scaling",
     "Settings": "edgegraph.measure.sampling",
     "Store": "edgegraph.store",
     "Sweep": "edgegraph.results.sweep",
@@ -76,6 +81,7 @@ _HOME = {
     "read_trace": "edgegraph.measure.trace.trace",
     "register_custom_call": "edgegraph.cost.custom_calls",
     "register_finding": "edgegraph.findings.registry",
+    "scaling_study": "edgegraph.study.scaling",
     "sweep": "edgegraph.study.sweep",
     "sweep_all": "edgegraph.study.sweep",
 }

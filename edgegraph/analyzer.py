@@ -22,7 +22,7 @@ from edgegraph.errors import InputError
 from edgegraph.findings import find
 from edgegraph.graph import FREE_OPCODES, Node, flatten
 from edgegraph.hlo.op_name import parse_parameter_name
-from edgegraph.layers import Parameters, prevailing_bound, roll_up, sum_of_times
+from edgegraph.layers import Parameters, overlapped, prevailing_bound, roll_up, sum_of_times
 from edgegraph.measure.environment import environment
 from edgegraph.memory import activation_memory, live_memory
 from edgegraph.model_macs import model_macs, with_model_macs
@@ -192,7 +192,15 @@ def analyze(
             unpriced={name: cost.unpriced for name, cost in costs.items() if cost.unpriced},
             live_memory=live_memory(profile_memory(module, nodes), places),
             activation_memory=activation_memory(program),
-            schedule=play(nodes, records) if module.schedule else None,
+            schedule=(
+                play(
+                    nodes,
+                    records,
+                    network_bytes_per_s=None if roofs is None else roofs.network_bytes_per_s,
+                )
+                if module.schedule
+                else None
+            ),
             throughputs=throughputs,
             other_latencies=other_latencies,
             op_trace=op_trace,
@@ -210,7 +218,9 @@ def _records(
     roofs: Device | None,
 ) -> tuple[OpRecord, ...]:
     records = op_records(nodes, costs, places, roofs)
-    if program.ahead and program.module_before is not None:
+    # Before it is partitioned, a program is that of all chips.
+    whole = program.module.partition_count in (None, 1)
+    if program.ahead and whole and program.module_before is not None:
         wanted = model_macs(program.module_before)
         if wanted:
             records = with_model_macs(records, wanted)
@@ -301,6 +311,7 @@ def _totals(
     main_memory = moved - known_sum(record.on_chip_bytes for record in top)
     compute = sum_of_times(record.compute_time_s for record in top)
     memory = sum_of_times(record.memory_time_s for record in top)
+    network = sum_of_times(record.network_time_s for record in top)
     xla = program.xla_cost
     alone = sum_of_times(each.time_s for each in finest_cut(latencies))
     net = None if latency is None else latency.net_s
@@ -327,8 +338,11 @@ def _totals(
         intensity_flops_per_byte=flops / main_memory if main_memory else None,
         compute_time_s=compute,
         memory_time_s=memory,
-        overlapped_time_s=None if compute is None or memory is None else max(compute, memory),
-        serial_time_s=None if compute is None or memory is None else compute + memory,
+        network_time_s=network,
+        overlapped_time_s=overlapped(compute, memory, network),
+        serial_time_s=(
+            None if compute is None or memory is None else compute + memory + (network or 0.0)
+        ),
         bound=prevailing_bound(layers),
         compiler_time_s=sum_of_times(record.compiler_time_s for record in top),
         compiler_coverage=compiler_coverage(records),

@@ -160,6 +160,7 @@ def _leaf(
     ops = scope.ops
     compute = sum_of_times(op.compute_time_s for op in ops)
     memory = sum_of_times(op.memory_time_s for op in ops)
+    network = sum_of_times(op.network_time_s for op in ops)
     timing = measured.get((scope.path, phase)) or _Timing(_estimate(ops), "estimated")
     row = LayerRecord(
         layer=name,
@@ -177,7 +178,8 @@ def _leaf(
         on_chip_bytes=known_sum(op.on_chip_bytes for op in ops),
         compute_time_s=compute,
         memory_time_s=memory,
-        bound="overhead" if timing.overhead else bound(compute, memory),
+        network_time_s=network,
+        bound="overhead" if timing.overhead else bound(compute, memory, network),
         time_s=timing.time_s,
         time_source=None if timing.time_s is None else timing.source,
         share=None,
@@ -213,6 +215,7 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
         on_chip_bytes=known_sum(child.on_chip_bytes for child in children),
         compute_time_s=compute,
         memory_time_s=memory,
+        network_time_s=sum_of_times(child.network_time_s for child in children),
         bound=None,
         time_s=time,
         time_source=sources.pop() if len(sources) == 1 else "estimated" if sources else None,
@@ -227,11 +230,33 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
     return replace(row, efficiency=_efficiency(row))
 
 
-def bound(compute_time_s: float | None, memory_time_s: float | None) -> str | None:
-    """Say which of the two roofs binds; None where there is nothing to bind or to know."""
-    if compute_time_s is None or memory_time_s is None or compute_time_s == memory_time_s == 0:
+def bound(
+    compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
+) -> str | None:
+    """Say which roof binds; None where there is nothing to bind or to know.
+
+    Example:
+        >>> bound(2.0, 1.0), bound(2.0, 1.0, 3.0), bound(0.0, 0.0)
+        ('compute', 'network', None)
+    """
+    roof_s = overlapped(compute_time_s, memory_time_s, network_time_s)
+    if not roof_s:
         return None
-    return "compute" if compute_time_s >= memory_time_s else "memory"
+    if roof_s == compute_time_s:
+        return "compute"
+    return "memory" if roof_s == memory_time_s else "network"
+
+
+def overlapped(
+    compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
+) -> float | None:
+    """Give the time under perfect overlap, the largest; None where one is unknown.
+
+    Without a network, or where nothing is sent, its time is None and counts as none.
+    """
+    if compute_time_s is None or memory_time_s is None:
+        return None
+    return max(compute_time_s, memory_time_s, network_time_s or 0.0)
 
 
 def prevailing_bound(rows: Iterable[LayerRecord]) -> str | None:
@@ -311,20 +336,21 @@ def _ops_of(trees: Mapping[str, _Scope], key: tuple[str, str]) -> Sequence[OpRec
 
 
 def _estimate(ops: Iterable[OpRecord]) -> float | None:
-    """Give the time under perfect overlap: the larger of the two roofline times."""
+    """Give the time under perfect overlap: the largest of the roofline times."""
     held = list(ops)
-    compute = sum_of_times(op.compute_time_s for op in held)
-    memory = sum_of_times(op.memory_time_s for op in held)
-    return None if compute is None or memory is None else max(compute, memory)
+    return overlapped(
+        sum_of_times(op.compute_time_s for op in held),
+        sum_of_times(op.memory_time_s for op in held),
+        sum_of_times(op.network_time_s for op in held),
+    )
 
 
 def _efficiency(row: LayerRecord) -> float | None:
     """Roofline time over measured time."""
     if row.time_source != "measured" or not row.time_s:
         return None
-    if row.compute_time_s is None or row.memory_time_s is None:
-        return None
-    return max(row.compute_time_s, row.memory_time_s) / row.time_s
+    roof_s = overlapped(row.compute_time_s, row.memory_time_s, row.network_time_s)
+    return None if roof_s is None else roof_s / row.time_s
 
 
 def _with_shares(rows: Sequence[LayerRecord]) -> tuple[LayerRecord, ...]:

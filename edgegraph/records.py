@@ -15,7 +15,7 @@ from edgegraph.device.arithmetic import Arithmetic, arithmetic
 from edgegraph.device.device import Device
 from edgegraph.device.roofline import place
 from edgegraph.graph import FREE_OPCODES, Node
-from edgegraph.layers import bound
+from edgegraph.layers import bound, overlapped, sum_of_times
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.op_trace import OpShare
 from edgegraph.results.records import main_memory_bytes
@@ -59,6 +59,7 @@ class _Spot(Struct, frozen=True, gc=False):
 
     compute_s: float | None = None
     memory_s: float | None = None
+    network_s: float | None = None
     bound: str | None = None
     roof: str | None = None
     level: str | None = None
@@ -79,7 +80,8 @@ class _Spots:
             return _Spot()
         compute_s = sum(spot.compute_s or 0.0 for spot in inside)
         memory_s = sum(spot.memory_s or 0.0 for spot in inside)
-        return _Spot(compute_s, memory_s, bound(compute_s, memory_s))
+        network_s = sum_of_times(spot.network_s for spot in inside)
+        return _Spot(compute_s, memory_s, network_s, bound(compute_s, memory_s, network_s))
 
     def op(self, priced: OpCost) -> _Spot:
         """Place what is no container; `priced` has to stay alive."""
@@ -105,8 +107,10 @@ class _Spots:
             passes=computes.passes,
         )
         compute_s, memory_s = placed.compute_time_s, placed.memory_time_s
-        bound_by = bound(compute_s, memory_s)
-        return _Spot(compute_s, memory_s, bound_by, placed.roof, placed.level, computes)
+        rate, sent = self._device.network_bytes_per_s, priced.cost.wire_bytes
+        network_s = sent / rate if sent and rate else None
+        bound_by = bound(compute_s, memory_s, network_s)
+        return _Spot(compute_s, memory_s, network_s, bound_by, placed.roof, placed.level, computes)
 
 
 def _record(
@@ -117,8 +121,8 @@ def _record(
     spot: _Spot,
 ) -> OpRecord:
     instruction, cost, computes = node.instruction, priced.cost, spot.computes
-    compute, memory = spot.compute_s, spot.memory_s
-    estimate = None if compute is None or memory is None else max(compute, memory)
+    compute, memory, network = spot.compute_s, spot.memory_s, spot.network_s
+    estimate = overlapped(compute, memory, network)
     return OpRecord(
         name=node.name,
         opcode=instruction.opcode,
@@ -139,6 +143,7 @@ def _record(
         level=spot.level,
         compute_time_s=compute,
         memory_time_s=memory,
+        network_time_s=network,
         bound=spot.bound,
         time_s=estimate,
         time_source=None if estimate is None else "estimated",

@@ -80,6 +80,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ): "to_markdown(), the notebook display, imported late",
     ("edgegraph/results/gate.py", "report"): "to_markdown() and str(), imported late",
     ("edgegraph/results/exportable.py", "report"): "to_csv() and the like, imported late",
+    ("edgegraph/results/scaling.py", "report"): "plot(), imported late",
     ("edgegraph/results/sweep.py", "report"): "plot(), imported late",
     ("edgegraph/results/fusion_study.py", "report"): "plot(), imported late",
     ("edgegraph/results/overlap_study.py", "report"): "plot(), imported late",

@@ -20,6 +20,7 @@ from edgegraph.cli import (
     models,
     overlap,
     report,
+    scaling,
     show,
     sweep,
 )
@@ -36,6 +37,7 @@ app.command("sweep")(sweep.sweep)
 app.command("fusion")(fusion.fusion)
 app.command("overlap")(overlap.overlap)
 app.command("history")(history.history)
+app.command("scaling")(scaling.scaling)
 app.command("diff")(diff.diff)
 app.command("check")(check.check)
 app.command("export")(export.export)

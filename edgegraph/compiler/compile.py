@@ -15,6 +15,7 @@ from edgegraph import xla
 from edgegraph.compiler.ahead import TIMEOUT_S, Options, Progress, compile_ahead
 from edgegraph.compiler.program import Program
 from edgegraph.compiler.scopes import module_scopes
+from edgegraph.compiler.sharding import Mesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
 from edgegraph.errors import CompileError, EdgeGraphError, InputError
 from edgegraph.hlo.read import read_module
@@ -35,6 +36,8 @@ def compile(
     target: str = "cpu",
     stage: str = "optimized",
     options: Options | None = None,
+    mesh: Mesh | None = None,
+    partition: Partition | None = None,
     name: str | None = None,
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
@@ -53,6 +56,11 @@ def compile(
         stage: ``optimized``, or ``lowered`` for the HLO before optimisation, for which nothing
             is compiled.
         options: XLA compiler options, by name.
+        mesh: Spreads a Workload over several chips of a target that is not here; one chip where
+            None. The program is then what every one of them runs, on its part of the batch.
+        partition: With `mesh`, from an array's path among the arguments and its shape, how it is
+            split over ``data`` and ``tensor``; where it gives None, or is None, the batch is split
+            and kernels are as `edgegraph.compiler.sharding` says.
         name: Name for tables and files; the workload's or the function's own where None.
         timeout_s: Of a compiler in a process of its own.
         progress: Called with a message where that takes long.
@@ -83,8 +91,10 @@ def compile(
             )
         batch = 1 if batch is None else _batch_size(batch)
         name = name or subject.name
-        call = subject.call(batch)
+        call = _workload_call(subject, batch, chosen, mesh, partition)
     else:
+        if mesh is not None:
+            raise InputError("a mesh has no effect on a function; give a Workload")
         call = _function_call(subject, args, batch)
         name = name or function_name(subject)
     job = _Job(
@@ -94,6 +104,7 @@ def compile(
         target=chosen,
         stage=stage,
         options=dict(options or {}),
+        chips=1 if mesh is None else mesh.chips,
         timeout_s=timeout_s,
         progress=progress,
     )
@@ -136,6 +147,7 @@ class _Job:
     target: Target
     stage: str
     options: dict[str, str | int | float | bool]
+    chips: int
     timeout_s: float
     progress: Progress | None
 
@@ -158,6 +170,20 @@ def _batch_size(batch: int) -> int:
     if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
         raise InputError(f"batch {batch!r} is not a batch size; give a whole number from 1 up")
     return int(batch)
+
+
+def _workload_call(
+    workload: Workload, batch: int, target: Target, mesh: Mesh | None, partition: Partition | None
+) -> Call:
+    if mesh is None:
+        return workload.call(batch)
+    if not target.ahead:
+        raise InputError(
+            f"a mesh of {mesh.chips} chips is compiled for chips that are not here, such as"
+            f" tpu:v5e:2x2 or gpu:h100:8, and not for {target.name!r}; eg.scaling_study runs one on"
+            " this host"
+        )
+    return sharded(workload, batch, mesh, partition)
 
 
 def _function_call(function: Any, args: tuple[Any, ...], batch: int | None) -> Call:
@@ -203,6 +229,7 @@ def _compile(job: _Job) -> Program:
             xla.stablehlo(lowered),
             target,
             job.options,
+            chips=job.chips,
             label=job.label,
             timeout_s=job.timeout_s,
             progress=job.progress,

@@ -33,6 +33,13 @@ _TPUS = {
 }
 """By our name, the compiler's name of the generation and the smallest topology that it knows."""
 
+_SLICES = {
+    2: ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16"),
+    3: ("1x1x1", "2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8"),
+}
+"""Shapes that TPUs are handed out in, by the number of their dimensions (Google Cloud's lists of
+topologies of v5e and v5p)."""
+
 _TPU_ENVIRONMENT = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
@@ -122,6 +129,35 @@ def parse_target(text: str) -> Target:
         f"target {text!r} is unknown; {hint} are {', '.join(targets())}, with chips such as"
         " tpu:v5e:2x2 and gpu:h100:8, and device:NAME for a device of the catalogue"
     )
+
+
+def with_chips(target: Target, chips: int) -> Target:
+    """Give the target with chips enough: the smallest slice of a TPU that has so many.
+
+    Args:
+        target: A TPU or GPU; the chips that its own name tells are the least.
+        chips: How many are needed.
+
+    Raises:
+        InputError: No slice of this TPU has so many.
+
+    Example:
+        >>> [with_chips(parse_target(name), 16).name for name in ("tpu:v5e", "gpu:h100")]
+        ['tpu:v5e:4x4', 'gpu:h100:16']
+    """
+    if chips <= target.chips:
+        return target
+    kind, model, *_ = target.name.split(":")
+    if kind == "gpu":
+        return parse_target(f"gpu:{model}:{chips}")
+    slices = _SLICES[_TPUS[model][1].count("x") + 1]
+    name = next((s for s in slices if math.prod(map(int, s.split("x"))) >= chips), None)
+    if name is None:
+        raise InputError(
+            f"{chips} chips are more than the largest slice of a TPU {model} that is tried,"
+            f" {slices[-1]}"
+        )
+    return parse_target(f"tpu:{model}:{name}")
 
 
 def targets() -> tuple[str, ...]:

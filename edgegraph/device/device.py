@@ -42,6 +42,8 @@ class Device:
         f32_products: Dtype in which its matrix units take f32 products unless they are told to
             be exact: ``tf32`` or ``bf16``; None where f32 products run in f32.
         clock_hz: Of its cores, to read a compiler's cycles by; None where unknown.
+        network_bytes_per_s: What it sends to other devices over all of its links together; None
+            where it has none, or they are unknown.
         kernel_rates: What single kernels reached in the calibration, by kind and size.
         op_launch_s: What starting one op inside a program takes; None where unknown.
     """
@@ -58,6 +60,7 @@ class Device:
     clock_hz: float | None = None
     kernel_rates: tuple[KernelRate, ...] = ()
     op_launch_s: float | None = None
+    network_bytes_per_s: float | None = None
 
     def roof_dtype(self, dtype: str) -> str:
         """Name the roof that bounds arithmetic in `dtype`: itself where listed.

@@ -115,6 +115,7 @@ class Entry:
             source="; ".join(sources),
             f32_products=self.f32_products,
             clock_hz=None if self.clock is None else self.clock.value,
+            network_bytes_per_s=None if self.interconnect is None else self.interconnect.value,
         )
 
     def figures(self) -> Iterator[tuple[str, Figure]]:

@@ -88,9 +88,11 @@ def measurement_line(analysis: Analysis) -> list[str]:
     """Say how far the figures hold: bracket, sum of layers, noise, memory."""
     totals, latency, lines = analysis.totals, analysis.latency, []
     if totals.compute_time_s is not None and totals.memory_time_s is not None:
+        sent = totals.network_time_s
+        network = "" if sent is None else f", network {seconds(sent)}"
         lines.append(
             f"roofline: compute {seconds(totals.compute_time_s)}, memory"
-            f" {seconds(totals.memory_time_s)}; whole between"
+            f" {seconds(totals.memory_time_s)}{network}; whole between"
             f" {seconds(totals.overlapped_time_s)} (perfect overlap) and"
             f" {seconds(totals.serial_time_s)} (none)"
         )

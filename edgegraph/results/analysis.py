@@ -51,8 +51,9 @@ class Totals(Mapping[str, "int | float | str | None"]):
             compiler placed the values there (a TPU's VMEM); they are what the memory roof counts.
         intensity_flops_per_byte: flops / main_memory_bytes.
         compute_time_s, memory_time_s: Sums over the ops.
-        overlapped_time_s: max(compute, memory): perfect overlap.
-        serial_time_s: compute + memory: no overlap.
+        network_time_s: wire_bytes over the device's links; None where nothing is sent.
+        overlapped_time_s: max(compute, memory, network): perfect overlap.
+        serial_time_s: compute + memory + network: no overlap.
         bound: What binds most of the time: the layers' bounds weighted by their times, measured
             where they were, else at the roof.
         time_s: Measured median latency of one call, else None.
@@ -104,6 +105,7 @@ class Totals(Mapping[str, "int | float | str | None"]):
     expected_time_s: float | None = None
     expected_low_s: float | None = None
     expected_high_s: float | None = None
+    network_time_s: float | None = None
 
     def __getitem__(self, key: str) -> int | float | str | None:
         """Give one figure by its name."""

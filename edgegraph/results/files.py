@@ -35,6 +35,7 @@ KINDS = {
     "comparison of timings": "edgegraph.results.comparison:TimingComparison",
     "diff": "edgegraph.results.diff:Diff",
     "fusion study": "edgegraph.results.fusion_study:FusionStudy",
+    "scaling study": "edgegraph.results.scaling:Scaling",
     "overlap study": "edgegraph.results.overlap_study:OverlapStudy",
     "op trace": "edgegraph.results.op_trace:OpTrace",
     "sweep": "edgegraph.results.sweep:Sweep",

@@ -16,14 +16,14 @@ OP_COLUMNS = (
     "compute_time_s", "memory_time_s", "bound", "time_s", "time_source", "source",
     "shape", "roof", "level", "op_name", "wire_bytes", "flops_lowest",
     "executions_source", "dtype", "passes", "on_chip_bytes", "compiler_time_s",
-    "expected_time_s", "expected_low_s", "expected_high_s",
+    "expected_time_s", "expected_low_s", "expected_high_s", "network_time_s",
 )  # fmt: skip
 LAYER_COLUMNS = (
     "layer", "phase", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
     "bytes_read", "bytes_written", "intensity_flops_per_byte", "compute_time_s",
     "memory_time_s", "bound", "time_s", "time_source", "share", "efficiency", "depth", "leaf",
     "traced_time_s", "on_chip_bytes", "compiler_time_s",
-    "expected_time_s", "expected_low_s", "expected_high_s",
+    "expected_time_s", "expected_low_s", "expected_high_s", "network_time_s",
 )  # fmt: skip
 
 _COUNTS = frozenset(
@@ -36,7 +36,7 @@ _FLOATS = frozenset(
     {
         "intensity_flops_per_byte", "compute_time_s", "memory_time_s", "time_s", "share",
         "efficiency", "traced_time_s", "compiler_time_s", "expected_time_s", "expected_low_s",
-        "expected_high_s",
+        "expected_high_s", "network_time_s",
     }
 )  # fmt: skip
 

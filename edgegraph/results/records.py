@@ -44,7 +44,9 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         level: The memory level whose bandwidth bounds it.
         compute_time_s: flops * passes / peak.
         memory_time_s: (bytes_read + bytes_written - on_chip_bytes) / bandwidth.
-        bound: ``compute``, ``memory``, or None for an op that costs nothing.
+        network_time_s: wire_bytes / bandwidth of the device's links; None where it sends nothing,
+            or the device's links are unknown.
+        bound: ``compute``, ``memory``, ``network``, or None for an op that costs nothing.
         time_s: Best known time of all executions in one call, or None. Of a container, that
             of the ops inside it and its own.
         time_source: ``measured`` (an op trace timed it), ``split by layers`` (it is inside a
@@ -94,6 +96,7 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     expected_time_s: float | None = None
     expected_low_s: float | None = None
     expected_high_s: float | None = None
+    network_time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,15 +116,15 @@ class LayerRecord:
         params: Elements of the layer's parameters, counted on its forward row only.
         param_bytes: Bytes of them.
         macs, flops, transcendentals, bytes_read, bytes_written: As on `OpRecord`.
-        compute_time_s, memory_time_s: Sums over its ops.
-        bound: ``compute``, ``memory``, or ``overhead`` where launching it takes over half of
-            its measured time; None if it costs nothing. Of a parent, what binds most of the
-            time below it.
+        compute_time_s, memory_time_s, network_time_s: Sums over its ops.
+        bound: ``compute``, ``memory``, ``network``, or ``overhead`` where launching it takes over
+            half of its measured time; None if it costs nothing. Of a parent, what binds most of
+            the time below it.
         time_s: Measured time of the layer compiled alone, less the dispatch floor, or the sum
             of that over its leaves; else the estimate max(compute, memory) summed over leaves.
         time_source: ``measured`` or ``estimated``.
         share: time_s over the sum of all leaves' time_s.
-        efficiency: max(compute_time_s, memory_time_s) / time_s where measured.
+        efficiency: The largest of the roofline times over time_s, where measured.
         traced_time_s: Time that an op trace saw its ops take inside the running program, fusions
             split over the layers in them; the leaves add up to the traced whole. None without a
             trace, or where it saw none of its ops.
@@ -155,6 +158,7 @@ class LayerRecord:
     expected_time_s: float | None = None
     expected_low_s: float | None = None
     expected_high_s: float | None = None
+    network_time_s: float | None = None
 
 
 class Moves(Protocol):

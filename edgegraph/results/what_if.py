@@ -24,7 +24,7 @@ class WhatIf:
     Attributes:
         layer, phase: Which.
         time_s: Its time; None if unknown.
-        roof_time_s: max(compute_time_s, memory_time_s): what the device needs at least.
+        roof_time_s: the largest of its roofline times: what the device needs at least.
         gain_s: The time that would be gained, 0 where it is at the roof; None unless measured.
         gain_share: The same as a share of the sum of all layers' times.
         speedup: Of the program, 1 / (1 - gain_share).
@@ -73,7 +73,7 @@ def what_if_frame(layers: Sequence[LayerRecord]) -> pd.DataFrame:
 def _at_roof(row: LayerRecord, whole_s: float) -> WhatIf:
     roof_s = None
     if row.compute_time_s is not None and row.memory_time_s is not None:
-        roof_s = max(row.compute_time_s, row.memory_time_s)
+        roof_s = max(row.compute_time_s, row.memory_time_s, row.network_time_s or 0.0)
     gain_s = None
     if row.time_source == "measured" and row.time_s is not None and roof_s is not None:
         gain_s = max(0.0, row.time_s - roof_s)

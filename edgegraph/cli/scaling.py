@@ -1,0 +1,127 @@
+"""``edgegraph scaling``: what more chips bring, and where the network binds."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgegraph.cli.job import TIMED_TOO, Job, takes_job
+from edgegraph.cli.output import check_writable, print_json, print_rich
+from edgegraph.cli.progress import progress
+from edgegraph.cli.run import SAVED_SUFFIX, options, resolve
+from edgegraph.errors import InputError
+from edgegraph.results.scaling import Scaling
+
+SUFFIXES = (SAVED_SUFFIX, ".csv", ".png", ".svg", ".pdf")
+PARALLEL = ("data", "tensor", "both")
+
+
+@partial(
+    takes_job, without=("batch", "stage", "measure", "trace", "trace_dir", "strict", *TIMED_TOO)
+)
+def scaling(
+    job: Job,
+    chips: Annotated[
+        str, typer.Option("--chips", metavar="N,N,...", help="Numbers of chips.")
+    ] = "1,2,4,8",
+    parallel: Annotated[
+        str,
+        typer.Option(
+            help="data: the batch is split. tensor: kernels are. both: kernels over as many chips"
+            " as --tensor says, the batch over the rest.",
+            autocompletion=lambda: list(PARALLEL),
+        ),
+    ] = "data",
+    tensor: Annotated[
+        int, typer.Option("--tensor", metavar="N", help="Chips that a kernel is split over.")
+    ] = 2,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", "-b", help="Batch over all chips: strong scaling."),
+    ] = None,
+    batch_per_chip: Annotated[
+        int | None,
+        typer.Option("--batch-per-chip", help="Batch of each chip: weak scaling. Default: 1."),
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output", "-o", help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the study as a JSON object.")] = False,
+) -> None:
+    """Compile a workload over meshes of chips: what they exchange, wait for, and gain.
+
+    Chips that are not here are compiled for ahead of time (--target tpu:v5e, gpu:h100); on cpu
+    they are made of this host's cores and the step is measured.
+    """
+    paths = output or []
+    for path in paths:
+        if path.suffix not in SUFFIXES:
+            raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
+        check_writable(path)
+    if job.file is not None:
+        raise InputError(
+            f"SPEC {job.spec!r} is no package.module:attribute; spreading a program over chips"
+            " needs the Python code"
+        )
+    meshes = _meshes(chips, parallel, tensor)
+    workload = resolve(job)
+    from edgegraph.measure.sampling import Settings
+    from edgegraph.study.scaling import scaling_study
+
+    with progress() as report:
+        study = scaling_study(
+            workload,
+            meshes,
+            target=job.target or "tpu:v5e",
+            batch=batch,
+            batch_per_chip=batch_per_chip,
+            options=options(job),
+            settings=Settings.quick() if job.quick else None,
+            progress=report,
+        )
+    if json:
+        print_json(study.document)
+    else:
+        from edgegraph.report.scaling_table import scaling_table
+
+        print_rich(scaling_table(study))
+    for path in paths:
+        _write(study, path)
+
+
+def _meshes(chips: str, parallel: str, tensor: int) -> list[tuple[int, int]]:
+    try:
+        counts = [int(part) for part in chips.split(",")]
+    except ValueError:
+        raise InputError(f"--chips {chips!r} is no list of numbers; write 1,4,16,64") from None
+    if min(counts) < 1:
+        raise InputError(f"--chips {chips!r}: a mesh has at least one chip")
+    if parallel not in PARALLEL:
+        raise InputError(f"--parallel {parallel!r} is unknown; choose {', '.join(PARALLEL)}")
+    if parallel == "data":
+        return [(count, 1) for count in counts]
+    if parallel == "tensor":
+        return [(1, count) for count in counts]
+    if any(count > 1 and count % tensor for count in counts):
+        raise InputError(f"--tensor {tensor} does not divide --chips {chips} evenly")
+    return [(count // tensor, tensor) if count > 1 else (1, 1) for count in counts]
+
+
+def _write(study: Scaling, path: Path) -> None:
+    if path.suffix == SAVED_SUFFIX:
+        study.save(path)
+    elif path.suffix == ".csv":
+        from edgegraph.atomic import replacing
+
+        with replacing(path) as temporary:
+            study.frame.to_csv(temporary, index=False)
+    else:
+        from edgegraph.report.plots import save_figure
+
+        save_figure(study.plot()[0], path)
