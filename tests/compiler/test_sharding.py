@@ -94,7 +94,7 @@ def test_the_caller_may_say_how() -> None:
 
     assert partitions(BLOCK, Mesh(data=2), partition=partition)["0/up"] == P("data")
     with pytest.raises(InputError, match=r"partition of .* is 'data'; give a jax"):
-        partitions(BLOCK, Mesh(data=2), partition=lambda path, shape: "data")  # type: ignore[arg-type,return-value]
+        partitions(BLOCK, Mesh(data=2), partition=lambda path, shape: "data")
 
 
 def test_bad_meshes_are_refused() -> None:
