@@ -9,13 +9,18 @@ from typing import Annotated
 import typer
 
 from edgegraph.cli.job import TIMED_TOO, Job, takes_job
-from edgegraph.cli.output import check_writable, print_json, print_rich
+from edgegraph.cli.output import (
+    STUDY_SUFFIXES,
+    check_study_file,
+    print_json,
+    print_study,
+    write_study,
+)
 from edgegraph.cli.progress import progress
-from edgegraph.cli.run import SAVED_SUFFIX, options, resolve
+from edgegraph.cli.run import options, resolve
+from edgegraph.cli.store import StoreOption, keeping
 from edgegraph.errors import InputError
-from edgegraph.results.scaling import Scaling
 
-SUFFIXES = (SAVED_SUFFIX, ".csv", ".png", ".svg", ".pdf")
 PARALLEL = ("data", "tensor", "both")
 
 
@@ -49,9 +54,12 @@ def scaling(
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", help=f"Write there, by ending: {', '.join(SUFFIXES)}; repeatable."
+            "--output",
+            "-o",
+            help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable.",
         ),
     ] = None,
+    store: StoreOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print the study as a JSON object.")] = False,
 ) -> None:
     """Compile a workload over meshes of chips: what they exchange, wait for, and gain.
@@ -61,9 +69,7 @@ def scaling(
     """
     paths = output or []
     for path in paths:
-        if path.suffix not in SUFFIXES:
-            raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
-        check_writable(path)
+        check_study_file(path)
     if job.file is not None:
         raise InputError(
             f"SPEC {job.spec!r} is no package.module:attribute; spreading a program over chips"
@@ -74,7 +80,7 @@ def scaling(
     from edgegraph.measure.sampling import Settings
     from edgegraph.study.scaling import scaling_study
 
-    with progress() as report:
+    with keeping(store) as keep, progress() as report:
         study = scaling_study(
             workload,
             meshes,
@@ -85,14 +91,13 @@ def scaling(
             settings=Settings.quick() if job.quick else None,
             progress=report,
         )
+        keep(study)
     if json:
         print_json(study.document)
     else:
-        from edgegraph.report.scaling_table import scaling_table
-
-        print_rich(scaling_table(study))
+        print_study(study)
     for path in paths:
-        _write(study, path)
+        write_study(study, path)
 
 
 def _meshes(chips: str, parallel: str, tensor: int) -> list[tuple[int, int]]:
@@ -111,17 +116,3 @@ def _meshes(chips: str, parallel: str, tensor: int) -> list[tuple[int, int]]:
     if any(count > 1 and count % tensor for count in counts):
         raise InputError(f"--tensor {tensor} does not divide --chips {chips} evenly")
     return [(count // tensor, tensor) if count > 1 else (1, 1) for count in counts]
-
-
-def _write(study: Scaling, path: Path) -> None:
-    if path.suffix == SAVED_SUFFIX:
-        study.save(path)
-    elif path.suffix == ".csv":
-        from edgegraph.atomic import replacing
-
-        with replacing(path) as temporary:
-            study.frame.to_csv(temporary, index=False)
-    else:
-        from edgegraph.report.plots import save_figure
-
-        save_figure(study.plot()[0], path)

@@ -18,11 +18,12 @@ _WIDE = 110
 """Columns from which batch, speedup, and the memory of a chip are shown too."""
 
 
-def scaling_table(scaling: Scaling) -> RenderableType:
-    """Show a scaling study: a row a mesh, what is exchanged, then what it says.
+def scaling_table(scaling: Scaling, *, wide: bool | None = None) -> Group:
+    """Show a scaling study: a row a mesh, then what it says.
 
     Args:
         scaling: Any scaling study.
+        wide: Whether there is room for every column; None lets the width at hand say.
 
     Returns:
         A renderable that is readable at 80 columns.
@@ -35,7 +36,7 @@ def scaling_table(scaling: Scaling) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{scaling.workload}, {scaling.target}", style="bold"),
         Text(said, style="dim"),
-        _ScalingTable(scaling),
+        _ScalingTable(scaling) if wide is None else _table(scaling, wide=wide),
     ]
     parts += [Text(f"{p.mesh}: {p.error}", style="red") for p in scaling.points if p.error]
     parts += [Text(line, style="bold") for line in scaling.conclusions]

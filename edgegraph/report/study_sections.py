@@ -1,4 +1,4 @@
-"""Sweeps, fusion and overlap studies and device comparisons as sections of the page."""
+"""Sweeps, fusion, overlap and scaling studies, and device comparisons as sections of the page."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from edgegraph.results.comparison import NO_DIFFERENCE
 from edgegraph.results.device_comparison import DeviceComparison
 from edgegraph.results.fusion_study import HELPS, HURTS, SAME, FusionStudy
 from edgegraph.results.overlap_study import OverlapStudy
+from edgegraph.results.scaling import Scaling
 from edgegraph.results.sweep import Sweep
 from edgegraph.units import seconds, si
 
@@ -113,6 +114,7 @@ _FIGURES: dict[type[Study], str] = {
     FusionStudy: "Bytes and latency, by how much is fused",
     OverlapStudy: "Layers in their brackets",
     DeviceComparison: "Time by device",
+    Scaling: "Speedup, and what a step consists of, over the chips",
 }
 _FUSION = {
     HELPS: "helps",
@@ -132,6 +134,8 @@ def _what(study: Study) -> str:
             return f"overlap{_at(study.batch, ', batch')}"
         case DeviceComparison():
             return "devices"
+        case Scaling():
+            return "scaling"
 
 
 def _at(batch: int | None, words: str) -> str:
@@ -149,11 +153,11 @@ def _span(sweep: Sweep) -> str:
 def _headline(study: Study) -> tuple[str, str, str]:
     match study:
         case Sweep():
-            best = max((point.throughput_per_s or 0.0 for point in study.points), default=0.0)
+            most = max((point.throughput_per_s or 0.0 for point in study.points), default=0.0)
             swept = f"{study.workload} over {_span(study)}"
-            if not best:
+            if not most:
                 return f"{swept}: ", "nothing was measured", "."
-            return f"{swept} reaches ", f"{si(best)}/s", "."
+            return f"{swept} reaches ", f"{si(most)}/s", "."
         case FusionStudy():
             name = f"{study.workload}{_at(study.batch, ' at batch')}"
             if study.verdict is None or study.verdict not in _FUSION:
@@ -173,6 +177,14 @@ def _headline(study: Study) -> tuple[str, str, str]:
             at_least = f"{seconds(best_row.low_s)}{_at(best_row.batch, ' at batch')}"
             name = best_row.workload
             return f"{name} can be fastest on ", best_row.device, f": at least {at_least}."
+        case Scaling():
+            known = [point for point in study.points if study.speedup(point)]
+            name = f"{study.workload} on {study.target}"
+            if not known:
+                return f"{name}: ", "no mesh has figures", "."
+            best = max(known, key=lambda point: point.throughput_per_s or 0.0)
+            rate = f"{si(best.throughput_per_s)}/s"
+            return f"{name} reaches ", rate, f" on {best.chips} chip{'s' * (best.chips != 1)}."
 
 
 def _found(study: Study) -> str:
@@ -186,11 +198,13 @@ def _found(study: Study) -> str:
         case DeviceComparison():
             count = len({row.device for row in study.rows})
             return f"{count} device{'s' * (count != 1)}"
+        case Scaling():
+            return f"{max((point.chips for point in study.points), default=0)} chips"
 
 
 def _lead(study: Study) -> tuple[str, ...]:
     match study:
-        case Sweep() | FusionStudy():
+        case Sweep() | FusionStudy() | Scaling():
             return study.conclusions
         case OverlapStudy():
             return tuple(sentences(study))
@@ -211,6 +225,8 @@ def _axes(study: Study) -> Axes | None:
         case DeviceComparison():
             timed = any(row.low_s and row.high_s for row in study.rows)
             return study.plot() if timed else None
+        case Scaling():
+            return study.plot()[0] if any(map(study.speedup, study.points)) else None
 
 
 def _parts(study: Study, lead: Sequence[str]) -> list[HtmlTable | HtmlCell]:

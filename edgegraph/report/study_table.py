@@ -8,14 +8,16 @@ from edgegraph.errors import InputError
 from edgegraph.report.device_table import comparison_table
 from edgegraph.report.fusion_table import fusion_tables
 from edgegraph.report.overlap_table import overlap_table
+from edgegraph.report.scaling_table import scaling_table
 from edgegraph.report.sweep_table import sweep_table
 from edgegraph.results.device_comparison import DeviceComparison
 from edgegraph.results.files import kind_of
 from edgegraph.results.fusion_study import FusionStudy
 from edgegraph.results.overlap_study import OverlapStudy
+from edgegraph.results.scaling import Scaling
 from edgegraph.results.sweep import Sweep
 
-Study = Sweep | FusionStudy | OverlapStudy | DeviceComparison
+Study = Sweep | FusionStudy | OverlapStudy | DeviceComparison | Scaling
 """What is made of several programs or measurements, and has a table and a section of its own."""
 
 
@@ -29,7 +31,7 @@ def check_study(result: object) -> Study:
         return result
     raise InputError(
         f"there is nothing to show of a saved {kind_of(result)} alone; expected an analysis, a"
-        " sweep, a fusion study, an overlap study or a device comparison"
+        " sweep, a fusion, overlap or scaling study, or a device comparison"
     )
 
 
@@ -53,3 +55,5 @@ def study_table(study: Study, *, wide: bool | None = None) -> Group:
             return overlap_table(study, wide=bool(wide))
         case DeviceComparison():
             return comparison_table(study)
+        case Scaling():
+            return scaling_table(study, wide=wide)

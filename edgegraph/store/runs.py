@@ -13,6 +13,7 @@ from edgegraph.results.files import kind_of
 from edgegraph.results.fusion_study import FULL, FusionStudy
 from edgegraph.results.latency import Latency
 from edgegraph.results.overlap_study import OverlapStudy
+from edgegraph.results.scaling import Scaling
 from edgegraph.results.sweep import Sweep, SweepPoint
 from edgegraph.results.throughput import Throughput, best_throughput
 
@@ -223,12 +224,30 @@ def _devices(comparison: DeviceComparison) -> Notes:
     )
 
 
+def _scaling(study: Scaling) -> Notes:
+    """Note how far the most chips are from perfect."""
+    figures: dict[str, float] = {}
+    for scaling, points in study.series.items():
+        known = [point for point in points if study.efficiency(point) is not None]
+        if known:
+            figures[f"{scaling}_chips"] = known[-1].chips
+            figures[f"{scaling}_efficiency"] = study.efficiency(known[-1]) or 0.0
+    return Notes(
+        workload=study.workload,
+        target=study.target,
+        options={},
+        environment=study.environment,
+        metrics=figures,
+    )
+
+
 _NOTES: Mapping[type, Callable[[Any], Notes]] = {
     Analysis: _analysis,
     Sweep: _sweep,
     FusionStudy: _fusion,
     OverlapStudy: _overlap,
     DeviceComparison: _devices,
+    Scaling: _scaling,
 }
 
 
