@@ -12,10 +12,10 @@ from rich.text import Text
 from edgegraph.report.sweep_table import VERDICT_STYLE
 from edgegraph.report.table import BOUND_STYLE
 from edgegraph.results.scaling import Scaling, ScalingPoint
-from edgegraph.units import percent, ratio, seconds, si
+from edgegraph.units import percent, seconds, si
 
 _WIDE = 110
-"""Columns from which batch, speedup, and the memory of a chip are shown too."""
+"""Columns from which the batch, the bytes sent and the memory of a chip are shown too."""
 
 
 def scaling_table(scaling: Scaling, *, wide: bool | None = None) -> Group:
@@ -58,7 +58,7 @@ def _table(scaling: Scaling, *, wide: bool) -> Table:
     measured = any(point.latency is not None for point in scaling.points)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("mesh", no_wrap=True)
-    headings = [*["batch"] * wide, "step", *["speedup"] * wide, "of perfect", "compute", "memory"]
+    headings = [*["batch"] * wide, "step", "of perfect", "compute", "memory"]
     headings += ["network", "exposed", *["sent", "peak"] * wide]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -72,8 +72,8 @@ def _table(scaling: Scaling, *, wide: bool) -> Table:
 
 def _cells(scaling: Scaling, point: ScalingPoint, wide: bool) -> list[RenderableType]:
     if point.error is not None:
-        return [f"  {point.mesh}", *[""] * (6 + 4 * wide), Text("failed", style="red")]
-    speedup, efficiency = scaling.speedup(point), scaling.efficiency(point)
+        return [f"  {point.mesh}", *[""] * (6 + 3 * wide), Text("failed", style="red")]
+    efficiency = scaling.efficiency(point)
     step = seconds(point.time_s) if point.latency is not None else f"~{seconds(point.time_s)}"
     sent = "?" if point.wire_bytes is None else si(point.wire_bytes, "B")
     peak = "" if point.peak_memory_bytes is None else si(point.peak_memory_bytes, "B")
@@ -85,7 +85,6 @@ def _cells(scaling: Scaling, point: ScalingPoint, wide: bool) -> list[Renderable
         f"  {point.mesh}",
         *[str(point.batch)] * wide,
         step,
-        *["?" if speedup is None else ratio(speedup)] * wide,
         "?" if efficiency is None else percent(efficiency),
         seconds(point.compute_time_s),
         seconds(point.memory_time_s),

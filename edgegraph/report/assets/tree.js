@@ -215,7 +215,7 @@ class Tree {
     } else if (column.key === "share") {
       if (!known(value)) return;
       const bar = element("i", { class: `bar ${record.bound ?? "neutral"}` });
-      bar.style.width = `${Math.min(1, value) * 2.6}rem`;
+      bar.style.width = `${Math.min(1, value) * 2.1}rem`;
       cell.append(bar, element("span", {}, percent(value)));
     } else if (column.key === "time_s") {
       cell.textContent = (record.time_source === "estimated" && known(value) ? "~" : "") + seconds(value);
