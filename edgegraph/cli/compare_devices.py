@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -31,19 +32,20 @@ FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 @partial(takes_job, without=("batch", "target", "stage", "depth", "compiler_options"))
 def compare_devices(
     job: Job,
+    *,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SPEC]...",
+            help="Other workloads to hold against it on the same devices.",
+            autocompletion=complete_spec,
+        ),
+    ] = None,
     devices: Annotated[
         str,
         typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5."),
     ],
     batch: Annotated[str, typer.Option("--batch", "-b", help="Batch sizes: 1,8,64 or 1:64.")] = "1",
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SPEC",
-            help="Another workload on the same devices; repeatable.",
-            autocompletion=complete_spec,
-        ),
-    ] = None,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -62,13 +64,13 @@ def compare_devices(
     paths = output or []
     for path in paths:
         check_study_file(path)
-    if job.file is not None:
-        raise InputError(
-            f"SPEC {job.spec!r} is no package.module:attribute; it is compiled for every device,"
-            " which needs the Python code"
-        )
-    from dataclasses import replace
-
+    jobs = [job, *(replace(job, spec=spec) for spec in more or ())]
+    for each in jobs:
+        if each.file is not None:
+            raise InputError(
+                f"SPEC {each.spec!r} is no package.module:attribute; it is compiled for every"
+                " device, which needs the Python code"
+            )
     from edgegraph.measure.sampling import Settings
     from edgegraph.study.compare_devices import comparison, device_rows
 
@@ -76,13 +78,12 @@ def compare_devices(
         from edgegraph.measure.executable import prefer_synchronous_dispatch
 
         prefer_synchronous_dispatch()
-    workloads = [resolve(job), *(resolve(replace(job, spec=spec)) for spec in against or ())]
     rows: list[DeviceRow] = []
     with keeping(store) as keep:
         try:
             with progress() as report:
                 for row in device_rows(
-                    workloads,
+                    [resolve(each) for each in jobs],
                     devices=[name.strip() for name in devices.split(",")],
                     batches=parse_batches(batch),
                     measure=bool(job.measure),
