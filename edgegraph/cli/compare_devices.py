@@ -93,6 +93,8 @@ def compare_devices(
                     rows.append(row)  # noqa: PERF402
         except KeyboardInterrupt:
             kept = _present(comparison(rows), paths, json) if rows else []
+            if rows:
+                keep(comparison(rows))
             names = "".join(f", {path}" for path in kept)
             typer.echo(f"edgegraph: interrupted; kept: {len(rows)} finished rows{names}", err=True)
             raise typer.Exit(130) from None
