@@ -36,7 +36,7 @@ def compare_devices(
     more: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SPEC]...",
+            metavar="SPEC",
             help="Other workloads to hold against it on the same devices.",
             autocompletion=complete_spec,
         ),

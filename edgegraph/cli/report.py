@@ -33,7 +33,7 @@ def report(
     more: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SPEC]...",
+            metavar="SPEC",
             help="More for the same page: of each kind above, and saved sweeps, fusion studies,"
             " overlap studies and device comparisons.",
             autocompletion=complete_spec,
