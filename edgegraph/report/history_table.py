@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STYLE = {FASTER: "green", SLOWER: "red", NOISY: "yellow"}
 
+_LISTED = ("kind", "target")
 _BARS = "▁▂▃▄▅▆▇█"
 _UNITS = {"_bytes": "B", "_per_s": "/s", "bytes": "B", "flops": "FLOP", "macs": "MAC"}
 
@@ -59,7 +60,8 @@ def workloads_table(runs: pd.DataFrame) -> RenderableType:
         table.add_column(name, justify="right" if name == "runs" else "left")
     for workload, own in runs.groupby("workload"):
         days = (str(own["created_at"].iloc[end])[:16].replace("T", " ") for end in (0, -1))
-        named = (", ".join(sorted(own[column].unique())) for column in ("kind", "target"))
+        # A comparison of devices is of several targets.
+        named = (", ".join(sorted(set(", ".join(own[name]).split(", ")))) for name in _LISTED)
         table.add_row(str(workload), str(len(own)), *named, *days)
     return table
 
