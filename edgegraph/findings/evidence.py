@@ -75,8 +75,11 @@ class Evidence:
         }
 
     def instruction(self, record: OpRecord) -> Instruction:
-        """Give the instruction that an op executes."""
-        return self.instructions[record.name.rpartition("/")[2]]
+        """Give the instruction that an op executes: its name, less those of its callers."""
+        parts = record.name.split("/")
+        # Names in files that XLA did not write may have a slash themselves.
+        names = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next(self.instructions[name] for name in names if name in self.instructions)
 
     @cached_property
     def containers(self) -> frozenset[str | None]:

@@ -96,9 +96,9 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "use_global_device_ids": (71, "bool"),
         "output_operand_aliasing": (74, "OutputOperandAliasing*"),
         # What XLA remembers of earlier names of a value; read only to be left out of comparisons.
-        "statistics_viz": (82, "bytes"),
+        "statistics_viz": (82, "bytes*"),
         "replica_group_list": (87, "ReplicaGroupList"),
-        "original_value": (88, "bytes"),
+        "original_value": (88, "bytes*"),
         "ragged_dot_dimension_numbers": (90, "RaggedDotDimensionNumbers"),
         "iota_replica_groups": (92, "IotaReplicaGroups"),
         "mesh_replica_groups": (93, "MeshReplicaGroups"),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import pytest
 from flax import linen as nn
 
 import edgegraph as eg
 from edgegraph.findings import RULES, find
+from edgegraph.findings.evidence import Evidence
+from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.results.analysis import Analysis, Finding
 from tests import analyses
 from tests.findings import programs as shown
@@ -178,3 +182,17 @@ def test_a_noisy_machine_is_told_with_the_reasons() -> None:
     few = replace(NOISY, verdict="INVALID", reasons=("9 samples, fewer than 10",))
     (finding,) = found(replace(analyses.small_cnn(32), latency=few), "noisy-machine")
     assert finding.seen == "the latency is INVALID: 9 samples, fewer than 10"
+
+
+def test_names_with_a_slash_are_found() -> None:
+    """No file that XLA wrote has them, but any file may."""
+    x = jax.ShapeDtypeStruct((64, 64), "float32")
+    program = eg.compile(lambda x: jnp.tanh(x.T) @ x, x, name="odd")
+    module = HloModuleProto.FromString(program.serialized)
+    for computation in module.computations:
+        for instruction in computation.instructions:
+            instruction.name = f"odd/{instruction.name}"
+    odd = replace(program, serialized=module.SerializeToString(), executable=None)
+    evidence = Evidence(eg.analyze(odd))
+    for record in evidence.analysis.op_records:
+        assert record.name.endswith(evidence.instruction(record).name)
