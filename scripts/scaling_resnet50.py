@@ -42,7 +42,8 @@ def main() -> None:
     ]  # fmt: skip
     print(study.frame[columns].to_string(index=False))
     print("\n".join(study.conclusions))
-    figure = study.plot()[0].figure
+    figure = study.plot()[0].get_figure(root=True)
+    assert figure is not None
     figure.savefig(options.out / "resnet50_v5e.png", dpi=200)
     study.save(options.out / "resnet50_v5e.edgegraph")
 
