@@ -279,6 +279,7 @@ def _strips(analysis: Analysis) -> list[_Strip]:
     longest = max(
         totals.serial_time_s or 0.0,
         totals.layers_time_s or 0.0,
+        totals.expected_high_s or 0.0,
         0.0 if latency is None else latency.p90_s or latency.median_s,
     )
     if not longest:
@@ -296,6 +297,17 @@ def _strips(analysis: Analysis) -> list[_Strip]:
                 value=f"{seconds(overlapped)} to {seconds(serial)}",
                 source="estimated: perfect overlap to none",
                 spans=((share(overlapped), share(serial - overlapped), "bracket", ""),),
+            )
+        )
+    if totals.expected_time_s is not None:
+        low, high = totals.expected_low_s, totals.expected_high_s
+        assert low is not None and high is not None
+        strips.append(
+            _Strip(
+                name="expected",
+                value=f"{seconds(low)} to {seconds(high)}",
+                source=f"estimated: from kernels measured here, {seconds(totals.expected_time_s)}",
+                spans=((share(low), share(high - low), "bracket", ""),),
             )
         )
     if latency is not None:
@@ -321,20 +333,26 @@ def _strips(analysis: Analysis) -> list[_Strip]:
             _Strip(
                 name="sum of the layers",
                 value=seconds(totals.layers_time_s),
-                source="measured: each layer compiled alone",
+                source="measured: each layer compiled alone" + _unmeasured(analysis),
                 spans=tuple(_stacked(analysis, longest)),
             )
         )
     return strips
 
 
+def _unmeasured(analysis: Analysis) -> str:
+    split = any(r.leaf and r.time_s and r.time_source != "measured" for r in analysis.layer_records)
+    return ", or shares of what was" if split else ""
+
+
 def _stacked(analysis: Analysis, longest: float) -> list[tuple[float, float, str, str]]:
     names = short_names(analysis.layer_records)
     spans, left = [], 0.0
     for row in analysis.layer_records:
-        if row.leaf and row.time_source == "measured" and row.time_s:
+        if row.leaf and row.time_s:
             width = 100 * row.time_s / longest
-            tooltip = f"{names[row.layer, row.phase]}: {seconds(row.time_s)}"
+            about = "" if row.time_source == "measured" else "~"
+            tooltip = f"{names[row.layer, row.phase]}: {about}{seconds(row.time_s)}"
             spans.append((round(left, 3), round(width, 3), row.bound or "neutral", tooltip))
             left += width
     return spans

@@ -1,11 +1,13 @@
 // The graph on a canvas: only what is on the screen is drawn, and only as near as one looks.
 const OPEN_AT = 12; // a group opens when the boxes in it are so many pixels high
 const TITLE = 24;
-const TITLE_AT = 11;
+const TITLE_AT = 13;
 const FAREST = 0.5;
 const NEAREST = 320; // pixels that an op may be high
 const FIT_MARGIN = 14;
-const LETTER = 0.6; // of its size a letter is wide; measuring every label would cost more than drawing it
+const SMALLEST_TEXT = 8;
+const FEWEST_LETTERS = 5; // a name cut shorter than this says nothing
+const MAP = { width: 110, share: 0.6, margin: 10 };
 const READABLE = [150, 40]; // pixels that a child should be wide or high when one looks into a group
 
 class Graph {
@@ -19,6 +21,7 @@ class Graph {
     this.hovered = -1;
     this.mode = "time";
     this.asked = false;
+    this.widths = [new Map(), new Map()];
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.recolour();
     this.listen();
@@ -59,16 +62,20 @@ class Graph {
     if (!kids.length) zoom = Math.min(zoom, 90 / scene.h[at]);
     const view = { x: scene.x[at] + scene.w[at] / 2, y: scene.y[at] + scene.h[at] / 2 };
     if (kids.length) {
-      const left = Math.min(...kids.map((kid) => scene.x[kid]));
-      const right = Math.max(...kids.map((kid) => scene.x[kid] + scene.w[kid]));
       const widths = kids.map((kid) => scene.w[kid]).sort((a, b) => a - b);
-      const wanted = Math.min(room / (right - left),
-        Math.max(READABLE[0] / widths[widths.length >> 1], READABLE[1] / scene.typical[at]));
+      const readable = Math.max(READABLE[0] / widths[widths.length >> 1], READABLE[1] / scene.typical[at]);
+      // The map of what is out of sight stands beside the boxes, not on them.
+      const map = this.map_width(scene.w[at], scene.h[at]) + MAP.margin;
+      const top = Math.min(...kids.map((kid) => scene.y[kid]));
+      const head = kids.filter((kid) => scene.y[kid] < top + this.height / readable);
+      const left = Math.min(...head.map((kid) => scene.x[kid]));
+      const right = Math.max(...head.map((kid) => scene.x[kid] + scene.w[kid]));
+      const wanted = Math.min((room - map) / (right - left), readable);
       if (wanted > zoom) {
         // A long chain would be a thread: begin at its head, large enough to read.
         zoom = wanted;
-        view.x = (left + right) / 2;
-        view.y = Math.min(...kids.map((kid) => scene.y[kid])) + (this.height / 2 - 2 * FIT_MARGIN) / zoom;
+        view.x = (left + right) / 2 + map / 2 / zoom;
+        view.y = top + (this.height / 2 - 2 * FIT_MARGIN) / zoom;
       }
     }
     return { x: view.x - this.width / 2 / zoom, y: view.y - this.height / 2 / zoom, zoom };
@@ -212,13 +219,31 @@ class Graph {
     if (this.context.font !== font) this.context.font = font;
   }
 
-  // The largest size, down to what can be read, at which a text fits.
-  fitted(text, width, most) { return Math.max(8, Math.min(most, width / (LETTER * text.length))); }
+  // Width of a text in units of its size; measured once, for that costs more than drawing it.
+  wide(text, bold) {
+    const known_widths = this.widths[Number(bold)];
+    let width = known_widths.get(text);
+    if (width === undefined) {
+      this.font(100, bold);
+      width = this.context.measureText(text).width / 100;
+      known_widths.set(text, width);
+    }
+    return width;
+  }
 
-  clipped(text, width, size) {
-    const most = Math.floor(width / (LETTER * size));
-    if (text.length <= most) return text;
-    return most < 3 ? "" : `${text.slice(0, most - 1)}…`;
+  // The largest size, down to what can be read, at which a text fits.
+  fitted(text, width, most, bold = false) {
+    return Math.max(SMALLEST_TEXT, Math.min(most, width / this.wide(text, bold)));
+  }
+
+  // As much of a text as fits, or nothing where that would say nothing.
+  clipped(text, width, size, bold = false) {
+    const room = width / size;
+    const whole = this.wide(text, bold);
+    if (whole <= room) return text;
+    let most = Math.floor(text.length * room / whole);
+    while (most >= FEWEST_LETTERS && this.wide(`${text.slice(0, most)}…`, bold) > room) most--;
+    return most < FEWEST_LETTERS ? "" : `${text.slice(0, most)}…`;
   }
 
   draw_box(at) {
@@ -271,15 +296,14 @@ class Graph {
     context.beginPath();
     context.roundRect(x, y, w, bar, [bar, bar, 0, 0]);
     context.fill();
+    const title = this.clipped(this.scene.title(at), w - 16, size, true);
     this.font(size, true);
     context.fillStyle = colours.ink;
     context.textBaseline = "middle";
     context.textAlign = "left";
-    const title = this.clipped(this.scene.title(at), w - 16, size);
     context.fillText(title, x + 8, y + (bar + height) / 2);
     const value = colours.value(at);
-    const left = w - 30 - title.length * LETTER * size;
-    if (left > value.length * LETTER * size) {
+    if (this.wide(title, true) * size + this.wide(value, false) * (size - 1) < w - 30) {
       this.font(size - 1);
       context.fillStyle = colours.muted;
       context.textAlign = "right";
@@ -297,20 +321,21 @@ class Graph {
     const two = h >= 30;
     const title = scene.title(at);
     const bold = op < 0 || scene.kids[at].length > 0;
-    const size = this.fitted(title, w - 10, Math.min(15, two ? 0.32 * h : 0.62 * h));
+    const size = this.fitted(title, w - 10, Math.min(bold ? 14 : 12, two ? 0.32 * h : 0.62 * h), bold);
+    const name = this.clipped(title, w - 10, size, bold);
     this.font(size, bold);
     const middle = x + w / 2;
-    context.fillText(this.clipped(title, w - 10, size), middle, y + (two ? 0.36 * h : h / 2));
+    context.fillText(name, middle, y + (two ? 0.5 * h - Math.min(0.15 * h, 0.8 * size) : h / 2));
     if (!two) return;
     const small = Math.max(8, Math.min(12, size - 1));
-    this.font(small);
     const value = known(colours.value(at)) && colours.value(at) !== "?" ? colours.value(at) : "";
     const what = op < 0 ? `${scene.held[at]} ops` : scene.word("opcode", op);
     const shape = op < 0 || value ? [] : [scene.word("shape", op)];
     // As much as there is room for.
     const second = [...shape, value && `${what} · ${value}`, value, what].find(
-      (text) => text && text.length * LETTER * small <= w - 8);
-    if (second) context.fillText(second, middle, y + 0.7 * h);
+      (text) => text && this.wide(text, false) * small <= w - 8);
+    this.font(small);
+    if (second) context.fillText(second, middle, y + h / 2 + (name ? Math.min(0.2 * h, size) : 0));
   }
 
   draw_lines(at) {
@@ -362,23 +387,33 @@ class Graph {
     this.draw_shapes(at, labels, unit);
   }
 
-  // The shape of what runs along a line, where lines to one box do not write over each other.
+  // The shape of what runs along a line, between the rows, where it writes over no box and no
+  // other shape.
   draw_shapes(at, labels, unit) {
     const { context, scene, colours } = this;
-    const written = new Map();
-    this.font(10);
-    context.textAlign = "left";
-    context.textBaseline = "alphabetic";
-    context.fillStyle = colours.muted;
+    const size = 10;
+    const written = [];
+    const boxes = scene.kids[at].map((kid) => this.on_screen(kid));
+    const meets = ([x, y, w, h], [ox, oy, ow, oh]) => x < ox + ow && ox < x + w && y < oy + oh && oy < y + h;
     for (const [line, x, y] of labels) {
-      const key = Math.round(x);
-      const rank = written.get(key) || 0;
-      written.set(key, rank + 1);
-      if (rank * 12 > 30 * unit || y < 0 || y > this.height) continue;
+      if (x < 0 || x > this.width || y < 0 || y > this.height) continue;
       const op = scene.lines[at][2 * line];
       const values = scene.lines[at][2 * line + 1];
       const more = values > 1 ? ` and ${values - 1} more` : "";
-      context.fillText(this.clipped(scene.word("shape", op), 190, 10) + more, x + 6, y - 6 - 12 * rank);
+      const text = this.clipped(scene.word("shape", op), 190, size) + more;
+      const rank = written.filter(([, , , , tip]) => Math.abs(tip - x) < 1).length;
+      const place = [x + 6, y - 6 - size - 12 * rank, this.wide(text, false) * size, size + 3, x];
+      if (12 * (rank + 1) > 34 * unit || [...boxes, ...written].some((other) => meets(place, other))) continue;
+      written.push(place);
+      this.font(size);
+      context.textAlign = "left";
+      context.textBaseline = "alphabetic";
+      context.lineJoin = "round";
+      context.lineWidth = 3;
+      context.strokeStyle = at > 0 ? colours.wash : colours.paper;
+      context.strokeText(text, x + 6, y - 6 - 12 * rank);
+      context.fillStyle = colours.muted;
+      context.fillText(text, x + 6, y - 6 - 12 * rank);
     }
   }
 
@@ -406,15 +441,19 @@ class Graph {
     context.setLineDash([]);
   }
 
+  // Of the map of a group of such a width and height.
+  map_width(w, h) { return Math.min(MAP.width, 0.2 * this.width, MAP.share * this.height * w / h); }
+
   // Where one is in the group that one looks into.
   draw_map() {
     const { context, scene, colours } = this;
     const at = this.current();
     const [x, y, w, h] = this.on_screen(at);
     if (x >= -1 && y >= -1 && x + w <= this.width + 1 && y + h <= this.height + 1) return;
-    const scale = Math.min(110 / w, 0.6 * this.height / h);
-    const [mw, mh] = [w * scale, h * scale];
-    const [left, top] = [this.width - mw - 10, 10];
+    const mw = this.map_width(w, h);
+    const scale = mw / w;
+    const mh = h * scale;
+    const [left, top] = [this.width - mw - MAP.margin, MAP.margin];
     context.fillStyle = colours.paper;
     context.fillRect(left - 3, top - 3, mw + 6, mh + 6);
     context.strokeStyle = colours.rule;

@@ -212,7 +212,9 @@ class _Drawing:
             wanted = {box: self._wanted(box, down) for box in row}
             row.sort(key=wanted.__getitem__)
 
-    def _wanted(self, box: int, down: bool, both: bool = False) -> float:
+    def _wanted(
+        self, box: int, down: bool, both: bool = False, weights: Sequence[float] | None = None
+    ) -> float:
         near = self.before[box] if down else self.after[box]
         if both:
             near = near + (self.after[box] if down else self.before[box])
@@ -220,11 +222,15 @@ class _Drawing:
             near = self.after[box] if down else self.before[box]
         if not near:
             return self.centres[box]
-        return sum(self.centres[other] for other in near) / len(near)
+        if weights is None:
+            return sum(self.centres[other] for other in near) / len(near)
+        # The main way stays straight below itself, whatever else is read on it.
+        total = sum(weights[other] for other in near)
+        return sum(weights[other] * self.centres[other] for other in near) / total
 
     def _place(self, down: bool, both: bool = False) -> None:
         for row in self.rows if down else reversed(self.rows):
-            wanted = [self._wanted(box, down, both) for box in row]
+            wanted = [self._wanted(box, down, both, self.weights) for box in row]
             for box, centre in zip(row, self._spread(row, wanted), strict=True):
                 self.centres[box] = centre
 

@@ -9,11 +9,11 @@ from edgegraph.report.scene.hierarchy import Box
 from edgegraph.report.scene.layout import Layout, Size, lay_out
 
 OP: Size = (176, 40)
-TITLE = 24
-"""Height of the strip with a group's title."""
+TITLE = 30
+"""Height of the strip with a group's title, and of the air below it."""
 PADDING = 10
-_SMALLEST = 320
-_ROOM: Size = (380, 190)
+_SMALLEST = 240
+_ROOM: Size = (380, 230)
 """A group's contents are scaled down into so much room; looking closer makes them large."""
 
 
