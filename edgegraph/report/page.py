@@ -306,7 +306,7 @@ def _strips(analysis: Analysis) -> list[_Strip]:
             _Strip(
                 name="expected",
                 value=f"{seconds(low)} to {seconds(high)}",
-                source=f"estimated: from kernels measured here, {seconds(totals.expected_time_s)}",
+                source=f"estimated: {seconds(totals.expected_time_s)}, from kernels timed here",
                 spans=((share(low), share(high - low), "bracket", ""),),
             )
         )
@@ -342,7 +342,7 @@ def _strips(analysis: Analysis) -> list[_Strip]:
 
 def _unmeasured(analysis: Analysis) -> str:
     split = any(r.leaf and r.time_s and r.time_source != "measured" for r in analysis.layer_records)
-    return ", or shares of what was" if split else ""
+    return ", or a share of one that was" if split else ""
 
 
 def _stacked(analysis: Analysis, longest: float) -> list[tuple[float, float, str, str]]:

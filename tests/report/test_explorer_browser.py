@@ -102,6 +102,61 @@ def test_the_canvas_is_painted(page: Page) -> None:
     assert colours > 10
 
 
+# Looks into every group in turn and gives the texts that stand on each other.
+TEXTS_THAT_MEET = """() => {
+  const { graph, scene } = document.querySelector('#analysis-0 .explorer').report;
+  const context = graph.context;
+  let seen = [];
+  const meeting = [];
+  context.fillText = (text, x, y) => {
+    const size = parseFloat(/([\\d.]+)px/.exec(context.font)[1]);
+    const width = context.measureText(text).width;
+    const left = { center: x - width / 2, right: x - width, left: x }[context.textAlign];
+    const top = context.textBaseline === "middle" ? y - 0.4 * size : y - 0.8 * size;
+    if (text) seen.push([text, left, top, left + width, top + 0.8 * size]);
+  };
+  for (let at = 0; at < scene.count; at++) {
+    if (!scene.kids[at].length) continue;
+    seen = [];
+    graph.look_at(at, false);
+    seen.forEach(([a, l, t, r, b], n) => seen.slice(0, n).forEach(([c, ol, ot, or, ob]) => {
+      if (l < or && ol < r && t < ob && ot < b) meeting.push([scene.title(at), a, c]);
+    }));
+  }
+  delete context.fillText;
+  return meeting;
+}"""
+
+
+def test_no_text_stands_on_another(page: Page) -> None:
+    assert page.evaluate(TEXTS_THAT_MEET) == []
+
+
+def test_labels_are_cut_to_the_room_they_have(page: Page) -> None:
+    too_wide = page.evaluate(
+        f"""() => {{
+            const {{ graph, scene }} = {REPORT};
+            const wide = [];
+            for (let at = 1; at < scene.count; at++) for (const room of [20, 60, 130, 400]) {{
+                const text = graph.clipped(scene.title(at), room, 10, true);
+                graph.font(10, true);
+                if (graph.context.measureText(text).width > room + 0.5) wide.push([text, room]);
+            }}
+            return wide;
+        }}"""
+    )
+    assert too_wide == []
+
+
+def test_on_paper_the_graph_is_light(page: Page) -> None:
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(f"{REPORT}.graph.colours.paper") != "#ffffff"
+    page.emulate_media(color_scheme="dark", media="print")
+    page.wait_for_function(f"() => {REPORT}.graph.colours.paper === '#ffffff'")
+    assert page.evaluate(f"{REPORT}.graph.colours.ramp[0]") == "#eef3f6"
+    expect(page.locator("#analysis-0 table.layers")).to_be_visible()
+
+
 def test_search_finds_an_op_and_shows_its_line(page: Page) -> None:
     name = op_of_kind("dot")
     page.get_by_role("searchbox", name="search ops and layers").locator("visible=true").fill(name)

@@ -6,6 +6,7 @@ const FAREST = 0.5;
 const NEAREST = 320; // pixels that an op may be high
 const FIT_MARGIN = 14;
 const SMALLEST_TEXT = 8;
+const MUCH = 1.25; // less is not worth losing the whole from sight
 const FEWEST_LETTERS = 5; // a name cut shorter than this says nothing
 const MAP = { width: 110, share: 0.6, margin: 10 };
 const READABLE = [150, 40]; // pixels that a child should be wide or high when one looks into a group
@@ -71,7 +72,7 @@ class Graph {
       const left = Math.min(...head.map((kid) => scene.x[kid]));
       const right = Math.max(...head.map((kid) => scene.x[kid] + scene.w[kid]));
       const wanted = Math.min((room - map) / (right - left), readable);
-      if (wanted > zoom) {
+      if (wanted > MUCH * zoom) {
         // A long chain would be a thread: begin at its head, large enough to read.
         zoom = wanted;
         view.x = (left + right) / 2 + map / 2 / zoom;
@@ -327,13 +328,18 @@ class Graph {
     const middle = x + w / 2;
     context.fillText(name, middle, y + (two ? 0.5 * h - Math.min(0.15 * h, 0.8 * size) : h / 2));
     if (!two) return;
-    const small = Math.max(8, Math.min(12, size - 1));
+    let small = Math.max(SMALLEST_TEXT, Math.min(12, size - 1));
     const value = known(colours.value(at)) && colours.value(at) !== "?" ? colours.value(at) : "";
     const what = op < 0 ? `${scene.held[at]} ops` : scene.word("opcode", op);
     const shape = op < 0 || value ? [] : [scene.word("shape", op)];
     // As much as there is room for.
-    const second = [...shape, value && `${what} · ${value}`, value, what].find(
-      (text) => text && this.wide(text, false) * small <= w - 8);
+    const fits = (text) => text && this.wide(text, false) * small <= w - 8;
+    const texts = [...shape, value && `${what} · ${value}`, value, what];
+    let second = texts.find(fits);
+    if (!second) {
+      small = SMALLEST_TEXT;
+      second = texts.find(fits);
+    }
     this.font(small);
     if (second) context.fillText(second, middle, y + h / 2 + (name ? Math.min(0.2 * h, size) : 0));
   }

@@ -159,4 +159,11 @@ document.querySelectorAll("input[name=analysis]").forEach((input) => input.addEv
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const report of reports.values()) report?.recolour();
 });
+// On paper the graph is as wide as the page, and light; what is drawn a frame later is not printed.
+matchMedia("print").addEventListener("change", () => {
+  for (const report of reports.values()) {
+    report?.recolour();
+    report?.graph.resize();
+  }
+});
 show_all();

@@ -171,3 +171,11 @@ def test_a_line_passes_beside_the_boxes_in_its_way() -> None:
         left, y = layout.boxes[box]
         assert (top, bottom) == (y, y + 40)
         assert x < left or x > left + 100
+
+
+def test_a_chain_with_something_beside_every_link_does_not_drift() -> None:
+    # Fifty residual blocks: n -> n + 1 -> n + 2, and past n + 1 from n to n + 2.
+    links = [(n, n + 1) for n in range(100)] + [(n, n + 2) for n in range(0, 100, 2)]
+    layout = lay_out([(100, 40)] * 101, links)
+    lefts = [left for left, _ in layout.boxes]
+    assert max(lefts) - min(lefts) <= 20
