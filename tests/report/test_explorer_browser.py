@@ -150,7 +150,7 @@ def test_labels_are_cut_to_the_room_they_have(page: Page) -> None:
 
 def test_on_paper_the_graph_is_light(page: Page) -> None:
     page.emulate_media(color_scheme="dark")
-    assert page.evaluate(f"{REPORT}.graph.colours.paper") != "#ffffff"
+    page.wait_for_function(f"() => {REPORT}.graph.colours.paper !== '#ffffff'")
     page.emulate_media(color_scheme="dark", media="print")
     page.wait_for_function(f"() => {REPORT}.graph.colours.paper === '#ffffff'")
     assert page.evaluate(f"{REPORT}.graph.colours.ramp[0]") == "#eef3f6"

@@ -118,11 +118,12 @@ def test_expected_time_and_shares_of_layers_stand_on_one_scale() -> None:
     measured = MAKERS["measured"]()
     leaves = [row for row in measured.layer_records if row.leaf and row.time_s]
     longest = sum(row.time_s or 0 for row in leaves)
-    times = {"expected_time_s": 0.3, "expected_low_s": 0.25, "expected_high_s": 0.5}
     totals = replace(
         measured.totals,
         layers_time_s=longest,
-        **{name: share * longest for name, share in times.items()},
+        expected_time_s=0.3 * longest,
+        expected_low_s=0.25 * longest,
+        expected_high_s=0.5 * longest,
     )
     split = [
         replace(row, time_source="estimated") if row.leaf else row for row in measured.layer_records
