@@ -47,6 +47,9 @@ SCRIPTS = (
 FIRST_FINDINGS = 4
 """Findings beyond these are folded away."""
 
+THIN_PERCENT = 1.5
+"""Pieces of a strip below this are drawn without a gap."""
+
 _FIGURE_INCHES = 4.5
 
 
@@ -353,6 +356,8 @@ def _stacked(analysis: Analysis, longest: float) -> list[tuple[float, float, str
             width = 100 * row.time_s / longest
             about = "" if row.time_source == "measured" else "~"
             tooltip = f"{names[row.layer, row.phase]}: {about}{seconds(row.time_s)}"
-            spans.append((round(left, 3), round(width, 3), row.bound or "neutral", tooltip))
+            # Between thin pieces there is no room for a line that parts them.
+            kind = (row.bound or "neutral") + (" thin" if width < THIN_PERCENT else "")
+            spans.append((round(left, 3), round(width, 3), kind, tooltip))
             left += width
     return spans
