@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgegraph import plot as plot
     from edgegraph.analyzer import analyze as analyze
     from edgegraph.compare.diff import diff as diff
     from edgegraph.compiler.compile import compile as compile
@@ -86,10 +87,12 @@ _HOME = {
     "sweep_all": "edgegraph.study.sweep",
 }
 
-__all__ = [*sorted(_HOME), "__version__"]
+__all__ = [*sorted(_HOME), "plot", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plot":
+        return importlib.import_module("edgegraph.plot")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'edgegraph' has no attribute '{name}'")

@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "memory", "measure",
     },
     "report": {"hlo", "graph", "device", "results"},
+    "plot": {"report", "results"},
     "store": {"device", "results", "compare"},
     "compare": {"hlo", "graph", "results"},
     "gate": {"results", "compare"},
@@ -67,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         "xla", "hlo", "device", "results", "workload", "spec", "compiler", "measure", "analyzer",
-        "report", "store", "study", "compare", "gate",
+        "report", "plot", "store", "study", "compare", "gate",
     },
 }  # fmt: skip
 """Which parts of the package a part may import besides itself; arrows run downwards only."""

@@ -19,6 +19,7 @@ from edgegraph.cli import (
     history,
     models,
     overlap,
+    plot,
     report,
     scaling,
     show,
@@ -40,6 +41,7 @@ app.command("history")(history.history)
 app.command("scaling")(scaling.scaling)
 app.command("diff")(diff.diff)
 app.command("check")(check.check)
+app.command("plot")(plot.plot)
 app.command("export")(export.export)
 app.command("compare-devices")(compare_devices.compare_devices)
 app.command("devices")(devices.devices)

@@ -107,13 +107,14 @@ class Job:
 
 
 def takes_job(
-    command: Callable[..., None], *, without: Collection[str] = ()
+    command: Callable[..., None], *, without: Collection[str] = (), spec: Any = None
 ) -> Callable[..., None]:
     """Give `command`, whose first parameter is a `Job`, the job's fields as options of its own.
 
     Args:
         command: The command.
         without: Fields that mean nothing to it; they keep their defaults.
+        spec: What the first argument is, where that is not the job's own SPEC.
     """
 
     def with_options(**values: Any) -> None:
@@ -124,6 +125,8 @@ def takes_job(
     names = [parameter.name for parameter in parameters]
     hints = get_type_hints(command, include_extras=True)
     job_hints = get_type_hints(Job, include_extras=True)
+    if spec is not None:
+        job_hints["spec"] = spec
     signature = [
         inspect.Parameter(
             field.name,

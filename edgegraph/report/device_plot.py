@@ -8,24 +8,33 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from edgegraph.errors import InputError
+from edgegraph.report.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    ROW_INCHES,
+    SMALL_POINTS,
+    column_axes,
+    names_margin,
+    tidy,
+    write_legend,
+)
 from edgegraph.report.palette import BOUND_COLOURS, BOUND_MARKERS, INK, MUTED, bound_colour
-from edgegraph.report.placement import CHARACTER_WIDTH
-from edgegraph.report.plots import FONT_POINTS, column_axes
 from edgegraph.results.device_comparison import DeviceComparison, DeviceRow
 from edgegraph.units import seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ROW_INCHES = 0.19
 
-
-def device_times(comparison: DeviceComparison, ax: Axes | None = None) -> Axes:
+def device_times(
+    comparison: DeviceComparison, ax: Axes | None = None, *, width: float = COLUMN_INCHES
+) -> Axes:
     """Draw the bracket of every row, from all overlapped to nothing overlapped.
 
     Args:
         comparison: With figures in one row at least.
-        ax: Where to draw; a new figure of one paper column where None.
+        ax: Where to draw; a new figure where None.
+        width: Of a new figure, in inches; `PAGE_INCHES` for both columns of a paper.
 
     Returns:
         The axes drawn on, times on a logarithmic scale.
@@ -39,8 +48,8 @@ def device_times(comparison: DeviceComparison, ax: Axes | None = None) -> Axes:
     several = len({row.workload for row in rows}) > 1
     labels = [_label(row, several) for row in rows]
     if ax is None:
-        left = 0.12 + CHARACTER_WIDTH * FONT_POINTS / 72 * max(map(len, labels))
-        ax = column_axes(0.75 + _ROW_INCHES * max(2, len(rows)), left=left, top=0.3)
+        height = 0.75 + ROW_INCHES * max(2, len(rows))
+        ax = column_axes(height, left=names_margin(labels), top=0.3, width=width)
     for place, row in enumerate(rows):
         _row(ax, place, row)
     ax.set_xscale("log")
@@ -52,11 +61,8 @@ def device_times(comparison: DeviceComparison, ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.set_xlabel("time of one call, roofline bracket", fontsize=FONT_POINTS)
     _legend(ax, rows)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(MUTED)
-    ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
+    tidy(ax)
     ax.tick_params(axis="y", length=0)
-    ax.xaxis.label.set_color(INK)
     return ax
 
 
@@ -77,7 +83,7 @@ def _row(ax: Axes, place: int, row: DeviceRow) -> None:
     said = seconds(row.measured_s) if row.measured_s else f"≥ {seconds(low)}"
     ax.annotate(
         said, (last, place), (6, 0), textcoords="offset points",
-        va="center", fontsize=FONT_POINTS - 1, color=MUTED, annotation_clip=False,
+        va="center", fontsize=SMALL_POINTS, color=MUTED, annotation_clip=False,
     )  # fmt: skip
 
 
@@ -95,9 +101,4 @@ def _legend(ax: Axes, rows: list[DeviceRow]) -> None:
     if any(row.whole_compiler_time_s for row in rows):
         handles.append(Line2D([], [], linestyle="none", marker="x", color=INK, markersize=4,
                               label="compiler's estimate"))  # fmt: skip
-    start = -max(0.0, ax.get_position().x0 - 0.02) / ax.get_position().width
-    ax.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(start, 1), ncols=len(handles),
-        fontsize=FONT_POINTS - 1, frameon=False, labelcolor=INK, borderpad=0.1, borderaxespad=0.2,
-        handletextpad=0.3, columnspacing=1.0,
-    )  # fmt: skip
+    write_legend(ax, handles)

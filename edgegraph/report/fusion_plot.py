@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from edgegraph.report.figure import COLUMN_INCHES, FONT_POINTS, SMALL_POINTS, tidy, write_title
 from edgegraph.report.palette import BOUND_COLOURS, INK, MUTED, NEUTRAL
-from edgegraph.report.plots import COLUMN_INCHES, FONT_POINTS
 from edgegraph.results.fusion_study import FusionStudy, Rung, Step
 from edgegraph.units import seconds, si
 
@@ -24,7 +24,9 @@ _BAR_HEIGHT = 0.6
 _HEIGHT_INCHES = 1.5
 
 
-def draw_ladder(study: FusionStudy, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+def draw_ladder(
+    study: FusionStudy, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
+) -> tuple[Axes, Axes]:
     """Draw what every rung moves and how long it takes, side by side.
 
     Left, the bytes that cross kernel borders, beside the number of kernels. Right, the measured
@@ -33,13 +35,14 @@ def draw_ladder(study: FusionStudy, axes: tuple[Axes, Axes] | None = None) -> tu
 
     Args:
         study: Any fusion study.
-        axes: Where to draw bytes and latency; a new figure of one paper column where None.
+        axes: Where to draw bytes and latency; a new figure where None.
+        width: Of a new figure, in inches.
 
     Returns:
         The two axes.
     """
     if axes is None:
-        axes = _beside_each_other(study)
+        axes = _beside_each_other(study, width)
     left, right = axes
     for place, rung in enumerate(study.rungs):
         _bytes_bar(left, place, rung)
@@ -61,15 +64,12 @@ def draw_ladder(study: FusionStudy, axes: tuple[Axes, Axes] | None = None) -> tu
     return axes
 
 
-def _beside_each_other(study: FusionStudy) -> tuple[Axes, Axes]:
-    figure = Figure(figsize=(COLUMN_INCHES, _HEIGHT_INCHES))
+def _beside_each_other(study: FusionStudy, width: float) -> tuple[Axes, Axes]:
+    figure = Figure(figsize=(width, _HEIGHT_INCHES))
     left, right = figure.subplots(1, 2)
     figure.subplots_adjust(left=0.175, right=0.98, bottom=0.27, top=0.87, wspace=0.12)
     batch = "" if study.batch is None else f", batch {study.batch}"
-    figure.text(
-        0.018, 0.97, f"{study.workload}{batch}, {study.target}: fusion", va="top",
-        fontsize=FONT_POINTS + 0.5, color=INK, parse_math=False,
-    )  # fmt: skip
+    write_title(left, f"{study.workload}{batch}, {study.target}: fusion")
     return left, right
 
 
@@ -108,7 +108,7 @@ def _time_bar(ax: Axes, place: int, rung: Rung, verdict: str) -> None:
 def _beside(ax: Axes, x: float, place: int, said: str) -> None:
     ax.annotate(
         said, (x, place), (3, 0), textcoords="offset points", va="center",
-        fontsize=FONT_POINTS - 1, color=MUTED, annotation_clip=False,
+        fontsize=SMALL_POINTS, color=MUTED, annotation_clip=False,
     )  # fmt: skip
 
 
@@ -133,9 +133,5 @@ def _reach(rung: Rung) -> float:
 def _tidy(ax: Axes, rungs: int) -> None:
     ax.set_ylim(rungs - 0.4, -0.6)
     ax.xaxis.set_major_locator(MaxNLocator(3))
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(MUTED)
-    ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
+    tidy(ax)
     ax.tick_params(axis="y", length=0)
-    ax.xaxis.label.set_color(INK)
-    ax.patch.set_alpha(0)

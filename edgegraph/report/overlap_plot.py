@@ -9,10 +9,19 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from edgegraph.errors import InputError
+from edgegraph.report.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    MOST_BARS,
+    ROW_INCHES,
+    SMALL_POINTS,
+    column_axes,
+    names_margin,
+    tidy,
+    write_legend,
+)
 from edgegraph.report.names import shorten
-from edgegraph.report.palette import BOUND_COLOURS, INK, MUTED, NEUTRAL
-from edgegraph.report.placement import CHARACTER_WIDTH
-from edgegraph.report.plots import FONT_POINTS, MOST_BARS, column_axes
+from edgegraph.report.palette import BOUND_COLOURS, MUTED, NEUTRAL
 from edgegraph.results.overlap_study import ABOVE, BELOW, UNCLEAR, WITHIN, Bracket, OverlapStudy
 from edgegraph.units import percent, seconds
 
@@ -27,16 +36,16 @@ COLOURS = {
 }
 MARKERS = {WITHIN: "o", ABOVE: "^", BELOW: "v", UNCLEAR: "x"}
 WHOLE = "whole program"
-_ROW_INCHES = 0.19
 _NAME = 34
 
 
-def brackets(study: OverlapStudy, ax: Axes | None = None) -> Axes:
+def brackets(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLUMN_INCHES) -> Axes:
     """Draw every layer's measured time in its bracket, from perfect to no overlap.
 
     Args:
         study: A study that was made with a device.
-        ax: Where to draw; a new figure of one paper column where None.
+        ax: Where to draw; a new figure where None.
+        width: Of a new figure, in inches; `PAGE_INCHES` for both columns of a paper.
 
     Returns:
         The axes drawn on, times on a logarithmic scale.
@@ -53,8 +62,8 @@ def brackets(study: OverlapStudy, ax: Axes | None = None) -> Axes:
     shown = [study.whole, *(bracket for bracket in study.layers if bracket in longest)]
     labels = [label(bracket) for bracket in shown]
     if ax is None:
-        left = 0.12 + CHARACTER_WIDTH * FONT_POINTS / 72 * max(map(len, labels))
-        ax = column_axes(0.85 + _ROW_INCHES * max(2, len(shown)), left=left, top=0.36)
+        height = 0.85 + ROW_INCHES * max(2, len(shown))
+        ax = column_axes(height, left=names_margin(labels), top=0.36, width=width)
     for place, bracket in enumerate(shown):
         _row(ax, place, bracket)
     ax.set_xscale("log")
@@ -66,11 +75,8 @@ def brackets(study: OverlapStudy, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_locator(LogLocator(numticks=6))
     ax.set_xlabel("time, measured (roofline bracket in grey)", fontsize=FONT_POINTS)
     _legend(ax, shown)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(MUTED)
-    ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
+    tidy(ax)
     ax.tick_params(axis="y", length=0)
-    ax.xaxis.label.set_color(INK)
     return ax
 
 
@@ -98,7 +104,7 @@ def _row(ax: Axes, place: int, bracket: Bracket) -> None:
         said += f", {percent(min(1.0, max(0.0, overlap)))}"
     ax.annotate(
         said, (max(bracket.time_s, bracket.serial_s), place), (6, 0), va="center",
-        textcoords="offset points", fontsize=FONT_POINTS - 1, color=MUTED, annotation_clip=False,
+        textcoords="offset points", fontsize=SMALL_POINTS, color=MUTED, annotation_clip=False,
     )  # fmt: skip
 
 
@@ -119,9 +125,4 @@ def _legend(ax: Axes, shown: list[Bracket]) -> None:
         for place, text in said.items()
         if place in present
     ]  # fmt: skip
-    start = -max(0.0, ax.get_position().x0 - 0.02) / ax.get_position().width
-    ax.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(start, 1), ncols=2,
-        fontsize=FONT_POINTS - 1, frameon=False, labelcolor=INK, borderpad=0.1, borderaxespad=0.2,
-        handletextpad=0.4, columnspacing=1.0, handlelength=1.2,
-    )  # fmt: skip
+    write_legend(ax, handles, columns=2)

@@ -6,6 +6,8 @@ never stands alone: the bound is written beside it, and points have a shape of t
 
 from __future__ import annotations
 
+from typing import Literal
+
 PAPER = "#ffffff"
 """What figures are drawn on; it also parts marks that lie on each other."""
 
@@ -31,6 +33,14 @@ BOUND_COLOURS = {
 
 BOUND_MARKERS = {"compute": "o", "memory": "s", "network": "D", "overhead": "^"}
 """Matplotlib's marker by bound, for those who see no colour."""
+
+BOUND_LINES: dict[str, Literal["-", "--", ":", "-."]] = {
+    "compute": "-",
+    "memory": "--",
+    "network": ":",
+    "overhead": "-.",
+}
+"""Matplotlib's line style by bound, for outlines."""
 
 PAGE_VARIABLES = {
     PAPER: "--paper",

@@ -77,7 +77,9 @@ def draw_roofline(ax: Axes, analysis: Analysis, device: Device, font_points: flo
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(numticks=9))
         axis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if value < 1000 else si(value))
+    )
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
     taken = _draw_roofs(ax, device, dtypes, levels, font_points)
     roofs = _lines(ax)

@@ -12,8 +12,15 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from edgegraph.errors import InputError
+from edgegraph.report.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    SMALL_POINTS,
+    figure_of,
+    tidy,
+    write_title,
+)
 from edgegraph.report.palette import INK, MUTED, NEUTRAL, PAPER
-from edgegraph.report.plots import COLUMN_INCHES, FONT_POINTS
 from edgegraph.results.sweep import Sweep, SweepPoint
 from edgegraph.results.sweep_choice import Choice, curve_name
 from edgegraph.units import seconds, si
@@ -38,7 +45,9 @@ Styles = Mapping[tuple[str | None, str], tuple[str, str]]
 """Colour and marker by curve."""
 
 
-def draw_sweep(sweep: Sweep, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+def draw_sweep(
+    sweep: Sweep, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
+) -> tuple[Axes, Axes]:
     """Draw latency and throughput over the batch size, one above the other.
 
     Lines are measured: the median latency with a whisker up to the p90, and the best
@@ -47,7 +56,8 @@ def draw_sweep(sweep: Sweep, axes: tuple[Axes, Axes] | None = None) -> tuple[Axe
 
     Args:
         sweep: At least one of its points was measured.
-        axes: Where to draw latency and throughput; a new figure of one paper column where None.
+        axes: Where to draw latency and throughput; a new figure where None.
+        width: Of a new figure, in inches.
 
     Returns:
         The two axes, both with logarithmic scales.
@@ -61,7 +71,7 @@ def draw_sweep(sweep: Sweep, axes: tuple[Axes, Axes] | None = None) -> tuple[Axe
             " its frame"
         )
     if axes is None:
-        axes = _stacked_axes(sweep)
+        axes = _stacked_axes(sweep, width)
     above, below = axes
     styles = _styles(sweep)
     for name, points in sweep.series.items():
@@ -91,17 +101,14 @@ def _styles(sweep: Sweep) -> Styles:
     }
 
 
-def _stacked_axes(sweep: Sweep) -> tuple[Axes, Axes]:
-    figure = Figure(figsize=(COLUMN_INCHES, _HEIGHT_INCHES))
+def _stacked_axes(sweep: Sweep, width: float) -> tuple[Axes, Axes]:
+    figure = Figure(figsize=(width, _HEIGHT_INCHES))
     above, below = figure.subplots(2, 1, sharex=True)
     rows = math.ceil(len(_handles(sweep)) / _LEGEND_COLUMNS)
     figure.subplots_adjust(
         left=0.175, right=0.975, bottom=0.115, top=0.935 - 0.045 * rows, hspace=0.09
     )
-    figure.text(
-        0.018, 0.982, f"{sweep.workload}, {sweep.target}", va="top", fontsize=FONT_POINTS + 0.5,
-        color=INK, parse_math=False,
-    )  # fmt: skip
+    write_title(above, f"{sweep.workload}, {sweep.target}")
     return above, below
 
 
@@ -162,7 +169,7 @@ def _mark_knees(axes: tuple[Axes, Axes], knees: Sequence[Choice], styles: Styles
             ax.axvline(batch, color=colour, linewidth=0.8, linestyle=":", zorder=0.5)
         axes[1].annotate(
             f"knee {batch}", (batch, 0), (3, 3), xycoords=("data", "axes fraction"),
-            textcoords="offset points", fontsize=FONT_POINTS - 1, color=colour,
+            textcoords="offset points", fontsize=SMALL_POINTS, color=colour,
         )  # fmt: skip
 
 
@@ -179,7 +186,7 @@ def _mark_budget(ax: Axes, budget_s: float) -> None:
     ax.axhline(budget_s, color=MUTED, linewidth=0.8, linestyle="--", zorder=0.5)
     ax.annotate(
         f"budget {seconds(budget_s)}", (0, budget_s), (3, 2), xycoords=("axes fraction", "data"),
-        textcoords="offset points", fontsize=FONT_POINTS - 1, color=MUTED,
+        textcoords="offset points", fontsize=SMALL_POINTS, color=MUTED,
     )  # fmt: skip
 
 
@@ -199,24 +206,19 @@ def _finish(
         few = high / low < _FEW_DECADES
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=9))
         ax.yaxis.set_minor_formatter(NullFormatter())
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.spines[["left", "bottom"]].set_color(MUTED)
-        ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
-        ax.tick_params(which="minor", length=1.5)
-        ax.patch.set_alpha(0)
+        tidy(ax)
     above, below = axes
     above.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
     below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
-    above.set_ylabel("latency (tick: p90)", fontsize=FONT_POINTS, color=INK)
-    below.set_ylabel("throughput (samples/s)", fontsize=FONT_POINTS, color=INK)
-    below.set_xlabel("batch size", fontsize=FONT_POINTS, color=INK)
+    above.set_ylabel("latency (tick: p90)", fontsize=FONT_POINTS)
+    below.set_ylabel("throughput (samples/s)", fontsize=FONT_POINTS)
+    below.set_xlabel("batch size", fontsize=FONT_POINTS)
     above.legend(
         handles=_handles(sweep), loc="lower left", bbox_to_anchor=(-0.19, 1.0),
-        ncols=_LEGEND_COLUMNS, fontsize=FONT_POINTS - 1, frameon=False, labelcolor=INK,
+        ncols=_LEGEND_COLUMNS, fontsize=SMALL_POINTS, frameon=False, labelcolor=INK,
         borderpad=0.1, borderaxespad=0.2, handletextpad=0.4, columnspacing=1.0, handlelength=1.4,
     )  # fmt: skip
-    if figure := above.get_figure(root=True):
-        figure.align_ylabels(axes)
+    figure_of(above).align_ylabels(axes)
 
 
 def _handles(sweep: Sweep) -> list[Line2D | Patch]:

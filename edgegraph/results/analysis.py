@@ -319,7 +319,7 @@ class Analysis(Exportable):
         """Draw one of the figures.
 
         Args:
-            kind: ``roofline``, ``layer_times`` or ``memory``.
+            kind: ``roofline``, ``layers``, ``memory`` or ``graph``.
             ax: Where to draw; a new figure of one paper column where None.
 
         Returns:

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from edgegraph.report.figure import save_figure
 from edgegraph.report.fusion_plot import draw_ladder
 from edgegraph.report.fusion_table import fusion_tables
-from edgegraph.report.plots import save_figure
 from edgegraph.results.fusion_study import FusionStudy
 from tests.study.fusion_studies import effect, study, unmeasured
 

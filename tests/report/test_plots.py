@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from edgegraph.errors import InputError
-from edgegraph.report.plots import PLOTS, layer_times, roofline, save_figure
+from edgegraph.report.figure import save_figure
+from edgegraph.report.plots import PLOTS, layer_times, roofline
 from tests import analyses
 from tests.report.conftest import MAKERS
 

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from edgegraph.errors import InputError
+from edgegraph.report.figure import save_figure
 from edgegraph.report.page import write_page
-from edgegraph.report.plots import PLOTS, save_figure
+from edgegraph.report.plots import PLOTS
 from edgegraph.report.table import findings_panel, layer_table
 from edgegraph.results.analysis import Analysis
 
@@ -35,6 +36,10 @@ def plot(name: str) -> Callable[[Analysis, Path], str]:
             if name == "memory":
                 assert "analyse it at stage 'optimized'" in str(error)
                 assert analysis.live_memory is None
+                return str(error)
+            if name == "graph":
+                assert "name the scopes with jax.named_scope" in str(error)
+                assert not analysis.op_records
                 return str(error)
             # What has no times cannot be drawn; it must say so, and what to do.
             assert "calibrate" in str(error)

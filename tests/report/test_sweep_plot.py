@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from edgegraph.errors import InputError
+from edgegraph.report.figure import save_figure
 from edgegraph.report.palette import PAPER
-from edgegraph.report.plots import save_figure
 from edgegraph.report.sweep_plot import draw_sweep
 from edgegraph.report.sweep_table import sweep_table
 from edgegraph.results.sweep import Sweep

@@ -1,0 +1,145 @@
+"""What all figures share: their sizes, their look, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from edgegraph.atomic import replacing
+from edgegraph.errors import InputError
+from edgegraph.report.palette import INK, MUTED
+from edgegraph.report.placement import CHARACTER_WIDTH
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+FORMATS = ("png", "svg", "pdf")
+COLUMN_INCHES = 3.3
+"""Width of one column of a paper with two."""
+
+PAGE_INCHES = 7.0
+"""Width of both columns."""
+
+FONT_POINTS = 7.0
+SMALL_POINTS = 6.0
+"""Nothing is written smaller."""
+
+ROW_INCHES = 0.19
+"""Height of one bar with its name."""
+
+MOST_BARS = 30
+"""Shorter layers share one line, which gives their sum, or are left out."""
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Give the figure that holds the axes."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def figure_format(path: Path) -> str:
+    """Name the format that a path's ending asks for.
+
+    Raises:
+        InputError: It is none of `FORMATS`.
+
+    Example:
+        >>> figure_format(Path("fig.PDF"))
+        'pdf'
+    """
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in FORMATS:
+        raise InputError(f"cannot write {path}: choose a name that ends in .png, .svg or .pdf")
+    return kind
+
+
+def save_figure(ax: Axes, path: str | Path) -> Path:
+    """Write the figure that holds `ax`, as PNG, SVG or PDF by the path's ending.
+
+    Args:
+        ax: As a plot gave it.
+        path: The file.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: The ending is another one, or the folder cannot be written.
+    """
+    path = Path(path)
+    kind = figure_format(path)
+    # Without dates, and with a fixed salt for ids, the same figure gives the same bytes.
+    undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "edgegraph"}):
+        figure_of(ax).savefig(temporary, format=kind, dpi=300, metadata=undated[kind])
+    return path
+
+
+def column_axes(
+    height: float, *, left: float, top: float = 0.22, width: float = COLUMN_INCHES
+) -> Axes:
+    """Make a figure with one Axes; sizes in inches, `left` and `top` are margins."""
+    right, bottom = 0.08, 0.4
+    figure = Figure(figsize=(width, height))
+    return figure.add_axes(
+        (
+            left / width,
+            bottom / height,
+            (width - left - right) / width,
+            (height - bottom - top) / height,
+        )
+    )
+
+
+def names_margin(names: Sequence[str], points: float = FONT_POINTS) -> float:
+    """Give the margin in inches that names left of the axes need."""
+    return 0.14 + CHARACTER_WIDTH * points / 72 * max(map(len, names), default=0)
+
+
+def width_inches(ax: Axes) -> float:
+    """Give the width of the axes themselves."""
+    return float(ax.get_position().width * figure_of(ax).get_size_inches()[0])
+
+
+def write_title(ax: Axes, text: str) -> None:
+    """Write a title over the figure, from its left edge."""
+    figure = figure_of(ax)
+    width, height = figure.get_size_inches()
+    figure.text(
+        0.06 / width, 1 - 0.06 / height, text, va="top", fontsize=FONT_POINTS + 0.5, color=INK,
+        parse_math=False,
+    )  # fmt: skip
+
+
+def write_legend(ax: Axes, handles: Sequence[Artist], *, columns: int | None = None) -> None:
+    """Name colours and shapes above the axes, in one line unless `columns` are given.
+
+    Where the axes are alone in their figure, the line may begin above the names on the left.
+    """
+    if not handles:
+        return
+    place = ax.get_position()
+    alone = len(figure_of(ax).axes) == 1
+    start = -max(0.0, place.x0 - 0.02) / place.width if alone else 0.0
+    ax.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(start, 1),
+        ncols=columns or len(handles), fontsize=SMALL_POINTS, frameon=False, labelcolor=INK,
+        borderpad=0.1, borderaxespad=0.2, handletextpad=0.3, columnspacing=0.9, handlelength=1.2,
+    )  # fmt: skip
+
+
+def tidy(ax: Axes) -> None:
+    """Give axes the look that all figures share."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(MUTED)
+    ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
+    ax.tick_params(which="minor", length=1.5)
+    ax.xaxis.label.set_color(INK)
+    ax.yaxis.label.set_color(INK)
+    ax.patch.set_alpha(0)

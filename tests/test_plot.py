@@ -1,0 +1,132 @@
+"""Every figure of ``eg.plot``: units on its axes, nothing cut off, nothing too small to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from itertools import combinations
+from typing import Any
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+import edgegraph as eg
+from edgegraph import plot
+from edgegraph.errors import InputError
+from edgegraph.report.figure import figure_of
+from edgegraph.results.device_comparison import DeviceComparison
+from tests.report.conftest import MAKERS
+from tests.study import fusion_studies, sweeps
+from tests.study.test_compare_devices import dense
+from tests.study.test_overlap import made
+
+QUANTITY = re.compile(
+    r"\((s|ms|µs|ns|B|[kMGT]B|FLOP/byte|samples/s)\)|^FLOP/s|^batch size|^op, in the order"
+)
+"""A unit in brackets, or what is counted."""
+
+TICK_UNIT = re.compile(r"\d (s|ms|µs|ns)$")
+TIMED = {"layers", "sweep", "fusion", "overlap", "devices"}
+SOURCES = ("measured", "estimated", "roofline", "expected")
+
+
+@cache
+def devices() -> DeviceComparison:
+    return eg.compare_devices(dense(), devices=["device:rpi5", "device:rp2040"], batches=[1, 8])
+
+
+FIGURES: dict[str, tuple[Callable[[], Any], ...]] = {
+    "roofline": (MAKERS["measured"], MAKERS["phases"], MAKERS["forward"]),
+    "layers": (MAKERS["measured"], MAKERS["phases"], MAKERS["forward"]),
+    "memory": (MAKERS["measured"], MAKERS["phases"]),
+    "graph": (MAKERS["measured"], MAKERS["phases"], MAKERS["without device"]),
+    "sweep": (sweeps.saturating,),
+    "fusion": (fusion_studies.study, fusion_studies.unmeasured),
+    "overlap": (made,),
+    "devices": (devices,),
+}
+CASES = [
+    pytest.param(kind, maker, id=f"{kind}-{number}")
+    for kind, makers in FIGURES.items()
+    for number, maker in enumerate(makers)
+]
+
+
+def drawn(kind: str, maker: Callable[[], Any], width: float = plot.COLUMN_INCHES) -> Figure:
+    figure = figure_of(plot.draw(maker(), kind, width=width))
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def texts(figure: Figure) -> list[Text]:
+    """Give all text that is seen."""
+    found = figure.findobj(lambda each: isinstance(each, Text) and each.get_visible())
+    return [text for text in found if isinstance(text, Text) and text.get_text().strip()]
+
+
+@pytest.mark.parametrize(("kind", "maker"), CASES)
+def test_every_axis_has_a_unit_and_every_time_its_source(
+    kind: str, maker: Callable[[], Any]
+) -> None:
+    figure = drawn(kind, maker)
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis) if ax.axison else ():
+            ticks = [tick.get_text() for tick in axis.get_ticklabels() if tick.get_text()]
+            label = axis.get_label_text()
+            named = not label  # The names of bars are their label.
+            if named:
+                assert not any(tick.replace(".", "").isdigit() for tick in ticks), (kind, ticks)
+            else:
+                assert QUANTITY.search(label) or any(map(TICK_UNIT.search, ticks)), label
+    said = " ".join(text.get_text() for text in texts(figure))
+    if kind in TIMED or (kind == "graph" and "µs" in said):
+        assert any(source in said for source in SOURCES)
+
+
+@pytest.mark.parametrize(("kind", "maker"), CASES)
+@pytest.mark.parametrize("width", [plot.COLUMN_INCHES, plot.PAGE_INCHES])
+def test_text_is_whole_and_large_enough_and_apart(
+    kind: str, maker: Callable[[], Any], width: float
+) -> None:
+    figure = drawn(kind, maker, width)
+    assert figure.get_size_inches()[0] == pytest.approx(width)
+    found = texts(figure)
+    assert min(text.get_fontsize() for text in found) >= 6
+    frame = figure.bbox
+    boxes = [(text.get_text(), text.get_window_extent()) for text in found]
+    # A third of a line of 6 points, at 100 dots to the inch.
+    slack = 6 / 72 * figure.dpi / 3
+    for said, box in boxes:
+        assert frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1, said
+        assert frame.y0 - 1 <= box.y0 and box.y1 <= frame.y1 + 1, said
+    level = [pair for pair, text in zip(boxes, found, strict=True) if not text.get_rotation()]
+    for (one, box), (other, second) in combinations(level, 2):
+        across = min(box.x1, second.x1) - max(box.x0, second.x0)
+        up = min(box.y1, second.y1) - max(box.y0, second.y0)
+        assert across <= slack or up <= slack, (one, other)
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_a_figure_is_drawn_on_given_axes(kind: str) -> None:
+    result = FIGURES[kind][0]()
+    if kind in ("sweep", "fusion"):
+        first, second = Figure().subplots(1, 2)
+        assert getattr(plot, kind)(result, (first, second)) == (first, second)
+    else:
+        ax = Figure().subplots()
+        assert getattr(plot, kind)(result, ax) is ax
+
+
+def test_a_result_has_a_figure_of_its_own() -> None:
+    assert plot.draw(MAKERS["measured"]()).get_ylabel() == "FLOP/s reached"
+    # Without a device there are no roofs.
+    assert not plot.draw(MAKERS["without device"]()).axison
+    assert "throughput" in figure_of(plot.draw(sweeps.saturating())).axes[1].get_ylabel()
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="'sweep' shows another kind of result than this analysis"):
+        plot.draw(MAKERS["measured"](), "sweep")
