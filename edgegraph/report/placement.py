@@ -10,7 +10,7 @@ CHARACTER_WIDTH = 0.6
 
 _LINE_HEIGHT = 1.15
 _GAP = 2.0
-_TOLERATED = 0.15
+_TOLERATED = 0.06
 """Share of a label that may be covered before it is left out."""
 
 
