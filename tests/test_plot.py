@@ -57,7 +57,7 @@ CASES = [
 
 def drawn(kind: str, maker: Callable[[], Any], width: float = plot.COLUMN_INCHES) -> Figure:
     figure = figure_of(plot.draw(maker(), kind, width=width))
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # matplotlib's stub is bare
     return figure
 
 
@@ -101,7 +101,7 @@ def test_text_is_whole_and_large_enough_and_apart(
     figure = drawn(kind, maker, width)
     assert figure.get_size_inches()[0] == pytest.approx(width)
     found = texts(figure)
-    assert min(text.get_fontsize() for text in found) >= 6
+    assert min(float(text.get_fontsize()) for text in found) >= 6
     frame = figure.bbox
     boxes = [(text.get_text(), text.get_window_extent()) for text in found]
     # A third of a line of 6 points, at 100 dots to the inch.

@@ -24,6 +24,8 @@ MOST_STEPS = 400
 MOST_HELD = 0.2
 """What comes and goes is drawn alone where it is less than this share of what is held."""
 
+WORKING_ALPHA, HELD_ALPHA = 0.75, 0.35
+
 _SCALES = {"PB": 1e15, "TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0}
 
 
@@ -45,8 +47,10 @@ def draw_memory(ax: Axes, live: LiveMemory, font_points: float) -> None:
     edges, alive = steps(live.alive_bytes)
     tops = [(count - left_out) / scale for count in alive]
     held = (live.held_bytes - left_out) / scale
-    ax.stairs(tops, edges, baseline=held, fill=True, color=WORKING, alpha=0.55, linewidth=0)
-    ax.fill_between([edges[0], edges[-1]], 0, held, color=NEUTRAL, alpha=0.45, linewidth=0)
+    ax.stairs(
+        tops, edges, baseline=held, fill=True, color=WORKING, alpha=WORKING_ALPHA, linewidth=0
+    )
+    ax.fill_between([edges[0], edges[-1]], 0, held, color=NEUTRAL, alpha=HELD_ALPHA, linewidth=0)
     ax.stairs(tops, edges, baseline=None, color=INK, linewidth=0.7)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(0, top / scale * 1.22 or 1.0)
@@ -93,13 +97,13 @@ def _legend(ax: Axes, live: LiveMemory, font_points: float, *, alone: bool) -> N
     handles = []
     if working:
         words = _words(live, working, held=False)
-        handles.append(_patch(WORKING, 0.55, f"{words} {si(working, 'B')}"))
+        handles.append(_patch(WORKING, WORKING_ALPHA, f"{words} {si(working, 'B')}"))
     if held:
         words = f"{_words(live, held, held=True)} {si(held, 'B')}"
         if alone:
             handles.append(_patch("none", 0, f"on top of {words}"))
         else:
-            handles.append(_patch(NEUTRAL, 0.45, words))
+            handles.append(_patch(NEUTRAL, HELD_ALPHA, words))
     figure, box = ax.get_figure(root=True), ax.get_position()
     only = figure is not None and len(figure.axes) == 1
     start = -max(0.0, box.x0 - 0.02) / box.width if only else 0.0

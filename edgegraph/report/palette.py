@@ -1,7 +1,8 @@
 """The colours that the terminal, the plots and the page share.
 
-They are Okabe and Ito's, which people with the common colour blindnesses tell apart. A colour
-never stands alone: the bound is written beside it, and points have a shape of their own.
+They are Okabe and Ito's, which people with the common colour blindnesses tell apart, but for the
+network's: their purple is grey to those who see no green. A colour never stands alone: the bound
+is written beside it, and points have a shape of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ WORKING = "#009e73"
 BOUND_COLOURS = {
     "compute": "#0072b2",
     "memory": "#e69f00",
-    "network": "#cc79a7",
+    "network": "#93416d",
     "overhead": "#d55e00",
 }
 """By bound, in the order of a legend."""

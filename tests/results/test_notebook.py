@@ -1,0 +1,37 @@
+"""What a notebook shows of a study is a table, and names in it stay text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import edgegraph as eg
+from tests import analyses
+from tests.analyses import HOSTILE
+from tests.study import fusion_studies, sweeps
+from tests.study.test_compare_devices import dense
+from tests.study.test_overlap import made
+
+
+def devices() -> Any:
+    return eg.compare_devices(
+        dense(name=HOSTILE), devices=["device:rpi5", "device:rp2040"], batches=[1]
+    )
+
+
+SHOWN = {
+    "analysis": analyses.hostile,
+    "sweep": lambda: replace(sweeps.saturating(), workload=HOSTILE),
+    "fusion study": lambda: replace(fusion_studies.study(), workload=HOSTILE),
+    "overlap study": lambda: replace(made(), workload=HOSTILE),
+    "device comparison": devices,
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_a_notebook_shows_a_table_and_runs_nothing(kind: str) -> None:
+    shown = SHOWN[kind]()._repr_html_()
+    assert "<table" in shown
+    assert "<img" not in shown
