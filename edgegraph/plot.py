@@ -15,6 +15,7 @@ function       shows                                       of
 ``fusion``     bytes and latency with and without fusion   a `FusionStudy`: a pair of Axes
 ``overlap``    measured times in their brackets            an `OverlapStudy`
 ``devices``    one program on several devices              a `DeviceComparison`
+``scaling``    speedup and times over the chips            a `Scaling`: a pair of Axes
 =============  ==========================================  ===================================
 """
 
@@ -32,6 +33,7 @@ from edgegraph.report.graph_plot import layer_graph as graph
 from edgegraph.report.overlap_plot import brackets as overlap
 from edgegraph.report.plots import layer_times as layers
 from edgegraph.report.plots import memory, roofline
+from edgegraph.report.scaling_plot import draw_scaling as scaling
 from edgegraph.report.sweep_plot import draw_sweep as sweep
 from edgegraph.results.files import kind_of
 
@@ -48,6 +50,7 @@ __all__ = [
     "overlap",
     "roofline",
     "save",
+    "scaling",
     "sweep",
 ]
 
@@ -57,6 +60,7 @@ KINDS: dict[str, dict[str, Callable[..., Any]]] = {
     "fusion study": {"fusion": fusion},
     "overlap study": {"overlap": overlap},
     "device comparison": {"devices": devices},
+    "scaling study": {"scaling": scaling},
 }
 """What shows which kind of result, the first unless another is asked for."""
 

@@ -107,7 +107,7 @@ def _write(found: History, path: Path) -> None:
     if path.suffix not in FIGURE_SUFFIXES:
         _write_frame(found.frame, path)
         return
-    from edgegraph.report.plots import save_figure
+    from edgegraph.report.figure import save_figure
 
     save_figure(found.plot(), path)
 

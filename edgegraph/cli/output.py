@@ -186,7 +186,7 @@ def write_study(study: Study, path: Path) -> Path:
         with replacing(path) as temporary:
             study.frame.to_csv(temporary, index=False)
         return path
-    from edgegraph.report.plots import save_figure
+    from edgegraph.report.figure import save_figure
 
     axes = study.plot()
     return save_figure(axes[0] if isinstance(axes, tuple) else axes, path)

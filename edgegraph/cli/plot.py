@@ -15,13 +15,24 @@ from edgegraph.cli.output import check_writable, print_json
 from edgegraph.cli.run import analyses, check_noise, is_saved
 from edgegraph.errors import InputError
 
-KINDS = ("roofline", "layers", "memory", "graph", "sweep", "fusion", "overlap", "devices")
+KINDS = (
+    "roofline",
+    "layers",
+    "memory",
+    "graph",
+    "sweep",
+    "fusion",
+    "overlap",
+    "devices",
+    "scaling",
+)
 WIDTHS = ("column", "page")
 _COMMANDS = {
     "sweep": "sweep",
     "fusion": "fusion",
     "overlap": "overlap",
     "devices": "compare-devices",
+    "scaling": "scaling",
 }
 """Which command makes what a figure shows, where that is no analysis."""
 

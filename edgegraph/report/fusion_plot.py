@@ -55,7 +55,7 @@ def draw_ladder(
     left.set_xlabel("bytes moved (B)", fontsize=FONT_POINTS)
     measured = any(rung.latency_s is not None for rung in study.rungs)
     right.set_xlabel(
-        "latency; line: roofline" if measured else "time, roofline", fontsize=FONT_POINTS
+        "measured; line: roofline" if measured else "time, roofline", fontsize=FONT_POINTS
     )
     left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
     right.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))

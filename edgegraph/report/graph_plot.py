@@ -109,13 +109,17 @@ def layer_graph(
     return ax
 
 
-def layers_at(analysis: Analysis, depth: int) -> LayerGraph:
+def layers_at(
+    records: Sequence[LayerRecord],
+    ops: Sequence[Item],
+    operands: Sequence[Sequence[int]],
+    depth: int,
+) -> LayerGraph:
     """Give the layers that `depth` scopes lead to, and what flows between them.
 
     Ops outside of all scopes are left out: what they read is read by those that read them. A
     layer that is left and entered again has a box for every stay.
     """
-    ops, operands = _unfused(analysis)
     labels = _labels([item.path for item in ops], operands, depth)
     parts = split(labels, operands)
     through: list[set[int]] = []
@@ -129,7 +133,7 @@ def layers_at(analysis: Analysis, depth: int) -> LayerGraph:
     for item, part, label in zip(ops, parts, labels, strict=True):
         row = item.rows[depth - 1] if len(item.path) >= depth else None
         if label is not None and (part not in found or row is not None):
-            found[part] = label, None if row is None else analysis.layer_records[row]
+            found[part] = label, None if row is None else records[row]
     return _ordered(found, lines)
 
 
@@ -211,6 +215,8 @@ def _ordered(
     for number in order:
         label, row = labels[number]
         name = label.rpartition("/")[2]
+        if row is not None and row.phase != "forward" and name != row.phase:
+            name += f" {row.phase}"
         names.append(f"{name}, again" if label in seen else name)
         rows.append(None if label in seen else row)
         seen.add(label)
@@ -247,7 +253,8 @@ def bundled(graph: LayerGraph, count: int) -> LayerGraph:
 
 def _readable(analysis: Analysis, width: float, height: float) -> tuple[LayerGraph, Layout]:
     """Give the deepest graph that fits, sizes in units of the layout."""
-    deepest = max((len(item.path) for item in ops_of(analysis).items), default=0)
+    ops, operands = _unfused(analysis)
+    deepest = max((len(item.path) for item in ops), default=0)
     if not deepest:
         raise InputError(
             f"no op of {analysis.workload!r} has a layer, so there is no graph of layers; analyse"
@@ -255,7 +262,7 @@ def _readable(analysis: Analysis, width: float, height: float) -> tuple[LayerGra
         )
     chosen: tuple[LayerGraph, Layout] | None = None
     for depth in range(1, deepest + 1):
-        graph = layers_at(analysis, depth)
+        graph = layers_at(analysis.layer_records, ops, operands, depth)
         layout = _laid_out(graph)
         if layout.width > width or layout.height > height:
             if chosen is None or len(chosen[0].names) == 1:

@@ -10,9 +10,9 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from edgegraph.report.figure import COLUMN_INCHES, FONT_POINTS, SMALL_POINTS, tidy
 from edgegraph.report.history_table import heading, written
-from edgegraph.report.palette import INK, MUTED, PAPER
-from edgegraph.report.plots import COLUMN_INCHES, FONT_POINTS
+from edgegraph.report.palette import INK, PAPER
 from edgegraph.report.sweep_plot import CURVE_COLOURS, CURVE_MARKERS
 from edgegraph.results.history import History, Series
 
@@ -87,9 +87,7 @@ def _finish(ax: Axes, history: History) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value, history.metric)))
     ax.set_xlabel("made (UTC)", fontsize=FONT_POINTS, color=INK)
     ax.set_ylabel(heading(history.metric), fontsize=FONT_POINTS, color=INK)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(MUTED)
-    ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
+    tidy(ax)
     title = (
         history.workload if len(series) > 1 else f"{history.workload}, {_names(series)[series[0]]}"
     )
@@ -101,6 +99,6 @@ def _finish(ax: Axes, history: History) -> None:
     if rows:
         ax.legend(
             loc="lower left", bbox_to_anchor=(0, 1), ncols=_LEGEND_COLUMNS, frameon=False,
-            fontsize=FONT_POINTS - 1, labelcolor=INK, borderpad=0.1, borderaxespad=0.2,
+            fontsize=SMALL_POINTS, labelcolor=INK, borderpad=0.1, borderaxespad=0.2,
             handletextpad=0.4, columnspacing=1.0, handlelength=1.4,
         )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from edgegraph.errors import InputError
 from edgegraph.report.figure import (
@@ -19,6 +19,7 @@ from edgegraph.report.figure import (
     names_margin,
     tidy,
     write_legend,
+    write_title,
 )
 from edgegraph.report.names import shorten
 from edgegraph.report.palette import BOUND_COLOURS, MUTED, NEUTRAL
@@ -37,6 +38,8 @@ COLOURS = {
 MARKERS = {WITHIN: "o", ABOVE: "^", BELOW: "v", UNCLEAR: "x"}
 WHOLE = "whole program"
 _NAME = 34
+_FEW_DECADES = 100
+"""Axes that span less than this ratio have ticks at 2 and 5 too."""
 
 
 def brackets(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLUMN_INCHES) -> Axes:
@@ -62,8 +65,10 @@ def brackets(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLU
     shown = [study.whole, *(bracket for bracket in study.layers if bracket in longest)]
     labels = [label(bracket) for bracket in shown]
     if ax is None:
-        height = 0.85 + ROW_INCHES * max(2, len(shown))
-        ax = column_axes(height, left=names_margin(labels), top=0.36, width=width)
+        height = 1.02 + ROW_INCHES * max(2, len(shown))
+        ax = column_axes(height, left=names_margin(labels), top=0.53, width=width)
+        at = "" if study.batch is None else f", batch {study.batch}"
+        write_title(ax, f"{study.workload}{at}, {study.target}: overlap")
     for place, bracket in enumerate(shown):
         _row(ax, place, bracket)
     ax.set_xscale("log")
@@ -72,7 +77,9 @@ def brackets(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLU
     ends = [end for row in shown for end in (row.overlapped_s, row.serial_s, row.time_s)]
     ax.set_xlim(min(ends) / 2, max(ends) * (max(ends) / min(ends)) ** 0.3)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
-    ax.xaxis.set_major_locator(LogLocator(numticks=6))
+    few = max(ends) / min(ends) < _FEW_DECADES
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=6))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("time, measured (roofline bracket in grey)", fontsize=FONT_POINTS)
     _legend(ax, shown)
     tidy(ax)

@@ -8,8 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from edgegraph.errors import InputError
+from edgegraph.report.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    SMALL_POINTS,
+    tidy,
+    write_title,
+)
 from edgegraph.report.palette import INK, MUTED, PAPER, bound_colour
-from edgegraph.report.plots import COLUMN_INCHES, FONT_POINTS
 from edgegraph.report.sweep_plot import CURVE_COLOURS, CURVE_MARKERS
 from edgegraph.results.scaling import Scaling, ScalingPoint
 from edgegraph.units import seconds
@@ -22,14 +28,17 @@ _LINES = {"weak": "-", "strong": "--"}
 _PARTS = ("compute", "memory", "network")
 
 
-def draw_scaling(scaling: Scaling, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+def draw_scaling(
+    scaling: Scaling, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
+) -> tuple[Axes, Axes]:
     """Draw the speedup over the chips, and below it the three times of one chip.
 
     Weak scaling is solid, strong scaling dashed; the grey line is a perfect speedup.
 
     Args:
         scaling: With at least one mesh that has a time.
-        axes: Where to draw; a new figure of one paper column where None.
+        axes: Where to draw; a new figure where None.
+        width: Of a new figure, in inches.
 
     Returns:
         The two axes, with logarithmic scales.
@@ -44,13 +53,10 @@ def draw_scaling(scaling: Scaling, axes: tuple[Axes, Axes] | None = None) -> tup
             " in its frame"
         )
     if axes is None:
-        figure = Figure(figsize=(COLUMN_INCHES, _HEIGHT_INCHES))
+        figure = Figure(figsize=(width, _HEIGHT_INCHES))
         above, below = figure.subplots(2, 1, sharex=True)
         figure.subplots_adjust(left=0.175, right=0.965, bottom=0.1, top=0.895, hspace=0.24)
-        figure.text(
-            0.018, 0.985, f"{scaling.workload}, {scaling.target}", va="top",
-            fontsize=FONT_POINTS + 0.5, color=INK, parse_math=False,
-        )  # fmt: skip
+        write_title(above, f"{scaling.workload}, {scaling.target}")
         axes = above, below
     above, below = axes
     chips = sorted({point.chips for point in known})
@@ -61,9 +67,9 @@ def draw_scaling(scaling: Scaling, axes: tuple[Axes, Axes] | None = None) -> tup
         _speedups(above, scaling, name, held, number)
         _parts(below, name, held, labelled=number == 0)
     source = "measured" if measured else "predicted"
-    above.set_ylabel(f"speedup ({source})", fontsize=FONT_POINTS, color=INK)
-    below.set_ylabel("time of a step, one chip", fontsize=FONT_POINTS, color=INK)
-    below.set_xlabel("chips", fontsize=FONT_POINTS, color=INK)
+    above.set_ylabel(f"speedup ({source})", fontsize=FONT_POINTS)
+    below.set_ylabel("time of a step, one chip", fontsize=FONT_POINTS)
+    below.set_xlabel("chips", fontsize=FONT_POINTS)
     for ax in axes:
         _finish(ax, chips)
     below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
@@ -105,12 +111,9 @@ def _finish(ax: Axes, chips: list[int]) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(MUTED)
-    ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)
+    tidy(ax)
     ax.legend(
-        loc="lower left", bbox_to_anchor=(-0.19, 1.0), ncols=4, fontsize=FONT_POINTS - 1,
+        loc="lower left", bbox_to_anchor=(-0.19, 1.0), ncols=4, fontsize=SMALL_POINTS,
         frameon=False, labelcolor=INK, handlelength=1.8, handletextpad=0.4, columnspacing=1.0,
         borderpad=0.1, borderaxespad=0.2,
     )  # fmt: skip
-    ax.patch.set_alpha(0)
