@@ -22,15 +22,17 @@ from tests.report.conftest import MAKERS
 from tests.study import fusion_studies, sweeps
 from tests.study.test_compare_devices import dense
 from tests.study.test_overlap import made
+from tests.study.test_scaling import MADE
 
 QUANTITY = re.compile(
-    r"\((s|ms|µs|ns|B|[kMGT]B|FLOP/byte|samples/s)\)|^FLOP/s|^batch size|^op, in the order"
+    r"\((s|ms|µs|ns|B|[kMGT]B|FLOP/byte|samples/s)\)"
+    r"|^FLOP/s|^batch size|^chips|^speedup|^op, in the order"
 )
 """A unit in brackets, or what is counted."""
 
 TICK_UNIT = re.compile(r"\d (s|ms|µs|ns)$")
-TIMED = {"layers", "sweep", "fusion", "overlap", "devices"}
-SOURCES = ("measured", "estimated", "roofline", "expected")
+TIMED = {"layers", "sweep", "fusion", "overlap", "devices", "scaling"}
+SOURCES = ("measured", "estimated", "roofline", "expected", "predicted")
 
 
 @cache
@@ -47,6 +49,7 @@ FIGURES: dict[str, tuple[Callable[[], Any], ...]] = {
     "fusion": (fusion_studies.study, fusion_studies.unmeasured),
     "overlap": (made,),
     "devices": (devices,),
+    "scaling": (lambda: MADE,),
 }
 CASES = [
     pytest.param(kind, maker, id=f"{kind}-{number}")
@@ -119,7 +122,7 @@ def test_text_is_whole_and_large_enough_and_apart(
 @pytest.mark.parametrize("kind", FIGURES)
 def test_a_figure_is_drawn_on_given_axes(kind: str) -> None:
     result = FIGURES[kind][0]()
-    if kind in ("sweep", "fusion"):
+    if kind in ("sweep", "fusion", "scaling"):
         first, second = Figure().subplots(1, 2)
         assert getattr(plot, kind)(result, (first, second)) == (first, second)
     else:
