@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
-    "format", "scene", "colours", "graph", "graph_input", "panel", "tree", "roofline", "main",
+    "format", "scene", "colours", "graph", "graph_drawing", "graph_input", "panel", "tree",
+    "roofline", "main",
 )  # fmt: skip
 """In this order they make the page's script."""
 
