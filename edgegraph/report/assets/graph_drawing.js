@@ -240,7 +240,9 @@ Object.assign(Graph.prototype, {
       const [tx, ty] = up ? [x + w / 2, y] : [ox + ow / 2, oy];
       const bend = Math.max(24, Math.abs(ty - fy) / 2);
       context.strokeStyle = colour;
-      context.setLineDash(up ? [] : [7, 4]);
+      // Of a line that leads far away every dash is drawn, out of sight too: seconds for nothing.
+      const near = Math.abs(tx - fx) + Math.abs(ty - fy) < 3 * (this.width + this.height);
+      context.setLineDash(up || !near ? [] : [7, 4]);
       context.beginPath();
       context.moveTo(fx, fy);
       context.bezierCurveTo(fx, fy + bend, tx, ty - bend, tx, ty);
