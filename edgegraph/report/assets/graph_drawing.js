@@ -65,7 +65,8 @@ Object.assign(Graph.prototype, {
       context.fillStyle = at > 0 ? colours.wash : colours.paper;
       context.fill();
       this.draw_title(at, x, y, w, fill);
-      if (scene.lines[at]) this.draw_lines(at);
+      // Behind a box that fills the screen no line is seen, and very long ones cost seconds.
+      if (scene.lines[at] && !scene.kids[at].some((kid) => this.fills(kid))) this.draw_lines(at);
       for (const kid of scene.kids[at]) this.draw_box(kid);
     } else {
       context.fillStyle = fill;
@@ -85,6 +86,11 @@ Object.assign(Graph.prototype, {
       context.lineWidth = 3;
       context.strokeRect(x - 3, y - 3, w + 6, h + 6);
     }
+  },
+
+  fills(at) {
+    const [x, y, w, h] = this.on_screen(at);
+    return x <= 0 && y <= 0 && x + w >= this.width && y + h >= this.height;
   },
 
   draw_title(at, x, y, w, fill) {
