@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from edgegraph.attribution import Place, attribute
 from edgegraph.bulk import collector_paused
 from edgegraph.compiler import compile as compile_workload
-from edgegraph.compiler.fingerprint import program_fingerprint
 from edgegraph.compiler.program import Program
 from edgegraph.compiler_times import compiler_coverage, with_compiler_times
 from edgegraph.cost.cost import known_sum, sequence
@@ -204,7 +203,7 @@ def analyze(
             throughputs=throughputs,
             other_latencies=other_latencies,
             op_trace=op_trace,
-            fingerprint=program_fingerprint(program),
+            fingerprint=program.fingerprint,
             serialized_module=program.serialized,
         )
         return replace(analysis, findings=find(analysis, module))

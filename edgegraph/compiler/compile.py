@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,7 @@ def _compile(job: _Job) -> Program:
         lowered=lowered,
         concrete=job.call.concrete,
         device=target.device,
+        fingerprint=sha256(lowered.as_text().encode()).hexdigest(),
     )
     if job.stage == "lowered":
         return replace(program, serialized=xla.lowered_module(lowered))

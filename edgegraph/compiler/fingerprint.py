@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 from edgegraph.compiler.compile import compile
-from edgegraph.compiler.program import Program
 from edgegraph.workload.workload import Workload
 
 
@@ -35,14 +32,6 @@ def workload_fingerprint(workload: Workload, *, batch: int | None, target: str =
         >>> one == same, one == other
         (True, False)
     """
-    program = compile(workload, batch=batch, target=target, stage="lowered")
-    found = program_fingerprint(program)
+    found = compile(workload, batch=batch, target=target, stage="lowered").fingerprint
     assert found is not None  # it was lowered here
     return found
-
-
-def program_fingerprint(program: Program) -> str | None:
-    """Give that digest of a program that was lowered here; None for a module from a file."""
-    if program.lowered is None:
-        return None
-    return sha256(program.lowered.as_text().encode()).hexdigest()

@@ -36,6 +36,8 @@ class Program:
         compiler_cost: The cost analysis of a compiler ahead of time, with its own
             ``optimal_seconds``; None where it has none.
         compiler_memory_bytes: The most memory that the process of such a compiler held.
+        fingerprint: Digest of the StableHLO that it was lowered to; names of layers and source
+            positions do not count. None for a module from a file.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Program:
     device: str | None = None
     compiler_cost: Mapping[str, float] | None = None
     compiler_memory_bytes: int | None = None
+    fingerprint: str | None = None
 
     @property
     def ahead(self) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from edgegraph.analyzer import Progress, analyze
 from edgegraph.compiler import compile as compile_workload
-from edgegraph.compiler.fingerprint import program_fingerprint
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.device.device import Device
@@ -99,7 +98,7 @@ def _predicted(point: SweepPoint, program: Program, device: Device | None) -> Sw
         peak_memory_bytes=None if program.memory is None else program.memory.peak_bytes,
         live_memory_bytes=None if live is None else live.alive_bytes[live.peak_position],
         compile_s=program.compile_s,
-        fingerprint=program_fingerprint(program),
+        fingerprint=program.fingerprint,
     )
 
 
