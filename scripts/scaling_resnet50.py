@@ -3,7 +3,7 @@
 Needs the extra `tpu`, and about 15 minutes the first time: every mesh is compiled ahead of time,
 and kept.
 
-    python scripts/scaling_resnet50.py --out docs/scaling
+    python scripts/scaling_resnet50.py --out docs
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def main() -> None:
     print("\n".join(study.conclusions))
     figure = study.plot()[0].get_figure(root=True)
     assert figure is not None
-    figure.savefig(options.out / "resnet50_v5e.png", dpi=200)
-    study.save(options.out / "resnet50_v5e.edgegraph")
+    figure.savefig(options.out / "scaling_resnet50.png", dpi=200)
+    study.save(options.out / "scaling_resnet50.edgegraph")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def draw_scaling(
     if axes is None:
         figure = Figure(figsize=(width, _HEIGHT_INCHES))
         above, below = figure.subplots(2, 1, sharex=True)
-        figure.subplots_adjust(left=0.175, right=0.965, bottom=0.1, top=0.895, hspace=0.24)
+        figure.subplots_adjust(left=0.2, right=0.965, bottom=0.1, top=0.895, hspace=0.24)
         write_title(above, f"{scaling.workload}, {scaling.target}")
         axes = above, below
     above, below = axes
@@ -113,7 +113,7 @@ def _finish(ax: Axes, chips: list[int]) -> None:
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     tidy(ax)
     ax.legend(
-        loc="lower left", bbox_to_anchor=(-0.19, 1.0), ncols=4, fontsize=SMALL_POINTS,
+        loc="lower left", bbox_to_anchor=(-0.22, 1.0), ncols=4, fontsize=SMALL_POINTS,
         frameon=False, labelcolor=INK, handlelength=1.8, handletextpad=0.4, columnspacing=1.0,
         borderpad=0.1, borderaxespad=0.2,
     )  # fmt: skip
