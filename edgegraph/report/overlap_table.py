@@ -141,21 +141,21 @@ def transfer_table(schedule: Schedule, *, wide: bool = False) -> Table:
     waited = sorted(schedule.transfers, key=lambda t: -(t.exposed_s or 0.0) * (t.executions or 1))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("transfer", overflow="ellipsis", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     if wide:
         table.add_column("layer", no_wrap=True)
     for heading in ["runs"] * wide + ["bytes", "takes", "compute beside", "exposed"]:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
     for transfer in waited[:MOST_TRANSFERS]:
         runs = UNKNOWN if transfer.executions is None else f"{transfer.executions:,}"
         table.add_row(
             f"{transfer.opcode} {transfer.start}",
+            Text(transfer.verdict or UNKNOWN, _VERDICT_STYLE.get(transfer.verdict or "", "")),
             *[transfer.layer or "", runs] * wide,
             si(transfer.bytes, "B"),
             seconds(transfer.duration_s),
             seconds(transfer.compute_s),
             seconds(transfer.exposed_s),
-            Text(transfer.verdict or UNKNOWN, _VERDICT_STYLE.get(transfer.verdict or "", "")),
         )
     if len(waited) > MOST_TRANSFERS:
         table.add_row(f"{len(waited) - MOST_TRANSFERS} more", *[""] * (7 if wide else 5))

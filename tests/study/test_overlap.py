@@ -17,24 +17,16 @@ from rich.console import Console
 import edgegraph as eg
 from edgegraph.cli import main
 from edgegraph.errors import InputError
-from edgegraph.measure.environment import environment
 from edgegraph.measure.sampling import Settings
 from edgegraph.report.overlap_table import overlap_table
-from edgegraph.results.overlap_study import Bracket, InputOverlap, OverlapStudy
+from edgegraph.results.overlap_study import OverlapStudy
 from edgegraph.results.throughput import Throughput
 from edgegraph.study import overlap as study
 from tests import analyses
+from tests.study.overlap_studies import bracket, made
 from tests.study.sweeps import throughput
 
 BRIEF = Settings(warm_up_calls=1, warm_up_s=0.0, minimum_samples=3, minimum_s=0.0, limit_s=2.0)
-
-
-def bracket(time_s: float, *, noise: float = 0.02, layer: str | None = "Net/dense") -> Bracket:
-    """Bracket a layer of 3 s of arithmetic and 2 s of data: from 3 s to 5 s."""
-    return Bracket(
-        layer=layer, phase=None if layer is None else "forward", time_s=time_s,
-        compute_time_s=3.0, memory_time_s=2.0, noise=noise,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -57,20 +49,6 @@ def test_where_a_time_lies_in_its_bracket(time_s: float, place: str, overlap: fl
 
 def test_a_bracket_narrower_than_the_noise_does_not_tell() -> None:
     assert bracket(4.0, noise=0.3).overlap is None
-
-
-def made(**changes: Any) -> OverlapStudy:
-    found = OverlapStudy(
-        workload="net", batch=8, target="cpu", device="a round machine",
-        environment=environment(), latency=analyses.latency(5.0),
-        throughputs=(throughput(8, 1.6), throughput(8, 2.0, depth=8)),
-        whole=bracket(4.0, layer=None), layers=(bracket(6.0),), schedule=None,
-        host_input=InputOverlap(
-            steps=16, prepare_s=1.0, transfer_s=1.0, step_s=5.0, serial_s=7.0, overlapped_s=5.5,
-            verdict="OK",
-        ),
-    )  # fmt: skip
-    return replace(found, **changes)
 
 
 def said(found: OverlapStudy) -> str:
