@@ -121,6 +121,7 @@ def test_the_critical_path_is_the_longest_chain() -> None:
     # The copy and the two negations need nothing of each other: 7 beside 2 + 3, then 1.
     schedule = played(COPIES, {"start": 7.0, "a": 2.0, "b": 3.0, "c": 1.0})
     assert schedule.critical_path_s == 8.0
+    assert schedule.critical_path == ("start", "c")
     assert schedule.parallelism == 6.0 / 8.0
 
 

@@ -7,6 +7,7 @@ import pytest
 import edgegraph as eg
 from edgegraph.cli import main
 from tests.cli.conftest import make_analysis
+from tests.study import device_comparisons, fusion_studies, overlap_studies, sweeps
 
 Asked = list[dict[str, Any]]
 pytestmark = pytest.mark.usefixtures("page")
@@ -72,3 +73,55 @@ def test_an_interrupt_keeps_what_is_done(
     assert eg.load(kept).batch == 1
     assert not page.exists()
     assert f"interrupted; kept: {kept}" in capsys.readouterr().err
+
+
+def test_saved_results_of_every_kind_go_into_one_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written: list[Any] = []
+    monkeypatch.setattr("edgegraph.report.page.write_page", lambda all, _: written.extend(all))
+    results: dict[str, Any] = {
+        "analysis": make_analysis(),
+        "sweep": sweeps.saturating(),
+        "fusion": fusion_studies.study(),
+        "overlap": overlap_studies.made(),
+        "devices": device_comparisons.three(),
+    }
+    files = [str(result.save(tmp_path / f"{name}.edgegraph")) for name, result in results.items()]
+    assert main(["report", *files, "-o", str(tmp_path / "page.html"), "--json"]) == 0
+    assert written == list(results.values())
+    told = json.loads(capsys.readouterr().out)
+    assert told["saved"] == []
+    assert [study["kind"] for study in told["studies"]] == [
+        "sweep", "fusion study", "overlap study", "device comparison",
+    ]  # fmt: skip
+
+
+def test_options_hold_for_code_beside_files(asked: Asked, tmp_path: Path) -> None:
+    saved = make_analysis(workload="kept").save(tmp_path / "any.edgegraph")
+    page = tmp_path / "page.html"
+    assert main(["report", "a:b", str(saved), "-b", "8", "-o", str(page)]) == 0
+    assert page.read_text() == "dense@8 kept@32"
+    assert main(["report", str(saved), str(saved), "-b", "8", "-o", str(page)]) == 2
+
+
+def test_analyses_of_one_name_do_not_overwrite_each_other(asked: Asked, tmp_path: Path) -> None:
+    assert main(["report", "a:b", "c:d", "-o", str(tmp_path / "page.html")]) == 0
+    assert {path.name for path in tmp_path.glob("*.edgegraph")} == {
+        "dense_b1.edgegraph", "dense_b1_2.edgegraph",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "study"), [("sweep", sweeps.saturating()), ("fusion", fusion_studies.study())]
+)
+def test_a_study_writes_a_page_of_its_own(
+    command: str, study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: dict[Path, Any] = {}
+    monkeypatch.setattr(
+        "edgegraph.report.page.write_page", lambda found, path: written.update({path: found})
+    )
+    saved = study.save(tmp_path / "study.edgegraph")
+    assert main([command, str(saved), "-o", str(tmp_path / "study.html")]) == 0
+    assert written == {tmp_path / "study.html": [study]}

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgegraph.cli import main
+from edgegraph.results.files import save
 from tests import analyses
+from tests.study import fusion_studies, sweeps
 
 
 @pytest.fixture
@@ -74,3 +76,33 @@ def test_bad_input_is_one_line(
     assert main(["show", saved, *words]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+def test_a_study_is_shown_by_its_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = sweeps.saturating().save(tmp_path / "sweep.edgegraph")
+    assert "knee: batch 8 is the smallest" in shown(capsys, monkeypatch, str(sweep))
+    fusion = fusion_studies.study().save(tmp_path / "fusion.edgegraph")
+    assert "all fusion helps" in shown(capsys, monkeypatch, str(fusion))
+    assert main(["show", str(sweep), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["workload"]) == ("sweep", "small_cnn")
+
+
+def test_what_chooses_layers_is_refused_on_a_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = sweeps.saturating().save(tmp_path / "sweep.edgegraph")
+    assert main(["show", str(sweep), "--sort", "time"]) == 2
+    assert "--sort chooses layers or ops of an analysis" in capsys.readouterr().err
+
+
+def test_what_is_nothing_alone_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = fusion_studies.study().steps[0].comparison
+    assert step is not None
+    saved = save(step, tmp_path / "comparison.edgegraph")
+    assert main(["show", str(saved)]) == 2
+    assert "nothing to show of a saved comparison of timings alone" in capsys.readouterr().err
