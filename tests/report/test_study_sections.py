@@ -36,8 +36,9 @@ def shown(study: Study) -> StudySection:
 
 @pytest.mark.parametrize("make", STUDIES.values(), ids=STUDIES)
 def test_every_study_has_a_page(make: Callable[[], Study]) -> None:
-    text = page([make()])
-    assert text == page([make()])
+    study = make()
+    text = page([study])
+    assert text == page([study])
     body = text.partition("<body>")[2].partition("<script")[0]
     assert "None" not in body
     assert "nan" not in body.lower()
