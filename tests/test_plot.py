@@ -20,8 +20,8 @@ from edgegraph.report.figure import figure_of
 from edgegraph.results.device_comparison import DeviceComparison
 from tests.report.conftest import MAKERS
 from tests.study import fusion_studies, sweeps
+from tests.study.overlap_studies import made
 from tests.study.test_compare_devices import dense
-from tests.study.test_overlap import made
 from tests.study.test_scaling import MADE
 
 QUANTITY = re.compile(

@@ -11,8 +11,8 @@ import edgegraph as eg
 from tests import analyses
 from tests.analyses import HOSTILE
 from tests.study import fusion_studies, sweeps
+from tests.study.overlap_studies import made
 from tests.study.test_compare_devices import dense
-from tests.study.test_overlap import made
 
 
 def devices() -> Any:
