@@ -13,7 +13,7 @@ import typer
 from edgegraph.cli.complete import complete_spec
 from edgegraph.cli.job import Job, takes_job
 from edgegraph.cli.output import (
-    STUDY_SUFFIXES,
+    StudyFiles,
     check_study_file,
     print_json,
     print_rich,
@@ -46,14 +46,7 @@ def compare_devices(
         typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5."),
     ],
     batch: Annotated[str, typer.Option("--batch", "-b", help="Batch sizes: 1,8,64 or 1:64.")] = "1",
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable.",
-        ),
-    ] = None,
+    output: StudyFiles = None,
     store: StoreOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

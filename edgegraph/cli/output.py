@@ -7,7 +7,9 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from edgegraph.errors import InputError
 
@@ -25,6 +27,16 @@ PLAIN_WIDTH = 160
 
 STUDY_SUFFIXES = (".edgegraph", ".csv", ".png", ".svg", ".pdf", ".html")
 """Endings of the files that a study can be written to."""
+
+StudyFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable.",
+    ),
+]
+"""The option of commands that make a study."""
 
 
 def print_analysis(analysis: Analysis) -> None:

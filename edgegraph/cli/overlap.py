@@ -10,7 +10,7 @@ import typer
 
 from edgegraph.cli.job import TIMED_TOO, Job, takes_job
 from edgegraph.cli.output import (
-    STUDY_SUFFIXES,
+    StudyFiles,
     check_study_file,
     print_json,
     print_rich,
@@ -26,14 +26,7 @@ from edgegraph.results.overlap_study import OverlapStudy
 @partial(takes_job, without=("target", "stage", "measure", *TIMED_TOO))
 def overlap(
     job: Job,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable.",
-        ),
-    ] = None,
+    output: StudyFiles = None,
     store: StoreOption = None,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object on one line for every batch size.")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgegraph.cli.job import TIMED_TOO, Job, takes_job
 from edgegraph.cli.output import (
-    STUDY_SUFFIXES,
+    StudyFiles,
     check_study_file,
     print_json,
     print_study,
@@ -51,14 +50,7 @@ def scaling(
         int | None,
         typer.Option("--batch-per-chip", help="Batch of each chip: weak scaling. Default: 1."),
     ] = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable.",
-        ),
-    ] = None,
+    output: StudyFiles = None,
     store: StoreOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print the study as a JSON object.")] = False,
 ) -> None:
