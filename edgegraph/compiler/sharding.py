@@ -202,12 +202,15 @@ class _Kernels:
         return [_Value(split=any(operand.split for operand in operands))] * count
 
     def _scan(self, equation: Any, operands: list[_Value]) -> list[_Value]:
-        consts, carry = equation.params["num_consts"], equation.params["num_carry"]
+        body = _called(equation)
+        # What is scanned comes in without its first axis.
         inside = [
-            value if number < consts + carry else _Value(value.argument, value.skipped + 1)
-            for number, value in enumerate(operands)
+            value
+            if inner.aval.ndim == outer.aval.ndim
+            else _Value(argument=value.argument, skipped=value.skipped + 1, split=value.split)
+            for value, outer, inner in zip(operands, equation.invars, body.invars, strict=True)
         ]
-        return self.walk(equation.params["jaxpr"].jaxpr, inside)
+        return self.walk(body, inside)
 
     def _product(self, equation: Any, kernel: _Value, side: int, *, split: bool) -> bool | None:
         """Split a kernel; give whether the result's features are spread, None if it is none."""
