@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from edgegraph.errors import InputError
 from edgegraph.workload.workload import Call, Workload
 
 DATA, TENSOR = "data", "tensor"
+
+AUTOMATIC = (AxisType.Auto, AxisType.Auto)
+"""XLA's partitioner decides about all that is not said, and the program need not know of it."""
 
 Partition = Callable[[str, tuple[int, ...]], "PartitionSpec | None"]
 """From the path of an array among the arguments (``0/dense/kernel``) and its shape, how it is
@@ -94,7 +97,7 @@ def sharded(workload: Workload, batch: int, mesh: Mesh, partition: Partition | N
     if partition is not None:
         for number, (path, leaf) in enumerate(zip(paths, leaves, strict=True)):
             specs[number] = _asked(partition, path, leaf) or specs[number]
-    names = AbstractMesh((mesh.data, mesh.tensor), (DATA, TENSOR))
+    names = AbstractMesh((mesh.data, mesh.tensor), (DATA, TENSOR), axis_types=AUTOMATIC)
     abstract = [
         jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=NamedSharding(names, spec))
         for leaf, spec in zip(leaves, specs, strict=True)

@@ -19,7 +19,7 @@ import numpy as np
 from edgegraph import xla
 from edgegraph.child import Progress, run_child
 from edgegraph.compiler.program import Program
-from edgegraph.compiler.sharding import DATA, TENSOR, Mesh, Partition, sharded
+from edgegraph.compiler.sharding import AUTOMATIC, DATA, TENSOR, Mesh, Partition, sharded
 from edgegraph.errors import CompileError
 from edgegraph.measure.latency import Settings, measure_program
 from edgegraph.measure.process import CHILD_ENVIRONMENT
@@ -134,7 +134,9 @@ def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     xla.set_synchronous_dispatch()
     exported = jax.export.deserialize(bytearray(task.exported))
     devices = np.array(jax.devices("cpu")[: task.data * task.tensor])
-    mesh = jax.sharding.Mesh(devices.reshape(task.data, task.tensor), (DATA, TENSOR))
+    mesh = jax.sharding.Mesh(
+        devices.reshape(task.data, task.tensor), (DATA, TENSOR), axis_types=AUTOMATIC
+    )
     shardings = exported.in_shardings_jax(mesh)
     values = random_values(
         [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in exported.in_avals], seed=0
