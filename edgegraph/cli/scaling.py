@@ -18,7 +18,7 @@ from edgegraph.cli.output import (
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import options, resolve
 from edgegraph.cli.store import StoreOption, keeping
-from edgegraph.errors import InputError
+from edgegraph.errors import EdgeGraphError, InputError
 
 PARALLEL = ("data", "tensor", "both")
 
@@ -84,6 +84,9 @@ def scaling(
             progress=report,
         )
         keep(study)
+    errors = [point for point in study.points if point.error is not None]
+    if len(errors) == len(study.points):
+        raise EdgeGraphError(f"no mesh has figures; {errors[0].mesh}: {errors[0].error}")
     if json:
         print_json(study.document)
     else:

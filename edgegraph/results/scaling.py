@@ -41,14 +41,14 @@ class CollectiveUse:
 
     Attributes:
         opcode: ``all-reduce``, ``all-gather``, ``reduce-scatter``, ``all-to-all``, ...
-        count: How often one runs.
+        count: How often one runs; None if unknown.
         wire_bytes: What each chip sends; None if unknown.
         network_time_s: That over the bandwidth of its links; None if either is unknown.
         exposed_s: How long the compute waits for them; None if unknown.
     """
 
     opcode: str
-    count: int
+    count: int | None
     wire_bytes: int | None
     network_time_s: float | None
     exposed_s: float | None

@@ -226,10 +226,11 @@ def collectives_of(analysis: Analysis) -> tuple[CollectiveUse, ...]:
     if analysis.schedule is not None:
         for transfer in analysis.schedule.transfers:
             if transfer.lane == NETWORK:
-                wait_s = transfer.exposed_s
-                times = transfer.executions or 1
-                exposed[transfer.start] = None if wait_s is None else wait_s * times
-    found: dict[str, list[tuple[int, int | None, float | None, float | None]]] = {}
+                wait_s, times = transfer.exposed_s, transfer.executions
+                exposed[transfer.start] = (
+                    None if wait_s is None or times is None else wait_s * times
+                )
+    found: dict[str, list[tuple[int | None, int | None, float | None, float | None]]] = {}
     for record in analysis.op_records:
         opcode = record.opcode.removesuffix("-start")
         if opcode not in COLLECTIVE_OPCODES:
@@ -237,12 +238,12 @@ def collectives_of(analysis: Analysis) -> tuple[CollectiveUse, ...]:
         start = record.name if record.name in exposed else record.parent or ""
         wait_s = exposed.get(start, record.network_time_s)
         found.setdefault(opcode, []).append(
-            (record.executions or 1, record.wire_bytes, record.network_time_s, wait_s)
+            (record.executions, record.wire_bytes, record.network_time_s, wait_s)
         )
     uses = [
         CollectiveUse(
             opcode=opcode,
-            count=sum(count for count, *_ in each),
+            count=_sum(count for count, *_ in each),
             wire_bytes=_sum(sent for _, sent, _, _ in each),
             network_time_s=_sum(time for _, _, time, _ in each),
             exposed_s=_sum(wait for *_, wait in each),

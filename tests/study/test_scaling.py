@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 import edgegraph as eg
+from edgegraph.cli import main
 from edgegraph.device.catalogue import find_device
 from edgegraph.errors import InputError
 from edgegraph.measure.environment import environment
@@ -20,7 +21,7 @@ from tests.compiler.test_ahead import needs
 PARAMETERS = 784 * 512 + 512 + 512 * 512 + 512 + 512 * 10 + 10
 
 
-def exchanged(workload: eg.Workload, mesh: eg.Mesh) -> list[tuple[str, int, int | None]]:
+def exchanged(workload: eg.Workload, mesh: eg.Mesh) -> list[tuple[str, int | None, int | None]]:
     program = eg.compile(workload, batch=32, target="tpu:v5e:2x2", mesh=mesh)
     uses = collectives_of(eg.analyze(program))
     return [(use.opcode, use.count, use.wire_bytes) for use in uses]
@@ -95,6 +96,9 @@ MADE = scaling(
 )  # fmt: skip
 
 
+FAILED = MADE.points[3]
+
+
 def test_speedup_and_efficiency_by_hand() -> None:
     """One chip does 10 in 1 ms, four 40 in 1.25 ms: 3.2 times as many, 80 % of perfect."""
     first, four, sixteen, failed = MADE.points
@@ -124,6 +128,14 @@ def test_it_is_kept_and_drawn(tmp_path: Path) -> None:
     assert MADE.document["points"][1]["efficiency"] == pytest.approx(0.8)
     with pytest.raises(InputError, match="no mesh of the scaling study of 'net' has a time"):
         scaling(MADE.points[3]).plot()
+
+
+def test_where_no_mesh_has_figures_the_command_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("edgegraph.study.scaling.scaling_study", lambda *_, **__: scaling(FAILED))
+    assert main(["scaling", "models.mlp:mlp"]) == 2
+    assert "no mesh has figures; data 64: out of memory" in capsys.readouterr().err
 
 
 def test_bad_questions_are_refused() -> None:
