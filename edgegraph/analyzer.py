@@ -364,7 +364,7 @@ def _with_dispatch(times: Iterable[float | None], device: Device | None) -> floa
 
 
 def _optimal_seconds(program: Program, nodes: Sequence[Node]) -> float | None:
-    """Give XLA's own roofline; it takes a second off for every custom call, whose cost it lacks."""
+    """Return XLA's own roofline time; it takes a second off for every unpriced custom call."""
     optimal_s = (program.compiler_cost or {}).get("optimal_seconds")
     if optimal_s is None:
         return None

@@ -13,7 +13,7 @@ from edgegraph.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which takes its place when all went well.
+    """Provide a temporary path beside `path`, which takes its place when all went well.
 
     Whatever ends the block early, Ctrl-C too, leaves the old file as it was.
 

@@ -84,7 +84,7 @@ class ParameterOwners:
         self._roots = {scope.partition("/")[0] for scope in known if scope not in steps}
 
     def layer(self, path: str) -> str:
-        """Give the scope that ends in `path`; below the network's own where no op names it.
+        """Return the scope that ends in `path`; below the network's own where no op names it.
 
         Args:
             path: Path of the parameter's module (``conv1``), "" for the network itself.
@@ -96,7 +96,7 @@ class ParameterOwners:
 
 
 def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
-    """Give every node's op_name from the root on.
+    """Return every node's op_name from the root on.
 
     Before optimisation JAX writes the op_names inside a called function relative to the call.
     """
@@ -213,7 +213,7 @@ class _Flow:
         return [self._made_by.get(operand, operand) for operand in node.operands]
 
     def served(self, node: Node) -> Place:
-        """Say which layer a node serves: whose parameters it reads or updates, or who uses it."""
+        """Return the layer a node serves: whose parameters it reads or updates, or who uses it."""
         users = _common(self._places[user] for user in self._users.get(node.name, ()))
         read = (self._outer.get(operand, operand) for operand in node.operands)
         weights = _common(self._places[operand] for operand in read if operand in self._owned)
@@ -244,7 +244,7 @@ class _Flow:
 
 
 def _common(places: Iterable[Place]) -> Place:
-    """Give the deepest scope that holds all placed `places`, and their phase if they share one."""
+    """Return the deepest scope that holds all placed `places`, and the phase that they share."""
     placed = [place for place in places if place.layer is not None]
     if not placed:
         return NOWHERE

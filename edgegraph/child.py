@@ -120,7 +120,7 @@ def end_children() -> None:
 
 
 def peak_memory_bytes() -> int:
-    """Give the most memory that this process has held.
+    """Return the most memory that this process has held.
 
     Linux's resource usage begins with what the parent held when it made the process, so its own
     figure is read there.
@@ -154,7 +154,7 @@ def _check_cores(cores: Sequence[int] | None) -> None:
 
 @contextmanager
 def _payload_file(payload: bytes | IO[bytes]) -> Iterator[IO[bytes]]:
-    """Give the payload as a file; one of our own has no name and goes when it is closed."""
+    """Provide the payload as a file; one of our own has no name and goes when it is closed."""
     if not isinstance(payload, bytes):
         payload.flush()
         yield payload
@@ -173,7 +173,7 @@ def _pipe(child: subprocess.Popen[bytes]) -> IO[bytes]:
 def _wait(
     child: subprocess.Popen[bytes], function: str, timeout_s: float, progress: Progress | None
 ) -> bytes | None:
-    """Give the child's answer, or None if it ends without one."""
+    """Return the child's answer, or None if it ends without one."""
     deadline = time.monotonic() + timeout_s
     pipe = _pipe(child)
     received = bytearray()
@@ -199,7 +199,7 @@ def _wait(
 
 
 def _messages(received: bytearray) -> Iterator[tuple[bytes, bytes]]:
-    """Take the whole messages off the front of what was received."""
+    """Remove the complete messages from the front of what was received, and return them."""
     while len(received) >= _HEADER_BYTES:
         end = _HEADER_BYTES + int.from_bytes(received[1:_HEADER_BYTES], "big")
         if len(received) < end:
@@ -216,7 +216,7 @@ def _error(content: bytes) -> EdgeGraphError:
 
 
 def _obituary(function: str, code: int, messages: bytes) -> str:
-    """Say in one line how the child ended."""
+    """Describe in one line how the child ended."""
     said = messages.decode(errors="replace").splitlines()
     lines = [line for line in said if line.strip() and not _CHATTER.match(line)]
     last = next((line for line in lines if "Check failed" in line), (lines or ["no message"])[-1])

@@ -26,7 +26,7 @@ _MICROSECONDS = re.compile(r'"exec_time_us"\s*:\s*([-+.\deE]+)')
 
 
 def compiler_time_s(instruction: Instruction, clock_hz: float | None) -> float | None:
-    """Give the compiler's own estimate of one execution of a kernel.
+    """Return the compiler's own estimate of one execution of a kernel.
 
     Args:
         instruction: With the ``backend_config`` that the compiler wrote.
@@ -86,12 +86,12 @@ def with_compiler_times(
 
 
 def compiler_coverage(records: Sequence[OpRecord]) -> float | None:
-    """Give the share of the time at the roof that is of ops with an estimate of the compiler.
+    """Return the share of the time at the roof that is of ops with an estimate of the compiler.
 
     Asynchronous transfers are left out, since they run beside the kernels.
 
     Args:
-        records: What `with_compiler_times` gave.
+        records: What `with_compiler_times` returned.
 
     Returns:
         From 0 to 1; None where the compiler says nothing at all, or no op has a time.

@@ -11,7 +11,7 @@ CACHE_FOLDER_VARIABLE = "EDGEGRAPH_CACHE_DIR"
 
 
 def cache_folder() -> Path:
-    """Give the user's cache folder, or the one that ``EDGEGRAPH_CACHE_DIR`` names.
+    """Return the user's cache folder, or the one that ``EDGEGRAPH_CACHE_DIR`` names.
 
     It need not exist.
     """

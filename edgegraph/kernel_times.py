@@ -44,7 +44,7 @@ def spread(
 
     Args:
         whole: Times of all executions, by kernel; as many for each.
-        inside: What `kernels` gave.
+        inside: What `kernels` returned.
         records: All ops, containers before their contents.
 
     Returns:

@@ -115,7 +115,7 @@ def _worth_a_row(scope: _Scope) -> bool:
 def _rows(
     scope: _Scope, phase: str, depth: int, measured: Mapping[tuple[str, str], _Timing]
 ) -> list[LayerRecord]:
-    """Give the row of a scope and those of everything below it."""
+    """Return the row of a scope and those of everything below it."""
     own = _without_children(scope)
     children = [child for child in scope.children.values() if _worth_a_row(child)]
     if not children:
@@ -136,14 +136,14 @@ def _rows(
 def _timed_as_one(
     path: str, phase: str, below: Sequence[LayerRecord], measured: Mapping[tuple[str, str], _Timing]
 ) -> bool:
-    """Tell whether the rows below share the time of a piece that was measured as a whole."""
+    """Return whether the rows below share the time of a piece that was measured as a whole."""
     leaves = [row.layer.removesuffix(f"/{OWN}") for row in below if row.leaf]
     timings = [measured.get((layer, phase)) for layer in leaves]
     return all(timing is not None and timing.pieces == {path} for timing in timings)
 
 
 def _without_children(scope: _Scope) -> _Scope:
-    """Give the scope without what lies below it."""
+    """Return the scope without what lies below it."""
     return _Scope(
         path=scope.path, ops=scope.ops, parameters=scope.parameters, traced_s=scope.traced_s
     )
@@ -194,7 +194,7 @@ def _leaf(
 
 
 def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) -> LayerRecord:
-    """Give the row of a parent: the sum of its direct children."""
+    """Return the row of a parent: the sum of its direct children."""
     compute = sum_of_times(child.compute_time_s for child in children)
     memory = sum_of_times(child.memory_time_s for child in children)
     time = sum_of_times(child.time_s for child in children)
@@ -233,7 +233,7 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
 def bound(
     compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
 ) -> str | None:
-    """Say which roof binds; None where there is nothing to bind or to know.
+    """Return which roof binds; None where no time is known or all are 0.
 
     Example:
         >>> bound(2.0, 1.0), bound(2.0, 1.0, 3.0), bound(0.0, 0.0)
@@ -250,7 +250,7 @@ def bound(
 def overlapped(
     compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
 ) -> float | None:
-    """Give the time under perfect overlap, the largest; None where one is unknown.
+    """Return the time under perfect overlap, the largest; None where one is unknown.
 
     Without a network, or where nothing is sent, its time is None and counts as none.
     """
@@ -260,7 +260,7 @@ def overlapped(
 
 
 def prevailing_bound(rows: Iterable[LayerRecord]) -> str | None:
-    """Say what binds most of the time that the leaves among `rows` take."""
+    """Return what binds most of the time that the leaves among `rows` take."""
     times: dict[str, float] = {}
     for row in rows:
         if row.leaf and row.bound is not None and row.time_s is not None:
@@ -298,7 +298,7 @@ _NOTHING = _Timing(0.0, "measured")
 def _timings(
     trees: Mapping[str, _Scope], latencies: Sequence[LayerLatency]
 ) -> dict[tuple[str, str], _Timing]:
-    """Give the measured time of every scope's own ops, from the finest cut.
+    """Return the measured time of every scope's own ops, from the finest cut.
 
     Layers that were timed as one piece share its time by their roofline times, which makes each
     part an estimate.
@@ -336,7 +336,7 @@ def _ops_of(trees: Mapping[str, _Scope], key: tuple[str, str]) -> Sequence[OpRec
 
 
 def _estimate(ops: Iterable[OpRecord]) -> float | None:
-    """Give the time under perfect overlap: the largest of the roofline times."""
+    """Return the time under perfect overlap: the largest of the roofline times."""
     held = list(ops)
     return overlapped(
         sum_of_times(op.compute_time_s for op in held),

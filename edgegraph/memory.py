@@ -18,7 +18,7 @@ making that module anew takes seconds, and analysing is to take a fraction of co
 
 
 def live_memory(profile: MemoryProfile | None, places: Mapping[str, Place]) -> LiveMemory | None:
-    """Say which layers the buffers belong to, and what they are to the model.
+    """Return which layers the buffers belong to, and what they are to the model.
 
     Args:
         profile: Of the program; None where it is not scheduled.

@@ -71,7 +71,7 @@ def with_model_macs(
 
     Args:
         records: Of the compiled ops, containers before their contents.
-        wanted: What `model_macs` gave.
+        wanted: What `model_macs` returned.
     """
     containers = {record.parent for record in records}
     work = [r for r in records if r.name not in containers and r.flops]

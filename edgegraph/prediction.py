@@ -75,7 +75,7 @@ class _Model:
         self._shapes = shapes
 
     def kernel_s(self, ops: Sequence[tuple[Node, OpRecord]]) -> tuple[float, float, float]:
-        """Give the time of all executions of a kernel, and its range, from the ops in it."""
+        """Return the time of all executions of a kernel, and its range, from the ops in it."""
         times = _times(ops[0][1])  # what is in one kernel runs together
         products_s, factor = 0.0, 1.0
         bytes_, floor_s = 0, 0.0

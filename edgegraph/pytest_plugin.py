@@ -105,6 +105,6 @@ def _analyse(subject: Any, *, measure: bool, **settings: Any) -> Analysis:
 
 @pytest.fixture
 def edgegraph_check(request: pytest.FixtureRequest) -> Callable[..., GateResult | None]:
-    """Give a function that checks a program's costs: ``edgegraph_check(f, args=(x,), ...)``."""
+    """Return a function that checks a program's costs: ``edgegraph_check(f, args=(x,), ...)``."""
     update = bool(request.config.getoption("--edgegraph-update"))
     return EdgegraphCheck(request.path.parent, update=update)

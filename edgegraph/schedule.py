@@ -114,7 +114,7 @@ class _Player:
         self.untimed = 0
 
     def frames(self, parent: str | None) -> list[list[Node]]:
-        """Give the computations that run directly inside `parent`, each in order."""
+        """Return the computations that run directly inside `parent`, each in order."""
         frames: dict[str, list[Node]] = {}
         for node in self._contents.get(parent, ()):
             frames.setdefault(node.computation, []).append(node)
@@ -174,7 +174,7 @@ class _Player:
         return path[::-1]
 
     def duration_s(self, name: str) -> float:
-        """Give the time of one execution of a node that was played; 0 of one that costs nothing."""
+        """Return the time of one execution of a simulated node; 0 of one that costs nothing."""
         return self._durations.get(name, 0.0)
 
     def _begin(self, node: Node, now_s: float, free_s: dict[str, float]) -> _Under:
@@ -208,7 +208,7 @@ class _Player:
         )
 
     def _duration(self, node: Node) -> float:
-        """Give the time of one execution of a node on the compute lane."""
+        """Return the time of one execution of a node on the compute lane."""
         record = self._records[node.name]
         if node.instruction.opcode in _FRAMES:
             duration_s = self._inside(node, record)
@@ -269,7 +269,7 @@ def _op(node: Node, lane: str, begin_s: float, duration_s: float) -> ScheduledOp
 
 
 def _bytes(record: OpRecord, lane: str) -> int | None:
-    """Give the bytes of one execution."""
+    """Return the bytes of one execution."""
     moved = record.wire_bytes
     if lane != NETWORK:
         known = record.bytes_read is not None and record.bytes_written is not None

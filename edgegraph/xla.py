@@ -56,13 +56,13 @@ def _private(module_name: str, *names: str) -> Any:
 
 @cache
 def _hlo() -> Any:
-    """Give the module with `HloModule` and the text parser."""
+    """Return the module with `HloModule` and the text parser."""
     return _private("jaxlib._hlo", "HloModule", "hlo_module_from_text")
 
 
 @cache
 def _analysis() -> tuple[Any, Any]:
-    """Give XLA's cost analysis and the client that it wants to be handed.
+    """Return XLA's cost analysis and the client that it wants to be handed.
 
     The client is one of our own. JAX's would start all of JAX's backends, and may not exist
     where ``JAX_PLATFORMS`` leaves the CPU out.
@@ -72,13 +72,13 @@ def _analysis() -> tuple[Any, Any]:
 
 
 def _first_line(error: BaseException) -> str:
-    """Give the first line of XLA's message, without its status code."""
+    """Return the first line of XLA's message, without its status code."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return re.sub(r"^[A-Z_]+: ", "", line).rstrip(":")
 
 
 def cost_analysis(serialized: bytes) -> Mapping[str, float]:
-    """Give XLA's own cost analysis of a module.
+    """Return XLA's own cost analysis of a module.
 
     Args:
         serialized: A HloModuleProto, optimised or not, for whatever target.
@@ -135,7 +135,7 @@ def parse_text(text: str) -> bytes:
 
 
 def admit(foreign: str | bytes) -> bytes:
-    """Let XLA read HLO of unknown origin in a process of its own.
+    """Have XLA read HLO of unknown origin in a subprocess.
 
     XLA checks much of its input by assertions, which end the process. What this returns has
     gone through its reader and its cost analysis once without.
@@ -183,7 +183,7 @@ def _admit() -> None:
 
 
 def compiled_module(compiled: jax.stages.Compiled) -> bytes:
-    """Give the optimised module of a compiled function.
+    """Return the optimised module of a compiled function.
 
     Args:
         compiled: What ``jax.jit(f).lower(...).compile()`` gave.
@@ -207,7 +207,7 @@ def compiled_module(compiled: jax.stages.Compiled) -> bytes:
 
 
 def lowered_module(lowered: jax.stages.Lowered) -> bytes:
-    """Give the module of a lowered function, before XLA optimises it.
+    """Return the module of a lowered function, before XLA optimises it.
 
     Args:
         lowered: What ``jax.jit(f).lower(...)`` gave.
@@ -227,7 +227,7 @@ def lowered_module(lowered: jax.stages.Lowered) -> bytes:
 
 
 def stablehlo(lowered: jax.stages.Lowered) -> bytes:
-    """Give a lowered function as MLIR bytecode, for a compiler in another process.
+    """Return a lowered function as MLIR bytecode, for a compiler in another process.
 
     Args:
         lowered: What ``jax.jit(f).lower(...)`` gave, for whatever platform.
@@ -251,7 +251,7 @@ def compile_for(
     """Compile for chips that are not here. XLA may end the process: call it in one of its own.
 
     Args:
-        code: What `stablehlo` gave, lowered for `platform`.
+        code: What `stablehlo` returned, lowered for `platform`.
         platform: ``tpu`` or ``cuda``.
         topology: Name of the chips and how they stand: ``v5e:2x2``; ``1x1x8`` on ``cuda``.
         description: GpuTargetConfigProto in text form, for ``cuda``.

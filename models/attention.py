@@ -52,7 +52,7 @@ class SelfAttention(nnx.Module):
         self.output = dense(width, width, dtype=dtype, rngs=rngs)
 
     def project(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Give query, key and value, each (batch, tokens, heads, width of a head)."""
+        """Return query, key and value, each (batch, tokens, heads, width of a head)."""
         batch, tokens, width = x.shape
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, width // self.heads)
         return qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]

@@ -50,7 +50,7 @@ class Network:
     integers_below: int = 2
 
     def module(self, flavor: str, dtype: str) -> Any:
-        """Give what makes the weights once they are needed.
+        """Return what makes the weights once they are needed.
 
         Returns:
             A function that makes the NNX module, or the linen module, which has no weights.
@@ -109,7 +109,7 @@ class Network:
         return replace(workload, prepare=self.pipeline(dtype, labels=True))
 
     def pipeline(self, dtype: str, *, labels: bool = False) -> ImagePipeline | None:
-        """Give the host's input pipeline of a network for images; None for all others."""
+        """Return the host's input pipeline of a network for images; None for all others."""
         if len(self.input_shape) != 3:
             return None
         height, width, channels = self.input_shape

@@ -57,7 +57,7 @@ class ImagePipeline:
 
 @cache
 def _stored(shape: tuple[int, int, int]) -> np.ndarray:
-    """Give the stored images, made when they are first asked for."""
+    """Return the stored images, made when they are first asked for."""
     height, width, channels = shape
     size = (STORED_IMAGES, round(height * MARGIN), round(width * MARGIN), channels)
     return np.random.default_rng(0).integers(256, size=size, dtype=np.uint8)

@@ -163,7 +163,7 @@ def transformer_prefill(
     context: int = CONTEXT,
     dtype: str = "float32",
 ) -> eg.Workload:
-    """Read a prompt of `tokens` tokens into an empty cache; give the next token's logits.
+    """Read a prompt of `tokens` tokens into an empty cache; return the next token's logits.
 
     Raises:
         eg.EdgeGraphError: The prompt does not fit into the context, or there is no such dtype.

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def kernels_of(analysis: eg.Analysis) -> pd.DataFrame:
-    """Give the ops that run one after the other, with their times at the roof."""
+    """Return the ops that run one after the other, with their times at the roof."""
     kernels = analysis.ops[analysis.ops["parent"].isna()].copy()
     kernels["roof_s"] = kernels[["compute_time_s", "memory_time_s"]].max(axis=1)
     return kernels
@@ -90,7 +90,7 @@ def by_part(analysis: eg.Analysis) -> pd.DataFrame:
 
 
 def differing_most(kernels: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Give the kernels whose estimated cycles exceed their roof by most."""
+    """Return the kernels whose estimated cycles exceed their roof by most."""
     beyond = kernels["compiler_time_s"] - kernels["roof_s"]
     chosen = kernels.loc[beyond.sort_values(ascending=False).index[:count]]
     return pd.DataFrame(

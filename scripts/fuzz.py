@@ -105,7 +105,7 @@ class Run:
             grave.with_suffix(".pb").write_bytes(made(self.seed, current, seeds))
 
     def table(self) -> Table:
-        """Give the figures."""
+        """Return the figures."""
         table = Table(title=f"Damaged modules ({self.engine}, seed {self.seed})")
         for heading in ("inputs", "accepted", "refused", "failed", "deaths", "seconds", "peak MB"):
             table.add_column(heading, justify="right")

@@ -169,7 +169,7 @@ PARTS: dict[str, Callable[[Path, eg.Settings | None], None]] = {
 
 
 def leaves(analysis: eg.Analysis) -> pd.DataFrame:
-    """Give the layers without children, by their names within the network."""
+    """Return the layers without children, by their names within the network."""
     layers = analysis.layers
     parents = {path.rpartition("/")[0] for path in layers["layer"]}
     layers = layers[~layers["layer"].isin(parents)]
@@ -177,7 +177,7 @@ def leaves(analysis: eg.Analysis) -> pd.DataFrame:
 
 
 def figures(analysis: eg.Analysis) -> dict[str, Any]:
-    """Give the figures by which two networks are compared."""
+    """Return the figures by which two networks are compared."""
     totals = analysis.totals
     assert analysis.latency is not None  # it was measured
     return {
@@ -212,7 +212,7 @@ def milliseconds(analysis: eg.Analysis) -> str:
 
 
 def verdict(analysis: eg.Analysis) -> str:
-    """Say how far the measurement can be trusted."""
+    """Describe how far the measurement can be trusted."""
     return "not measured" if analysis.latency is None else analysis.latency.verdict
 
 

@@ -36,7 +36,7 @@ def main(report: Path, folder: Path) -> None:
 
 
 def top_of(page: Page, heading: str) -> float:
-    """Give the distance from the page's top to above a visible heading, in CSS pixels."""
+    """Return the distance from the page's top to above a visible heading, in CSS pixels."""
     shown = page.get_by_role("heading", name=heading, exact=True).locator("visible=true").first
     box = shown.bounding_box()
     if box is None:

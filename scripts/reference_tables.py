@@ -29,7 +29,7 @@ class Counted:
     valid_tap_macs: int
 
     def agrees_with(self, published: Published) -> bool:
-        """Tell whether every figure is the published one."""
+        """Return whether every figure is the published one."""
         return self == Counted(
             params=published.params,
             macs=published.macs,
@@ -95,7 +95,7 @@ def alexnet_table(analysis: eg.Analysis) -> Table:
 
 
 def main() -> int:
-    """Print both tables; give the exit code."""
+    """Print both tables; return the exit code."""
     counted = {}
     for published in NETWORKS:
         print(f"counting {published.spec}", file=sys.stderr)

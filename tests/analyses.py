@@ -31,7 +31,7 @@ DEVICE = Device(
 
 
 def latency(median_s: float, dispatch_s: float = 5e-6, verdict: str = "OK") -> Latency:
-    """Give a latency around `median_s`."""
+    """Return a latency around `median_s`."""
     return Latency(
         median_s=median_s, p90_s=1.1 * median_s, p99_s=None, min_s=0.9 * median_s,
         mad_s=0.02 * median_s, relative_iqr=0.03, drift=0.01, samples=100, outliers=2,
@@ -72,7 +72,7 @@ def measured(analysis: Analysis, seconds: float = 1e-3) -> Analysis:
 
 
 def throughput(queue_depth: int, samples_per_s: float, verdict: str = "OK") -> Throughput:
-    """Give a throughput at batch 32."""
+    """Return a throughput at batch 32."""
     return Throughput(
         queue_depth=queue_depth, batch=32, calls=1000, windows=20, wall_s=32e3 / samples_per_s,
         calls_per_s=samples_per_s / 32, samples_per_s=samples_per_s, relative_iqr=0.02,

@@ -32,7 +32,7 @@ class SmallCNN(nn.Module):
 
 
 def small_cnn(batch: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give the forward pass of SmallCNN and its abstract arguments."""
+    """Return the forward pass of SmallCNN and its abstract arguments."""
     net = SmallCNN()
     x = jax.ShapeDtypeStruct((batch, 28, 28, 1), jnp.float32)
     variables = jax.eval_shape(net.init, jax.random.key(0), x)
@@ -44,13 +44,13 @@ def small_cnn(batch: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def small_cnn_gradient(batch: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give the gradient of SmallCNN's summed logits."""
+    """Return the gradient of SmallCNN's summed logits."""
     forward, arguments = small_cnn(batch)
     return jax.grad(lambda params, x: forward(params, x).sum()), arguments
 
 
 def scan(length: int = 5) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give a scan of `length` dense layers of width 8 at batch 4."""
+    """Return a scan of `length` dense layers of width 8 at batch 4."""
 
     def run(x: Any, weights: Any) -> Any:
         return lax.scan(lambda carry, w: (jnp.tanh(carry @ w), None), x, weights)[0]
@@ -60,7 +60,7 @@ def scan(length: int = 5) -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def branches() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give a conditional with a cheap and a dear branch."""
+    """Return a conditional with a cheap and a dear branch."""
 
     def run(flag: Any, x: Any) -> Any:
         return lax.cond(flag, lambda v: v + 1.0, lambda v: jnp.sin(v @ v), x)
@@ -69,7 +69,7 @@ def branches() -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def mixed() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give a program with sort, gather, scatter, cumulative sum, slices and several results."""
+    """Return a program with sort, gather, scatter, cumulative sum, slices and several results."""
 
     def run(x: Any) -> Any:
         first, second = lax.sort((x, x), num_keys=1)
@@ -83,14 +83,14 @@ def mixed() -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 @cache
 def compiled(make: Callable[..., Any], *settings: int) -> bytes:
-    """Compile a program for this host and give its optimised HloModuleProto."""
+    """Compile a program for this host and return its optimised HloModuleProto."""
     function, arguments = make(*settings)
     return xla.compiled_module(jax.jit(function, keep_unused=True).lower(*arguments).compile())
 
 
 @cache
 def lowered(make: Callable[..., Any], *settings: int) -> bytes:
-    """Lower a program and give its HloModuleProto before optimisation."""
+    """Lower a program and return its HloModuleProto before optimisation."""
     function, arguments = make(*settings)
     return xla.lowered_module(jax.jit(function, keep_unused=True).lower(*arguments))
 
@@ -101,7 +101,7 @@ def module(make: Callable[..., Any], *settings: int) -> Module:
 
 
 def data_dependent_loop() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give a loop that ends when its data says so."""
+    """Return a loop that ends when its data says so."""
 
     def run(x: Any) -> Any:
         return lax.while_loop(lambda v: v.sum() < 100.0, lambda v: v * 1.5, x)
@@ -110,7 +110,7 @@ def data_dependent_loop() -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def top_k() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give a program that becomes a custom call on the CPU."""
+    """Return a program that becomes a custom call on the CPU."""
     return (lambda x: lax.top_k(x, 3)), (jax.ShapeDtypeStruct((8, 64), jnp.float32),)
 
 
@@ -133,7 +133,7 @@ class Remat(nn.Module):
 
 
 def remat_gradient() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give the gradient of a network with rematerialised blocks."""
+    """Return the gradient of a network with rematerialised blocks."""
     net = Remat()
     x = jax.ShapeDtypeStruct((4, 16), jnp.float32)
     params = jax.eval_shape(net.init, jax.random.key(0), x)

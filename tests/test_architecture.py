@@ -112,7 +112,7 @@ def python_files(*folders: str) -> list[Path]:
 
 
 def imports(path: Path) -> Iterator[Import]:
-    """Give every import that runs, those inside functions too, but not those for type checkers."""
+    """Yield every import that runs, those inside functions too, but not those for type checkers."""
     file = path.relative_to(ROOT).as_posix()
     waiting: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
     while waiting:

@@ -199,7 +199,7 @@ def test_the_child_ends_with_its_parent() -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Tell whether it is there and no zombie that waits for the system to take note of it."""
+    """Return whether a process exists and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

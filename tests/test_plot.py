@@ -65,7 +65,7 @@ def drawn(kind: str, maker: Callable[[], Any], width: float = plot.COLUMN_INCHES
 
 
 def texts(figure: Figure) -> list[Text]:
-    """Give all text that is seen; ticks beyond the ends of their axis are not."""
+    """Return all text that is seen; ticks beyond the ends of their axis are not."""
     beyond: set[Text] = set()
     for ax in figure.axes:
         for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):

@@ -12,7 +12,7 @@ HEAVY = ("jax", "jaxlib", "flax", "pandas", "matplotlib", "networkx", "numpy")
 
 
 def loaded_after(statement: str) -> set[str]:
-    """Run a statement in a fresh interpreter and give the top-level modules it loaded."""
+    """Run a statement in a fresh interpreter and return the top-level modules it loaded."""
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -51,7 +51,7 @@ def _format_warning(
     lineno: int,
     line: str | None = None,
 ) -> str:
-    """Give EdgeGraph's own warnings one plain line, and all others where they come from."""
+    """Return the text of a warning: one plain line for EdgeGraph's own, Python's for all others."""
     if Path(filename).is_relative_to(PACKAGE):
         return f"edgegraph: warning: {message}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"

@@ -99,7 +99,7 @@ def compare_devices(
 
 
 def _present(comparison: DeviceComparison, paths: Sequence[Path], json: bool) -> list[Path]:
-    """Print the comparison and write its files; give those that were written."""
+    """Print the comparison and write its files; return those that were written."""
     if json:
         print_json(comparison.document)
     else:

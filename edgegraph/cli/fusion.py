@@ -75,7 +75,7 @@ def fusion(
 
 
 def _studies(job: Job, batches: Sequence[int]) -> Iterator[FusionStudy]:
-    """Give the saved study that SPEC names, or make one for every batch size."""
+    """Yield the saved study that SPEC names, or make one for every batch size."""
     if is_saved(job):
         yield _saved(job)
         return
@@ -113,7 +113,7 @@ def _saved(job: Job) -> FusionStudy:
 
 
 def _named(path: Path, batch: int, several: bool) -> Path:
-    """Tell the files of several batches apart: ``fusion_b32.png``."""
+    """Return a path for the files of one of several batches: ``fusion_b32.png``."""
     return path.with_stem(f"{path.stem}_b{batch}") if several else path
 
 

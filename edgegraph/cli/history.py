@@ -82,7 +82,7 @@ def history(
 
 
 def _name(database: Store, workload: str) -> str:
-    """Give the name of what a SPEC names; a name stays as it is."""
+    """Return the name of what a SPEC names; a name stays as it is."""
     if ":" not in workload or workload in database.workloads:
         return workload
     from edgegraph.cli.job import Job
@@ -92,7 +92,7 @@ def _name(database: Store, workload: str) -> str:
 
 
 def _whole(database: Store, paths: list[Path], json: bool) -> None:
-    """Say which workloads there are; write all runs."""
+    """List the workloads that there are, and write all runs."""
     if json:
         print_json({"path": str(database.path), "runs": database.find()})
     else:

@@ -109,7 +109,7 @@ class Job:
 def takes_job(
     command: Callable[..., None], *, without: Collection[str] = (), spec: Any = None
 ) -> Callable[..., None]:
-    """Give `command`, whose first parameter is a `Job`, the job's fields as options of its own.
+    """Return `command`, whose first parameter is a `Job`, with the job's fields as options.
 
     Args:
         command: The command.

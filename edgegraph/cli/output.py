@@ -68,7 +68,7 @@ def print_json(document: Any) -> None:
 
 
 def document(analysis: Analysis) -> dict[str, Any]:
-    """Give an analysis as a JSON object.
+    """Return an analysis as a JSON object.
 
     Its keys are the attributes of `edgegraph.results.analysis.Analysis`: ``workload``, ``batch``,
     ``target``, ``stage``, ``options``, ``device``, ``environment``, ``totals``, ``layers``,
@@ -127,7 +127,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
 
 
 def _device(analysis: Analysis) -> dict[str, Any] | None:
-    """Give the roofs; the calibration's table of kernels stands in the saved file."""
+    """Return the roofs; the calibration's table of kernels stands in the saved file."""
     from msgspec import to_builtins
 
     device: dict[str, Any] | None = to_builtins(analysis.device)
@@ -137,7 +137,7 @@ def _device(analysis: Analysis) -> dict[str, Any] | None:
 
 
 def _op_trace(trace: OpTrace | None) -> dict[str, Any] | None:
-    """Give how far a trace holds; the ops themselves stand in the saved file."""
+    """Return how far a trace holds; the ops themselves stand in the saved file."""
     if trace is None:
         return None
     from msgspec import to_builtins
@@ -156,7 +156,7 @@ def _op_trace(trace: OpTrace | None) -> dict[str, Any] | None:
 
 
 def _live_memory(live: LiveMemory | None) -> dict[str, Any] | None:
-    """Give the peak with its buffers; what is alive at every op stands in the saved file."""
+    """Return the peak with its buffers; what is alive at every op stands in the saved file."""
     if live is None:
         return None
     from msgspec.structs import asdict
@@ -212,7 +212,7 @@ def print_study(study: Study) -> None:
 
 
 def study_document(study: Study) -> dict[str, Any]:
-    """Give a study as a JSON object, with the word for its kind."""
+    """Return a study as a JSON object, with the word for its kind."""
     from edgegraph.results.files import kind_of
 
     return {"kind": kind_of(study), **study.document}

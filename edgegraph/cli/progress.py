@@ -18,7 +18,7 @@ def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
     """Show what is being done until the block ends.
 
     Args:
-        clock: Gives the seconds; for tests.
+        clock: Returns the seconds; for tests.
 
     Yields:
         A function to call with a message and a fraction from 0 to 1, or None where that is

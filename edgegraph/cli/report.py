@@ -90,7 +90,7 @@ def report(
 
 
 def _jobs(job: Job, more: Sequence[str]) -> Iterator[Job]:
-    """Give a job for every SPEC; beside Python code, files are read without its options."""
+    """Yield a job for every SPEC; beside Python code, files are read without its options."""
     every = [replace(job, spec=spec) for spec in (job.spec, *more)]
     code = any(each.file is None for each in every)
     for each in every:

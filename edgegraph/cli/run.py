@@ -50,7 +50,7 @@ _WORKLOAD_OPTIONS = {
 
 
 def analyses(job: Job) -> Iterator[Analysis]:
-    """Give the analysis of every batch size, each as soon as it is done.
+    """Yield the analysis of every batch size, each as soon as it is done.
 
     Raises:
         EdgeGraphError: SPEC or an option cannot be used, or the workload does not compile.
@@ -75,7 +75,7 @@ def analyses(job: Job) -> Iterator[Analysis]:
 
 
 def results(job: Job) -> Iterator[Analysis | Study]:
-    """Give what was saved in the file that SPEC names, or else its analyses.
+    """Yield what was saved in the file that SPEC names, or else its analyses.
 
     Raises:
         EdgeGraphError: As `analyses`, or the file holds a result that is not shown alone.
@@ -94,7 +94,7 @@ def results(job: Job) -> Iterator[Analysis | Study]:
 
 
 def is_saved(job: Job) -> bool:
-    """Tell whether SPEC is a saved result: by its name, by its content, or in a database."""
+    """Return whether SPEC is a saved result: by its name, by its content, or in a database."""
     path = job.file
     if path is None:
         return False
@@ -125,7 +125,7 @@ def _check_file(job: Job, path: Path) -> None:
 
 
 def resolve(job: Job, *, dtype: str | None = None) -> Workload:
-    """Give the workload that SPEC names, with the job's arguments.
+    """Return the workload that SPEC names, with the job's arguments.
 
     Args:
         job: What was asked for.
@@ -142,7 +142,7 @@ def resolve(job: Job, *, dtype: str | None = None) -> Workload:
 
 
 def options(job: Job) -> dict[str, str | int | float | bool]:
-    """Give the compiler options that were asked for."""
+    """Return the compiler options that were asked for."""
     return {
         key: parse_compiler_option(text)
         for key, text in parse_assignments("--option", job.compiler_options or ()).items()
@@ -191,7 +191,7 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
 
 
 def _measures(job: Job) -> bool:
-    """Tell whether to measure: where it can run here, unless asked otherwise."""
+    """Return whether to measure: where it can run here, unless asked otherwise."""
     runs_here = job.target in (None, "cpu") and job.stage in (None, "optimized")
     if job.measure and not runs_here:
         raise InputError(

@@ -37,7 +37,7 @@ def opened(path: Path | None) -> Iterator[Store | None]:
 
 @contextmanager
 def keeping(path: Path | None) -> Iterator[Callable[[Any], None]]:
-    """Give what keeps a result in the run database, and says where; without one, does nothing."""
+    """Provide a function that saves a result to the run database; without one, it does nothing."""
     with opened(path) as store:
 
         def keep(result: Any) -> None:

@@ -294,7 +294,7 @@ def _collect(
 def _present_all(
     plans: Sequence[Plan], parts: Sequence[Sequence[Sweep]], paths: Sequence[Path], json: bool
 ) -> list[Path]:
-    """Present every sweep that has points; give the files that were written."""
+    """Present every sweep that has points; return the files that were written."""
     written = []
     names: Counter[str] = Counter()
     for plan, own in zip(plans, parts, strict=True):
@@ -309,7 +309,7 @@ def _present_all(
 
 
 def _saved(job: Job, max_latency_s: float | None) -> Sweep:
-    """Give the saved sweep that SPEC names; a budget may be asked of it anew."""
+    """Return the saved sweep that SPEC names; a budget may be asked of it anew."""
     from edgegraph.results.files import load
     from edgegraph.results.sweep import Sweep
 
@@ -320,7 +320,7 @@ def _saved(job: Job, max_latency_s: float | None) -> Sweep:
 
 
 def _present(sweep: Sweep, paths: Sequence[Path], json: bool) -> list[Path]:
-    """Print the sweep and write its files; give those that were written."""
+    """Print the sweep and write its files; return those that were written."""
     if json:
         print_json(sweep.document)
     else:

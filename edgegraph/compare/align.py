@@ -85,7 +85,7 @@ def align_layers(before: Analysis, after: Analysis) -> Alignment:
 
 
 def scope_of(layer: str | None) -> str:
-    """Give the scope that a record's layer stands for.
+    """Return the scope that a record's layer stands for.
 
     Example:
         >>> scope_of("Net/block/(own)"), scope_of(None)
@@ -115,7 +115,7 @@ def _tree(analysis: Analysis) -> _Layer:
 
 
 def _branch(root: _Layer, path: str) -> list[_Layer]:
-    """Give the scopes along a path, made where they are not there yet."""
+    """Return the scopes along a path, made where they are not there yet."""
     branch, upto = [root], ""
     for part in path.split("/"):
         upto = f"{upto}/{part}" if upto else part

@@ -35,7 +35,7 @@ _MOST_WRITTEN = 60
 
 
 def op_changes(before: Side, after: Side, found: Match) -> tuple[OpChange, ...]:
-    """Say what every op that has no equal differs in, in the order of execution.
+    """Return what every op without an equal differs in, in the order of execution.
 
     Ops that only hand values on are left out, unless they hand on others.
 
@@ -48,7 +48,7 @@ def op_changes(before: Side, after: Side, found: Match) -> tuple[OpChange, ...]:
     counterparts = {other: one for one, other in found.same + found.changed}
 
     def counterpart(position: int) -> str:
-        """Give the name before, which tells more than another name for the same."""
+        """Return the name before, which tells more than another name for the same."""
         if position in counterparts:
             return before.nodes[counterparts[position]].name
         return after.nodes[position].name
@@ -150,7 +150,7 @@ def _figures(side: Side, positions: Sequence[int]) -> OpFigures | None:
 
 
 def _common(layers: Sequence[str | None]) -> str | None:
-    """Give the scope that holds all layers."""
+    """Return the scope that holds all layers."""
     paths = [layer.split("/") for layer in layers if layer is not None]
     if len(paths) < len(layers):
         return None
@@ -235,7 +235,7 @@ def _fused(
 
 
 def _work(side: Side, position: int) -> Sequence[Node]:
-    """Give the ops of a kernel that compute something, or move it."""
+    """Return the ops of a kernel that compute something, or move it."""
     return [node for node in side.primitives(position) if node.instruction.opcode not in SLIGHT]
 
 

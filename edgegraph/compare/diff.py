@@ -72,7 +72,7 @@ def diff(before: Analysis | str | Path, after: Analysis | str | Path) -> Diff:
 
 
 def given_analysis(given: Analysis | str | Path) -> Analysis:
-    """Give an analysis, read from its file where it is not one yet.
+    """Return an analysis, read from its file where it is not one yet.
 
     Raises:
         InputError: It is neither, or there is no such file.

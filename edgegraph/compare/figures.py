@@ -21,7 +21,7 @@ _MEMORY = ("peak_memory_bytes", "temp_bytes", "live_peak_bytes", "code_bytes")
 
 
 def subject(analysis: Analysis) -> Subject:
-    """Say what was analysed, how, and where."""
+    """Return what was analysed, how, and where."""
     macs: dict[str, int] = {}
     for op in analysis.op_records:
         if op.macs and op.dtype is not None:
@@ -44,7 +44,7 @@ def subject(analysis: Analysis) -> Subject:
 
 
 def settings(before: Subject, after: Subject) -> tuple[Setting, ...]:
-    """Give what was set differently."""
+    """Return what was set differently."""
     return tuple(
         Setting(name=name, before=one, after=other)
         for name, one, other in _settings(before, after)
@@ -63,7 +63,7 @@ def _settings(before: Subject, after: Subject) -> Iterator[tuple[str, str, str]]
 
 
 def figures(before: Analysis, after: Analysis) -> tuple[Figure, ...]:
-    """Give the figures of the whole that either side has; times with their noise."""
+    """Return the figures of the whole that either side has; times with their noise."""
     found = [
         Figure(name=name, unit=unit, before=_number(before, name), after=_number(after, name))
         for name, unit in _TOTALS.items()

@@ -37,7 +37,7 @@ class Labels:
         self._numbers: dict[Hashable, int] = {}
 
     def of(self, thing: Hashable) -> int:
-        """Give the number of a thing, a new one where no equal was seen."""
+        """Return the number of a thing, a new one where no equal was seen."""
         return self._numbers.setdefault(thing, len(self._numbers))
 
 
@@ -93,7 +93,7 @@ def label_instructions(module: Module, labels: Labels, *, exact: bool) -> Mappin
 
 
 def _written(module: Module) -> dict[str, bytes]:
-    """Give what XLA wrote of every instruction, without what identifies it."""
+    """Return what XLA wrote of every instruction, without what identifies it."""
     bare: dict[str, bytes] = {}
     for computation in schema.HloModuleProto.FromString(module.serialized).computations:
         for proto in computation.instructions:
@@ -105,7 +105,7 @@ def _written(module: Module) -> dict[str, bytes]:
 
 
 def _decoded(instruction: Instruction, *, numbered: bool) -> Hashable:
-    """Give what EdgeGraph reads of an instruction and two versions of XLA agree about."""
+    """Return what EdgeGraph reads of an instruction and two versions of XLA agree about."""
     return (
         instruction.opcode,
         instruction.shape,

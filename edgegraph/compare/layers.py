@@ -53,7 +53,7 @@ def _key(row: LayerRecord, numbers: Mapping[str, int]) -> _Key:
 
 
 def _merged(before: Sequence[_Key], after: Sequence[_Key]) -> Iterable[_Key]:
-    """Give the keys of `after`, each followed by those that only `before` has behind it."""
+    """Yield the keys of `after`, each followed by those that only `before` has behind it."""
     present = set(after)
     behind: dict[_Key | None, list[_Key]] = {}
     last: _Key | None = None
@@ -107,7 +107,7 @@ class _Peaks:
             self._first.setdefault(row.layer, row.phase)
 
     def of(self, row: LayerRecord) -> int | None:
-        """Give them for a row; 0 for the later phases of a layer."""
+        """Return them for a row; 0 for the later phases of a layer."""
         if not self._known:
             return None
         if self._first[row.layer] != row.phase:

@@ -112,7 +112,7 @@ def _pair_same(before: Side, after: Side, labels: Labels, waiting: _Open, same: 
 
 
 def _near(side: Side) -> _Key:
-    """Give what stands directly before and after an op."""
+    """Return what stands directly before and after an op."""
 
     def near(position: int) -> Hashable:
         return (
@@ -305,7 +305,7 @@ def _opcode_only(side: Side, node: Node) -> Hashable:
 
 
 def _connected(links: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:
-    """Give the connected groups of a bipartite graph, both sides of each in order."""
+    """Return the connected groups of a bipartite graph, both sides of each in order."""
     neighbours: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for one, other in links:
         neighbours.setdefault((0, one), []).append((1, other))

@@ -62,17 +62,17 @@ class Side:
     numbers: Mapping[str, int]
 
     def record(self, position: int) -> OpRecord:
-        """Give the record of an op."""
+        """Return the record of an op."""
         return self.records[self.nodes[position].name]
 
     def primitives(self, position: int) -> Sequence[Node]:
-        """Give the ops that a kernel consists of; those that say little only if there are none."""
+        """Return the ops a kernel consists of; insignificant ones only if there are no others."""
         node = self.nodes[position]
         inner = self.inside.get(node.name, (node,))
         return [each for each in inner if each.instruction.opcode not in SLIGHT] or inner
 
     def place_of(self, node: Node) -> Place:
-        """Give the aligned layer and the phase of any op."""
+        """Return the aligned layer and the phase of any op."""
         record = self.records[node.name]
         return self.numbers[scope_of(record.layer)], record.phase
 
@@ -140,7 +140,7 @@ def _extra(
     records: Mapping[str, OpRecord],
     found: Mapping[str, Label],
 ) -> list[Hashable]:
-    """Give what tells ops apart beside their label: costs, and the order of equal parameters."""
+    """Return what tells ops apart beside their label: costs, and the order of equal parameters."""
     parameters = sorted(
         (
             (node.instruction.parameter_number or 0, position)
@@ -164,7 +164,7 @@ def _extra(
 
 
 def costs_of(record: OpRecord) -> tuple[int | None, ...]:
-    """Give what an op costs; of one that holds others, how often it runs."""
+    """Return what an op costs; of one that holds others, how often it runs."""
     if record.opcode in HOLDERS:
         return (record.executions,)
     return tuple(getattr(record, name) for name in _COSTS)

@@ -16,7 +16,7 @@ _OWN = "/(own)"
 
 
 def noise_of(latencies: Iterable[tuple[Latency, int]]) -> float:
-    """Give how far the sum of some times may be off: their interquartile ranges, in squares.
+    """Return how far the sum of some times may be off: their interquartile ranges, in squares.
 
     Args:
         latencies: Every measurement of one run, and how often it counts. Layers that share one
@@ -29,7 +29,7 @@ def noise_of(latencies: Iterable[tuple[Latency, int]]) -> float:
 
 
 def verdict_of(before_s: float, after_s: float, noise_s: float, *, sound: bool) -> str:
-    """Say whether a time differs by more than its noise, or by 1 % if that is more.
+    """Return whether a time differs by more than its noise, or by 1 % if that is more.
 
     Example:
         >>> verdict_of(1.0, 1.2, 0.1, sound=True), verdict_of(1.0, 1.05, 0.1, sound=True)
@@ -43,7 +43,7 @@ def verdict_of(before_s: float, after_s: float, noise_s: float, *, sound: bool) 
 
 
 def compare_latencies(before: Latency | None, after: Latency | None) -> tuple[float, str] | None:
-    """Give the noise of a difference and the verdict; None where one was not measured."""
+    """Return the noise of a difference and the verdict; None where one was not measured."""
     if before is None or after is None:
         return None
     noise_s = hypot(noise_of([(before, 1)]), noise_of([(after, 1)]))
@@ -68,7 +68,7 @@ class LayerTimes:
     def compare(
         self, before: LayerRecord | None, after: LayerRecord | None
     ) -> tuple[float | None, str | None]:
-        """Give the noise of the difference and the verdict, None where there is none."""
+        """Return the noise of the difference and the verdict, None where there is none."""
         if before is None or after is None or before.time_s is None or after.time_s is None:
             return None, None
         if before.time_source != after.time_source:
@@ -83,7 +83,7 @@ class LayerTimes:
         return noise_s, verdict_of(before.time_s, after.time_s, noise_s, sound=sound)
 
     def _of(self, side: int, row: LayerRecord) -> list[tuple[Latency, int]]:
-        """Give what was measured of a layer, with those below it unless the row is its own part."""
+        """Return what was measured of a layer, with all below it unless the row is its own part."""
         scope = row.layer.removesuffix(_OWN)
         return [
             (latency, executions)

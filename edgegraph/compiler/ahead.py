@@ -81,7 +81,7 @@ def compile_ahead(
     """Compile for a device that is not here, or take what was compiled before.
 
     Args:
-        code: What `edgegraph.xla.stablehlo` gave, lowered for the target's platform.
+        code: What `edgegraph.xla.stablehlo` returned, lowered for the target's platform.
         target: A TPU or GPU.
         options: XLA compiler options.
         chips: How many chips the program is partitioned over.
@@ -184,7 +184,7 @@ def _kept_file(request: _Request, target: Target) -> Path:
 
 
 def _read(path: Path) -> Compiled | None:
-    """Give what a file of the cache holds; None where there is none, or it is damaged."""
+    """Return what a file of the cache holds; None where there is none, or it is damaged."""
     with suppress(OSError, msgspec.DecodeError):
         kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
         if hashlib.sha256(kept.compiled).hexdigest() == kept.sha256:

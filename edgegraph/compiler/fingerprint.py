@@ -7,7 +7,7 @@ from edgegraph.workload.workload import Workload
 
 
 def workload_fingerprint(workload: Workload, *, batch: int | None, target: str = "cpu") -> str:
-    """Give a digest of the StableHLO that a workload lowers to; nothing is compiled.
+    """Return a digest of the StableHLO that a workload lowers to; nothing is compiled.
 
     Names of layers and source positions do not count; shapes, dtypes and operations do. Another
     version of jax may lower the same workload to something else.

@@ -127,7 +127,7 @@ def _wrap_all() -> None:
 
 
 def _is_method(name: str, member: Any) -> bool:
-    """Tell public methods, also those that were jitted, from all else in a class."""
+    """Return whether a member of a class is a public method, jitted or not."""
     if name.startswith("_") and name != "__call__":
         return False
     return callable(member) and hasattr(member, "__get__") and not isinstance(member, staticmethod)
@@ -167,7 +167,7 @@ def _scope(module: Any) -> Iterator[None]:
 
 @contextmanager
 def _outermost(module: Any) -> Iterator[str]:
-    """Give all modules below an unknown one their paths, for as long as it runs."""
+    """Name all modules below an unknown one by their paths, for as long as it runs."""
     from flax import nnx
 
     from edgegraph.workload.nnx_names import named_members

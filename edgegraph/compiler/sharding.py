@@ -63,7 +63,7 @@ class Mesh:
 
 
 def sharded(workload: Workload, batch: int, mesh: Mesh, partition: Partition | None = None) -> Call:
-    """Give the call of a workload with its arguments spread over a mesh.
+    """Return the call of a workload with its arguments spread over a mesh.
 
     The batch axis of an array is the one that grows with the batch size. Kernels are split as
     the module's text says, in the order in which the program uses them; where the chips do not
@@ -128,7 +128,7 @@ def _by_batch(one: Any, two: Any, mesh: Mesh, batch: int) -> PartitionSpec:
 
 
 def _same(path: str, leaf: Any, other: str, candidate: Any) -> bool:
-    """Tell whether an array is kept beside a parameter: of its shape, under its path."""
+    """Return whether an array is kept beside a parameter: of its shape, under its path."""
     tail = path.partition("/")[2]
     return bool(tail) and other.endswith(f"/{tail}") and leaf.shape == candidate.shape
 
@@ -144,7 +144,7 @@ def _asked(partition: Partition, path: str, leaf: Any) -> PartitionSpec | None:
 
 
 def _by_tensor(call: Call, chips: int) -> dict[int, PartitionSpec]:
-    """Give the partition of every kernel, by its position among the arguments."""
+    """Return the partition of every kernel, by its position among the arguments."""
     jaxpr = jax.make_jaxpr(call.function)(*call.abstract).jaxpr
     kernels = _Kernels(chips)
     kernels.walk(jaxpr, [_Value(argument=number) for number in range(len(jaxpr.invars))])
@@ -174,7 +174,7 @@ class _Kernels:
         self.found: dict[int, PartitionSpec] = {}
 
     def walk(self, jaxpr: Any, arguments: Sequence[_Value]) -> list[_Value]:
-        """Follow the values through a program; give those of its results."""
+        """Follow the values through a program; return those of its results."""
         known: dict[Any, _Value] = dict(zip(jaxpr.invars, arguments, strict=True))
 
         def of(atom: Any) -> _Value:
@@ -216,7 +216,7 @@ class _Kernels:
         return self.walk(body, inside)
 
     def _product(self, equation: Any, kernel: _Value, side: int, *, split: bool) -> bool | None:
-        """Split a kernel; give whether the result's features are spread, None if it is none."""
+        """Split a kernel; return whether the result's features are spread, None if it is none."""
         shape = equation.invars[side].aval.shape
         outputs, inputs = _features(equation, side)
         grouped = equation.params.get("feature_group_count", 1) > 1
@@ -236,14 +236,14 @@ class _Kernels:
 
 
 def _called(equation: Any) -> Any:
-    """Give the program that an equation calls once with its operands; None where there is none."""
+    """Return the program that an equation calls once with its operands; None without one."""
     params = equation.params
     inner = next((params[k] for k in ("jaxpr", "call_jaxpr", "fun_jaxpr") if k in params), None)
     return getattr(inner, "jaxpr", inner)
 
 
 def _features(equation: Any, side: int) -> tuple[list[int], int | None]:
-    """Give the axes of a kernel that make output features, and the first that is summed over."""
+    """Return the axes of a kernel that make output features, and the first that is summed over."""
     if equation.primitive.name == "conv_general_dilated":
         numbers = equation.params["dimension_numbers"]
         return ([numbers.rhs_spec[0]], numbers.rhs_spec[1]) if side == 1 else ([], None)

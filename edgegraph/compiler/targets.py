@@ -132,7 +132,7 @@ def parse_target(text: str) -> Target:
 
 
 def with_chips(target: Target, chips: int) -> Target:
-    """Give the target with chips enough: the smallest slice of a TPU that has so many.
+    """Return the target with chips enough: the smallest slice of a TPU that has so many.
 
     Args:
         target: A TPU or GPU; the chips that its own name tells are the least.
@@ -192,7 +192,7 @@ def require_compiler(target: Target) -> None:
 
 
 def compiler_versions(target: Target) -> dict[str, str]:
-    """Give the versions of everything that has a say in what the compiler makes."""
+    """Return the versions of everything that has a say in what the compiler makes."""
     _, packages = _EXTRAS.get(target.kind, ("", ()))
     found = {name: _version(name) for name in ("jax", "jaxlib", *packages)}
     return {name: version for name, version in found.items() if version is not None}

@@ -79,7 +79,7 @@ class ActivationMemory:
         return self.peak.bytes if self.peak else 0
 
     def peaks(self, depth: int) -> Mapping[str, int]:
-        """Give the peak bytes of every scope of `depth` names, in order of execution.
+        """Return the peak bytes of every scope of `depth` names, in order of execution.
 
         Example:
             >>> layer = LayerActivations(name="c", layer="Net/block/conv", opcode="convolution",
@@ -207,14 +207,14 @@ def _layer(step: Step, output: _Size, needed: _Size) -> LayerActivations:
 
 
 def _is_layer(step: Step) -> bool:
-    """Tell layers from what happens in place."""
+    """Return whether an op is a layer of its own, not one that happens in place."""
     return step.joins or (step.makes is not None and not step.in_place)
 
 
 def _held_by_layer(
     flow: Dataflow, sizes: list[_Size], *, inplace_depthwise: bool
 ) -> tuple[LayerActivations, ...]:
-    """Give every layer its inputs and its output."""
+    """Return the inputs and the output of every layer."""
     layers = []
     for step in flow.steps:
         if not _is_layer(step):

@@ -106,7 +106,7 @@ def _ranks(module: Module, values: Sequence[Value]) -> list[int]:
 
 
 def _table_bytes(shape: Shape) -> int:
-    """Give the size of the tables of pointers by which a tuple is handed over."""
+    """Return the size of the tables of pointers by which a tuple is handed over."""
     inside = sum(_table_bytes(element) for element in shape.elements)
     return POINTER_BYTES * len(shape.elements) + inside
 
@@ -216,7 +216,7 @@ class _Laid:
             self._ending.setdefault((place, value.end), set()).add(storage)
 
     def _in_the_way(self, number: int) -> int:
-        """Give the places taken while a value is alive, unless it takes over or is taken over."""
+        """Return the places taken while a value is alive, unless it takes over or is taken over."""
         value = self._values.all[number]
         start, end, slots = value.start, value.end, self._slots
         donors = self._takeovers.donors.get(number, ())
@@ -236,7 +236,7 @@ class _Laid:
         time: int,
         others: Mapping[tuple[int, int], set[int]],
     ) -> int:
-        """Give the places where at that time nothing is in the way but a neighbour in time."""
+        """Return the places where at that time nothing is in the way but a neighbour in time."""
         bits = 0
         for neighbour in neighbours:
             storage = self._values.all[neighbour].storage
@@ -275,7 +275,7 @@ class _Replay:
         self._together: dict[int, list[int]] = {}
 
     def step(self, made: Iterable[int], freed: list[int]) -> None:
-        """Let an op run: its results are made, then what dies with it is freed.
+        """Run an op: its results are made, then what dies with it is freed.
 
         Args:
             made: Values that begin.
@@ -295,7 +295,7 @@ class _Replay:
             self._free(number)
 
     def requests(self, sizes: Mapping[int, int], ranks: Sequence[int]) -> list[Request]:
-        """Give what is needed when."""
+        """Return what is needed when."""
         return [
             Request(
                 size_bytes=max([sizes[self._values.all[number].storage] for number in numbers]),

@@ -87,7 +87,7 @@ def price_alone(
 
 
 def _with_contents(nodes: Sequence[Node], position: int) -> Sequence[Node]:
-    """Give a container and all that is inside it, which follow each other."""
+    """Return a container and all that is inside it, which follow each other."""
     names = {nodes[position].name}
     end = position + 1
     while end < len(nodes) and nodes[end].parent in names:
@@ -97,7 +97,7 @@ def _with_contents(nodes: Sequence[Node], position: int) -> Sequence[Node]:
 
 
 def _same_everywhere(fusion: Sequence[Node], module: Module) -> bool:
-    """Say whether a fusion that does the same as this one costs the same, node by node.
+    """Return whether a fusion that does the same as this one costs the same, node by node.
 
     Not so where a schedule orders what is inside, or a custom call is told more by its
     configuration than XLA's price depends on.
@@ -198,7 +198,7 @@ class _Pricer:
     def _computes_inside(
         self, node: Node, operands: Sequence[Shape], cost: Cost, kind: str | None
     ) -> Multiplies:
-        """Say what an op inside a fusion, in a container of `kind`, computes in."""
+        """Return what an op inside a fusion, in a container of `kind`, computes in."""
         beside: Mapping[str, Instruction] = {}
         if is_product(node.instruction) and kind is not None:
             beside = self._beside.get(node.computation) or {
@@ -230,7 +230,7 @@ def _computes(
 def _moved(
     instruction: Instruction, operands: Sequence[Shape], price: XlaPrice, spaces: MemorySpaces
 ) -> Crossing:
-    """Give the bytes that an op outside of a fusion reads and writes, and those on the chip."""
+    """Return the bytes that an op outside of a fusion reads and writes, and those on the chip."""
     arrives = _ARRIVES_AT.get(instruction.opcode, -1)
     reads = [operand.bytes for operand in operands]
     written, result = 0, instruction.shape
@@ -245,7 +245,7 @@ def _moved(
 
 
 def _moving(cost: Cost, crossing: Crossing) -> Cost:
-    """Give a cost the bytes that cross a fusion's border."""
+    """Return a cost with the bytes that cross a fusion's border."""
     if crossing == _NOTHING and cost is ZERO:
         return ZERO
     read, written, on_chip = crossing
@@ -253,7 +253,7 @@ def _moving(cost: Cost, crossing: Crossing) -> Cost:
 
 
 def _steps(instruction: Instruction, operands: Sequence[Shape]) -> int:
-    """Say how often XLA's price of an op is due: a scan runs its function along an axis."""
+    """Return how often XLA's price of an op applies: a scan runs its function along an axis."""
     if instruction.opcode != "scan":
         return 1
     return operands[0].dimensions[instruction.dimensions[0]]
@@ -277,7 +277,7 @@ def _price_call(
 
 
 def _is_free(instruction: Instruction, *, inside_kernel: bool) -> bool:
-    """Say whether an op moves nothing; XLA writes the table of pointers of a tuple to memory."""
+    """Return whether an op moves nothing; XLA writes the table of pointers of a tuple to memory."""
     if instruction.opcode == "tuple":
         return inside_kernel
     return instruction.opcode in FREE_OPCODES or instruction.opcode in WAITS

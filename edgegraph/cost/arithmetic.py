@@ -72,7 +72,7 @@ def multiplies(
 
 
 def elementwise(shape: Shape) -> Multiplies:
-    """Give the dtype of an op that is no product: that of its (first) result."""
+    """Return the dtype of an op that is no product: that of its (first) result."""
     if shape.dtype != "tuple":
         return _of_dtype(shape.dtype)
     leaves = shape.leaves()
@@ -85,7 +85,7 @@ def _of_dtype(dtype: str) -> Multiplies:
 
 
 def is_product(instruction: Instruction) -> bool:
-    """Tell dots and convolutions from other ops; some custom calls are products, too."""
+    """Return whether an op is a dot or a convolution; some custom calls are, too."""
     return instruction.opcode in _PRODUCTS
 
 
@@ -103,7 +103,7 @@ def _precision(instruction: Instruction) -> str:
 
 
 def _source(name: str, beside: Mapping[str, Instruction]) -> str:
-    """Follow a value back over what keeps it, and give the narrowest dtype that it had."""
+    """Follow a value back over what keeps it, and return the narrowest dtype that it had."""
     narrowest = beside[name].shape.dtype
     while beside[name].opcode in _SAME_VALUES and beside[name].operands:
         before = beside[name].operands[0]
@@ -116,7 +116,7 @@ def _source(name: str, beside: Mapping[str, Instruction]) -> str:
 
 
 def _family(dtype: str) -> str:
-    """Tell floats, integers and the rest apart: no integer unit serves floats."""
+    """Return the family of a dtype: no integer unit serves floats."""
     return {"b": "f", "u": "s"}.get(dtype[0], dtype[0])
 
 

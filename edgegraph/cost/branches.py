@@ -42,7 +42,7 @@ class Branches:
         self._contents = contents
 
     def add(self, container: Node, total: dict[str, Cost]) -> None:
-        """Take note of a container whose contents have all been added up.
+        """Record a container whose contents have all been added up.
 
         Of a conditional, the ops of every branch but the dearest lose their part in the total.
 

@@ -116,7 +116,7 @@ class _Tracer:
         )
 
     def make(self, node: Node) -> Leaves:
-        """Give a result memory of its own, or that of the operands it is written over."""
+        """Place a result in memory of its own, or in that of the operands it is written over."""
         instruction = node.instruction
         over: dict[int, int] = {}
         for alias in self._in_place.written_over(instruction):
@@ -140,7 +140,7 @@ class _Tracer:
         )
 
     def parameter(self, node: Node) -> Leaves:
-        """Give what the caller hands over."""
+        """Return what the caller hands over."""
         instruction = node.instruction
         number = instruction.parameter_number or 0
         if not self._open:
@@ -184,7 +184,7 @@ class _Tracer:
         return roots[0]
 
     def start_result(self, caller: _Open, roots: Sequence[Leaves]) -> Leaves:
-        """Give the operands, the result, and what else the backend keeps."""
+        """Return the operands, the result, and what else the backend keeps."""
         known = tuple(number for leaves in caller.operands for number in leaves) + roots[0]
         shapes = self.parts.leaves(caller.node.instruction.shape)
         return known + self.new(caller.node, shapes[len(known) :])
@@ -220,7 +220,7 @@ class _Tracer:
         )
 
     def _run(self, node: Node, leaves: Leaves) -> None:
-        """Let an op run now: what it reads is alive until then."""
+        """Run an op: what it reads is alive until then."""
         instruction = node.instruction
         if instruction.opcode not in _READS_NOTHING:
             for name in node.operands:
@@ -259,7 +259,7 @@ class _Tracer:
         self._keep(caller.roots.get(caller.computation, ()))
 
     def _close(self, caller: _Open) -> None:
-        """Let a caller run, after all that it calls."""
+        """Run a caller, after all that it calls."""
         self._leave(caller)
         node = caller.node
         roots = [caller.roots[computation] for computation in node.instruction.called]
@@ -273,7 +273,7 @@ class _Tracer:
         return storage
 
     def _join(self, first: Leaves, second: Leaves) -> None:
-        """Let values lie in the same memory, pair by pair."""
+        """Place values in the same memory, pair by pair."""
         for one, other in zip(first, second, strict=True):
             low, high = sorted(
                 (self._find(self._values[one].storage), self._find(self._values[other].storage))
@@ -281,7 +281,7 @@ class _Tracer:
             self._same[high] = low
 
     def _donate(self, donation: Alias, root: str) -> None:
-        """Let a part of the result lie in the memory of an argument."""
+        """Place a part of the result in the memory of an argument."""
         entry = self._module.computations[self._module.entry]
         argument = next(i for i in entry.instructions if i.parameter_number == donation.operand)
         made = self.parts.part(self.shapes[root], donation.output_index)

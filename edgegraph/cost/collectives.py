@@ -36,7 +36,7 @@ _BY_PARTITION = frozenset({"all-to-all", "collective-broadcast"})
 
 
 def wire_bytes(instruction: Instruction, operands: Sequence[Shape], module: Module) -> int | None:
-    """Give the bytes that each device sends in one execution of a collective op.
+    """Return the bytes that each device sends in one execution of a collective op.
 
     Args:
         instruction: A collective op or the ``-start`` half of one.
@@ -102,7 +102,7 @@ def _product(first: int | None, second: int | None) -> int | None:
 
 
 def _gathered_bytes(instruction: Instruction) -> int:
-    """Give the bytes of an all-gather's result; the start of one hands on its operands too."""
+    """Return the bytes of an all-gather's result; the start of one hands on its operands too."""
     if instruction.opcode == "all-gather-start" and len(instruction.shape.elements) == 2:
         return instruction.shape.elements[1].bytes
     return instruction.shape.bytes

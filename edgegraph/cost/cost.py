@@ -37,7 +37,7 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
         )  # fmt: skip
 
     def __mul__(self, times: int) -> Cost:
-        """Give the cost of running it `times` times; what is unknown stays unknown.
+        """Return the cost of running it `times` times; what is unknown stays unknown.
 
         >>> cost = Cost(flops=10, bytes_read=None) * 3
         >>> cost.flops, cost.bytes_read, cost.bytes_written
@@ -75,7 +75,7 @@ def known_sum(values: Iterable[int | None]) -> int:
 
 
 def sequence(costs: Iterable[Cost]) -> Cost:
-    """Give the cost of running all `costs` one after the other, a lower bound of the unknown.
+    """Return the cost of running all `costs` one after the other, a lower bound of the unknown.
 
     >>> sequence([Cost(flops=2), Cost(flops=3), Cost(flops=None)]).flops
     5

@@ -164,7 +164,7 @@ class _Tracer:
             self._compute(node)
 
     def store(self, held: Sequence[_Held]) -> tuple[int, ...]:
-        """Give the numbers of activations, and a number to what was only waiting."""
+        """Return the numbers of activations, and number what was only waiting."""
         numbers = []
         for one in held:
             if isinstance(one, _Waiting):
@@ -176,7 +176,7 @@ class _Tracer:
         return tuple(dict.fromkeys(numbers))
 
     def _read_through(self, held: Sequence[_Held]) -> tuple[int, ...]:
-        """Give the stored activations that all of these can be computed from."""
+        """Return the stored activations that all of these can be computed from."""
         numbers: list[int] = []
         for one in held:
             if isinstance(one, int):
@@ -287,13 +287,13 @@ class _Tracer:
 
 
 def is_held(op_name: str) -> bool:
-    """Tell whether an argument is a parameter or other state of the model."""
+    """Return whether an argument is a parameter or other state of the model."""
     argument = op_name.partition("[")[0].partition(".")[0]
     return argument in HELD_ARGUMENTS or parse_parameter_name(op_name) is not None
 
 
 def _is_depthwise(node: Node) -> bool:
-    """Tell whether a convolution has as many groups as input and output channels."""
+    """Return whether a convolution has as many groups as input and output channels."""
     instruction = node.instruction
     if instruction.opcode != "convolution" or instruction.convolution is None:
         return False

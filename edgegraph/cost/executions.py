@@ -71,7 +71,7 @@ def count_executions(
 
 
 def _inside(caller: Node, computation: str, outer: Executions, trips: int | None) -> Executions:
-    """Give the executions of the ops in `computation`, which `caller` calls."""
+    """Return the executions of the ops in `computation`, which `caller` calls."""
     instruction = caller.instruction
     if outer.count == 0:
         return outer

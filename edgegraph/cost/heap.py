@@ -74,7 +74,7 @@ _ORDERS: tuple[Callable[[Request], tuple[int, ...]], ...] = (
 
 
 def _least_bytes(requests: Sequence[Request]) -> int:
-    """Give what is needed at once, below which no heap can be."""
+    """Return what is needed at once, below which no heap can be."""
     changes: dict[int, int] = {}
     for request in requests:
         for start, end in request.spans:
@@ -88,7 +88,7 @@ def _least_bytes(requests: Sequence[Request]) -> int:
 
 
 def _lay(requests: Sequence[Request]) -> int:
-    """Lay buffers in this order and give the height of the heap."""
+    """Lay buffers in this order and return the height of the heap."""
     laid = _Laid(sum(len(request.spans) for request in requests))
     height = 0
     for request in requests:

@@ -36,7 +36,7 @@ class InPlace:
         return _OVERWRITES.get(opcode, _nothing)(instruction)
 
     def may_share(self, user: Instruction, operand: int, shape: Shape, result: Shape) -> bool:
-        """Say whether an op may write a result of shape `result` over a dying operand.
+        """Return whether an op may write a result of shape `result` over a dying operand.
 
         Args:
             user: The op.
@@ -70,7 +70,7 @@ class InPlace:
         return tuple(found)
 
     def _fused_elementwise_on(self, fusion: Instruction, operand: int) -> bool:
-        """Say whether a fusion reads each element of an operand only where it writes it."""
+        """Return whether a fusion reads each element of an operand only where it writes it."""
         followed: set[str] = set()
         for instruction in self._module.computations[fusion.called[0]].instructions:
             if instruction.parameter_number == operand:

@@ -147,7 +147,7 @@ def _merged(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _alive(lives: _Lives, values: Values, allocation: Allocation) -> list[int]:
-    """Give the bytes alive at every time."""
+    """Return the bytes alive at every time."""
     changes = [0] * (len(values.nodes) + 1)
     changes[0] = sum(allocation.sizes[storage] for storage in lives.fixed)
     for storage, spans in lives.spans.items():
@@ -161,7 +161,7 @@ def _alive(lives: _Lives, values: Values, allocation: Allocation) -> list[int]:
 def _by_step(
     nodes: Sequence[Node], alive: Sequence[int]
 ) -> tuple[tuple[Node, ...], tuple[int, ...], list[int]]:
-    """Give the entry's ops, the most that is alive while each runs, and when that is."""
+    """Return the entry's ops, the most that is alive while each runs, and when that is."""
     steps: list[Node] = []
     most: list[int] = []
     peaks: list[int] = []

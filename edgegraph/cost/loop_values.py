@@ -88,7 +88,7 @@ class _Frame:
 
 
 def fits(value: int, dtype: str) -> bool:
-    """Tell whether a dtype is an integer one that holds `value` without wrapping around."""
+    """Return whether a dtype is an integer one that holds `value` without wrapping around."""
     return value in _RANGES.get(dtype, ())
 
 
@@ -111,17 +111,17 @@ class LoopValues:
         self._answers: dict[tuple[str, str, int], int | None] = {}
 
     def condition(self, loop: Instruction) -> Comparison | None:
-        """Give what the loop's condition compares; begins a question about this loop."""
+        """Return what the loop's condition compares; begins a question about this loop."""
         self._steps_left = _STEPS
         value = self._inside(loop.called[1], loop)
         return value if isinstance(value, Comparison) else None
 
     def start(self, loop: Instruction, element: int) -> int | None:
-        """Give the constant that an element of the state starts from."""
+        """Return the constant that an element of the state starts from."""
         return self._remember(("start", loop.name, element), lambda: self._start(loop, element))
 
     def step(self, loop: Instruction, element: int) -> int | None:
-        """Give the constant that the body adds to an element of the state; 0 if it keeps it."""
+        """Return the constant that the body adds to an element of the state; 0 if it keeps it."""
         return self._remember(("step", loop.name, element), lambda: self._step(loop, element))
 
     def _remember(self, key: tuple[str, str, int], find: Callable[[], int | None]) -> int | None:
@@ -155,7 +155,7 @@ class LoopValues:
         return _Frame(computation, lambda number: self._handed_in(computation, number))
 
     def _handed_in(self, computation: str, number: int) -> _Value:
-        """Give what all callers of a computation hand in as its parameter `number`."""
+        """Return what all callers of a computation hand in as its parameter `number`."""
         found: list[_Value] = []
         for caller in self._callers.get(computation, ()):
             frame = self._outer_frame(self._home[caller.name])
@@ -233,7 +233,7 @@ class LoopValues:
         return None
 
     def _never_changed(self, loop: Instruction, index: int) -> int | None:
-        """Give an element of a loop's state that the loop keeps as it started."""
+        """Return an element of a loop's state that the loop keeps as it started."""
         return self.start(loop, index) if self.step(loop, index) == 0 else None
 
 

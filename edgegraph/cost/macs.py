@@ -72,7 +72,7 @@ def _convolution_macs(instruction: Instruction, image: Shape, kernel: Shape) -> 
 def _role(
     instruction: Instruction, dimensions: ConvolutionDimensions, outputs: Sequence[int]
 ) -> str:
-    """Say what a convolution makes: ``output``, ``input gradient`` or ``weight gradient``.
+    """Return what a convolution makes: ``output``, ``input gradient`` or ``weight gradient``.
 
     For the gradient of the weights, that of the output takes the place of the kernel, and is
     larger than the result, as a rule; JAX writes it with batch and features exchanged, which XLA

@@ -37,7 +37,7 @@ class MemorySpaces:
         )
 
     def on_chip(self, moved: int, shape: Shape) -> int:
-        """Give the bytes that stay on the chip, of `moved` bytes of a value.
+        """Return the bytes that stay on the chip, of `moved` bytes of a value.
 
         Args:
             moved: Bytes read or written of it.

@@ -121,7 +121,7 @@ def price_nodes(
 def _why_unpriced(
     instruction: Instruction, alone: Cost | None, trips: Mapping[str, int | None]
 ) -> str | None:
-    """Say why part of an instruction's cost is unknown."""
+    """Return why part of an instruction's cost is unknown."""
     opcode = instruction.opcode
     if opcode == "while":
         if trips[instruction.name] is None:

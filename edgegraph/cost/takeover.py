@@ -47,7 +47,7 @@ def find_takeovers(values: Values, in_place: InPlace) -> Takeovers:
 
 
 def _dying_operands(value: Value, values: Values) -> Iterator[tuple[int, int]]:
-    """Give the position and the value of each operand that is an array and dies with the op."""
+    """Yield the position and the value of each operand that is an array and dies with the op."""
     for position, name in enumerate(value.node.operands):
         leaves = values.leaves[name]
         if len(leaves) == 1:
@@ -59,7 +59,7 @@ def _dying_operands(value: Value, values: Values) -> Iterator[tuple[int, int]]:
 def _may_take_over(
     number: int, position: int, values: Values, users: Mapping[str, int], in_place: InPlace
 ) -> bool:
-    """Say whether a value may lie where an operand of its op lay."""
+    """Return whether a value may lie where an operand of its op lay."""
     value = values.all[number]
     node = value.node
     name = node.operands[position]

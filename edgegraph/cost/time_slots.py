@@ -45,7 +45,7 @@ class TimeSlots:
                 node >>= 1
 
     def taken(self, first: int, last: int) -> int:
-        """Give the places that are taken at some time from `first` to `last`, as bits."""
+        """Return the places that are taken at some time from `first` to `last`, as bits."""
         sometime, always = self._sometime, self._always
         low, high = first + self._leaves, last + self._leaves + 1
         ends = (low >> 1, (high - 1) >> 1)

@@ -20,7 +20,7 @@ _MIRRORED = {"GT": "LT", "GE": "LE", "LT": "GT", "LE": "GE"}
 
 
 def trip_counts(module: Module) -> Mapping[str, int | None]:
-    """Give the number of iterations of every while loop.
+    """Return the number of iterations of every while loop.
 
     Args:
         module: A module before or after optimisation.

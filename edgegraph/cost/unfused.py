@@ -10,7 +10,7 @@ from edgegraph.hlo.module import Module
 
 
 def own_traffic(module: Module, nodes: Sequence[Node]) -> dict[str, int]:
-    """Give the bytes that the ops inside every fusion would read and write one by one.
+    """Return the bytes that the ops inside every fusion would read and write one by one.
 
     Each op would read all its operands from memory and write its result there, as XLA's cost
     analysis counts it for an op alone. What a fusion moves across its border is less: the

@@ -64,14 +64,14 @@ class Values:
     outputs: Leaves
 
     def by_storage(self) -> Mapping[int, list[int]]:
-        """Give the values that lie in each memory, in the order in which they are made."""
+        """Return the values that lie in each memory, in the order in which they are made."""
         together: dict[int, list[int]] = {}
         for number, value in enumerate(self.all):
             together.setdefault(value.storage, []).append(number)
         return together
 
     def storages(self, leaves: Leaves) -> frozenset[int]:
-        """Give the memory that some values lie in."""
+        """Return the memory that some values lie in."""
         return frozenset([self.all[number].storage for number in leaves])
 
 
@@ -82,11 +82,11 @@ class TupleParts:
         self._known: dict[int, tuple[Shape, tuple[Shape, ...], tuple[int, ...]]] = {}
 
     def leaves(self, shape: Shape) -> tuple[Shape, ...]:
-        """Give the leaves of a shape."""
+        """Return the leaves of a shape."""
         return self._look_up(shape)[1]
 
     def part(self, shape: Shape, index: Sequence[int]) -> range:
-        """Give the positions of the leaves of a part of a shape.
+        """Return the positions of the leaves of a part of a shape.
 
         Example:
             >>> f32 = Shape(dtype="f32")

@@ -85,12 +85,12 @@ class XlaPricer:
                 self._places[instruction.name] = (bodies[name], position)
 
     def _proto(self, name: str) -> schema.Proto:
-        """Give an instruction's message; few are looked at, so none is unwrapped before."""
+        """Return an instruction's message; few are looked at, so none is unwrapped before."""
         body, position = self._places[name]
         return body.instructions[position]
 
     def key(self, instruction: Instruction) -> tuple[int, ...]:
-        """Give what two instructions have in common that do the same to the same shapes."""
+        """Return what two instructions have in common that do the same to the same shapes."""
         known = self._instructions
         return (
             self._number(instruction),
@@ -99,7 +99,7 @@ class XlaPricer:
         )
 
     def price(self, name: str) -> XlaPrice:
-        """Give XLA's price of the instruction called `name`, for one execution."""
+        """Return XLA's price of the instruction called `name`, for one execution."""
         instruction = self._instructions[name]
         key = self.key(instruction)
         found = self._prices.get(key)
@@ -109,7 +109,7 @@ class XlaPricer:
         return found
 
     def _number(self, instruction: Instruction) -> int:
-        """Give what does the same to the same shapes the same number."""
+        """Return the same number for what does the same to the same shapes."""
         if instruction.opcode in _SHAPE_ONLY:
             known = self._number_shape(instruction.shape)
             return self._numbers.setdefault((instruction.opcode, known), len(self._numbers))

@@ -33,7 +33,7 @@ class Arithmetic(NamedTuple):
 def arithmetic(
     device: Device | None, dtype: str, *, values: str | None = None, precision: str | None = None
 ) -> Arithmetic:
-    """Say what a device computes an op in.
+    """Return what a device computes an op in.
 
     Args:
         device: The device; None where none is known, for the program's own dtype.

@@ -28,10 +28,10 @@ class Bystanders:
 
     Attributes:
         cores: How many cores count.
-        busy_s: Gives the time that these were busy, with what a hypervisor took; None where the
+        busy_s: Returns the time that these were busy, with what a hypervisor took; None where the
             system does not tell.
-        own_s: Gives the processor time of this process, all threads together.
-        wall_s: Gives the time.
+        own_s: Returns the processor time of this process, all threads together.
+        wall_s: Returns the time.
         share: Once the block has ended, between 0 and 1; None where it is unknown.
     """
 

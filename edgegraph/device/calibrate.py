@@ -92,7 +92,7 @@ class Plan:
 
     @classmethod
     def for_this_host(cls) -> Plan:
-        """Give the plan for the cores that this process may run on."""
+        """Return the plan for the cores that this process may run on."""
         cores = host.usable_cores()
         return cls(caches=host.caches(cores), cores=len(cores), memory_bytes=host.memory_bytes())
 
@@ -179,7 +179,7 @@ def _op_launch_s(plan: Plan) -> float | None:
 
 
 def peaks_from_samples(sampled: Sequence[Sampled], agreement: float) -> dict[str, float]:
-    """Give the best sustained arithmetic rate by dtype, in FLOP/s, in the order first seen."""
+    """Return the best sustained arithmetic rate by dtype, in FLOP/s, in the order first seen."""
     arithmetic = (one for one in sampled if one.probe.working_set_bytes is None)
     return {
         group: sustained(rates, agreement)
@@ -191,7 +191,7 @@ def peaks_from_samples(sampled: Sequence[Sampled], agreement: float) -> dict[str
 def levels_from_samples(
     sampled: Sequence[Sampled], caches: Sequence[Cache], agreement: float
 ) -> tuple[MemoryLevel, ...]:
-    """Give the memory levels; the caches are found on the curve where they are not known."""
+    """Return the memory levels; the caches are found on the curve where they are not known."""
     points = [
         Point(
             working_set_bytes=one.probe.working_set_bytes,
@@ -204,7 +204,7 @@ def levels_from_samples(
 
 
 def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | None) -> str:
-    """Say where the figures come from and how far they can be trusted.
+    """Describe where the figures come from and how far they can be trusted.
 
     NOISY means that no two rounds agreed on the rate of the reference dtype or of main memory,
     or that other processes took over a tenth of the cores' time.

@@ -25,7 +25,7 @@ _SHIPPED = Path(__file__).with_name("catalogue.toml")
 
 
 def devices() -> dict[str, Device]:
-    """Give every known device by its short name.
+    """Return every known device by its short name.
 
     Returns:
         This machine as ``host`` if it was calibrated, then the catalogue from microcontrollers to
@@ -45,7 +45,7 @@ def devices() -> dict[str, Device]:
 
 
 def find_device(name: str) -> Device:
-    """Give one device by its key or an alias.
+    """Return one device by its key or an alias.
 
     Args:
         name: ``host`` for this machine, or as in the catalogue: ``rpi5``, ``cortex-m7``,
@@ -67,7 +67,7 @@ def find_device(name: str) -> Device:
 
 
 def find_entry(name: str) -> Entry:
-    """Give one entry of the catalogue, with its sources, by its key or an alias.
+    """Return one entry of the catalogue, with its sources, by its key or an alias.
 
     Raises:
         InputError: No entry has that name.
@@ -81,7 +81,7 @@ def find_entry(name: str) -> Entry:
 
 
 def catalogue() -> tuple[Entry, ...]:
-    """Give all entries: those that come with EdgeGraph, and the user's own after them.
+    """Return all entries: those that come with EdgeGraph, and the user's own after them.
 
     Raises:
         FormatError: The user's file is not a catalogue.
@@ -95,7 +95,7 @@ def catalogue() -> tuple[Entry, ...]:
 
 
 def own_catalogue_path() -> Path:
-    """Give the file for the user's own devices; it need not exist.
+    """Return the file for the user's own devices; it need not exist.
 
     Example:
         >>> own_catalogue_path().name

@@ -77,7 +77,7 @@ class Device:
         return max(wider, key=peaks.__getitem__, default=next(iter(peaks)))
 
     def level_for(self, working_set_bytes: int) -> MemoryLevel:
-        """Give the fastest memory level that holds `working_set_bytes`."""
+        """Return the fastest memory level that holds `working_set_bytes`."""
         for level in self.memory:
             if level.size_bytes is None or working_set_bytes <= level.size_bytes:
                 return level
@@ -96,6 +96,6 @@ class Device:
 
 
 def _kind_and_bits(dtype: str) -> tuple[str, int]:
-    """Tell floats from integers and the rest, and give the width of one."""
+    """Return the family of a dtype, float, integer or another, and its width."""
     kind = {"b": "f", "t": "f", "u": "s", "p": "p"}.get(dtype[:1], dtype[:1])
     return kind, 32 if dtype == "tf32" else BITS_BY_DTYPE.get(dtype, 0)

@@ -119,7 +119,7 @@ class Entry:
         )
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
-        """Give every figure with what it is: ``peak bf16``, ``HBM bandwidth``, ``power``."""
+        """Yield every figure with what it is: ``peak bf16``, ``HBM bandwidth``, ``power``."""
         for dtype, figure in self.peaks.items():
             yield f"peak {dtype}", figure
         for level in self.memory:

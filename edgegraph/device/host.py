@@ -39,7 +39,7 @@ class Cache:
 
 
 def version(package: str) -> str:
-    """Give the installed version of a package without importing it.
+    """Return the installed version of a package without importing it.
 
     Example:
         >>> version("numpy").split(".")[0].isdigit()
@@ -49,7 +49,7 @@ def version(package: str) -> str:
 
 
 def usable_cores() -> tuple[int, ...]:
-    """Give the numbers of the processors that this process may run on."""
+    """Return the numbers of the processors that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
@@ -70,10 +70,10 @@ def processor(cpu_info: Path = CPU_INFO) -> str:
 
 
 def caches(cores: tuple[int, ...], folder: Path = CPU_FOLDER) -> tuple[Cache, ...]:
-    """Give the data caches of `cores`, fastest first; empty where the system does not tell.
+    """Return the data caches of `cores`, fastest first; empty where the system does not tell.
 
     Args:
-        cores: Processor numbers, as `usable_cores` gives them.
+        cores: Processor numbers, as `usable_cores` returns them.
         folder: Where Linux keeps what it knows of processors.
     """
     found: dict[int, dict[str, int]] = {}
@@ -103,7 +103,7 @@ def parse_size(text: str) -> int | None:
 
 
 def memory_bytes(limits: tuple[Path, ...] = MEMORY_LIMITS) -> int | None:
-    """Give the memory that this process may use: the machine's, or its container's if less."""
+    """Return the memory that this process may use: the machine's, or its container's if less."""
     sizes = [int(text) for path in limits if (text := _read(path) or "").isdigit()]
     if hasattr(os, "sysconf") and {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= set(os.sysconf_names):
         sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -116,12 +116,12 @@ def governor(folder: Path = CPU_FOLDER) -> str | None:
 
 
 def load() -> float | None:
-    """Give the load average of the last minute; None where the system has none."""
+    """Return the load average of the last minute; None where the system has none."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def busy_s(cores: tuple[int, ...], statistics: Path = CPU_STATISTICS) -> float | None:
-    """Give the time that `cores` were busy since the start of the machine, in core-seconds.
+    """Return the time that `cores` were busy since the start of the machine, in core-seconds.
 
     Time that a hypervisor took away (steal) counts as busy. None where the system does not tell.
     """
@@ -138,7 +138,7 @@ def busy_s(cores: tuple[int, ...], statistics: Path = CPU_STATISTICS) -> float |
 
 
 def _first_entries(text: str) -> dict[str, str]:
-    """Give the ``key : value`` lines of cpuinfo, the first of each key."""
+    """Return the ``key : value`` lines of cpuinfo, the first of each key."""
     entries: dict[str, str] = {}
     for line in text.splitlines():
         key, colon, value = line.partition(":")

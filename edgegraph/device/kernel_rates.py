@@ -85,7 +85,7 @@ class KernelRates:
     def expect(
         self, kind: str, dtype: str, rows: int, columns: int = 1, depth: int = 1
     ) -> Expected | None:
-        """Give the rate to expect of a kernel; None where nothing like it was measured."""
+        """Return the rate to expect of a kernel; None where nothing like it was measured."""
         key = (kind, dtype, rows, columns, depth)
         if key not in self._known:
             self._known[key] = self._expect(*key)
@@ -132,7 +132,7 @@ def _neighbourly(
 
 
 def _spread(group: Sequence[tuple[tuple[float, ...], float]]) -> float:
-    """Give the factor within which four of five kernels lie when the others tell their rate."""
+    """Return the factor within which four of five kernels lie when the others tell their rate."""
     if len(group) < 2:
         return 2.0
     errors = sorted(

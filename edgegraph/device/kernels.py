@@ -99,7 +99,7 @@ class Crew:
 
 
 def matrix_product(dtype: str, size: int) -> Probe:
-    """Give a probe of a square matrix product.
+    """Return a probe of a square matrix product.
 
     Args:
         dtype: XLA name of the operands' dtype, one of `DTYPES`.
@@ -121,7 +121,7 @@ def matrix_product(dtype: str, size: int) -> Probe:
 
 
 def convolution(batch: int = 8, side: int = 28, channels: int = 256) -> Probe:
-    """Give a probe of a 3 x 3 convolution in f32, channels last, padded to the same size."""
+    """Return a probe of a 3 x 3 convolution in f32, channels last, padded to the same size."""
     image = _random((batch, side, side, channels), jnp.float32, 0)
     weights = _random((3, 3, channels, channels), jnp.float32, 1)
     convolve = _compiled(
@@ -140,7 +140,7 @@ def convolution(batch: int = 8, side: int = 28, channels: int = 256) -> Probe:
 
 
 def updates(group: str, working_set_bytes: int) -> Probe:
-    """Give a probe that reads and writes every element of one buffer, pass after pass."""
+    """Return a probe that reads and writes every element of one buffer, pass after pass."""
     kernel = _update(working_set_bytes, BYTES_A_RUN)
     return Probe(
         group=group,
@@ -152,7 +152,7 @@ def updates(group: str, working_set_bytes: int) -> Probe:
 
 
 def updates_by_core(group: str, working_set_bytes: int, crew: Crew) -> Probe:
-    """Give a probe where every core updates a share of the working set of its own.
+    """Return a probe where every core updates a share of the working set of its own.
 
     XLA runs a small kernel on one core, so that the bandwidth of all private caches together
     shows only where all cores work at once. Every core has an executable of its own, because some
@@ -170,7 +170,7 @@ def updates_by_core(group: str, working_set_bytes: int, crew: Crew) -> Probe:
 
 
 def matrix_vector_products(group: str, working_set_bytes: int) -> Probe:
-    """Give a probe that multiplies a row by a matrix as large as the working set, over and over."""
+    """Return a probe that multiplies a row by a matrix as large as the working set, repeatedly."""
     elements = working_set_bytes // FLOAT_BYTES
     columns = max(64, 2 ** round(math.log2(elements) / 2))
     rows = elements // columns
@@ -199,7 +199,7 @@ def matrix_vector_products(group: str, working_set_bytes: int) -> Probe:
 
 
 def null_calls(calls: int = 50) -> Probe:
-    """Give a probe of calls of an executable that does nothing."""
+    """Return a probe of calls of an executable that does nothing."""
     argument = _random((), jnp.float32, 0)
     nothing = _compiled(lambda argument: jnp.zeros((), jnp.float32), argument)
 
@@ -235,7 +235,7 @@ def _update(working_set_bytes: int, traffic_bytes: int) -> Kernel:
 
 
 def _processor() -> jax.Device:
-    """Give the host's first processor, also where an accelerator is the default device."""
+    """Return the host's first processor, also where an accelerator is the default device."""
     return jax.devices("cpu")[0]
 
 
@@ -249,7 +249,7 @@ def _compiled(
 
 
 def _random(shape: tuple[int, ...], dtype: Any, seed: int) -> jax.Array:
-    """Give numbers between -100 and 100, which every dtype holds; zeros could be shortcuts."""
+    """Return numbers between -100 and 100, which every dtype holds; zeros could be shortcuts."""
     numbers = np.random.default_rng(seed).integers(-100, 101, shape)
     with jax.default_device(_processor()):
         return jnp.asarray(numbers).astype(dtype)

@@ -49,7 +49,7 @@ def working_sets(caches: Sequence[Cache], memory_bytes: int | None) -> dict[str,
     at six times the last cache, or at less if that were over a sixteenth of the memory.
 
     Args:
-        caches: As `host.caches` gives them, fastest first.
+        caches: As `host.caches` returns them, fastest first.
         memory_bytes: Memory that may be used, or None where unknown.
 
     Example:
@@ -166,7 +166,7 @@ def caches_from_curve(points: Iterable[Point]) -> tuple[Cache, ...]:
 
 
 def _envelope(points: Iterable[Point]) -> list[Point]:
-    """Give the best rate at every working set; what a larger one reaches, a smaller one can."""
+    """Return the best rate at every working set; what a larger one reaches, a smaller one can."""
     rates: dict[int, float] = {}
     for point in sorted(points, key=lambda point: -point.working_set_bytes):
         reached = max(rates.values(), default=0.0)

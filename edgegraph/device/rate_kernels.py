@@ -76,7 +76,7 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Give every kernel of the table."""
+    """Yield every kernel of the table."""
     for dtype in ("f32", "bf16"):
         for rows, columns, depth in _DOTS if dtype == "f32" else _DOTS[1::4]:
             yield Case(
@@ -118,7 +118,7 @@ def _convolution(
 
 
 def _moves(size: int) -> Iterator[Case]:
-    """Give the kernels that read and write `size` bytes together."""
+    """Yield the kernels that read and write `size` bytes together."""
     half = size // 8
     side = 1 << (half.bit_length() // 2)
     shape = (half // side, side)

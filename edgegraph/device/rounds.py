@@ -135,7 +135,7 @@ def sample(
 
 
 def best_rate(probe: Probe, effort: Effort, clock: Clock) -> float:
-    """Run a probe for one window and give its best rate, in work per second."""
+    """Run a probe for one window and return its best rate, in work per second."""
     started = clock()
     fastest_s = float("inf")
     runs = 0
@@ -146,13 +146,13 @@ def best_rate(probe: Probe, effort: Effort, clock: Clock) -> float:
 
 
 def is_contender(one: Sampled, all_sampled: Iterable[Sampled], share: float) -> bool:
-    """Tell whether a probe may still give its group's best rate."""
+    """Return whether a probe may still give its group's best rate."""
     group_best = max(other.best for other in all_sampled if other.probe.group == one.probe.group)
     return one.best >= share * group_best
 
 
 def group_rounds(sampled: Iterable[Sampled]) -> dict[str, tuple[float, ...]]:
-    """Give each group's best rate of every round, groups in the order they first appear."""
+    """Return each group's best rate of every round, groups in the order they first appear."""
     members: dict[str, list[Sampled]] = {}
     for one in sampled:
         members.setdefault(one.probe.group, []).append(one)
@@ -166,7 +166,7 @@ def group_rounds(sampled: Iterable[Sampled]) -> dict[str, tuple[float, ...]]:
 
 
 def is_settled(rates: Sequence[float], agreement: float) -> bool:
-    """Tell whether a second round came within `agreement` of the best one.
+    """Return whether a second round came within `agreement` of the best one.
 
     Example:
         >>> is_settled([100.0, 60.0, 98.0], 0.05), is_settled([100.0, 60.0], 0.05)
@@ -176,7 +176,7 @@ def is_settled(rates: Sequence[float], agreement: float) -> bool:
 
 
 def is_confirmed(rates: Sequence[float], agreement: float) -> bool:
-    """Tell whether any two rounds lie within `agreement` of each other.
+    """Return whether any two rounds lie within `agreement` of each other.
 
     Example:
         >>> is_confirmed([100.0, 60.0, 58.0], 0.05), is_confirmed([100.0, 60.0], 0.05)
@@ -186,7 +186,7 @@ def is_confirmed(rates: Sequence[float], agreement: float) -> bool:
 
 
 def sustained(rates: Sequence[float], agreement: float) -> float:
-    """Give the best rate that a second round came within `agreement` of; the best if none did.
+    """Return the best rate that a second round came within `agreement` of; the best if none did.
 
     Example:
         >>> sustained([98.0, 61.0, 55.0, 59.0], 0.05)
@@ -199,12 +199,12 @@ def sustained(rates: Sequence[float], agreement: float) -> float:
 
 
 def _ranked(rates: Sequence[float]) -> Iterable[tuple[float, float]]:
-    """Give each rate with the next lower one, best first."""
+    """Return each rate with the next lower one, best first."""
     return pairwise(sorted(rates, reverse=True))
 
 
 def spread(rates: Sequence[float]) -> float:
-    """Give how far the typical round lies below the best one, as a share of the best.
+    """Return how far the typical round lies below the best one, as a share of the best.
 
     Example:
         >>> spread([100.0, 75.0, 50.0])

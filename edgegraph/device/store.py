@@ -36,7 +36,7 @@ class _Stored:
 
 
 def calibration_path() -> Path:
-    """Give the file of the calibration: in the user's cache folder, or where the variable says.
+    """Return the file of the calibration: in the user's cache folder, or where the variable says.
 
     Example:
         >>> calibration_path().name
@@ -92,7 +92,7 @@ def save_calibration(device: Device) -> Path:
 
 
 def load_calibration() -> Device | None:
-    """Give this machine's stored calibration.
+    """Return this machine's stored calibration.
 
     Returns:
         The calibrated device; None if there is none, or, with a `CalibrationWarning` that says

@@ -142,12 +142,12 @@ def layout_changes(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _wasted(op: OpRecord) -> int:
-    """Give the FLOPs of a product beyond those that the model asks for."""
+    """Return the FLOPs of a product beyond those that the model asks for."""
     return max(0, (op.flops or 0) - 2 * (op.macs or 0))
 
 
 def _only(evidence: Evidence, opcodes: frozenset[str]) -> list[Kernel]:
-    """Give the kernels whose costs all come from ops of certain opcodes."""
+    """Return the kernels whose costs all come from ops of certain opcodes."""
     return [
         kernel
         for kernel in evidence.kernels
@@ -158,7 +158,7 @@ def _only(evidence: Evidence, opcodes: frozenset[str]) -> list[Kernel]:
 
 
 def _rearranges(evidence: Evidence, kernel: Kernel) -> bool:
-    """Tell whether a kernel changes the order in memory; a copy may be one for its own sake."""
+    """Return whether a kernel changes the order in memory; a copy may be one for its own sake."""
     return any(
         op.opcode != "copy" or _source(evidence, op).layout != evidence.instruction(op).shape.layout
         for op in kernel.ops
@@ -166,14 +166,14 @@ def _rearranges(evidence: Evidence, kernel: Kernel) -> bool:
 
 
 def _dtypes(evidence: Evidence, kernel: Kernel) -> str:
-    """Say from what to what a kernel converts: ``f32 to bf16``."""
+    """Describe from what to what a kernel converts: ``f32 to bf16``."""
     source = _source(evidence, kernel.ops[0]).dtype
     between, result = (evidence.instruction(kernel.ops[end]).shape.dtype for end in (0, -1))
     return f"{source} to {between} and back" if source == result else f"{source} to {result}"
 
 
 def _source(evidence: Evidence, op: OpRecord) -> Shape:
-    """Give the shape of what an op takes; its own in a damaged module where it takes nothing."""
+    """Return the shape of what an op takes; its own in a damaged module where it takes nothing."""
     instruction = evidence.instruction(op)
     taken = instruction.operands[0] if instruction.operands else instruction.name
     return evidence.instructions[taken].shape

@@ -75,7 +75,7 @@ class Evidence:
         }
 
     def instruction(self, record: OpRecord) -> Instruction:
-        """Give the instruction that an op executes: its name, less those of its callers."""
+        """Return the instruction that an op executes: its name, less those of its callers."""
         parts = record.name.split("/")
         # Names in files that XLA did not write may have a slash themselves.
         names = ("/".join(parts[start:]) for start in range(len(parts)))
@@ -103,7 +103,7 @@ class Evidence:
 
     @cached_property
     def _launched(self) -> tuple[Sequence[Kernel], Sequence[OpRecord]]:
-        """Tell kernels from what launches them, in one pass over all ops."""
+        """Return the kernels without what launches them, in one pass over all ops."""
         kernels: list[Kernel] = []
         frames: list[OpRecord] = []
         containers = self.containers
@@ -130,7 +130,7 @@ class Evidence:
         return kernels, frames
 
     def kernels_in(self, container: OpRecord) -> Sequence[Kernel]:
-        """Give what a loop, call or conditional launches."""
+        """Return what a loop, call or conditional launches."""
         inside: set[str | None] = {container.name}
         for record in self.analysis.op_records:
             if record.parent in inside:
@@ -191,7 +191,7 @@ class Evidence:
         return sum(map(bytes_of, self.top))
 
     def share(self, records: Iterable[OpRecord]) -> Share:
-        """Tell what part of the program some ops are: of the time, or of the bytes without one."""
+        """Return some ops' share of the program: of the time, or of the bytes if not timed."""
         if not self.whole_s:
             moved = sum(map(bytes_of, records))
             part = moved / self.whole_bytes if self.whole_bytes else 0.0
@@ -205,12 +205,12 @@ class Evidence:
 
 
 def bytes_of(record: OpRecord) -> int:
-    """Give the bytes that an op reads and writes, 0 where they are unknown."""
+    """Return the bytes that an op reads and writes, 0 where they are unknown."""
     return (record.bytes_read or 0) + (record.bytes_written or 0)
 
 
 def work_of(record: OpRecord) -> int:
-    """Give the FLOPs and transcendentals of an op, 0 where they are unknown."""
+    """Return the FLOPs and transcendentals of an op, 0 where they are unknown."""
     return (record.flops or 0) + (record.transcendentals or 0)
 
 

@@ -170,7 +170,7 @@ def library_fusion_hurts(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _library_fusions(evidence: Evidence) -> Iterator[tuple[Kernel, Sequence[Place]]]:
-    """Give the timed fusions of several layers that a library runs, with these layers."""
+    """Yield the timed fusions of several layers that a library runs, with these layers."""
     for kernel in evidence.kernels:
         if kernel.record.opcode != "fusion" or kernel.record.time_source != "measured":
             continue

@@ -157,7 +157,7 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _small(evidence: Evidence, bound: str) -> Sequence[LayerRecord]:
-    """Give the layers of a bound that are too small for a finding of their own."""
+    """Return the layers of a bound that are too small for a finding of their own."""
     return [
         row
         for row in evidence.analysis.layer_records
@@ -168,7 +168,7 @@ def _small(evidence: Evidence, bound: str) -> Sequence[LayerRecord]:
 def _together(
     rule: str, rows: Sequence[LayerRecord], are: str, why: str, try_next: str
 ) -> Iterator[Finding]:
-    """Tell of small layers in one finding, where together they are large."""
+    """Report small layers in one finding, where together they are large."""
     weight = sum(map(_at_the_roof, rows))
     if weight < LARGE_SHARE:
         return
@@ -209,13 +209,13 @@ def _dense_layers(evidence: Evidence) -> frozenset[tuple[str, str]]:
 
 
 def _is_dense(op: OpRecord) -> bool:
-    """Tell a product of matrices; compilers for TPUs write it as a convolution."""
+    """Return whether an op is a matrix product; compilers for TPUs write it as a convolution."""
     named = op.op_name.rpartition("/")[2].startswith("dot_general")
     return bool(op.macs) and (op.opcode in _DENSE_OPCODES or named)
 
 
 def _ridge(evidence: Evidence, ops: Sequence[OpRecord]) -> float | None:
-    """Give the ridge point of the roofs that bind a layer's dearest ops."""
+    """Return the ridge point of the roofs that bind a layer's dearest ops."""
     device = evidence.analysis.device
     if device is None or not ops:
         return None
@@ -227,7 +227,7 @@ def _ridge(evidence: Evidence, ops: Sequence[OpRecord]) -> float | None:
 
 
 def _batch_at_ridge(batch: int, row: LayerRecord, intensity: float, ridge: float) -> float | None:
-    """Give the batch at which a layer reaches the ridge point; None if it never does.
+    """Return the batch at which a layer reaches the ridge point; None if it never does.
 
     FLOPs and activations grow with the batch, the weights are read once. Where it is not known
     which of the bytes are weights, all are taken for such, which makes the batch a lower bound.
@@ -241,7 +241,7 @@ def _batch_at_ridge(batch: int, row: LayerRecord, intensity: float, ridge: float
 
 
 def _at_the_roof(row: LayerRecord) -> float:
-    """Give the share of the time that a layer's roof explains; what lies above it is slack."""
+    """Return the share of the time that a layer's roof explains; what lies above it is slack."""
     reached = 1.0 if row.efficiency is None else min(1.0, row.efficiency)
     return (row.share or 0.0) * reached
 

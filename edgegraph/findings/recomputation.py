@@ -32,7 +32,7 @@ Place = tuple[Kernel, OpRecord]
 
 
 def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Place]:
-    """Give every op that an earlier fusion computed already, with the fusion it stands in.
+    """Return every op that an earlier fusion computed already, with the fusion it stands in.
 
     Products are left out: XLA does not compute them twice.
 
@@ -82,7 +82,7 @@ class _Values:
         self._numbers: dict[Value, int] = {}
 
     def of(self, kernel: Kernel, op: OpRecord) -> int | None:
-        """Give a number that two ops share if they compute the same value.
+        """Return a number that two ops share if they compute the same value.
 
         None for an op that the fusion does not hold itself, but another fusion inside it.
         """

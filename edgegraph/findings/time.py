@@ -155,7 +155,7 @@ def exposed_transfers(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _once_more(evidence: Evidence) -> Iterator[OpRecord]:
-    """Give the ops of `jax.checkpoint`'s second pass, and the kernels that XLA runs again."""
+    """Yield the ops of `jax.checkpoint`'s second pass, and the kernels that XLA runs again."""
     scoped = any(row.phase == "rematerialised" for row in evidence.analysis.layer_records)
     for kernel in evidence.kernels:
         if ".remat" in kernel.record.name:
@@ -218,7 +218,7 @@ _HOW_TO_HIDE = (
 
 
 def _is_bare(transfer: Transfer) -> bool:
-    """Tell a transfer of unknown length beside which nothing runs."""
+    """Return whether a transfer of unknown length has nothing running beside it."""
     return transfer.lane == NETWORK and transfer.duration_s is None and transfer.between == 0
 
 
@@ -229,7 +229,7 @@ def _called(transfer: Transfer) -> str:
 
 
 def _iterations(evidence: Evidence, loop: OpRecord) -> int | None:
-    """Give how often the body runs in one call of the program; None if unknown.
+    """Return how often the body runs in one call of the program; None if unknown.
 
     The condition runs once more than the body, for every time that the loop is entered.
     """
@@ -239,7 +239,7 @@ def _iterations(evidence: Evidence, loop: OpRecord) -> int | None:
 
 
 def _seconds_per_kernel(kernels: Sequence[Kernel]) -> float | None:
-    """Give the mean time of one launch."""
+    """Return the mean time of one launch."""
     launches = sum(kernel.record.executions or 1 for kernel in kernels)
     known_s = sum(kernel.record.time_s or 0.0 for kernel in kernels)
     return known_s / launches if launches and known_s else None

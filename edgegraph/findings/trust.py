@@ -58,7 +58,7 @@ def unpriced_op(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _how_to_price(reasons: Sequence[str]) -> str:
-    """Say what makes the costs known; the reasons name the targets of custom calls."""
+    """Describe what makes the costs known; the reasons name the targets of custom calls."""
     advice = []
     if any(reason.startswith("custom call") for reason in reasons):
         advice.append("say what the call costs with eg.register_custom_call")

@@ -168,7 +168,7 @@ def _timed(
 
 
 def _spread(latency: Latency) -> float:
-    """Give the interquartile range."""
+    """Return the interquartile range."""
     return latency.relative_iqr * latency.median_s
 
 

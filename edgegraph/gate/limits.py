@@ -43,7 +43,7 @@ class Limit:
         return self.most is None
 
     def allowed(self, before: float | None) -> float | None:
-        """Give the most that is allowed; None where the baseline is not known.
+        """Return the most that is allowed; None where the baseline is not known.
 
         Example:
             >>> parse_limit("flops", "+1%").allowed(200)
@@ -100,7 +100,7 @@ def parse_limit(metric: str, text: str) -> Limit:
 
 
 def _scale(unit: str, written: str) -> float | None:
-    """Give what a written unit is worth; None where it is none of this one."""
+    """Return what a written unit is worth; None where it is none of this one."""
     if unit == "s":
         return _SECONDS.get(written or "s")
     if not written:

@@ -19,8 +19,8 @@ class Metric:
 
     Attributes:
         unit: As on `Check`.
-        value: Gives it of an analysis; None where unknown.
-        of_layer: Gives a layer's part of it; None where layers have none.
+        value: Returns it of an analysis; None where unknown.
+        of_layer: Returns a layer's part of it; None where layers have none.
     """
 
     unit: str
@@ -41,7 +41,7 @@ def _bytes(analysis: Analysis) -> int:
 
 
 def _peak(analysis: Analysis) -> int | None:
-    """Give what XLA sets aside; of a module from a file what is alive at most."""
+    """Return what XLA sets aside; of a module from a file what is alive at most."""
     if analysis.memory is not None:
         return analysis.memory.peak_bytes
     return None if analysis.live_memory is None else analysis.live_memory.peak_bytes

@@ -16,7 +16,7 @@ COLLECTIVE_OPCODES = frozenset(
 
 
 def is_collective(opcode: str, proto: Proto) -> bool:
-    """Say whether an instruction sends data to another device.
+    """Return whether an instruction sends data to another device.
 
     Args:
         opcode: Of the instruction.
@@ -45,7 +45,7 @@ def decode_collective(proto: Proto) -> Collective:
 
 
 def _group_size(proto: Proto) -> int | None:
-    """Give the size of the largest group; None where the groups are left out, which means all."""
+    """Return the size of the largest group; None where the groups are left out, which means all."""
     if proto.HasField("iota_replica_groups"):
         size: int = proto.iota_replica_groups.group_size
         return size

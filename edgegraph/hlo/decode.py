@@ -213,7 +213,7 @@ class _Decoder:
         )
 
     def _more(self, proto: Proto, opcode: str, shape: Shape) -> dict[str, Any]:
-        """Give the fields that only some opcodes have."""
+        """Return the fields that only some opcodes have."""
         convolution = opcode == "convolution" or (
             opcode == "custom-call" and proto.HasField("convolution_dimension_numbers")
         )

@@ -19,7 +19,7 @@ _IDENTITY = (
 
 
 def fingerprint(module: Module) -> str:
-    r"""Give a digest of what a module does: alike for modules that differ in names only.
+    r"""Return a digest of what a module does: alike for modules that differ in names only.
 
     Names, ids, source positions and op_names are left out; operands and called computations
     count by position, in the order of execution where the module is scheduled.

@@ -59,13 +59,13 @@ class Shape(Struct, frozen=True, kw_only=True, gc=False):
         return (self.size * BITS_BY_DTYPE[self.dtype] + 7) // 8
 
     def leaves(self) -> tuple[Shape, ...]:
-        """Give the array shapes of a nested tuple, in order; an array is its own only leaf."""
+        """Return the array shapes of a nested tuple, in order; an array is its own only leaf."""
         if self.dtype != "tuple":
             return (self,)
         return tuple(leaf for element in self.elements for leaf in element.leaves())
 
     def __str__(self) -> str:
-        """Give XLA's own notation: ``f32[32,28,28,1]`` or ``(f32[8], s32[])``."""
+        """Return XLA's own notation: ``f32[32,28,28,1]`` or ``(f32[8], s32[])``."""
         if self.dtype == "tuple":
             return "(" + ", ".join(str(element) for element in self.elements) + ")"
         return f"{self.dtype}[{','.join(map(str, self.dimensions))}]"

@@ -307,7 +307,7 @@ def _unquote(text: str) -> str:
 
 
 def _below_collection(steps: list[str | int], *, is_nnx: bool) -> list[str | int]:
-    """Give the path inside the tree of parameters; empty if this is none."""
+    """Return the path inside the tree of parameters; empty if this is none."""
     start = next((i for i, step in enumerate(steps) if step == _COLLECTION), None)
     above = steps if start is None else steps[:start]
     if any(isinstance(step, str) and _NOT_PARAMETERS.fullmatch(step) for step in above):

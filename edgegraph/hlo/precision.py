@@ -26,7 +26,7 @@ _ALGORITHMS = {
 
 
 def decode_precision(proto: Proto) -> str | None:
-    """Give the precision of an instruction that has one.
+    """Return the precision of an instruction that has one.
 
     Returns:
         The name of an algorithm, or ``high`` or ``highest``; of operands that differ the less

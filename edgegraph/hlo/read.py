@@ -80,7 +80,7 @@ def _decompressed(data: bytes) -> bytes:
 
 
 def _as_text(data: bytes) -> str | None:
-    """Give the text if it is HLO text, None if the data are binary."""
+    """Return the text if it is HLO text, None if the data are binary."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -98,7 +98,7 @@ def _as_text(data: bytes) -> str | None:
 
 
 def _unwrapped(data: bytes) -> bytes:
-    """Give the HloModuleProto inside of `data`, which may be one itself."""
+    """Return the HloModuleProto inside of `data`, which may be one itself."""
     for _ in range(_MAX_WRAPPERS + 1):
         module = HloModuleProto()
         try:

@@ -62,7 +62,7 @@ class Sources:
         self._by_frame = _user_positions(frames)
 
     def of(self, metadata: Proto) -> str | None:
-        """Give ``file:line``, or None where the metadata say nothing.
+        """Return ``file:line``, or None where the metadata say nothing.
 
         Args:
             metadata: An OpMetadata.
@@ -75,7 +75,7 @@ class Sources:
 
 
 def _user_positions(frames: Sequence[StackFrame]) -> list[str]:
-    """Give ``file:line`` of the user's innermost frame, by frame id; id 0 is unused."""
+    """Return ``file:line`` of the user's innermost frame, by frame id; id 0 is unused."""
     library = {frame.file: _is_library(frame.file) for frame in frames}
     found: list[str | None] = [None] * (len(frames) + 1)
     result = [""]

@@ -15,7 +15,7 @@ TIMES_LAST_CACHE = 4
 
 
 def cold_bytes() -> int:
-    """Give how much has to be touched so that nothing else is left in the caches.
+    """Return how much has to be touched so that nothing else is left in the caches.
 
     Raises:
         InputError: The system does not tell how large its caches are.
@@ -30,7 +30,7 @@ def cold_bytes() -> int:
 
 
 def cache_emptier(size_bytes: int | None = None) -> Callable[[], None]:
-    """Give a call that reads and writes more data than the caches hold, on all threads of XLA.
+    """Return a call that reads and writes more data than the caches hold, on all threads of XLA.
 
     Args:
         size_bytes: How much; four times the last cache where None.

@@ -210,7 +210,7 @@ def process_times(
 def conclude(
     names: tuple[str, str], processes: Sequence[ProcessTimes], *, cores: int
 ) -> TimingComparison:
-    """Give the verdict on what the processes saw.
+    """Return the verdict on what the processes saw.
 
     Args:
         names: Of the first and the second program.
@@ -251,7 +251,7 @@ def _noise(
     interval: tuple[float, float],
     control_interval: tuple[float, float],
 ) -> tuple[str, ...]:
-    """Say what keeps this comparison from telling anything."""
+    """Return why this comparison is inconclusive."""
     reasons = []
     half_width = math.sqrt(interval[1] / interval[0]) - 1
     if half_width > WIDEST_INTERVAL:
@@ -270,12 +270,12 @@ def _noise(
 
 
 def _strays(interval: tuple[float, float]) -> bool:
-    """Tell whether a whole interval lies outside 1 % around 1."""
+    """Return whether a whole interval lies outside 1 % around 1."""
     return interval[0] > SMALLEST_DIFFERENCE or interval[1] < 1 / SMALLEST_DIFFERENCE
 
 
 def _ratio(ratios: Sequence[float]) -> tuple[float, tuple[float, float]]:
-    """Give the geometric mean and its confidence interval."""
+    """Return the geometric mean and its confidence interval."""
     logs = [math.log(ratio) for ratio in ratios]
     low, high = statistics.mean_interval(logs, CONFIDENCE)
     return math.exp(math.fsum(logs) / len(logs)), (math.exp(low), math.exp(high))
@@ -297,7 +297,7 @@ def _program(
 
 
 def _names(first: Program, second: Program) -> tuple[str, str]:
-    """Give the programs' names; where they have the same, say which is which."""
+    """Return the programs' names; where they have the same, say which is which."""
     if first.name != second.name:
         return first.name, second.name
     return f"{first.name} (first)", f"{second.name} (second)"

@@ -90,7 +90,7 @@ def _heirs(executable: Any, donated: Sequence[int]) -> dict[int, int]:
 
 
 def program_arguments(program: Program) -> tuple[Any, ...]:
-    """Give a program's arguments, the same every time, on the device.
+    """Return a program's arguments, the same every time, on the device.
 
     Raises:
         InputError: The program cannot run here: it was read from a file or only lowered.
@@ -105,7 +105,7 @@ def program_arguments(program: Program) -> tuple[Any, ...]:
 
 
 def null_call(arguments: Sequence[Any], results: Any) -> Callable[[], object]:
-    """Give a call with the signature of another that computes nothing: the dispatch floor.
+    """Return a call with the signature of another that computes nothing: the dispatch floor.
 
     Python's way into the executable costs time by the number and nesting of arguments and
     results, not by their size, so the null executable takes the same arguments and gives a tree

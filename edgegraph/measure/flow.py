@@ -119,12 +119,12 @@ class _Watch:
         return self.run(self._regions.root, inputs)[1]
 
     def counts(self, seen: _Seen) -> dict[Region, int]:
-        """Give how often the regions ran that were watched."""
+        """Return how often the regions ran that were watched."""
         regions = list(self._number)
         return {regions[number]: int(count) for number, count in seen[0].items()}
 
     def values(self, seen: _Seen, executions: Mapping[Region, int]) -> dict[Any, Any]:
-        """Give what was seen, without the zeros that stand for regions that never ran."""
+        """Return what was seen, without the zeros that stand for regions that never ran."""
         return {
             self._wanted[index]: value
             for index, value in seen[1].items()
@@ -132,7 +132,7 @@ class _Watch:
         }
 
     def run(self, region: Region, inputs: Sequence[Any]) -> tuple[list[Any], _Seen]:
-        """Evaluate a region; give its results and what was seen in it and below."""
+        """Evaluate a region; return its results and what was seen in it and below."""
         values = {**self._constants, **dict(zip(region.jaxpr.invars, inputs, strict=True))}
         counts: dict[int, Any] = {self._number[region]: jnp.asarray(1, jnp.int32)}
         kept: dict[int, Any] = {}
@@ -229,7 +229,7 @@ class _Watch:
         return outcome
 
     def _nothing(self, region: Region) -> _Seen:
-        """Give zeros for everything that can be seen in a region."""
+        """Return zeros for everything that can be seen in a region."""
         inputs = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in region.jaxpr.invars]
         _, seen = jax.eval_shape(lambda: self.run(region, _zeros(inputs)))
         nothing: _Seen = _zeros(seen)

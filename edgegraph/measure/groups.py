@@ -109,7 +109,7 @@ def cut(regions: Regions, depth: int | None = None) -> tuple[LayerGroup, ...]:
 
 
 def deepest(regions: Regions) -> int:
-    """Give the number of scopes above the deepest layer."""
+    """Return the number of scopes above the deepest layer."""
     scopes = {layer for layer, _ in _scopes_below(regions.root)}
     return max((layer.count("/") for layer in scopes if layer), default=0)
 
@@ -212,7 +212,7 @@ def _group(region: Region, key: _Key, members: _Members) -> LayerGroup:
 
 
 def _bookkeeping(regions: Regions, scan: Any, body: Region, key: _Key) -> Iterator[LayerGroup]:
-    """Give what a scan does in an iteration besides its body: slice rows, and stack rows."""
+    """Yield what a scan does in an iteration besides its body: slice rows, and stack rows."""
     parts = scan_parts(scan, body.jaxpr)
     # A row that is the same in every iteration has no value of its own to be stacked.
     kept = [
@@ -262,7 +262,7 @@ def _bookkeeping(regions: Regions, scan: Any, body: Region, key: _Key) -> Iterat
 def _place(
     region: Region, position: int, scopes: set[_Key], depth: int | None
 ) -> tuple[_Key, bool]:
-    """Say to which group an equation belongs, and whether as a whole."""
+    """Return the group an equation belongs to, and whether it belongs as a whole."""
     equation, path = region.jaxpr.eqns[position], region.paths[position]
     named = parse_op_name(f"{path}/{equation.primitive.name}")
     own = (_at(named.layer, depth), named.phase)
@@ -282,7 +282,7 @@ def _at(layer: str | None, depth: int | None) -> str | None:
 
 
 def _scopes(region: Region, position: int) -> set[_Key]:
-    """Give layer and phase of an equation, or of everything inside it."""
+    """Return layer and phase of an equation, or of everything inside it."""
     equation, path = region.jaxpr.eqns[position], region.paths[position]
     inside: set[_Key] = set()
     if position in region.inside:
@@ -302,7 +302,7 @@ def _scopes_below(region: Region) -> set[_Key]:
 
 
 def _common(layers: Iterable[str]) -> str:
-    """Give the path that all the layers begin with, "" if there is none."""
+    """Return the path that all the layers begin with, "" if there is none."""
     parts = [layer.split("/") for layer in layers]
     if not parts:
         return ""
@@ -312,7 +312,7 @@ def _common(layers: Iterable[str]) -> str:
 
 
 def _inside(equation: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Give the path and primitive of every equation inside a body that cannot be opened."""
+    """Yield the path and primitive of every equation inside a body that cannot be opened."""
     scope = inner_scope(equation, path)
     for body in core.jaxprs_in_params(equation.params):
         for inner in body.eqns:
@@ -325,5 +325,5 @@ def _inside(equation: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def group_regions(groups: Sequence[LayerGroup]) -> tuple[Region, ...]:
-    """Give the regions that groups stand in, each once."""
+    """Return the regions that groups stand in, each once."""
     return tuple(dict.fromkeys(group.region for group in groups))

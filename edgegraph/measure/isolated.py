@@ -127,7 +127,7 @@ def measure_layers(
 
 
 def which_depths(depth: Depth, regions: Regions) -> tuple[int | None, ...]:
-    """Give the cuts that were asked for, each once.
+    """Return the cuts that were asked for, each once.
 
     Raises:
         InputError: One is no depth.

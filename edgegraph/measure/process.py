@@ -121,7 +121,7 @@ def run_apart(
     timeout_s: float,
     progress: Progress | None,
 ) -> bytes:
-    """Hand programs and a task to a fresh process, and give its answer.
+    """Hand programs and a task to a fresh process, and return its answer.
 
     Args:
         function: What it does with them, as `edgegraph.child.run_child` takes it.
@@ -148,12 +148,12 @@ def run_apart(
 
 
 def is_recompiled(cores: int | None) -> bool:
-    """Tell whether a program is compiled again for this number of cores."""
+    """Return whether a program is compiled again for this number of cores."""
     return cores is not None and len(_first_cores(cores)) != len(host.usable_cores())
 
 
 def time_limit_s(packed: Parcel, measuring_s: float, *programs: Program) -> float:
-    """Give the time after which a process that measures for so long must have hung."""
+    """Return the time after which a process that measures for so long must have hung."""
     compiling_s = sum(program.compile_s or 0.0 for program in programs)
     return _STARTING_S + 4 * measuring_s + 10 * compiling_s + packed.bytes / _BYTES_PER_S
 

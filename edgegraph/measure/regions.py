@@ -45,7 +45,7 @@ class Region:
     inside: Mapping[int, tuple[Region, ...]]
 
     def walk(self) -> Iterator[Region]:
-        """Give this region and all those inside it."""
+        """Yield this region and all those inside it."""
         yield self
         for regions in self.inside.values():
             for region in regions:
@@ -69,7 +69,7 @@ class Regions:
 
 
 def find_regions(traced: Any) -> Regions:
-    """Take a traced function apart.
+    """Split a traced function into regions.
 
     Args:
         traced: A ClosedJaxpr, such as ``jax.make_jaxpr(f)(x)``.
@@ -97,7 +97,7 @@ def find_regions(traced: Any) -> Regions:
 
 
 def _first_iterations(root: Region) -> set[int]:
-    """Give the positions in what they scan over that the scans begin with."""
+    """Return the positions in what they scan over that the scans begin with."""
     scans = [
         region.jaxpr.eqns[position].params
         for region in root.walk()
@@ -156,7 +156,7 @@ class _Inliner:
         scope: str,
         equations: list[tuple[Any, str]],
     ) -> list[Any]:
-        """Add the equations of `jaxpr`, whose inputs have `names`; give its outputs' names."""
+        """Add the equations of `jaxpr`, whose inputs have `names`; return its outputs' names."""
 
         def name(atom: Any) -> Any:
             return atom if isinstance(atom, core.Literal) else names[atom]
@@ -181,12 +181,12 @@ class _Inliner:
 
 
 def _open(closed: Any) -> Any:
-    """Give the jaxpr of a ClosedJaxpr; in newer versions of jax a Jaxpr is its own."""
+    """Return the jaxpr of a ClosedJaxpr; in newer versions of jax a Jaxpr is its own."""
     return getattr(closed, "jaxpr", closed)
 
 
 def _called(equation: Any) -> Any:
-    """Give the jaxpr that an equation only calls, or None."""
+    """Return the jaxpr that an equation only calls, or None."""
     if equation.primitive.name not in _CALLS:
         return None
     return next((equation.params[key] for key in _CALLED if key in equation.params), None)
@@ -197,7 +197,7 @@ def _fresh(variable: Any) -> Any:
 
 
 def inner_scope(equation: Any, path: str) -> str:
-    """Give the scope of the equations inside another one, written as XLA's op_names write it."""
+    """Return the scope of the equations inside another one, written as XLA's op_names write it."""
     primitive = equation.primitive.name
     if primitive in ("jit", "pjit"):
         return join(path, f"jit({equation.params['name']})")
@@ -212,7 +212,7 @@ def join(scope: str, name: str) -> str:
 
 
 def _bodies(equation: Any, path: str) -> Iterator[tuple[str, str, Any, str]]:
-    """Give kind, name, jaxpr and scope of every body of an equation that can be opened."""
+    """Yield kind, name, jaxpr and scope of every body of an equation that can be opened."""
     parameters, scope = equation.params, inner_scope(equation, path)
     match equation.primitive.name:
         case "scan" if parameters["length"] and _holds_arrays_only(equation):
@@ -229,7 +229,7 @@ def _bodies(equation: Any, path: str) -> Iterator[tuple[str, str, Any, str]]:
 
 
 def _holds_arrays_only(equation: Any) -> bool:
-    """Tell whether no mutable reference flows through an equation or what is inside it."""
+    """Return whether no mutable reference flows through an equation or what is inside it."""
     atoms = (*equation.invars, *equation.outvars)
     return all(isinstance(atom.aval, jax.core.ShapedArray) for atom in atoms) and all(
         _holds_arrays_only(inner)
@@ -250,12 +250,12 @@ def _needed(equations: Sequence[tuple[Any, str]], outputs: Iterable[Any]) -> lis
 
 
 def variables(atoms: Iterable[Any]) -> Iterator[Any]:
-    """Give those that are no literals."""
+    """Return those that are no literals."""
     return (atom for atom in atoms if not isinstance(atom, core.Literal))
 
 
 def effects_of(equations: Iterable[Any]) -> set[Any]:
-    """Give the effects of all the equations."""
+    """Return the effects of all the equations."""
     return set().union(*(equation.effects for equation in equations))
 
 
@@ -281,7 +281,7 @@ class ScanParts:
 
 
 def scan_parts(equation: Any, body: Any) -> ScanParts:
-    """Tell apart what is carried and what is sliced or stacked, which has one axis more outside.
+    """Separate what is carried from what is sliced or stacked, which has one axis more outside.
 
     Args:
         equation: The scan.

@@ -140,7 +140,7 @@ def _rewarming_calls(series: Series) -> int:
 
 
 def _hold_still(every: Sequence[Series], settings: Settings) -> bool:
-    """Say whether the last three windows of every series that matters agree."""
+    """Return whether the last three windows of every series that matters agree."""
     total = sum(series.typical_s for series in every)
     for series in every:
         if series.typical_s < SMALL_SHARE * total:

@@ -54,7 +54,7 @@ class Settings:
 
     @classmethod
     def quick(cls) -> Settings:
-        """Give settings for a first look: 64 samples, as many as a p90 needs, in at most 3 s."""
+        """Return settings for a first look: 64 samples, as many as a p90 needs, in at most 3 s."""
         return cls(warm_up_s=0.1, minimum_samples=64, minimum_s=0.3, limit_s=3.0)
 
 
@@ -145,7 +145,7 @@ class Series:
 
 
 def bystanders_of(clock: Clock) -> Bystanders:
-    """Give what watches other processes; nothing is seen by any clock but the system's own."""
+    """Return what watches other processes; nothing is seen by any clock but the system's own."""
     return Bystanders() if clock is monotonic_clock else Bystanders(busy_s=lambda: None)
 
 
@@ -159,7 +159,7 @@ def summarise(
     others_share: float | None = None,
     cache: str = WARM,
 ) -> Latency:
-    """Give what a series of samples says.
+    """Return what a series of samples says.
 
     Args:
         series: At least one sample.
@@ -217,7 +217,7 @@ def judge(
     tolerance: float,
     others_share: float | None = None,
 ) -> tuple[str, tuple[str, ...]]:
-    """Give the verdict on a series of samples, and why.
+    """Return the verdict on a series of samples, and why.
 
     Args:
         samples: Number of samples; too few are INVALID.

@@ -25,7 +25,7 @@ PERCENTILE_RISK = 0.01
 
 
 def median(samples: Samples) -> float:
-    """Give the median.
+    """Return the median.
 
     Example:
         >>> median([3.0, 1.0, 2.0, 10.0])
@@ -35,7 +35,7 @@ def median(samples: Samples) -> float:
 
 
 def median_absolute_deviation(samples: Samples) -> float:
-    """Give the median distance from the median, not scaled to a standard deviation.
+    """Return the median distance from the median, not scaled to a standard deviation.
 
     Example:
         >>> median_absolute_deviation([1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0])
@@ -46,7 +46,7 @@ def median_absolute_deviation(samples: Samples) -> float:
 
 
 def relative_interquartile_range(samples: Samples) -> float:
-    """Give the width of the middle half of the samples over their median.
+    """Return the width of the middle half of the samples over their median.
 
     Quartiles are interpolated linearly between the nearest samples.
 
@@ -74,7 +74,7 @@ def outlier_count(samples: Samples) -> int:
 
 
 def drift(samples: Samples) -> float:
-    """Give how much the second half's median lies above the first half's, over the whole median.
+    """Return how much the second half's median lies above the first half's, over the whole median.
 
     The middle one of an odd number of samples counts in neither half; a single sample gives 0.
 
@@ -90,7 +90,7 @@ def drift(samples: Samples) -> float:
 
 
 def window_spread(samples: Samples, window: int) -> float | None:
-    """Give how far the medians of the last three windows lie apart, over their median.
+    """Return how far the medians of the last three windows lie apart, over their median.
 
     Args:
         samples: In the order they were taken.
@@ -115,7 +115,7 @@ def window_spread(samples: Samples, window: int) -> float | None:
 
 
 def percentile_estimate(samples: Samples, percentile: float) -> float | None:
-    """Give MLPerf's early-stopping estimate of a percentile: an upper bound at 99 % confidence.
+    """Return MLPerf's early-stopping estimate of a percentile: an upper bound at 99 % confidence.
 
     With n samples, the t-th largest is reported for the largest t such that at most t of n
     draws lie above the true percentile with probability 1 % or less
@@ -142,7 +142,7 @@ def percentile_estimate(samples: Samples, percentile: float) -> float | None:
 
 
 def percentile_rank(count: int, percentile: float) -> int | None:
-    """Give t, so that the t-th largest of `count` samples bounds the percentile; None if too few.
+    """Return t, so that the t-th largest of `count` samples bounds the percentile; None if too few.
 
     Source: MLCommons inference rules, "early stopping".
 
@@ -163,7 +163,7 @@ def percentile_rank(count: int, percentile: float) -> int | None:
 
 
 def mean_interval(samples: Samples, confidence: float) -> tuple[float, float]:
-    """Give Student's confidence interval of the mean.
+    """Return Student's confidence interval of the mean.
 
     Args:
         samples: Two at least, independent of each other, such as one from every process.

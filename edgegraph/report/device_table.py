@@ -96,7 +96,7 @@ _MARKS = {AT_THE_ROOF: "≤", EXPECTED: "≈"}
 
 
 def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
-    """Say what the columns mean, as far as they need it, and what does not fit."""
+    """Describe what the columns mean, as far as they need it, and what does not fit."""
     sources = {row.time_source for row in rows}
     times = {
         MEASURED: "of the measured time",
@@ -128,7 +128,7 @@ def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
 
 
 def _largest(rows: Sequence[DeviceRow]) -> list[str]:
-    """Give one line for every workload with the largest batch that fits each device."""
+    """Return one line for every workload with the largest batch that fits each device."""
     found: dict[str, dict[str, int]] = {}
     for row in rows:
         if row.largest_batch is not None:
@@ -162,7 +162,7 @@ def _misfits(rows: Sequence[DeviceRow]) -> list[str]:
 
 
 def _errors(rows: Sequence[DeviceRow]) -> list[str]:
-    """Give one line for every error, with all batch sizes that it concerns."""
+    """Return one line for every error, with all batch sizes that it concerns."""
     batches: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row.error is not None:
@@ -174,7 +174,7 @@ def _errors(rows: Sequence[DeviceRow]) -> list[str]:
 
 
 def _against_each_other(rows: Sequence[DeviceRow]) -> list[RenderableType]:
-    """Say where workloads differ on a device, and which kinds of op each loses on."""
+    """Describe where workloads differ on a device, and which kinds of op each loses on."""
     groups: dict[tuple[str, int | None], list[DeviceRow]] = {}
     for row in rows:
         if row.time_s:
@@ -246,7 +246,7 @@ def _kinds_table(rows: Sequence[DeviceRow]) -> Table:
 
 
 def _time_heading(rows: Sequence[DeviceRow]) -> str:
-    """Say where the times of kinds come from: ops are measured, or stand at their roofs."""
+    """Describe where the times of kinds come from: ops are measured, or stand at their roofs."""
     measured = {row.measured_s is not None for row in rows}
     return {frozenset({True}): "measured", frozenset({False}): "at the roof"}.get(
         frozenset(measured), "time"

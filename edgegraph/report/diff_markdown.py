@@ -14,7 +14,7 @@ MOST_OPS = 50
 
 
 def markdown(diff: Diff) -> str:
-    """Give what changed as Markdown: the whole, the layers that differ, the ops."""
+    """Return what changed as Markdown: the whole, the layers that differ, the ops."""
     lines = [f"**{markdown_text(words.headline(diff))}**", ""]
     if diff.settings:
         told = "; ".join(f"{each.name} {each.before} → {each.after}" for each in diff.settings)

@@ -24,7 +24,7 @@ def write_diff_page(diff: Diff, before: Analysis, after: Analysis, path: str | P
     Layers that differ are marked in both.
 
     Args:
-        diff: What `edgegraph.diff` gave for them.
+        diff: What `edgegraph.diff` returned for them.
         before: The one analysis.
         after: The other.
         path: Where to write; an existing file is replaced as a whole.
@@ -43,7 +43,7 @@ def write_diff_page(diff: Diff, before: Analysis, after: Analysis, path: str | P
 
 
 def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
-    """Give the page as text; see `write_diff_page`."""
+    """Return the page as text; see `write_diff_page`."""
     sections = [
         page_section(analysis, number, _marks(diff, side))
         for number, (analysis, side) in enumerate(zip((before, after), _SIDES, strict=True))
@@ -68,7 +68,7 @@ def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
 
 
 def _marks(diff: Diff, side: str) -> dict[tuple[str, str], str]:
-    """Say what happened to the layers of one side, by path and phase."""
+    """Describe what happened to the layers of one side, by path and phase."""
     marks: dict[tuple[str, str], str] = {}
     for row in diff.layer_changes:
         figures = getattr(row, side)

@@ -55,7 +55,7 @@ _KINDS = (CHANGED, FUSED, REWIRED, ADDED, REMOVED)
 
 
 def headline(diff: Diff) -> str:
-    """Say in one line what changed."""
+    """Describe in one line what changed."""
     sides = f"{diff.before.title} → {diff.after.title}"
     if diff.empty:
         return f"{sides}: the same {plural(diff.same_ops, 'op')}"
@@ -84,7 +84,7 @@ def value(figure: Figure, side: str) -> str:
 
 
 def change(figure: Figure) -> str:
-    """Say how much a figure changed: in percent, or by what it came to from nothing."""
+    """Describe how much a figure changed: in percent, or by what it came to from nothing."""
     if figure.verdict in (NO_DIFFERENCE, NOISY):
         return figure.verdict
     return relative(figure.before, figure.after)
@@ -117,7 +117,7 @@ def _small(change: float) -> str:
 
 
 def time_change(row: LayerChange) -> str:
-    """Say how a layer's time changed, held against its noise."""
+    """Describe how a layer's time changed, held against its noise."""
     before, after = row.before, row.after
     if before is None or after is None or before.time_s is None or after.time_s is None:
         return ""
@@ -131,7 +131,7 @@ def time_change(row: LayerChange) -> str:
 
 
 def bound_change(row: LayerChange) -> str:
-    """Say what binds a layer, and what did before where that was something else."""
+    """Describe what binds a layer, and what did before where that was something else."""
     before = None if row.before is None else row.before.bound
     after = None if row.after is None else row.after.bound
     if row.before is None or row.after is None or before == after:
@@ -140,7 +140,7 @@ def bound_change(row: LayerChange) -> str:
 
 
 def aligned(row: LayerChange) -> str:
-    """Say what a layer was called before, and how it was recognised; "" where by its path."""
+    """Describe what a layer was called before, and how it was recognised; "" where by its path."""
     if row.before is None or row.after is None or row.before.layer == row.after.layer:
         return ""
     return f"was {row.before.layer}, by {row.aligned_by}"
@@ -168,7 +168,7 @@ def facet(each: Facet) -> str:
 
 
 def shown_layers(diff: Diff, *, everything: bool = False) -> list[LayerChange]:
-    """Give the layers that differ, in counts or in a time beyond its noise; or all."""
+    """Return the layers that differ, in counts or in a time beyond its noise; or all."""
     return [
         row
         for row in diff.layer_changes
@@ -177,7 +177,7 @@ def shown_layers(diff: Diff, *, everything: bool = False) -> list[LayerChange]:
 
 
 def shown_figures(diff: Diff, *, everything: bool = False) -> list[Figure]:
-    """Give the figures that differ, and the latency; or all."""
+    """Return the figures that differ, and the latency; or all."""
     return [
         figure
         for figure in diff.figures

@@ -37,7 +37,7 @@ MOST_BARS = 30
 
 
 def figure_of(ax: Axes) -> Figure:
-    """Give the figure that holds the axes."""
+    """Return the figure that holds the axes."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     return figure
@@ -98,12 +98,12 @@ def column_axes(
 
 
 def names_margin(names: Sequence[str], points: float = FONT_POINTS) -> float:
-    """Give the margin in inches that names left of the axes need."""
+    """Return the margin in inches that names left of the axes need."""
     return 0.14 + CHARACTER_WIDTH * points / 72 * max(map(len, names), default=0)
 
 
 def width_inches(ax: Axes) -> float:
-    """Give the width of the axes themselves."""
+    """Return the width of the axes themselves."""
     return float(ax.get_position().width * figure_of(ax).get_size_inches()[0])
 
 
@@ -135,7 +135,7 @@ def write_legend(ax: Axes, handles: Sequence[Artist], *, columns: int | None = N
 
 
 def tidy(ax: Axes) -> None:
-    """Give axes the look that all figures share."""
+    """Set the look that all figures share on some axes."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(MUTED)
     ax.tick_params(which="both", labelsize=FONT_POINTS, colors=MUTED, labelcolor=INK, width=0.6)

@@ -113,7 +113,7 @@ def _beside(ax: Axes, x: float, place: int, said: str) -> None:
 
 
 def _verdict(study: FusionStudy, rung: Rung) -> str:
-    """Say of full fusion what it does against none, and of twins that they are."""
+    """Describe how full fusion compares with none, or that rungs are the same program."""
     if rung.same_as is not None:
         return ", same"
     step: Step = study.steps[-1]
@@ -123,7 +123,7 @@ def _verdict(study: FusionStudy, rung: Rung) -> str:
 
 
 def _reach(rung: Rung) -> float:
-    """Give how far to the right the rung's marks go."""
+    """Return how far to the right the rung's marks go."""
     low, high = rung.memory_time_s or 0.0, rung.compute_time_s or 0.0
     if rung.latency_s is None:
         return low + high

@@ -30,7 +30,7 @@ STYLE = {PASSED: "green", FAILED: "bold red", UNDECIDED: "yellow"}
 
 
 def headline(result: GateResult) -> str:
-    """Say whether it passed, and what did not."""
+    """Return whether it passed, and what did not."""
     said = f"{result.after.title}: {'passed' if result.passed else 'failed'}"
     if result.failed:
         said += f" ({', '.join(NAMES[check.metric] for check in result.failed)})"
@@ -57,7 +57,7 @@ def gate_table(result: GateResult) -> RenderableType:
 
 
 def lines(result: GateResult) -> list[str]:
-    """Give the verdict as plain lines, such as a test prints that fails."""
+    """Return the verdict as plain lines, such as a test prints that fails."""
     said = [headline(result)]
     for check in result.checks:
         name, before, after, change, limit, verdict = _cells(check)
@@ -67,7 +67,7 @@ def lines(result: GateResult) -> list[str]:
 
 
 def explanations(result: GateResult) -> list[str]:
-    """Say what broke limits, why others are undecided, and what to know."""
+    """Describe what broke limits, why others are undecided, and what to know."""
     said = []
     for check in result.failed:
         if check.culprits:
@@ -79,7 +79,7 @@ def explanations(result: GateResult) -> list[str]:
 
 
 def markdown(result: GateResult) -> str:
-    """Give the verdict as Markdown, for a pull request."""
+    """Return the verdict as Markdown, for a pull request."""
     text = [f"**{markdown_text(headline(result))}**", ""]
     text += [markdown_row(HEADINGS), "|---|--:|--:|--:|--:|---|"]
     text += [markdown_row([*map(markdown_text, _cells(check))]) for check in result.checks]

@@ -115,7 +115,7 @@ def layers_at(
     operands: Sequence[Sequence[int]],
     depth: int,
 ) -> LayerGraph:
-    """Give the layers that `depth` scopes lead to, and what flows between them.
+    """Return the layers that `depth` scopes lead to, and what flows between them.
 
     Ops outside of all scopes are left out: what they read is read by those that read them. A
     layer that is left and entered again has a box for every stay.
@@ -138,7 +138,7 @@ def layers_at(
 
 
 def _unfused(analysis: Analysis) -> tuple[list[Item], list[list[int]]]:
-    """Give the ops with those of fusions and calls in their place, operands before users.
+    """Return the ops with those of fusions and calls in their place, operands before users.
 
     A fusion may run several layers in one kernel; what flows between these is seen only inside.
     """
@@ -252,7 +252,7 @@ def bundled(graph: LayerGraph, count: int) -> LayerGraph:
 
 
 def _readable(analysis: Analysis, width: float, height: float) -> tuple[LayerGraph, Layout]:
-    """Give the deepest graph that fits, sizes in units of the layout."""
+    """Return the deepest graph that fits, sizes in units of the layout."""
     ops, operands = _unfused(analysis)
     deepest = max((len(item.path) for item in ops), default=0)
     if not deepest:

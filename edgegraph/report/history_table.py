@@ -139,7 +139,7 @@ def _change(entry: Entry) -> Text:
 
 
 def _words(entry: Entry, earlier: Sequence[Entry], whole: Sequence[Entry]) -> Text:
-    """Say how far the change holds and what else changed; at the end, draw the curve."""
+    """Describe how far the change holds and what else changed; at the end, draw the curve."""
     before = next((each for each in earlier if each.id == entry.previous), None)
     words = [entry.judged] if entry.judged else []
     if entry.verdict not in (None, "OK") and entry.judged != entry.verdict:

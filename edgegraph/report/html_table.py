@@ -53,7 +53,7 @@ class HtmlTable:
 
 
 def html_table(table: Table) -> HtmlTable:
-    """Give the content of a table of the terminal.
+    """Return the content of a table of the terminal.
 
     Example:
         >>> table = Table("layer", "bound")
@@ -80,7 +80,7 @@ def html_table(table: Table) -> HtmlTable:
 
 
 def html_parts(parts: Iterable[RenderableType]) -> list[HtmlTable | HtmlCell]:
-    """Give tables and lines in their order."""
+    """Return tables and lines in their order."""
     return [html_table(part) if isinstance(part, Table) else _cell(part) for part in parts]
 
 

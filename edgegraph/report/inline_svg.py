@@ -21,7 +21,7 @@ _DROPPED = frozenset({"metadata", "style"})
 
 
 def inline_svg(ax: Axes, *, prefix: str, label: str) -> str:
-    """Give the figure that holds `ax` as one ``<svg>`` element.
+    """Return the figure that holds `ax` as one ``<svg>`` element.
 
     Text stays text, so that it can be searched, selected and read aloud. Ids are made unique
     by `prefix`, so that several figures can stand on one page, and the palette's colours are

@@ -64,7 +64,7 @@ def draw_memory(ax: Axes, live: LiveMemory, font_points: float) -> None:
 
 
 def steps(alive: Sequence[int]) -> tuple[list[float], list[int]]:
-    """Give the edges and heights of the steps to draw: at most `MOST_STEPS` of them.
+    """Return the edges and heights of the steps to draw: at most `MOST_STEPS` of them.
 
     Example:
         >>> steps([3, 5, 4])

@@ -33,7 +33,7 @@ class Row:
 
 
 def memory_lines(analysis: Analysis) -> list[tuple[str, str]]:
-    """Tell what is alive at the peak, and what the activations need before anything is fused."""
+    """Describe what is alive at the peak, and what the activations need before fusion."""
     said = []
     live, before = analysis.live_memory, analysis.activation_memory
     if live is not None:
@@ -52,12 +52,12 @@ def by_kind(live: LiveMemory) -> str:
 
 
 def place(live: LiveMemory) -> str:
-    """Say where the peak is: ``in Net/conv1 (conv.1)``."""
+    """Describe where the peak is: ``in Net/conv1 (conv.1)``."""
     return f"in {live.peak_layer} ({live.peak_op})" if live.peak_layer else f"at {live.peak_op}"
 
 
 def rules(memory: ActivationMemory) -> list[tuple[str, ActivationPeak]]:
-    """Give the peaks with the rule of each in words."""
+    """Return the peaks with the rule of each in words."""
     return [
         ("input and output of one layer", memory.in_out),
         ("the same, depthwise in place", memory.inplace_depthwise),
@@ -66,7 +66,7 @@ def rules(memory: ActivationMemory) -> list[tuple[str, ActivationPeak]]:
 
 
 def where(peak: ActivationPeak) -> str:
-    """Say which op of which layer makes a peak: ``Net/conv1, convolution``."""
+    """Describe which op of which layer makes a peak: ``Net/conv1, convolution``."""
     return f"{peak.layer}, {peak.opcode}" if peak.layer else f"{peak.op}, {peak.opcode}"
 
 

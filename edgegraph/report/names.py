@@ -11,7 +11,7 @@ MOST_CHARACTERS = 28
 
 
 def short_names(rows: Iterable[LayerRecord]) -> dict[tuple[str, str], str]:
-    """Give every layer the shortest end of its path that no other layer of its phase has.
+    """Return for every layer the shortest end of its path that no other of its phase has.
 
     Args:
         rows: The layer records of one analysis.
@@ -42,7 +42,7 @@ def shorten(name: str, most: int = MOST_CHARACTERS) -> str:
 
 
 def _ends(path: str) -> list[str]:
-    """Give the ends of a path, shortest first."""
+    """Return the ends of a path, shortest first."""
     scopes = path.split("/")
     # "(own)" says nothing without the layer whose it is, unless there is only one.
     return ["/".join(scopes[-count:]) for count in range(1, len(scopes) + 1)]

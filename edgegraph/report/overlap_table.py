@@ -47,7 +47,7 @@ def overlap_table(study: OverlapStudy, *, wide: bool = False) -> Group:
 
 
 def sentences(study: OverlapStudy) -> list[str]:
-    """Say in words what dispatch and input overlap gain; no claim where it was too noisy."""
+    """Describe in words what dispatch and input overlap gain; no claim where it was too noisy."""
     said = []
     gain = study.dispatch_gain
     if gain is not None:
@@ -109,7 +109,7 @@ def _schedule(schedule: Schedule, wide: bool) -> list[RenderableType]:
 
 
 def schedule_sentences(schedule: Schedule) -> list[str]:
-    """Say in words what a schedule comes to: what it waits for, and the critical path."""
+    """Describe in words what a schedule comes to: what it waits for, and the critical path."""
     said = []
     if not schedule.transfers:
         said.append("The schedule has no asynchronous operations.")

@@ -87,7 +87,7 @@ def write_page(results: Sequence[Analysis | Study], path: str | Path) -> Path:
 
 
 def page(results: Sequence[Analysis | Study]) -> str:
-    """Give the page as text; see `write_page`."""
+    """Return the page as text; see `write_page`."""
     if not results:
         raise InputError("a page needs at least one analysis or study, and there is none")
     sections = [

@@ -54,7 +54,7 @@ PAGE_VARIABLES = {
 
 
 def bound_colour(bound: str | None) -> str:
-    """Give the colour of a bound; neutral for an op or layer that has none.
+    """Return the colour of a bound; neutral for an op or layer that has none.
 
     Example:
         >>> bound_colour("memory"), bound_colour(None)

@@ -24,13 +24,13 @@ class Rectangle:
     top: float
 
     def overlap(self, other: Rectangle) -> float:
-        """Give the area that both cover."""
+        """Return the area that both cover."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.top, other.top) - max(self.bottom, other.bottom)
         return width * height if width > 0 and height > 0 else 0.0
 
     def distance(self, x: float, y: float) -> float:
-        """Give the distance of a place from the rectangle; 0 inside."""
+        """Return the distance of a place from the rectangle; 0 inside."""
         across = max(self.left - x, 0.0, x - self.right)
         up = max(self.bottom - y, 0.0, y - self.top)
         return float((across * across + up * up) ** 0.5)
@@ -52,7 +52,7 @@ class Point:
 
 
 def text_rectangle(text: str, left: float, bottom: float, size: float) -> Rectangle:
-    """Give the room that a line of text takes."""
+    """Return the room that a line of text takes."""
     return Rectangle(
         left, bottom, left + CHARACTER_WIDTH * size * len(text), bottom + _LINE_HEIGHT * size
     )
@@ -103,7 +103,7 @@ def place_names(
 
 
 def _candidates(point: Point, size: float) -> Iterator[tuple[float, float]]:
-    """Give lower left corners around a point, the most readable first."""
+    """Yield lower left corners around a point, the most readable first."""
     width = CHARACTER_WIDTH * size * len(point.name)
     height = _LINE_HEIGHT * size
     for further in (0.0, 5.0):

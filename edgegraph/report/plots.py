@@ -182,7 +182,7 @@ def layer_times_axes(
 
 
 def _bars(analysis: Analysis) -> tuple[list[LayerRecord], list[LayerRecord], list[str]]:
-    """Give the layers with bars of their own, the rest, and the names of all bars."""
+    """Return the layers with bars of their own, the rest, and the names of all bars."""
     rows = [row for row in analysis.layer_records if row.leaf and row.time_s is not None]
     longest = sorted(rows, key=lambda row: -(row.time_s or 0.0))[:MOST_BARS]
     kept = {(row.layer, row.phase) for row in longest}

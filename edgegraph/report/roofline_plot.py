@@ -124,7 +124,7 @@ def _dots(analysis: Analysis) -> list[tuple[float, float, str | None]]:
 
 
 def _used_roofs(analysis: Analysis, device: Device) -> tuple[list[str], list[MemoryLevel]]:
-    """Give the roofs that bind some op; the device's first and last where none does."""
+    """Return the roofs that bind some op; the device's first and last where none does."""
     dtypes = {op.roof for op in analysis.op_records if op.flops}
     levels = {op.level for op in analysis.op_records if op.bytes_read or op.bytes_written}
     used_dtypes = [dtype for dtype in device.peak_flops_per_s if dtype in dtypes]
@@ -266,7 +266,7 @@ def _lines(ax: Axes) -> list[Rectangle]:
 
 
 def _to_points(ax: Axes, x: float, y: float) -> tuple[float, float]:
-    """Give a place on the axes in points from the figure's lower left corner."""
+    """Return a place on the axes in points from the figure's lower left corner."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     left, bottom = ax.transData.transform((x, y)) * 72 / figure.dpi

@@ -113,7 +113,7 @@ def shown_ops(
 
 
 def _times(row: OpRecord) -> str:
-    """Say how often an op runs, where that is not once."""
+    """Describe how often an op runs, where that is not once."""
     if row.executions is None:
         return " x ?"
     return "" if row.executions == 1 else f" x {row.executions}"

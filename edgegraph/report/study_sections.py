@@ -230,7 +230,7 @@ def _axes(study: Study) -> Axes | None:
 
 
 def _parts(study: Study, lead: Sequence[str]) -> list[HtmlTable | HtmlCell]:
-    """Give what the terminal shows, without its title and what the lead says already."""
+    """Return what the terminal shows, without its title and what the lead says already."""
     parts = study_table(study, wide=True).renderables
     titled = parts[1:] if isinstance(parts[0], Text) else parts
     return [

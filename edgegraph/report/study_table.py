@@ -22,7 +22,7 @@ Study = Sweep | FusionStudy | OverlapStudy | DeviceComparison | Scaling
 
 
 def check_study(result: object) -> Study:
-    """Give a study back.
+    """Return a study back.
 
     Raises:
         InputError: It is a saved result of another kind.

@@ -103,7 +103,7 @@ def _short(low: float, high: float | None) -> str:
 
 
 def _errors(sweep: Sweep) -> list[str]:
-    """Say why points failed, those that failed alike in one line."""
+    """Describe why points failed, those that failed alike in one line."""
     batches: dict[str, list[str]] = {}
     for point in sweep.points:
         if point.error is not None:
@@ -114,7 +114,7 @@ def _errors(sweep: Sweep) -> list[str]:
 
 
 def _noise(sweep: Sweep) -> list[str]:
-    """Say why the noisiest verdicts are what they are."""
+    """Describe why the noisiest verdicts are what they are."""
     return [
         f"batch {point.batch}: {point.verdict}, since {point.reasons[0]}"
         for point in sweep.points

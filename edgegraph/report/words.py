@@ -24,7 +24,7 @@ def title(analysis: Analysis) -> str:
 
 
 def headline(analysis: Analysis) -> str:
-    """Say what bounds the program and how long it takes."""
+    """Describe what bounds the program and how long it takes."""
     said = [title(analysis) + ":", taking(analysis)]
     bound = binding(analysis)
     if bound is not None:
@@ -33,7 +33,7 @@ def headline(analysis: Analysis) -> str:
 
 
 def taking(analysis: Analysis) -> str:
-    """Say how long one call takes, or at least takes, or else what it does."""
+    """Describe how long one call takes, or at least takes, or else what it does."""
     totals, latency = analysis.totals, analysis.latency
     if latency is not None:
         return seconds(latency.median_s)
@@ -56,14 +56,14 @@ def binding(analysis: Analysis) -> str | None:
 
 
 def throughput(analysis: Analysis) -> str | None:
-    """Give the examples per second when one call follows the other, or None if not measured."""
+    """Return the examples per second when one call follows the other, or None if not measured."""
     if analysis.latency is None or analysis.batch is None:
         return None
     return f"{si(analysis.batch / analysis.latency.median_s)}/s"
 
 
 def device_line(analysis: Analysis) -> str:
-    """Say whose roofs bind, and where they meet."""
+    """Describe whose roofs bind, and where they meet."""
     device = analysis.device
     if device is None:
         return "no device: run `edgegraph calibrate` for a roofline"
@@ -85,7 +85,7 @@ def device_line(analysis: Analysis) -> str:
 
 
 def measurement_line(analysis: Analysis) -> list[str]:
-    """Say how far the figures hold: bracket, sum of layers, noise, memory."""
+    """Describe how far the figures hold: bracket, sum of layers, noise, memory."""
     totals, latency, lines = analysis.totals, analysis.latency, []
     if totals.compute_time_s is not None and totals.memory_time_s is not None:
         sent = totals.network_time_s
@@ -143,7 +143,7 @@ def measurement_line(analysis: Analysis) -> list[str]:
 
 
 def conditions(analysis: Analysis) -> list[tuple[str, str]]:
-    """Tell the latency under other conditions, and the throughput, where these were measured."""
+    """Describe latency under other conditions, and throughput, where these were measured."""
     said = []
     for latency in analysis.other_latencies:
         where = "" if latency.cores is None else f" on {plural(latency.cores, 'core')}"
@@ -171,7 +171,7 @@ def conditions(analysis: Analysis) -> list[tuple[str, str]]:
 
 
 def traced(analysis: Analysis) -> list[tuple[str, str]]:
-    """Tell how far the op trace holds, and which loops were counted in it."""
+    """Describe how far the op trace holds, and which loops were counted in it."""
     trace = analysis.op_trace
     if trace is None:
         return []
@@ -234,7 +234,7 @@ def sentence(clause: str) -> str:
 
 
 def ridge(analysis: Analysis) -> str | None:
-    """Say where the two roofs meet that bind most of the work, or None without a device."""
+    """Describe where the two roofs meet that bind most of the work, or None without a device."""
     device = analysis.device
     containers = {op.parent for op in analysis.op_records}
     arithmetic: dict[str, float] = {}
@@ -255,7 +255,7 @@ def ridge(analysis: Analysis) -> str | None:
 
 
 def ledger(analysis: Analysis) -> list[tuple[str, str]]:
-    """Tell where the figures come from and how far they hold, as names and sentences."""
+    """Describe where the figures come from and how far they hold, as names and sentences."""
     return [
         *_measurement(analysis),
         *conditions(analysis),
@@ -358,7 +358,7 @@ def _environment(analysis: Analysis) -> list[tuple[str, str]]:
 
 
 def where_made(here: Environment) -> list[tuple[str, str]]:
-    """Tell the machine and the software that a result was made with."""
+    """Describe the machine and the software that a result was made with."""
     load = "" if here.load_1min is None else f", load {here.load_1min:.2f}"
     governor = "" if here.governor is None else f", governor {here.governor}"
     return [

@@ -108,7 +108,7 @@ class Totals(Mapping[str, "int | float | str | None"]):
     network_time_s: float | None = None
 
     def __getitem__(self, key: str) -> int | float | str | None:
-        """Give one figure by its name."""
+        """Return one figure by its name."""
         if key not in {f.name for f in fields(self)}:
             raise KeyError(key)
         value: int | float | str | None = getattr(self, key)

@@ -96,7 +96,7 @@ class TimingComparison:
         return save(self, path)
 
     def __str__(self) -> str:
-        """Say the outcome in one line."""
+        """Describe the outcome in one line."""
         from edgegraph.units import seconds
 
         (low, high), (control_low, control_high) = self.interval, self.control_interval

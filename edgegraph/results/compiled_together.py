@@ -92,7 +92,7 @@ def compare_together(
 
 
 def together_frame(compared: Sequence[CompiledTogether]) -> pd.DataFrame:
-    """Give one row per comparison; the whole program has no layer."""
+    """Return one row per comparison; the whole program has no layer."""
     import pandas as pd
 
     rows = [
@@ -165,7 +165,7 @@ def _noise(timed: Sequence[tuple[Latency, int]]) -> float:
 
 
 def _noisy(timed: Sequence[tuple[Latency, int]]) -> bool:
-    """Tell whether badly timed parts take up so much that the sum cannot be trusted."""
+    """Return whether badly timed parts take up so much that the sum cannot be trusted."""
     sure = sum(_net(*each) or 0.0 for each in timed if each[0].verdict == "OK")
     unsure = sum(_net(*each) or 0.0 for each in timed if each[0].verdict != "OK")
     return unsure > MOST_NOISY_SHARE * (sure + unsure)

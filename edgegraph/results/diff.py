@@ -375,13 +375,13 @@ class Diff:
         return save(self, path)
 
     def to_markdown(self) -> str:
-        """Give it as Markdown, for a pull request."""
+        """Return it as Markdown, for a pull request."""
         from edgegraph.report.diff_markdown import markdown
 
         return markdown(self)
 
     def __repr__(self) -> str:
-        """Say in one line what changed."""
+        """Describe in one line what changed."""
         from edgegraph.report.diff_words import headline
 
         return f"<Diff {headline(self)}>"

@@ -104,7 +104,7 @@ def save(result: Any, path: str | Path) -> Path:
 
 
 def pack(result: Any) -> bytes:
-    """Give the content of the file that `save` writes.
+    """Return the content of the file that `save` writes.
 
     Raises:
         InputError: As `save`.
@@ -162,7 +162,7 @@ def load(path: str | Path) -> Any:
 
 
 def is_address(path: str | Path) -> bool:
-    """Tell whether a name is no file but a run in a database, such as ``runs.db#42``.
+    """Return whether a name is no file but a run in a database, such as ``runs.db#42``.
 
     Example:
         >>> is_address("runs.db#42"), is_address("runs.db")
@@ -172,10 +172,10 @@ def is_address(path: str | Path) -> bool:
 
 
 def unpack(content: bytes | Path, path: str | Path) -> Any:
-    """Give the result in a file, or in the content of one.
+    """Return the result in a file, or in the content of one.
 
     Args:
-        content: What `pack` gave, or the file with it.
+        content: What `pack` returned, or the file with it.
         path: Where it stands, for messages.
 
     Raises:
@@ -221,7 +221,7 @@ def load_analysis(path: str | Path) -> Analysis:
 
 
 def kind_of(result: Any) -> str:
-    """Give the word for a result's kind.
+    """Return the word for a result's kind.
 
     Raises:
         InputError: It is nothing that can be saved.

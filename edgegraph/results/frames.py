@@ -44,7 +44,7 @@ _NUMBERS = frozenset({"depth", "leaf", "passes"})
 
 
 def ops_frame(analysis: Analysis) -> pd.DataFrame:
-    """Give one row per executed instruction, in schedule order.
+    """Return one row per executed instruction, in schedule order.
 
     Counts are nullable integers (``Int64``), exact; times are seconds.
     """
@@ -52,12 +52,12 @@ def ops_frame(analysis: Analysis) -> pd.DataFrame:
 
 
 def layers_frame(analysis: Analysis) -> pd.DataFrame:
-    """Give one row per layer and phase, parents before children."""
+    """Return one row per layer and phase, parents before children."""
     return _frame(analysis.layer_records, LAYER_COLUMNS)
 
 
 def op_attributes(record: OpRecord) -> dict[str, Any]:
-    """Give the node attributes of an op in the graph: those of its row in the frame."""
+    """Return the node attributes of an op in the graph: those of its row in the frame."""
     attributes = {field: getattr(record, field) for field in record.__struct_fields__}
     attributes["intensity_flops_per_byte"] = intensity(record)
     del attributes["name"]
@@ -65,7 +65,7 @@ def op_attributes(record: OpRecord) -> dict[str, Any]:
 
 
 def intensity(record: OpRecord | LayerRecord) -> float | None:
-    """Give the FLOPs per byte of main memory; None where a count is unknown or 0 bytes move."""
+    """Return the FLOPs per byte of main memory; None where a count is unknown or 0 bytes move."""
     moved = main_memory_bytes(record)
     return record.flops / moved if moved and record.flops is not None else None
 

@@ -117,7 +117,7 @@ class Step:
 
     @property
     def sentence(self) -> str:
-        """Say what it brought, in one line."""
+        """Describe in one line what it brought."""
         moved = f"{si(abs(self.saved_bytes), 'B')} {'fewer' if self.saved_bytes >= 0 else 'more'}"
         if self.verdict == SAME:
             return f"{self.name}: same program, XLA found nothing to fuse this way"
@@ -280,7 +280,7 @@ class FusionStudy:
         return tuple(lines)
 
     def layer_verdict(self, layer: str, phase: str) -> str | None:
-        """Say what fusion did to a layer compiled alone.
+        """Describe what fusion did to a layer compiled on its own.
 
         ``helps`` or ``hurts`` where the confidence intervals with full fusion and without any
         lie apart and the times by more than 1 %; None where it was not measured in both.

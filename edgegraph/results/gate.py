@@ -101,13 +101,13 @@ class GateResult:
         return {"passed": self.passed, **to_builtins(self)}
 
     def to_markdown(self) -> str:
-        """Give it as Markdown, for a pull request."""
+        """Return it as Markdown, for a pull request."""
         from edgegraph.report.gate_table import markdown
 
         return markdown(self)
 
     def __str__(self) -> str:
-        """Give the checks line by line, with the culprits."""
+        """Return the checks line by line, with the culprits."""
         from edgegraph.report.gate_table import lines
 
         return "\n".join(lines(self))

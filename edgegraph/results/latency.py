@@ -114,7 +114,7 @@ class LayerLatency:
 
 
 def finest_cut(latencies: Sequence[LayerLatency]) -> tuple[LayerLatency, ...]:
-    """Give those of the cut into the smallest pieces; scopes alone are smaller than any depth."""
+    """Return those of the cut into the smallest pieces; scopes alone are smaller than any depth."""
 
     def fineness(depth: int | None) -> float:
         return float("inf") if depth is None else depth

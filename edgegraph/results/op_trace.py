@@ -155,7 +155,7 @@ class LoopTrace(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 def executions_of(loops: Sequence[LoopTrace]) -> Mapping[tuple[str, str], int]:
-    """Give how often loops' computations ran in a call, by loop and computation."""
+    """Return how often loops' computations ran in a call, by loop and computation."""
     found: dict[tuple[str, str], int] = {}
     for loop in loops:
         if loop.iterations is not None:
@@ -289,7 +289,7 @@ class OpTrace:
         return frame.astype({**counts, **{name: "string" for name in key if name in frame}})
 
     def chrome_trace(self) -> dict[str, Any]:
-        """Give the timeline of one call in the Trace Event Format, as Perfetto reads it."""
+        """Return the timeline of one call in the Trace Event Format, as Perfetto reads it."""
         about = {timing.name: timing for timing in self.timings}
         events: list[dict[str, Any]] = [
             {"ph": "M", "pid": 0, "tid": index, "name": "thread_name", "args": {"name": name}}

@@ -178,7 +178,7 @@ class Moves(Protocol):
 
 
 def main_memory_bytes(what: Moves) -> int | None:
-    """Give the bytes read from main memory and written to it, or None where unknown."""
+    """Return the bytes read from main memory and written to it, or None where unknown."""
     if what.bytes_read is None or what.bytes_written is None or what.on_chip_bytes is None:
         return None
     return what.bytes_read + what.bytes_written - what.on_chip_bytes

@@ -165,7 +165,7 @@ class Scaling:
         return {scaling: tuple(points) for scaling, points in found.items()}
 
     def speedup(self, point: ScalingPoint) -> float | None:
-        """Give its throughput over that of the fewest chips of its series, times those chips.
+        """Return its throughput over that of the fewest chips of its series, times those chips.
 
         A perfect one is the number of chips.
         """
@@ -175,12 +175,12 @@ class Scaling:
         return first.chips * point.throughput_per_s / first.throughput_per_s
 
     def efficiency(self, point: ScalingPoint) -> float | None:
-        """Give its speedup over its chips: 1 is perfect."""
+        """Return its speedup over its chips: 1 is perfect."""
         speedup = self.speedup(point)
         return None if speedup is None else speedup / point.chips
 
     def binds_at(self, scaling: str) -> ScalingPoint | None:
-        """Give the first mesh at which the network takes longer than arithmetic and data."""
+        """Return the first mesh at which the network takes longer than arithmetic and data."""
         return next((p for p in self.series.get(scaling, ()) if p.bound == "network"), None)
 
     @property

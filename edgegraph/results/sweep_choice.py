@@ -161,7 +161,7 @@ def _preference(point: SweepPoint) -> tuple[float, int]:
 
 
 def _held(point: SweepPoint) -> tuple[float, str]:
-    """Give the latency that counts against a budget, and what it is."""
+    """Return the latency that counts against a budget, and what it is."""
     assert point.latency is not None
     if point.latency.p90_s is not None:
         return point.latency.p90_s, "p90"

@@ -45,7 +45,7 @@ class Throughput:
 
 
 def best_throughput(throughputs: tuple[Throughput, ...]) -> Throughput | None:
-    """Give the highest throughput of all queue depths; None without any.
+    """Return the highest throughput of all queue depths; None without any.
 
     Example:
         >>> best_throughput(()) is None

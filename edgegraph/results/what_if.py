@@ -44,7 +44,7 @@ class WhatIf:
 
 
 def what_if(layers: Sequence[LayerRecord]) -> tuple[WhatIf, ...]:
-    """Say of every layer what the program would gain if it ran at its roofline.
+    """Return for every layer what the program would gain if it ran at its roofline.
 
     Args:
         layers: Of a whole program; the leaves among them, which add up to it, are looked at.
@@ -61,7 +61,7 @@ def what_if(layers: Sequence[LayerRecord]) -> tuple[WhatIf, ...]:
 
 
 def what_if_frame(layers: Sequence[LayerRecord]) -> pd.DataFrame:
-    """Give `what_if` as a table, one row per layer and phase."""
+    """Return `what_if` as a table, one row per layer and phase."""
     import pandas as pd
 
     frame = pd.DataFrame([asdict(each) for each in what_if(layers)], columns=list(COLUMNS))

@@ -107,7 +107,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> int:
-    """Give the version of what is in the file, 0 for nothing.
+    """Return the version of what is in the file, 0 for nothing.
 
     Within one transaction: between its questions another process may make the tables.
     """
@@ -170,14 +170,14 @@ _REASONS = {
 
 
 def _code(error: sqlite3.Error) -> int | None:
-    """Give SQLite's primary code; the extended ones stand in the upper bits."""
+    """Return SQLite's primary code; the extended ones stand in the upper bits."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else int(code) & 0xFF
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Say in one line what SQLite could not do.
+    """Describe in one line what SQLite could not do.
 
     Raises:
         InputError: A lock, a full disk, a missing permission. What was kept is still there.

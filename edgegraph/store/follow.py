@@ -38,7 +38,7 @@ def follow(runs: Sequence[Run], metric: str) -> History:
 
 
 def _alike(run: Run) -> _Alike:
-    """Give what must be the same for two runs to compare."""
+    """Return what must be the same for two runs to compare."""
     return run.batch, run.dtype, run.target, tuple(sorted(run.options.items())), run.machine
 
 
@@ -68,7 +68,7 @@ def _entry(run: Run, before: Run | None, metric: str) -> Entry:
 
 
 def _judged(before: Run, after: Run, metric: str) -> str | None:
-    """Say whether a timed figure changed by more than its noise; None where that is not known."""
+    """Return whether a timed figure changed by more than its noise; None where that is unknown."""
     spread = SPREADS.get(metric)
     if spread is None or not all(spread in run.metrics for run in (before, after)):
         return None

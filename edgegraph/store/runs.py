@@ -94,14 +94,14 @@ class Run:
 
 
 def split(result: Any) -> tuple[Any, ...]:
-    """Take a sweep apart into sweeps of one point each, which are kept one by one."""
+    """Split a sweep into sweeps of one point each, which are kept one by one."""
     if isinstance(result, Sweep):
         return tuple(one_point(result, point) for point in result.points)
     return (result,)
 
 
 def one_point(sweep: Sweep, point: SweepPoint) -> Sweep:
-    """Give the sweep with this point alone; its choices are made when all are together again."""
+    """Return the sweep with this point alone; its choices are made when all are together again."""
     used = {name: extra for name, extra in sweep.option_sets.items() if name == point.options}
     return replace(sweep, batches=(point.batch,), option_sets=used, points=(point,))
 
@@ -252,7 +252,7 @@ _NOTES: Mapping[type, Callable[[Any], Notes]] = {
 
 
 def _spread(latency: Latency | None, throughput: Throughput | None) -> dict[str, float]:
-    """Give interquartile ranges, which a later run's difference is held against."""
+    """Return interquartile ranges, which a later run's difference is held against."""
     found = {}
     if latency is not None:
         found["latency_iqr_s"] = latency.relative_iqr * latency.median_s

@@ -60,7 +60,7 @@ def open_store(path: str | Path, *, create: bool = True, timeout_s: float = TIME
 
 
 def load_address(address: str) -> Any:
-    """Give the result that ``runs.db#42`` names.
+    """Return the result that ``runs.db#42`` names.
 
     Raises:
         InputError: There is no such database, or no such run in it.
@@ -81,7 +81,7 @@ class Store:
         self._connection = connect(path, timeout_s=timeout_s)
 
     def __enter__(self) -> Self:
-        """Give the store; the end of the block closes it."""
+        """Return the store; the end of the block closes it."""
         return self
 
     def __exit__(
@@ -106,7 +106,7 @@ class Store:
 
         Args:
             result: What to keep. Of a sweep every point is kept as a run of its own.
-            fingerprint: Digest of the StableHLO, as `edgegraph.compiler.fingerprint` gives it;
+            fingerprint: Digest of the StableHLO, as `edgegraph.compiler.fingerprint` returns it;
                 points of a sweep know their own.
 
         Returns:
@@ -136,7 +136,7 @@ class Store:
         fingerprint: str | None = None,
         machine: str | None = None,
     ) -> list[Run]:
-        """Give the runs that are so; the oldest first.
+        """Return the runs that are so; the oldest first.
 
         Example:
             ``store.find(workload="small_cnn", batch=32)``
@@ -197,7 +197,7 @@ class Store:
         return [name for (name,) in rows]
 
     def load(self, number: int) -> Any:
-        """Give the result of a run, as it was put; of a sweep, the sweep of that point.
+        """Return the result of a run, as it was put; of a sweep, the sweep of that point.
 
         Raises:
             InputError: There is no such run.
@@ -209,7 +209,7 @@ class Store:
         return unpack(bytes(rows[0][0]), f"{self.path}#{number}")
 
     def start_sweep(self, identity: str, *, fresh: bool = False) -> int:
-        """Give the number of the sweep of that identity that is going on, or of a new one.
+        """Return the number of the sweep of that identity that is going on, or of a new one.
 
         Args:
             identity: Alike for sweeps that may continue each other.
@@ -232,7 +232,7 @@ class Store:
         return self._changed(start)
 
     def finish_sweep(self, identity: str) -> None:
-        """Say that all of its points are there: the next one of that identity starts anew."""
+        """Mark a sweep as complete: the next one of that identity starts anew."""
 
         def finish() -> None:
             with writing(self._connection):
@@ -244,7 +244,7 @@ class Store:
         """Keep a point of a sweep that is going on, unless it is there already without error.
 
         Args:
-            sweep: What `start_sweep` gave.
+            sweep: What `start_sweep` returned.
             cell: Which point it is.
             result: The sweep with this point alone.
 
@@ -264,7 +264,7 @@ class Store:
         return self._changed(insert)
 
     def points(self, sweep: int) -> dict[str, Sweep]:
-        """Give the points of a sweep that are there, by cell."""
+        """Return the points of a sweep that are there, by cell."""
         rows = self._read(
             "SELECT id, cell, content FROM runs WHERE sweep = ? ORDER BY id", (sweep,)
         )

@@ -83,7 +83,7 @@ def device_rows(
     settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> Generator[DeviceRow, None, None]:
-    """Give the rows of `compare_devices`, each as soon as it is done, for `comparison`.
+    """Yield the rows of `compare_devices`, each as soon as it is done, for `comparison`.
 
     Whatever ends it early, Ctrl-C too, ends the compilers that run for it.
     """
@@ -156,7 +156,7 @@ def _row(
 
 
 def _with_memory(row: DeviceRow, analysis: Analysis, program: Program) -> DeviceRow:
-    """Say what is needed of the device's memory.
+    """Add what is needed of the device's memory.
 
     A device without a compiler of its own does not hold what this host's program holds: inside a
     fused kernel of a library, activations take memory that nobody counts. There the peak of the
@@ -179,7 +179,7 @@ def _with_memory(row: DeviceRow, analysis: Analysis, program: Program) -> Device
 
 
 def _main_memory(device: str | None) -> tuple[int | None, str]:
-    """Give size and name of a device's main memory; this machine's where None."""
+    """Return size and name of a device's main memory; this machine's where None."""
     if device is None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "DRAM"
     entry = find_entry(device)
@@ -219,7 +219,7 @@ def _filled(row: DeviceRow, analysis: Analysis) -> DeviceRow:
 
 
 def _with_largest_batch(rows: Sequence[DeviceRow]) -> tuple[DeviceRow, ...]:
-    """Tell every row the largest batch of its workload that fits on its device."""
+    """Add to every row the largest batch of its workload that fits its device."""
     known: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for row in rows:
         if row.batch is not None and row.needed_bytes is not None:
@@ -236,7 +236,7 @@ def _with_largest_batch(rows: Sequence[DeviceRow]) -> tuple[DeviceRow, ...]:
 
 
 def largest_batch(needed: Sequence[tuple[int, int]], capacity_bytes: int | None) -> int | None:
-    """Give the largest batch size that fits, if the memory needed grows as a line in between.
+    """Return the largest batch size that fits, if the memory needed grows as a line in between.
 
     The line runs through the last batch size that fits and the first one that does not; where all
     fit or none does, through the outermost two, and on beyond them.

@@ -141,7 +141,7 @@ def fusion_study(
 
 
 def rung_options(options: Options) -> dict[str, dict[str, str | int | float | bool]]:
-    """Give the compiler options of every rung, beside those of the user.
+    """Return the compiler options of every rung, beside those of the user.
 
     Example:
         >>> rung_options({"xla_disable_hlo_passes": "cse"})["without fusion"]
@@ -165,7 +165,7 @@ def _within(report: Progress, label: str) -> Progress:
 
 
 def _alike(programs: Mapping[str, Program]) -> dict[str, str | None]:
-    """Say for every rung which one before it is the very same program."""
+    """Return for every rung which one before it is the very same program."""
     first: dict[str, str] = {}
     alike: dict[str, str | None] = {}
     for name, program in programs.items():
@@ -307,7 +307,7 @@ def _scope(row: LayerRecord) -> str:
 
 
 def _of_blocks(latency: Latency) -> tuple[float, tuple[float, float]]:
-    """Give the median and its interval from the spread between blocks of calls in a row.
+    """Return the median and its interval from the spread between blocks of calls in a row.
 
     Calls in a row resemble each other, so an interval over single calls would be too narrow.
     """
@@ -322,7 +322,7 @@ def _of_blocks(latency: Latency) -> tuple[float, tuple[float, float]]:
 
 
 def _centre(seconds: Sequence[float]) -> tuple[float, tuple[float, float]]:
-    """Give the geometric mean and its 95 % confidence interval."""
+    """Return the geometric mean and its 95 % confidence interval."""
     logs = [math.log(each) for each in seconds]
     low, high = statistics.mean_interval(logs, CONFIDENCE)
     return math.exp(math.fsum(logs) / len(logs)), (math.exp(low), math.exp(high))

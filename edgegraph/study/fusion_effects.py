@@ -103,7 +103,7 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
 
 
 def trace_noise(analysis: Analysis) -> float | None:
-    """Give how far the traced calls scatter: the interquartile range of their ops over the median.
+    """Return the noise of the traced calls: the interquartile range of their ops over the median.
 
     None without a trace.
     """
@@ -115,7 +115,7 @@ def trace_noise(analysis: Analysis) -> float | None:
 def judge(
     fused_s: float, unfused_s: float, fused_noise: float | None, unfused_noise: float | None
 ) -> str:
-    """Say whether a fusion helps, as far as the traces' noise lets one tell.
+    """Return whether a fusion helps, as far as the traces' noise lets one tell.
 
     Args:
         fused_s: Measured time of the fusion.
@@ -162,7 +162,7 @@ def _counts(every: Sequence[Kernel]) -> Counter[Identity]:
 
 
 def _times(alone: Sequence[Kernel]) -> dict[Identity, tuple[float, bool]]:
-    """Give the time of every operation, and whether it was measured; several alike add up."""
+    """Return the time of every operation, and whether it was measured; several alike add up."""
     times: dict[Identity, tuple[float, bool]] = {}
     for kernel in alone:
         if kernel.record.time_s is None:
@@ -193,7 +193,7 @@ def _unfused(
 def _recomputed(
     kernel: Kernel, fused: Mapping[Identity, int], alone: Mapping[Identity, int]
 ) -> int:
-    """Give the part of the fusion's work that is done oftener than without fusion."""
+    """Return the part of the fusion's work that is done oftener than without fusion."""
     return sum(
         _work(op) * (fused[same] - alone[same]) // fused[same]
         for op in kernel.ops

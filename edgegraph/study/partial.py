@@ -25,7 +25,7 @@ from edgegraph.study.plan import Cell, cell_of
 def finished_points(
     identity: Mapping[str, Any], store: Store | None, *, fresh: bool
 ) -> PartialSweep | StoredSweep:
-    """Give what an interrupted run of the same sweep has finished, and keep there what is to come.
+    """Return what an interrupted run of the same sweep has finished, and save there what follows.
 
     Args:
         identity: What must be the same for its points to be used: workload, options, settings,

@@ -86,7 +86,7 @@ class Plan:
         ]
 
     def workload(self, dtype: str | None) -> Workload:
-        """Give the workload, which is made once."""
+        """Return the workload, which is made once."""
         if dtype not in self._workloads:
             self._workloads[dtype] = make_workload(self.subject, dtype)
         return self._workloads[dtype]
@@ -104,7 +104,7 @@ class Plan:
         return find_device(name) if name else load_calibration()
 
     def part(self, point: SweepPoint) -> Sweep:
-        """Give the sweep with one point alone, as taken here and now."""
+        """Return the sweep with one point alone, as taken here and now."""
         used = {name: more for name, more in self.option_sets.items() if name == point.options}
         return Sweep(
             workload=self.name,
@@ -177,7 +177,7 @@ class Plan:
 
 
 def cell_of(point: SweepPoint) -> Cell:
-    """Tell which point it is."""
+    """Return which point it is."""
     return point.batch, point.dtype, point.options
 
 
@@ -265,7 +265,7 @@ def make_plans(
 
 
 def make_workload(subject: Subject, dtype: str | None) -> Workload:
-    """Give the workload that is swept.
+    """Return the workload that is swept.
 
     Raises:
         InputError: It is none, and makes none.

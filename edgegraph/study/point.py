@@ -39,14 +39,14 @@ class Task:
         return ", ".join([f"batch {batch}", *more])
 
     def failed(self, error: Exception) -> Sweep:
-        """Give the point with nothing but the reason why it could not be taken."""
+        """Return the point with nothing but the reason why it could not be taken."""
         batch, dtype, options = self.cell
         said = _said(error)
         return self.plan.part(SweepPoint(batch=batch, dtype=dtype, options=options, error=said))
 
 
 def take(task: Task, report: Progress = lambda message, fraction: None) -> Sweep:
-    """Take one point; whatever goes wrong becomes its error.
+    """Measure or analyse one point; whatever goes wrong becomes its error.
 
     Returns:
         The sweep with that point alone, with the environment in which it was taken.

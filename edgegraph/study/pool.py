@@ -117,7 +117,7 @@ def _died() -> EdgeGraphError:
 
 
 def _answer(future: Future[Answer]) -> Answer | Exception:
-    """Give what a task came to.
+    """Return what a task came to.
 
     Raises:
         InputError: It never left this process.
@@ -149,7 +149,7 @@ def _unsendable(error: Exception) -> InputError:
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool whose processes end with the block, however it ends, and with this process."""
+    """Provide a pool whose processes end with the block, however it ends, and with this process."""
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
@@ -179,7 +179,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
-    """Give the executor of a Dask cluster.
+    """Provide the executor of a Dask cluster.
 
     A point whose worker dies goes to another one. Start workers with one thread each
     (``dask worker tcp://... --nworkers 8 --nthreads 1``), in the folder of the code that is swept.

@@ -217,7 +217,7 @@ def _filled(point: ScalingPoint, analysis: Analysis, capacity_bytes: float | Non
 
 
 def collectives_of(analysis: Analysis) -> tuple[CollectiveUse, ...]:
-    """Give what a partitioned program exchanges, by kind of collective, the most bytes first.
+    """Return what a partitioned program exchanges, by kind of collective, the most bytes first.
 
     What runs between the start and the done of an asynchronous one hides it; the others hold the
     compute for as long as they take.

@@ -181,7 +181,7 @@ def sweep_all(
 
 
 def choose_run(executor: Executor | None = None, workers: int | None = None) -> Run | None:
-    """Give what takes points elsewhere, as `sweep_all` says it; None for this process."""
+    """Return what takes points elsewhere, as `sweep_all` says it; None for this process."""
     if executor is not None:
         return partial(run_on, executor)
     if workers == 0:

@@ -34,7 +34,7 @@ CallAt = Callable[[int], Call]
 def inference(
     module: Any, input_shape: Any, dtype: Any, *, seed: int, integers_below: int
 ) -> tuple[str, CallAt]:
-    """Give the model's name, and the calls of its forward pass in evaluation mode."""
+    """Return the model's name, and the calls of its forward pass in evaluation mode."""
     model = model_of(module, seed=seed)
     shapes = parse_shapes(input_shape)
     dtypes = parse_dtypes(dtype, len(shapes))
@@ -69,7 +69,7 @@ def _apply(model: Model, params: Any, state: Any, inputs: Inputs, train: bool) -
 
 @contextmanager
 def _refusals(model: Model, inputs: Inputs) -> Iterator[None]:
-    """Say that a model does not take its inputs, and why, in one line.
+    """Explain in one line why a model does not take its inputs.
 
     Raises:
         CompileError: Instead of whatever the user's module raised.
@@ -96,7 +96,7 @@ def training(
     seed: int,
     integers_below: int,
 ) -> tuple[str, CallAt]:
-    """Give the model's name, and the calls of its training step."""
+    """Return the model's name, and the calls of its training step."""
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise InputError(
             f"optimizer {optimizer!r} is not an optax gradient transformation, such as"
@@ -162,7 +162,7 @@ def _step(model: Model, optimizer: Any, loss: LossFunction) -> Callable[..., Any
 def plain(
     function: Callable[..., Any], make_args: Callable[[], tuple[Any, ...]], *, seed: int
 ) -> Call:
-    """Give the call of any function.
+    """Return the call of any function.
 
     Raises:
         InputError: `make_args` gives no tuple.
@@ -185,7 +185,7 @@ def plain(
 
 
 def _abstract(make_args: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Give the arguments' shapes, by tracing what makes them where it can be traced."""
+    """Return the arguments' shapes, by tracing what makes them where it can be traced."""
     trees: list[Any] = []
 
     def arrays() -> list[Any]:
@@ -206,7 +206,7 @@ def _abstract(make_args: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
 
 
 def abstract_arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Give the shapes of arguments that may be arrays, numbers or shapes already."""
+    """Return the shapes of arguments that may be arrays, numbers or shapes already."""
     leaves, treedef = jax.tree.flatten(args)
     for leaf in leaves:
         if not isinstance(leaf, jax.ShapeDtypeStruct) and not _is_array_like(leaf):

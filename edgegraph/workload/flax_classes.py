@@ -8,13 +8,13 @@ from typing import Any
 
 
 def _module_classes() -> tuple[type, ...]:
-    """Give Flax's module classes; what was not imported has no instances."""
+    """Return Flax's module classes; what was not imported has no instances."""
     packages = [sys.modules.get("flax.linen"), sys.modules.get("flax.nnx")]
     return tuple(package.Module for package in packages if package is not None)
 
 
 def is_flax_module(value: Any) -> bool:
-    """Tell an instance of a linen or NNX module.
+    """Return whether an object is an instance of a linen or NNX module.
 
     Example:
         >>> is_flax_module(print)
@@ -24,5 +24,5 @@ def is_flax_module(value: Any) -> bool:
 
 
 def is_flax_class(value: Any) -> bool:
-    """Tell a class of linen or NNX modules."""
+    """Return whether an object is a class of linen or NNX modules."""
     return inspect.isclass(value) and issubclass(value, _module_classes())

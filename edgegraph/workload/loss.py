@@ -75,7 +75,7 @@ def loss_function(loss: str | LossFunction) -> LossFunction:
 
 
 def label_struct(outputs: Any, loss: str | LossFunction, labels: LabelSpec) -> Any:
-    """Give shape and dtype of the labels for a batch.
+    """Return shape and dtype of the labels for a batch.
 
     Args:
         outputs: Abstract outputs of the model, a tree.
@@ -102,6 +102,6 @@ def label_struct(outputs: Any, loss: str | LossFunction, labels: LabelSpec) -> A
 
 
 def class_count(outputs: Any, loss: str | LossFunction) -> int:
-    """Give the number of classes, below which integer labels stay."""
+    """Return the number of classes, below which integer labels stay."""
     leaves = jax.tree.leaves(outputs)
     return int(leaves[0].shape[-1]) if loss == CROSS_ENTROPY else 2

@@ -84,7 +84,7 @@ _FALSE_IN_TRAINING = ("deterministic", "use_running_average")
 
 
 def mode_arguments(module: Any, *, train: bool) -> dict[str, bool]:
-    """Give the keyword arguments that tell a module's ``__call__`` whether it trains.
+    """Return the keyword arguments that tell a module's ``__call__`` whether it trains.
 
     Example:
         >>> from flax import linen

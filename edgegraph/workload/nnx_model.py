@@ -45,14 +45,14 @@ class _Split:
         return nnx.merge(self.graphdef, self.params.state_of(params), self.rest.state_of(state))
 
     def state_after(self, module: Any) -> dict[str, Any]:
-        """Give the state that the module holds now, without what its calls added."""
+        """Return the state that the module holds now, without what its calls added."""
         now = nnx.state(module, nnx.Not(nnx.Param))
         held = dict(zip(leaf_names(module, now), jax.tree.leaves(now), strict=True))
         return nest(self.rest.names, [held[name] for name in self.rest.names])
 
 
 def _split(module: nnx.Module) -> tuple[_Split, Variables]:
-    """Take a module apart into structure and values; the module stays as it is."""
+    """Split a module into structure and values; the module stays as it is."""
     pieces: Any = nnx.split(module, nnx.Param, ...)
     graphdef, params, rest = pieces
     split = _Split(type(module).__name__, graphdef, _part(module, params), _part(module, rest))

@@ -35,7 +35,7 @@ def canonical_names(root: nnx.Module) -> dict[int, Names]:
 
 
 def named_members(root: nnx.Module) -> Iterator[tuple[Names, Any]]:
-    """Give `root` and all that hangs under it once, each with its canonical name."""
+    """Yield `root` and all that hangs under it once, each with its canonical name."""
     seen = {id(root)}
     level: list[tuple[Names, Any]] = [((), root)]
     while level:
@@ -52,7 +52,7 @@ def named_members(root: nnx.Module) -> Iterator[tuple[Names, Any]]:
 
 
 def _members(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Give what `node` holds, looking through lists and dicts."""
+    """Yield what `node` holds, looking through lists and dicts."""
     for key, value in _items(node):
         name = f"{prefix}_{key}" if prefix else str(key)
         if _is_container(value):
@@ -97,7 +97,7 @@ def _leaf_name(root: Any, path: list[Any], names: Mapping[int, Names]) -> Names:
 
 
 def _key(entry: Any) -> Any:
-    """Give the plain key behind an entry of a JAX key path."""
+    """Return the plain key behind an entry of a JAX key path."""
     for attribute in ("key", "name", "idx"):
         if hasattr(entry, attribute):
             return getattr(entry, attribute)

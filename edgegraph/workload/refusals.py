@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def first_line(error: BaseException) -> str:
-    r"""Give the first line of an error's message that says something, or its type's name.
+    r"""Return the first line of an error's message that says something, or its type's name.
 
     Example:
         >>> first_line(ValueError("shapes do not match\n  File ..."))

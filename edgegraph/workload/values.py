@@ -28,7 +28,7 @@ def run_once(function: Callable[[], Any]) -> Any:
 def input_structs(
     shapes: Sequence[Shape], dtypes: Sequence[str], batch: int
 ) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Give the inputs at a batch size, the batch in front."""
+    """Return the inputs at a batch size, the batch in front."""
     return tuple(
         jax.ShapeDtypeStruct((batch, *shape), dtype)
         for shape, dtype in zip(shapes, dtypes, strict=True)

@@ -28,7 +28,7 @@ class Workload:
 
     Attributes:
         name: Shown in tables and files (``small_cnn``).
-        call: Gives the `Call` for a batch size.
+        call: Returns the `Call` for a batch size.
         prepare: The host's input pipeline: from the batch size and the number of a step, the
             arguments that change with every step, which are the last ones, as NumPy arrays;
             None where there is none. ``dataclasses.replace(workload, prepare=...)`` adds one.

@@ -13,7 +13,7 @@ import edgegraph as eg
 
 
 def figures(device: eg.Device) -> dict[str, tuple[float, str]]:
-    """Give every figure of a device by name, with its unit."""
+    """Return every figure of a device by name, with its unit."""
     peaks = {f"peak {d}": (r / 1e9, "GFLOP/s") for d, r in device.peak_flops_per_s.items()}
     memory = {m.name: (m.bandwidth_bytes_per_s / 1e9, "GB/s") for m in device.memory}
     ridge = {"ridge point f32": (device.ridge_point("f32"), "FLOP/byte")}

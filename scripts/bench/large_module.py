@@ -80,7 +80,7 @@ def train_step(layers: int) -> eg.Workload:
 
 
 def timed(function: Callable[[], Any]) -> tuple[Any, float]:
-    """Run `function` once and give its result and its seconds."""
+    """Run `function` once and return its result and its seconds."""
     gc.collect()
     start = time.perf_counter()
     result = function()
@@ -88,7 +88,7 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def peak_mb() -> float:
-    """Give the peak resident memory of this process so far, in MB (Linux)."""
+    """Return the peak resident memory of this process so far, in MB (Linux)."""
     # getrusage would count what the parent held before it started this process.
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6

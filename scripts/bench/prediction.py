@@ -82,7 +82,7 @@ def layer_errors(analysis: eg.Analysis) -> list[float]:
 
 
 def main() -> int:
-    """Print the table; give the exit code."""
+    """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, action="append")
     parser.add_argument("--model", action="append", help="a function of the zoo")

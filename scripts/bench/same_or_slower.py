@@ -38,12 +38,12 @@ FOUND_OF_100 = 90
 
 
 def small() -> tuple[eg.Program, None]:
-    """Give SmallCNN at batch 8, a third of a millisecond on both cores."""
+    """Return SmallCNN at batch 8, a third of a millisecond on both cores."""
     return eg.compile(small_cnn(), batch=8), None
 
 
 def layers() -> tuple[eg.Program, eg.Program]:
-    """Give 400 small dense layers in a loop, about a millisecond; and 440 of them."""
+    """Return 400 small dense layers in a loop, about a millisecond; and 440 of them."""
 
     def run(x: jax.Array, weights: jax.Array, count: int) -> jax.Array:
         out: jax.Array = lax.fori_loop(0, count, lambda _, held: jnp.tanh(held @ weights), x)
@@ -58,7 +58,7 @@ def layers() -> tuple[eg.Program, eg.Program]:
 
 
 def products() -> tuple[eg.Program, eg.Program]:
-    """Give products of large matrices on all cores, about 4 ms; and 10 % more columns of them."""
+    """Return products of large matrices on all cores, about 4 ms; and 10 % more columns of them."""
     weights = jnp.full((1024, 1024), 0.01)
     first, second = (
         eg.compile(
@@ -119,7 +119,7 @@ def row(label: str, found: list[TimingComparison], right: str, elapsed_s: float)
 
 
 def main() -> int:
-    """Print both tables; give the exit code."""
+    """Print both tables; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--busy", action="store_true", help="keep a core busy meanwhile")

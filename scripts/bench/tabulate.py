@@ -45,7 +45,7 @@ def seconds(work: Callable[[], None]) -> float:
 
 
 def main() -> int:
-    """Print both times; give the exit code."""
+    """Print both times; return the exit code."""
     network = RESNET50.module("nnx", "float32")(nnx.Rngs(0))
     network.eval()
     image = jnp.zeros((1, *RESNET50.input_shape))

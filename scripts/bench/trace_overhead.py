@@ -76,7 +76,7 @@ def compare(call: Callable[[], object], rounds: int) -> tuple[list[list[float]],
 
 
 def interval(ratios: list[float]) -> tuple[float, float]:
-    """Give the bootstrap interval of the median ratio."""
+    """Return the bootstrap interval of the median ratio."""
     order = random.Random(0)
     medians = sorted(median(order.choices(ratios, k=len(ratios))) for _ in range(2000))
     return medians[50], medians[1949]

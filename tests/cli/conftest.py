@@ -33,7 +33,7 @@ def make_latency(verdict: str = "OK") -> Latency:
 
 @cache
 def dense() -> Analysis:
-    """Give a dense layer, 3136 to 256, at batch 32, before optimisation and on no device."""
+    """Return a dense layer, 3136 to 256, at batch 32, before optimisation and on no device."""
 
     def function(x: jax.Array, w: jax.Array) -> jax.Array:
         with jax.named_scope("dense"):
@@ -53,7 +53,7 @@ def make_analysis(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Let every SPEC resolve, and every analysis succeed at once; lists what was asked for."""
+    """Make every SPEC resolve and every analysis succeed at once; return what was asked for."""
     calls: list[dict[str, Any]] = []
     dense()  # made before analyze is replaced
 

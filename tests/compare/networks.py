@@ -51,5 +51,5 @@ def analysis(
 
 
 def without_figures(diff: eg.Diff) -> dict[str, str]:
-    """Give the layers that differ, and how."""
+    """Return the layers that differ, and how."""
     return {row.layer: row.kind for row in diff.layer_changes if row.kind != "same"}

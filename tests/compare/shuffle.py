@@ -12,7 +12,7 @@ from edgegraph.protobuf import Proto
 
 
 def shuffled(program: eg.Program, random: Random) -> eg.Program:
-    """Give every instruction and computation another name and number, and reorder them.
+    """Rename, renumber and reorder all instructions and computations.
 
     Operands stay before their users, and computations before those that call them.
     """

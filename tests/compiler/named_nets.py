@@ -85,7 +85,7 @@ def workload(module: Any, *inputs: Any) -> eg.Workload:
 
 
 def layers(subject: Any, *args: Any) -> set[tuple[str | None, str]]:
-    """Give layer and primitive of the dots and tanhs that XLA runs."""
+    """Return layer and primitive of the dots and tanhs that XLA runs."""
     program = eg.compile(subject, *args, batch=2 if isinstance(subject, eg.Workload) else None)
     return {
         (name.layer, name.primitive)
@@ -158,7 +158,7 @@ class LinenBorrower(linen.Module):
 
 
 def jaxpr_layers(subject: eg.Workload) -> set[tuple[str | None, str]]:
-    """Give layer and primitive of every equation."""
+    """Return layer and primitive of every equation."""
     call = subject.call(2)
     return traced_layers(call.function, *call.abstract)
 

@@ -179,7 +179,7 @@ def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def _pretend(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
-    """Let the compilers be installed, and `function` of this file be what runs in the child."""
+    """Pretend that the compilers are installed, and run `function` of this file in the child."""
     monkeypatch.setattr("edgegraph.compiler.targets._version", lambda package: "1")
 
     def run(_: str, payload: bytes, **rest: object) -> bytes:

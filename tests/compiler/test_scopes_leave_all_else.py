@@ -28,7 +28,7 @@ from tests.workload.nets import INPUT_SHAPE, Classifier
 
 
 def methods() -> dict[tuple[type, str], Any]:
-    """Give every attribute of every NNX module class."""
+    """Return every attribute of every NNX module class."""
     waiting: list[type] = [nnx.Module]
     found: dict[tuple[type, str], Any] = {}
     while waiting:
@@ -55,7 +55,7 @@ def test_nothing_else_is_traced_differently() -> None:
 
 
 def structure(jaxpr: Any) -> list[Any]:
-    """Give primitives, shapes and parameters, looking into functions that several calls share."""
+    """Return primitives, shapes and parameters, looking into functions that several calls share."""
     found = []
     for equation in jaxpr.eqns:
         inner = {name: p.jaxpr for name, p in equation.params.items() if hasattr(p, "jaxpr")}

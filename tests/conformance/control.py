@@ -54,7 +54,7 @@ def called(draw: st.DrawFn, opcode: str, kinds: tuple[str, ...] = ("",)) -> Case
 
 @st.composite
 def conditional(draw: st.DrawFn) -> Case:
-    """Branches that each work on constants of their own, and give the same."""
+    """Branches that each work on constants of their own, and return the same."""
     by_index = draw(st.booleans())
     number = draw(st.integers(1, 4)) if by_index else 2
     computations: list[str] = []
@@ -75,7 +75,7 @@ def conditional(draw: st.DrawFn) -> Case:
 
 
 def _from_tuple(body: Body, state: str, first: int = 0) -> list[str]:
-    """Let a body take its parameters out of a tuple."""
+    """Take the parameters of a body out of a tuple."""
     lines = []
     for line in body.lines:
         start, is_parameter, number = line.partition(" parameter(")

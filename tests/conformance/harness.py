@@ -185,7 +185,7 @@ class _Rules:
 
 
 def stated_difference(priced: Priced, name: str, case: Case, xla: Total) -> Total:
-    """Give what our figures for an instruction have more than XLA's, by the stated formulas."""
+    """Return what our figures for an instruction have more than XLA's, by the stated formulas."""
     (instruction,) = (node.instruction for node in priced.nodes if node.name == name)
     shapes = {node.name: node.instruction.shape for node in priced.nodes}
     operands = [shapes[operand] for operand in instruction.operands]
@@ -201,7 +201,7 @@ def stated_difference(priced: Priced, name: str, case: Case, xla: Total) -> Tota
 
 
 def counted_twice(instruction: Instruction, operands: Sequence[Shape]) -> float:
-    """Give the bytes that XLA counts for what moves none.
+    """Return the bytes that XLA counts for what moves none.
 
     XLA counts operands and results of whatever it has no rule for. That is the second half of an
     asynchronous op, whose first half has moved the data; the alias of its operand in the result

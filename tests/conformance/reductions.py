@@ -51,7 +51,7 @@ def reduce(draw: st.DrawFn, extents: tuple[int, ...] = EXTENTS) -> Case:
 
 @st.composite
 def windows(draw: st.DrawFn, extents: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-    """Draw a window over an array; give its text and the extents of the result."""
+    """Draw a window over an array; return its text and the extents of the result."""
     columns: list[tuple[int, ...]] = []
     dims = []
     for extent in extents:

@@ -60,7 +60,7 @@ def test_ragged_dots(dot: RaggedProduct, data: st.DataObject) -> None:
 
 
 def meets(axis: Axis, position: int, tap: int) -> int | None:
-    """Give the place in the input, or None on padding or in a hole."""
+    """Return the place in the input, or None on padding or in a hole."""
     place = position * axis.stride + tap * axis.dilation - axis.low
     if place % axis.holes or not 0 <= place // axis.holes < axis.extent:
         return None
@@ -104,7 +104,7 @@ def test_flops_of_convolutions_with_holes(conv: Convolution) -> None:
 
 
 def function(conv: Convolution) -> Callable[[Any, Any], Any]:
-    """Give the JAX function of a convolution; its letters become JAX's."""
+    """Return the JAX function of a convolution; its letters become JAX's."""
     letters = str.maketrans("bfio012", "NCIOHWD")
     x, w, y = (label.translate(letters) for label in conv.labels)
     return lambda image, kernel: lax.conv_general_dilated(

@@ -129,7 +129,7 @@ def outfeed(draw: st.DrawFn) -> Case:
 
 @st.composite
 def wrapped(draw: st.DrawFn) -> tuple[str, str, str]:
-    """Draw a computation that runs in two halves; give it, its parameter and its result."""
+    """Draw a computation that runs in two halves; return it, its parameter and its result."""
     x = draw(arrays(("f32", "bf16"), rank=(1, 3)))
     opcode = draw(st.sampled_from(["exponential", "negate", "reverse"]))
     attributes = ", dimensions={0}" if opcode == "reverse" else ""

@@ -53,7 +53,7 @@ class Construct:
     optimized: Figures | None = None
 
     def figures(self, stage: str) -> Figures:
-        """Give what it costs at a stage."""
+        """Return what it costs at a stage."""
         return self.lowered if stage == "lowered" else self.optimized or self.lowered
 
 
@@ -101,5 +101,5 @@ def check(construct: Construct, stage: str) -> Analysis:
 
 
 def ops(analysis: Analysis, *opcodes: str) -> list[OpRecord]:
-    """Give the ops of some opcodes."""
+    """Return the ops of some opcodes."""
     return [op for op in analysis.op_records if op.opcode in opcodes]

@@ -27,7 +27,7 @@ FILES = {
 
 @cache
 def serialized(name: str) -> bytes:
-    """Give a file's HloModuleProto; the file is ours, so XLA may parse it in this process."""
+    """Return a file's HloModuleProto; the file is ours, so XLA may parse it in this process."""
     content = FILES[name].read_bytes()
     if name.endswith(".gz"):
         content = gzip.decompress(content)

@@ -62,14 +62,14 @@ class Perceptron(nnx.Module):
 
 
 def of_module(module: nn.Module, *arguments: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Give a module's variables and its arguments, all abstract."""
+    """Return a module's variables and its arguments, all abstract."""
     return jax.eval_shape(module.init, jax.random.key(0), *arguments), arguments
 
 
 def train_step(
     module: nn.Module, optimizer: optax.GradientTransformation, x: Any
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give a step of training on the sum of squares."""
+    """Return a step of training on the sum of squares."""
     variables, _ = of_module(module, x)
     params = variables["params"]
     rest = {name: value for name, value in variables.items() if name != "params"}
@@ -87,6 +87,6 @@ def train_step(
 
 
 def rest_of(shapes: Mapping[str, Any]) -> dict[str, Any]:
-    """Give ones for all variables but the parameters."""
+    """Return ones for all variables but the parameters."""
     return {name: jax.tree.map(lambda s: jnp.ones(s.shape, s.dtype), tree)
             for name, tree in shapes.items()}  # fmt: skip

@@ -62,7 +62,7 @@ def workload(spec: str) -> eg.Workload:
 
 
 def compare(program: Program) -> tuple[int, int, int]:
-    """Give XLA's temporaries and outputs, ours, and the most that is alive beside arguments."""
+    """Return XLA's temporaries and outputs, ours, and the most that is alive beside arguments."""
     memory = program.memory
     assert memory is not None
     found = profile(program.module)

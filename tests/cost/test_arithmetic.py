@@ -14,7 +14,7 @@ DIMS = "lhs_contracting_dims={1}, rhs_contracting_dims={0}"
 
 
 def computes(text: str, name: str = "dot") -> Multiplies:
-    """Say what the op called `name` computes in."""
+    """Return what the op called `name` computes in."""
     module = decode(xla.parse_text(text))
     return price_nodes(module, flatten(module))[name].computes
 

@@ -28,7 +28,7 @@ ADD = """add {
 
 
 def wire(body: str, parameters: str = "x = f32[1024] parameter(0)") -> dict[str, int | None]:
-    """Give the bytes on the wire of every op in the entry computation."""
+    """Return the bytes on the wire of every op in the entry computation."""
     module = decode(xla.parse_text(f"HloModule m\n{ADD}\nENTRY e {{\n{parameters}\n{body}\n}}"))
     costs = price_nodes(module, flatten(module))
     return {name: op.cost.wire_bytes for name, op in costs.items()}

@@ -29,7 +29,7 @@ def array(*dimensions: int, dtype: str = "float32") -> jax.ShapeDtypeStruct:
 
 
 def calls(serialized: bytes) -> dict[str, list[OpCost]]:
-    """Give the prices of the custom calls of a module by target."""
+    """Return the prices of the custom calls of a module by target."""
     module = decode(serialized)
     nodes = flatten(module)
     costs = price_nodes(module, nodes)

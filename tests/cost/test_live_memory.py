@@ -30,7 +30,7 @@ def profile(module: Module) -> MemoryProfile:
 
 
 def alive(module: Module) -> dict[str, int]:
-    """Give KiB alive at every op of the entry computation."""
+    """Return KiB alive at every op of the entry computation."""
     found = profile(module)
     assert all(count % KIB == 0 for count in found.alive_bytes), found.alive_bytes
     return {
@@ -39,7 +39,7 @@ def alive(module: Module) -> dict[str, int]:
 
 
 def held(module: Module) -> list[tuple[str, int, str]]:
-    """Give name, KiB and role of the buffers at the peak."""
+    """Return name, KiB and role of the buffers at the peak."""
     return [(b.node.name, b.bytes // KIB, b.role) for b in profile(module).held]
 
 

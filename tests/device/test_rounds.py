@@ -33,7 +33,7 @@ class FakeClock:
 
 
 def probe(clock: FakeClock, group: str, seconds: Sequence[float], work: float = 1.0) -> Probe:
-    """Give a probe whose runs take these times in turn, the last one for ever."""
+    """Return a probe whose runs take these times in turn, the last one for ever."""
     waiting = list(seconds)
 
     def run(_: Clock) -> float:

@@ -118,7 +118,7 @@ def run_mutators(folder: Path, seed: int, first: int, count: int) -> None:
 
 
 def run_atheris(folder: Path, seed: int, first: int, count: int) -> None:
-    """Let libFuzzer choose inputs by the lines of EdgeGraph that they reach."""
+    """Have libFuzzer choose inputs by the lines of EdgeGraph that they reach."""
     atheris: Any = importlib.import_module("atheris")  # there is no wheel for every Python
 
     with atheris.instrument_imports(include=["edgegraph"]):

@@ -73,7 +73,7 @@ def survives(serialized: bytes) -> bool:
 
 @contextmanager
 def without_xla() -> Iterator[None]:
-    """Let a stand-in give XLA's prices, and look at the machine only once."""
+    """Replace XLA's prices by a stand-in, and look at the machine only once."""
     with (
         patch.object(xla, "cost_analysis", _made_up),
         patch("edgegraph.analyzer.environment", cache(environment)),

@@ -72,7 +72,7 @@ def mutate(rng: random.Random, seeds: Seeds) -> bytes:
 
 
 def damage_fields(rng: random.Random, seed: bytes, seeds: Seeds) -> bytes:
-    """Change fields of a module that parses; give what does not parse back as it is."""
+    """Change fields of a module that parses; return what does not parse back as it is."""
     module = HloModuleProto()
     try:
         module.ParseFromString(seed)
@@ -220,7 +220,7 @@ def _change_opcode(rng: random.Random, module: Any, seeds: Seeds) -> None:
 
 
 def _change_ids(rng: random.Random, module: Any, seeds: Seeds) -> None:
-    """Let an instruction read, call or follow others."""
+    """Make an instruction read, call or follow others."""
     computation, instruction = _some_instruction(rng, module)
     ids = [other.id for other in computation.instructions]
     lists = {
@@ -266,7 +266,7 @@ def _change_config(rng: random.Random, module: Any, seeds: Seeds) -> None:
 
 
 def _change_op_name(rng: random.Random, module: Any, seeds: Seeds) -> None:
-    """Give several ops, parameters more often than not, names that look like JAX's."""
+    """Rename several ops, parameters more often than not, to what looks like JAX's names."""
     for _ in range(rng.choice((1, 1, 4))):
         computation, instruction = _some_instruction(rng, module)
         parameters = [i for i in computation.instructions if i.opcode == "parameter"]
@@ -348,7 +348,7 @@ def _nest(rng: random.Random, module: Any, seeds: Seeds) -> None:
 
 
 def _explode(rng: random.Random, module: Any, seeds: Seeds) -> None:
-    """Let few computations stand for very many ops."""
+    """Make few computations stand for very many ops."""
     _wrap(module, rng.choice(("call", "call", "fusion")), rng.choice((5, 12, 30)), 2)
 
 
@@ -362,7 +362,7 @@ def _nest_shape(rng: random.Random, module: Any, seeds: Seeds) -> None:
 
 
 def _widen_shape(rng: random.Random, module: Any, seeds: Seeds) -> None:
-    """Let a small shape stand for very many leaves."""
+    """Make a small shape stand for very many leaves."""
     shape = _some_instruction(rng, module)[1].shape
     for _ in range(rng.choice((2, 4, 9))):
         if shape.ByteSize() > _LONGEST // 4:

@@ -32,7 +32,7 @@ VALUES: tuple[Any, ...] = (
 
 @cache
 def saved() -> bytes:
-    """Give the bytes of a saved analysis."""
+    """Return the bytes of a saved analysis."""
     program = Program(
         name="scan", batch=2, target="unknown", stage="optimized",
         serialized=serialized("handwritten/gpu_loop_with_trip_count.hlo"),

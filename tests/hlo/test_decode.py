@@ -27,7 +27,7 @@ F32 = jnp.float32
 
 
 def convolutions() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give plain, strided, dilated, grouped, transposed and odd-layout convolutions."""
+    """Return plain, strided, dilated, grouped, transposed and odd-layout convolutions."""
 
     def run(x: Any, k: Any, depthwise: Any, y: Any) -> Any:
         same = lax.conv_general_dilated(x, k, (1, 1), "SAME")
@@ -44,7 +44,7 @@ def convolutions() -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def kernel_gradient() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give the gradient of a depthwise kernel, which XLA writes with batch groups."""
+    """Return the gradient of a depthwise kernel, which XLA writes with batch groups."""
 
     def run(x: Any, k: Any) -> Any:
         return lax.conv_general_dilated(x, k, (1, 1), "SAME", feature_group_count=4).sum()
@@ -54,7 +54,7 @@ def kernel_gradient() -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def dots() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give dots with and without batch dimensions, some fused, and a reduce-window."""
+    """Return dots with and without batch dimensions, some fused, and a reduce-window."""
 
     def run(a: Any, b: Any) -> Any:
         batched = jnp.einsum("bij,bkj->bik", a, b)
@@ -66,7 +66,7 @@ def dots() -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def linear_algebra() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Give a program that is a custom call after compilation."""
+    """Return a program that is a custom call after compilation."""
     return jnp.linalg.cholesky, (jax.ShapeDtypeStruct((4, 4), F32),)
 
 
@@ -197,7 +197,7 @@ def test_source_is_the_users_line_not_the_librarys() -> None:
 
 @cache
 def proto_bytes() -> bytes:
-    """Give a module with a loop, a fusion, a dot and stack frames, to be damaged."""
+    """Return a module with a loop, a fusion, a dot and stack frames, to be damaged."""
     return programs.compiled(programs.scan, 5)
 
 

@@ -259,7 +259,7 @@ own_rule.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (g * jnp.cos(x),))
 
 
 def layers_by_phase(function: Callable[..., Any], *arguments: Any) -> dict[str, set[str | None]]:
-    """Compile and give the layers that XLA's op_names name; reducers' are relative, skip them."""
+    """Compile and return the layers that XLA's op_names name; reducers' are relative, skip them."""
     module = decode(xla.compiled_module(jax.jit(function).lower(*arguments).compile()))
     found: dict[str, set[str | None]] = {FORWARD: set(), BACKWARD: set(), UPDATE: set()}
     found[REMATERIALISED] = set()

@@ -10,7 +10,7 @@ from edgegraph.hlo.module import ConvolutionDimensions, Instruction, Module, Sha
 
 
 def instruction_lines(text: str) -> dict[str, str]:
-    """Give every instruction's line by its name, in XLA's order, without sigils and comments."""
+    """Return every instruction's line by its name, in XLA's order, without sigils and comments."""
     text = re.sub(r"/\*.*?\*/", "", text.replace("%", ""))
     found: dict[str, str] = {}
     for line in text.splitlines():
@@ -66,7 +66,7 @@ def written_parts(instruction: Instruction) -> Iterator[str]:
 
 
 def compare(module: Module, text: str, *, metadata: bool) -> int:
-    """Assert that `module` says what XLA's text says; give the number of instructions."""
+    """Assert that `module` says what XLA's text says; return the number of instructions."""
     lines = instruction_lines(text)
     instructions = {i.name: i for c in module.computations.values() for i in c.instructions}
     assert instructions.keys() == lines.keys()

@@ -24,7 +24,7 @@ FEW = Settings(warm_up_calls=1, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0,
 
 
 def ticking() -> Clock:
-    """Give a clock that moves on by a millisecond whenever it is read."""
+    """Return a clock that moves on by a millisecond whenever it is read."""
     return itertools.count(0, 1_000_000).__next__
 
 
@@ -95,7 +95,7 @@ PROGRAMS: dict[str, Callable[[], Program]] = {
 
 
 def results_of(program: Program) -> list[list[float]]:
-    """Run a program twice, as it is timed, and give its last results as numbers."""
+    """Run a program twice, as it is timed, and return its last results as numbers."""
     call = ExecutableCall(program.executable, program_arguments(program))
     for _ in range(2):
         result = call()
@@ -118,7 +118,7 @@ def serve_results(payload: bytes | mmap.mmap, report: Progress) -> bytes:
 
 
 def serve_sharing(payload: bytes | mmap.mmap, report: Progress) -> bytes:
-    """Give the addresses of the programs' arguments."""
+    """Return the addresses of the programs' arguments."""
     programs, _ = open_parcel(payload, synchronous=True)
     return msgspec.json.encode(
         [[leaf.unsafe_buffer_pointer() for leaf in program_arguments(one)] for one in programs]

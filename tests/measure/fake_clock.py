@@ -16,7 +16,7 @@ class FakeClock:
         return self.now
 
     def call(self, durations_s: float | Iterable[float], *first_s: float) -> Callable[[], int]:
-        """Give a call that returns how often it was called.
+        """Return a call that returns how often it was called.
 
         Args:
             durations_s: How long the calls take, one after the other, or for ever.
@@ -34,7 +34,7 @@ class FakeClock:
 
 
 def both(first: Callable[[], object], second: Callable[[], object]) -> Callable[[], object]:
-    """Give a call that makes two calls and returns what the second returns."""
+    """Return a call that makes two calls and returns what the second returns."""
 
     def call() -> object:
         first()

@@ -30,7 +30,7 @@ def seen(
     control: Sequence[float] | None = None,
     others_share: float | None = 0.0,
 ) -> list[ProcessTimes]:
-    """Give processes with these ratios; their control is steady where None."""
+    """Return processes with these ratios; their control is steady where None."""
     return [
         ProcessTimes(
             first_s=0.001,

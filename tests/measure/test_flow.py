@@ -18,7 +18,7 @@ def traced(function: Any, *arguments: Any) -> Regions:
 
 
 def executions(function: Any, *arguments: Any) -> list[tuple[str, int]]:
-    """Give every region's name and how often it ran, from the outside in."""
+    """Return every region's name and how often it ran, from the outside in."""
     regions = traced(function, *arguments)
     every = list(regions.root.walk())
     flow = run_watched(regions, [], every, jax.tree.leaves(arguments))

@@ -30,7 +30,7 @@ DEPTHS = (None, 0, 1, 2)
 
 @cache
 def _regions(name: str) -> tuple[Regions, Any, list[Any]]:
-    """Give the regions of a function, its result, and its flat arguments."""
+    """Return the regions of a function, its result, and its flat arguments."""
     function, arguments = FUNCTIONS[name]()
     traced = jax.jit(function).trace(*arguments)
     return find_regions(traced.jaxpr), function(*arguments), jax.tree.leaves(arguments)

@@ -36,7 +36,7 @@ CNN_LAYERS = {
 
 
 def ticking() -> Clock:
-    """Give a clock that moves on by a millisecond whenever it is read."""
+    """Return a clock that moves on by a millisecond whenever it is read."""
     return itertools.count(0, 1_000_000).__next__
 
 

@@ -21,7 +21,7 @@ _TABLE = np.arange(12.0, dtype=np.float32).reshape(3, 4)
 
 
 def filled(shapes: Any) -> Any:
-    """Give arrays of these shapes, always with the same values."""
+    """Return arrays of these shapes, always with the same values."""
     random = np.random.default_rng(0)
     return jax.tree.map(
         lambda leaf: jnp.asarray(0.2 * random.standard_normal(leaf.shape), leaf.dtype), shapes

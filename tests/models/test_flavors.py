@@ -19,7 +19,7 @@ NETWORKS_IN_BOTH = [network for network in NETWORKS if function_name(network) in
 
 
 def random_like(tree: Any, seed: int) -> Any:
-    """Give values to a tree, such that activations neither vanish nor overflow."""
+    """Fill a tree with values such that activations neither vanish nor overflow."""
     generator = np.random.default_rng(seed)
 
     def values(path: Any, leaf: Any) -> Any:

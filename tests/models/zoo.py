@@ -24,7 +24,7 @@ def function_name(network: Published) -> str:
 
 
 def cases(networks: tuple[Published, ...] = NETWORKS) -> list[Any]:
-    """Give every network in every flavour, as test parameters."""
+    """Return every network in every flavour, as test parameters."""
     return [
         pytest.param(network, flavor, id=f"{function_name(network)}-{flavor}")
         for network in networks

@@ -47,7 +47,7 @@ class Sizes:
         return self.batch > 1
 
     def weights(self, dtype: Any) -> dict[str, jax.ShapeDtypeStruct]:
-        """Give the weights that all blocks of a program share."""
+        """Return the weights that all blocks of a program share."""
         shapes = {
             "up": (self.width, self.hidden),
             "down": (self.hidden, self.width),
@@ -68,10 +68,10 @@ class Block(Protocol):
         """Compute it, in JAX."""
 
     def forward(self, sizes: Sizes) -> Work:
-        """Give the products of computing it."""
+        """Return the products of computing it."""
 
     def backward(self, sizes: Sizes) -> Work:
-        """Give the products of its backward pass alone."""
+        """Return the products of its backward pass alone."""
 
     def lines(self) -> list[str]:
         """Describe it for a reader."""

@@ -23,7 +23,7 @@ def _pool(x: Any, start: float, combine: Callable[..., Any]) -> Any:
 
 
 def _place(x: Any) -> Any:
-    """Give an index that depends on data."""
+    """Return an index that depends on data."""
     return jnp.abs(x[0, 0]).astype(jnp.int32) % x.shape[0]
 
 

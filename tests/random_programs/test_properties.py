@@ -98,7 +98,7 @@ def assert_layers_add_up(analysis: Analysis) -> None:
 
 
 def families(layers: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """Give every row that is no leaf with the rows right below it."""
+    """Yield every row that is no leaf with the rows right below it."""
     depths = list(layers.depth)
     for at, depth in enumerate(depths):
         if not layers.leaf.iloc[at]:

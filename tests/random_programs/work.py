@@ -41,7 +41,7 @@ NOTHING = Work()
 
 
 def products(*macs: int) -> Work:
-    """Give products of so many MACs, each run once."""
+    """Return products of so many MACs, each run once."""
     return Work(sum(macs), Counter({1: len(macs)}))
 
 

@@ -51,12 +51,12 @@ def whole_page(name: str, folder: Path) -> str:
 
 
 def page(name: str, folder: Path) -> str:
-    """Give the page without its script and compressed data."""
+    """Return the page without its script and compressed data."""
     return re.sub(r"<script.*?</script>", "", whole_page(name, folder), flags=re.DOTALL)
 
 
 def marks(text: str) -> list[dict[str, str]]:
-    """Give the marked layers of both graphs, as the page's script reads them."""
+    """Return the marked layers of both graphs, as the page's script reads them."""
     scenes = re.findall(r'id="scene-\d">"(.*?)"</script>', text)
     read = [json.loads(gzip.decompress(base64.b64decode(scene))) for scene in scenes]
     return [

@@ -77,7 +77,7 @@ def tree(page: Page) -> Any:
 
 
 def middle_of(page: Page, name: str) -> tuple[float, float]:
-    """Give the middle of a box's visible title, from the canvas' corner."""
+    """Return the middle of a box's visible title, from the canvas' corner."""
     x, y, w, _ = page.evaluate(
         f"(name) => {{ const r = {REPORT};"
         " for (let at = 1; at < r.scene.count; at++)"

@@ -21,12 +21,12 @@ from tests.report.conftest import MAKERS
 
 
 def names(ax: Axes) -> list[str]:
-    """Give the first word of every box."""
+    """Return the first word of every box."""
     return [text.get_text().split()[0] for text in ax.texts]
 
 
 def arrows(ax: Axes) -> set[tuple[str, str]]:
-    """Give every arrow by the boxes whose foot and head it touches."""
+    """Return every arrow by the boxes whose foot and head it touches."""
     boxes = [box for box in ax.patches if isinstance(box, FancyBboxPatch)]
     found = set()
     for arrow in ax.patches:

@@ -17,7 +17,7 @@ from tests.report.conftest import MAKERS
 
 
 def live(weights: int, hidden: int) -> LiveMemory:
-    """Give three ops: the weights are there all the time, what is hidden while the second runs."""
+    """Return three ops: the weights are there all the time, the hidden part during the second."""
     return LiveMemory(
         ops=("x", "hidden", "out"),
         alive_bytes=(weights, weights + hidden, weights + hidden // 2),
@@ -34,7 +34,7 @@ def live(weights: int, hidden: int) -> LiveMemory:
 
 
 def drawn(memory: LiveMemory) -> tuple[list[float], str, list[str], list[str]]:
-    """Give the heights of the steps, the label of their axis, the legend and the texts."""
+    """Return the heights of the steps, the label of their axis, the legend and the texts."""
     ax = Figure().subplots()
     draw_memory(ax, memory, 7.0)
     outline = [patch for patch in ax.patches if isinstance(patch, StepPatch)][-1]

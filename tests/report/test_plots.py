@@ -29,7 +29,7 @@ def points(line: Line2D) -> list[tuple[float, float]]:
 
 
 def marks(ax: Axes) -> list[tuple[float, float]]:
-    """Give where layers stand: the marks that are neither lines nor the dots of ops."""
+    """Return where layers stand: the marks that are neither lines nor the dots of ops."""
     return [points(line)[0] for line in ax.get_lines() if line.get_marker() in ("o", "s", "^", "D")]
 
 

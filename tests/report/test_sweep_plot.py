@@ -20,7 +20,7 @@ from tests.study.sweeps import failed, point, saturating, sweep
 
 
 def marks(ax: Axes, marker: str = "o") -> list[tuple[float, float, str]]:
-    """Give batch, height and fill of every point."""
+    """Return batch, height and fill of every point."""
     return [
         (
             float(np.asarray(line.get_xdata())[0]),

@@ -14,7 +14,7 @@ from tests import analyses
 
 
 def cut_twice(whole_s: float) -> Analysis:
-    """Give SmallCNN timed as one piece and in five parts of 1 ms."""
+    """Return SmallCNN timed as one piece and in five parts of 1 ms."""
     base = analyses.measured(analyses.small_cnn(32))
     piece = LayerLatency(
         layer="SmallCNN", phase="forward", latency=analyses.latency(whole_s), depth=0,

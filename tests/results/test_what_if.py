@@ -14,7 +14,7 @@ from tests.test_layers import BLANK, latency
 
 
 def rows() -> tuple[LayerRecord, ...]:
-    """Give layers of 60, 30 and 10 µs, whose roofs are 20, 30 and unknown."""
+    """Return layers of 60, 30 and 10 µs, whose roofs are 20, 30 and unknown."""
     ops = [
         replace(BLANK, name="a", layer="Net/a", compute_time_s=20e-6, memory_time_s=5e-6),
         replace(BLANK, name="b", layer="Net/b", compute_time_s=5e-6, memory_time_s=40e-6),

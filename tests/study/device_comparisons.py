@@ -7,7 +7,7 @@ from edgegraph.results.device_comparison import DeviceComparison, DeviceRow
 
 
 def row(device: str, low_s: float, high_s: float, measured_s: float | None = None) -> DeviceRow:
-    """Give a row that memory binds."""
+    """Return a row that memory binds."""
     return DeviceRow(
         workload="small_cnn", device=device, device_name=device, batch=1, macs=4_643_840,
         flops=9_287_680, bytes=3_300_000, compute_time_s=high_s - low_s, memory_time_s=low_s,
@@ -26,7 +26,7 @@ def comparison(*rows: DeviceRow) -> DeviceComparison:
 
 
 def three() -> DeviceComparison:
-    """Give two devices with figures and one without."""
+    """Return two devices with figures and one without."""
     return comparison(
         row("cpu", 100e-6, 190e-6, 150e-6), row("tpu:v5e", 4e-6, 5e-6), failed("gpu:orin")
     )

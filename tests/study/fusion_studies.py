@@ -61,7 +61,7 @@ def effect(recomputed_flops: int = 0) -> FusionEffect:
 def study(
     full_s: float = 3.5e-3, middle_s: float = 4.2e-3, none_s: float = 4.6e-3, *, recomputed: int = 0
 ) -> FusionStudy:
-    """Give SmallCNN's ladder at batch 32."""
+    """Return SmallCNN's ladder at batch 32."""
     rungs = (
         rung(FULL, 2, 3_402_024, full_s),
         rung(WITHOUT_LIBRARY, 12, 27_617_584, middle_s),
@@ -91,7 +91,7 @@ def study(
 
 
 def unmeasured() -> FusionStudy:
-    """Give the ladder without times, whose two upper rungs are the same program."""
+    """Return the ladder without times, whose two upper rungs are the same program."""
     found = study()
     rungs = tuple(replace(one, latency_s=None, interval_s=None, layers=()) for one in found.rungs)
     steps = tuple(replace(step, verdict=None, comparison=None) for step in found.steps)

@@ -29,7 +29,7 @@ def point(
     verdict: str = "OK",
     dtype: str | None = None,
 ) -> SweepPoint:
-    """Give a measured point; its p90 lies 10 % above the median."""
+    """Return a measured point; its p90 lies 10 % above the median."""
     median_s = batch / samples_per_s if latency_s is None else latency_s
     return SweepPoint(
         batch=batch,
@@ -65,7 +65,7 @@ def sweep(*points: SweepPoint, max_latency_s: float | None = None) -> Sweep:
 
 
 def saturating() -> Sweep:
-    """Give a sweep whose throughput stops growing at batch 8, with an error and a noisy row."""
+    """Return a sweep whose throughput stops growing at batch 8, with an error and a noisy row."""
     rates = {1: 7_000, 2: 12_000, 4: 15_000, 8: 17_500, 16: 18_000, 32: 17_800}
     return sweep(
         *(point(batch, rate) for batch, rate in rates.items()),

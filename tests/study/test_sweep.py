@@ -48,7 +48,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 def dense(dtype: str = "float32", most: int = 1 << 30) -> Workload:
-    """Give a dense layer, 64 to 8, that refuses batches beyond `most`."""
+    """Return a dense layer, 64 to 8, that refuses batches beyond `most`."""
 
     def arguments(batch: int) -> tuple[Any, ...]:
         if batch > most:

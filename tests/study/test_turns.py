@@ -19,7 +19,7 @@ FRESH = multiprocessing.get_context("spawn")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Take turns with nobody else on this machine: in this process and those it starts."""
+    """Keep the locks of this test apart from all others on this machine."""
     monkeypatch.setattr("platformdirs.user_runtime_path", lambda name: tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     yield tmp_path

@@ -89,12 +89,12 @@ class LinenDropper(linen.Module):
 
 
 def shapes(tree: Any) -> Any:
-    """Give shape and dtype of every leaf."""
+    """Return shape and dtype of every leaf."""
     return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree)
 
 
 def paths(tree: Any) -> set[str]:
-    """Give the paths of all leaves."""
+    """Return the paths of all leaves."""
     return {
         jax.tree_util.keystr(path, simple=True, separator="/")
         for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]

@@ -26,14 +26,14 @@ class Matrix(NamedTuple):
 
 
 def operand(call: CustomCall, number: int) -> Shape:
-    """Give the shape of an operand."""
+    """Return the shape of an operand."""
     if number >= len(call.operands):
         raise UnknownFormError(f"{call.target} has no operand {number}")
     return call.operands[number]
 
 
 def result(call: CustomCall, number: int) -> Shape:
-    """Give the shape of a result."""
+    """Return the shape of a result."""
     results = call.results
     if number >= len(results):
         raise UnknownFormError(f"{call.target} has no result {number}")
@@ -116,7 +116,7 @@ def integer(value: object) -> int:
 
 
 def bytes_without_workspace(call: CustomCall) -> int:
-    """Give the bytes of the results, without the scratch memory that a library asks for.
+    """Return the bytes of the results, without the scratch memory that a library asks for.
 
     It stands last in the result, as ``s8[4194304]`` or ``u8[0]``. XLA does not count it either:
     that would reward an algorithm for using more of it (``gpu_hlo_cost_analysis.cc``).

@@ -125,7 +125,7 @@ def built_in(*targets: str) -> Callable[[Rule], Rule]:
 
 
 def price_custom_call(instruction: Instruction, operands: Sequence[Shape]) -> Cost | None:
-    """Give the cost of one execution of a custom call.
+    """Return the cost of one execution of a custom call.
 
     Args:
         instruction: A ``custom-call``.
@@ -148,7 +148,7 @@ def price_custom_call(instruction: Instruction, operands: Sequence[Shape]) -> Co
 
 
 def why_unpriced(target: str) -> str:
-    """Say why calls of `target` have no cost, and what to do about it."""
+    """Return why calls of `target` have no cost, and what to do about it."""
     if _rule(target) is None:
         return (
             f"custom call {target}: no rule prices it; register one with"

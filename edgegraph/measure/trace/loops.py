@@ -60,7 +60,7 @@ def count_loops(
 
 
 def _count(runs: Sequence[TracedRun], ops: Sequence[str]) -> int | None:
-    """Say how often ops of one computation ran in a call; None if they or the calls disagree."""
+    """Return how often ops of one computation ran in a call; None if they or the calls disagree."""
     seen = {run.ops[name].executions for run in runs for name in ops if name in run.ops}
     silent = any(not any(name in run.ops for name in ops) for run in runs)
     return seen.pop() if len(seen) == 1 and not silent else None

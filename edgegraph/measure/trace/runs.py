@@ -64,11 +64,11 @@ class TracedRun(Struct, frozen=True, kw_only=True):
 
 @bulk
 def find_runs(timeline: Timeline, nodes: Sequence[Node]) -> list[TracedRun]:
-    """Give every traced call with the figures of its ops.
+    """Return every traced call with the figures of its ops.
 
     Args:
         timeline: Of one module.
-        nodes: Its nodes, as `flatten` gives them.
+        nodes: Its nodes, as `flatten` returns them.
 
     Returns:
         By start.
@@ -102,7 +102,7 @@ def find_runs(timeline: Timeline, nodes: Sequence[Node]) -> list[TracedRun]:
 
 
 def _by_first_op(spans: Sequence[Span], once: set[str]) -> list[list[Span]]:
-    """Tell calls apart where the trace does not: each begins with the same op as the first."""
+    """Separate calls where the trace does not: each begins with the same op as the first."""
     first = next((span.op for span in spans if span.op in once), None)
     runs: list[list[Span]] = [[]]
     for span in spans:
@@ -199,7 +199,7 @@ def _figures(
 def _executions(
     events: Mapping[str, int], computations: Mapping[str, Computation]
 ) -> dict[str, int]:
-    """Say how often ops ran that left so many events.
+    """Return how often ops ran that left so many events.
 
     Ops of one computation run equally often, but some take several steps, each with an event: a
     sort copies first. So the fewest events of an op beside it count, if those of all others are

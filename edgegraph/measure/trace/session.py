@@ -70,7 +70,7 @@ def events_per_call(module: Module, nodes: Sequence[Node]) -> int:
 
 
 def fits(module: Module, nodes: Sequence[Node]) -> bool:
-    """Say whether a trace of the fewest calls holds no more events than are taken."""
+    """Return whether a trace of the fewest calls holds no more events than are taken."""
     return events_per_call(module, nodes) * (WARM_UP + FEWEST) <= MOST_EVENTS
 
 

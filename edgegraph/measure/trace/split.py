@@ -28,7 +28,7 @@ def share_out(
     self_s: Mapping[str, float],
     latencies: Sequence[LayerLatency] = (),
 ) -> tuple[OpShare, ...]:
-    """Give the traced time to the ops that it was taken for.
+    """Distribute the traced time among the ops that it was taken for.
 
     Args:
         records: All ops, containers before their contents.
@@ -83,7 +83,7 @@ class _Alone:
         return self._piece.get(layer, layer)
 
     def _weight(self, record: OpRecord) -> float:
-        """Give its roofline time; without a device, what it computes and moves."""
+        """Return its roofline time; without a device, what it computes and moves."""
         if self._by_roof:
             return max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
         counts = (record.flops, record.transcendentals, record.bytes_read, record.bytes_written)
@@ -125,7 +125,7 @@ class _Alone:
 
 
 def _leaves(record: OpRecord, contents: Mapping[str, Sequence[OpRecord]]) -> list[OpRecord]:
-    """Give the ops inside, at any depth, that hold no others."""
+    """Return the ops inside, at any depth, that hold no others."""
     found: list[OpRecord] = []
     waiting = list(reversed(contents[record.name]))
     while waiting:
@@ -154,7 +154,7 @@ def _share(record: OpRecord, time_s: float, source: str, holds_ops: bool = False
 
 
 def own_counts(record: OpRecord, *, holds_ops: bool) -> tuple[int | None, int | None]:
-    """Give an op's FLOPs and bytes moved, a fusion's whole, but nothing of what a loop runs."""
+    """Return an op's FLOPs and bytes moved, a fusion's whole, but nothing of what a loop runs."""
     if holds_ops and record.opcode != "fusion":
         return 0, 0
     if record.bytes_read is None or record.bytes_written is None:

@@ -134,7 +134,7 @@ def _run_timing(run: TracedRun, calls_ps: Sequence[tuple[int, int]], *, counted:
 
 
 def _events(run: TracedRun, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[TraceEvent, ...]]:
-    """Give the timeline of a call, with only the threads that took part."""
+    """Return the timeline of a call, with only the threads that took part."""
     spans = run.spans[:MOST_EVENTS]
     used: Mapping[int, int] = {
         thread: index for index, thread in enumerate(sorted({span.thread for _, span in spans}))

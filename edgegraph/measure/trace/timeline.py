@@ -213,7 +213,7 @@ class _Reader:
         )
 
     def _owner(self, span: Span) -> Span | None:
-        """Say for which op a span works; all that began before it know theirs."""
+        """Return the op that a span works for; those of all earlier spans are known."""
         if span.op is not None:
             return span
         if id(span) in self._regions:
@@ -274,7 +274,7 @@ def slices_of(spans: Sequence[Span]) -> Iterator[tuple[Span, int, int]]:
 
 
 def _innermost(stack: list[Span], at_ps: int) -> Span | None:
-    """Take what has ended off the stack and give the span that is still running."""
+    """Remove what has ended from the stack and return the span that is still running."""
     while stack and stack[-1].end_ps <= at_ps and stack[-1].start_ps < at_ps:
         stack.pop()
     return stack[-1] if stack else None

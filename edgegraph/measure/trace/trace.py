@@ -71,7 +71,7 @@ class Traced:
     def summary(
         self, records: Sequence[OpRecord], latencies: Sequence[LayerLatency] = ()
     ) -> OpTrace:
-        """Give the result, with the ops' costs and places.
+        """Return the result, with the ops' costs and places.
 
         Args:
             records: Of all ops.

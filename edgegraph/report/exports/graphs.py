@@ -47,7 +47,7 @@ def write_dot(analysis: Analysis, path: Path) -> None:
 
 
 def dot(analysis: Analysis) -> str:
-    """Give the graph in Graphviz's language."""
+    """Return the graph in Graphviz's language."""
     inside: dict[str | None, list[OpRecord]] = {}
     for record in analysis.op_records:
         inside.setdefault(record.parent, []).append(record)

@@ -32,7 +32,7 @@ def write_schema(analysis: Analysis, path: Path) -> None:
 
 
 def document(analysis: Analysis) -> dict[str, Any]:
-    """Give an analysis as JSON objects, with the names of the frames."""
+    """Return an analysis as JSON objects, with the names of the frames."""
     return {
         "format": "edgegraph-document",
         "version": VERSION,
@@ -56,7 +56,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
 
 @cache
 def schema() -> dict[str, Any]:
-    """Give the JSON Schema of `document`."""
+    """Return the JSON Schema of `document`."""
     kinds = {
         kind.__name__: msgspec.defstruct(
             kind.__name__,

@@ -27,7 +27,7 @@ def write_node_data(analysis: Analysis, path: Path) -> None:
 
 
 def graph(analysis: Analysis) -> dict[str, Any]:
-    """Give the graph in Model Explorer's JSON form."""
+    """Return the graph in Model Explorer's JSON form."""
     edges: dict[str, list[dict[str, str]]] = {}
     shapes: dict[str, str] = {record.name: record.shape for record in analysis.op_records}
     for source, target, position in analysis.graph.edges(keys=True):
@@ -65,7 +65,7 @@ def graph(analysis: Analysis) -> dict[str, Any]:
 
 
 def node_data(analysis: Analysis) -> dict[str, Any]:
-    """Give the times in Model Explorer's node data form."""
+    """Return the times in Model Explorer's node data form."""
     results = {
         record.name: {"value": record.time_s * 1e6}
         for record in analysis.op_records

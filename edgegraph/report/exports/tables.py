@@ -63,7 +63,7 @@ def write_latex(analysis: Analysis, path: Path) -> None:
 
 
 def markdown(analysis: Analysis) -> str:
-    """Give the layers as a Markdown table, with the headline above it."""
+    """Return the layers as a Markdown table, with the headline above it."""
     lines = [f"**{markdown_text(headline(analysis))}**", "", markdown_row(HEADINGS)]
     lines.append("|---|" + "--:|" * 5 + "---|" + "--:|" * 2)
     for row in analysis.layer_records:
@@ -73,7 +73,7 @@ def markdown(analysis: Analysis) -> str:
 
 
 def latex(analysis: Analysis) -> str:
-    """Give the layers as a LaTeX tabular, for the package booktabs."""
+    """Return the layers as a LaTeX tabular, for the package booktabs."""
     lines = [
         f"% {headline(analysis)}".replace("\n", " "),
         r"\begin{tabular}{lrrrrrlrr}",
@@ -107,7 +107,7 @@ def _cells(row: LayerRecord) -> Iterator[str]:
 
 
 def markdown_row(cells: Sequence[str]) -> str:
-    """Give one row of a Markdown table, of cells that are escaped already."""
+    """Return one row of a Markdown table, of cells that are escaped already."""
     return "| " + " | ".join(cells) + " |"
 
 

@@ -33,7 +33,7 @@ def write_trace(analysis: Analysis, path: Path) -> None:
 
 
 def schedule_trace(analysis: Analysis, schedule: Schedule) -> dict[str, Any]:
-    """Give the schedule as trace events, one thread for each lane; times in microseconds."""
+    """Return the schedule as trace events, one thread for each lane; times in microseconds."""
     about = {record.name: record for record in analysis.op_records}
     lanes = list(dict.fromkeys(op.lane for op in schedule.ops))
     events: list[dict[str, Any]] = [

@@ -19,7 +19,7 @@ _LONGEST_CONFIG = 200
 
 
 def argument(instruction: Instruction) -> str:
-    """Give what stands in the brackets of an instruction without operands, or "".
+    """Return what stands in the brackets of an instruction without operands, or "".
 
     Example:
         >>> from edgegraph.hlo.module import Shape
@@ -35,7 +35,7 @@ def argument(instruction: Instruction) -> str:
 
 
 def attributes(instruction: Instruction) -> str:
-    """Give the attributes as XLA writes them, each after a comma; metadata is left out.
+    """Return the attributes as XLA writes them, each after a comma; metadata is left out.
 
     Example:
         >>> from edgegraph.hlo.module import Shape

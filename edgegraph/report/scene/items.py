@@ -116,7 +116,7 @@ class _Layers:
 def _paths(
     records: Sequence[OpRecord], operands: Sequence[Sequence[int]], layers: _Layers
 ) -> list[Path]:
-    """Give every op its scopes; those without stand with what they read, or what reads them."""
+    """Return the scopes of every op; those without stand with what they read or what reads them."""
     phases = _phases(records, operands)
     paths = [layers.path(*found) for found in zip(records, phases, strict=True)]
     for number, record in enumerate(records):
@@ -174,7 +174,7 @@ def _draw_in(
 
 
 def _phases(records: Sequence[OpRecord], operands: Sequence[Sequence[int]]) -> list[int]:
-    """Give the phase in which an op is drawn: never before one that it reads from.
+    """Return the phase in which an op is drawn: never before one that it reads from.
 
     A fusion counts to the phase of most of what it does, and may yet wait for a later one.
     """

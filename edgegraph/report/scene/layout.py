@@ -125,7 +125,7 @@ class _Drawing:
         )
 
     def _sink(self, box: int, tops: Sequence[int], bottoms: Sequence[int]) -> int:
-        """Give how far below its row's top a box stands: what only gives stands at the foot."""
+        """Return how far below its row's top a box stands: what only gives stands at the foot."""
         row = self.row_of[box]
         free = bottoms[row] - tops[row] - self.sizes[box][1]
         return free if not self.before[box] and self.after[box] else free // 2
@@ -176,7 +176,7 @@ class _Drawing:
         return parts
 
     def _add_lanes(self) -> dict[int, list[int]]:
-        """Let the lines of a box that pass rows do so together, one lane in each row."""
+        """Route the lines of a box that pass rows together, in one lane for each row."""
         chains: dict[int, list[int]] = {}
         for source in range(len(self.sizes)):
             row = self.row_of[source]
@@ -235,7 +235,7 @@ class _Drawing:
                 self.centres[box] = centre
 
     def _spread(self, row: Sequence[int], wanted: Sequence[float]) -> list[float]:
-        """Give centres nearest to the wanted ones, in order and without overlap.
+        """Return centres nearest to the wanted ones, in order and without overlap.
 
         Boxes that push each other move as one block, to the weighed mean of what its members want.
         """

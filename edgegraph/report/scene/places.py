@@ -99,7 +99,7 @@ class _Shapes:
         return self._of[id(box)]
 
     def outermost(self, box: Box) -> Shape:
-        """Give the shape of the box that one looks into, at full size."""
+        """Return the shape of the box that one looks into, at full size."""
         shape = self._of[id(box)]
         layout = shape.layout
         if layout is None:

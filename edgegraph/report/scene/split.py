@@ -9,7 +9,7 @@ _CANDIDATES = 16
 
 
 def split(labels: Sequence[str | None], operands: Sequence[Sequence[int]]) -> list[int]:
-    """Give every op the number of its part.
+    """Return for every op the number of its part.
 
     A scope is one part unless its ops lie before and after another's; then every op goes to
     the part that it reads from, or the latest, that closes no cycle, else to a new one. An op

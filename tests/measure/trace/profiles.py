@@ -24,7 +24,7 @@ class Made:
 
 
 def op(name: str, start: float, length: float, run: int | None = 1, **stats: str | int) -> Made:
-    """Give an op as the CPU and GPU show it, of module ``m``."""
+    """Return an op as the CPU and GPU show it, of module ``m``."""
     known: dict[str, str | int] = {"hlo_op": name, "hlo_module": "m"}
     known |= {} if run is None else {"run_id": run}
     return Made(name, start, length, known | stats)
@@ -39,7 +39,7 @@ def handed(at: float, flow: int) -> Made:
 
 
 def piece(start: float, end: float, flow: int) -> tuple[Made, Made]:
-    """Give a worker's work: its start and its end."""
+    """Return a worker's work: its start and its end."""
     return (
         Made("ThreadpoolListener::StartRegion", start, 0, {"_c": flow, "_ct": POOL}),
         Made("ThreadpoolListener::StopRegion", end, 0),
@@ -88,12 +88,12 @@ def space(planes: dict[str, dict[str, list[Made]]], begin_ns: int = 1_000_000) -
 
 
 def host(**threads: list[Made]) -> bytes:
-    """Give a profile of a CPU."""
+    """Return a profile of a CPU."""
     return space({"/host:CPU": threads})
 
 
 def program(text: str) -> Program:
-    """Give a program from HLO text."""
+    """Return a program from HLO text."""
     return Program(
         name="made",
         batch=None,

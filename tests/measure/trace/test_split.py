@@ -34,7 +34,7 @@ def record(
 
 
 def alone(layer: str, seconds: float, covers: tuple[str, ...] = ()) -> LayerLatency:
-    """Give a layer that takes `seconds` net of a dispatch floor of 5 us."""
+    """Return a layer that takes `seconds` net of a dispatch floor of 5 us."""
     return LayerLatency(
         layer=layer,
         phase="forward",

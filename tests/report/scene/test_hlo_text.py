@@ -13,7 +13,7 @@ from tests import programs
 
 
 def lines_of_xla(text: str) -> dict[str, str]:
-    """Give every instruction's line of an HLO text by its name."""
+    """Return every instruction's line of an HLO text by its name."""
     return {
         found[1]: line.strip()
         for line in text.splitlines()
