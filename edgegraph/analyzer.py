@@ -31,7 +31,7 @@ from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.latency import UNATTRIBUTED, Latency, LayerLatency, finest_cut
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.throughput import Throughput
-from edgegraph.schedule import play
+from edgegraph.schedule import simulate_schedule
 from edgegraph.workload import Workload
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def analyze(
             live_memory=live_memory(profile_memory(module, nodes), places),
             activation_memory=activation_memory(program),
             schedule=(
-                play(
+                simulate_schedule(
                     nodes,
                     records,
                     network_bytes_per_s=None if roofs is None else roofs.network_bytes_per_s,

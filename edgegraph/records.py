@@ -40,21 +40,21 @@ def op_records(
     # Decoding makes one object of equal shapes, so each is written out once.
     shapes = {id(node.instruction.shape): node.instruction.shape for node in nodes}
     written = {number: str(shape) for number, shape in shapes.items()}
-    spots = _Spots(device)
-    inside: dict[str, list[_Spot]] = {}
+    roofs = _Roofs(device)
+    inside: dict[str, list[_OpTimes]] = {}
     records: list[OpRecord] = []
     for node in reversed(nodes):
         priced = costs[node.name]
         held = node.name in containers
-        spot = spots.container(inside[node.name]) if held else spots.op(priced)
+        times = roofs.container(inside[node.name]) if held else roofs.op(priced)
         if node.parent is not None:
-            inside.setdefault(node.parent, []).append(spot)
+            inside.setdefault(node.parent, []).append(times)
         shape = written[id(node.instruction.shape)]
-        records.append(_record(node, priced, places[node.name], shape, spot))
+        records.append(_record(node, priced, places[node.name], shape, times))
     return tuple(reversed(records))
 
 
-class _Spot(Struct, frozen=True, gc=False):
+class _OpTimes(Struct, frozen=True, gc=False):
     """Where an op stands under the roofs."""
 
     compute_s: float | None = None
@@ -66,38 +66,38 @@ class _Spot(Struct, frozen=True, gc=False):
     computes: Arithmetic | None = None
 
 
-class _Spots:
+class _Roofs:
     """Places ops under a device's roofs, those of one cost once."""
 
     def __init__(self, device: Device | None) -> None:
         self._device = device
         self._arithmetics: dict[Multiplies, Arithmetic] = {}
-        self._ops: dict[int, _Spot] = {}
+        self._ops: dict[int, _OpTimes] = {}
 
-    def container(self, inside: Sequence[_Spot]) -> _Spot:
+    def container(self, inside: Sequence[_OpTimes]) -> _OpTimes:
         """Add up the times of what a container holds."""
         if self._device is None:
-            return _Spot()
-        compute_s = sum(spot.compute_s or 0.0 for spot in inside)
-        memory_s = sum(spot.memory_s or 0.0 for spot in inside)
-        network_s = sum_of_times(spot.network_s for spot in inside)
-        return _Spot(compute_s, memory_s, network_s, bound(compute_s, memory_s, network_s))
+            return _OpTimes()
+        compute_s = sum(times.compute_s or 0.0 for times in inside)
+        memory_s = sum(times.memory_s or 0.0 for times in inside)
+        network_s = sum_of_times(times.network_s for times in inside)
+        return _OpTimes(compute_s, memory_s, network_s, bound(compute_s, memory_s, network_s))
 
-    def op(self, priced: OpCost) -> _Spot:
+    def op(self, priced: OpCost) -> _OpTimes:
         """Place what is no container; `priced` has to stay alive."""
         known = self._ops.get(id(priced))
         if known is None:
             known = self._ops[id(priced)] = self._place(priced)
         return known
 
-    def _place(self, priced: OpCost) -> _Spot:
+    def _place(self, priced: OpCost) -> _OpTimes:
         computes = self._arithmetics.get(priced.computes)
         if computes is None:
             computes = self._arithmetics[priced.computes] = _arithmetic(
                 self._device, priced.computes
             )
         if self._device is None:
-            return _Spot(computes=computes)
+            return _OpTimes(computes=computes)
         placed = place(
             flops=priced.cost.flops,
             bytes=main_memory_bytes(priced.cost),
@@ -110,7 +110,9 @@ class _Spots:
         rate, sent = self._device.network_bytes_per_s, priced.cost.wire_bytes
         network_s = sent / rate if sent and rate else None
         bound_by = bound(compute_s, memory_s, network_s)
-        return _Spot(compute_s, memory_s, network_s, bound_by, placed.roof, placed.level, computes)
+        return _OpTimes(
+            compute_s, memory_s, network_s, bound_by, placed.roof, placed.level, computes
+        )
 
 
 def _record(
@@ -118,10 +120,10 @@ def _record(
     priced: OpCost,
     where: Place,
     shape: str,
-    spot: _Spot,
+    times: _OpTimes,
 ) -> OpRecord:
-    instruction, cost, computes = node.instruction, priced.cost, spot.computes
-    compute, memory, network = spot.compute_s, spot.memory_s, spot.network_s
+    instruction, cost, computes = node.instruction, priced.cost, times.computes
+    compute, memory, network = times.compute_s, times.memory_s, times.network_s
     estimate = overlapped(compute, memory, network)
     return OpRecord(
         name=node.name,
@@ -139,12 +141,12 @@ def _record(
         wire_bytes=cost.wire_bytes,
         on_chip_bytes=cost.on_chip_bytes,
         flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
-        roof=spot.roof,
-        level=spot.level,
+        roof=times.roof,
+        level=times.level,
         compute_time_s=compute,
         memory_time_s=memory,
         network_time_s=network,
-        bound=spot.bound,
+        bound=times.bound,
         time_s=estimate,
         time_source=None if estimate is None else "estimated",
         source=instruction.source,

@@ -44,7 +44,7 @@ _NEGLIGIBLE = 0.01
 
 
 @bulk
-def play(
+def simulate_schedule(
     nodes: Sequence[Node],
     records: Sequence[OpRecord],
     *,
@@ -61,21 +61,21 @@ def play(
     Returns:
         The schedule; ops of unknown time take none in it, and are counted.
     """
-    player = _Player(nodes, records, network_bytes_per_s)
-    frame = player.frames(None)
-    entry = player.run(frame[0]) if frame else _Played()
-    critical_path = player.critical_path(frame[0]) if frame else []
+    simulation = _Simulation(nodes, records, network_bytes_per_s)
+    frame = simulation.frames(None)
+    entry = simulation.run(frame[0]) if frame else _Simulated()
+    critical_path = simulation.critical_path(frame[0]) if frame else []
     sources = dict.fromkeys(
         record.time_source for record in records if record.parent is None and record.time_source
     )
     return Schedule(
         ops=tuple(entry.ops),
-        transfers=tuple(player.transfers),
+        transfers=tuple(simulation.transfers),
         makespan_s=entry.makespan_s,
         compute_s=sum(op.duration_s for op in entry.ops if op.lane == COMPUTE),
-        critical_path_s=sum(map(player.duration_s, critical_path)),
-        critical_path=tuple(name for name in critical_path if player.duration_s(name)),
-        untimed=player.untimed,
+        critical_path_s=sum(map(simulation.duration_s, critical_path)),
+        critical_path=tuple(name for name in critical_path if simulation.duration_s(name)),
+        untimed=simulation.untimed,
         time_source=" and ".join(sources) or None,
     )
 
@@ -93,14 +93,14 @@ class _Under:
 
 
 @dataclass(slots=True)
-class _Played:
+class _Simulated:
     """One computation, played once."""
 
     ops: list[ScheduledOp] = field(default_factory=list)
     makespan_s: float = 0.0
 
 
-class _Player:
+class _Simulation:
     def __init__(
         self, nodes: Sequence[Node], records: Sequence[OpRecord], network_bytes_per_s: float | None
     ) -> None:
@@ -120,9 +120,9 @@ class _Player:
             frames.setdefault(node.computation, []).append(node)
         return list(frames.values())
 
-    def run(self, frame: Iterable[Node]) -> _Played:
+    def run(self, frame: Iterable[Node]) -> _Simulated:
         """Play one computation once; remember its transfers and the durations of its ops."""
-        played = _Played()
+        simulated = _Simulated()
         now_s = 0.0
         free_s: dict[str, float] = {}
         under: dict[str, _Under] = {}
@@ -135,7 +135,7 @@ class _Player:
                 under[node.name] = transfer
                 started_by[node.name] = node.name
                 begins_s = transfer.ends_s - (transfer.duration_s or 0.0)
-                played.ops.append(_op(node, transfer.lane, begins_s, transfer.duration_s or 0.0))
+                simulated.ops.append(_op(node, transfer.lane, begins_s, transfer.duration_s or 0.0))
             elif opcode == "async-update" and started is not None:
                 started_by[node.name] = started
             elif opcode in DONES and started in under:
@@ -147,13 +147,13 @@ class _Player:
                 for transfer in under.values():
                     transfer.compute_s += duration_s
                     transfer.between += 1
-                played.ops.append(_op(node, COMPUTE, now_s, duration_s))
+                simulated.ops.append(_op(node, COMPUTE, now_s, duration_s))
                 now_s += duration_s
         for transfer in under.values():
             self._end(transfer, None, max(0.0, transfer.ends_s - now_s))
             now_s = max(now_s, transfer.ends_s)
-        played.makespan_s = now_s
-        return played
+        simulated.makespan_s = now_s
+        return simulated
 
     def critical_path(self, frame: Iterable[Node]) -> list[str]:
         """Find the longest chain of a computation that was played, from its first op on."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SUPPORTED_JAX = "0.10 to 0.12"
 
-_ADMIT_TIMEOUT_S = 600.0
+_VALIDATION_S = 600.0
 """Text of 10 MB takes XLA half a second; what takes longer than this is made to."""
 
 _TEXT_ERROR = re.compile(r"was parsing (\d+):(\d+): error: (.+)")
@@ -105,7 +105,8 @@ def cost_analysis(serialized: bytes) -> Mapping[str, float]:
 def parse_text(text: str) -> bytes:
     """Parse HLO text that XLA has printed.
 
-    On some text that it never printed, XLA ends the process: use `admit` for text from outside.
+    On some text that it never printed, XLA ends the process; text from outside must go through
+    `validate_in_subprocess` first.
 
     Args:
         text: A whole module, from ``HloModule`` on.
@@ -134,7 +135,7 @@ def parse_text(text: str) -> bytes:
     return serialized
 
 
-def admit(foreign: str | bytes) -> bytes:
+def validate_in_subprocess(foreign: str | bytes) -> bytes:
     """Have XLA read HLO of unknown origin in a subprocess.
 
     XLA checks much of its input by assertions, which end the process. What this returns has
@@ -152,13 +153,18 @@ def admit(foreign: str | bytes) -> bytes:
     """
     _analysis(), _hlo()  # What this process cannot import, the child cannot either.
     data = b"T" + foreign.encode() if isinstance(foreign, str) else b"M" + foreign
-    code = f"import sys; sys.path[:] = {sys.path!r}\nfrom edgegraph.xla import _admit; _admit()"
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}\nfrom edgegraph.xla import _validate\n_validate()"
+    )
     try:
         child = subprocess.run(
-            [sys.executable, "-c", code], input=data, capture_output=True, timeout=_ADMIT_TIMEOUT_S
+            [sys.executable, "-c", code],
+            input=data,
+            capture_output=True,
+            timeout=_VALIDATION_S,
         )
     except subprocess.TimeoutExpired as error:
-        raise FormatError(f"XLA does not finish reading it in {_ADMIT_TIMEOUT_S:.0f} s") from error
+        raise FormatError(f"XLA does not finish reading it in {_VALIDATION_S:.0f} s") from error
     verdict, content = child.stdout[:1], child.stdout[1:]
     if child.returncode == 0 and verdict == b"+":
         return content
@@ -170,8 +176,8 @@ def admit(foreign: str | bytes) -> bytes:
     raise FormatError(f"XLA crashes on it ({cause}); it is damaged or of another XLA version")
 
 
-def _admit() -> None:
-    """Do the work of `admit`: the child's side."""
+def _validate() -> None:
+    """Do the work of `validate_in_subprocess`: the child's side."""
     data = sys.stdin.buffer.read()
     try:
         module = parse_text(data[1:].decode()) if data[:1] == b"T" else data[1:]

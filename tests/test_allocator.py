@@ -11,7 +11,7 @@ import pytest
 FAULTS = """
 import resource
 import numpy as np
-from edgegraph.allocator import settle_allocator
+from edgegraph.allocator import warm_malloc
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -26,7 +26,7 @@ print(min(faults() for _ in range(5)))
 
 
 def page_faults(*, settled: bool) -> int:
-    code = FAULTS.format(settle="settle_allocator()" if settled else "")
+    code = FAULTS.format(settle="warm_malloc()" if settled else "")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
 

@@ -150,7 +150,7 @@ def test_lowered_counts_before_optimisation_and_compiles_nothing() -> None:
     assert layers.macs["SmallCNN/dense1"] == 25_690_112
 
 
-def test_of_branches_the_dearest_counts_and_the_spread_is_told() -> None:
+def test_of_branches_the_most_expensive_counts_and_the_range_is_reported() -> None:
     function, arguments = programs.branches()
     totals = eg.analyze(function, args=arguments, device=DEVICE).totals
     # One branch adds 1 to 16 x 16 elements, the other multiplies 16 x 16 matrices.

@@ -12,7 +12,7 @@ from edgegraph.analyzer import analyze
 from edgegraph.compiler.program import Program
 from edgegraph.graph import flatten
 from edgegraph.results.schedule import Schedule
-from edgegraph.schedule import play
+from edgegraph.schedule import simulate_schedule
 
 COPIES = """
 HloModule m, is_scheduled=true
@@ -73,7 +73,7 @@ ENTRY e {
 """
 
 
-def played(
+def simulated(
     text: str, seconds: dict[str, float], network_bytes_per_s: float | None = None
 ) -> Schedule:
     """Play a module with times by hand: of one execution, by the name's last part."""
@@ -92,7 +92,7 @@ def played(
         for record in analysis.op_records
     ]
     nodes = flatten(analysis.module)
-    return play(nodes, records, network_bytes_per_s=network_bytes_per_s)
+    return simulate_schedule(nodes, records, network_bytes_per_s=network_bytes_per_s)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def played(
 def test_what_stands_between_start_and_done_hides_a_copy(
     copy_s: float, verdict: str, exposed_s: float, makespan_s: float
 ) -> None:
-    schedule = played(COPIES, {"start": copy_s, "a": 2.0, "b": 3.0, "c": 1.0})
+    schedule = simulated(COPIES, {"start": copy_s, "a": 2.0, "b": 3.0, "c": 1.0})
     (transfer,) = schedule.transfers
     assert (transfer.start, transfer.done, transfer.opcode) == ("start", "done", "copy")
     assert (transfer.between, transfer.compute_s, transfer.bytes) == (2, 5.0, 8000)
@@ -112,14 +112,14 @@ def test_what_stands_between_start_and_done_hides_a_copy(
 
 
 def test_a_copy_with_nothing_between_is_exposed() -> None:
-    schedule = played(COPIES, {"start": 4.0, "a": 0.0, "b": 0.0, "c": 1.0})
+    schedule = simulated(COPIES, {"start": 4.0, "a": 0.0, "b": 0.0, "c": 1.0})
     assert [transfer.verdict for transfer in schedule.transfers] == ["exposed"]
     assert (schedule.exposed_s, schedule.makespan_s) == (4.0, 5.0)
 
 
 def test_the_critical_path_is_the_longest_chain() -> None:
     # The copy and the two negations need nothing of each other: 7 beside 2 + 3, then 1.
-    schedule = played(COPIES, {"start": 7.0, "a": 2.0, "b": 3.0, "c": 1.0})
+    schedule = simulated(COPIES, {"start": 7.0, "a": 2.0, "b": 3.0, "c": 1.0})
     assert schedule.critical_path_s == 8.0
     assert schedule.critical_path == ("start", "c")
     assert schedule.parallelism == 6.0 / 8.0
@@ -127,7 +127,7 @@ def test_the_critical_path_is_the_longest_chain() -> None:
 
 def test_a_collective_takes_its_bytes_over_the_network() -> None:
     # A ring of four: each device sends three times its 4000 bytes.
-    schedule = played(GATHER, {"a": 1.0}, network_bytes_per_s=3000.0)
+    schedule = simulated(GATHER, {"a": 1.0}, network_bytes_per_s=3000.0)
     (transfer,) = schedule.transfers
     assert (transfer.opcode, transfer.lane, transfer.bytes) == ("all-gather", "network", 12000)
     assert (transfer.duration_s, transfer.exposed_s) == (4.0, 3.0)
@@ -135,12 +135,12 @@ def test_a_collective_takes_its_bytes_over_the_network() -> None:
 
 
 def test_a_collective_without_a_known_network_is_unknown() -> None:
-    (transfer,) = played(GATHER, {"a": 1.0}).transfers
+    (transfer,) = simulated(GATHER, {"a": 1.0}).transfers
     assert (transfer.duration_s, transfer.exposed_s, transfer.verdict) == (None, None, None)
 
 
 def test_a_loop_plays_its_body_as_often_as_it_runs() -> None:
-    schedule = played(LOOP, {"start": 3.0, "next": 1.0, "less": 0.5})
+    schedule = simulated(LOOP, {"start": 3.0, "next": 1.0, "less": 0.5})
     (transfer,) = schedule.transfers
     assert (transfer.executions, transfer.exposed_s, transfer.duration_s) == (5, 2.0, 3.0)
     # Five times the body (3 s, of which 2 s are waiting); the condition is asked six times.
@@ -151,6 +151,6 @@ def test_a_loop_plays_its_body_as_often_as_it_runs() -> None:
 @given(st.lists(st.integers(0, 100), min_size=4, max_size=4))
 def test_the_program_takes_its_compute_and_what_it_waits_for(times: list[int]) -> None:
     names = ("start", "a", "b", "c")
-    schedule = played(COPIES, dict(zip(names, map(float, times), strict=True)))
+    schedule = simulated(COPIES, dict(zip(names, map(float, times), strict=True)))
     assert schedule.makespan_s == schedule.compute_s + schedule.exposed_s
     assert schedule.critical_path_s <= schedule.makespan_s

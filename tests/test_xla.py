@@ -70,10 +70,10 @@ def test_bytes_that_are_no_module() -> None:
 
 def test_what_ends_xlas_process_does_not_end_ours() -> None:
     with pytest.raises(FormatError, match=r"XLA crashes on it \(Check failed: .+\)"):
-        xla.admit(DOT.replace("parameter(1)", "parameter(9)"))
+        xla.validate_in_subprocess(DOT.replace("parameter(1)", "parameter(9)"))
     with pytest.raises(FormatError, match="XLA refuses the HLO module"):
-        xla.admit(b"hello")
-    assert xla.cost_analysis(xla.admit(DOT))["flops"] == 2 * 32 * 64 * 16
+        xla.validate_in_subprocess(b"hello")
+    assert xla.cost_analysis(xla.validate_in_subprocess(DOT))["flops"] == 2 * 32 * 64 * 16
 
 
 def test_a_jax_without_a_name_that_is_needed() -> None:

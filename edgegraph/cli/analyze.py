@@ -10,7 +10,7 @@ import typer
 from edgegraph.cli.job import Job, takes_job
 from edgegraph.cli.output import check_writable, document, file_name, print_analysis, print_json
 from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible
-from edgegraph.cli.store import StoreOption, keeping
+from edgegraph.cli.store import StoreOption, saving_to
 from edgegraph.errors import InputError
 
 
@@ -38,7 +38,7 @@ def analyze(
         check_writable(output if to_file else output / f"any{SAVED_SUFFIX}")
     kept: list[Path] = []
     found = []
-    with interruptible(kept), keeping(store) as keep:
+    with interruptible(kept), saving_to(store) as keep:
         for analysis in analyses(job):
             found.append(analysis)
             if output is not None:

@@ -21,7 +21,7 @@ from edgegraph.cli.output import (
 )
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import resolve
-from edgegraph.cli.store import StoreOption, keeping
+from edgegraph.cli.store import StoreOption, saving_to
 from edgegraph.cli.sweep import parse_batches
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.results.device_comparison import DeviceComparison, DeviceRow
@@ -72,7 +72,7 @@ def compare_devices(
 
         prefer_synchronous_dispatch()
     rows: list[DeviceRow] = []
-    with keeping(store) as keep:
+    with saving_to(store) as keep:
         try:
             with progress() as report:
                 for row in device_rows(

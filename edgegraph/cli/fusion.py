@@ -19,7 +19,7 @@ from edgegraph.cli.output import (
 )
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import interruptible, is_saved, options, resolve
-from edgegraph.cli.store import StoreOption, keeping
+from edgegraph.cli.store import StoreOption, saving_to
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def fusion(
         check_study_file(path)
     kept: list[Path] = []
     studies = []
-    with interruptible(kept), keeping(store) as keep:
+    with interruptible(kept), saving_to(store) as keep:
         for study in _studies(job, batches):
             studies.append(study)
             if json:

@@ -18,7 +18,7 @@ from edgegraph.cli.output import (
 )
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import options, resolve
-from edgegraph.cli.store import StoreOption, keeping
+from edgegraph.cli.store import StoreOption, saving_to
 from edgegraph.errors import InputError, NoisyMeasurementError
 from edgegraph.results.overlap_study import OverlapStudy
 
@@ -53,7 +53,7 @@ def overlap(
     from edgegraph.study.overlap import overlap_study
 
     studies = []
-    with keeping(store) as keep:
+    with saving_to(store) as keep:
         for batch in batches:
             with progress() as report:
                 study = overlap_study(

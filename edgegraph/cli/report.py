@@ -21,7 +21,7 @@ from edgegraph.cli.output import (
     study_document,
 )
 from edgegraph.cli.run import check_noise, interruptible, is_saved, results
-from edgegraph.cli.store import StoreOption, keeping
+from edgegraph.cli.store import StoreOption, saving_to
 
 if TYPE_CHECKING:
     from edgegraph.results.analysis import Analysis
@@ -57,7 +57,7 @@ def report(
     check_writable(output)
     kept: list[Path] = []
     found = []
-    with interruptible(kept), keeping(store) as keep:
+    with interruptible(kept), saving_to(store) as keep:
         for each in _jobs(job, more or ()):
             for result in results(each):
                 found.append(result)

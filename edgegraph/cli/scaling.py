@@ -17,7 +17,7 @@ from edgegraph.cli.output import (
 )
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import options, resolve
-from edgegraph.cli.store import StoreOption, keeping
+from edgegraph.cli.store import StoreOption, saving_to
 from edgegraph.errors import EdgeGraphError, InputError
 
 PARALLEL = ("data", "tensor", "both")
@@ -72,7 +72,7 @@ def scaling(
     from edgegraph.measure.sampling import Settings
     from edgegraph.study.scaling import scaling_study
 
-    with keeping(store) as keep, progress() as report:
+    with saving_to(store) as keep, progress() as report:
         study = scaling_study(
             workload,
             meshes,

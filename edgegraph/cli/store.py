@@ -24,7 +24,7 @@ StoreOption = Annotated[
 
 
 @contextmanager
-def opened(path: Path | None) -> Iterator[Store | None]:
+def open_if_given(path: Path | None) -> Iterator[Store | None]:
     """Open the run database before any work, so that it fails early; None where none is named."""
     if path is None:
         yield None
@@ -36,9 +36,9 @@ def opened(path: Path | None) -> Iterator[Store | None]:
 
 
 @contextmanager
-def keeping(path: Path | None) -> Iterator[Callable[[Any], None]]:
+def saving_to(path: Path | None) -> Iterator[Callable[[Any], None]]:
     """Provide a function that saves a result to the run database; without one, it does nothing."""
-    with opened(path) as store:
+    with open_if_given(path) as store:
 
         def keep(result: Any) -> None:
             if store is not None:

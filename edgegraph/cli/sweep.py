@@ -24,7 +24,7 @@ from edgegraph.cli.output import (
 )
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import is_saved, options, resolve
-from edgegraph.cli.store import StoreOption, opened
+from edgegraph.cli.store import StoreOption, open_if_given
 from edgegraph.cli.values import parse_assignments, parse_compiler_option
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
 
@@ -276,7 +276,7 @@ def _collect(
         )
 
     with ExitStack() as held:
-        database = held.enter_context(opened(store))
+        database = held.enter_context(open_if_given(store))
         executor = None if dask is None else held.enter_context(dask_executor(dask))
         report = held.enter_context(progress())
         taken = take_all(

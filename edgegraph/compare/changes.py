@@ -64,7 +64,7 @@ def op_changes(before: Side, after: Side, found: Match) -> tuple[OpChange, ...]:
         if before.nodes[one].instruction.opcode in PLUMBING:
             continue
         ordered.append((other, _changed(before, one, after, other)))
-    for lefts, rights in found.refused:
+    for lefts, rights in found.fused_differently:
         facets = (*_fused(before, lefts, after, rights), *_costs(before, lefts, after, rights))
         ordered.append((rights[0], _change(FUSED, before, lefts, after, rights, facets)))
     place = _places_of_removed(found)

@@ -31,7 +31,7 @@ class Match:
     same: list[Pair] = field(default_factory=list)
     rewired: list[Pair] = field(default_factory=list)
     changed: list[Pair] = field(default_factory=list)
-    refused: list[tuple[list[int], list[int]]] = field(default_factory=list)
+    fused_differently: list[tuple[list[int], list[int]]] = field(default_factory=list)
     removed: list[int] = field(default_factory=list)
     added: list[int] = field(default_factory=list)
 
@@ -83,7 +83,7 @@ def match(before: Side, after: Side, labels: Labels) -> Match:
             if len(lefts) == len(rights) == 1:
                 found.changed.append((lefts[0], rights[0]))
             else:
-                found.refused.append((lefts, rights))
+                found.fused_differently.append((lefts, rights))
         found.changed.extend(waiting.pair(_spot(before), _spot(after)))
         found.changed.extend(waiting.pair(_product(before), _product(after)))
         found.changed.extend(waiting.pair(_anywhere(before), _anywhere(after)))
@@ -257,11 +257,11 @@ def _sharing(before: Side, after: Side, waiting: _Open) -> Iterable[tuple[list[i
         for group in groups:
             for at in group[number]:
                 del own[at]
-    _let_join(sides, groups, waiting)
+    _absorb_small_kernels(sides, groups, waiting)
     return groups
 
 
-def _let_join(
+def _absorb_small_kernels(
     sides: tuple[Side, Side], groups: Sequence[tuple[list[int], list[int]]], waiting: _Open
 ) -> None:
     """Add open kernels of one slight op (a broadcast, a copy) that the other side's hold."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edgegraph.cost.heap import Request, heap_bytes
 from edgegraph.cost.in_place import InPlace
-from edgegraph.cost.takeover import Takeovers, find_takeovers
+from edgegraph.cost.takeover import BufferReuse, find_buffer_reuse
 from edgegraph.cost.time_slots import TimeSlots
 from edgegraph.cost.values import Value, Values
 from edgegraph.errors import FormatError
@@ -66,8 +66,8 @@ def allocate(module: Module, values: Values, in_place: InPlace) -> Allocation:
         raise FormatError(f"HLO module {module.name!r}: its buffers add up to over 2^60 bytes")
     held = values.storages(values.arguments + values.constants)
     outputs = values.storages(values.outputs)
-    takeovers = find_takeovers(values, in_place)
-    layout = _Layout(values, members, sizes, takeovers, _ranks(module, values.all))
+    reuse = find_buffer_reuse(values, in_place)
+    layout = _Layout(values, members, sizes, reuse, _ranks(module, values.all))
     places = layout.lay_in_results(outputs, held)
     heap = [s for s in members if s not in places and s not in held and sizes[s]]
     requests, groups = layout.replay(heap)
@@ -83,10 +83,11 @@ def allocate(module: Module, values: Values, in_place: InPlace) -> Allocation:
             storage for storage, place in places.items() if place in donated and storage not in held
         ),
         taken_over=frozenset(
-            donor
-            for heir, donors in takeovers.donors.items()
-            for donor in donors
-            if places.get(values.all[donor].storage, -1) == places.get(values.all[heir].storage, -2)
+            source
+            for target, sources in reuse.sources.items()
+            for source in sources
+            if places.get(values.all[source].storage, -1)
+            == places.get(values.all[target].storage, -2)
         ),
     )
 
@@ -119,13 +120,13 @@ class _Layout:
         values: Values,
         members: Mapping[int, Sequence[int]],
         sizes: Mapping[int, int],
-        takeovers: Takeovers,
+        reuse: BufferReuse,
         ranks: Sequence[int],
     ) -> None:
         self._values = values
         self._members = members
         self._sizes = sizes
-        self._takeovers = takeovers
+        self._reuse = reuse
         self._ranks = ranks
 
     def lay_in_results(self, outputs: frozenset[int], held: frozenset[int]) -> dict[int, int]:
@@ -139,7 +140,7 @@ class _Layout:
             The number of the result's memory by storage, for all storages laid there.
         """
         ranks = {s: min([self._ranks[n] for n in numbers]) for s, numbers in self._members.items()}
-        laid = _Laid(self._values, self._members, self._takeovers)
+        laid = _Laid(self._values, self._members, self._reuse)
         waiting = [s for s in self._members if (s in outputs or s not in held) and self._sizes[s]]
         for storage in sorted(waiting, key=lambda s: (-self._sizes[s], s not in outputs, ranks[s])):
             if storage in outputs:
@@ -169,7 +170,7 @@ class _Layout:
         for start, end, _, number in ordered:
             made.setdefault(start, []).append(number)
             freed.setdefault(end, []).append(number)
-        replay = _Replay(self._values, self._members, self._takeovers)
+        replay = _Replay(self._values, self._members, self._reuse)
         for time in sorted(made.keys() | freed.keys()):
             replay.step(made.get(time, ()), freed.get(time, []))
         return replay.requests(self._sizes, self._ranks), replay.groups()
@@ -179,11 +180,11 @@ class _Laid:
     """What lies in the memory of results."""
 
     def __init__(
-        self, values: Values, members: Mapping[int, Sequence[int]], takeovers: Takeovers
+        self, values: Values, members: Mapping[int, Sequence[int]], reuse: BufferReuse
     ) -> None:
         self._values = values
         self._members = members
-        self._takeovers = takeovers
+        self._reuse = reuse
         self._slots = TimeSlots(len(values.nodes))
         self._count = 0
         self._beginning: dict[tuple[int, int], set[int]] = {}
@@ -219,12 +220,12 @@ class _Laid:
         """Return the places taken while a value is alive, unless it takes over or is taken over."""
         value = self._values.all[number]
         start, end, slots = value.start, value.end, self._slots
-        donors = self._takeovers.donors.get(number, ())
-        heirs = self._takeovers.heirs.get(number, ())
-        if not donors and not heirs:
+        sources = self._reuse.sources.get(number, ())
+        targets = self._reuse.targets.get(number, ())
+        if not sources and not targets:
             return slots.taken(start, end)
-        at_start = slots.taken(start, start) & ~self._yielding(donors, start, self._beginning)
-        at_end = slots.taken(end, end) & ~self._yielding(heirs, end, self._ending)
+        at_start = slots.taken(start, start) & ~self._yielding(sources, start, self._beginning)
+        at_end = slots.taken(end, end) & ~self._yielding(targets, end, self._ending)
         if start == end:
             return at_start & at_end
         between = slots.taken(start + 1, end - 1) if end - start > 1 else 0
@@ -263,11 +264,11 @@ class _Replay:
     """
 
     def __init__(
-        self, values: Values, members: Mapping[int, Sequence[int]], takeovers: Takeovers
+        self, values: Values, members: Mapping[int, Sequence[int]], reuse: BufferReuse
     ) -> None:
         self._values = values
         self._members = members
-        self._takeovers = takeovers
+        self._reuse = reuse
         self._clock = 0
         self._made: dict[int, int] = {}
         self._freed: dict[int, int] = {}
@@ -283,11 +284,11 @@ class _Replay:
         """
         for number in made:
             storage = self._values.all[number].storage
-            donor = None if storage in self._first else self._donor(number, freed)
-            if donor is not None:
-                freed.remove(donor)
-                self._free(donor)
-                self._first[storage] = self._first[self._values.all[donor].storage]
+            source = None if storage in self._first else self._source(number, freed)
+            if source is not None:
+                freed.remove(source)
+                self._free(source)
+                self._first[storage] = self._first[self._values.all[source].storage]
             first = self._first.setdefault(storage, number)
             self._together.setdefault(first, []).append(number)
             self._made[number] = self._tick()
@@ -309,17 +310,17 @@ class _Replay:
         """Number the storages that take over each other's memory, below zero."""
         return {storage: -1 - first for storage, first in self._first.items()}
 
-    def _donor(self, number: int, freed: Sequence[int]) -> int | None:
+    def _source(self, number: int, freed: Sequence[int]) -> int | None:
         """Find the operand whose memory a value takes over: one that no other value shares."""
         every, members = self._values.all, self._members
         value = every[number]
         if len(members[value.storage]) > 1:
             return None
-        for donor in self._takeovers.donors.get(number, ()):
-            storage = every[donor].storage
+        for source in self._reuse.sources.get(number, ()):
+            storage = every[source].storage
             alone = len(members[storage]) == 1 and storage in self._first
-            if alone and every[donor].node.name in value.node.operands and donor in freed:
-                return donor
+            if alone and every[source].node.name in value.node.operands and source in freed:
+                return source
         return None
 
     def _free(self, number: int) -> None:

@@ -16,7 +16,7 @@ from edgegraph.cost.arithmetic import Multiplies, elementwise, is_product, multi
 from edgegraph.cost.collectives import wire_bytes
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost
 from edgegraph.cost.custom_calls import price_custom_call
-from edgegraph.cost.fusion import credit_border
+from edgegraph.cost.fusion import attribute_boundary_bytes
 from edgegraph.cost.macs import macs
 from edgegraph.cost.memory_spaces import MemorySpaces
 from edgegraph.cost.xla_price import XlaPrice, XlaPricer
@@ -43,7 +43,7 @@ Crossing = tuple[int, int, int]
 _NOTHING: Crossing = (0, 0, 0)
 
 
-class Alone(Struct, frozen=True, kw_only=True, gc=False):
+class UnitCost(Struct, frozen=True, kw_only=True, gc=False):
     """One execution of one node.
 
     Attributes:
@@ -57,9 +57,9 @@ class Alone(Struct, frozen=True, kw_only=True, gc=False):
     working_set_bytes: int
 
 
-def price_alone(
+def price_once(
     module: Module, nodes: Sequence[Node], contents: Mapping[str, Sequence[Node]]
-) -> list[Alone]:
+) -> list[UnitCost]:
     """Price one execution of every node, in the order of `nodes`.
 
     Args:
@@ -68,22 +68,22 @@ def price_alone(
         contents: Nodes by the name of the container that they run in.
     """
     pricer = _Pricer(module, nodes, contents)
-    alike: dict[tuple[int, ...], list[Alone]] = {}
-    alone: list[Alone] = []
-    while len(alone) < len(nodes):
-        node = nodes[len(alone)]
+    alike: dict[tuple[int, ...], list[UnitCost]] = {}
+    unit_costs: list[UnitCost] = []
+    while len(unit_costs) < len(nodes):
+        node = nodes[len(unit_costs)]
         if node.instruction.opcode != "fusion":
-            alone.append(pricer.kernel(node))
+            unit_costs.append(pricer.kernel(node))
             continue
         key = pricer.xla.key(node.instruction)
         found = alike.get(key)
         if found is None:
-            inside = _with_contents(nodes, len(alone))
+            inside = _with_contents(nodes, len(unit_costs))
             found = pricer.fusion(inside)
             if _same_everywhere(inside, module):
                 alike[key] = found
-        alone += found
-    return alone
+        unit_costs += found
+    return unit_costs
 
 
 def _with_contents(nodes: Sequence[Node], position: int) -> Sequence[Node]:
@@ -121,27 +121,27 @@ class _Pricer:
         self._spaces = MemorySpaces(module)
         self._beside: dict[str, Mapping[str, Instruction]] = {}
 
-    def kernel(self, node: Node) -> Alone:
+    def kernel(self, node: Node) -> UnitCost:
         """Price an op that is a kernel of its own, or a container but no fusion."""
         if node.name in self._contents:
-            return Alone(
+            return UnitCost(
                 cost=None, computes=elementwise(node.instruction.shape), working_set_bytes=0
             )
         operands = self._operands(node)
         cost = self._cost(node.instruction, operands, None, silent=False)
-        return Alone(
+        return UnitCost(
             cost=cost,
             computes=_computes(node.instruction, operands, cost),
             working_set_bytes=(cost.bytes_read or 0) + (cost.bytes_written or 0),
         )
 
-    def fusion(self, nodes: Sequence[Node]) -> list[Alone]:
+    def fusion(self, nodes: Sequence[Node]) -> list[UnitCost]:
         """Price a fusion and all that is inside it, which touch the same bytes together."""
         fusion, instruction = nodes[0], nodes[0].instruction
         price = self.xla.price(instruction.name)
         touched = sum(price.operand_bytes) + price.output_bytes
         root = self._module.computations[instruction.called[0]].root
-        border = credit_border(
+        border = attribute_boundary_bytes(
             fusion, self._contents, root, price, self._operands(fusion), self._spaces
         )
         silent = _silent_ops(fusion, self._contents[fusion.name])
@@ -150,7 +150,7 @@ class _Pricer:
             for node in nodes
             if node.instruction.opcode == "fusion"
         }
-        found: list[Alone] = []
+        found: list[UnitCost] = []
         for node in nodes:
             cost: Cost | None = None
             computes = elementwise(node.instruction.shape)
@@ -160,7 +160,7 @@ class _Pricer:
                 cost = self._cost(node.instruction, operands, crossing, silent=node.name in silent)
                 kind = kinds.get(node.parent or "")
                 computes = self._computes_inside(node, operands, cost, kind)
-            found.append(Alone(cost=cost, computes=computes, working_set_bytes=touched))
+            found.append(UnitCost(cost=cost, computes=computes, working_set_bytes=touched))
         return found
 
     def _operands(self, node: Node) -> list[Shape]:

@@ -1,8 +1,8 @@
-"""What a conditional costs: its dearest branch, and how far below that it can stay.
+"""What a conditional costs: its most expensive branch, and how far below that it can stay.
 
-Which branch runs is decided by data. The totals take the dearest, figure by figure, as XLA does
-(`HandleConditional` takes the maximum per property, of which the bytes read and written together
-are one); the others are kept beside them.
+Which branch runs is decided by data. The totals take the most expensive, figure by figure, as
+XLA does (`HandleConditional` takes the maximum per property, of which the bytes read and written
+together are one); the others are kept beside them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Branches:
     def add(self, container: Node, total: dict[str, Cost]) -> None:
         """Record a container whose contents have all been added up.
 
-        Of a conditional, the ops of every branch but the dearest lose their part in the total.
+        Of a conditional, only the ops of the most expensive branch keep their part in the total.
 
         Args:
             container: A node with contents.
@@ -57,21 +57,21 @@ class Branches:
             self.cheapest[container.name] = _cheapest(at_least)
             costs = [sequence([total[node.name] for node in branch]) for branch in branches]
             self.costs[container.name] = tuple(costs)
-            self._keep_dearest(branches, costs, total)
+            self._keep_most_expensive(branches, costs, total)
         elif self.cheapest and any(node.name in self.cheapest for node in inside):
             self.cheapest[container.name] = self._at_least(inside, total)
 
     def _at_least(self, nodes: Sequence[Node], total: Mapping[str, Cost]) -> Cost:
         return sequence([self.cheapest.get(node.name, total[node.name]) for node in nodes])
 
-    def _keep_dearest(
+    def _keep_most_expensive(
         self, branches: Sequence[Sequence[Node]], costs: Sequence[Cost], total: dict[str, Cost]
     ) -> None:
         for figures in _COMPARED:
             amounts = [_amount(cost, figures) for cost in costs]
-            dearest = amounts.index(max(amounts))
+            most_expensive = amounts.index(max(amounts))
             for number, branch in enumerate(branches):
-                if number != dearest:
+                if number != most_expensive:
                     for node in self._with_contents(branch):
                         _clear(total, node.name, figures)
                         _clear(self.cheapest, node.name, figures)

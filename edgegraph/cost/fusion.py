@@ -18,7 +18,7 @@ Credit = dict[str, tuple[int, int, int]]
 """Bytes read, bytes written, and how many of both stay on the chip, by node name."""
 
 
-def credit_border(
+def attribute_boundary_bytes(
     fusion: Node,
     contents: Mapping[str, Sequence[Node]],
     root: str,

@@ -1,7 +1,7 @@
 """What every op of a module costs, nested ops included.
 
 Puts the prices of single executions together: a container carries the sum of what runs inside it,
-a loop multiplies by its trips, and of a conditional the dearest branch counts.
+a loop multiplies by its trips, and of a conditional the most expensive branch counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from edgegraph.bulk import bulk
-from edgegraph.cost.alone import price_alone
+from edgegraph.cost.alone import price_once
 from edgegraph.cost.arithmetic import Multiplies
 from edgegraph.cost.branches import Branches
 from edgegraph.cost.cost import Cost, sequence
@@ -79,12 +79,12 @@ def price_nodes(
     for node in nodes:
         if node.parent is not None:
             contents.setdefault(node.parent, []).append(node)
-    alone = price_alone(module, nodes, contents)
+    unit_costs = price_once(module, nodes, contents)
     trips = trip_counts(module)
     executions = count_executions(nodes, trips, traced)
     total: dict[str, Cost] = {}
     branches = Branches(contents)
-    for node, one in zip(reversed(nodes), reversed(alone), strict=True):
+    for node, one in zip(reversed(nodes), reversed(unit_costs), strict=True):
         if one.cost is not None:
             total[node.name] = one.cost * executions[node.name].counted
         else:
@@ -94,7 +94,7 @@ def price_nodes(
     # What costs the same as often is one object.
     known: dict[tuple[int, int], OpCost] = {}
     result: dict[str, OpCost] = {}
-    for node, one in zip(nodes, alone, strict=True):
+    for node, one in zip(nodes, unit_costs, strict=True):
         name, runs = node.name, executions[node.name]
         unpriced = None if name in loops else _why_unpriced(node.instruction, one.cost, trips)
         alike = (id(one), id(runs))

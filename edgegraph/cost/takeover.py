@@ -14,36 +14,36 @@ _MAKES_NOTHING = frozenset({"parameter", "constant", "while", "conditional"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Takeovers:
+class BufferReuse:
     """Pairs of values of which the later may lie where the earlier lay.
 
     Attributes:
-        donors: The earlier ones, in the order of operands, by the later one's number.
-        heirs: The later ones, by the earlier one's number.
+        sources: The earlier ones, in the order of operands, by the later one's number.
+        targets: The later ones, by the earlier one's number.
     """
 
-    donors: Mapping[int, Sequence[int]]
-    heirs: Mapping[int, Sequence[int]]
+    sources: Mapping[int, Sequence[int]]
+    targets: Mapping[int, Sequence[int]]
 
 
-def find_takeovers(values: Values, in_place: InPlace) -> Takeovers:
+def find_buffer_reuse(values: Values, in_place: InPlace) -> BufferReuse:
     """Find what may take over the memory of an operand that dies with the op."""
-    donors: dict[int, list[int]] = {}
-    heirs: dict[int, list[int]] = {}
+    sources: dict[int, list[int]] = {}
+    targets: dict[int, list[int]] = {}
     users: Counter[str] = Counter()
     for node in values.nodes:
         users.update(node.operands)
     for number, value in enumerate(values.all):
         if value.node.instruction.opcode in _MAKES_NOTHING:
             continue
-        for position, donor in _dying_operands(value, values):
-            if not _may_take_over(number, position, values, users, in_place):
+        for position, source in _dying_operands(value, values):
+            if not _may_reuse(number, position, values, users, in_place):
                 continue
-            known = donors.setdefault(number, [])
-            if donor not in known:
-                known.append(donor)
-                heirs.setdefault(donor, []).append(number)
-    return Takeovers(donors=donors, heirs=heirs)
+            known = sources.setdefault(number, [])
+            if source not in known:
+                known.append(source)
+                targets.setdefault(source, []).append(number)
+    return BufferReuse(sources=sources, targets=targets)
 
 
 def _dying_operands(value: Value, values: Values) -> Iterator[tuple[int, int]]:
@@ -56,7 +56,7 @@ def _dying_operands(value: Value, values: Values) -> Iterator[tuple[int, int]]:
                 yield position, leaves[0]
 
 
-def _may_take_over(
+def _may_reuse(
     number: int, position: int, values: Values, users: Mapping[str, int], in_place: InPlace
 ) -> bool:
     """Return whether a value may lie where an operand of its op lay."""

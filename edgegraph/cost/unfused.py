@@ -9,7 +9,7 @@ from edgegraph.graph import FREE_OPCODES, Node
 from edgegraph.hlo.module import Module
 
 
-def own_traffic(module: Module, nodes: Sequence[Node]) -> dict[str, int]:
+def unfused_bytes(module: Module, nodes: Sequence[Node]) -> dict[str, int]:
     """Return the bytes that the ops inside every fusion would read and write one by one.
 
     Each op would read all its operands from memory and write its result there, as XLA's cost

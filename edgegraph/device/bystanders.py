@@ -20,7 +20,7 @@ def _busy_s() -> float | None:
 
 
 @dataclass(slots=True, kw_only=True)
-class Bystanders:
+class OtherProcesses:
     """Finds out what share of the cores' time went to others while the block ran.
 
     A second process slows a program down, but it may do so evenly, so that no spread of the
@@ -42,7 +42,7 @@ class Bystanders:
     share: float | None = None
     _before: tuple[float | None, float, float] = (None, 0.0, 0.0)
 
-    def __enter__(self) -> Bystanders:
+    def __enter__(self) -> OtherProcesses:
         self.share = None
         self._before = self._now()
         return self

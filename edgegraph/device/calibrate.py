@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from edgegraph import xla
 from edgegraph.bulk import collector_paused
 from edgegraph.device import host
-from edgegraph.device.bystanders import NOISY_OTHERS, Bystanders
+from edgegraph.device.bystanders import NOISY_OTHERS, OtherProcesses
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.device.host import Cache
 from edgegraph.device.kernel_rates import KernelRate
@@ -52,7 +52,7 @@ from edgegraph.device.store import (
 from edgegraph.errors import EdgeGraphError
 
 if TYPE_CHECKING:
-    from edgegraph.device.kernels import Crew
+    from edgegraph.device.kernels import CoreThreads
 
 __all__ = ["Plan", "calibrate", "load_calibration", "measure_host"]
 
@@ -135,14 +135,14 @@ def measure_host(
     progress: Progress | None = None,
 ) -> Device:
     """Measure this machine by a plan; see `calibrate`."""
-    from edgegraph.device.kernels import Crew
+    from edgegraph.device.kernels import CoreThreads
 
     effort = Effort() if effort is None else effort
-    with Crew(plan.cores) as crew, collector_paused(), Bystanders() as bystanders:
+    with CoreThreads(plan.cores) as threads, collector_paused(), OtherProcesses() as others:
         probes = list(_arithmetic_probes(plan, clock, progress))
         if progress is not None:
             progress("compiling memory kernels", 0.0)
-        probes += _memory_probes(plan, crew)
+        probes += _memory_probes(plan, threads)
         probes.append(_dispatch_probe())
         sampled = sample(probes, effort=effort, clock=clock, progress=progress)
     dispatch_s = 1 / sustained(group_rounds(sampled)[DISPATCH], effort.agreement)
@@ -151,7 +151,7 @@ def measure_host(
         peak_flops_per_s=peaks_from_samples(sampled, effort.agreement),
         memory=levels_from_samples(sampled, plan.caches, effort.agreement),
         origin="calibrated",
-        source=source_of(sampled, effort, bystanders.share),
+        source=source_of(sampled, effort, others.share),
         dispatch_s=dispatch_s,
         fingerprint=fingerprint(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -251,7 +251,7 @@ def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress | None) -> I
         yield kernels.convolution()
 
 
-def _memory_probes(plan: Plan, crew: Crew) -> Iterator[Probe]:
+def _memory_probes(plan: Plan, threads: CoreThreads) -> Iterator[Probe]:
     from edgegraph.device import kernels
 
     if plan.caches:
@@ -260,13 +260,13 @@ def _memory_probes(plan: Plan, crew: Crew) -> Iterator[Probe]:
     else:
         sizes = unguided_working_sets(plan.memory_bytes)
         sets = {f"working set of {size} bytes": (size,) for size in sizes}
-        private = set(sets) if crew.size > 1 else set()
+        private = set(sets) if threads.size > 1 else set()
     for group, group_sizes in sets.items():
         for size in group_sizes:
             yield kernels.updates(group, size)
             yield kernels.matrix_vector_products(group, size)
             if group in private:
-                yield kernels.updates_by_core(group, size, crew)
+                yield kernels.updates_by_core(group, size, threads)
 
 
 def _dispatch_probe() -> Probe:

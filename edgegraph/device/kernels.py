@@ -60,12 +60,12 @@ class Kernel:
     working_set_bytes: int
 
 
-class Crew:
+class CoreThreads:
     """Threads that run kernels at the same moment, one for each core.
 
     Example:
-        >>> with Crew(2) as crew:
-        ...     crew.map(lambda: "built")
+        >>> with CoreThreads(2) as threads:
+        ...     threads.map(lambda: "built")
         ['built', 'built']
     """
 
@@ -74,7 +74,7 @@ class Crew:
         self._barrier = Barrier(size)
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="edgegraph-calibration")
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> CoreThreads:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -151,20 +151,20 @@ def updates(group: str, working_set_bytes: int) -> Probe:
     )
 
 
-def updates_by_core(group: str, working_set_bytes: int, crew: Crew) -> Probe:
+def updates_by_core(group: str, working_set_bytes: int, threads: CoreThreads) -> Probe:
     """Return a probe where every core updates a share of the working set of its own.
 
     XLA runs a small kernel on one core, so that the bandwidth of all private caches together
     shows only where all cores work at once. Every core has an executable of its own, because some
     versions of jaxlib run an executable with a loop one call at a time.
     """
-    kernels = crew.map(lambda: _update(working_set_bytes // crew.size, BYTES_A_COPY))
+    kernels = threads.map(lambda: _update(working_set_bytes // threads.size, BYTES_A_COPY))
     calls = [kernel.call for kernel in kernels]
     return Probe(
         group=group,
         label="updates in place, each core its share",
         work=sum(kernel.moved_bytes for kernel in kernels),
-        run=lambda clock: crew.run(calls, clock),
+        run=lambda clock: threads.run(calls, clock),
         working_set_bytes=sum(kernel.working_set_bytes for kernel in kernels),
     )
 

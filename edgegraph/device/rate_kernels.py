@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from edgegraph.allocator import settle_allocator
+from edgegraph.allocator import warm_malloc
 from edgegraph.device.kernel_rates import KernelRate, convolution_kind
 from edgegraph.device.rounds import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock
 
@@ -167,7 +167,7 @@ def measure_kernels(
         progress: Called with a message and the fraction done.
     """
     chosen = list(cases()) if chosen is None else chosen
-    settle_allocator()
+    warm_malloc()
     found = []
     for number, case in enumerate(chosen):
         if progress is not None:

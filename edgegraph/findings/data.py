@@ -82,15 +82,15 @@ def dtype_conversions(evidence: Evidence) -> Iterator[Finding]:
     share = evidence.share(kernel.record for kernel in kernels)
     if share.value < MOVED_WITHOUT_NEED:
         return
-    dearest = max(kernels, key=_cost)
+    most_expensive = max(kernels, key=_cost)
     moved = sum(bytes_of(kernel.record) for kernel in kernels)
     yield Finding(
         rule="dtype-conversions",
         layer=_layer(kernels),
         seen=(
             f"{_count(kernels)} only to convert dtypes: {si(moved, 'B')} moved,"
-            f" {percent(share.value)} of {share.of}; the dearest, {_named(dearest)}, goes from"
-            f" {_dtypes(evidence, dearest)}"
+            f" {percent(share.value)} of {share.of}; the most expensive,"
+            f" {_named(most_expensive)}, goes from {_dtypes(evidence, most_expensive)}"
         ),
         why="a conversion that is not fused with its neighbours reads and writes memory once more",
         try_next=(
@@ -125,7 +125,7 @@ def layout_changes(evidence: Evidence) -> Iterator[Finding]:
         layer=_layer(kernels),
         seen=(
             f"{_count(kernels)} only to transpose or copy into another layout: {si(moved, 'B')}"
-            f" moved, {percent(share.value)} of {share.of}; the dearest is"
+            f" moved, {percent(share.value)} of {share.of}; the most expensive is"
             f" {_named(max(kernels, key=_cost))}"
         ),
         why="what makes a value and what uses it want it in different orders, so it is moved twice",

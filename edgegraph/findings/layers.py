@@ -215,7 +215,7 @@ def _is_dense(op: OpRecord) -> bool:
 
 
 def _ridge(evidence: Evidence, ops: Sequence[OpRecord]) -> float | None:
-    """Return the ridge point of the roofs that bind a layer's dearest ops."""
+    """Return the ridge point of the roofs that bind a layer's most expensive ops."""
     device = evidence.analysis.device
     if device is None or not ops:
         return None

@@ -60,8 +60,8 @@ def _read(data: bytes) -> bytes:
     if text is None:
         module = _unwrapped(data)
         decode(module)
-        return xla.admit(module)
-    module = xla.admit(text)
+        return xla.validate_in_subprocess(module)
+    module = xla.validate_in_subprocess(text)
     decode(module)
     return module
 

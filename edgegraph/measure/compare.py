@@ -28,9 +28,9 @@ from edgegraph.measure import statistics
 from edgegraph.measure.clock import monotonic_clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
 from edgegraph.measure.parcel import open_parcel, parcel
-from edgegraph.measure.process import is_recompiled, run_apart, time_limit_s
+from edgegraph.measure.process import is_recompiled, run_in_subprocess, time_limit_s
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Series, Settings, bystanders_of
+from edgegraph.measure.sampling import Series, Settings, other_processes
 from edgegraph.results.comparison import (
     FASTER,
     NO_DIFFERENCE,
@@ -133,7 +133,7 @@ def compare_timings(
     with parcel([one, one, other], recompile=is_recompiled(cores)) as packed:
         for number in range(processes):
             task = _Task(settings=replace(settings, seed=settings.seed + number))
-            answer = run_apart(
+            answer = run_in_subprocess(
                 f"{__name__}:serve",
                 packed,
                 msgspec.msgpack.encode(task),
@@ -156,7 +156,7 @@ def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     settings = msgspec.msgpack.decode(content, type=_Task).settings
     calls = [ExecutableCall(one.executable, program_arguments(one)) for one in programs]
     every = [Series(call=call, after=call.after, clock=monotonic_clock) for call in calls]
-    with bystanders_of(monotonic_clock) as bystanders:
+    with other_processes(monotonic_clock) as others:
         sample_in_rounds(every, settings, monotonic_clock, rewarm=True, progress=report)
     first_s, control_s, second_s = (series.samples_s for series in every)
     return msgspec.msgpack.encode(
@@ -164,7 +164,7 @@ def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
             first_s=first_s,
             control_s=control_s,
             second_s=second_s,
-            others_share=bystanders.share,
+            others_share=others.share,
         )
     )
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from edgegraph import xla
-from edgegraph.allocator import settle_allocator
+from edgegraph.allocator import warm_malloc
 from edgegraph.compiler.program import Program
 from edgegraph.errors import EdgeGraphError, InputError, UnsupportedVersionError
 
@@ -28,7 +28,7 @@ class ExecutableCall:
     """
 
     def __init__(self, executable: Any, arguments: Sequence[Any]) -> None:
-        settle_allocator()
+        warm_malloc()
         self._executable = executable
         self.arguments = tuple(arguments)
         self.after: Callable[[object], None] | None = None
@@ -38,7 +38,7 @@ class ExecutableCall:
             self._structure = jax.tree.structure(self.arguments)
             leaves = jax.tree.leaves(self.arguments)
             self._spare = {position: leaves[position] for position in self._donated}
-            self._heirs = _heirs(executable, self._donated)
+            self._aliased_results = _aliased_results(executable, self._donated)
             self._replace({})
             jax.block_until_ready(self.arguments)
             self.after = self._feed_back
@@ -58,14 +58,16 @@ class ExecutableCall:
             return result
         leaves = jax.tree.leaves(result)
         self._hand_on(leaves)
-        return [leaf for index, leaf in enumerate(leaves) if index not in self._heirs.values()]
+        return [
+            leaf for index, leaf in enumerate(leaves) if index not in self._aliased_results.values()
+        ]
 
     def _feed_back(self, result: object) -> None:
         self._hand_on(jax.tree.leaves(result))
         jax.block_until_ready(self.arguments)
 
     def _hand_on(self, results: Sequence[Any]) -> None:
-        self._replace({taken: results[heir] for taken, heir in self._heirs.items()})
+        self._replace({taken: results[result] for taken, result in self._aliased_results.items()})
 
     def _replace(self, successors: dict[int, Any]) -> None:
         leaves = jax.tree.leaves(self.arguments)
@@ -75,7 +77,7 @@ class ExecutableCall:
         self.arguments = jax.tree.unflatten(self._structure, leaves)
 
 
-def _heirs(executable: Any, donated: Sequence[int]) -> dict[int, int]:
+def _aliased_results(executable: Any, donated: Sequence[int]) -> dict[int, int]:
     """Pair every donated argument with the first result of its type that is still free."""
     arguments = jax.tree.leaves(executable.in_avals[0])
     results = [(out.shape, out.dtype) for out in jax.tree.leaves(executable.out_info)]

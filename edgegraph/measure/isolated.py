@@ -28,7 +28,7 @@ from edgegraph.measure.flow import compile_flat, run_watched, static_executions
 from edgegraph.measure.groups import LayerGroup, cut, deepest, group_regions
 from edgegraph.measure.regions import Region, Regions, find_regions
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Progress, Series, Settings, bystanders_of, summarise
+from edgegraph.measure.sampling import Progress, Series, Settings, other_processes, summarise
 from edgegraph.results.latency import UNATTRIBUTED, Latency, LayerLatency
 
 Depth = int | None | Literal["all"] | Sequence[int | None]
@@ -92,7 +92,7 @@ def measure_layers(
     whole = Series(call=call, after=call.after, clock=clock)
     floor = Series(call=null_call(arguments, program.executable.out_info), clock=clock)
     every = [whole, floor, *alone, *floors.values()]
-    with bystanders_of(clock) as bystanders:
+    with other_processes(clock) as others:
         stopped_by = sample_in_rounds(every, settings, clock, rewarm=True, progress=progress)
 
     def outcome(series: Series, floor: Series) -> Latency:
@@ -102,7 +102,7 @@ def measure_layers(
             settings=settings,
             dispatch_s=statistics.median(floor.samples_s),
             synchronous=synchronous,
-            others_share=bystanders.share,
+            others_share=others.share,
         )
 
     outcomes = [

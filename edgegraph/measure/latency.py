@@ -16,7 +16,7 @@ from edgegraph.measure.executable import (
     use_synchronous_dispatch,
 )
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Progress, Series, Settings, bystanders_of, summarise
+from edgegraph.measure.sampling import Progress, Series, Settings, other_processes, summarise
 from edgegraph.results.latency import COLD, WARM, Latency
 
 __all__ = ["Settings", "measure_latency", "measure_program"]
@@ -58,14 +58,14 @@ def measure_latency(
     main = Series(call=call, after=after, clock=clock)
     null = None if null_call is None else Series(call=null_call, clock=clock)
     every = [main] if null is None else [main, null]
-    with bystanders_of(clock) as bystanders:
+    with other_processes(clock) as others:
         stopped_by = sample_in_rounds(every, settings, clock, rewarm=False, progress=progress)
     return summarise(
         main,
         stopped_by=stopped_by,
         settings=settings,
         dispatch_s=None if null is None else statistics.median(null.samples_s),
-        others_share=bystanders.share,
+        others_share=others.share,
     )
 
 
@@ -106,7 +106,7 @@ def measure_program(
     nothing = null_call(arguments, program.executable.out_info)
     null = Series(call=nothing, before=before, clock=clock)
     every = [main, null]
-    with bystanders_of(clock) as bystanders:
+    with other_processes(clock) as others:
         stopped_by = sample_in_rounds(every, settings, clock, rewarm=False, progress=progress)
     return summarise(
         main,
@@ -114,6 +114,6 @@ def measure_program(
         settings=settings,
         dispatch_s=statistics.median(null.samples_s),
         synchronous=synchronous,
-        others_share=bystanders.share,
+        others_share=others.share,
         cache=cache,
     )

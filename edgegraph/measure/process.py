@@ -61,7 +61,7 @@ def measure_apart(
     settings = settings or Settings()
     task = msgspec.msgpack.encode(_Task(cache=cache, settings=settings))
     with parcel([program], recompile=is_recompiled(cores)) as packed:
-        answer = run_apart(
+        answer = run_in_subprocess(
             f"{__name__}:serve_latency",
             packed,
             task,
@@ -111,7 +111,7 @@ def serve_latency(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     return msgspec.msgpack.encode(latency)
 
 
-def run_apart(
+def run_in_subprocess(
     function: str,
     packed: Parcel,
     task: bytes,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edgegraph.device import host
-from edgegraph.device.bystanders import NOISY_OTHERS, Bystanders
+from edgegraph.device.bystanders import NOISY_OTHERS, OtherProcesses
 from edgegraph.measure import statistics
 from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, monotonic_clock
 from edgegraph.results.latency import WARM, Latency
@@ -144,9 +144,9 @@ class Series:
         return elapsed / NANOSECONDS_PER_S
 
 
-def bystanders_of(clock: Clock) -> Bystanders:
+def other_processes(clock: Clock) -> OtherProcesses:
     """Return what watches other processes; nothing is seen by any clock but the system's own."""
-    return Bystanders() if clock is monotonic_clock else Bystanders(busy_s=lambda: None)
+    return OtherProcesses() if clock is monotonic_clock else OtherProcesses(busy_s=lambda: None)
 
 
 def summarise(

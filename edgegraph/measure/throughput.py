@@ -24,9 +24,9 @@ from edgegraph.measure import statistics
 from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, monotonic_clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
 from edgegraph.measure.parcel import open_parcel, parcel
-from edgegraph.measure.process import is_recompiled, run_apart, time_limit_s
+from edgegraph.measure.process import is_recompiled, run_in_subprocess, time_limit_s
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Progress, Series, Settings, bystanders_of, judge
+from edgegraph.measure.sampling import Progress, Series, Settings, judge, other_processes
 from edgegraph.results.throughput import Throughput
 
 QUEUE_DEPTHS = (1, 2, 4, 8, 16, 32)
@@ -92,7 +92,7 @@ def measure_throughput(
     depths = tuple(sorted(set(queue_depths)))
     task = msgspec.msgpack.encode(_Task(queue_depths=depths, settings=settings))
     with parcel([program], recompile=is_recompiled(cores)) as packed:
-        answer = run_apart(
+        answer = run_in_subprocess(
             f"{__name__}:serve",
             packed,
             task,
@@ -159,10 +159,10 @@ def time_windows(
     windows = replace(
         settings, warm_up_calls=1, warm_up_s=0.0, minimum_samples=LEAST_WINDOWS, block_below_s=0.0
     )
-    with bystanders_of(clock) as bystanders:
+    with other_processes(clock) as others:
         sample_in_rounds(every, windows, clock, rewarm=False, progress=progress)
     return [
-        _throughput(series.samples_s, depth, calls, batch, bystanders.share)
+        _throughput(series.samples_s, depth, calls, batch, others.share)
         for series, depth, calls in zip(every, depths, counts, strict=True)
     ]
 

@@ -53,7 +53,7 @@ def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
         tab["name"] = f"{side}: {getattr(diff, side).title}"
     count = diff_words.plural(len(diff.op_changes), "change")
     changed = "nothing" if diff.empty else f"{count} of ops"
-    tabs.insert(0, {"id": "diff", "name": "what changed", "taking": changed, "bound": None})
+    tabs.insert(0, {"id": "diff", "name": "what changed", "summary": changed, "bound": None})
     return render(
         "diff.html.j2",
         sections,

@@ -193,8 +193,8 @@ def page_tabs(results: Sequence[Analysis | Study]) -> list[dict[str, str | None]
             {
                 "id": f"analysis-{number}",
                 "name": name,
-                "taking": words.taking(analysis),
-                "bound": words.binding(analysis),
+                "summary": words.time_summary(analysis),
+                "bound": words.overall_bound(analysis),
             }
         )
     names = [tab["name"] for tab in tabs]
@@ -221,7 +221,7 @@ def page_section(
         "number": number,
         "template": "section.html.j2",
         "analysis": analysis,
-        "bound": words.binding(analysis),
+        "bound": words.overall_bound(analysis),
         "advice": next(
             (finding for finding in analysis.findings if finding.rule != "noisy-machine"), None
         ),

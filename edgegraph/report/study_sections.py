@@ -49,7 +49,7 @@ class StudySection:
     figure_heading: str
     schedule: Chart | None
     parts: tuple[HtmlTable | HtmlCell, ...]
-    ledger: tuple[tuple[str, str], ...]
+    provenance: tuple[tuple[str, str], ...]
 
 
 def study_section(study: Study, number: int) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def study_section(study: Study, number: int) -> dict[str, Any]:
         figure_heading=_FIGURES[type(study)],
         schedule=schedule_chart(schedule, {}) if schedule and schedule.makespan_s else None,
         parts=tuple(_parts(study, lead)),
-        ledger=tuple(_ledger(study)),
+        provenance=tuple(_provenance(study)),
     )
     return {
         "id": f"study-{number}",
@@ -94,7 +94,7 @@ def study_tab(study: Study, number: int, *, named: bool) -> dict[str, str | None
         named: Whether to name the workload too, where the page shows several.
     """
     name = study_title(study) if named else _what(study)
-    return {"id": f"study-{number}", "name": name, "taking": _found(study), "bound": None}
+    return {"id": f"study-{number}", "name": name, "summary": _found(study), "bound": None}
 
 
 def study_title(study: Study) -> str:
@@ -238,7 +238,7 @@ def _parts(study: Study, lead: Sequence[str]) -> list[HtmlTable | HtmlCell]:
     ]
 
 
-def _ledger(study: Study) -> list[tuple[str, str]]:
+def _provenance(study: Study) -> list[tuple[str, str]]:
     said = where_made(study.environment)
     if not isinstance(study, DeviceComparison):
         said.append(("compiled for", study.target))

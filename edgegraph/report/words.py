@@ -25,14 +25,14 @@ def title(analysis: Analysis) -> str:
 
 def headline(analysis: Analysis) -> str:
     """Describe what bounds the program and how long it takes."""
-    said = [title(analysis) + ":", taking(analysis)]
-    bound = binding(analysis)
+    said = [title(analysis) + ":", time_summary(analysis)]
+    bound = overall_bound(analysis)
     if bound is not None:
         said.append(BINDS[bound])
     return ", ".join(filter(None, said)).replace(":,", ":")
 
 
-def taking(analysis: Analysis) -> str:
+def time_summary(analysis: Analysis) -> str:
     """Describe how long one call takes, or at least takes, or else what it does."""
     totals, latency = analysis.totals, analysis.latency
     if latency is not None:
@@ -43,7 +43,7 @@ def taking(analysis: Analysis) -> str:
     return f"{si(totals.macs, 'MAC')}, {si(totals.flops, 'FLOP')} (no device, not measured)"
 
 
-def binding(analysis: Analysis) -> str | None:
+def overall_bound(analysis: Analysis) -> str | None:
     """Name the bound of the whole: launching it, where that takes over half of its time."""
     latency = analysis.latency
     if (
@@ -117,7 +117,7 @@ def measurement_line(analysis: Analysis) -> list[str]:
             f"measured: {seconds(latency.median_s)} median{tail}{rate}, min"
             f" {seconds(latency.min_s)}, n={latency.samples}, {latency.verdict} (middle half within"
             f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers"
-            f" alone sum to {seconds(totals.layers_time_s)}"
+            f" timed separately sum to {seconds(totals.layers_time_s)}"
         )
     lines += [f"{name}: {said}" for name, said in (*conditions(analysis), *traced(analysis))]
     if analysis.memory is not None:
@@ -133,7 +133,7 @@ def measurement_line(analysis: Analysis) -> list[str]:
         lines.append(
             f"branches: {si(totals.flops_lowest, 'FLOP')} to {si(totals.flops, 'FLOP')},"
             f" {si(totals.bytes_lowest, 'B')} to {si(_moved(analysis), 'B')}, by the branches"
-            " taken; the dearest are counted"
+            " taken; the most expensive branch is counted"
         )
     if totals.wire_bytes:
         lines.append(f"network: each device sends {si(totals.wire_bytes, 'B')} in collectives")
@@ -254,7 +254,7 @@ def ridge(analysis: Analysis) -> str | None:
     return f"ridge point {ratio(device.ridge_point(dtype, level))} ({dtype} over {level})"
 
 
-def ledger(analysis: Analysis) -> list[tuple[str, str]]:
+def provenance(analysis: Analysis) -> list[tuple[str, str]]:
     """Describe where the figures come from and how far they hold, as names and sentences."""
     return [
         *_measurement(analysis),

@@ -44,7 +44,7 @@ class Totals(Mapping[str, "int | float | str | None"]):
         macs, flops, transcendentals, bytes_read, bytes_written: Sums over the top-level ops.
         wire_bytes: Bytes that each device sends to others.
         flops_lowest, bytes_lowest: FLOPs, and bytes read and written, if every conditional
-            takes its cheapest branch; the totals count the dearest, so that this is the spread.
+            takes its cheapest branch, where the totals count the most expensive one.
         xla_flops, xla_transcendentals, xla_bytes: XLA's own module totals (float32 sums,
             loop bodies counted once), or None where XLA gave none.
         main_memory_bytes: Bytes read and written, less those that stay on the chip because the

@@ -34,7 +34,7 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         bytes_written: Bytes written across kernel borders, times executions.
         wire_bytes: Bytes that each device sends to others in a collective, times executions.
         flops_lowest: Of a conditional, or of an op that holds one, its FLOPs if the cheapest
-            branch is always taken; `flops` counts the dearest. None for all others.
+            branch is always taken; `flops` counts the most expensive. None for all others.
         dtype: The dtype that it computes in: of a product that of its operands, or the one in
             which the device takes them (``tf32``, ``bf16``) unless told to be exact; of any other
             op that of its result. None for a container.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgegraph.cost.unfused import own_traffic
+from edgegraph.cost.unfused import unfused_bytes
 from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, flatten
 from edgegraph.hlo.module import Module
 from edgegraph.measure import statistics
@@ -69,7 +69,7 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
         without: The program without any.
     """
     module = with_.module
-    own = own_traffic(module, flatten(module))
+    own = unfused_bytes(module, flatten(module))
     libraries = _library_fusions(module)
     fused, alone = kernels(with_.op_records), kernels(without.op_records)
     fused_counts, alone_counts = _counts(fused), _counts(alone)

@@ -17,7 +17,7 @@ from edgegraph.results.latency import Latency
 from edgegraph.results.sweep import PLAIN_OPTIONS, Sweep, SweepPoint
 from edgegraph.results.throughput import Throughput
 from edgegraph.study.plan import Cell, Plan
-from edgegraph.study.turns import having_machine, sharing_machine
+from edgegraph.study.turns import exclusive_lock, shared_lock
 from edgegraph.units import si
 
 _in_this_process = threading.Lock()
@@ -59,7 +59,7 @@ def _taken(plan: Plan, cell: Cell, report: Progress) -> SweepPoint:
     batch, dtype, options = cell
     point = SweepPoint(batch=batch, dtype=dtype, options=options)
     try:
-        with sharing_machine(report):
+        with shared_lock(report):
             report("compiling", None)
             program = compile_workload(
                 plan.workload(dtype),
@@ -71,7 +71,7 @@ def _taken(plan: Plan, cell: Cell, report: Progress) -> SweepPoint:
         if not plan.measure:
             return point
         _check_memory(point.peak_memory_bytes)
-        with having_machine(report):
+        with exclusive_lock(report):
             latency, throughputs = measure_point(program, plan, report)
     except Exception as error:  # making its arguments may raise anything, such as a MemoryError
         return replace(point, error=_said(error))

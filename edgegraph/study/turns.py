@@ -21,7 +21,7 @@ Progress = Callable[[str, float | None], None]
 
 
 @contextmanager
-def sharing_machine(report: Progress) -> Iterator[None]:
+def shared_lock(report: Progress) -> Iterator[None]:
     """Compile beside others that compile, while nothing is timed.
 
     Raises:
@@ -32,7 +32,7 @@ def sharing_machine(report: Progress) -> Iterator[None]:
 
 
 @contextmanager
-def having_machine(report: Progress) -> Iterator[None]:
+def exclusive_lock(report: Progress) -> Iterator[None]:
     """Time something while nothing else is timed or compiled.
 
     Raises:

@@ -1,7 +1,7 @@
 """What the cost of a whole module must be, worked out from XLA's own totals alone.
 
 `expected` asks XLA for the total of every computation by itself and puts those together by the
-rules that EdgeGraph states: a loop runs its trips, of a conditional the dearest branch counts,
+rules that EdgeGraph states: a loop runs its trips, a conditional costs its most expensive branch,
 custom calls are XLA's -1 taken back, and what only names a value moves nothing.
 """
 
@@ -57,7 +57,7 @@ class Total:
     def __sub__(self, other: Total) -> Total:
         return self + other * -1
 
-    def dearest(self, other: Total) -> Total:
+    def most_expensive(self, other: Total) -> Total:
         return Total(
             max(self.flops, other.flops),
             max(self.transcendentals, other.transcendentals),
@@ -171,8 +171,8 @@ class _Rules:
         if opcode == "conditional":
             ours = theirs = Total()
             for branch in called:
-                ours = ours.dearest(self.total(branch))
-                theirs = theirs.dearest(self._xla(branch))
+                ours = ours.most_expensive(self.total(branch))
+                theirs = theirs.most_expensive(self._xla(branch))
             return ours - theirs
         if opcode == "while":
             body, condition = called

@@ -1,4 +1,4 @@
-"""Conditionals: every branch is priced, the dearest counts, and the cheapest is kept beside it."""
+"""Conditionals: every branch is priced, the most expensive counts, the cheapest is kept."""
 
 from __future__ import annotations
 

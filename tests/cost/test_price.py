@@ -97,7 +97,7 @@ def test_an_unknown_trip_count_is_said_to_be_unknown() -> None:
     assert {costs[node.name].executions for node in inside} == {None}
 
 
-def test_of_a_conditional_the_dearest_branch_counts() -> None:
+def test_of_a_conditional_the_most_expensive_branch_counts() -> None:
     nodes, costs = priced(programs.compiled(programs.branches))
     assert total(nodes, costs, "macs") == 16 * 16 * 16
     assert total(nodes, costs, "transcendentals") == 16 * 16

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from edgegraph.device.bystanders import Bystanders
+from edgegraph.device.bystanders import OtherProcesses
 
 T = TypeVar("T")
 
@@ -33,14 +33,14 @@ def test_share_of_others(
     wall_s: tuple[float, ...],
     share: float | None,
 ) -> None:
-    with Bystanders(
+    with OtherProcesses(
         cores=2, busy_s=readings(*busy_s), own_s=readings(*own_s), wall_s=readings(*wall_s)
-    ) as bystanders:
-        assert bystanders.share is None
-    assert bystanders.share == (None if share is None else pytest.approx(share))
+    ) as others:
+        assert others.share is None
+    assert others.share == (None if share is None else pytest.approx(share))
 
 
 def test_of_this_machine() -> None:
-    with Bystanders() as bystanders:
+    with OtherProcesses() as others:
         pass
-    assert bystanders.share is None or 0.0 <= bystanders.share <= 1.0
+    assert others.share is None or 0.0 <= others.share <= 1.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgegraph.device import kernels
-from edgegraph.device.kernels import Crew
+from edgegraph.device.kernels import CoreThreads
 from edgegraph.device.rounds import Probe, monotonic_clock
 
 KIB = 1024
@@ -82,8 +82,8 @@ def test_the_update_is_in_place(executables: list[Any]) -> None:
 
 
 def test_each_core_updates_a_share_of_its_own(executables: list[Any]) -> None:
-    with Crew(2) as crew:
-        probe = kernels.updates_by_core("L1", 32 * KIB, crew)
+    with CoreThreads(2) as threads:
+        probe = kernels.updates_by_core("L1", 32 * KIB, threads)
         assert probe.run(monotonic_clock) > 0
     assert len(executables) == 2
     assert probe.working_set_bytes == 32 * KIB
@@ -93,8 +93,10 @@ def test_each_core_updates_a_share_of_its_own(executables: list[Any]) -> None:
 def test_a_crew_times_from_the_first_start_to_the_last_end() -> None:
     ticks = iter(range(0, 10_000_000_000, 1_000_000_000))
     ran: list[str] = []
-    with Crew(2) as crew:
-        seconds = crew.run([lambda: ran.append("a"), lambda: ran.append("b")], lambda: next(ticks))
+    with CoreThreads(2) as threads:
+        seconds = threads.run(
+            [lambda: ran.append("a"), lambda: ran.append("b")], lambda: next(ticks)
+        )
     assert sorted(ran) == ["a", "b"]
     assert seconds == 3.0  # four readings, 0 to 3 s, in whatever order the threads took them
 

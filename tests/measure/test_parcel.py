@@ -15,7 +15,7 @@ from edgegraph.child import run_child
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.measure.parcel import parcel
-from edgegraph.measure.process import run_apart
+from edgegraph.measure.process import run_in_subprocess
 from edgegraph.workload import Workload
 from tests.measure.apart import PROGRAMS, compiled, results_of
 
@@ -26,7 +26,7 @@ HERE = "tests.measure.apart"
 def test_programs_of_all_kinds(recompile: bool) -> None:
     programs = [make() for make in PROGRAMS.values()]
     with parcel(programs, recompile=recompile) as packed:
-        answer = run_apart(
+        answer = run_in_subprocess(
             f"{HERE}:serve_results",
             packed,
             b"go",
@@ -47,7 +47,7 @@ def test_values_that_programs_share_are_sent_and_held_once() -> None:
     second = compiled(lambda w, v: w + v, weights, jnp.copy(weights))
     with parcel([first, first, second]) as packed:
         assert packed.bytes < 2.5 * weights.nbytes  # both of the second's values are kept apart
-        answer = run_apart(
+        answer = run_in_subprocess(
             f"{HERE}:serve_sharing", packed, b"", label="", cores=None, timeout_s=120, progress=None
         )
     one, same, other = msgspec.json.decode(answer)
@@ -90,7 +90,7 @@ def test_no_file_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_other_process_dies_in_one_line() -> None:
     with parcel([PROGRAMS["constant"]()]) as packed, pytest.raises(EdgeGraphError) as raised:
-        run_apart(
+        run_in_subprocess(
             f"{HERE}:serve_results",
             packed,
             b"stop",

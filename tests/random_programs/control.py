@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from tests.random_programs.blocks import Block, Sizes, Weights, indented
-from tests.random_programs.work import Work, dearest, products, total
+from tests.random_programs.work import Work, most_expensive, products, total
 
 
 @dataclass(frozen=True)
@@ -140,11 +140,11 @@ class Switch:
 
     def forward(self, sizes: Sizes) -> Work:
         work = [branch.forward(sizes) for branch in self.branches]
-        return total(work) if sizes.vectorised else dearest(work)
+        return total(work) if sizes.vectorised else most_expensive(work)
 
     def backward(self, sizes: Sizes) -> Work:
         work = [branch.backward(sizes) for branch in self.branches]
-        return total(work) if sizes.vectorised else dearest(work)
+        return total(work) if sizes.vectorised else most_expensive(work)
 
     def lines(self) -> list[str]:
         found = ["cond:" if len(self.branches) == 2 else "switch:"]

@@ -12,7 +12,7 @@ class Work:
     """Dots and convolutions of a part of a program.
 
     Attributes:
-        macs: Multiply-accumulates of one call, of every conditional the dearest branch.
+        macs: Multiply-accumulates of one call, of every conditional the most expensive branch.
         runs: How many products run how often in one call, of those that run at
             all; None where data decides.
     """
@@ -50,7 +50,7 @@ def total(parts: Sequence[Work]) -> Work:
     return sum(parts, NOTHING)
 
 
-def dearest(branches: Sequence[Work]) -> Work:
+def most_expensive(branches: Sequence[Work]) -> Work:
     """Run one of them."""
     runs = total([branch.who_knows_how_often() for branch in branches]).runs
     return Work(max(branch.macs for branch in branches), runs)

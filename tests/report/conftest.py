@@ -21,7 +21,7 @@ def noisy() -> Analysis:
 
 
 def unknown() -> Analysis:
-    """Analyse a program whose dearest op has no known cost."""
+    """Analyse a program whose most expensive op has no known cost."""
     known = analyses.small_cnn(1)
     rows = tuple(
         replace(row, flops=None, macs=None, bytes_read=None, compute_time_s=None)

@@ -14,7 +14,7 @@ from edgegraph.report.study_table import Study
 from edgegraph.results.fusion_study import HURTS
 from tests import analyses
 from tests.study import device_comparisons, fusion_studies, overlap_studies, sweeps
-from tests.test_schedule import COPIES, played
+from tests.test_schedule import COPIES, simulated
 
 STUDIES: dict[str, Callable[[], Study]] = {
     "sweep": sweeps.saturating,
@@ -93,7 +93,7 @@ def test_the_table_has_a_row_for_every_point() -> None:
 
 
 def test_an_overlap_study_shows_its_schedule() -> None:
-    schedule = played(COPIES, {"start": 7.0, "a": 2.0, "b": 3.0, "c": 1.0})
+    schedule = simulated(COPIES, {"start": 7.0, "a": 2.0, "b": 3.0, "c": 1.0})
     found = shown(overlap_studies.made(schedule=schedule))
     assert found.schedule is not None
     # The copy of 1000 floats is read and written; 2 s of its 7 s are waited for.

@@ -24,7 +24,7 @@ from edgegraph.results.op_trace import TraceEvent
 from edgegraph.results.schedule import Schedule, ScheduledOp
 from tests import analyses
 from tests.results.test_op_trace import TRACE
-from tests.test_schedule import COPIES, played
+from tests.test_schedule import COPIES, simulated
 
 
 def lane(chart: Chart, name: str) -> Lane:
@@ -37,7 +37,7 @@ def places(chart: Chart, name: str) -> list[tuple[str, float, float]]:
 
 def test_a_transfer_is_parted_where_the_compute_begins_to_wait() -> None:
     # The copy takes 7 s beside 2 + 3 s of compute, which then waits 2 s; 1 s follows: 8 s in all.
-    schedule = played(COPIES, {"start": 7.0, "a": 2.0, "b": 3.0, "c": 1.0})
+    schedule = simulated(COPIES, {"start": 7.0, "a": 2.0, "b": 3.0, "c": 1.0})
     chart = schedule_chart(schedule, {})
     assert places(chart, "compute") == [
         ("neutral", 0.0, 25.0),
@@ -55,7 +55,7 @@ def test_a_transfer_is_parted_where_the_compute_begins_to_wait() -> None:
 
 
 def test_a_hidden_transfer_is_in_one_piece_and_nothing_waits() -> None:
-    chart = schedule_chart(played(COPIES, {"start": 4.0, "a": 2.0, "b": 3.0, "c": 1.0}), {})
+    chart = schedule_chart(simulated(COPIES, {"start": 4.0, "a": 2.0, "b": 3.0, "c": 1.0}), {})
     kinds = {mark.kind for each in chart.lanes for mark in each.marks}
     assert kinds == {"neutral", "hidden", "critical"}
     assert {kind for kind, _ in chart.legend} == kinds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edgegraph.report.words import conditions, ledger, measurement_line
+from edgegraph.report.words import conditions, measurement_line, provenance
 from edgegraph.results.files import load
 from tests import analyses
 
@@ -19,8 +19,8 @@ def test_conditions_are_named_with_their_figures() -> None:
         "throughput": "12.5 k samples/s with 8 calls in flight, OK"
         " (by calls in flight: 10 k at 1, 12.5 k at 8)",
     }
-    assert set(said.items()) <= set(ledger(found))
-    assert dict(ledger(found))["other processes"] == "2 % of the cores' time"
+    assert set(said.items()) <= set(provenance(found))
+    assert dict(provenance(found))["other processes"] == "2 % of the cores' time"
     assert {f"{name}: {text}" for name, text in said.items()} <= set(measurement_line(found))
     assert conditions(analyses.small_cnn()) == []
 

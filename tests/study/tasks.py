@@ -7,7 +7,7 @@ import os
 import signal
 from pathlib import Path
 
-from edgegraph.study.turns import having_machine
+from edgegraph.study.turns import exclusive_lock
 
 
 def square(number: int) -> int:
@@ -35,7 +35,7 @@ def noted(number: int, notes: str, deadly: bool = False) -> None:
         with Path(notes).open("ab") as file:
             file.write(json.dumps([number, what]).encode() + b"\n")
 
-    with having_machine(silent):
+    with exclusive_lock(silent):
         note("enter")
         if deadly:
             os.kill(os.getpid(), signal.SIGKILL)

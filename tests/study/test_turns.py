@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgegraph.errors import InputError
-from edgegraph.study.turns import having_machine, sharing_machine
+from edgegraph.study.turns import exclusive_lock, shared_lock
 from tests.study.tasks import noted, silent
 
 FRESH = multiprocessing.get_context("spawn")
@@ -43,9 +43,9 @@ def test_compiling_is_shared_and_waits_only_for_who_is_timed() -> None:
     def report(message: str, fraction: float | None) -> None:
         waited.append(message)
 
-    with sharing_machine(report), sharing_machine(report):
+    with shared_lock(report), shared_lock(report):
         assert waited == []  # else this would stand still for ever
-    with having_machine(report):
+    with exclusive_lock(report):
         assert waited == []
 
 
@@ -54,7 +54,7 @@ def test_a_process_that_dies_gives_its_turn_back(folder: Path) -> None:
     process.start()
     process.join()
     assert process.exitcode == -9
-    with having_machine(silent):
+    with exclusive_lock(silent):
         assert (folder / "notes").read_text() == '[1, "enter"]\n'
 
 
@@ -63,5 +63,5 @@ def test_a_folder_that_cannot_be_written_is_told(
 ) -> None:
     (folder / "file").touch()
     monkeypatch.setattr("platformdirs.user_runtime_path", lambda name: folder / "file")
-    with pytest.raises(InputError, match="set XDG_RUNTIME_DIR"), having_machine(silent):
+    with pytest.raises(InputError, match="set XDG_RUNTIME_DIR"), exclusive_lock(silent):
         pass

@@ -42,19 +42,19 @@ def share_out(
     for record in records:
         if record.parent is not None:
             contents.setdefault(record.parent, []).append(record)
-    alone = _Alone(records, contents, latencies)
+    separate = _SeparateTimes(records, contents, latencies)
     shares: list[OpShare] = []
     for record in records:
         if record.name not in self_s:
             continue
         if record.opcode == "fusion" and record.name in contents:
-            shares += alone.split(self_s[record.name], _leaves(record, contents))
+            shares += separate.split(self_s[record.name], _leaves(record, contents))
         else:
             shares.append(_share(record, self_s[record.name], MEASURED, record.name in contents))
     return tuple(shares)
 
 
-class _Alone:
+class _SeparateTimes:
     """What is known of layers and ops outside of this trace: their isolated and roofline times."""
 
     def __init__(
