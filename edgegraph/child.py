@@ -14,16 +14,17 @@ import json
 import mmap
 import os
 import re
-import resource
-import selectors
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
+
+import psutil
 
 from edgegraph import errors
 from edgegraph.errors import EdgeGraphError, InputError
@@ -122,8 +123,8 @@ def end_children() -> None:
 def peak_memory_bytes() -> int:
     """Return the most memory that this process has held.
 
-    Linux's resource usage begins with what the parent held when it made the process, so its own
-    figure is read there.
+    psutil knows it on Windows only. Linux's resource usage begins with what the parent held when
+    it made the process, so its own figure is read there.
 
     Example:
         >>> peak_memory_bytes() > 1_000_000
@@ -133,6 +134,10 @@ def peak_memory_bytes() -> int:
         for line in status:
             if line.startswith(b"VmHWM:"):
                 return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # Windows has none
+
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return held if sys.platform == "darwin" else held * 1024
 
@@ -145,9 +150,9 @@ def echo(payload: bytes | mmap.mmap, report: Progress) -> bytes:
 def _check_cores(cores: Sequence[int] | None) -> None:
     if cores is None:
         return
-    if not hasattr(os, "sched_getaffinity"):
+    if not hasattr(psutil.Process, "cpu_affinity"):
         raise InputError(f"this system ({sys.platform}) does not let a process choose its cores")
-    usable = sorted(os.sched_getaffinity(0))
+    usable = psutil.Process().cpu_affinity()
     if not cores or not set(cores) <= set(usable):
         raise InputError(f"cannot run on the cores {list(cores)}; this process may use {usable}")
 
@@ -175,19 +180,12 @@ def _wait(
 ) -> bytes | None:
     """Return the child's answer, or None if it ends without one."""
     deadline = time.monotonic() + timeout_s
-    pipe = _pipe(child)
+    watchdog = threading.Timer(timeout_s, child.kill)
+    watchdog.daemon = True
+    watchdog.start()
     received = bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while True:
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise EdgeGraphError(
-                    f"{function} took longer than {timeout_s:g} s in a process of its own, which"
-                    " was ended; give it more time or less to do"
-                )
-            piece = os.read(pipe.fileno(), 1 << 20)
-            if not piece:
-                return None
+    try:
+        while piece := os.read(_pipe(child).fileno(), 1 << 20):
             received += piece
             for kind, content in _messages(received):
                 if kind == _ANSWER:
@@ -196,6 +194,14 @@ def _wait(
                     raise _error(content)
                 if progress is not None:
                     progress(*json.loads(content))
+    finally:
+        watchdog.cancel()
+    if time.monotonic() >= deadline:
+        raise EdgeGraphError(
+            f"{function} took longer than {timeout_s:g} s in a process of its own, which was"
+            " ended; give it more time or less to do"
+        )
+    return None
 
 
 def _messages(received: bytearray) -> Iterator[tuple[bytes, bytes]]:
@@ -242,7 +248,7 @@ def _serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _end_with(parent)
     if cores is not None:
-        os.sched_setaffinity(0, cores)
+        psutil.Process().cpu_affinity(cores)
     # Only answers go to the pipe; what anyone prints goes where the error messages go.
     with os.fdopen(os.dup(1), "wb") as pipe:
         os.dup2(2, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -12,6 +11,7 @@ from edgegraph.child import end_children
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.compiler.targets import parse_target
+from edgegraph.device import host
 from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.measure.environment import environment
@@ -181,7 +181,7 @@ def _with_memory(row: DeviceRow, analysis: Analysis, program: Program) -> Device
 def _main_memory(device: str | None) -> tuple[int | None, str]:
     """Return size and name of a device's main memory; this machine's where None."""
     if device is None:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "DRAM"
+        return host.machine_memory_bytes(), "DRAM"
     entry = find_entry(device)
     capacity = entry.capacity_bytes
     return None if capacity is None else int(capacity), entry.memory[-1].name

@@ -105,7 +105,7 @@ def _predicted(point: SweepPoint, program: Program, device: Device | None) -> Sw
 def _check_memory(needed_bytes: int | None) -> None:
     """Refuse what cannot fit, before the system ends a process for it."""
     usable = host.memory_bytes()
-    if needed_bytes is not None and usable is not None and needed_bytes > usable:
+    if needed_bytes is not None and needed_bytes > usable:
         raise InputError(
             f"out of memory: it needs {si(needed_bytes, 'B')}, and this process may use"
             f" {si(usable, 'B')}; take a smaller batch"

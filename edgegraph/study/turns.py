@@ -7,13 +7,14 @@ a user on a machine, whoever started them, and are free again when a process end
 
 from __future__ import annotations
 
-import fcntl
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO
 
 import platformdirs
+import portalocker
+from portalocker import AlreadyLocked, LockFlags
 
 from edgegraph.errors import InputError
 
@@ -27,7 +28,7 @@ def shared_lock(report: Progress) -> Iterator[None]:
     Raises:
         InputError: The runtime folder cannot be written.
     """
-    with _held(fcntl.LOCK_SH, report):
+    with _held(LockFlags.SHARED, report):
         yield
 
 
@@ -38,28 +39,29 @@ def exclusive_lock(report: Progress) -> Iterator[None]:
     Raises:
         InputError: The runtime folder cannot be written.
     """
-    with _held(fcntl.LOCK_EX, report):
+    with _held(LockFlags.EXCLUSIVE, report):
         yield
 
 
 @contextmanager
-def _held(how: int, report: Progress) -> Iterator[None]:
+def _held(how: LockFlags, report: Progress) -> Iterator[None]:
     """Hold the machine; who waits for it stands in line, so that nobody waits for ever."""
     with ExitStack() as leaving:
         machine = leaving.enter_context(_file("machine.lock"))
         with _file("line.lock") as line:
-            _lock(line, fcntl.LOCK_EX, report)
+            _lock(line, LockFlags.EXCLUSIVE, report)
             _lock(machine, how, report)
         yield
 
 
-def _lock(file: IO[bytes], how: int, report: Progress) -> None:
+def _lock(file: IO[bytes], how: LockFlags, report: Progress) -> None:
     """Lock a file until it is closed."""
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        report("waiting for others on this machine", None)
-        fcntl.flock(file, how)
+    with suppress(AlreadyLocked):
+        return portalocker.lock(file, how | LockFlags.NON_BLOCKING)
+    report("waiting for others on this machine", None)
+    while True:  # Windows waits for ten seconds only
+        with suppress(AlreadyLocked):
+            return portalocker.lock(file, how)
 
 
 def _file(name: str) -> IO[bytes]:
