@@ -19,7 +19,8 @@ from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.findings import find
-from edgegraph.graph import FREE_OPCODES, Node, flatten
+from edgegraph.graph import Node, flatten
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import parse_parameter_name
 from edgegraph.layers import Parameters, overlapped, prevailing_bound, roll_up, sum_of_times
 from edgegraph.measure.environment import environment
@@ -317,7 +318,7 @@ def _totals(
     lowest = sequence(costs[record.name].cheapest or costs[record.name].cost for record in top)
     return Totals(
         ops=sum(
-            record.opcode not in FREE_OPCODES and record.name not in containers
+            record.opcode not in opcodes.FREE and record.name not in containers
             for record in records
         ),
         params=sum(row.params for row in roots),
@@ -368,7 +369,7 @@ def _optimal_seconds(program: Program, nodes: Sequence[Node]) -> float | None:
     optimal_s = (program.compiler_cost or {}).get("optimal_seconds")
     if optimal_s is None:
         return None
-    return optimal_s + sum(node.instruction.opcode == "custom-call" for node in nodes)
+    return optimal_s + sum(node.opcode == "custom-call" for node in nodes)
 
 
 def _bytes(records: Sequence[OpRecord | LayerRecord]) -> int:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from edgegraph.bulk import bulk
-from edgegraph.graph import CONTAINER_OPCODES, Node
+from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import (
     LOSS_SCOPE,
     OPTIMIZER_SCOPE,
@@ -34,9 +35,6 @@ class Place:
 _FAR = 200
 """How many ops to follow from a gradient to the parameter that it updates."""
 
-_LOOKED_INTO = frozenset({"fusion", "call"})
-"""Containers whose operands are those of what they call, by position."""
-
 NOWHERE = Place(layer=None, phase="forward")
 
 
@@ -54,7 +52,7 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Place]:
     places = {name: _said(op_name) for name, op_name in op_names.items()}
     owners = ParameterOwners({p.layer for p in places.values() if p.layer is not None})
     for node in nodes:
-        if node.instruction.opcode == "parameter" and node.parent is None:
+        if node.opcode == "parameter" and node.parent is None:
             places[node.name] = _parameter_place(node, owners)
     _place_containers(nodes, places)
     _place_by_neighbours(nodes, places)
@@ -109,7 +107,7 @@ def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
         op_name = instruction.op_name
         if caller:
             op_name = qualify_op_name(op_name, caller)
-        if instruction.opcode in CONTAINER_OPCODES:
+        if instruction.opcode in opcodes.CONTAINERS:
             called = instruction.opcode == "call" and op_name
             callers[node.name] = op_name if called else caller
         complete[node.name] = op_name
@@ -185,7 +183,7 @@ class _Flow:
         users = self._users
         for node in nodes:
             name = node.name
-            if node.instruction.opcode in _LOOKED_INTO:
+            if node.opcode in opcodes.INLINED:
                 for position, operand in enumerate(node.operands):
                     taker = self._taken_by.get((name, position), name)
                     users.setdefault(operand, []).append(taker)
@@ -197,14 +195,14 @@ class _Flow:
         self._owned = {
             node.name
             for node in nodes
-            if node.instruction.opcode == "parameter" and places[node.name].layer is not None
+            if node.opcode == "parameter" and places[node.name].layer is not None
         }
 
     def _enter(self, node: Node, container: Node) -> None:
         """Note which op inside takes a container's operand, and which makes its result."""
         self._made_by[container.name] = node.name
         number = node.instruction.parameter_number
-        if number is not None and container.instruction.opcode in _LOOKED_INTO:
+        if number is not None and container.opcode in opcodes.INLINED:
             self._taken_by[container.name, number] = node.name
             self._outer[node.name] = container.operands[number]
 
@@ -219,7 +217,7 @@ class _Flow:
         weights = _common(self._places[operand] for operand in read if operand in self._owned)
         if users.phase != "update":
             return users if weights.layer is None else replace(weights, phase=users.phase)
-        if node.instruction.opcode in ("dot", "convolution"):
+        if node.opcode in opcodes.PRODUCTS:
             return self._updated(node) or replace(weights, phase="backward")
         return users
 

@@ -14,20 +14,11 @@ from msgspec import Struct
 
 from edgegraph.bulk import bulk
 from edgegraph.errors import FormatError
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Computation, Instruction, Module, Shape
 
 if TYPE_CHECKING:
     import networkx as nx
-
-CONTAINER_OPCODES = frozenset({"fusion", "while", "call", "conditional", "async-start"})
-"""Opcodes whose called computations hold ops of their own. The computations of all others
-(reducers, comparators, scatter updates) are scalar functions, part of the caller's cost."""
-
-FREE_OPCODES = frozenset(
-    {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier",
-     "partition-id", "replica-id"}
-)  # fmt: skip
-"""Opcodes that name values but do no work and move no bytes."""
 
 MAX_NODES = 100_000
 """A file that expands into more ops than this, and more than `MAX_EXPANSION` times what it holds,
@@ -59,6 +50,11 @@ class Node(Struct, frozen=True, kw_only=True, gc=False):
     parent: str | None
     operands: tuple[str, ...]
     position: int
+
+    @property
+    def opcode(self) -> str:
+        """The instruction's opcode."""
+        return self.instruction.opcode
 
 
 @bulk
@@ -110,7 +106,7 @@ def flatten(module: Module) -> tuple[Node, ...]:
                 position=len(nodes),
             )
         )
-        if instruction.opcode in CONTAINER_OPCODES:
+        if instruction.opcode in opcodes.CONTAINERS:
             for number, called in reversed([*enumerate(instruction.called)]):
                 inner_prefix = f"{name}/" if prefix or called in shared else ""
                 if instruction.called.count(called) > 1:
@@ -138,7 +134,7 @@ def _check_expansion(module: Module) -> None:
         expanded[name] = own + sum(
             expanded[called]
             for instruction in computation.instructions
-            if instruction.opcode in CONTAINER_OPCODES
+            if instruction.opcode in opcodes.CONTAINERS
             for called in instruction.called
         )
     most = max(MAX_NODES, MAX_EXPANSION * held)
@@ -154,7 +150,7 @@ def _computations_called_twice(module: Module) -> frozenset[str]:
     calls: dict[str, int] = {}
     for computation in module.computations.values():
         for instruction in computation.instructions:
-            if instruction.opcode in CONTAINER_OPCODES:
+            if instruction.opcode in opcodes.CONTAINERS:
                 for called in instruction.called:
                     calls[called] = calls.get(called, 0) + 1
     return frozenset(name for name, count in calls.items() if count > 1)

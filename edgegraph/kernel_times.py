@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, Node
+from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.results.records import OpRecord
 
 Times = tuple[float, ...]
@@ -25,9 +26,9 @@ def kernels(nodes: Sequence[Node], records: Sequence[OpRecord]) -> dict[str, lis
     owner: dict[str, str] = {}
     found: dict[str, list[int]] = {}
     for position, node in enumerate(nodes):
-        opcode = node.instruction.opcode
+        opcode = node.opcode
         name = owner.get(node.parent or "")
-        if name is None and (opcode == "fusion" or opcode not in CONTAINER_OPCODES | FREE_OPCODES):
+        if name is None and (opcode == "fusion" or opcode not in opcodes.CONTAINERS | opcodes.FREE):
             name = node.name
             found[name] = []
         if name is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from edgegraph.bulk import bulk
 from edgegraph.cost.cost import known_sum
-from edgegraph.graph import FREE_OPCODES
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import LayerRecord, OpRecord
 from edgegraph.results.latency import UNATTRIBUTED, LayerLatency, finest_cut
 from edgegraph.results.op_trace import OpShare
@@ -107,7 +107,7 @@ def _worth_a_row(scope: _Scope) -> bool:
     return (
         bool(scope.parameters.count)
         or bool(scope.traced_s)
-        or any(op.opcode not in FREE_OPCODES or op.bytes_written for op in scope.ops)
+        or any(op.opcode not in opcodes.FREE or op.bytes_written for op in scope.ops)
         or any(_worth_a_row(child) for child in scope.children.values())
     )
 
@@ -167,7 +167,7 @@ def _leaf(
         phase=phase,
         depth=depth,
         leaf=True,
-        ops=sum(op.opcode not in FREE_OPCODES for op in ops),
+        ops=sum(op.opcode not in opcodes.FREE for op in ops),
         params=scope.parameters.count,
         param_bytes=scope.parameters.bytes,
         macs=known_sum(op.macs for op in ops),

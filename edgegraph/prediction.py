@@ -19,16 +19,10 @@ from edgegraph.bulk import bulk
 from edgegraph.device.device import Device
 from edgegraph.device.kernel_rates import Expected, KernelRates, convolution_kind
 from edgegraph.graph import Node
-from edgegraph.hlo.module import DOT_OPCODES, Instruction, Shape
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.module import Instruction, Shape
 from edgegraph.kernel_times import kernels, spread
 from edgegraph.results.records import OpRecord, main_memory_bytes
-
-_COPIES = frozenset(
-    {"transpose", "copy", "concatenate", "pad", "slice", "dynamic-slice", "dynamic-update-slice",
-     "gather", "scatter", "reverse", "sort"}
-)  # fmt: skip
-_REDUCTIONS = frozenset({"reduce"})
-_POOLINGS = frozenset({"reduce-window", "select-and-scatter"})
 
 
 @bulk
@@ -81,12 +75,12 @@ class _Model:
         bytes_, floor_s = 0, 0.0
         kind = "elementwise"
         for node, record in ops:
-            opcode = node.instruction.opcode
-            if opcode in _POOLINGS:
+            opcode = node.opcode
+            if opcode in opcodes.WINDOWED:
                 kind = "pooling"
-            elif opcode in _REDUCTIONS and kind != "pooling":
+            elif opcode == "reduce" and kind != "pooling":
                 kind = "reduction"
-            elif opcode in _COPIES and kind == "elementwise":
+            elif opcode in opcodes.COPIES and kind == "elementwise":
                 kind = "copy"
             compute_s, memory_s = record.compute_time_s or 0.0, record.memory_time_s or 0.0
             floor_s = max(floor_s, compute_s, memory_s)
@@ -136,7 +130,7 @@ def product_sizes(
         ('dot', (8, 32, 64))
     """
     result = max(1, instruction.shape.size)
-    if instruction.opcode in DOT_OPCODES and instruction.dot is not None and operands:
+    if instruction.opcode in opcodes.DOTS and instruction.dot is not None and operands:
         left, dims = operands[0].dimensions, instruction.dot
         depth = _product_of(left[i] for i in dims.lhs_contracting)
         batch = _product_of(left[i] for i in dims.lhs_batch)

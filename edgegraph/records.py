@@ -14,7 +14,8 @@ from edgegraph.cost.price import OpCost
 from edgegraph.device.arithmetic import Arithmetic, arithmetic
 from edgegraph.device.device import Device
 from edgegraph.device.roofline import place
-from edgegraph.graph import FREE_OPCODES, Node
+from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.layers import bound, overlapped, sum_of_times
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.op_trace import OpShare
@@ -193,7 +194,7 @@ def with_traced_times(
         if record.name in total:
             share, time_s = share_of.get(record.name), total[record.name]
             source = "measured" if share is None else share.time_source
-        elif record.opcode in FREE_OPCODES or record.parent not in (ran | {None}):
+        elif record.opcode in opcodes.FREE or record.parent not in (ran | {None}):
             source, time_s = "measured", 0.0
         timed.append(replace(record, time_s=time_s, time_source=source))
     return tuple(timed)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from edgegraph.bulk import bulk
-from edgegraph.graph import FREE_OPCODES, Node
-from edgegraph.hlo.collective import COLLECTIVE_OPCODES
+from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.schedule import (
     ASYNCHRONOUS,
@@ -25,19 +25,6 @@ from edgegraph.results.schedule import (
     ScheduledOp,
     Transfer,
 )
-
-STARTS = frozenset(
-    {"all-gather-start", "all-reduce-start", "async-start", "collective-permute-start",
-     "copy-start", "recv", "send"}
-)  # fmt: skip
-DONES = frozenset(
-    {"all-gather-done", "all-reduce-done", "async-done", "collective-permute-done", "copy-done",
-     "recv-done", "send-done"}
-)  # fmt: skip
-
-_MOVES = frozenset({"copy", "slice", "dynamic-slice", "dynamic-update-slice"})
-_FRAMES = frozenset({"while", "call", "conditional"})
-"""Containers whose contents have a schedule of their own; those of a fusion are one kernel."""
 
 _NEGLIGIBLE = 0.01
 """Share of a transfer's time below which waiting for it counts as none."""
@@ -128,9 +115,9 @@ class _Simulation:
         under: dict[str, _Under] = {}
         started_by: dict[str, str] = {}
         for node in frame:
-            opcode = node.instruction.opcode
+            opcode = node.opcode
             started = started_by.get(node.operands[0]) if node.operands else None
-            if opcode in STARTS:
+            if opcode in opcodes.STARTS:
                 transfer = self._begin(node, now_s, free_s)
                 under[node.name] = transfer
                 started_by[node.name] = node.name
@@ -138,11 +125,11 @@ class _Simulation:
                 simulated.ops.append(_op(node, transfer.lane, begins_s, transfer.duration_s or 0.0))
             elif opcode == "async-update" and started is not None:
                 started_by[node.name] = started
-            elif opcode in DONES and started in under:
+            elif opcode in opcodes.DONES and started in under:
                 transfer = under.pop(started)
                 self._end(transfer, node, max(0.0, transfer.ends_s - now_s))
                 now_s = max(now_s, transfer.ends_s)
-            elif opcode not in FREE_OPCODES and opcode not in DONES:
+            elif opcode not in opcodes.FREE and opcode not in opcodes.DONES:
                 duration_s = self._duration(node)
                 for transfer in under.values():
                     transfer.compute_s += duration_s
@@ -210,7 +197,7 @@ class _Simulation:
     def _duration(self, node: Node) -> float:
         """Return the time of one execution of a node on the compute lane."""
         record = self._records[node.name]
-        if node.instruction.opcode in _FRAMES:
+        if node.opcode in opcodes.FRAMES:
             duration_s = self._inside(node, record)
         else:
             known_s = _per_execution(record, record.time_s)
@@ -227,10 +214,10 @@ class _Simulation:
             trips = (inner.executions or 1) / (record.executions or 1)
             repeated = node.instruction.called.count(frame[0].computation)
             alone_s = self.run(frame).makespan_s / max(1, repeated)
-            times_s.append(alone_s * (trips if node.instruction.opcode == "while" else 1.0))
+            times_s.append(alone_s * (trips if node.opcode == "while" else 1.0))
         if record.time_source == "measured":
             return _per_execution(record, record.time_s) or 0.0
-        if node.instruction.opcode == "conditional":
+        if node.opcode == "conditional":
             return max(times_s, default=0.0)
         return sum(times_s)
 
@@ -245,22 +232,22 @@ class _Simulation:
         return max(wire_bytes / self._network_bytes_per_s, memory_s or 0.0)
 
     def _lane(self, node: Node) -> str:
-        opcode = node.instruction.opcode
+        opcode = node.opcode
         if opcode == "copy-start":
             return COPY
         if opcode != "async-start":
             return NETWORK
-        inside = {inner.instruction.opcode for inner in self._contents.get(node.name, ())}
-        if inside & COLLECTIVE_OPCODES:
+        inside = {inner.opcode for inner in self._contents.get(node.name, ())}
+        if inside & opcodes.COLLECTIVES:
             return NETWORK
-        return COPY if inside - FREE_OPCODES <= _MOVES else ASYNCHRONOUS
+        return COPY if inside - opcodes.FREE <= opcodes.TRANSFERABLE else ASYNCHRONOUS
 
     def _what(self, node: Node) -> str:
-        opcode = node.instruction.opcode
+        opcode = node.opcode
         if opcode != "async-start":
             return opcode.removesuffix("-start")
-        inside = [inner.instruction.opcode for inner in self._contents.get(node.name, ())]
-        working = [inner for inner in inside if inner not in FREE_OPCODES]
+        inside = [inner.opcode for inner in self._contents.get(node.name, ())]
+        working = [inner for inner in inside if inner not in opcodes.FREE]
         return working[-1] if working else "async"
 
 

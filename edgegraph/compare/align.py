@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from edgegraph.graph import FREE_OPCODES
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.diff import NAME, ORDER, PATH, SIGNATURE
 from edgegraph.results.latency import UNATTRIBUTED
@@ -100,7 +100,7 @@ def _tree(analysis: Analysis) -> _Layer:
     holds = {op.parent for op in analysis.op_records}
     branches: dict[str, list[_Layer]] = {}
     for op in analysis.op_records:
-        if op.opcode in FREE_OPCODES or op.name in holds:
+        if op.opcode in opcodes.FREE or op.name in holds:
             continue
         scope = scope_of(op.layer)
         if scope not in branches:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from edgegraph.compare.match import Match
-from edgegraph.compare.side import HOLDERS, PLUMBING, SLIGHT, Side
+from edgegraph.compare.side import Side
 from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Instruction, Shape, WindowDimension
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.diff import (
@@ -27,9 +28,6 @@ _ATTRIBUTES = (
     "fusion_kind", "custom_call_target", "dimensions", "comparison", "collective", "window", "dot",
     "convolution", "feature_group_count", "batch_group_count", "precision", "backend_config",
 )  # fmt: skip
-COMING_AND_GOING = PLUMBING | {"constant"}
-"""Opcodes that are not worth a line where they are new or gone; the ops that use them are."""
-
 _MOST_WRITTEN = 60
 """Characters of an attribute's value; longer ones are cut."""
 
@@ -61,7 +59,7 @@ def op_changes(before: Side, after: Side, found: Match) -> tuple[OpChange, ...]:
         )
         ordered.append((other, _change(REWIRED, before, [one], after, [other], (facet,))))
     for one, other in found.changed:
-        if before.nodes[one].instruction.opcode in PLUMBING:
+        if before.nodes[one].opcode in opcodes.PLUMBING:
             continue
         ordered.append((other, _changed(before, one, after, other)))
     for lefts, rights in found.fused_differently:
@@ -71,12 +69,12 @@ def op_changes(before: Side, after: Side, found: Match) -> tuple[OpChange, ...]:
     ordered += [
         (place(one), _change(REMOVED, before, [one], after, []))
         for one in found.removed
-        if before.nodes[one].instruction.opcode not in COMING_AND_GOING
+        if before.nodes[one].opcode not in opcodes.COMING_AND_GOING
     ]
     ordered += [
         (other, _change(ADDED, before, [], after, [other]))
         for other in found.added
-        if after.nodes[other].instruction.opcode not in COMING_AND_GOING
+        if after.nodes[other].opcode not in opcodes.COMING_AND_GOING
     ]
     ordered.sort(key=lambda each: each[0])
     return tuple(change for _, change in ordered)
@@ -86,7 +84,7 @@ def count_same(side: Side, found: Match) -> int:
     """Count the ops that are the same, those that only hand values on left out."""
     rewired = {one for one, _ in found.rewired}
     return sum(
-        one not in rewired and side.nodes[one].instruction.opcode not in PLUMBING
+        one not in rewired and side.nodes[one].opcode not in opcodes.PLUMBING
         for one, _ in found.same
     )
 
@@ -221,7 +219,7 @@ def _fused(
     if len(lefts) != len(rights):
         yield Facet(name="kernels", before=str(len(lefts)), after=str(len(rights)))
     counts = [
-        Counter(node.instruction.opcode for at in each for node in _work(side, at))
+        Counter(node.opcode for at in each for node in _work(side, at))
         for side, each in ((before, lefts), (after, rights))
     ]
     gone, come = counts[0] - counts[1], counts[1] - counts[0]
@@ -236,7 +234,7 @@ def _fused(
 
 def _work(side: Side, position: int) -> Sequence[Node]:
     """Return the ops of a kernel that compute something, or move it."""
-    return [node for node in side.primitives(position) if node.instruction.opcode not in SLIGHT]
+    return [node for node in side.primitives(position) if node.opcode not in opcodes.SLIGHT]
 
 
 def _counted(ops: Counter[str]) -> str:
@@ -257,7 +255,7 @@ def _costs(
             before=_number(left[0].executions),
             after=_number(right[0].executions),
         )
-    if {record.opcode for record in left + right} & HOLDERS:
+    if {record.opcode for record in left + right} & opcodes.CALLERS:
         return
     for name in _COUNTED:
         one, other = (

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgegraph.compare.side import HOLDERS, PLUMBING
 from edgegraph.compare.times import compare_latencies
-from edgegraph.graph import FREE_OPCODES
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.diff import ESTIMATED, Figure, Setting, Subject
 from edgegraph.results.throughput import best_throughput
@@ -97,7 +96,7 @@ def kernel_count(analysis: Analysis) -> int:
     for op in analysis.op_records:  # containers stand before what is in them
         inside = op.parent is not None and fused[op.parent]
         fused[op.name] = inside or op.opcode == "fusion"
-        count += not inside and op.opcode not in FREE_OPCODES | PLUMBING | HOLDERS
+        count += not inside and op.opcode not in opcodes.FREE | opcodes.CALLERS
     return count
 
 

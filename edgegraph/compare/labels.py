@@ -6,8 +6,7 @@ from collections.abc import Hashable, Mapping
 
 from msgspec import Struct
 
-from edgegraph.graph import CONTAINER_OPCODES
-from edgegraph.hlo import schema
+from edgegraph.hlo import opcodes, schema
 from edgegraph.hlo.module import Instruction, Module
 
 _IDENTITY = (
@@ -83,7 +82,7 @@ def label_instructions(module: Module, labels: Labels, *, exact: bool) -> Mappin
             )
             called = tuple(bodies[inner] for inner in instruction.called)
             deep = labels.of((what, called))
-            compared_inside = instruction.opcode in CONTAINER_OPCODES - {"fusion"}
+            compared_inside = instruction.opcode in opcodes.CALLERS
             own = labels.of((what, "without what it calls")) if compared_inside else deep
             found[instruction.name] = Label(own, deep)
             operands = tuple(values[operand] for operand in instruction.operands)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from edgegraph.compare.labels import Labels
-from edgegraph.compare.side import PLUMBING, SLIGHT, Side, downwards, upwards
-from edgegraph.graph import FREE_OPCODES, Node
+from edgegraph.compare.side import Side, downwards, upwards
+from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 
 Pair = tuple[int, int]
 """Positions of an op before and after."""
@@ -185,7 +186,7 @@ def _spot(side: Side) -> _Key:
 
     def key(position: int) -> Hashable:
         node = side.nodes[position]
-        if node.instruction.opcode in FREE_OPCODES | PLUMBING:
+        if node.opcode in opcodes.IDLE:
             return None
         return side.places[position], node.instruction.shape.dimensions, near(position)
 
@@ -197,7 +198,7 @@ def _product(side: Side) -> _Key:
 
     def key(position: int) -> Hashable:
         record = side.record(position)
-        holds = record.opcode in PLUMBING or record.opcode in ("while", "conditional")
+        holds = record.opcode in opcodes.PLUMBING | opcodes.FRAMES
         return side.places[position] if record.macs and not holds else None
 
     return key
@@ -208,8 +209,8 @@ def _anywhere(side: Side) -> _Key:
 
     def key(position: int) -> Hashable:
         slight = {
-            node.instruction.opcode for node in side.primitives(position)
-        } <= SLIGHT | PLUMBING
+            node.opcode for node in side.primitives(position)
+        } <= opcodes.SLIGHT | opcodes.PLUMBING
         return None if slight else side.own[position]
 
     return key
@@ -223,7 +224,7 @@ def _sharing(before: Side, after: Side, waiting: _Open) -> Iterable[tuple[list[i
     """
     sides = (before, after)
     kernels = [
-        [at for at in each if side.nodes[at].instruction.opcode not in FREE_OPCODES | PLUMBING]
+        [at for at in each if side.nodes[at].opcode not in opcodes.IDLE]
         for side, each in zip(sides, (waiting.before, waiting.after), strict=True)
     ]
     held = [
@@ -269,8 +270,8 @@ def _absorb_small_kernels(
         side, other = sides[number], sides[1 - number]
         alone: dict[Hashable, deque[int]] = {}
         for at in own:
-            works = [n for n in side.primitives(at) if n.instruction.opcode not in FREE_OPCODES]
-            if len(works) == 1 and works[0].instruction.opcode in SLIGHT:
+            works = [n for n in side.primitives(at) if n.opcode not in opcodes.FREE]
+            if len(works) == 1 and works[0].opcode in opcodes.SLIGHT:
                 alone.setdefault(_written_out(side, works[0]), deque()).append(at)
         for group in groups if alone else ():
             lacking = _slight_inside(other, group[1 - number])
@@ -288,20 +289,20 @@ def _slight_inside(side: Side, kernels: Iterable[int]) -> Counter[Hashable]:
         _written_out(side, node)
         for at in kernels
         for node in side.inside.get(side.nodes[at].name, ())
-        if node.instruction.opcode in SLIGHT
+        if node.opcode in opcodes.SLIGHT
     )
 
 
 def _written_out(side: Side, node: Node) -> Hashable:
-    return side.place_of(node), node.instruction.opcode, side.records[node.name].shape
+    return side.place_of(node), node.opcode, side.records[node.name].shape
 
 
 def _without_dtype(side: Side, node: Node) -> Hashable:
-    return side.place_of(node), node.instruction.opcode, node.instruction.shape.dimensions
+    return side.place_of(node), node.opcode, node.instruction.shape.dimensions
 
 
 def _opcode_only(side: Side, node: Node) -> Hashable:
-    return side.place_of(node), node.instruction.opcode
+    return side.place_of(node), node.opcode
 
 
 def _connected(links: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:

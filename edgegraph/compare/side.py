@@ -8,21 +8,10 @@ from dataclasses import dataclass
 
 from edgegraph.compare.align import scope_of
 from edgegraph.compare.labels import Label, Labels
-from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, Node, flatten
+from edgegraph.graph import Node, flatten
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import parse_parameter_name
 from edgegraph.results.analysis import Analysis, OpRecord
-
-PLUMBING = frozenset(
-    {"tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier", "partition-id",
-     "replica-id", "call"}
-)  # fmt: skip
-"""Opcodes that hand values on; they come and go with the ops around them."""
-
-SLIGHT = FREE_OPCODES | {"broadcast", "copy", "reshape"}
-"""Opcodes that say little about which kernel is which."""
-
-HOLDERS = frozenset({"while", "call", "conditional", "async-start"})
-"""Opcodes whose costs are those of the ops in them, which are compared one by one."""
 
 _COSTS = (
     "executions", "macs", "flops", "transcendentals", "bytes_read", "bytes_written", "wire_bytes",
@@ -69,7 +58,7 @@ class Side:
         """Return the ops a kernel consists of; insignificant ones only if there are no others."""
         node = self.nodes[position]
         inner = self.inside.get(node.name, (node,))
-        return [each for each in inner if each.instruction.opcode not in SLIGHT] or inner
+        return [each for each in inner if each.opcode not in opcodes.SLIGHT] or inner
 
     def place_of(self, node: Node) -> Place:
         """Return the aligned layer and the phase of any op."""
@@ -97,11 +86,11 @@ def make_side(
     for node in flatten(analysis.module):
         if node.parent is not None and node.parent in inside:
             inside[node.parent].append(node)
-            if node.instruction.opcode in CONTAINER_OPCODES:
+            if node.opcode in opcodes.CONTAINERS:
                 inside[node.name] = inside[node.parent]
         else:
             nodes.append(node)
-            if node.instruction.opcode == "fusion":
+            if node.opcode == "fusion":
                 inside[node.name] = []
     index = {node.name: position for position, node in enumerate(nodes)}
     operands = [tuple(index[name] for name in node.operands) for node in nodes]
@@ -145,7 +134,7 @@ def _extra(
         (
             (node.instruction.parameter_number or 0, position)
             for position, node in enumerate(nodes)
-            if node.instruction.opcode == "parameter" and node.parent is None
+            if node.opcode == "parameter" and node.parent is None
         ),
     )
     ordinals: dict[int, int] = {}
@@ -165,14 +154,14 @@ def _extra(
 
 def costs_of(record: OpRecord) -> tuple[int | None, ...]:
     """Return what an op costs; of one that holds others, how often it runs."""
-    if record.opcode in HOLDERS:
+    if record.opcode in opcodes.CALLERS:
         return (record.executions,)
     return tuple(getattr(record, name) for name in _COSTS)
 
 
 def _kind(node: Node, inside: Sequence[Node]) -> Hashable:
     instruction = node.instruction
-    inner = Counter(each.instruction.opcode for each in inside)
+    inner = Counter(each.opcode for each in inside)
     return (
         instruction.opcode,
         instruction.fusion_kind,

@@ -20,15 +20,9 @@ from edgegraph.cost.fusion import attribute_boundary_bytes
 from edgegraph.cost.macs import macs
 from edgegraph.cost.memory_spaces import MemorySpaces
 from edgegraph.cost.xla_price import XlaPrice, XlaPricer
-from edgegraph.graph import FREE_OPCODES, Node
+from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Instruction, Module, Shape
-
-WAITS = frozenset(
-    {"all-gather-done", "all-reduce-done", "async-done", "async-update",
-     "collective-permute-done", "copy-done", "recv-done", "send-done"}
-)  # fmt: skip
-"""Opcodes that wait for what another has started. All cost stands at the start; XLA counts the
-bytes that have arrived once more."""
 
 _ARRIVES_AT = {
     "all-gather-start": 1, "collective-permute-start": 1, "copy-start": 0, "recv": 0, "send": None
@@ -72,7 +66,7 @@ def price_once(
     unit_costs: list[UnitCost] = []
     while len(unit_costs) < len(nodes):
         node = nodes[len(unit_costs)]
-        if node.instruction.opcode != "fusion":
+        if node.opcode != "fusion":
             unit_costs.append(pricer.kernel(node))
             continue
         key = pricer.xla.key(node.instruction)
@@ -103,8 +97,7 @@ def _same_everywhere(fusion: Sequence[Node], module: Module) -> bool:
     configuration than XLA's price depends on.
     """
     return not any(
-        node.instruction.opcode == "custom-call" or node.computation in module.schedule
-        for node in fusion[1:]
+        node.opcode == "custom-call" or node.computation in module.schedule for node in fusion[1:]
     )
 
 
@@ -146,9 +139,7 @@ class _Pricer:
         )
         silent = _silent_ops(fusion, self._contents[fusion.name])
         kinds = {
-            node.name: node.instruction.fusion_kind
-            for node in nodes
-            if node.instruction.opcode == "fusion"
+            node.name: node.instruction.fusion_kind for node in nodes if node.opcode == "fusion"
         }
         found: list[UnitCost] = []
         for node in nodes:
@@ -280,7 +271,7 @@ def _is_free(instruction: Instruction, *, inside_kernel: bool) -> bool:
     """Return whether an op moves nothing; XLA writes the table of pointers of a tuple to memory."""
     if instruction.opcode == "tuple":
         return inside_kernel
-    return instruction.opcode in FREE_OPCODES or instruction.opcode in WAITS
+    return instruction.opcode in opcodes.FREE or instruction.opcode in opcodes.WAITS
 
 
 def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
@@ -289,9 +280,8 @@ def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
     XLA costs a custom fusion that gathers or scatters as that one op: the rest of its body
     stands for indices that the kernel computes on the side.
     """
-    movers = {"gather", "scatter"}
     if fusion.instruction.fusion_kind != "kCustom" or not any(
-        node.instruction.opcode in movers for node in inner
+        node.opcode in opcodes.INDEXED for node in inner
     ):
         return set()
-    return {node.name for node in inner if node.instruction.opcode not in movers}
+    return {node.name for node in inner if node.opcode not in opcodes.INDEXED}

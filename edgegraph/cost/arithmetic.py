@@ -9,16 +9,11 @@ from functools import cache
 from msgspec import Struct
 
 from edgegraph.cost.cost import Cost
-from edgegraph.hlo.module import BITS_BY_DTYPE, DOT_OPCODES, Instruction, Shape
-
-_SAME_VALUES = frozenset(
-    {"bitcast", "broadcast", "convert", "copy", "reshape", "reverse", "slice", "transpose"}
-)
-"""Opcodes whose result has no other values than their operand, but for rounding."""
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.module import BITS_BY_DTYPE, Instruction, Shape
 
 _PRECISION = re.compile(r'"operand_precision":\[([^]]*)\]')
 _ALGORITHM = re.compile(r'"algorithm":"ALG_(\w+)"')
-_PRODUCTS = DOT_OPCODES | {"convolution"}
 _EXACTNESS = {"default": 0, "high": 1, "highest": 2}
 
 
@@ -86,7 +81,7 @@ def _of_dtype(dtype: str) -> Multiplies:
 
 def is_product(instruction: Instruction) -> bool:
     """Return whether an op is a dot or a convolution; some custom calls are, too."""
-    return instruction.opcode in _PRODUCTS
+    return instruction.opcode in opcodes.PRODUCTS
 
 
 def _precision(instruction: Instruction) -> str:
@@ -105,7 +100,7 @@ def _precision(instruction: Instruction) -> str:
 def _source(name: str, beside: Mapping[str, Instruction]) -> str:
     """Follow a value back over what keeps it, and return the narrowest dtype that it had."""
     narrowest = beside[name].shape.dtype
-    while beside[name].opcode in _SAME_VALUES and beside[name].operands:
+    while beside[name].opcode in opcodes.SAME_VALUES and beside[name].operands:
         before = beside[name].operands[0]
         dtype = beside[before].shape.dtype
         if _family(dtype) != _family(narrowest):

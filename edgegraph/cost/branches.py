@@ -51,7 +51,7 @@ class Branches:
             total: Costs of all executions by node name, of the contents at least.
         """
         inside = self._contents[container.name]
-        if container.instruction.opcode == "conditional":
+        if container.opcode == "conditional":
             branches = _branches(container, inside)
             at_least = [self._at_least(branch, total) for branch in branches]
             self.cheapest[container.name] = _cheapest(at_least)

@@ -17,12 +17,10 @@ from edgegraph.cost.in_place import InPlace
 from edgegraph.cost.values import Leaves, TupleParts, Value, Values
 from edgegraph.errors import FormatError
 from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Alias, Module, Shape
 
-CALLERS = frozenset({"while", "call", "conditional", "async-start"})
-"""Opcodes whose called computations have memory of their own."""
-
-_READS_NOTHING = frozenset({"tuple", "get-tuple-element", "while"})
+_READS_NOTHING = opcodes.TUPLES | {"while"}
 """Ops that hand values on; what a loop is handed has already become what its body is handed."""
 
 
@@ -86,8 +84,8 @@ class _Tracer:
             self._close(self._open.pop())
         if self._open and self._open[-1].computation != node.computation:
             self._enter(self._open[-1], node.computation)
-        opcode = node.instruction.opcode
-        if opcode in CALLERS:
+        opcode = node.opcode
+        if opcode in opcodes.CALLERS:
             operands = tuple([self.leaves[name] for name in node.operands])
             self._open.append(_Open(node=node, operands=operands))
             self._inside.add(node.name)
@@ -206,7 +204,7 @@ class _Tracer:
         shapes = self.parts.leaves(node.instruction.shape)
         if not len(shapes) == len(given) == len(made):
             raise FormatError(
-                f"HLO {node.instruction.opcode} {node.name!r}: {len(shapes)} arrays are made of"
+                f"HLO {node.opcode} {node.name!r}: {len(shapes)} arrays are made of"
                 f" {len(given)} that are handed in and {len(made)} that are handed back"
             )
         pairs = [
@@ -263,7 +261,7 @@ class _Tracer:
         self._leave(caller)
         node = caller.node
         roots = [caller.roots[computation] for computation in node.instruction.called]
-        self._run(node, _RESULTS[node.instruction.opcode](self, caller, roots))
+        self._run(node, _RESULTS[node.opcode](self, caller, roots))
 
     def _find(self, storage: int) -> int:
         same = self._same
@@ -303,7 +301,7 @@ def _forward(tracer: _Tracer, node: Node) -> Leaves:
 
 def _operand(node: Node) -> str:
     if not node.operands:
-        raise FormatError(f"HLO {node.instruction.opcode} {node.name!r}: it has no operand")
+        raise FormatError(f"HLO {node.opcode} {node.name!r}: it has no operand")
     return node.operands[0]
 
 

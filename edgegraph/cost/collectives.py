@@ -23,16 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Collective, Instruction, Module, Shape
 
 _ROUNDS = {"all-reduce": 2, "all-gather": 1, "reduce-scatter": 1, "all-to-all": 1}
 """How often (n - 1) / n of the bytes go round the ring."""
-
-_PASSED_ALONG = frozenset({"collective-broadcast", "collective-reduce"})
-"""Opcodes that go from one device to the next, once round."""
-
-_BY_PARTITION = frozenset({"all-to-all", "collective-broadcast"})
-"""Opcodes whose groups are of partitions where they have a channel."""
 
 
 def wire_bytes(instruction: Instruction, operands: Sequence[Shape], module: Module) -> int | None:
@@ -71,7 +66,7 @@ def wire_bytes(instruction: Instruction, operands: Sequence[Shape], module: Modu
     devices = _group_size(opcode, collective, module)
     if devices is None or devices < 1:
         return None
-    if opcode in _PASSED_ALONG:
+    if opcode in opcodes.PASSED_ALONG:
         return handed_in if devices > 1 else 0
     if opcode not in _ROUNDS:
         return None
@@ -90,7 +85,7 @@ def _group_size(opcode: str, collective: Collective, module: Module) -> int | No
     size = collective.group_size
     if collective.channel_id is None:
         return size or replicas
-    if opcode in _BY_PARTITION:
+    if opcode in opcodes.GROUPED_BY_PARTITION:
         return size or partitions
     if collective.use_global_device_ids:
         return size or _product(replicas, partitions)

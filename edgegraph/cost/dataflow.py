@@ -13,29 +13,10 @@ from dataclasses import dataclass, field
 
 from edgegraph.bulk import bulk
 from edgegraph.errors import InputError
-from edgegraph.graph import CONTAINER_OPCODES, Node, flatten
+from edgegraph.graph import Node, flatten
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Module, Shape
 from edgegraph.hlo.op_name import parse_op_name, parse_parameter_name, qualify_op_name
-
-VIEWS = frozenset(
-    {"bitcast", "bitcast-convert", "broadcast", "copy", "opt-barrier", "reshape", "reverse",
-     "slice", "dynamic-slice", "transpose", "after-all", "add-dependency"}
-)  # fmt: skip
-"""Opcodes whose result is another way to read their operand."""
-
-ELEMENTWISE = frozenset(
-    {"abs", "acos", "acosh", "add", "and", "asin", "asinh", "atan2", "atanh", "cbrt", "ceil",
-     "clamp", "compare", "convert", "cosh", "cosine", "divide", "erf",
-     "exponential", "exponential-minus-one", "floor", "is-finite", "log", "log-plus-one",
-     "logistic", "maximum", "minimum", "multiply", "negate", "not", "or", "popcnt", "power",
-     "reduce-precision", "remainder", "round-nearest-afz", "round-nearest-even", "rsqrt",
-     "select", "shift-left", "shift-right-arithmetic", "shift-right-logical", "sign", "sine",
-     "sinh", "sqrt", "subtract", "tan", "tanh", "xor"}
-)  # fmt: skip
-"""Opcodes that compute each element from the same element of their operands."""
-
-READS_ON_THE_WAY = frozenset({"concatenate", "pad", "reduce", "reduce-window"})
-"""Opcodes that can compute a chain of elementwise ops while they read its operands."""
 
 HELD_ARGUMENTS = frozenset({"params", "state", "opt_state", "variables", "batch_stats"})
 """Arguments that hold a model's parameters and state, which are no activations."""
@@ -142,7 +123,7 @@ class _Tracer:
 
     def visit(self, node: Node) -> None:
         """Take the next node in order of execution."""
-        opcode = node.instruction.opcode
+        opcode = node.opcode
         if node.parent in self.hidden:
             self.hidden.add(node.name)
         elif opcode == "fusion":
@@ -211,18 +192,20 @@ class _Tracer:
             self._define(node, members[index])
 
     def _compute(self, node: Node) -> None:
-        opcode = node.instruction.opcode
-        if opcode in CONTAINER_OPCODES:
+        opcode = node.opcode
+        if opcode in opcodes.CONTAINERS:
             self.hidden.add(node.name)
         held = _distinct(self.held[operand] for operand in node.operands)
-        if not held or opcode in VIEWS:
+        if not held or opcode in opcodes.VIEWS:
             self._define(node, held)
-        elif opcode in ELEMENTWISE:
+        elif opcode in opcodes.ELEMENTWISE:
             self._compute_elementwise(node, self._read_through(held))
         elif opcode == "dynamic-update-slice":
             self._update_slice(node, self._read_through(held))
         else:
-            reads = self._read_through(held) if opcode in READS_ON_THE_WAY else self.store(held)
+            reads = (
+                self._read_through(held) if opcode in opcodes.READS_THROUGH else self.store(held)
+            )
             made = self._new(node.instruction.shape)
             self._step(node, reads, made, in_place=False)
             self._define(node, (made,))
@@ -252,7 +235,7 @@ class _Tracer:
             Step(
                 name=node.name,
                 layer=parse_op_name(self._op_name(node)).layer,
-                opcode=node.instruction.opcode,
+                opcode=node.opcode,
                 reads=reads,
                 makes=makes,
                 in_place=in_place,

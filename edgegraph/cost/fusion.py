@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from edgegraph.cost.memory_spaces import MemorySpaces
 from edgegraph.cost.xla_price import XlaPrice
-from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, Node
+from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Shape
 
 Credit = dict[str, tuple[int, int, int]]
@@ -50,7 +51,7 @@ def attribute_boundary_bytes(
     result = next(name for name, node in inner.items() if node.instruction.name == root)
     for name, node in inner.items():
         number = node.instruction.parameter_number
-        if node.instruction.opcode == "parameter" and number is not None:
+        if node.opcode == "parameter" and number is not None:
             workers = _working_users(name, inner, users) or [name]
             read = price.operand_bytes[number]
             _share(read, workers, [1] * len(workers), reads)
@@ -80,7 +81,7 @@ def _working_users(
     seen = {name}
     while pending:
         for user in users.get(pending.pop(), ()):
-            if inner[user].instruction.opcode not in FREE_OPCODES:
+            if inner[user].opcode not in opcodes.FREE:
                 found[user] = None
             elif user not in seen:
                 seen.add(user)
@@ -94,7 +95,7 @@ def _makers(root: str, inner: Mapping[str, Node]) -> list[str]:
     pending = [root]
     while pending:
         node = inner[pending.pop()]
-        if node.instruction.opcode in FREE_OPCODES and node.operands:
+        if node.opcode in opcodes.FREE and node.operands:
             pending.extend(reversed(node.operands))
         else:
             found[node.name] = None
@@ -113,6 +114,6 @@ def _share(amount: int, names: Sequence[str], weights: Sequence[int], into: dict
 def _leaf(name: str, inner: Mapping[str, Node], contents: Mapping[str, Sequence[Node]]) -> str:
     """Descend from a container inside the fusion to the last op in it, which makes its result."""
     node = inner[name]
-    while node.instruction.opcode in CONTAINER_OPCODES:
+    while node.opcode in opcodes.CONTAINERS:
         node = contents[node.name][-1]
     return node.name

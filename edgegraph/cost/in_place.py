@@ -11,13 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edgegraph.cost.dataflow import ELEMENTWISE
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Alias, Instruction, Module, Shape
-
-_ELEMENTWISE = ELEMENTWISE | {
-    "bitcast-convert", "complex", "copy", "count-leading-zeros", "imag", "map", "real",
-    "stochastic-convert",
-}  # fmt: skip
 
 
 class InPlace:
@@ -89,7 +84,7 @@ def _elementwise_on(user: Instruction, operand: int) -> bool:
         return operand == 0
     if user.opcode == "triangular-solve":
         return operand == 1
-    return user.opcode in _ELEMENTWISE
+    return user.opcode in opcodes.ELEMENTWISE
 
 
 def _nothing(instruction: Instruction) -> tuple[Alias, ...]:

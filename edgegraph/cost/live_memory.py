@@ -12,6 +12,7 @@ from edgegraph.cost.buffers import trace_values
 from edgegraph.cost.in_place import InPlace
 from edgegraph.cost.values import Values
 from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Module
 
 
@@ -208,7 +209,7 @@ def _representative(numbers: Iterable[int], values: Values, time: int) -> int:
 
     def merit(number: int) -> tuple[bool, bool, int]:
         value = values.all[number]
-        made = value.node.instruction.opcode not in ("parameter", "while", "conditional")
+        made = value.node.opcode not in opcodes.ENTRIES
         return made, value.start <= time, value.start
 
     return max(numbers, key=merit)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import add, mul, sub
 
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Instruction, Module
 
 _STEPS = 1000
@@ -18,9 +19,6 @@ _STEPS = 1000
 
 _DEPTH = 60
 """How deep one value may rest on others."""
-
-_SAME_VALUE = frozenset({"bitcast", "convert", "copy", "opt-barrier", "reshape"})
-"""Opcodes that hand on a number, or a tuple, as it is."""
 
 _RANGES = {"pred": range(2)} | {
     f"{sign}{bits}": range(-(2 ** (bits - 1)), 2 ** (bits - 1)) if sign == "s" else range(2**bits)
@@ -205,7 +203,7 @@ class LoopValues:
         if opcode == "get-tuple-element":
             value = self._evaluate(operands[0], frame)
             return self._member(value, instruction.tuple_index or 0)
-        if opcode in _SAME_VALUE and len(operands) == 1:
+        if opcode in opcodes.SAME_NUMBER and len(operands) == 1:
             value = self._evaluate(operands[0], frame)
             numeric = isinstance(value, int | Counter)
             return value if not numeric or instruction.shape.dtype in _RANGES else None

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from edgegraph.cost.in_place import InPlace
 from edgegraph.cost.values import Value, Values
-
-_MAKES_NOTHING = frozenset({"parameter", "constant", "while", "conditional"})
-"""Ops where a value enters or leaves a loop or branch, in memory that it lies in already."""
+from edgegraph.hlo import opcodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +32,7 @@ def find_buffer_reuse(values: Values, in_place: InPlace) -> BufferReuse:
     for node in values.nodes:
         users.update(node.operands)
     for number, value in enumerate(values.all):
-        if value.node.instruction.opcode in _MAKES_NOTHING:
+        if value.node.opcode in opcodes.ENTRIES | opcodes.GIVEN:
             continue
         for position, source in _dying_operands(value, values):
             if not _may_reuse(number, position, values, users, in_place):
@@ -63,7 +61,7 @@ def _may_reuse(
     value = values.all[number]
     node = value.node
     name = node.operands[position]
-    if node.instruction.opcode == "sort":
+    if node.opcode == "sort":
         # The array that is sorted by others' keys is another one at the same position.
         return users[name] == 1 and values.leaves[node.name].index(number) == position
     return in_place.may_share(node.instruction, position, values.shapes[name], value.shape)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgegraph.cost.xla_price import XlaPricer
-from edgegraph.graph import FREE_OPCODES, Node
+from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Module
 
 
@@ -29,13 +30,13 @@ def unfused_bytes(module: Module, nodes: Sequence[Node]) -> dict[str, int]:
     traffic: dict[str, int] = {}
     for node in nodes:
         around = None if node.parent is None else fusion_of.get(node.parent)
-        if around is None and node.instruction.opcode == "fusion":
+        if around is None and node.opcode == "fusion":
             around = node.name
             traffic[around] = 0
         if around is None:
             continue
         fusion_of[node.name] = around
-        if node.name not in containers and node.instruction.opcode not in FREE_OPCODES:
+        if node.name not in containers and node.opcode not in opcodes.FREE:
             price = pricer.price(node.instruction.name)
             traffic[around] += sum(price.operand_bytes) + price.output_bytes
     return traffic

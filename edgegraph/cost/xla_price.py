@@ -14,7 +14,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from edgegraph import xla
-from edgegraph.hlo import schema
+from edgegraph.hlo import opcodes, schema
 from edgegraph.hlo.module import Instruction, Module, Shape
 
 _IDENTITY = (
@@ -27,21 +27,6 @@ _IDENTITY = (
     "backend_config",
 )
 """Fields that say which instruction it is, not what it does."""
-
-_SHAPE_ONLY = frozenset(
-    {
-        "abs", "add", "and", "atan2", "bitcast", "bitcast-convert", "broadcast", "cbrt",
-        "ceil", "clamp", "compare", "complex", "constant", "convert", "copy", "cosine",
-        "count-leading-zeros", "divide", "erf", "exponential", "exponential-minus-one",
-        "floor", "get-tuple-element", "imag", "iota", "is-finite", "log", "log-plus-one",
-        "logistic", "maximum", "minimum", "multiply", "negate", "not", "or", "parameter",
-        "popcnt", "power", "real", "reduce-precision", "remainder", "reshape", "reverse",
-        "round-nearest-afz", "round-nearest-even", "rsqrt", "select", "shift-left",
-        "shift-right-arithmetic", "shift-right-logical", "sign", "sine", "sqrt", "subtract", "tan",
-        "tanh", "transpose", "tuple", "xor",
-    }
-)  # fmt: skip
-"""Opcodes whose price follows from the opcode and the shapes alone (hlo_cost_analysis.cc)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +95,7 @@ class XlaPricer:
 
     def _number(self, instruction: Instruction) -> int:
         """Return the same number for what does the same to the same shapes."""
-        if instruction.opcode in _SHAPE_ONLY:
+        if instruction.opcode in opcodes.PRICED_BY_SHAPE:
             known = self._number_shape(instruction.shape)
             return self._numbers.setdefault((instruction.opcode, known), len(self._numbers))
         bare = schema.HloInstructionProto()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgegraph.findings.evidence import Evidence, Kernel, bytes_of, common_layer
 from edgegraph.findings.registry import register_finding
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.units import percent, si
 
@@ -21,10 +22,6 @@ MOVED_WITHOUT_NEED = 0.05
 """Share of the time in kernels that only convert or rearrange: below it, even all of it gone is
 no more of a gain than a still machine's noise."""
 
-_PRODUCTS = frozenset({"convolution", "dot", "ragged-dot", "scaled-dot"})
-_CONVERSIONS = frozenset({"convert", "reduce-precision", "stochastic-convert"})
-_REARRANGEMENTS = frozenset({"copy", "reshape", "transpose"})
-
 
 @register_finding("padding-waste")
 def padding_waste(evidence: Evidence) -> Iterator[Finding]:
@@ -35,7 +32,9 @@ def padding_waste(evidence: Evidence) -> Iterator[Finding]:
     never exceed 2 x MACs, since XLA leaves out what falls on padding.
     """
     products = [
-        op for op in evidence.analysis.op_records if op.macs and op.flops and op.opcode in _PRODUCTS
+        op
+        for op in evidence.analysis.op_records
+        if op.macs and op.flops and op.opcode in opcodes.PRODUCTS
     ]
     padded = [op for op in products if _wasted(op) > PADDED * (op.flops or 0)]
     flops = sum(op.flops or 0 for op in products)
@@ -76,7 +75,7 @@ def padding_waste(evidence: Evidence) -> Iterator[Finding]:
 @register_finding("dtype-conversions")
 def dtype_conversions(evidence: Evidence) -> Iterator[Finding]:
     """Kernels that do nothing but write values down in another dtype."""
-    kernels = _only(evidence, _CONVERSIONS)
+    kernels = _only(evidence, opcodes.CONVERSIONS)
     if not kernels or evidence.untrusted_times:
         return
     share = evidence.share(kernel.record for kernel in kernels)
@@ -111,7 +110,7 @@ def layout_changes(evidence: Evidence) -> Iterator[Finding]:
     """Kernels that do nothing but put values into another order in memory."""
     if evidence.untrusted_times:
         return
-    kernels = _only(evidence, _REARRANGEMENTS)
+    kernels = _only(evidence, opcodes.REARRANGEMENTS)
     # Most programs have few of them, so that whether a copy keeps the layout is asked last.
     if evidence.share(kernel.record for kernel in kernels).value < MOVED_WITHOUT_NEED:
         return
@@ -146,14 +145,14 @@ def _wasted(op: OpRecord) -> int:
     return max(0, (op.flops or 0) - 2 * (op.macs or 0))
 
 
-def _only(evidence: Evidence, opcodes: frozenset[str]) -> list[Kernel]:
+def _only(evidence: Evidence, wanted: frozenset[str]) -> list[Kernel]:
     """Return the kernels whose costs all come from ops of certain opcodes."""
     return [
         kernel
         for kernel in evidence.kernels
         if kernel.ops
-        and kernel.ops[0].opcode in opcodes
-        and all(op.opcode in opcodes for op in kernel.ops)
+        and kernel.ops[0].opcode in wanted
+        and all(op.opcode in wanted for op in kernel.ops)
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.latency import UNATTRIBUTED
 
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
 LARGE_SHARE = 0.1
 """A layer below this share of the time is not worth a finding of its own: running it in no time
 at all would gain less than a change of the batch or the dtype does."""
-
-_FRAMES = frozenset({"while", "call", "conditional"})
-"""Containers that launch what they hold one by one; all others are launched as one kernel."""
-
-_VALUES = frozenset({"bitcast", "constant", "get-tuple-element", "parameter", "tuple"})
-"""Opcodes that name values; a tuple moves nothing but its pointers."""
 
 
 class Kernel(NamedTuple):
@@ -109,12 +104,12 @@ class Evidence:
         containers = self.containers
         inside: dict[str | None, list[OpRecord]] = {}
         for record in self.analysis.op_records:
-            if record.opcode in _VALUES:
+            if record.opcode in opcodes.FREE:
                 continue
             ops = inside.get(record.parent)
             if record.name in containers:
                 if ops is None:
-                    if record.opcode in _FRAMES:
+                    if record.opcode in opcodes.FRAMES:
                         frames.append(record)
                         continue
                     ops = []

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from edgegraph.findings.evidence import LARGE_SHARE, Evidence
 from edgegraph.findings.registry import register_finding
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import Finding, LayerRecord, OpRecord
 from edgegraph.results.frames import intensity as intensity_of
 from edgegraph.results.latency import UNATTRIBUTED
@@ -23,7 +24,6 @@ _FEWER_MACS = (
     "fewer MACs (depthwise-separable or grouped convolution, fewer channels), or a narrower dtype"
     " with a higher peak"
 )
-_DENSE_OPCODES = frozenset({"dot", "ragged-dot", "scaled-dot"})
 
 
 @register_finding("memory-bound-dense")
@@ -211,7 +211,7 @@ def _dense_layers(evidence: Evidence) -> frozenset[tuple[str, str]]:
 def _is_dense(op: OpRecord) -> bool:
     """Return whether an op is a matrix product; compilers for TPUs write it as a convolution."""
     named = op.op_name.rpartition("/")[2].startswith("dot_general")
-    return bool(op.macs) and (op.opcode in _DENSE_OPCODES or named)
+    return bool(op.macs) and (op.opcode in opcodes.DOTS or named)
 
 
 def _ridge(evidence: Evidence, ops: Sequence[OpRecord]) -> float | None:

@@ -11,17 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edgegraph.findings.evidence import Evidence, Kernel, work_of
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import OpRecord
 
 if TYPE_CHECKING:
     from edgegraph.hlo.module import Instruction
-
-_OPAQUE = frozenset(
-    {"convolution", "custom-call", "dynamic-slice", "gather", "iota", "pad", "reduce-window",
-     "rng", "rng-bit-generator", "scatter", "slice", "sort"}
-)  # fmt: skip
-"""Opcodes with attributes that the decoded module does not have, so that two of them that look
-alike need not be."""
 
 Value = tuple[object, ...]
 """What tells values apart: equal for equal values."""
@@ -105,7 +99,7 @@ def _value(fusion: Instruction, instruction: Instruction, numbers: Mapping[str, 
     if parameter is not None and parameter < len(fusion.operands):
         return ("flows in", fusion.operands[parameter])
     nested = instruction.called and instruction.opcode != "reduce"
-    if instruction.opcode in _OPAQUE or nested:
+    if instruction.opcode in opcodes.OPAQUE or nested:
         return ("made by", instruction.name)
     # These two have a value or a function, which is told apart by where it comes from.
     named = instruction.opcode in ("constant", "reduce")

@@ -11,6 +11,7 @@ from edgegraph.compare.figures import subject
 from edgegraph.errors import InputError
 from edgegraph.gate.limits import Limit, parse_limit
 from edgegraph.gate.metrics import DEFAULT_LIMITS, LATENCY, METRICS
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.diff import Diff, Subject
 from edgegraph.results.gate import FAILED, PASSED, UNDECIDED, Check, Culprit, GateResult
@@ -211,7 +212,7 @@ def _grown_kernels(changes: Diff | None) -> list[Culprit]:
     for change in () if changes is None else changes.op_changes:
         held = counts.setdefault((change.layer or "(unattributed)", change.phase), [0, 0])
         for number, side in enumerate((change.before, change.after)):
-            if side is not None and side.opcode not in ("parameter", "constant"):
+            if side is not None and side.opcode not in opcodes.GIVEN:
                 held[number] += len(side.names)
     return [
         Culprit(layer=layer, phase=phase, before=held[0], after=held[1])

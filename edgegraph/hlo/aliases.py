@@ -8,9 +8,6 @@ from edgegraph.errors import FormatError
 from edgegraph.hlo.module import Alias, Instruction, Shape
 from edgegraph.hlo.schema import Proto
 
-MAY_ALIAS = frozenset({"custom-call", "fusion"})
-"""Opcodes that say themselves which operands they write over."""
-
 
 def decode_output_aliases(proto: Proto) -> tuple[Alias, ...]:
     """Decode which operands an instruction writes its result over.

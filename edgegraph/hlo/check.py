@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgegraph.errors import FormatError
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.aliases import check_aliases
-from edgegraph.hlo.module import DOT_OPCODES, Computation, Instruction, Shape
+from edgegraph.hlo.module import Computation, Instruction, Shape
 
 MAX_NESTING = 200
 """Calls inside calls; real programs stay below 50."""
@@ -25,7 +26,7 @@ _CALLED = {"fusion": 1, "call": 1, "async-start": 1, "while": 2}
 """How many computations these opcodes call."""
 
 _OPERANDS = {
-    **dict.fromkeys(DOT_OPCODES, 2),
+    **dict.fromkeys(opcodes.DOTS, 2),
     "conditional": 1, "convolution": 2, "get-tuple-element": 1, "scan": 1, "while": 1,
 }  # fmt: skip
 """How many operands these opcodes have at least."""
@@ -94,7 +95,7 @@ class Checker:
             index = instruction.tuple_index
             if index is None or not 0 <= index < len(operands[0].elements):
                 raise _contradiction(instruction, f"its operand has no element {index}")
-        elif opcode == "convolution" or opcode in DOT_OPCODES:
+        elif opcode == "convolution" or opcode in opcodes.DOTS:
             _check_dimensions(instruction, operands[0], operands[1])
         elif opcode == "scan":
             rank = len(operands[0].dimensions)

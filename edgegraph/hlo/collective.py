@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import math
 
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Collective
 from edgegraph.hlo.schema import Proto
-
-COLLECTIVE_OPCODES = frozenset(
-    {"all-gather", "all-gather-start", "all-reduce", "all-reduce-start", "all-to-all",
-     "collective-broadcast", "collective-permute", "collective-permute-start",
-     "collective-reduce", "ragged-all-to-all", "reduce-scatter"}
-)  # fmt: skip
-"""Opcodes that send data between devices; the ``-done`` halves only wait for it."""
 
 
 def is_collective(opcode: str, proto: Proto) -> bool:
@@ -24,7 +18,7 @@ def is_collective(opcode: str, proto: Proto) -> bool:
     """
     if opcode == "send":
         return not proto.is_host_transfer
-    return opcode in COLLECTIVE_OPCODES
+    return opcode in opcodes.COLLECTIVES
 
 
 def decode_collective(proto: Proto) -> Collective:

@@ -15,12 +15,12 @@ from google.protobuf.message import DecodeError
 
 from edgegraph.bulk import bulk
 from edgegraph.errors import FormatError
-from edgegraph.hlo.aliases import MAY_ALIAS, decode_donations, decode_output_aliases
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.aliases import decode_donations, decode_output_aliases
 from edgegraph.hlo.check import Checker
-from edgegraph.hlo.collective import COLLECTIVE_OPCODES, decode_collective, is_collective
+from edgegraph.hlo.collective import decode_collective, is_collective
 from edgegraph.hlo.literal import scalar_literal
 from edgegraph.hlo.module import (
-    DOT_OPCODES,
     Computation,
     ConvolutionDimensions,
     DotDimensions,
@@ -47,16 +47,7 @@ _DTYPES = {
 _MAX_ELEMENTS = (1 << 63) - 1
 """What XLA can count; a dimension of zero does not excuse the others."""
 
-_WITH_PRECISION = DOT_OPCODES | {"custom-call"}
-
-_WITH_WINDOW = frozenset({"reduce-window", "select-and-scatter"})
-
-_WITH_MORE = (
-    {"parameter", "get-tuple-element", "fusion", "custom-call", "constant", "compare",
-     "convolution", "send"}
-    | COLLECTIVE_OPCODES | DOT_OPCODES | MAY_ALIAS | _WITH_WINDOW
-)  # fmt: skip
-"""Opcodes with fields that others do not have."""
+_WITH_PRECISION = opcodes.DOTS | {"custom-call"}
 
 
 @bulk
@@ -209,7 +200,7 @@ class _Decoder:
             dimensions=tuple(dimensions) if dimensions else (),
             # Backends may put raw bytes here; what is no text cannot be read anyway.
             backend_config=self._text(config.decode("utf-8", "replace")) if config else "",
-            **(self._more(proto, opcode, shape) if opcode in _WITH_MORE else {}),
+            **(self._more(proto, opcode, shape) if opcode in opcodes.DETAILED else {}),
         )
 
     def _more(self, proto: Proto, opcode: str, shape: Shape) -> dict[str, Any]:
@@ -230,11 +221,11 @@ class _Decoder:
             more["literal"] = scalar_literal(proto.literal, shape)
         elif opcode == "compare":
             more["comparison"] = self._text(proto.comparison_direction)
-        elif opcode in DOT_OPCODES:
+        elif opcode in opcodes.DOTS:
             more["dot"] = _dot(proto)
         if is_collective(opcode, proto):
             more["collective"] = decode_collective(proto)
-        if convolution or opcode in _WITH_WINDOW:
+        if convolution or opcode in opcodes.WINDOWED:
             more["window"] = _window(proto.window)
         if convolution:
             more["convolution"] = _convolution(proto.convolution_dimension_numbers)
@@ -243,7 +234,7 @@ class _Decoder:
             more["batch_group_count"] = proto.batch_group_count or 1
         if convolution or opcode in _WITH_PRECISION:
             more["precision"] = decode_precision(proto)
-        if opcode in MAY_ALIAS:
+        if opcode in opcodes.MAY_ALIAS:
             more["output_aliases"] = decode_output_aliases(proto)
         return more
 

@@ -23,9 +23,6 @@ BITS_BY_DTYPE: Mapping[str, int] = {
 }  # fmt: skip
 """Bits of one element by XLA's lower-case primitive type name; sub-byte types are packed."""
 
-DOT_OPCODES = frozenset({"dot", "ragged-dot", "scaled-dot"})
-"""Opcodes that multiply their first two operands as matrices."""
-
 
 class Shape(Struct, frozen=True, kw_only=True, gc=False):
     """An array shape, or a tuple of shapes.

@@ -13,6 +13,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from edgegraph.errors import InputError
+from edgegraph.hlo import opcodes
 from edgegraph.report.figure import (
     COLUMN_INCHES,
     SMALL_POINTS,
@@ -38,8 +39,6 @@ MOST_INCHES = 8.6
 """A new figure is no higher, so that it fits on a page with its caption."""
 
 MOST_NAME = 26
-
-_OPENED = frozenset({"fusion", "call"})
 
 _UNIT = 0.27
 """Points to a unit of the layout, whose gaps are made for a screen."""
@@ -144,7 +143,7 @@ def _unfused(analysis: Analysis) -> tuple[list[Item], list[list[int]]]:
     """
     ops = ops_of(analysis)
     items = ops.items
-    opened = [record.opcode in _OPENED for record in analysis.op_records]
+    opened = [record.opcode in opcodes.INLINED for record in analysis.op_records]
     result: dict[int, int] = {}
     for number, item in enumerate(items):
         # The last op inside is what the container gives.

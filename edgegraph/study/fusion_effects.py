@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgegraph.cost.unfused import unfused_bytes
-from edgegraph.graph import CONTAINER_OPCODES, FREE_OPCODES, flatten
+from edgegraph.graph import flatten
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Module
 from edgegraph.measure import statistics
 from edgegraph.measure.sampling import NOISY_RELATIVE_IQR
@@ -44,7 +45,7 @@ def kernels(records: Sequence[OpRecord]) -> list[Kernel]:
     containers = {record.parent for record in records}
     for record in records:
         head = None if record.parent is None else kernel_of.get(record.parent)
-        runs = record.opcode == "fusion" or record.opcode not in CONTAINER_OPCODES | FREE_OPCODES
+        runs = record.opcode == "fusion" or record.opcode not in opcodes.CONTAINERS | opcodes.FREE
         if head is None and runs:
             head = record.name
             heads[head] = record
@@ -52,7 +53,7 @@ def kernels(records: Sequence[OpRecord]) -> list[Kernel]:
         if head is None:
             continue
         kernel_of[record.name] = head
-        if record.name not in containers and record.opcode not in FREE_OPCODES:
+        if record.name not in containers and record.opcode not in opcodes.FREE:
             inside[head].append(record)
     return [Kernel(record=heads[name], ops=tuple(ops)) for name, ops in inside.items()]
 

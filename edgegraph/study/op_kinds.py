@@ -6,16 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from edgegraph.cost.cost import known_sum
 from edgegraph.graph import flatten
-from edgegraph.hlo.collective import COLLECTIVE_OPCODES
-from edgegraph.hlo.module import DOT_OPCODES, Instruction, Shape
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.module import Instruction, Shape
 from edgegraph.results.analysis import Analysis, OpRecord
 from edgegraph.results.device_comparison import OpKind
-
-_REDUCTIONS = frozenset({"reduce", "reduce-window", "select-and-scatter"})
-_MOVES = frozenset(
-    {"broadcast", "concatenate", "copy", "copy-start", "dynamic-slice", "dynamic-update-slice",
-     "gather", "iota", "pad", "reshape", "reverse", "scatter", "slice", "sort", "transpose"}
-)  # fmt: skip
 
 
 def op_kinds(analysis: Analysis) -> tuple[OpKind, ...]:
@@ -101,12 +95,12 @@ def kind_of(instruction: Instruction, operands: Sequence[Shape], macs: int | Non
         spatial = any(axis.size > 1 for axis in instruction.window)
         return "convolution" if spatial else "matrix product"
     opcode = instruction.opcode
-    if macs or opcode in DOT_OPCODES:
+    if macs or opcode in opcodes.DOTS:
         return "matrix product"
-    if opcode in COLLECTIVE_OPCODES:
+    if opcode in opcodes.COLLECTIVES:
         return "collective"
-    if opcode in _REDUCTIONS:
+    if opcode in opcodes.REDUCTIONS:
         return "reduction"
-    if opcode in _MOVES:
+    if opcode in opcodes.MOVEMENTS:
         return "data movement"
     return "library call" if opcode == "custom-call" else "elementwise"

@@ -14,7 +14,7 @@ from edgegraph.compiler.sharding import Mesh, Partition
 from edgegraph.compiler.targets import Target, parse_target, with_chips
 from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import EdgeGraphError, InputError
-from edgegraph.hlo.collective import COLLECTIVE_OPCODES
+from edgegraph.hlo import opcodes
 from edgegraph.measure.environment import environment
 from edgegraph.measure.host_mesh import measure_on_host
 from edgegraph.measure.sampling import Settings
@@ -233,7 +233,7 @@ def collectives_of(analysis: Analysis) -> tuple[CollectiveUse, ...]:
     found: dict[str, list[tuple[int | None, int | None, float | None, float | None]]] = {}
     for record in analysis.op_records:
         opcode = record.opcode.removesuffix("-start")
-        if opcode not in COLLECTIVE_OPCODES:
+        if opcode not in opcodes.COLLECTIVES:
             continue
         start = record.name if record.name in exposed else record.parent or ""
         wait_s = exposed.get(start, record.network_time_s)

@@ -32,7 +32,7 @@ def count_loops(
         contents.setdefault((node.parent, node.computation), []).append(node.name)
     loops: list[LoopTrace] = []
     for node in nodes:
-        if node.instruction.opcode != "while":
+        if node.opcode != "while":
             continue
         body, condition = node.instruction.called
         entered = _count(runs, [node.name])

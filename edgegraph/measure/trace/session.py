@@ -62,7 +62,7 @@ def events_per_call(module: Module, nodes: Sequence[Node]) -> int:
     kernels: set[str] = set()
     events = 0
     for node in nodes:
-        if node.parent in kernels or node.instruction.opcode == "fusion":
+        if node.parent in kernels or node.opcode == "fusion":
             kernels.add(node.name)
         if node.parent not in kernels:
             events += _EVENTS_PER_OP * executions[node.name].counted

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgegraph.bulk import bulk
-from edgegraph.graph import FREE_OPCODES
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.latency import UNATTRIBUTED, LayerLatency, finest_cut
 from edgegraph.results.op_trace import OpShare
@@ -91,7 +91,7 @@ class _SeparateTimes:
 
     def split(self, time_s: float, leaves: Sequence[OpRecord]) -> list[OpShare]:
         """Split a fusion's time over the ops inside it."""
-        work = [leaf for leaf in leaves if leaf.opcode not in FREE_OPCODES] or list(leaves)
+        work = [leaf for leaf in leaves if leaf.opcode not in opcodes.FREE] or list(leaves)
         if len(work) == 1:
             return [_share(work[0], time_s, MEASURED)]
         weights = [self._weight(leaf) for leaf in work]

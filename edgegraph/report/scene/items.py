@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgegraph.graph import Node, flatten
+from edgegraph.hlo import opcodes
 from edgegraph.report.scene.hierarchy import Item
 from edgegraph.results.analysis import Analysis, OpRecord
 from edgegraph.results.latency import UNATTRIBUTED
-
-_SHARED = frozenset({"constant", "iota", "broadcast"})
-"""They make the same value anywhere; they stand with what reads them."""
-_HANDED_ON = frozenset({"get-tuple-element", "bitcast", "copy", "convert", "reshape", "transpose"})
-"""Without a layer of their own they stand with what they read."""
 
 _MOST_PAIRS = 256
 """An op between more scopes belongs to none of them."""
@@ -120,15 +116,15 @@ def _paths(
     phases = _phases(records, operands)
     paths = [layers.path(*found) for found in zip(records, phases, strict=True)]
     for number, record in enumerate(records):
-        if record.layer is None and record.opcode in _HANDED_ON and operands[number]:
+        if record.layer is None and record.opcode in opcodes.HANDED_ON and operands[number]:
             paths[number] = paths[operands[number][0]]
     readers: list[Path | None] = [None] * len(records)
     loose = [
-        not operands[number] and (record.layer is None or record.opcode in _SHARED)
+        not operands[number] and (record.layer is None or record.opcode in opcodes.MADE_ANYWHERE)
         for number, record in enumerate(records)
     ]
     for number, read in enumerate(operands):
-        if read and records[number].opcode in _SHARED:
+        if read and records[number].opcode in opcodes.MADE_ANYWHERE:
             loose[number] = all(loose[operand] for operand in read)
     for number in reversed(range(len(records))):
         if loose[number]:
@@ -195,7 +191,7 @@ def _shared_length(one: Path, other: Path) -> int:
 
 def _role(parent: Node, node: Node) -> str:
     number = parent.instruction.called.index(node.computation)
-    if parent.instruction.opcode == "while":
+    if parent.opcode == "while":
         return ("body", "condition")[number]
     return f"branch {number}"
 

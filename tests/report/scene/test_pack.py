@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgegraph.graph import FREE_OPCODES
+from edgegraph.hlo import opcodes
 from edgegraph.report.scene.items import ops_of
 from edgegraph.report.scene.pack import pack
 from edgegraph.results.analysis import Analysis
@@ -76,7 +76,7 @@ def test_ops_count_to_leaf_rows() -> None:
     ops = ops_of(analysis)
     containers = {item.parent for item in ops.items}
     for number, row in enumerate(ops.rows):
-        works = analysis.op_records[number].opcode not in FREE_OPCODES
+        works = analysis.op_records[number].opcode not in opcodes.FREE
         if number not in containers and works:
             assert row is not None
             counted[row] += 1
