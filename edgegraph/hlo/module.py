@@ -167,7 +167,7 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
         collective: Which devices a collective op runs on, else None.
         window: Spatial window of a convolution, of a custom-call that is one, or of a
             reduce-window, else empty.
-        dot: Dimension numbers of an opcode among `DOT_OPCODES`, else None.
+        dot: Dimension numbers of an opcode among `opcodes.DOTS`, else None.
         convolution: Dimension numbers of a convolution or a custom-call that is one, else None.
         feature_group_count: Groups of a convolution; 1 where none.
         batch_group_count: Batch groups of a convolution; 1 where none.
