@@ -55,6 +55,7 @@ def run_child(
     payload: bytes | IO[bytes],
     *,
     timeout_s: float,
+    name: str | None = None,
     environment: Mapping[str, str] | None = None,
     cores: Sequence[int] | None = None,
     progress: Progress | None = None,
@@ -66,6 +67,7 @@ def run_child(
         payload: What the function is handed: bytes, or an open file that several children may
             read in turn. It stays as it is.
         timeout_s: The child is killed when it takes longer.
+        name: What to call the work in errors; as the function is called where None.
         environment: Environment variables to set in addition.
         cores: Processors that the child may run on, chosen before anything is imported; all
             that this process may use where None.
@@ -86,7 +88,8 @@ def run_child(
     """
     _check_cores(cores)
     code = f"import sys; sys.path[:] = {sys.path!r}\nfrom edgegraph import child; child._serve()"
-    command = [sys.executable, "-c", code, function, json.dumps(cores), str(os.getpid())]
+    name = name or function
+    command = [sys.executable, "-c", code, function, json.dumps(cores), str(os.getpid()), name]
     with _payload_file(payload) as handed, tempfile.TemporaryFile() as messages:
         child = subprocess.Popen(
             command,
@@ -97,7 +100,7 @@ def run_child(
         )
         _running.add(child)
         try:
-            answer = _wait(child, function, timeout_s, progress)
+            answer = _wait(child, name, timeout_s, progress)
             if answer is None:
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(_LAST_WORDS_S)
@@ -111,7 +114,7 @@ def run_child(
         if child.returncode == -signal.SIGINT:
             raise KeyboardInterrupt
         messages.seek(0)
-        raise EdgeGraphError(_obituary(function, child.returncode, messages.read()))
+        raise EdgeGraphError(_obituary(name, child.returncode, messages.read()))
 
 
 def end_children() -> None:
@@ -176,7 +179,7 @@ def _pipe(child: subprocess.Popen[bytes]) -> IO[bytes]:
 
 
 def _wait(
-    child: subprocess.Popen[bytes], function: str, timeout_s: float, progress: Progress | None
+    child: subprocess.Popen[bytes], name: str, timeout_s: float, progress: Progress | None
 ) -> bytes | None:
     """Return the child's answer, or None if it ends without one."""
     deadline = time.monotonic() + timeout_s
@@ -198,7 +201,7 @@ def _wait(
         watchdog.cancel()
     if time.monotonic() >= deadline:
         raise EdgeGraphError(
-            f"{function} took longer than {timeout_s:g} s in a process of its own, which was"
+            f"{name} took longer than {timeout_s:g} s in a process of its own, which was"
             " ended; give it more time or less to do"
         )
     return None
@@ -221,7 +224,7 @@ def _error(content: bytes) -> EdgeGraphError:
     return kind(text)
 
 
-def _obituary(function: str, code: int, messages: bytes) -> str:
+def _obituary(name: str, code: int, messages: bytes) -> str:
     """Describe in one line how the child ended."""
     said = messages.decode(errors="replace").splitlines()
     lines = [line for line in said if line.strip() and not _CHATTER.match(line)]
@@ -233,7 +236,7 @@ def _obituary(function: str, code: int, messages: bytes) -> str:
         how = f"was killed by {_signal_name(-code)} ({last})"
         if -code == signal.SIGKILL:
             how += ", which the system does when memory runs out"
-    return f"the process of its own in which {function} ran {how}"
+    return f"the process of its own in which {name} ran {how}"
 
 
 def _signal_name(number: int) -> str:
@@ -268,7 +271,7 @@ def _serve() -> None:
             send(_ERROR, json.dumps([type(error).__name__, str(error)]).encode())
         except Exception as error:  # whatever the work raises, the parent must hear of it
             text = (str(error).strip().splitlines() or [""])[0]
-            line = f"{function} failed in a process of its own: {type(error).__name__}: {text}"
+            line = f"{sys.argv[4]} failed in a process of its own: {type(error).__name__}: {text}"
             send(_ERROR, json.dumps(["EdgeGraphError", line]).encode())
         else:
             send(_ANSWER, answer)

@@ -20,6 +20,7 @@ import msgspec
 from edgegraph import xla
 from edgegraph.atomic import replacing
 from edgegraph.child import peak_memory_bytes, run_child
+from edgegraph.compiler.program import memory_use
 from edgegraph.compiler.targets import Target, compiler_versions, require_compiler
 from edgegraph.errors import CompileError, EdgeGraphError, InputError
 from edgegraph.folders import cache_folder
@@ -154,13 +155,7 @@ def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     return msgspec.msgpack.encode(
         Compiled(
             serialized=serialized,
-            memory=MemoryUse(
-                argument_bytes=memory.argument_size_in_bytes,
-                output_bytes=memory.output_size_in_bytes,
-                temp_bytes=memory.temp_size_in_bytes,
-                alias_bytes=memory.alias_size_in_bytes,
-                code_bytes=memory.generated_code_size_in_bytes,
-            ),
+            memory=memory_use(memory),
             cost=None if cost is None else dict(cost),
             compile_s=compile_s,
             compiler_memory_bytes=peak_memory_bytes(),

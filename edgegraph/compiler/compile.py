@@ -14,7 +14,7 @@ import numpy as np
 
 from edgegraph import xla
 from edgegraph.compiler.ahead import TIMEOUT_S, Options, Progress, compile_ahead
-from edgegraph.compiler.program import Program
+from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import Mesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
@@ -298,12 +298,4 @@ def _run_compiler(
 
 def _memory(executable: jax.stages.Compiled) -> MemoryUse | None:
     statistics: Any = executable.memory_analysis()
-    if statistics is None:
-        return None
-    return MemoryUse(
-        argument_bytes=statistics.argument_size_in_bytes,
-        output_bytes=statistics.output_size_in_bytes,
-        temp_bytes=statistics.temp_size_in_bytes,
-        alias_bytes=statistics.alias_size_in_bytes,
-        code_bytes=statistics.generated_code_size_in_bytes,
-    )
+    return None if statistics is None else memory_use(statistics)

@@ -97,3 +97,14 @@ class Program:
         # What was compiled here need not be read by XLA once more.
         own = None if self.executable is None else self.executable.cost_analysis()
         return own or xla.cost_analysis(self.serialized)
+
+
+def memory_use(statistics: Any) -> MemoryUse:
+    """Return XLA's `CompiledMemoryStats` as plain data."""
+    return MemoryUse(
+        argument_bytes=statistics.argument_size_in_bytes,
+        output_bytes=statistics.output_size_in_bytes,
+        temp_bytes=statistics.temp_size_in_bytes,
+        alias_bytes=statistics.alias_size_in_bytes,
+        code_bytes=statistics.generated_code_size_in_bytes,
+    )

@@ -10,12 +10,11 @@ others: what it seems to differ from itself is noise, and no verdict goes below 
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from edgegraph.child import Progress
@@ -25,10 +24,10 @@ from edgegraph.device import host
 from edgegraph.device.bystanders import NOISY_OTHERS
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
+from edgegraph.measure.archive import program_archive
 from edgegraph.measure.clock import monotonic_clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
-from edgegraph.measure.parcel import open_parcel, parcel
-from edgegraph.measure.process import is_recompiled, run_in_subprocess, time_limit_s
+from edgegraph.measure.process import run_in_subprocess, time_limit_s
 from edgegraph.measure.rounds import sample_in_rounds
 from edgegraph.measure.sampling import Series, Settings, other_processes
 from edgegraph.results.comparison import (
@@ -62,19 +61,6 @@ SETTINGS = Settings(
 more processes tell more than more calls in each."""
 
 Subject = Program | Workload | Callable[..., Any]
-
-
-class _Task(msgspec.Struct, frozen=True, kw_only=True):
-    settings: Settings
-
-
-class _Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """Calls of the first, of the first again, and of the second, by round."""
-
-    first_s: list[float]
-    control_s: list[float]
-    second_s: list[float]
-    others_share: float | None
 
 
 def compare_timings(
@@ -129,43 +115,39 @@ def compare_timings(
         )
     settings = settings or SETTINGS
     one, other = (_program(subject, args, batch, options) for subject in (first, second))
-    seen: list[_Seen] = []
-    with parcel([one, one, other], recompile=is_recompiled(cores)) as packed:
+    seen: list[ProcessTimes] = []
+    with program_archive([one, one, other], cores=cores) as archive:
         for number in range(processes):
-            task = _Task(settings=replace(settings, seed=settings.seed + number))
-            answer = run_in_subprocess(
-                f"{__name__}:serve",
-                packed,
-                msgspec.msgpack.encode(task),
+            seeded = replace(settings, seed=settings.seed + number)
+            times = run_in_subprocess(
+                partial(_time_in_turns, settings=seeded),
+                archive,
                 label=f"{one.name} against {other.name}, process {number + 1} of {processes}",
-                cores=cores,
-                timeout_s=time_limit_s(packed, settings.limit_s, one, one, other),
+                timeout_s=time_limit_s(archive, settings.limit_s),
                 progress=_part(progress, number, processes),
             )
-            seen.append(msgspec.msgpack.decode(answer, type=_Seen))
+            seen.append(times)
     return conclude(
         names or _names(one, other),
-        [process_times(**msgspec.structs.asdict(each)) for each in seen],
+        seen,
         cores=len(host.usable_cores()) if cores is None else cores,
     )
 
 
-def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
-    """Time the programs in turns: the fresh process's side of `compare_timings`."""
-    programs, content = open_parcel(payload, synchronous=True)
-    settings = msgspec.msgpack.decode(content, type=_Task).settings
+def _time_in_turns(
+    programs: Sequence[Program], report: Progress, *, settings: Settings
+) -> ProcessTimes:
+    """Time the first program, the first again, and the second, in a fresh process."""
     calls = [ExecutableCall(one.executable, program_arguments(one)) for one in programs]
     every = [Series(call=call, after=call.after, clock=monotonic_clock) for call in calls]
     with other_processes(monotonic_clock) as others:
         sample_in_rounds(every, settings, monotonic_clock, rewarm=True, progress=report)
     first_s, control_s, second_s = (series.samples_s for series in every)
-    return msgspec.msgpack.encode(
-        _Seen(
-            first_s=first_s,
-            control_s=control_s,
-            second_s=second_s,
-            others_share=others.share,
-        )
+    return process_times(
+        first_s=first_s,
+        control_s=control_s,
+        second_s=second_s,
+        others_share=others.share,
     )
 
 

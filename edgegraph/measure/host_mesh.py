@@ -6,24 +6,24 @@ in a fresh process. The program goes there as StableHLO, the values are made the
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
-import msgspec
 import numpy as np
 
 from edgegraph import xla
-from edgegraph.child import Progress, run_child
-from edgegraph.compiler.program import Program
+from edgegraph.child import Progress
+from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.sharding import AUTOMATIC, DATA, TENSOR, Mesh, Partition, sharded
 from edgegraph.errors import CompileError
+from edgegraph.measure.archive import program_archive
 from edgegraph.measure.latency import Settings, measure_program
-from edgegraph.measure.process import CHILD_ENVIRONMENT
-from edgegraph.results.analysis import MemoryUse
+from edgegraph.measure.process import run_in_subprocess
 from edgegraph.results.latency import Latency
 from edgegraph.workload import Workload
 from edgegraph.workload.refusals import first_line
@@ -32,22 +32,6 @@ from edgegraph.workload.values import random_values
 _COMPILING_S = 600.0
 
 Options = Mapping[str, str | int | float | bool]
-
-
-class _Task(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    exported: bytes
-    data: int
-    tensor: int
-    options: dict[str, str | int | float | bool]
-    settings: Settings
-
-
-class _Done(msgspec.Struct, frozen=True, kw_only=True):
-    serialized: bytes
-    memory: MemoryUse
-    compile_s: float
-    latency: Latency
 
 
 def measure_on_host(
@@ -82,34 +66,27 @@ def measure_on_host(
         EdgeGraphError: The process died, or did not end in time.
     """
     settings = settings or Settings()
-    task = _Task(
-        name=workload.name,
-        exported=_export(workload, batch, mesh, partition),
-        data=mesh.data,
-        tensor=mesh.tensor,
-        options=dict(options or {}),
-        settings=settings,
-    )
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={mesh.chips}"
-    answer = run_child(
-        f"{__name__}:serve",
-        msgspec.msgpack.encode(task),
-        timeout_s=_COMPILING_S + settings.limit_s,
-        environment={**CHILD_ENVIRONMENT, "XLA_FLAGS": flags.strip()},
-        progress=progress,
-    )
-    done = msgspec.msgpack.decode(answer, type=_Done)
     program = Program(
         name=workload.name,
         batch=batch,
         target="cpu",
         stage="optimized",
-        options=task.options,
-        serialized=done.serialized,
-        memory=done.memory,
-        compile_s=done.compile_s,
+        options=dict(options or {}),
+        serialized=b"",
     )
-    return program, done.latency
+    exported = _export(workload, batch, mesh, partition)
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={mesh.chips}"
+    with program_archive([]) as archive:
+        return run_in_subprocess(
+            partial(
+                _compile_and_time, program=program, exported=exported, mesh=mesh, settings=settings
+            ),
+            archive,
+            label=f"{workload.name} over {mesh}",
+            timeout_s=_COMPILING_S + settings.limit_s,
+            environment={"XLA_FLAGS": flags.strip()},
+            progress=progress,
+        )
 
 
 def _export(workload: Workload, batch: int, mesh: Mesh, partition: Partition | None) -> bytes:
@@ -128,49 +105,38 @@ def _export(workload: Workload, batch: int, mesh: Mesh, partition: Partition | N
     return bytes(exported.serialize())
 
 
-def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
-    """Compile and run: the fresh process's side of `measure_on_host`."""
-    task = msgspec.msgpack.decode(bytes(payload), type=_Task)
-    xla.set_synchronous_dispatch()
-    exported = jax.export.deserialize(bytearray(task.exported))
-    devices = np.array(jax.devices("cpu")[: task.data * task.tensor])
-    mesh = jax.sharding.Mesh(
-        devices.reshape(task.data, task.tensor), (DATA, TENSOR), axis_types=AUTOMATIC
+def _compile_and_time(
+    _: Sequence[Program],
+    report: Progress,
+    *,
+    program: Program,
+    exported: bytes,
+    mesh: Mesh,
+    settings: Settings,
+) -> tuple[Program, Latency]:
+    """Compile and run in a fresh process that has the devices."""
+    function = jax.export.deserialize(bytearray(exported))
+    devices = np.array(jax.devices("cpu")[: mesh.chips]).reshape(mesh.data, mesh.tensor)
+    shardings = function.in_shardings_jax(
+        jax.sharding.Mesh(devices, (DATA, TENSOR), axis_types=AUTOMATIC)
     )
-    shardings = exported.in_shardings_jax(mesh)
     values = random_values(
-        [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in exported.in_avals], seed=0
+        [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in function.in_avals], seed=0
     )
     arguments = tuple(
         jax.device_put(value, sh) for value, sh in zip(values, shardings, strict=True)
     )
     start = time.perf_counter()
-    lowered = jax.jit(exported.call).lower(*arguments)
-    options: dict[str, Any] = dict(task.options)
-    executable = lowered.compile(compiler_options=options or None)
+    lowered = jax.jit(function.call).lower(*arguments)
+    compiler_options: Any = program.options or None
+    executable = lowered.compile(compiler_options=compiler_options)
     compile_s = time.perf_counter() - start
-    program = Program(
-        name=task.name,
-        batch=None,
-        target="cpu",
-        stage="optimized",
+    running = replace(program, executable=executable, concrete=lambda: arguments)
+    latency = measure_program(running, settings=settings, progress=report)
+    compiled = replace(
+        program,
         serialized=xla.compiled_module(executable),
-        executable=executable,
-        concrete=lambda: arguments,
+        memory=memory_use(executable.memory_analysis()),
+        compile_s=compile_s,
     )
-    latency = measure_program(program, settings=task.settings, progress=report)
-    statistics: Any = executable.memory_analysis()
-    return msgspec.msgpack.encode(
-        _Done(
-            serialized=program.serialized,
-            memory=MemoryUse(
-                argument_bytes=statistics.argument_size_in_bytes,
-                output_bytes=statistics.output_size_in_bytes,
-                temp_bytes=statistics.temp_size_in_bytes,
-                alias_bytes=statistics.alias_size_in_bytes,
-                code_bytes=statistics.generated_code_size_in_bytes,
-            ),
-            compile_s=compile_s,
-            latency=latency,
-        )
-    )
+    return compiled, latency

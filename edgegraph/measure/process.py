@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
-
-import msgspec
 
 from edgegraph.child import Progress, run_child
 from edgegraph.compiler.program import Program
-from edgegraph.device import host
-from edgegraph.errors import InputError
+from edgegraph.measure.archive import ProgramArchive, program_archive, serve
 from edgegraph.measure.latency import Settings, measure_program
-from edgegraph.measure.parcel import Parcel, open_parcel, parcel
 from edgegraph.results.latency import COLD, WARM, Latency
 
-CHILD_ENVIRONMENT: Mapping[str, str] = {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "1"}
+_ENVIRONMENT: Mapping[str, str] = {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "1"}
 
 _STARTING_S = 120.0
 _BYTES_PER_S = 20e6
 """A disk that gives the arguments back slower than this counts as one that hangs."""
 
 Answer = TypeVar("Answer")
-
-
-class _Task(msgspec.Struct, frozen=True, kw_only=True):
-    cache: str
-    settings: Settings
 
 
 def measure_apart(
@@ -59,18 +51,14 @@ def measure_apart(
         KeyboardInterrupt: Passed through; the process is gone by then.
     """
     settings = settings or Settings()
-    task = msgspec.msgpack.encode(_Task(cache=cache, settings=settings))
-    with parcel([program], recompile=is_recompiled(cores)) as packed:
-        answer = run_in_subprocess(
-            f"{__name__}:serve_latency",
-            packed,
-            task,
+    with program_archive([program], cores=cores) as archive:
+        return run_in_subprocess(
+            partial(_time_call, cache=cache, settings=settings),
+            archive,
             label=f"{program.name}, {cache} caches",
-            cores=cores,
-            timeout_s=time_limit_s(packed, settings.limit_s, program),
+            timeout_s=time_limit_s(archive, settings.limit_s),
             progress=progress,
         )
-    return msgspec.msgpack.decode(answer, type=Latency)
 
 
 def measure_conditions(
@@ -101,65 +89,57 @@ def measure_conditions(
     )
 
 
-def serve_latency(payload: bytes | mmap.mmap, report: Progress) -> bytes:
-    """Time a program: the fresh process's side of `measure_apart`."""
-    programs, content = open_parcel(payload, synchronous=True)
-    task = msgspec.msgpack.decode(content, type=_Task)
-    latency = measure_program(
-        programs[0], cache=task.cache, settings=task.settings, progress=report
-    )
-    return msgspec.msgpack.encode(latency)
+def _time_call(
+    programs: Sequence[Program], report: Progress, *, cache: str, settings: Settings
+) -> Latency:
+    return measure_program(programs[0], cache=cache, settings=settings, progress=report)
 
 
 def run_in_subprocess(
-    function: str,
-    packed: Parcel,
-    task: bytes,
+    task: Callable[[list[Program], Progress], Answer],
+    archive: ProgramArchive,
     *,
     label: str,
-    cores: int | None,
     timeout_s: float,
-    progress: Progress | None,
-) -> bytes:
-    """Hand programs and a task to a fresh process, and return its answer.
+    environment: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Answer:
+    """Call a function with programs in a fresh process, and return its answer.
 
     Args:
-        function: What it does with them, as `edgegraph.child.run_child` takes it.
-        packed: The programs.
-        task: What else the function wants to know.
-        label: What to put before the messages of progress.
-        cores: Run on this many cores; all where None.
+        task: A function of a module, or a `functools.partial` of one. It takes the programs and
+            a progress callable; its answer must be one that can be pickled.
+        archive: The programs, and the cores that the process may run on.
+        label: What to put before the messages of progress, and to call the task in errors.
         timeout_s: The process is killed when it takes longer.
+        environment: Environment variables to set in addition.
         progress: Called with a message and a fraction.
+
+    Raises:
+        EdgeGraphError: As `edgegraph.child.run_child` raises it.
+        KeyboardInterrupt: Passed through; the process is gone by then.
     """
 
     def report(message: str, fraction: float | None) -> None:
         if progress is not None:
             progress(f"{label}: {message}", fraction)
 
-    return run_child(
-        function,
-        packed.address(task),
-        timeout_s=timeout_s,
-        environment=CHILD_ENVIRONMENT,
-        cores=None if cores is None else _first_cores(cores),
-        progress=report,
+    answer: Answer = pickle.loads(
+        run_child(
+            f"{serve.__module__}:{serve.__name__}",
+            archive.with_task(task),
+            name=label,
+            timeout_s=timeout_s,
+            environment={**_ENVIRONMENT, **(environment or {})},
+            cores=archive.cores,
+            progress=report,
+        )
     )
+    return answer
 
 
-def is_recompiled(cores: int | None) -> bool:
-    """Return whether a program is compiled again for this number of cores."""
-    return cores is not None and len(_first_cores(cores)) != len(host.usable_cores())
-
-
-def time_limit_s(packed: Parcel, measuring_s: float, *programs: Program) -> float:
+def time_limit_s(archive: ProgramArchive, measuring_s: float) -> float:
     """Return the time after which a process that measures for so long must have hung."""
-    compiling_s = sum(program.compile_s or 0.0 for program in programs)
-    return _STARTING_S + 4 * measuring_s + 10 * compiling_s + packed.bytes / _BYTES_PER_S
-
-
-def _first_cores(count: int) -> tuple[int, ...]:
-    usable = host.usable_cores()
-    if isinstance(count, bool) or not 1 <= count <= len(usable):
-        raise InputError(f"cannot measure on {count!r} cores; this process may use {len(usable)}")
-    return usable[:count]
+    return (
+        _STARTING_S + 4 * measuring_s + 10 * archive.compile_s + archive.size_bytes / _BYTES_PER_S
+    )

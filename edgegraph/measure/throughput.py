@@ -7,7 +7,6 @@ a fresh process.
 from __future__ import annotations
 
 import math
-import mmap
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,16 +14,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 import jax
-import msgspec
 
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
+from edgegraph.measure.archive import program_archive
 from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, monotonic_clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
-from edgegraph.measure.parcel import open_parcel, parcel
-from edgegraph.measure.process import is_recompiled, run_in_subprocess, time_limit_s
+from edgegraph.measure.process import run_in_subprocess, time_limit_s
 from edgegraph.measure.rounds import sample_in_rounds
 from edgegraph.measure.sampling import Progress, Series, Settings, judge, other_processes
 from edgegraph.results.throughput import Throughput
@@ -43,11 +41,6 @@ _ROUNDS_TO_FIT = LEAST_WINDOWS // 2 + 2
 """First windows, warm-up, and half of the windows."""
 
 Results = TypeVar("Results")
-
-
-class _Task(msgspec.Struct, frozen=True, kw_only=True):
-    queue_depths: tuple[int, ...]
-    settings: Settings
 
 
 def measure_throughput(
@@ -90,24 +83,24 @@ def measure_throughput(
         raise InputError("no queue depth was given; give whole numbers from 1 up")
     settings = settings or Settings()
     depths = tuple(sorted(set(queue_depths)))
-    task = msgspec.msgpack.encode(_Task(queue_depths=depths, settings=settings))
-    with parcel([program], recompile=is_recompiled(cores)) as packed:
-        answer = run_in_subprocess(
-            f"{__name__}:serve",
-            packed,
-            task,
+    with program_archive([program], cores=cores, synchronous=False) as archive:
+        return run_in_subprocess(
+            partial(_time_depths, queue_depths=depths, settings=settings),
+            archive,
             label=f"{program.name}, throughput",
-            cores=cores,
-            timeout_s=time_limit_s(packed, settings.limit_s, program),
+            timeout_s=time_limit_s(archive, settings.limit_s),
             progress=progress,
         )
-    return msgspec.msgpack.decode(answer, type=tuple[Throughput, ...])
 
 
-def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
-    """Time a program: the fresh process's side of `measure_throughput`."""
-    programs, content = open_parcel(payload, synchronous=False)
-    task = msgspec.msgpack.decode(content, type=_Task)
+def _time_depths(
+    programs: Sequence[Program],
+    report: Progress,
+    *,
+    queue_depths: Sequence[int],
+    settings: Settings,
+) -> tuple[Throughput, ...]:
+    """Time a program at every queue depth, in a fresh process."""
     program = programs[0]
     call = ExecutableCall(program.executable, program_arguments(program))
 
@@ -118,12 +111,12 @@ def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     found = time_windows(
         call.enqueue,
         wait,
-        task.queue_depths,
+        queue_depths,
         batch=program.batch,
-        settings=task.settings,
+        settings=settings,
         progress=report,
     )
-    return msgspec.msgpack.encode(found)
+    return tuple(found)
 
 
 def time_windows(

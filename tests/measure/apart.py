@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import msgspec
 import numpy as np
 
 from edgegraph import xla
@@ -18,7 +16,6 @@ from edgegraph.compiler.program import Program
 from edgegraph.measure.clock import Clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
 from edgegraph.measure.latency import Settings
-from edgegraph.measure.parcel import open_parcel
 
 FEW = Settings(warm_up_calls=1, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0, limit_s=2.0)
 
@@ -110,16 +107,16 @@ def results_of(program: Program) -> list[list[float]]:
     return numbers
 
 
-def serve_results(payload: bytes | mmap.mmap, report: Progress) -> bytes:
-    """Run all programs in the process that was handed them."""
-    programs, task = open_parcel(payload, synchronous=True)
-    assert task == b"go"
-    return msgspec.json.encode([results_of(program) for program in programs])
+def results_of_all(programs: Sequence[Program], report: Progress) -> list[list[list[float]]]:
+    """Run all programs, in the process that was handed them."""
+    return [results_of(program) for program in programs]
 
 
-def serve_sharing(payload: bytes | mmap.mmap, report: Progress) -> bytes:
+def addresses(programs: Sequence[Program], report: Progress) -> list[list[int]]:
     """Return the addresses of the programs' arguments."""
-    programs, _ = open_parcel(payload, synchronous=True)
-    return msgspec.json.encode(
-        [[leaf.unsafe_buffer_pointer() for leaf in program_arguments(one)] for one in programs]
-    )
+    return [[leaf.unsafe_buffer_pointer() for leaf in program_arguments(one)] for one in programs]
+
+
+def fail(message: str, programs: Sequence[Program], report: Progress) -> None:
+    """Fail as a defect would."""
+    raise ValueError(message)
