@@ -22,6 +22,7 @@ from edgegraph.findings import find
 from edgegraph.graph import Node, flatten
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import parse_parameter_name
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.layers import Parameters, overlapped, prevailing_bound, roll_up, sum_of_times
 from edgegraph.measure.environment import environment
 from edgegraph.memory import activation_memory, live_memory
@@ -302,8 +303,8 @@ def _totals(
     latencies: Sequence[LayerLatency],
 ) -> Totals:
     """Add up the program; the ops without parent carry everything."""
-    top = [record for record in records if record.parent is None]
-    containers = {record.parent for record in records}
+    tree = OpTree(records)
+    top = tree.top
     roots = [row for row in layers if row.depth == 0]
     placed = [row for row in roots if row.layer != UNATTRIBUTED]
     flops = known_sum(record.flops for record in top)
@@ -317,10 +318,7 @@ def _totals(
     net = None if latency is None else latency.net_s
     lowest = sequence(costs[record.name].cheapest or costs[record.name].cost for record in top)
     return Totals(
-        ops=sum(
-            record.opcode not in opcodes.FREE and record.name not in containers
-            for record in records
-        ),
+        ops=sum(record.opcode not in opcodes.FREE for record in tree.leaves),
         params=sum(row.params for row in roots),
         param_bytes=sum(row.param_bytes for row in roots),
         macs=known_sum(record.macs for record in top),

@@ -16,8 +16,10 @@ from msgspec.structs import replace
 
 from edgegraph.bulk import bulk
 from edgegraph.graph import Node
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Instruction
-from edgegraph.kernel_times import kernels, spread
+from edgegraph.hlo.op_tree import OpTree
+from edgegraph.kernel_times import spread
 from edgegraph.results.records import OpRecord
 
 _CYCLES = re.compile(r'"estimated_cycles"\s*:\s*"?(\d{1,15})\b')
@@ -77,11 +79,10 @@ def with_compiler_times(
     if not said:
         return tuple(records)
     # What is said of a loop is said of the kernels in it, too.
-    inside = kernels(nodes, records)
-    times = spread({name: (said[name],) for name in said if name in inside}, inside, records)
+    times = spread({name: (time_s,) for name, time_s in said.items()}, OpTree(records))
     return tuple(
-        record if time is None else replace(record, compiler_time_s=time[0])
-        for record, time in zip(records, times, strict=True)
+        replace(record, compiler_time_s=times[record.name][0]) if record.name in times else record
+        for record in records
     )
 
 
@@ -96,11 +97,10 @@ def compiler_coverage(records: Sequence[OpRecord]) -> float | None:
     Returns:
         From 0 to 1; None where the compiler says nothing at all, or no op has a time.
     """
-    containers = {record.parent for record in records}
-    beside = {record.name for record in records if record.opcode.endswith("-start")}
+    beside = {record.name for record in records if record.opcode in opcodes.STARTS}
     known_s, whole_s, said = 0.0, 0.0, False
-    for record in records:
-        if record.name in containers or record.name in beside or record.parent in beside:
+    for record in OpTree(records).leaves:
+        if record.name in beside or record.parent in beside:
             continue
         roof_s = max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
         whole_s += roof_s

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from edgegraph.bulk import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import LayerRecord, OpRecord
 from edgegraph.results.latency import UNATTRIBUTED, LayerLatency, finest_cut
 from edgegraph.results.op_trace import OpShare
@@ -60,12 +61,10 @@ def roll_up(
         Parents before children, phases one after the other, ``(unattributed)`` last. The rows
         of depth 0 add up to the program, and so do the leaves.
     """
-    containers = {op.parent for op in ops}
     trees: dict[str, _Scope] = {}
     together: dict[tuple[str, str], list[OpRecord]] = {}
-    for op in ops:
-        if op.name not in containers:
-            together.setdefault((op.layer or UNATTRIBUTED, op.phase), []).append(op)
+    for op in OpTree(ops).leaves:
+        together.setdefault((op.layer or UNATTRIBUTED, op.phase), []).append(op)
     for (layer, phase), members in together.items():
         _scope(trees, layer, phase).ops.extend(members)
     for layer, owned in parameters.items():

@@ -20,6 +20,7 @@ from edgegraph.cost.macs import macs
 from edgegraph.cost.trips import trip_counts
 from edgegraph.graph import flatten
 from edgegraph.hlo.module import Module
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.records import OpRecord
 
 Place = tuple[str | None, str]
@@ -73,8 +74,8 @@ def with_model_macs(
         records: Of the compiled ops, containers before their contents.
         wanted: What `model_macs` returned.
     """
-    containers = {record.parent for record in records}
-    work = [r for r in records if r.name not in containers and r.flops]
+    tree = OpTree(records)
+    work = [record for record in tree.leaves if record.flops]
     products: dict[Place, list[OpRecord]] = {}
     others: dict[Place, list[OpRecord]] = {}
     for record in work:
@@ -87,7 +88,7 @@ def with_model_macs(
             parts[op.name] = parts.get(op.name, 0) + part
     sums: dict[str, int] = {}
     for record in reversed(records):
-        own = sums.get(record.name, 0) if record.name in containers else parts.get(record.name, 0)
+        own = (parts if tree.is_leaf(record) else sums).get(record.name, 0)
         sums[record.name] = own
         if record.parent is not None:
             sums[record.parent] = sums.get(record.parent, 0) + own

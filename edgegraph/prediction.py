@@ -21,7 +21,8 @@ from edgegraph.device.kernel_rates import Expected, KernelRates, convolution_kin
 from edgegraph.graph import Node
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Instruction, Shape
-from edgegraph.kernel_times import kernels, spread
+from edgegraph.hlo.op_tree import OpTree
+from edgegraph.kernel_times import spread
 from edgegraph.results.records import OpRecord, main_memory_bytes
 
 
@@ -39,21 +40,21 @@ def with_expected_times(
     """
     if device is None or not device.kernel_rates:
         return tuple(records)
-    inside = kernels(nodes, records)
+    tree, node_of = OpTree(records), {node.name: node for node in nodes}
     shapes = {node.name: node.instruction.shape for node in nodes}
     rates = KernelRates(device.kernel_rates, device.peak_flops_per_s)
     model = _Model(rates, device.op_launch_s or 0.0, shapes)
     whole = {
-        name: model.kernel_s([(nodes[position], records[position]) for position in positions])
-        for name, positions in inside.items()
+        kernel.name: model.kernel_s([(node_of[op.name], op) for op in kernel.leaves])
+        for kernel in tree.kernels
     }
-    times = spread(whole, inside, records)
+    times = spread(whole, tree)
     found = []
-    for record, time in zip(records, times, strict=True):
-        if time is None:
+    for record in records:
+        if record.name not in times:
             found.append(record)
             continue
-        middle, low, high = time
+        middle, low, high = times[record.name]
         found.append(
             replace(record, expected_time_s=middle, expected_low_s=low, expected_high_s=high)
         )

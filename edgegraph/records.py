@@ -16,6 +16,7 @@ from edgegraph.device.device import Device
 from edgegraph.device.roofline import place
 from edgegraph.graph import Node
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.layers import bound, overlapped, sum_of_times
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.op_trace import OpShare
@@ -37,17 +38,17 @@ def op_records(
         places: Of every node, by name.
         device: Whose roofs to use, or None.
     """
-    containers = {node.parent for node in nodes}
     # Decoding makes one object of equal shapes, so each is written out once.
     shapes = {id(node.instruction.shape): node.instruction.shape for node in nodes}
     written = {number: str(shape) for number, shape in shapes.items()}
     roofs = _Roofs(device)
+    tree = OpTree(nodes)
     inside: dict[str, list[_OpTimes]] = {}
     records: list[OpRecord] = []
     for node in reversed(nodes):
         priced = costs[node.name]
-        held = node.name in containers
-        times = roofs.container(inside[node.name]) if held else roofs.op(priced)
+        leaf = tree.is_leaf(node)
+        times = roofs.op(priced) if leaf else roofs.container(inside[node.name])
         if node.parent is not None:
             inside.setdefault(node.parent, []).append(times)
         shape = written[id(node.instruction.shape)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from edgegraph.bulk import bulk
 from edgegraph.graph import Node
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.schedule import (
     ASYNCHRONOUS,
@@ -93,9 +94,7 @@ class _Simulation:
     ) -> None:
         self._records = {record.name: record for record in records}
         self._network_bytes_per_s = network_bytes_per_s
-        self._contents: dict[str | None, list[Node]] = {}
-        for node in nodes:
-            self._contents.setdefault(node.parent, []).append(node)
+        self._contents = OpTree(nodes).contents
         self._durations: dict[str, float] = {}
         self.transfers: list[Transfer] = []
         self.untimed = 0

@@ -97,10 +97,9 @@ def scope_of(layer: str | None) -> str:
 def _tree(analysis: Analysis) -> _Layer:
     """Build the tree of scopes, in the order in which they do work."""
     root = _Layer("")
-    holds = {op.parent for op in analysis.op_records}
     branches: dict[str, list[_Layer]] = {}
-    for op in analysis.op_records:
-        if op.opcode in opcodes.FREE or op.name in holds:
+    for op in analysis.op_tree.leaves:
+        if op.opcode in opcodes.FREE:
             continue
         scope = scope_of(op.layer)
         if scope not in branches:

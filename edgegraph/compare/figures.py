@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgegraph.compare.times import compare_latencies
-from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.diff import ESTIMATED, Figure, Setting, Subject
 from edgegraph.results.throughput import best_throughput
@@ -90,14 +89,8 @@ def figures(before: Analysis, after: Analysis) -> tuple[Figure, ...]:
 
 
 def kernel_count(analysis: Analysis) -> int:
-    """Count the kernels: ops that do work and do not stand inside a fusion."""
-    fused: dict[str, bool] = {}
-    count = 0
-    for op in analysis.op_records:  # containers stand before what is in them
-        inside = op.parent is not None and fused[op.parent]
-        fused[op.name] = inside or op.opcode == "fusion"
-        count += not inside and op.opcode not in opcodes.FREE | opcodes.CALLERS
-    return count
+    """Count the kernels of the program, each once however often it runs."""
+    return len(analysis.op_tree.kernels)
 
 
 def _memory(analysis: Analysis) -> dict[str, int | None]:

@@ -11,6 +11,7 @@ from edgegraph.compare.labels import Label, Labels
 from edgegraph.graph import Node, flatten
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import parse_parameter_name
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import Analysis, OpRecord
 
 _COSTS = (
@@ -30,7 +31,7 @@ class Side:
     Attributes:
         nodes: The ops.
         records: Of every op of the module, by name.
-        inside: Ops inside a fusion, by the fusion's name, nested ones too.
+        inside: Ops inside a fusion that hold no others, by the fusion's name.
         operands: Positions of the operands.
         users: Operand position and position of every user.
         places: Where they stand in the aligned models.
@@ -81,17 +82,9 @@ def make_side(
         numbers: Of its layers.
     """
     records = {record.name: record for record in analysis.op_records}
-    nodes: list[Node] = []
-    inside: dict[str, list[Node]] = {}
-    for node in flatten(analysis.module):
-        if node.parent is not None and node.parent in inside:
-            inside[node.parent].append(node)
-            if node.opcode in opcodes.CONTAINERS:
-                inside[node.name] = inside[node.parent]
-        else:
-            nodes.append(node)
-            if node.opcode == "fusion":
-                inside[node.name] = []
+    tree = OpTree(flatten(analysis.module))
+    nodes = tree.outside
+    inside = {k.name: k.leaves for k in tree.kernels if k.head.opcode == "fusion"}
     index = {node.name: position for position, node in enumerate(nodes)}
     operands = [tuple(index[name] for name in node.operands) for node in nodes]
     users: list[list[tuple[int, int]]] = [[] for _ in nodes]

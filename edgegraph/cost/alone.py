@@ -52,7 +52,7 @@ class UnitCost(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def price_once(
-    module: Module, nodes: Sequence[Node], contents: Mapping[str, Sequence[Node]]
+    module: Module, nodes: Sequence[Node], contents: Mapping[str | None, Sequence[Node]]
 ) -> list[UnitCost]:
     """Price one execution of every node, in the order of `nodes`.
 
@@ -105,7 +105,7 @@ class _Pricer:
     """Prices single executions, with a look at what stands around an op."""
 
     def __init__(
-        self, module: Module, nodes: Sequence[Node], contents: Mapping[str, Sequence[Node]]
+        self, module: Module, nodes: Sequence[Node], contents: Mapping[str | None, Sequence[Node]]
     ) -> None:
         self.xla = XlaPricer(module)
         self._module = module

@@ -31,7 +31,7 @@ class Branches:
             every conditional takes, figure by figure, its cheapest branch.
     """
 
-    def __init__(self, contents: Mapping[str, Sequence[Node]]) -> None:
+    def __init__(self, contents: Mapping[str | None, Sequence[Node]]) -> None:
         """Start without any conditional.
 
         Args:

@@ -21,7 +21,7 @@ Credit = dict[str, tuple[int, int, int]]
 
 def attribute_boundary_bytes(
     fusion: Node,
-    contents: Mapping[str, Sequence[Node]],
+    contents: Mapping[str | None, Sequence[Node]],
     root: str,
     price: XlaPrice,
     operands: Sequence[Shape],
@@ -111,7 +111,9 @@ def _share(amount: int, names: Sequence[str], weights: Sequence[int], into: dict
         into[name] = into.get(name, 0) + part
 
 
-def _leaf(name: str, inner: Mapping[str, Node], contents: Mapping[str, Sequence[Node]]) -> str:
+def _leaf(
+    name: str, inner: Mapping[str, Node], contents: Mapping[str | None, Sequence[Node]]
+) -> str:
     """Descend from a container inside the fusion to the last op in it, which makes its result."""
     node = inner[name]
     while node.opcode in opcodes.CONTAINERS:

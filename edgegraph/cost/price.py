@@ -21,6 +21,7 @@ from edgegraph.cost.executions import count_executions
 from edgegraph.cost.trips import trip_counts
 from edgegraph.graph import Node
 from edgegraph.hlo.module import Instruction, Module
+from edgegraph.hlo.op_tree import OpTree
 
 
 class OpCost(Struct, frozen=True, kw_only=True, gc=False):
@@ -75,10 +76,7 @@ def price_nodes(
         The cost of every node by name, in the order of `nodes`. The cost of a container is the
         sum of its contents'; the nodes without parent add up to the program.
     """
-    contents: dict[str, list[Node]] = {}
-    for node in nodes:
-        if node.parent is not None:
-            contents.setdefault(node.parent, []).append(node)
+    contents = OpTree(nodes).contents
     unit_costs = price_once(module, nodes, contents)
     trips = trip_counts(module)
     executions = count_executions(nodes, trips, traced)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from edgegraph.cost.xla_price import XlaPricer
 from edgegraph.graph import Node
-from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Module
+from edgegraph.hlo.op_tree import OpTree
 
 
 def unfused_bytes(module: Module, nodes: Sequence[Node]) -> dict[str, int]:
@@ -25,18 +25,13 @@ def unfused_bytes(module: Module, nodes: Sequence[Node]) -> dict[str, int]:
         Bytes of one execution by the name of every fusion that stands in no other.
     """
     pricer = XlaPricer(module)
-    containers = {node.parent for node in nodes}
-    fusion_of: dict[str, str] = {}
-    traffic: dict[str, int] = {}
-    for node in nodes:
-        around = None if node.parent is None else fusion_of.get(node.parent)
-        if around is None and node.opcode == "fusion":
-            around = node.name
-            traffic[around] = 0
-        if around is None:
-            continue
-        fusion_of[node.name] = around
-        if node.name not in containers and node.opcode not in opcodes.FREE:
-            price = pricer.price(node.instruction.name)
-            traffic[around] += sum(price.operand_bytes) + price.output_bytes
-    return traffic
+
+    def moved(node: Node) -> int:
+        price = pricer.price(node.instruction.name)
+        return sum(price.operand_bytes) + price.output_bytes
+
+    return {
+        kernel.name: sum(map(moved, kernel.ops))
+        for kernel in OpTree(nodes).kernels
+        if kernel.head.opcode == "fusion"
+    }

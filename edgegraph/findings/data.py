@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from edgegraph.findings.evidence import Evidence, Kernel, bytes_of, common_layer
+from edgegraph.findings.evidence import Evidence, bytes_of, common_layer, costly
 from edgegraph.findings.registry import register_finding
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import Kernel
 from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.units import percent, si
 
@@ -78,11 +79,11 @@ def dtype_conversions(evidence: Evidence) -> Iterator[Finding]:
     kernels = _only(evidence, opcodes.CONVERSIONS)
     if not kernels or evidence.untrusted_times:
         return
-    share = evidence.share(kernel.record for kernel in kernels)
+    share = evidence.share(kernel.head for kernel in kernels)
     if share.value < MOVED_WITHOUT_NEED:
         return
     most_expensive = max(kernels, key=_cost)
-    moved = sum(bytes_of(kernel.record) for kernel in kernels)
+    moved = sum(bytes_of(kernel.head) for kernel in kernels)
     yield Finding(
         rule="dtype-conversions",
         layer=_layer(kernels),
@@ -112,13 +113,13 @@ def layout_changes(evidence: Evidence) -> Iterator[Finding]:
         return
     kernels = _only(evidence, opcodes.REARRANGEMENTS)
     # Most programs have few of them, so that whether a copy keeps the layout is asked last.
-    if evidence.share(kernel.record for kernel in kernels).value < MOVED_WITHOUT_NEED:
+    if evidence.share(kernel.head for kernel in kernels).value < MOVED_WITHOUT_NEED:
         return
     kernels = [kernel for kernel in kernels if _rearranges(evidence, kernel)]
-    share = evidence.share(kernel.record for kernel in kernels)
+    share = evidence.share(kernel.head for kernel in kernels)
     if share.value < MOVED_WITHOUT_NEED:
         return
-    moved = sum(bytes_of(kernel.record) for kernel in kernels)
+    moved = sum(bytes_of(kernel.head) for kernel in kernels)
     yield Finding(
         rule="layout-changes",
         layer=_layer(kernels),
@@ -145,29 +146,28 @@ def _wasted(op: OpRecord) -> int:
     return max(0, (op.flops or 0) - 2 * (op.macs or 0))
 
 
-def _only(evidence: Evidence, wanted: frozenset[str]) -> list[Kernel]:
+def _only(evidence: Evidence, wanted: frozenset[str]) -> list[Kernel[OpRecord]]:
     """Return the kernels whose costs all come from ops of certain opcodes."""
     return [
         kernel
         for kernel in evidence.kernels
-        if kernel.ops
-        and kernel.ops[0].opcode in wanted
-        and all(op.opcode in wanted for op in kernel.ops)
+        if (ops := costly(kernel)) and all(op.opcode in wanted for op in ops)
     ]
 
 
-def _rearranges(evidence: Evidence, kernel: Kernel) -> bool:
+def _rearranges(evidence: Evidence, kernel: Kernel[OpRecord]) -> bool:
     """Return whether a kernel changes the order in memory; a copy may be one for its own sake."""
     return any(
         op.opcode != "copy" or _source(evidence, op).layout != evidence.instruction(op).shape.layout
-        for op in kernel.ops
+        for op in costly(kernel)
     )
 
 
-def _dtypes(evidence: Evidence, kernel: Kernel) -> str:
+def _dtypes(evidence: Evidence, kernel: Kernel[OpRecord]) -> str:
     """Describe from what to what a kernel converts: ``f32 to bf16``."""
-    source = _source(evidence, kernel.ops[0]).dtype
-    between, result = (evidence.instruction(kernel.ops[end]).shape.dtype for end in (0, -1))
+    ops = costly(kernel)
+    source = _source(evidence, ops[0]).dtype
+    between, result = (evidence.instruction(ops[end]).shape.dtype for end in (0, -1))
     return f"{source} to {between} and back" if source == result else f"{source} to {result}"
 
 
@@ -178,18 +178,18 @@ def _source(evidence: Evidence, op: OpRecord) -> Shape:
     return evidence.instructions[taken].shape
 
 
-def _cost(kernel: Kernel) -> tuple[float, int]:
-    return kernel.record.time_s or 0.0, bytes_of(kernel.record)
+def _cost(kernel: Kernel[OpRecord]) -> tuple[float, int]:
+    return kernel.head.time_s or 0.0, bytes_of(kernel.head)
 
 
-def _layer(kernels: Sequence[Kernel]) -> str | None:
-    return common_layer(kernel.record for kernel in kernels)
+def _layer(kernels: Sequence[Kernel[OpRecord]]) -> str | None:
+    return common_layer(kernel.head for kernel in kernels)
 
 
-def _count(kernels: Sequence[Kernel]) -> str:
+def _count(kernels: Sequence[Kernel[OpRecord]]) -> str:
     return f"{len(kernels)} kernel{'s run' if len(kernels) != 1 else ' runs'}"
 
 
-def _named(kernel: Kernel) -> str:
-    layer = kernel.record.layer
-    return kernel.record.name if layer is None else f"{kernel.record.name} ({layer})"
+def _named(kernel: Kernel[OpRecord]) -> str:
+    layer = kernel.head.layer
+    return kernel.head.name if layer is None else f"{kernel.head.name} ({layer})"

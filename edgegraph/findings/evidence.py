@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import Kernel, OpTree
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.latency import UNATTRIBUTED
 
@@ -16,18 +17,6 @@ if TYPE_CHECKING:
 LARGE_SHARE = 0.1
 """A layer below this share of the time is not worth a finding of its own: running it in no time
 at all would gain less than a change of the batch or the dtype does."""
-
-
-class Kernel(NamedTuple):
-    """What is launched as one: an op of its own, or a fusion with the ops inside.
-
-    Attributes:
-        record: The op or the fusion.
-        ops: The ops of it that cost something; of an op of its own, itself.
-    """
-
-    record: OpRecord
-    ops: Sequence[OpRecord]
 
 
 class Share(NamedTuple):
@@ -76,66 +65,33 @@ class Evidence:
         names = ("/".join(parts[start:]) for start in range(len(parts)))
         return next(self.instructions[name] for name in names if name in self.instructions)
 
-    @cached_property
-    def containers(self) -> frozenset[str | None]:
-        """Names of the fusions, loops, calls and conditionals that hold ops."""
-        return frozenset([record.parent for record in self.analysis.op_records])
-
-    @cached_property
-    def top(self) -> Sequence[OpRecord]:
-        """The ops that no other holds; they add up to the program."""
-        return [record for record in self.analysis.op_records if record.parent is None]
+    @property
+    def tree(self) -> OpTree[OpRecord]:
+        """The ops by what holds them."""
+        return self.analysis.op_tree
 
     @property
-    def kernels(self) -> Sequence[Kernel]:
+    def kernels(self) -> Sequence[Kernel[OpRecord]]:
         """Everything that is launched, in schedule order."""
-        return self._launched[0]
+        return self.tree.kernels
 
     @property
     def frames(self) -> Sequence[OpRecord]:
         """The loops, calls and conditionals, those around others before them."""
-        return self._launched[1]
+        return [record for record in self.tree.outside if record.opcode in opcodes.FRAMES]
 
-    @cached_property
-    def _launched(self) -> tuple[Sequence[Kernel], Sequence[OpRecord]]:
-        """Return the kernels without what launches them, in one pass over all ops."""
-        kernels: list[Kernel] = []
-        frames: list[OpRecord] = []
-        containers = self.containers
-        inside: dict[str | None, list[OpRecord]] = {}
-        for record in self.analysis.op_records:
-            if record.opcode in opcodes.FREE:
-                continue
-            ops = inside.get(record.parent)
-            if record.name in containers:
-                if ops is None:
-                    if record.opcode in opcodes.FRAMES:
-                        frames.append(record)
-                        continue
-                    ops = []
-                    kernels.append(Kernel(record, ops))
-                inside[record.name] = ops
-            elif (
-                record.bytes_written or record.bytes_read or record.flops or record.transcendentals
-            ):
-                if ops is None:
-                    kernels.append(Kernel(record, (record,)))
-                else:
-                    ops.append(record)
-        return kernels, frames
-
-    def kernels_in(self, container: OpRecord) -> Sequence[Kernel]:
+    def kernels_in(self, container: OpRecord) -> Sequence[Kernel[OpRecord]]:
         """Return what a loop, call or conditional launches."""
         inside: set[str | None] = {container.name}
-        for record in self.analysis.op_records:
+        for record in self.tree.outside:
             if record.parent in inside:
                 inside.add(record.name)
-        return [kernel for kernel in self.kernels if kernel.record.name in inside]
+        return [kernel for kernel in self.kernels if kernel.name in inside]
 
     @cached_property
     def whole_work(self) -> int:
         """FLOPs and transcendentals of all ops."""
-        return sum(map(work_of, self.top))
+        return sum(map(work_of, self.tree.top))
 
     @cached_property
     def large_layers(self) -> Sequence[tuple[LayerRecord, Sequence[OpRecord]]]:
@@ -152,8 +108,8 @@ class Evidence:
             place: [] for place, row in large.items() if row.macs
         }
         layers = {None if layer == UNATTRIBUTED else layer for layer, _ in held}
-        for record in self.analysis.op_records if held else ():
-            if record.layer in layers and record.name not in self.containers:
+        for record in self.tree.leaves if held else ():
+            if record.layer in layers:
                 place = (record.layer or UNATTRIBUTED, record.phase)
                 if place in held:
                     held[place].append(record)
@@ -178,12 +134,12 @@ class Evidence:
     @cached_property
     def whole_s(self) -> float:
         """Best known times of all ops together; 0 where none is known."""
-        return sum(record.time_s or 0.0 for record in self.top)
+        return sum(record.time_s or 0.0 for record in self.tree.top)
 
     @cached_property
     def whole_bytes(self) -> int:
         """Bytes that all ops read and write."""
-        return sum(map(bytes_of, self.top))
+        return sum(map(bytes_of, self.tree.top))
 
     def share(self, records: Iterable[OpRecord]) -> Share:
         """Return some ops' share of the program: of the time, or of the bytes if not timed."""
@@ -207,6 +163,15 @@ def bytes_of(record: OpRecord) -> int:
 def work_of(record: OpRecord) -> int:
     """Return the FLOPs and transcendentals of an op, 0 where they are unknown."""
     return (record.flops or 0) + (record.transcendentals or 0)
+
+
+def costly(kernel: Kernel[OpRecord]) -> Sequence[OpRecord]:
+    """Return the ops of a kernel that cost something, so far as is known."""
+    return [
+        op
+        for op in kernel.ops
+        if op.bytes_written or op.bytes_read or op.flops or op.transcendentals
+    ]
 
 
 def common_layer(records: Iterable[OpRecord]) -> str | None:

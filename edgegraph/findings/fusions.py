@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import hypot
 
-from edgegraph.findings.evidence import Evidence, Kernel, common_layer, work_of
+from edgegraph.findings.evidence import Evidence, common_layer, costly, work_of
 from edgegraph.findings.recomputation import recomputed
 from edgegraph.findings.registry import register_finding
-from edgegraph.results.analysis import Finding
+from edgegraph.hlo.op_tree import Kernel
+from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.results.compiled_together import (
     COST,
     GAINED,
@@ -96,7 +97,7 @@ def fusion_recomputes(evidence: Evidence) -> Iterator[Finding]:
         return
     most: dict[str, int] = {}
     for kernel, op in twice:
-        most[kernel.record.name] = most.get(kernel.record.name, 0) + work_of(op)
+        most[kernel.head.name] = most.get(kernel.head.name, 0) + work_of(op)
     worst = max(most, key=most.__getitem__)
     arithmetic_s = sum(op.compute_time_s or 0.0 for _, op in twice)
     yield Finding(
@@ -144,14 +145,14 @@ def library_fusion_hurts(evidence: Evidence) -> Iterator[Finding]:
         # for the fusion, so that what is slower all the same is slower for sure.
         alone_s = sum(part.executions * part.latency.median_s for part in parts)
         noise_s = hypot(*(_noise_s(part) for part in parts))
-        fused_s = kernel.record.time_s or 0.0
+        fused_s = kernel.head.time_s or 0.0
         if fused_s <= alone_s * (1 + LIBRARY_LOSS) + noise_s:
             continue
         yield Finding(
             rule="library-fusion-hurts",
             layer=None,
             seen=(
-                f"{kernel.record.name}, which runs ops of {len(layers)} layers, takes"
+                f"{kernel.head.name}, which runs ops of {len(layers)} layers, takes"
                 f" {seconds(fused_s)}; the layers take {seconds(alone_s)} in sum, each compiled"
                 f" and launched alone (noise {seconds(noise_s)})"
             ),
@@ -169,13 +170,13 @@ def library_fusion_hurts(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _library_fusions(evidence: Evidence) -> Iterator[tuple[Kernel, Sequence[Place]]]:
+def _library_fusions(evidence: Evidence) -> Iterator[tuple[Kernel[OpRecord], Sequence[Place]]]:
     """Yield the timed fusions of several layers that a library runs, with these layers."""
     for kernel in evidence.kernels:
-        if kernel.record.opcode != "fusion" or kernel.record.time_source != "measured":
+        if kernel.head.opcode != "fusion" or kernel.head.time_source != "measured":
             continue
-        layers = list(dict.fromkeys((op.layer or UNATTRIBUTED, op.phase) for op in kernel.ops))
-        if len(layers) > 1 and evidence.instruction(kernel.record).fusion_kind == "kCustom":
+        layers = list(dict.fromkeys((op.layer or UNATTRIBUTED, op.phase) for op in costly(kernel)))
+        if len(layers) > 1 and evidence.instruction(kernel.head).fusion_kind == "kCustom":
             yield kernel, layers
 
 
@@ -187,8 +188,8 @@ def _widest_fusion(evidence: Evidence) -> tuple[str, int] | None:
     """Find the fusion that holds ops of the most layers, if of more than one."""
     name, most = "", 1
     for kernel in evidence.kernels:
-        if kernel.record.opcode == "fusion":
-            held = {op.layer for op in kernel.ops if op.layer and (op.flops or op.macs)}
+        if kernel.head.opcode == "fusion":
+            held = {op.layer for op in costly(kernel) if op.layer and (op.flops or op.macs)}
             if len(held) > most:
-                name, most = kernel.record.name, len(held)
+                name, most = kernel.head.name, len(held)
     return (name, most) if name else None

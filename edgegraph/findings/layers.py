@@ -203,8 +203,8 @@ def _dense_layers(evidence: Evidence) -> frozenset[tuple[str, str]]:
     """Name the layers that multiply matrices."""
     return frozenset(
         (op.layer or UNATTRIBUTED, op.phase)
-        for op in evidence.analysis.op_records
-        if op.macs and op.name not in evidence.containers and _is_dense(op)
+        for op in evidence.tree.leaves
+        if op.macs and _is_dense(op)
     )
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from edgegraph.findings.evidence import Evidence, Kernel, work_of
+from edgegraph.findings.evidence import Evidence, work_of
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import Kernel
 from edgegraph.results.analysis import OpRecord
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ Value = tuple[object, ...]
 """What tells values apart: equal for equal values."""
 
 
-Place = tuple[Kernel, OpRecord]
+Place = tuple[Kernel[OpRecord], OpRecord]
 """An op and the fusion that it stands in."""
 
 
@@ -41,11 +42,11 @@ def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Place]:
     values = _Values(evidence)
     found: list[Place] = []
     for places in candidates:
-        first: dict[object, Kernel] = {}
+        first: dict[object, Kernel[OpRecord]] = {}
         for kernel, op in places:
             value = values.of(kernel, op)
             if value is not None:
-                maker = first.setdefault((kernel.record.parent, value), kernel)
+                maker = first.setdefault((kernel.head.parent, value), kernel)
                 if maker is not kernel:
                     found.append((kernel, op))
     return found
@@ -54,8 +55,8 @@ def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Place]:
 def _candidates(evidence: Evidence, at_least: float) -> Sequence[Sequence[Place]]:
     """Group the ops that look alike and stand in more than one fusion."""
     # What is computed twice flows into something else inside the fusion.
-    fusions = [k for k in evidence.kernels if k.record.opcode == "fusion" and len(k.ops) > 1]
-    if sum(work_of(k.record) - 2 * (k.record.macs or 0) for k in fusions) < at_least or not fusions:
+    fusions = [kernel for kernel in evidence.kernels if kernel.is_fusion]
+    if sum(work_of(k.head) - 2 * (k.head.macs or 0) for k in fusions) < at_least or not fusions:
         return ()
     # Even if all smaller ones were computed twice, together they would not matter.
     least = at_least / sum(len(kernel.ops) for kernel in fusions)
@@ -75,12 +76,12 @@ class _Values:
         self._inside: dict[str, Mapping[str, int]] = {}
         self._numbers: dict[Value, int] = {}
 
-    def of(self, kernel: Kernel, op: OpRecord) -> int | None:
+    def of(self, kernel: Kernel[OpRecord], op: OpRecord) -> int | None:
         """Return a number that two ops share if they compute the same value.
 
         None for an op that the fusion does not hold itself, but another fusion inside it.
         """
-        fusion = self._evidence.instruction(kernel.record)
+        fusion = self._evidence.instruction(kernel.head)
         if fusion.name not in self._inside:
             self._inside[fusion.name] = self._number(fusion)
         return self._inside[fusion.name].get(op.name.rpartition("/")[2])

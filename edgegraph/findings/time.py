@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgegraph.findings.evidence import Evidence, Kernel, common_layer, work_of
+from edgegraph.findings.evidence import Evidence, common_layer, costly, work_of
 from edgegraph.findings.registry import register_finding
 from edgegraph.findings.trust import WEIGHT_OF_THE_UNKNOWN
+from edgegraph.hlo.op_tree import Kernel, launches
 from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.results.schedule import NETWORK, Schedule, Transfer
 from edgegraph.units import percent, seconds, si
@@ -158,10 +159,10 @@ def _once_more(evidence: Evidence) -> Iterator[OpRecord]:
     """Yield the ops of `jax.checkpoint`'s second pass, and the kernels that XLA runs again."""
     scoped = any(row.phase == "rematerialised" for row in evidence.analysis.layer_records)
     for kernel in evidence.kernels:
-        if ".remat" in kernel.record.name:
-            yield from kernel.ops
+        if ".remat" in kernel.name:
+            yield from costly(kernel)
         elif scoped:
-            yield from [op for op in kernel.ops if op.phase == "rematerialised"]
+            yield from [op for op in costly(kernel) if op.phase == "rematerialised"]
 
 
 def _waits(schedule: Schedule, share: float) -> Finding:
@@ -233,13 +234,13 @@ def _iterations(evidence: Evidence, loop: OpRecord) -> int | None:
 
     The condition runs once more than the body, for every time that the loop is entered.
     """
-    counts = [op.executions for op in evidence.analysis.op_records if op.parent == loop.name]
+    counts = [op.executions for op in evidence.tree.contents.get(loop.name, ())]
     known = [count for count in counts if count is not None]
     return min(known, default=None) if len(known) == len(counts) else None
 
 
-def _seconds_per_kernel(kernels: Sequence[Kernel]) -> float | None:
+def _seconds_per_kernel(kernels: Sequence[Kernel[OpRecord]]) -> float | None:
     """Return the mean time of one launch."""
-    launches = sum(kernel.record.executions or 1 for kernel in kernels)
-    known_s = sum(kernel.record.time_s or 0.0 for kernel in kernels)
-    return known_s / launches if launches and known_s else None
+    count = launches(kernels)
+    known_s = sum(kernel.head.time_s or 0.0 for kernel in kernels)
+    return known_s / count if count and known_s else None

@@ -145,6 +145,9 @@ WAITS = DONES | {"async-update"}
 """They do nothing themselves: all cost of an asynchronous operation stands at its start,
 though XLA counts the bytes that have arrived once more."""
 
+NO_KERNEL = FREE | CALLERS | WAITS
+"""They launch nothing of their own where they stand outside of fusions."""
+
 COLLECTIVES = _having(_T.COLLECTIVE)
 """They send data between devices; the ``-done`` halves only wait for it."""
 

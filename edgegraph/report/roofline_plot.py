@@ -109,10 +109,9 @@ def _mark(row: LayerRecord) -> _Mark | None:
 
 def _dots(analysis: Analysis) -> list[tuple[float, float, str | None]]:
     """Place the ops on their roofs; ops that would cover each other give one dot."""
-    containers = {op.parent for op in analysis.op_records}
     found: dict[tuple[int, int, str | None], tuple[float, float, str | None]] = {}
-    for op in analysis.op_records:
-        if op.name in containers or not op.flops or op.bytes_read is None:
+    for op in analysis.op_tree.leaves:
+        if not op.flops or op.bytes_read is None:
             continue
         moved = op.bytes_read + (op.bytes_written or 0)
         overlapped = max(op.compute_time_s or 0.0, op.memory_time_s or 0.0)

@@ -82,8 +82,7 @@ def shown_ops(
     Raises:
         InputError: There is no such column or phase.
     """
-    holders = {record.parent for record in analysis.op_records}
-    work = [r for r in analysis.op_records if r.name not in holders and r.bound is not None]
+    work = [record for record in analysis.op_tree.leaves if record.bound is not None]
     rows = sorted(_of_phase(work, phase, analysis), key=_key(sort or "time"), reverse=True)
     whole = sum(row.time_s or 0.0 for row in rows)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)

@@ -236,15 +236,13 @@ def sentence(clause: str) -> str:
 def ridge(analysis: Analysis) -> str | None:
     """Describe where the two roofs meet that bind most of the work, or None without a device."""
     device = analysis.device
-    containers = {op.parent for op in analysis.op_records}
     arithmetic: dict[str, float] = {}
     traffic: dict[str, float] = {}
-    for op in analysis.op_records:
-        if op.name not in containers:
-            if op.roof is not None and op.compute_time_s:
-                arithmetic[op.roof] = arithmetic.get(op.roof, 0.0) + op.compute_time_s
-            if op.level is not None and op.memory_time_s:
-                traffic[op.level] = traffic.get(op.level, 0.0) + op.memory_time_s
+    for op in analysis.op_tree.leaves:
+        if op.roof is not None and op.compute_time_s:
+            arithmetic[op.roof] = arithmetic.get(op.roof, 0.0) + op.compute_time_s
+        if op.level is not None and op.memory_time_s:
+            traffic[op.level] = traffic.get(op.level, 0.0) + op.memory_time_s
     if device is None or not arithmetic or not traffic:
         return None
     dtype, level = (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.activation_memory import ActivationMemory
 from edgegraph.results.exportable import Exportable
 from edgegraph.results.latency import Latency, LayerLatency
@@ -247,6 +248,11 @@ class Analysis(Exportable):
         from edgegraph.hlo.decode import decode
 
         return decode(self.serialized_module)
+
+    @cached_property
+    def op_tree(self) -> OpTree[OpRecord]:
+        """The ops by what holds them, and the kernels that they make up."""
+        return OpTree(self.op_records)
 
     @cached_property
     def graph(self) -> nx.MultiDiGraph[str]:

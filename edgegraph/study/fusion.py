@@ -14,6 +14,7 @@ from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.hlo.fingerprint import fingerprint
+from edgegraph.hlo.op_tree import launches
 from edgegraph.measure import statistics
 from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.executable import prefer_synchronous_dispatch
@@ -32,7 +33,7 @@ from edgegraph.results.fusion_study import (
     Step,
 )
 from edgegraph.results.latency import UNATTRIBUTED, Latency
-from edgegraph.study.fusion_effects import effects, kernels
+from edgegraph.study.fusion_effects import effects
 from edgegraph.workload import Workload
 
 Options = Mapping[str, str | int | float | bool]
@@ -234,7 +235,7 @@ def _rung(
     analysis: Analysis,
     comparisons: Comparisons,
 ) -> Rung:
-    every = kernels(analysis.op_records)
+    every = analysis.op_tree.kernels
     totals = analysis.totals
     seen = _process_medians(same_as or name, comparisons)
     latency_s, interval_s = (None, None) if not seen else _centre(seen)
@@ -244,8 +245,8 @@ def _rung(
         name=name,
         options=dict(options),
         same_as=same_as,
-        kernels=sum(kernel.record.executions or 1 for kernel in every),
-        fusions=sum(kernel.record.executions or 1 for kernel in every if kernel.is_fusion),
+        kernels=launches(every),
+        fusions=launches(kernel for kernel in every if kernel.is_fusion),
         flops=totals.flops,
         bytes=totals.bytes_read + totals.bytes_written,
         compute_time_s=totals.compute_time_s,
@@ -270,9 +271,9 @@ def _process_medians(name: str, comparisons: Comparisons) -> list[float]:
 
 def _layers(analysis: Analysis) -> tuple[RungLayer, ...]:
     counts: Counter[tuple[str, str]] = Counter()
-    for kernel in kernels(analysis.op_records):
-        record = kernel.record
-        counts[record.layer or UNATTRIBUTED, record.phase] += record.executions or 1
+    for kernel in analysis.op_tree.kernels:
+        head = kernel.head
+        counts[head.layer or UNATTRIBUTED, head.phase] += launches([kernel])
     timed = {(each.layer, each.phase): each for each in analysis.layer_latencies}
     return tuple(
         _layer(row, counts[_scope(row), row.phase], timed.get((_scope(row), row.phase)))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from edgegraph.cost.unfused import unfused_bytes
 from edgegraph.graph import flatten
-from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Module
+from edgegraph.hlo.op_tree import Kernel
 from edgegraph.measure import statistics
 from edgegraph.measure.sampling import NOISY_RELATIVE_IQR
 from edgegraph.results.analysis import Analysis, OpRecord
@@ -22,40 +21,6 @@ SMALLEST_CHANGE = 0.01
 
 Identity = tuple[str, str, str]
 """What tells operations apart in both programs: op_name, opcode, shape."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
-    """What is launched as one: an op of its own, or a fusion with the ops inside."""
-
-    record: OpRecord
-    ops: tuple[OpRecord, ...]
-
-    @property
-    def is_fusion(self) -> bool:
-        """Whether more than one operation was fused; XLA wraps single ones too."""
-        return self.record.opcode == "fusion" and len(self.ops) > 1
-
-
-def kernels(records: Sequence[OpRecord]) -> list[Kernel]:
-    """List the kernels of a program, with the operations in each that do something."""
-    kernel_of: dict[str, str] = {}
-    inside: dict[str, list[OpRecord]] = {}
-    heads: dict[str, OpRecord] = {}
-    containers = {record.parent for record in records}
-    for record in records:
-        head = None if record.parent is None else kernel_of.get(record.parent)
-        runs = record.opcode == "fusion" or record.opcode not in opcodes.CONTAINERS | opcodes.FREE
-        if head is None and runs:
-            head = record.name
-            heads[head] = record
-            inside[head] = []
-        if head is None:
-            continue
-        kernel_of[record.name] = head
-        if record.name not in containers and record.opcode not in opcodes.FREE:
-            inside[head].append(record)
-    return [Kernel(record=heads[name], ops=tuple(ops)) for name, ops in inside.items()]
 
 
 def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEffect]:
@@ -72,14 +37,14 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
     module = with_.module
     own = unfused_bytes(module, flatten(module))
     libraries = _library_fusions(module)
-    fused, alone = kernels(with_.op_records), kernels(without.op_records)
+    fused, alone = with_.op_tree.kernels, without.op_tree.kernels
     fused_counts, alone_counts = _counts(fused), _counts(alone)
     times = _times(alone)
     noise = trace_noise(with_), trace_noise(without)
     for kernel in fused:
         if not kernel.is_fusion:
             continue
-        record = kernel.record
+        record = kernel.head
         unfused = _unfused(kernel, times, fused_counts)
         measured = unfused is not None and unfused[1] and record.time_source == "measured"
         known = unfused is not None and record.time_s is not None
@@ -158,27 +123,29 @@ def _identity(op: OpRecord) -> Identity:
     return op.op_name, op.opcode, op.shape
 
 
-def _counts(every: Sequence[Kernel]) -> Counter[Identity]:
+def _counts(every: Sequence[Kernel[OpRecord]]) -> Counter[Identity]:
     return Counter(_identity(op) for kernel in every for op in kernel.ops)
 
 
-def _times(alone: Sequence[Kernel]) -> dict[Identity, tuple[float, bool]]:
+def _times(alone: Sequence[Kernel[OpRecord]]) -> dict[Identity, tuple[float, bool]]:
     """Return the time of every operation, and whether it was measured; several alike add up."""
     times: dict[Identity, tuple[float, bool]] = {}
     for kernel in alone:
-        if kernel.record.time_s is None:
+        if kernel.head.time_s is None:
             continue
         # Where XLA leaves a few operations in one kernel after all, each takes its part.
-        part = kernel.record.time_s / len(kernel.ops)
+        part = kernel.head.time_s / len(kernel.ops)
         for op in kernel.ops:
             spent, measured = times.get(_identity(op), (0.0, True))
-            measured = measured and kernel.record.time_source == "measured"
+            measured = measured and kernel.head.time_source == "measured"
             times[_identity(op)] = spent + part, measured
     return times
 
 
 def _unfused(
-    kernel: Kernel, times: Mapping[Identity, tuple[float, bool]], counts: Mapping[Identity, int]
+    kernel: Kernel[OpRecord],
+    times: Mapping[Identity, tuple[float, bool]],
+    counts: Mapping[Identity, int],
 ) -> tuple[float, bool] | None:
     """Add up what the fusion's operations take without it; None where one is not found.
 
@@ -192,7 +159,7 @@ def _unfused(
 
 
 def _recomputed(
-    kernel: Kernel, fused: Mapping[Identity, int], alone: Mapping[Identity, int]
+    kernel: Kernel[OpRecord], fused: Mapping[Identity, int], alone: Mapping[Identity, int]
 ) -> int:
     """Return the part of the fusion's work that is done oftener than without fusion."""
     return sum(

@@ -8,6 +8,7 @@ from edgegraph.cost.cost import known_sum
 from edgegraph.graph import flatten
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Instruction, Shape
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import Analysis, OpRecord
 from edgegraph.results.device_comparison import OpKind
 
@@ -26,16 +27,15 @@ def op_kinds(analysis: Analysis) -> tuple[OpKind, ...]:
     """
     nodes = flatten(analysis.module)
     shapes = {node.name: node.instruction.shape for node in nodes}
-    containers = {record.parent for record in analysis.op_records}
     kinds: dict[str, str] = {}
     ops: dict[str, list[OpRecord]] = {}
     for node, record in zip(nodes, analysis.op_records, strict=True):
         counts = record.macs or record.time_s or record.compiler_time_s
-        if counts and record.name not in containers:
+        if counts and analysis.op_tree.is_leaf(record):
             operands = [shapes[operand] for operand in node.operands]
             kind = kinds[record.name] = kind_of(node.instruction, operands, record.macs)
             ops.setdefault(kind, []).append(record)
-    estimates = _estimates(analysis.op_records, kinds)
+    estimates = _estimates(analysis.op_tree, kinds)
     found = [
         OpKind(
             kind=kind,
@@ -50,25 +50,16 @@ def op_kinds(analysis: Analysis) -> tuple[OpKind, ...]:
     return tuple(sorted(found, key=lambda kind: (-kind.time_s, -(kind.compiler_time_s or 0.0))))
 
 
-def _estimates(records: Sequence[OpRecord], kinds: Mapping[str, str]) -> dict[str, float]:
+def _estimates(tree: OpTree[OpRecord], kinds: Mapping[str, str]) -> dict[str, float]:
     """Add up the compiler's estimates of kernels, by the kinds of the products in each."""
-    kernels: dict[str | None, str] = {}
-    inside: dict[str, list[OpRecord]] = {}
-    for record in records:
-        kernel = kernels.get(record.parent)
-        if kernel is None and (record.opcode == "fusion" or record.name in kinds):
-            kernel = record.name
-        if kernel is not None:
-            kernels[record.name] = kernel
-            inside.setdefault(kernel, []).extend([record] if record.name in kinds else [])
     found: dict[str, float] = {}
-    for record in records:
-        ops = inside.get(record.name)
-        if ops and record.compiler_time_s is not None:
+    for kernel in tree.kernels:
+        ops = [op for op in kernel.leaves if op.name in kinds]
+        if ops and kernel.head.compiler_time_s is not None:
             products = sorted({kinds[op.name] for op in ops if op.macs})
             longest = max(ops, key=lambda op: op.time_s or 0.0)
             kind = " + ".join(products) or kinds[longest.name]
-            found[kind] = found.get(kind, 0.0) + record.compiler_time_s
+            found[kind] = found.get(kind, 0.0) + kernel.head.compiler_time_s
     return found
 
 

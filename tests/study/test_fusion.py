@@ -12,6 +12,7 @@ import pytest
 
 import edgegraph as eg
 from edgegraph.errors import InputError
+from edgegraph.hlo.op_tree import launches
 from edgegraph.measure.sampling import Settings
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.comparison import TimingComparison
@@ -24,7 +25,6 @@ from edgegraph.results.fusion_study import (
     FusionStudy,
 )
 from edgegraph.study import fusion as study
-from edgegraph.study.fusion_effects import kernels
 from models.cnn import small_cnn
 from tests import analyses
 from tests.study import fusion_studies
@@ -106,8 +106,8 @@ def test_kernels_in_a_loop_count_as_often_as_they_run() -> None:
         return sorted_
 
     analysis = eg.analyze(loop, args=(SQUARE,))
-    sorts = [each.record for each in kernels(analysis.op_records) if each.record.opcode == "sort"]
-    assert [record.executions for record in sorts] == [7]
+    sorts = [kernel for kernel in analysis.op_tree.kernels if kernel.head.opcode == "sort"]
+    assert (len(sorts), launches(sorts)) == (1, 7)
 
 
 def test_measured_rungs_have_latencies_and_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from edgegraph.cost.trips import trip_counts
 from edgegraph.errors import InputError
 from edgegraph.graph import Node
 from edgegraph.hlo.module import Module
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.measure.clock import (
     NANOSECONDS_PER_S,
     Clock,
@@ -59,14 +60,7 @@ class Recording:
 def events_per_call(module: Module, nodes: Sequence[Node]) -> int:
     """Estimate how many events a call leaves in a trace, loops of unknown length counted once."""
     executions = count_executions(nodes, trip_counts(module))
-    kernels: set[str] = set()
-    events = 0
-    for node in nodes:
-        if node.parent in kernels or node.opcode == "fusion":
-            kernels.add(node.name)
-        if node.parent not in kernels:
-            events += _EVENTS_PER_OP * executions[node.name].counted
-    return events
+    return _EVENTS_PER_OP * sum(executions[node.name].counted for node in OpTree(nodes).outside)
 
 
 def fits(module: Module, nodes: Sequence[Node]) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from edgegraph.bulk import bulk
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.latency import UNATTRIBUTED, LayerLatency, finest_cut
 from edgegraph.results.op_trace import OpShare
@@ -38,32 +39,25 @@ def share_out(
     Returns:
         In the order of `records`; they add up to all of `self_s`.
     """
-    contents: dict[str, list[OpRecord]] = {}
-    for record in records:
-        if record.parent is not None:
-            contents.setdefault(record.parent, []).append(record)
-    separate = _SeparateTimes(records, contents, latencies)
+    tree = OpTree(records)
+    separate = _SeparateTimes(tree, latencies)
     shares: list[OpShare] = []
     for record in records:
         if record.name not in self_s:
             continue
-        if record.opcode == "fusion" and record.name in contents:
-            shares += separate.split(self_s[record.name], _leaves(record, contents))
+        leaf = tree.is_leaf(record)
+        if record.opcode == "fusion" and not leaf:
+            shares += separate.split(self_s[record.name], tree.leaves_in(record))
         else:
-            shares.append(_share(record, self_s[record.name], MEASURED, record.name in contents))
+            shares.append(_share(record, self_s[record.name], MEASURED, holds_ops=not leaf))
     return tuple(shares)
 
 
 class _SeparateTimes:
     """What is known of layers and ops outside of this trace: their isolated and roofline times."""
 
-    def __init__(
-        self,
-        records: Sequence[OpRecord],
-        contents: Mapping[str, Sequence[OpRecord]],
-        latencies: Sequence[LayerLatency],
-    ) -> None:
-        self._by_roof = any(record.compute_time_s is not None for record in records)
+    def __init__(self, tree: OpTree[OpRecord], latencies: Sequence[LayerLatency]) -> None:
+        self._by_roof = any(record.compute_time_s is not None for record in tree.ops)
         self._piece: dict[Layer, Layer] = {}
         self._time_s: dict[Layer, float] = {}
         for measured in finest_cut(latencies):
@@ -73,10 +67,9 @@ class _SeparateTimes:
                 for layer in (measured.layer, *measured.covers):
                     self._piece.setdefault((layer, measured.phase), piece)
         self._whole: dict[Layer, float] = {}
-        for record in records:
-            if record.name not in contents:
-                piece = self._piece_of(record)
-                self._whole[piece] = self._whole.get(piece, 0.0) + self._weight(record)
+        for record in tree.leaves:
+            piece = self._piece_of(record)
+            self._whole[piece] = self._whole.get(piece, 0.0) + self._weight(record)
 
     def _piece_of(self, record: OpRecord) -> Layer:
         layer = (record.layer or UNATTRIBUTED, record.phase)
@@ -122,19 +115,6 @@ class _SeparateTimes:
         largest = max(range(len(parts)), key=parts.__getitem__)
         parts[largest] += time_s - sum(parts)
         return [_share(leaf, part, source) for leaf, part in zip(work, parts, strict=True)]
-
-
-def _leaves(record: OpRecord, contents: Mapping[str, Sequence[OpRecord]]) -> list[OpRecord]:
-    """Return the ops inside, at any depth, that hold no others."""
-    found: list[OpRecord] = []
-    waiting = list(reversed(contents[record.name]))
-    while waiting:
-        inner = waiting.pop()
-        if inner.name in contents:
-            waiting.extend(reversed(contents[inner.name]))
-        else:
-            found.append(inner)
-    return found
 
 
 def _share(record: OpRecord, time_s: float, source: str, holds_ops: bool = False) -> OpShare:

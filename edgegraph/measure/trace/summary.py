@@ -7,6 +7,7 @@ from statistics import median
 
 from edgegraph.bulk import bulk
 from edgegraph.graph import Node
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.measure.trace.runs import OpFigures, TracedRun
 from edgegraph.measure.trace.split import own_counts, share_out
 from edgegraph.results.analysis import OpRecord
@@ -85,7 +86,7 @@ def _timings(
     records: Sequence[OpRecord],
 ) -> list[OpTiming]:
     shapes = {node.name: str(node.instruction.shape) for node in nodes}
-    parents = {node.parent for node in nodes}
+    tree = OpTree(nodes)
     timings: list[OpTiming] = []
     for node, record in zip(nodes, records, strict=True):
         every = [run.ops[node.name] for run in runs if node.name in run.ops]
@@ -95,7 +96,7 @@ def _timings(
         middle = [run.ops.get(node.name, _NOTHING) for run in counted]
         self_s = [figures.self_ps / PS_PER_S for figures in every]
         executions = {figures.executions for figures in every}
-        flops, moved = own_counts(record, holds_ops=node.name in parents)
+        flops, moved = own_counts(record, holds_ops=not tree.is_leaf(node))
         timings.append(
             OpTiming(
                 name=node.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,7 @@ def write_dot(analysis: Analysis, path: Path) -> None:
 
 def dot(analysis: Analysis) -> str:
     """Return the graph in Graphviz's language."""
-    inside: dict[str | None, list[OpRecord]] = {}
-    for record in analysis.op_records:
-        inside.setdefault(record.parent, []).append(record)
+    inside = analysis.op_tree.contents
     lines = [
         f"digraph {_quoted(analysis.workload)} {{",
         '  node [shape=box, style=filled, fillcolor=white, fontname="sans-serif", fontsize=10];',
@@ -66,10 +65,10 @@ def dot(analysis: Analysis) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _boxes(inside: dict[str | None, list[OpRecord]]) -> list[str]:
+def _boxes(inside: Mapping[str | None, Sequence[OpRecord]]) -> list[str]:
     """Write every op once, containers as clusters; nesting in a file must not exhaust a stack."""
     lines: list[str] = []
-    waiting: list[OpRecord | str] = list(reversed(inside.get(None, [])))
+    waiting: list[OpRecord | str] = list(reversed(inside.get(None, ())))
     while waiting:
         record = waiting.pop()
         if isinstance(record, str):
@@ -87,7 +86,7 @@ def _boxes(inside: dict[str | None, list[OpRecord]]) -> list[str]:
     return lines
 
 
-def _first(name: str, inside: dict[str | None, list[OpRecord]]) -> str:
+def _first(name: str, inside: Mapping[str | None, Sequence[OpRecord]]) -> str:
     """Edges end at ops, not at clusters: name the last op inside a container, its result."""
     while name in inside:
         name = inside[name][-1].name
