@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edgegraph.attribution import Place, attribute
+from edgegraph.attribution import Attribution, attribute
 from edgegraph.bulk import collector_paused
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
@@ -136,8 +136,8 @@ def analyze(
             )
         nodes = flatten(module)
         costs = price_nodes(module, nodes, None if op_trace is None else op_trace.executions)
-        places = attribute(nodes)
-        records = _records(program, nodes, costs, places, roofs)
+        attributions = attribute(nodes)
+        records = _records(program, nodes, costs, attributions, roofs)
     latency: Latency | None = None
     layer_latencies: tuple[LayerLatency, ...] = ()
     if measure:
@@ -150,7 +150,7 @@ def analyze(
     if traced is not None:
         if traced.counts_unknown_loops:
             costs = price_nodes(module, nodes, traced.executions)
-            records = _records(program, nodes, costs, places, roofs)
+            records = _records(program, nodes, costs, attributions, roofs)
         op_trace = traced.summary(records, layer_latencies)
     if op_trace is not None:
         records = with_traced_times(records, op_trace.shares)
@@ -168,7 +168,7 @@ def analyze(
         )
     with collector_paused():
         shares = () if op_trace is None else op_trace.shares
-        layers = roll_up(records, _parameters(nodes, places), layer_latencies, shares)
+        layers = roll_up(records, _parameters(nodes, attributions), layer_latencies, shares)
         analysis = Analysis(
             workload=program.name,
             batch=program.batch,
@@ -191,7 +191,7 @@ def analyze(
             layer_latencies=layer_latencies,
             findings=(),
             unpriced={name: cost.unpriced for name, cost in costs.items() if cost.unpriced},
-            live_memory=live_memory(profile_memory(module, nodes), places),
+            live_memory=live_memory(profile_memory(module, nodes), attributions),
             activation_memory=activation_memory(program),
             schedule=(
                 simulate_schedule(
@@ -215,10 +215,10 @@ def _records(
     program: Program,
     nodes: Sequence[Node],
     costs: Mapping[str, OpCost],
-    places: Mapping[str, Place],
+    attributions: Mapping[str, Attribution],
     roofs: Device | None,
 ) -> tuple[OpRecord, ...]:
-    records = op_records(nodes, costs, places, roofs)
+    records = op_records(nodes, costs, attributions, roofs)
     # Before it is partitioned, a program is that of all chips.
     whole = program.module.partition_count in (None, 1)
     if program.ahead and whole and program.module_before is not None:
@@ -279,7 +279,9 @@ def _program(
     )
 
 
-def _parameters(nodes: Sequence[Node], places: Mapping[str, Place]) -> Mapping[str, Parameters]:
+def _parameters(
+    nodes: Sequence[Node], attributions: Mapping[str, Attribution]
+) -> Mapping[str, Parameters]:
     """Count the model's parameters by layer, from the entry parameters' own names."""
     owned: dict[str, Parameters] = {}
     for node in nodes:
@@ -287,7 +289,7 @@ def _parameters(nodes: Sequence[Node], places: Mapping[str, Place]) -> Mapping[s
         if instruction.opcode != "parameter" or node.parent is not None:
             continue
         if parse_parameter_name(instruction.op_name) is not None:
-            layer = places[node.name].layer or ""
+            layer = attributions[node.name].layer or ""
             parameters = Parameters(count=instruction.shape.size, bytes=instruction.shape.bytes)
             owned[layer] = owned.get(layer, Parameters()) + parameters
     return owned

@@ -25,7 +25,7 @@ from edgegraph.hlo.op_name import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Attribution:
     """Where in the model an op belongs; `layer` is None where that cannot be said."""
 
     layer: str | None
@@ -35,29 +35,29 @@ class Place:
 _FAR = 200
 """How many ops to follow from a gradient to the parameter that it updates."""
 
-NOWHERE = Place(layer=None, phase="forward")
+NOWHERE = Attribution(layer=None, phase="forward")
 
 
 @bulk
-def attribute(nodes: Sequence[Node]) -> Mapping[str, Place]:
+def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     """Find the layer and phase of every node.
 
     Args:
         nodes: All nodes, containers before their contents, operands before users.
 
     Returns:
-        By node name. A container that spans layers is placed in their common ancestor.
+        By node name. A container that spans layers belongs to their common ancestor.
     """
     op_names = _complete_op_names(nodes)
-    places = {name: _said(op_name) for name, op_name in op_names.items()}
-    owners = ParameterOwners({p.layer for p in places.values() if p.layer is not None})
+    attributions = {name: _said(op_name) for name, op_name in op_names.items()}
+    owners = ParameterOwners({p.layer for p in attributions.values() if p.layer is not None})
     for node in nodes:
         if node.opcode == "parameter" and node.parent is None:
-            places[node.name] = _parameter_place(node, owners)
-    _place_containers(nodes, places)
-    _place_by_neighbours(nodes, places)
-    _place_containers(nodes, places)
-    return places
+            attributions[node.name] = _parameter_attribution(node, owners)
+    _attribute_containers(nodes, attributions)
+    _attribute_by_neighbours(nodes, attributions)
+    _attribute_containers(nodes, attributions)
+    return attributions
 
 
 class ParameterOwners:
@@ -98,69 +98,69 @@ def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
 
     Before optimisation JAX writes the op_names inside a called function relative to the call.
     """
-    callers: dict[str | None, str] = {}
+    containers: dict[str | None, str] = {}
     complete: dict[str, str] = {}
     for node in nodes:
         # A loop or branch inside the function is relative to the same call.
-        caller = callers.get(node.parent, "")
+        container = containers.get(node.parent, "")
         instruction = node.instruction
         op_name = instruction.op_name
-        if caller:
-            op_name = qualify_op_name(op_name, caller)
+        if container:
+            op_name = qualify_op_name(op_name, container)
         if instruction.opcode in opcodes.CONTAINERS:
             called = instruction.opcode == "call" and op_name
-            callers[node.name] = op_name if called else caller
+            containers[node.name] = op_name if called else container
         complete[node.name] = op_name
     return complete
 
 
 @lru_cache(maxsize=1 << 16)
-def _said(op_name: str) -> Place:
+def _said(op_name: str) -> Attribution:
     """Read an op's own op_name."""
     name = parse_op_name(op_name)
-    return Place(layer=name.layer, phase=name.phase)
+    return Attribution(layer=name.layer, phase=name.phase)
 
 
-def _parameter_place(node: Node, owners: ParameterOwners) -> Place:
+def _parameter_attribution(node: Node, owners: ParameterOwners) -> Attribution:
     name = parse_parameter_name(node.instruction.op_name)
     if name is None:
         return NOWHERE
-    return Place(layer=owners.layer(name.path) or None, phase="forward")
+    return Attribution(layer=owners.layer(name.path) or None, phase="forward")
 
 
-def _place_containers(nodes: Sequence[Node], places: dict[str, Place]) -> None:
+def _attribute_containers(nodes: Sequence[Node], attributions: dict[str, Attribution]) -> None:
     """Place fusions, loops and calls by what they hold: their own op_name is only the last op's."""
-    held: dict[str, list[Place]] = {}
+    held: dict[str, list[Attribution]] = {}
     for node in reversed(nodes):
-        place = places[node.name]
+        attributed = attributions[node.name]
         if node.name in held:
             shared = _common(held[node.name])
             if shared.layer is not None:
-                place = places[node.name] = shared
-        if node.parent is not None and place.layer is not None:
-            held.setdefault(node.parent, []).append(place)
+                attributed = attributions[node.name] = shared
+        if node.parent is not None and attributed.layer is not None:
+            held.setdefault(node.parent, []).append(attributed)
 
 
-def _place_by_neighbours(nodes: Sequence[Node], places: dict[str, Place]) -> None:
+def _attribute_by_neighbours(nodes: Sequence[Node], attributions: dict[str, Attribution]) -> None:
     """Place the ops that say nothing by the parameters they read, their users, their operands."""
-    flow = _Flow(nodes, places)
+    flow = _Flow(nodes, attributions)
     for node in reversed(nodes):
-        if places[node.name].layer is None:
-            _place_beside(node, flow.served(node), places)
+        if attributions[node.name].layer is None:
+            _attribute_like(node, flow.served(node), attributions)
     for node in nodes:
-        if places[node.name].layer is None:
-            makers = _common(places[maker] for maker in flow.makers(node))
-            _place_beside(node, makers, places)
-        if places[node.name].layer is None and node.parent is not None:
-            _place_beside(node, places[node.parent], places)
+        if attributions[node.name].layer is None:
+            makers = _common(attributions[maker] for maker in flow.makers(node))
+            _attribute_like(node, makers, attributions)
+        if attributions[node.name].layer is None and node.parent is not None:
+            _attribute_like(node, attributions[node.parent], attributions)
 
 
-def _place_beside(node: Node, found: Place, places: dict[str, Place]) -> None:
+def _attribute_like(node: Node, found: Attribution, attributions: dict[str, Attribution]) -> None:
     """Place an op by its neighbours; what it says itself of its phase stands."""
-    said = places[node.name].phase
+    said = attributions[node.name].phase
     if found.phase == "forward" and said != "forward":
         found = replace(found, phase=said)
-    places[node.name] = found
+    attributions[node.name] = found
 
 
 class _Flow:
@@ -170,8 +170,8 @@ class _Flow:
     makes it, says more than the container, which may span layers.
     """
 
-    def __init__(self, nodes: Sequence[Node], places: Mapping[str, Place]) -> None:
-        self._places = places
+    def __init__(self, nodes: Sequence[Node], attributions: Mapping[str, Attribution]) -> None:
+        self._attributions = attributions
         self._nodes = {node.name: node for node in nodes}
         self._users: dict[str, list[str]] = {}
         self._taken_by: dict[tuple[str, int], str] = {}
@@ -195,7 +195,7 @@ class _Flow:
         self._owned = {
             node.name
             for node in nodes
-            if node.opcode == "parameter" and places[node.name].layer is not None
+            if node.opcode == "parameter" and attributions[node.name].layer is not None
         }
 
     def _enter(self, node: Node, container: Node) -> None:
@@ -210,18 +210,18 @@ class _Flow:
         """Name the ops that make the node's operands."""
         return [self._made_by.get(operand, operand) for operand in node.operands]
 
-    def served(self, node: Node) -> Place:
+    def served(self, node: Node) -> Attribution:
         """Return the layer a node serves: whose parameters it reads or updates, or who uses it."""
-        users = _common(self._places[user] for user in self._users.get(node.name, ()))
+        users = _common(self._attributions[user] for user in self._users.get(node.name, ()))
         read = (self._outer.get(operand, operand) for operand in node.operands)
-        weights = _common(self._places[operand] for operand in read if operand in self._owned)
+        weights = _common(self._attributions[operand] for operand in read if operand in self._owned)
         if users.phase != "update":
             return users if weights.layer is None else replace(weights, phase=users.phase)
         if node.opcode in opcodes.PRODUCTS:
             return self._updated(node) or replace(weights, phase="backward")
         return users
 
-    def _updated(self, product: Node) -> Place | None:
+    def _updated(self, product: Node) -> Attribution | None:
         """Find the parameter that a weight gradient updates: of its size, read with it."""
         size = product.instruction.shape.size
         seen = {product.name}
@@ -237,22 +237,22 @@ class _Flow:
                 for operand in (*user.operands, *around.operands):
                     owner = self._outer.get(operand, operand)
                     if owner in self._owned and self._nodes[owner].instruction.shape.size == size:
-                        return replace(self._places[owner], phase="backward")
+                        return replace(self._attributions[owner], phase="backward")
         return None
 
 
-def _common(places: Iterable[Place]) -> Place:
-    """Return the deepest scope that holds all placed `places`, and the phase that they share."""
-    placed = [place for place in places if place.layer is not None]
-    if not placed:
+def _common(attributions: Iterable[Attribution]) -> Attribution:
+    """Return the deepest scope that holds all known `attributions`, and the phase they share."""
+    known = [attributed for attributed in attributions if attributed.layer is not None]
+    if not known:
         return NOWHERE
-    if placed.count(placed[0]) == len(placed):
-        return placed[0]
-    shared = placed[0].layer or ""
-    for place in placed[1:]:
-        layer = place.layer or ""
+    if known.count(known[0]) == len(known):
+        return known[0]
+    shared = known[0].layer or ""
+    for attributed in known[1:]:
+        layer = attributed.layer or ""
         while shared and layer != shared and not layer.startswith(shared + "/"):
             shared = shared.rpartition("/")[0]
-    phases = {place.phase for place in placed}
-    phase = placed[0].phase if len(phases) == 1 else "forward"
-    return Place(layer=shared or None, phase=phase)
+    phases = {attributed.phase for attributed in known}
+    phase = known[0].phase if len(phases) == 1 else "forward"
+    return Attribution(layer=shared or None, phase=phase)

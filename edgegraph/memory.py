@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgegraph.attribution import Place
+from edgegraph.attribution import Attribution
 from edgegraph.compiler.program import Program
 from edgegraph.cost.activations import activation_peaks
 from edgegraph.cost.live_memory import HeldBuffer, MemoryProfile
@@ -17,12 +17,14 @@ MOST_INSTRUCTIONS = 20_000
 making that module anew takes seconds, and analysing is to take a fraction of compiling."""
 
 
-def live_memory(profile: MemoryProfile | None, places: Mapping[str, Place]) -> LiveMemory | None:
+def live_memory(
+    profile: MemoryProfile | None, attributions: Mapping[str, Attribution]
+) -> LiveMemory | None:
     """Return which layers the buffers belong to, and what they are to the model.
 
     Args:
         profile: Of the program; None where it is not scheduled.
-        places: Of every node, by name.
+        attributions: Of every node, by name.
     """
     if profile is None:
         return None
@@ -31,14 +33,14 @@ def live_memory(profile: MemoryProfile | None, places: Mapping[str, Place]) -> L
         alive_bytes=profile.alive_bytes,
         peak_position=profile.peak_step,
         peak_op=profile.peak_node.name,
-        peak_layer=places[profile.peak_node.name].layer,
+        peak_layer=attributions[profile.peak_node.name].layer,
         peak_buffers=tuple(
             [
                 LiveBuffer(
                     name=buffer.node.name,
-                    layer=places[buffer.node.name].layer,
+                    layer=attributions[buffer.node.name].layer,
                     bytes=buffer.bytes,
-                    kind=_kind(buffer, places[buffer.node.name]),
+                    kind=_kind(buffer, attributions[buffer.node.name]),
                 )
                 for buffer in profile.held
             ]
@@ -74,11 +76,11 @@ def activation_memory(program: Program) -> ActivationMemory | None:
     )
 
 
-def _kind(buffer: HeldBuffer, place: Place) -> str:
+def _kind(buffer: HeldBuffer, attribution: Attribution) -> str:
     if buffer.role == "argument":
         named = parse_parameter_name(buffer.node.instruction.op_name)
         return "argument" if named is None else "weights"
-    forward = place.phase in ("forward", "rematerialised")
+    forward = attribution.phase in ("forward", "rematerialised")
     if buffer.role == "temporary" and buffer.from_input and forward:
         return "activation"
     return buffer.role

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from edgegraph.attribution import Place
+from edgegraph.attribution import Attribution
 from edgegraph.bulk import bulk
 from edgegraph.cost.arithmetic import Multiplies
 from edgegraph.cost.price import OpCost
 from edgegraph.device.arithmetic import Arithmetic, arithmetic
 from edgegraph.device.device import Device
-from edgegraph.device.roofline import place
+from edgegraph.device.roofline import roofline_times
 from edgegraph.graph import Node
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_tree import OpTree
@@ -27,15 +27,15 @@ from edgegraph.results.records import main_memory_bytes
 def op_records(
     nodes: Sequence[Node],
     costs: Mapping[str, OpCost],
-    places: Mapping[str, Place],
+    attributions: Mapping[str, Attribution],
     device: Device | None,
 ) -> tuple[OpRecord, ...]:
-    """Put an op's cost, its place in the model and its place on the roofline together.
+    """Put an op's cost, its layer and its times at the roofs together.
 
     Args:
         nodes: All nodes in schedule order, containers before their contents.
         costs: Of every node, by name.
-        places: Of every node, by name.
+        attributions: Of every node, by name.
         device: Whose roofs to use, or None.
     """
     # Decoding makes one object of equal shapes, so each is written out once.
@@ -52,7 +52,7 @@ def op_records(
         if node.parent is not None:
             inside.setdefault(node.parent, []).append(times)
         shape = written[id(node.instruction.shape)]
-        records.append(_record(node, priced, places[node.name], shape, times))
+        records.append(_record(node, priced, attributions[node.name], shape, times))
     return tuple(reversed(records))
 
 
@@ -89,10 +89,10 @@ class _Roofs:
         """Place what is no container; `priced` has to stay alive."""
         known = self._ops.get(id(priced))
         if known is None:
-            known = self._ops[id(priced)] = self._place(priced)
+            known = self._ops[id(priced)] = self._roofline_times(priced)
         return known
 
-    def _place(self, priced: OpCost) -> _OpTimes:
+    def _roofline_times(self, priced: OpCost) -> _OpTimes:
         computes = self._arithmetics.get(priced.computes)
         if computes is None:
             computes = self._arithmetics[priced.computes] = _arithmetic(
@@ -100,7 +100,7 @@ class _Roofs:
             )
         if self._device is None:
             return _OpTimes(computes=computes)
-        placed = place(
+        at_roof = roofline_times(
             flops=priced.cost.flops,
             bytes=main_memory_bytes(priced.cost),
             dtype=computes.dtype,
@@ -108,19 +108,19 @@ class _Roofs:
             device=self._device,
             passes=computes.passes,
         )
-        compute_s, memory_s = placed.compute_time_s, placed.memory_time_s
+        compute_s, memory_s = at_roof.compute_time_s, at_roof.memory_time_s
         rate, sent = self._device.network_bytes_per_s, priced.cost.wire_bytes
         network_s = sent / rate if sent and rate else None
         bound_by = bound(compute_s, memory_s, network_s)
         return _OpTimes(
-            compute_s, memory_s, network_s, bound_by, placed.roof, placed.level, computes
+            compute_s, memory_s, network_s, bound_by, at_roof.roof, at_roof.level, computes
         )
 
 
 def _record(
     node: Node,
     priced: OpCost,
-    where: Place,
+    where: Attribution,
     shape: str,
     times: _OpTimes,
 ) -> OpRecord:

@@ -50,9 +50,9 @@ def simulate_schedule(
         The schedule; ops of unknown time take none in it, and are counted.
     """
     simulation = _Simulation(nodes, records, network_bytes_per_s)
-    frame = simulation.frames(None)
-    entry = simulation.run(frame[0]) if frame else _Simulated()
-    critical_path = simulation.critical_path(frame[0]) if frame else []
+    body = simulation.bodies(None)
+    entry = simulation.run(body[0]) if body else _Simulated()
+    critical_path = simulation.critical_path(body[0]) if body else []
     sources = dict.fromkeys(
         record.time_source for record in records if record.parent is None and record.time_source
     )
@@ -99,21 +99,21 @@ class _Simulation:
         self.transfers: list[Transfer] = []
         self.untimed = 0
 
-    def frames(self, parent: str | None) -> list[list[Node]]:
+    def bodies(self, parent: str | None) -> list[list[Node]]:
         """Return the computations that run directly inside `parent`, each in order."""
-        frames: dict[str, list[Node]] = {}
+        bodies: dict[str, list[Node]] = {}
         for node in self._contents.get(parent, ()):
-            frames.setdefault(node.computation, []).append(node)
-        return list(frames.values())
+            bodies.setdefault(node.computation, []).append(node)
+        return list(bodies.values())
 
-    def run(self, frame: Iterable[Node]) -> _Simulated:
+    def run(self, body: Iterable[Node]) -> _Simulated:
         """Play one computation once; remember its transfers and the durations of its ops."""
         simulated = _Simulated()
         now_s = 0.0
         free_s: dict[str, float] = {}
         under: dict[str, _Under] = {}
         started_by: dict[str, str] = {}
-        for node in frame:
+        for node in body:
             opcode = node.opcode
             started = started_by.get(node.operands[0]) if node.operands else None
             if opcode in opcodes.STARTS:
@@ -141,11 +141,11 @@ class _Simulation:
         simulated.makespan_s = now_s
         return simulated
 
-    def critical_path(self, frame: Iterable[Node]) -> list[str]:
+    def critical_path(self, body: Iterable[Node]) -> list[str]:
         """Find the longest chain of a computation that was played, from its first op on."""
         ends_s: dict[str, float] = {}
         waits_for: dict[str, str | None] = {}
-        for node in frame:
+        for node in body:
             before = (*node.operands, *node.instruction.control_predecessors)
             last = max((name for name in before if name in ends_s), key=ends_s.__getitem__,
                        default=None)  # fmt: skip
@@ -208,12 +208,12 @@ class _Simulation:
     def _inside(self, node: Node, record: OpRecord) -> float:
         """Play what a loop, call or conditional runs, and multiply by the trips of a loop."""
         times_s: list[float] = []
-        for frame in self.frames(node.name):
-            inner = self._records[frame[0].name]
+        for body in self.bodies(node.name):
+            inner = self._records[body[0].name]
             trips = (inner.executions or 1) / (record.executions or 1)
-            repeated = node.instruction.called.count(frame[0].computation)
-            alone_s = self.run(frame).makespan_s / max(1, repeated)
-            times_s.append(alone_s * (trips if node.opcode == "while" else 1.0))
+            repeated = node.instruction.called.count(body[0].computation)
+            body_s = self.run(body).makespan_s / max(1, repeated)
+            times_s.append(body_s * (trips if node.opcode == "while" else 1.0))
         if record.time_source == "measured":
             return _per_execution(record, record.time_s) or 0.0
         if node.opcode == "conditional":

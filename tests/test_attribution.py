@@ -31,9 +31,9 @@ def node(name: str, opcode: str, op_name: str, *operands: str, parent: str | Non
 
 def test_every_op_of_a_fused_network_keeps_its_layer() -> None:
     nodes = flatten(programs.module(programs.small_cnn, 32))
-    places = attribute(nodes)
+    attributions = attribute(nodes)
     work = {
-        (n.instruction.opcode, places[n.name].layer)
+        (n.instruction.opcode, attributions[n.name].layer)
         for n in nodes
         if n.instruction.opcode in ("convolution", "dot")
     }
@@ -47,9 +47,9 @@ def test_every_op_of_a_fused_network_keeps_its_layer() -> None:
 
 def test_parameters_belong_to_the_layer_that_owns_them() -> None:
     nodes = flatten(programs.module(programs.small_cnn, 1))
-    places = attribute(nodes)
+    attributions = attribute(nodes)
     owner = {
-        n.instruction.op_name: places[n.name].layer
+        n.instruction.op_name: attributions[n.name].layer
         for n in nodes
         if n.parent is None and n.instruction.opcode == "parameter"
     }
@@ -73,16 +73,16 @@ def test_an_op_that_xla_added_belongs_to_the_layer_it_serves() -> None:
         node("y", "dot", "jit(f)/Net/b/dot_general", "copy"),
         node("last", "copy", "", "y"),
     ]
-    places = attribute(nodes)
-    assert places["copy"].layer == "Net/b"
-    assert places["last"].layer == "Net/b"
+    attributions = attribute(nodes)
+    assert attributions["copy"].layer == "Net/b"
+    assert attributions["last"].layer == "Net/b"
 
 
 def test_phases_of_a_gradient() -> None:
     nodes = flatten(programs.module(programs.small_cnn_gradient, 4))
-    places = attribute(nodes)
+    attributions = attribute(nodes)
     convolutions = sorted(
-        (places[n.name].layer, places[n.name].phase)
+        (attributions[n.name].layer, attributions[n.name].phase)
         for n in nodes
         if n.instruction.opcode == "convolution"
     )
@@ -124,9 +124,9 @@ def test_before_optimisation_scopes_inside_called_functions_are_complete() -> No
 
     lowered = jax.jit(outer).lower(jax.ShapeDtypeStruct((4,), jnp.float32))
     nodes = flatten(decode(xla.lowered_module(lowered)))
-    places = attribute(nodes)
+    attributions = attribute(nodes)
     sine = next(n for n in nodes if n.instruction.opcode == "sine")
-    assert places[sine.name].layer == "outer/inner"
+    assert attributions[sine.name].layer == "outer/inner"
 
 
 def test_before_optimisation_loops_inside_called_functions_are_complete() -> None:
@@ -143,9 +143,9 @@ def test_before_optimisation_loops_inside_called_functions_are_complete() -> Non
 
     lowered = jax.jit(outer).lower(jax.ShapeDtypeStruct((4,), jnp.float32))
     nodes = flatten(decode(xla.lowered_module(lowered)))
-    places = attribute(nodes)
+    attributions = attribute(nodes)
     sine = next(n for n in nodes if n.instruction.opcode == "sine")
-    assert places[sine.name].layer == "outer/inner"
+    assert attributions[sine.name].layer == "outer/inner"
 
 
 @pytest.mark.parametrize(
@@ -165,18 +165,18 @@ def test_parameter_owners(path: str, scopes: list[str], expected: str) -> None:
 def test_a_dot_without_metadata_belongs_to_the_layer_whose_weights_it_reads() -> None:
     """At batch 1 XLA rewrites a dense layer's dot and drops its op_name."""
     nodes = flatten(programs.module(programs.small_cnn, 1))
-    places = attribute(nodes)
+    attributions = attribute(nodes)
     dots = [n for n in nodes if n.instruction.opcode == "dot"]
     assert {n.instruction.op_name for n in dots} == {""}
-    assert [places[n.name].layer for n in dots] == ["SmallCNN/dense1", "SmallCNN/dense2"]
+    assert [attributions[n.name].layer for n in dots] == ["SmallCNN/dense1", "SmallCNN/dense2"]
 
 
 def test_what_the_backward_pass_computes_once_more_is_a_phase_of_its_own() -> None:
     function, arguments = programs.remat_gradient()
     nodes = flatten(decode(xla.lowered_module(jax.jit(function).lower(*arguments))))
-    places = attribute(nodes)
+    attributions = attribute(nodes)
     dots = sorted(
-        (places[n.name].layer or "", places[n.name].phase)
+        (attributions[n.name].layer or "", attributions[n.name].phase)
         for n in nodes
         if n.instruction.opcode == "dot"
     )

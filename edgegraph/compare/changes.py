@@ -181,8 +181,8 @@ def _forms(before: Side, one: int, after: Side, other: int) -> Iterator[Facet]:
     left, right = before.record(one), after.record(other)
     if left.opcode != right.opcode:
         yield Facet(name="opcode", before=left.opcode, after=right.opcode)
-    if before.places[one] != after.places[other]:
-        yield Facet(name="layer", before=_place(left), after=_place(right))
+    if before.layer_phases[one] != after.layer_phases[other]:
+        yield Facet(name="layer", before=_layer_and_phase(left), after=_layer_and_phase(right))
     shapes = [side.nodes[at].instruction.shape for side, at in ((before, one), (after, other))]
     leaves = [shape.leaves() for shape in shapes]
     if [leaf.dimensions for leaf in leaves[0]] != [leaf.dimensions for leaf in leaves[1]]:
@@ -193,7 +193,7 @@ def _forms(before: Side, one: int, after: Side, other: int) -> Iterator[Facet]:
         yield Facet(name="layout", before=_layouts(leaves[0]), after=_layouts(leaves[1]))
 
 
-def _place(record: OpRecord) -> str:
+def _layer_and_phase(record: OpRecord) -> str:
     layer = record.layer or "(unattributed)"
     return layer if record.phase == "forward" else f"{layer} ({record.phase})"
 

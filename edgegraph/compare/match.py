@@ -98,7 +98,7 @@ def _pair_same(before: Side, after: Side, labels: Labels, waiting: _Open, same: 
     downs = [downwards(side, side.deep, labels) for side in (before, after)]
 
     def keys(side: Side, around: Callable[[int], Hashable]) -> _Key:
-        return lambda position: (side.places[position], side.own[position], around(position))
+        return lambda position: (side.layer_phases[position], side.own[position], around(position))
 
     same += waiting.pair(
         keys(before, lambda at: (ups[0][at], downs[0][at])),
@@ -131,7 +131,7 @@ def _rewired(before: Side, after: Side, labels: Labels, same: Sequence[Pair]) ->
     while all its operands do, it is where the wiring differs; what is computed from it follows.
     """
     ups = [
-        upwards(side, [labels.of(both) for both in zip(side.places, side.own, strict=True)], labels)
+        upwards(side, [labels.of(both) for both in zip(side.layer_phases, side.own, strict=True)], labels)
         for side in (before, after)
     ]
     known = [set(each) for each in ups]
@@ -158,7 +158,7 @@ def _pair_kinds(
 
     def keys(number: int, around: Callable[[Side, int], Hashable]) -> _Key:
         side = (before, after)[number]
-        return lambda at: (side.places[at], side.kinds[at], around(side, at))
+        return lambda at: (side.layer_phases[at], side.kinds[at], around(side, at))
 
     arounds: list[tuple[Callable[[Side, int], Hashable], Callable[[Side, int], Hashable]]] = [
         (lambda side, at: (ups[0][at], downs[0][at]), lambda side, at: (ups[1][at], downs[1][at])),
@@ -188,7 +188,7 @@ def _spot(side: Side) -> _Key:
         node = side.nodes[position]
         if node.opcode in opcodes.IDLE:
             return None
-        return side.places[position], node.instruction.shape.dimensions, near(position)
+        return side.layer_phases[position], node.instruction.shape.dimensions, near(position)
 
     return key
 
@@ -199,7 +199,7 @@ def _product(side: Side) -> _Key:
     def key(position: int) -> Hashable:
         record = side.record(position)
         holds = record.opcode in opcodes.PLUMBING | opcodes.FRAMES
-        return side.places[position] if record.macs and not holds else None
+        return side.layer_phases[position] if record.macs and not holds else None
 
     return key
 
@@ -294,15 +294,15 @@ def _slight_inside(side: Side, kernels: Iterable[int]) -> Counter[Hashable]:
 
 
 def _written_out(side: Side, node: Node) -> Hashable:
-    return side.place_of(node), node.opcode, side.records[node.name].shape
+    return side.layer_phase_of(node), node.opcode, side.records[node.name].shape
 
 
 def _without_dtype(side: Side, node: Node) -> Hashable:
-    return side.place_of(node), node.opcode, node.instruction.shape.dimensions
+    return side.layer_phase_of(node), node.opcode, node.instruction.shape.dimensions
 
 
 def _opcode_only(side: Side, node: Node) -> Hashable:
-    return side.place_of(node), node.opcode
+    return side.layer_phase_of(node), node.opcode
 
 
 def _connected(links: Sequence[Pair]) -> list[tuple[list[int], list[int]]]:

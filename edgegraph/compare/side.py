@@ -18,7 +18,7 @@ _COSTS = (
     "executions", "macs", "flops", "transcendentals", "bytes_read", "bytes_written", "wire_bytes",
 )  # fmt: skip
 
-Place = tuple[int, str]
+LayerPhase = tuple[int, str]
 """Number of the aligned layer, and the phase."""
 
 
@@ -34,7 +34,7 @@ class Side:
         inside: Ops inside a fusion that hold no others, by the fusion's name.
         operands: Positions of the operands.
         users: Operand position and position of every user.
-        places: Where they stand in the aligned models.
+        layer_phases: Where they stand in the aligned models.
         own, deep: What they do, as `Label` has it, and what they cost.
         kinds: Their opcode, and the opcodes inside a fusion.
         numbers: Of every layer, by path.
@@ -45,7 +45,7 @@ class Side:
     inside: Mapping[str, Sequence[Node]]
     operands: Sequence[tuple[int, ...]]
     users: Sequence[Sequence[tuple[int, int]]]
-    places: Sequence[Place]
+    layer_phases: Sequence[LayerPhase]
     own: Sequence[int]
     deep: Sequence[int]
     kinds: Sequence[int]
@@ -61,7 +61,7 @@ class Side:
         inner = self.inside.get(node.name, (node,))
         return [each for each in inner if each.opcode not in opcodes.SLIGHT] or inner
 
-    def place_of(self, node: Node) -> Place:
+    def layer_phase_of(self, node: Node) -> LayerPhase:
         """Return the aligned layer and the phase of any op."""
         record = self.records[node.name]
         return self.numbers[scope_of(record.layer)], record.phase
@@ -92,17 +92,17 @@ def make_side(
         for slot, operand in enumerate(taken):
             users[operand].append((slot, position))
     where = {path: labels.of(("layer", number)) for path, number in numbers.items()}
-    places = [
+    layer_phases = [
         (where[scope_of(records[node.name].layer)], records[node.name].phase) for node in nodes
     ]
-    extra = _extra(nodes, places, records, found)
+    extra = _extra(nodes, layer_phases, records, found)
     return Side(
         nodes=nodes,
         records=records,
         inside=inside,
         operands=operands,
         users=users,
-        places=places,
+        layer_phases=layer_phases,
         own=[
             labels.of((found[node.instruction.name].own, more))
             for node, more in zip(nodes, extra, strict=True)
@@ -118,7 +118,7 @@ def make_side(
 
 def _extra(
     nodes: Sequence[Node],
-    places: Sequence[Place],
+    layer_phases: Sequence[LayerPhase],
     records: Mapping[str, OpRecord],
     found: Mapping[str, Label],
 ) -> list[Hashable]:
@@ -136,7 +136,7 @@ def _extra(
         instruction = nodes[position].instruction
         # Whether it is one of the model's own, whose layer its name tells.
         owned = parse_parameter_name(instruction.op_name) is not None
-        key = (places[position], found[instruction.name].own, owned)
+        key = (layer_phases[position], found[instruction.name].own, owned)
         ordinals[position] = seen[key]
         seen[key] += 1
     return [

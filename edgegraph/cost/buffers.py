@@ -43,10 +43,10 @@ def trace_values(module: Module, nodes: Sequence[Node], in_place: InPlace) -> Va
 
 @dataclass(slots=True)
 class _Open:
-    """A caller whose computations are being visited.
+    """A container whose computations are being visited.
 
     Attributes:
-        node: The caller.
+        node: The container.
         operands: Its operands' values.
         computation: The one of its computations that is being visited, or "".
         roots: What the computations visited so far give back.
@@ -138,7 +138,7 @@ class _Tracer:
         )
 
     def parameter(self, node: Node) -> Leaves:
-        """Return what the caller hands over."""
+        """Return what the container hands over."""
         instruction = node.instruction
         number = instruction.parameter_number or 0
         if not self._open:
@@ -147,13 +147,13 @@ class _Tracer:
             leaves = tuple([self._value(node, shape, None, from_input) for shape in shapes])
             self._arguments[number] = leaves
             return leaves
-        caller = self._open[-1]
-        called = caller.node.instruction
+        container = self._open[-1]
+        called = container.node.instruction
         if called.opcode == "while":
-            return self._pass_on(node, caller.operands[0], caller.operands[0])
+            return self._pass_on(node, container.operands[0], container.operands[0])
         if called.opcode == "conditional":
             number = 1 + called.called.index(node.computation)
-        return caller.operands[number]
+        return container.operands[number]
 
     def constant(self, node: Node) -> Leaves:
         """Note a constant."""
@@ -161,31 +161,31 @@ class _Tracer:
         self._constants.extend(leaves)
         return leaves
 
-    def loop_result(self, caller: _Open, roots: Sequence[Leaves]) -> Leaves:
+    def loop_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
         """Join what a loop is handed with what its body makes of it."""
-        given, made = caller.operands[0], roots[0]
-        leaves = self._pass_on(caller.node, given, made)
+        given, made = container.operands[0], roots[0]
+        leaves = self._pass_on(container.node, given, made)
         self._use(made)
         self._join(given, made)
         return leaves
 
-    def branch_result(self, caller: _Open, roots: Sequence[Leaves]) -> Leaves:
+    def branch_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
         """Join what the branches make."""
         leaves = roots[0]
         for made in roots:
-            leaves = self._pass_on(caller.node, roots[0], made)
+            leaves = self._pass_on(container.node, roots[0], made)
             self._join(roots[0], made)
         return leaves
 
-    def call_result(self, caller: _Open, roots: Sequence[Leaves]) -> Leaves:
+    def call_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
         """Hand on what the called computation makes."""
         return roots[0]
 
-    def start_result(self, caller: _Open, roots: Sequence[Leaves]) -> Leaves:
+    def start_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
         """Return the operands, the result, and what else the backend keeps."""
-        known = tuple(number for leaves in caller.operands for number in leaves) + roots[0]
-        shapes = self.parts.leaves(caller.node.instruction.shape)
-        return known + self.new(caller.node, shapes[len(known) :])
+        known = tuple(number for leaves in container.operands for number in leaves) + roots[0]
+        shapes = self.parts.leaves(container.node.instruction.shape)
+        return known + self.new(container.node, shapes[len(known) :])
 
     def _value(self, node: Node, shape: Shape, storage: int | None, from_input: bool) -> int:
         if storage is None:
@@ -244,24 +244,24 @@ class _Tracer:
         for number in leaves:
             self._values[number].end = len(self._order) - 1
 
-    def _enter(self, caller: _Open, computation: str) -> None:
-        self._leave(caller)
-        caller.computation = computation
-        called = caller.node.instruction
+    def _enter(self, container: _Open, computation: str) -> None:
+        self._leave(container)
+        container.computation = computation
+        called = container.node.instruction
         if called.opcode == "while" and computation == called.called[0]:
             # From here on the memory holds what the body makes of it.
-            self._use(caller.operands[0])
+            self._use(container.operands[0])
 
-    def _leave(self, caller: _Open) -> None:
+    def _leave(self, container: _Open) -> None:
         """Keep a computation's result to its end."""
-        self._keep(caller.roots.get(caller.computation, ()))
+        self._keep(container.roots.get(container.computation, ()))
 
-    def _close(self, caller: _Open) -> None:
-        """Run a caller, after all that it calls."""
-        self._leave(caller)
-        node = caller.node
-        roots = [caller.roots[computation] for computation in node.instruction.called]
-        self._run(node, _RESULTS[node.opcode](self, caller, roots))
+    def _close(self, container: _Open) -> None:
+        """Run a container, after all that it holds."""
+        self._leave(container)
+        node = container.node
+        roots = [container.roots[computation] for computation in node.instruction.called]
+        self._run(node, _RESULTS[node.opcode](self, container, roots))
 
     def _find(self, storage: int) -> int:
         same = self._same

@@ -265,8 +265,8 @@ class _Tracer:
         return len(self.shapes) - 1
 
     def _op_name(self, node: Node) -> str:
-        caller = "" if node.parent is None else self.op_names[node.parent]
-        return qualify_op_name(node.instruction.op_name, caller)
+        container = "" if node.parent is None else self.op_names[node.parent]
+        return qualify_op_name(node.instruction.op_name, container)
 
 
 def is_held(op_name: str) -> bool:

@@ -58,21 +58,21 @@ def count_executions(
             continue
         key = (node.parent, node.computation)
         if key not in inside:
-            caller = by_name[node.parent]
-            trip_count = trips.get(caller.instruction.name)
+            container = by_name[node.parent]
+            trip_count = trips.get(container.instruction.name)
             outer = result[node.parent]
             if trip_count is None and traced is not None and key in traced:
                 seen = traced[key]
                 inside[key] = Executions(count=seen, counted=seen, traced=True)
             else:
-                inside[key] = _inside(caller, node.computation, outer, trip_count)
+                inside[key] = _inside(container, node.computation, outer, trip_count)
         result[node.name] = inside[key]
     return result
 
 
-def _inside(caller: Node, computation: str, outer: Executions, trips: int | None) -> Executions:
-    """Return the executions of the ops in `computation`, which `caller` calls."""
-    instruction = caller.instruction
+def _inside(container: Node, computation: str, outer: Executions, trips: int | None) -> Executions:
+    """Return the executions of the ops in `computation`, which `container` calls."""
+    instruction = container.instruction
     if outer.count == 0:
         return outer
     if instruction.opcode == "conditional":
@@ -84,7 +84,7 @@ def _inside(caller: Node, computation: str, outer: Executions, trips: int | None
     body, condition = instruction.called
     if outer.counted * trips > MAX_EXECUTIONS:
         raise FormatError(
-            f"HLO while {caller.name!r}: with the loops around it, its body would run more than"
+            f"HLO while {container.name!r}: with the loops around it, its body would run more than"
             " 2^63 times"
         )
     times = trips + 1 if computation == condition and condition != body else trips

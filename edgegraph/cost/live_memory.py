@@ -39,7 +39,7 @@ class MemoryProfile:
 
     Attributes:
         steps: The ops of the entry computation, in the order of execution.
-        alive_bytes: Bytes alive at each of them; for a caller, at the worst moment inside.
+        alive_bytes: Bytes alive at each of them; for a container, at the worst moment inside.
         peak_step: Position in `steps` of the (first) peak.
         peak_node: The op that runs at the peak: that step, or one inside.
         held: The buffers alive then, the largest first; their bytes add up to the peak.

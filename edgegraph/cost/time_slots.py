@@ -1,12 +1,12 @@
-"""Which of many places are taken when."""
+"""Which of many slots are taken when."""
 
 from __future__ import annotations
 
 
 class TimeSlots:
-    """Notes when numbered places are taken, and finds those that are free throughout a span.
+    """Notes when numbered slots are taken, and finds those that are free throughout a span.
 
-    A tree over time: every node holds the places taken during all of its span, and those taken
+    A tree over time: every node holds the slots taken during all of its span, and those taken
     at some time in it, as the bits of an integer. Asking and noting take a logarithm of the time.
 
     Example:
@@ -22,9 +22,9 @@ class TimeSlots:
         self._sometime = [0] * (2 * self._leaves)
         self._always = [0] * (2 * self._leaves)
 
-    def take(self, place: int, first: int, last: int) -> None:
-        """Take a place from `first` to `last`, both included."""
-        bit = 1 << place
+    def take(self, slot: int, first: int, last: int) -> None:
+        """Take a slot from `first` to `last`, both included."""
+        bit = 1 << slot
         sometime, always = self._sometime, self._always
         low, high = first + self._leaves, last + self._leaves + 1
         ends = (low >> 1, (high - 1) >> 1)
@@ -45,7 +45,7 @@ class TimeSlots:
                 node >>= 1
 
     def taken(self, first: int, last: int) -> int:
-        """Return the places that are taken at some time from `first` to `last`, as bits."""
+        """Return the slots that are taken at some time from `first` to `last`, as bits."""
         sometime, always = self._sometime, self._always
         low, high = first + self._leaves, last + self._leaves + 1
         ends = (low >> 1, (high - 1) >> 1)

@@ -18,7 +18,7 @@ class Value(Struct, kw_only=True, gc=False):
     """One array.
 
     Attributes:
-        node: The op that makes it, or the parameter or caller where it enters or leaves a loop
+        node: The op that makes it, or the parameter or container where it enters or leaves a loop
             or a branch.
         shape: Its shape.
         storage: Number of the memory that it lies in.

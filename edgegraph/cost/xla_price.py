@@ -113,13 +113,13 @@ class XlaPricer:
         known = self._fingerprints.get(name)
         if known is None:
             computation = self._module.computations[name]
-            place = {inner.name: i for i, inner in enumerate(computation.instructions)}
+            number_of = {inner.name: i for i, inner in enumerate(computation.instructions)}
             body = (
-                place[computation.root],
+                number_of[computation.root],
                 *[
                     (
                         self._number(inner),
-                        *[place[operand] for operand in inner.operands],
+                        *[number_of[operand] for operand in inner.operands],
                         *[("calls", self._fingerprint(called)) for called in inner.called],
                     )
                     for inner in computation.instructions

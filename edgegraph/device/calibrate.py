@@ -40,12 +40,12 @@ from edgegraph.device.rounds import (
     is_confirmed,
     monotonic_clock,
     sample,
-    spread,
     sustained,
+    typical_shortfall,
 )
 from edgegraph.device.store import (
-    fingerprint,
     load_calibration,
+    machine_identity,
     prepare_folder,
     save_calibration,
 )
@@ -153,7 +153,7 @@ def measure_host(
         origin="calibrated",
         source=source_of(sampled, effort, others.share),
         dispatch_s=dispatch_s,
-        fingerprint=fingerprint(),
+        fingerprint=machine_identity(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         kernel_rates=_kernel_rates(plan, dispatch_s, progress),
         op_launch_s=_op_launch_s(plan),
@@ -219,7 +219,7 @@ def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | 
         for name, rates in group_rounds(sampled).items()
         if name in (REFERENCE_DTYPE, MAIN_MEMORY)
     }
-    typical = ", ".join(f"{name} {spread(rates):.0%}" for name, rates in rounds.items())
+    typical = ", ".join(f"{name} {typical_shortfall(rates):.0%}" for name, rates in rounds.items())
     parts = [
         "measured by edgegraph calibrate: best sustained rate of matrix products, a convolution,"
         " updates in place and matrix-vector products compiled by XLA, in"

@@ -76,10 +76,10 @@ class KernelRates:
         self._peaks = peaks or {}
         self._table: dict[tuple[str, str], list[tuple[tuple[float, ...], float]]] = {}
         for rate in table:
-            place = _place(rate.rows, rate.columns, rate.depth)
+            sizes = _log_sizes(rate.rows, rate.columns, rate.depth)
             group = self._table.setdefault((rate.kind, rate.dtype), [])
-            group.append((place, math.log(rate.rate_per_s)))
-        self._factors = {key: _spread(group) for key, group in self._table.items()}
+            group.append((sizes, math.log(rate.rate_per_s)))
+        self._factors = {key: _uncertainty_factor(group) for key, group in self._table.items()}
         self._known: dict[tuple[str, str, int, int, int], Expected | None] = {}
 
     def expect(
@@ -103,7 +103,7 @@ class KernelRates:
                 scale = self._peaks[dtype] / self._peaks[measured]
         if not group:
             return None
-        log_rate = _neighbourly(_place(rows, columns, depth), group)
+        log_rate = _neighbourly(_log_sizes(rows, columns, depth), group)
         return Expected(math.exp(log_rate) * scale, self._factors[kind, measured])
 
 
@@ -114,16 +114,16 @@ def convolution_kind(groups: int, inputs: int) -> str:
     return "depthwise" if inputs == 1 else "grouped"
 
 
-def _place(*sizes: int) -> tuple[float, ...]:
+def _log_sizes(*sizes: int) -> tuple[float, ...]:
     return tuple(math.log2(max(1, size)) for size in sizes)
 
 
 def _neighbourly(
-    place: tuple[float, ...], group: Sequence[tuple[tuple[float, ...], float]]
+    sizes: tuple[float, ...], group: Sequence[tuple[tuple[float, ...], float]]
 ) -> float:
     """Average the nearest, weighted by the inverse of their squared distance."""
     near = sorted(
-        (sum((a - b) ** 2 for a, b in zip(place, other, strict=True)), log_rate)
+        (sum((a - b) ** 2 for a, b in zip(sizes, other, strict=True)), log_rate)
         for other, log_rate in group
     )[:NEIGHBOURS]
     weights = [1 / (distance + _NEAR) for distance, _ in near]
@@ -131,12 +131,12 @@ def _neighbourly(
     return total / sum(weights)
 
 
-def _spread(group: Sequence[tuple[tuple[float, ...], float]]) -> float:
+def _uncertainty_factor(group: Sequence[tuple[tuple[float, ...], float]]) -> float:
     """Return the factor within which four of five kernels lie when the others tell their rate."""
     if len(group) < 2:
         return 2.0
     errors = sorted(
-        abs(_neighbourly(place, [*group[:number], *group[number + 1 :]]) - log_rate)
-        for number, (place, log_rate) in enumerate(group)
+        abs(_neighbourly(sizes, [*group[:number], *group[number + 1 :]]) - log_rate)
+        for number, (sizes, log_rate) in enumerate(group)
     )
     return math.exp(errors[math.ceil(0.8 * len(errors)) - 1])

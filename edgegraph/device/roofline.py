@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edgegraph.device.device import Device
 
 
-class Placement(NamedTuple):
+class RooflineTimes(NamedTuple):
     """The time that the hardware needs at least for one operation, and what binds it.
 
     Attributes:
@@ -31,7 +31,7 @@ class Placement(NamedTuple):
     level: str
 
 
-def place(
+def roofline_times(
     *,
     flops: float | None,
     bytes: float | None,
@@ -39,8 +39,8 @@ def place(
     working_set_bytes: int | None,
     device: Device,
     passes: int = 1,
-) -> Placement:
-    """Place one operation under the roofs of `device`.
+) -> RooflineTimes:
+    """Return the times of one operation at the roofs of `device`.
 
     T_compute = flops / peak and T_memory = bytes / bandwidth (Williams, Waterman and Patterson,
     2009). The bandwidth is that of the fastest level which holds the working set, so that both
@@ -68,11 +68,11 @@ def place(
         ...     name="example", peak_flops_per_s={"f32": 100e9},
         ...     memory=(MemoryLevel(name="DRAM", size_bytes=None, bandwidth_bytes_per_s=10e9),),
         ...     origin="catalogue", source="made up")
-        >>> placement = place(flops=2 * 3136 * 256, bytes=4 * 3136 * 256, dtype="f32",
-        ...                   working_set_bytes=4 * 3136 * 256, device=device)
-        >>> placement.bound, placement.level
+        >>> times = roofline_times(flops=2 * 3136 * 256, bytes=4 * 3136 * 256, dtype="f32",
+        ...                        working_set_bytes=4 * 3136 * 256, device=device)
+        >>> times.bound, times.level
         ('memory', 'DRAM')
-        >>> f"{placement.compute_time_s:.2e} {placement.memory_time_s:.2e}"
+        >>> f"{times.compute_time_s:.2e} {times.memory_time_s:.2e}"
         '1.61e-05 3.21e-04'
     """
     peaks = device.peak_flops_per_s
@@ -83,4 +83,4 @@ def place(
     bound = None
     if compute_time_s is not None and memory_time_s is not None and (flops or bytes):
         bound = "compute" if compute_time_s >= memory_time_s else "memory"
-    return Placement(compute_time_s, memory_time_s, bound, roof, level.name)
+    return RooflineTimes(compute_time_s, memory_time_s, bound, roof, level.name)

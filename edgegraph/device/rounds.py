@@ -203,11 +203,11 @@ def _ranked(rates: Sequence[float]) -> Iterable[tuple[float, float]]:
     return pairwise(sorted(rates, reverse=True))
 
 
-def spread(rates: Sequence[float]) -> float:
+def typical_shortfall(rates: Sequence[float]) -> float:
     """Return how far the typical round lies below the best one, as a share of the best.
 
     Example:
-        >>> spread([100.0, 75.0, 50.0])
+        >>> typical_shortfall([100.0, 75.0, 50.0])
         0.25
     """
     return 1 - statistics.median(rates) / max(rates)

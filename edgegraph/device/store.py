@@ -45,7 +45,7 @@ def calibration_path() -> Path:
     return cache_folder() / "calibration.json"
 
 
-def fingerprint() -> dict[str, str]:
+def machine_identity() -> dict[str, str]:
     """Describe what must not change for a calibration to hold, without importing jax."""
     cores = host.usable_cores()
     caches = ", ".join(
@@ -106,7 +106,7 @@ def load_calibration() -> Device | None:
     except (OSError, FormatError) as error:
         _warn(f"the stored calibration cannot be used: {error}")
         return None
-    changes = changed(device.fingerprint or {}, fingerprint())
+    changes = changed(device.fingerprint or {}, machine_identity())
     if changes:
         _warn(f"the stored calibration was made elsewhere: {'; '.join(changes)}")
         return None
@@ -114,7 +114,7 @@ def load_calibration() -> Device | None:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Name what differs between two fingerprints.
+    """Name what differs between two identities of machines.
 
     Example:
         >>> changed({"cores": "2", "jax": "0.10.2"}, {"cores": "4", "jax": "0.10.2"})

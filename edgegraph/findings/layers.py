@@ -73,7 +73,7 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
     dense = _dense_layers(evidence)
     yield from _together(
         "memory-bound-dense",
-        [row for row in _small(evidence, "memory") if _place(row) in dense],
+        [row for row in _small(evidence, "memory") if _layer_phase(row) in dense],
         "layers with matrix products are memory-bound",
         _BYTES_BOUND,
         f"{_FEWER_BYTES}; or a larger batch, since all inputs share one read of the weights",
@@ -195,7 +195,7 @@ def _together(
     )
 
 
-def _place(row: LayerRecord) -> tuple[str, str]:
+def _layer_phase(row: LayerRecord) -> tuple[str, str]:
     return row.layer.removesuffix("/(own)"), row.phase
 
 

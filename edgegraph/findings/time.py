@@ -59,7 +59,7 @@ def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
         return
     loops = [
         record
-        for record in evidence.frames
+        for record in evidence.control_flow
         if record.opcode == "while"
         and (record.time_s or 0.0) > DOMINANT * evidence.whole_s
         and _iterations(evidence, record) != 1

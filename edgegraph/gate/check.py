@@ -152,7 +152,7 @@ def _timed(
     if now is None:
         return UNDECIDED, _unknown(LATENCY, "what is checked"), None
     factor = 1 + (limit.share or 0.0)
-    noise = hypot(_spread(now), 0.0 if then is None else factor * _spread(then))
+    noise = hypot(_iqr_s(now), 0.0 if then is None else factor * _iqr_s(then))
     for latency, of in ((now, "the measurement"), (then, "the baseline's measurement")):
         if latency is not None and latency.verdict != "OK":
             reasons = "; ".join(latency.reasons) or "it spreads too far"
@@ -168,7 +168,7 @@ def _timed(
     return FAILED, None, noise
 
 
-def _spread(latency: Latency) -> float:
+def _iqr_s(latency: Latency) -> float:
     """Return the interquartile range."""
     return latency.relative_iqr * latency.median_s
 

@@ -18,7 +18,7 @@ _IDENTITY = (
 """Fields that name an instruction and others, or say where it was written."""
 
 
-def fingerprint(module: Module) -> str:
+def module_digest(module: Module) -> str:
     r"""Return a digest of what a module does: alike for modules that differ in names only.
 
     Names, ids, source positions and op_names are left out; operands and called computations
@@ -35,7 +35,7 @@ def fingerprint(module: Module) -> str:
         >>> from edgegraph.hlo.decode import decode
         >>> text = "HloModule m\nENTRY e { x = s8[4] parameter(0)\nROOT NAME = s8[4] negate(x) }"
         >>> y, z = (decode(xla.parse_text(text.replace("NAME", name))) for name in "yz")
-        >>> fingerprint(y) == fingerprint(z)
+        >>> module_digest(y) == module_digest(z)
         True
     """
     protos = {
@@ -48,17 +48,17 @@ def fingerprint(module: Module) -> str:
     for name, computation in module.computations.items():
         by_name = {instruction.name: instruction for instruction in computation.instructions}
         order = module.schedule.get(name) or tuple(by_name)
-        place = {instruction: position for position, instruction in enumerate(order)}
+        position_of = {instruction: position for position, instruction in enumerate(order)}
         for instruction in (by_name[inner] for inner in order):
             bare = schema.HloInstructionProto()
             bare.CopyFrom(protos[instruction.name])
             for field in _IDENTITY:
                 bare.ClearField(field)
             wiring = (
-                [place[operand] for operand in instruction.operands],
+                [position_of[operand] for operand in instruction.operands],
                 [numbers[called] for called in instruction.called],
-                sorted(place[before] for before in instruction.control_predecessors),
+                sorted(position_of[before] for before in instruction.control_predecessors),
             )
             digest.update(bare.SerializeToString(deterministic=True) + repr(wiring).encode())
-        digest.update(f"root {place[computation.root]} of {name == module.entry}".encode())
+        digest.update(f"root {position_of[computation.root]} of {name == module.entry}".encode())
     return digest.hexdigest()

@@ -34,17 +34,17 @@ def decode_stack_frames(proto: Proto) -> tuple[StackFrame, ...]:
         The frames; frame id ``n`` is at position ``n - 1``, and `parent` is such an id or 0.
 
     Raises:
-        FormatError: A frame names a file, function, place or parent that is not there.
+        FormatError: A frame names a file, function, location or parent that is not there.
     """
     files, functions = list(proto.file_names), list(proto.function_names)
-    places = [(p.file_name_id, p.function_name_id, p.line) for p in proto.file_locations]
+    locations = [(p.file_name_id, p.function_name_id, p.line) for p in proto.file_locations]
     count = len(proto.stack_frames)
     frames = []
     for number, frame in enumerate(proto.stack_frames, start=1):
-        parent, place = frame.parent_frame_id, frame.file_location_id
-        if not 0 <= parent <= count or not 1 <= place <= len(places):
-            raise FormatError(f"HLO stack frame {number}: its place or its parent is unknown")
-        file, function, line = places[place - 1]
+        parent, location = frame.parent_frame_id, frame.file_location_id
+        if not 0 <= parent <= count or not 1 <= location <= len(locations):
+            raise FormatError(f"HLO stack frame {number}: its location or its parent is unknown")
+        file, function, line = locations[location - 1]
         if not 1 <= file <= len(files) or not 1 <= function <= len(functions):
             raise FormatError(f"HLO stack frame {number}: its file or its function is unknown")
         frames.append(

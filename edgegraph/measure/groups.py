@@ -131,7 +131,7 @@ def _cut_region(regions: Regions, region: Region, depth: int | None) -> Iterator
     order: dict[_Key | int, None] = {}
     for position, equation in enumerate(region.jaxpr.eqns):
         scopes = _scopes(region, position)
-        key, whole = _place(region, position, scopes, depth)
+        key, whole = _group_of(region, position, scopes, depth)
         if not whole:
             opened[position] = key
             order[position] = None
@@ -259,7 +259,7 @@ def _bookkeeping(regions: Regions, scan: Any, body: Region, key: _Key) -> Iterat
     )
 
 
-def _place(
+def _group_of(
     region: Region, position: int, scopes: set[_Key], depth: int | None
 ) -> tuple[_Key, bool]:
     """Return the group an equation belongs to, and whether it belongs as a whole."""

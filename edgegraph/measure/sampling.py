@@ -172,14 +172,14 @@ def summarise(
     """
     samples = series.samples_s
     single = series.calls_per_sample == 1
-    spread = series.window_spread
+    window_spread = series.window_spread
     relative_iqr = statistics.relative_interquartile_range(samples)
     drift = statistics.drift(samples)
     verdict, reasons = judge(
         samples=len(samples),
         relative_iqr=relative_iqr,
         drift=drift,
-        spread=spread,
+        window_spread=window_spread,
         tolerance=settings.window_tolerance,
         others_share=others_share,
     )
@@ -199,7 +199,7 @@ def summarise(
         verdict=verdict,
         samples_s=tuple(samples),
         calls_per_sample=series.calls_per_sample,
-        window_spread=spread,
+        window_spread=window_spread,
         reasons=reasons,
         synchronous=synchronous,
         cache=cache,
@@ -213,7 +213,7 @@ def judge(
     samples: int,
     relative_iqr: float,
     drift: float,
-    spread: float | None,
+    window_spread: float | None,
     tolerance: float,
     others_share: float | None = None,
 ) -> tuple[str, tuple[str, ...]]:
@@ -223,13 +223,13 @@ def judge(
         samples: Number of samples; too few are INVALID.
         relative_iqr: NOISY above 10 %, INVALID above 25 %.
         drift: NOISY above 5 % either way.
-        spread: Of the last three windows; NOISY above the tolerance.
+        window_spread: Of the last three windows; NOISY above the tolerance.
         tolerance: Of the windows.
         others_share: Share of the cores' time that other processes took; NOISY above 10 %, for
             a second process may slow all calls down evenly, so that nothing else shows it.
 
     Example:
-        >>> judge(samples=100, relative_iqr=0.02, drift=-0.07, spread=0.01, tolerance=0.1)
+        >>> judge(samples=100, relative_iqr=0.02, drift=-0.07, window_spread=0.01, tolerance=0.1)
         ('NOISY', ('the second half is 7 % faster than the first, more than 5 %',))
     """
     invalid: list[str] = []
@@ -248,9 +248,10 @@ def judge(
             f"the second half is {_percent(abs(drift))} {'slower' if drift > 0 else 'faster'} than"
             f" the first, more than {_percent(NOISY_DRIFT)}"
         )
-    if spread is not None and spread > tolerance:
+    if window_spread is not None and window_spread > tolerance:
         noisy.append(
-            f"the last three windows lie {_percent(spread)} apart, more than {_percent(tolerance)}"
+            f"the last three windows lie {_percent(window_spread)} apart, more than"
+            f" {_percent(tolerance)}"
         )
     if others_share is not None and others_share > NOISY_OTHERS:
         noisy.append(

@@ -213,7 +213,7 @@ def _throughput(
         samples=len(windows_s),
         relative_iqr=relative_iqr,
         drift=drift,
-        spread=None,
+        window_spread=None,
         tolerance=0.0,
         others_share=others_share,
     )

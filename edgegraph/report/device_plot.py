@@ -50,8 +50,8 @@ def device_times(
     if ax is None:
         height = 0.75 + ROW_INCHES * max(2, len(rows))
         ax = column_axes(height, left=names_margin(labels), top=0.3, width=width)
-    for place, row in enumerate(rows):
-        _row(ax, place, row)
+    for position, row in enumerate(rows):
+        _row(ax, position, row)
     ax.set_xscale("log")
     ends = [end for row in rows for end in (row.low_s, row.high_s, row.measured_s) if end]
     ax.set_xlim(min(ends) / 2, max(ends) * max(3.0, (max(ends) / min(ends)) ** 0.4))
@@ -71,18 +71,18 @@ def _label(row: DeviceRow, several: bool) -> str:
     return (f"{row.workload} on " if several else "") + row.device + batch
 
 
-def _row(ax: Axes, place: int, row: DeviceRow) -> None:
+def _row(ax: Axes, position: int, row: DeviceRow) -> None:
     low, high = row.low_s or 0.0, row.high_s or 0.0
-    ax.plot([low, high], [place, place], "|-", color=bound_colour(row.bound), linewidth=5,
+    ax.plot([low, high], [position, position], "|-", color=bound_colour(row.bound), linewidth=5,
             solid_capstyle="butt", markersize=5, markeredgewidth=1.2)  # fmt: skip
     if row.whole_compiler_time_s:
-        ax.plot(row.whole_compiler_time_s, place, "x", color=INK, markersize=4)
+        ax.plot(row.whole_compiler_time_s, position, "x", color=INK, markersize=4)
     if row.measured_s:
-        ax.plot(row.measured_s, place, "o", color=INK, markersize=3.5)
+        ax.plot(row.measured_s, position, "o", color=INK, markersize=3.5)
     last = max(filter(None, (high, row.whole_compiler_time_s, row.measured_s)))
     said = seconds(row.measured_s) if row.measured_s else f"≥ {seconds(low)}"
     ax.annotate(
-        said, (last, place), (6, 0), textcoords="offset points",
+        said, (last, position), (6, 0), textcoords="offset points",
         va="center", fontsize=SMALL_POINTS, color=MUTED, annotation_clip=False,
     )  # fmt: skip
 

@@ -44,9 +44,9 @@ def draw_ladder(
     if axes is None:
         axes = _beside_each_other(study, width)
     left, right = axes
-    for place, rung in enumerate(study.rungs):
-        _bytes_bar(left, place, rung)
-        _time_bar(right, place, rung, _verdict(study, rung))
+    for position, rung in enumerate(study.rungs):
+        _bytes_bar(left, position, rung)
+        _time_bar(right, position, rung, _verdict(study, rung))
     left.set_yticks(range(len(study.rungs)), list(map(_label, study.rungs)), linespacing=1.1)
     right.set_yticks(range(len(study.rungs)), [""] * len(study.rungs))
     left.set_xlim(0, 1.45 * max(rung.bytes for rung in study.rungs))
@@ -78,36 +78,36 @@ def _label(rung: Rung) -> str:
     return f"{LABELS[rung.name]}\n{count}"
 
 
-def _bytes_bar(ax: Axes, place: int, rung: Rung) -> None:
-    ax.barh(place, rung.bytes, _BAR_HEIGHT, color=BOUND_COLOURS["memory"])
-    _beside(ax, rung.bytes, place, si(rung.bytes, "B"))
+def _bytes_bar(ax: Axes, position: int, rung: Rung) -> None:
+    ax.barh(position, rung.bytes, _BAR_HEIGHT, color=BOUND_COLOURS["memory"])
+    _beside(ax, rung.bytes, position, si(rung.bytes, "B"))
 
 
-def _time_bar(ax: Axes, place: int, rung: Rung, verdict: str) -> None:
+def _time_bar(ax: Axes, position: int, rung: Rung, verdict: str) -> None:
     low, high = rung.memory_time_s, rung.compute_time_s
     if rung.latency_s is not None:
-        ax.barh(place, rung.latency_s, _BAR_HEIGHT, color=BOUND_COLOURS["compute"])
+        ax.barh(position, rung.latency_s, _BAR_HEIGHT, color=BOUND_COLOURS["compute"])
         if rung.interval_s is not None:
             ax.plot(
-                rung.interval_s, [place, place], "|-", color=INK, linewidth=0.9, markersize=5,
+                rung.interval_s, [position, position], "|-", color=INK, linewidth=0.9, markersize=5,
                 markeredgewidth=0.9,
             )  # fmt: skip
         said = seconds(rung.latency_s) + verdict
-        _beside(ax, _reach(rung), place, said)
+        _beside(ax, _reach(rung), position, said)
     if low is None or high is None:
         return
     if rung.latency_s is None:
-        ax.barh(place, low + high, _BAR_HEIGHT, color="none", edgecolor=NEUTRAL, linewidth=0.8)
-        _beside(ax, low + high, place, f"~{seconds(low + high)}")
+        ax.barh(position, low + high, _BAR_HEIGHT, color="none", edgecolor=NEUTRAL, linewidth=0.8)
+        _beside(ax, low + high, position, f"~{seconds(low + high)}")
     ax.plot(
-        [max(low, high)] * 2, [place - _BAR_HEIGHT / 2, place + _BAR_HEIGHT / 2], color=INK,
+        [max(low, high)] * 2, [position - _BAR_HEIGHT / 2, position + _BAR_HEIGHT / 2], color=INK,
         linewidth=1.2, solid_capstyle="butt",
     )  # fmt: skip
 
 
-def _beside(ax: Axes, x: float, place: int, said: str) -> None:
+def _beside(ax: Axes, x: float, position: int, said: str) -> None:
     ax.annotate(
-        said, (x, place), (3, 0), textcoords="offset points", va="center",
+        said, (x, position), (3, 0), textcoords="offset points", va="center",
         fontsize=SMALL_POINTS, color=MUTED, annotation_clip=False,
     )  # fmt: skip
 

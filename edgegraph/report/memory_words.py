@@ -37,7 +37,9 @@ def memory_lines(analysis: Analysis) -> list[tuple[str, str]]:
     said = []
     live, before = analysis.live_memory, analysis.activation_memory
     if live is not None:
-        said.append(("most alive", f"{si(live.peak_bytes, 'B')} {place(live)}: {by_kind(live)}"))
+        said.append(
+            ("most alive", f"{si(live.peak_bytes, 'B')} {peak_location(live)}: {by_kind(live)}")
+        )
     if before is not None:
         said.append(("activations before fusing", _before(before)))
     return said
@@ -51,7 +53,7 @@ def by_kind(live: LiveMemory) -> str:
     )
 
 
-def place(live: LiveMemory) -> str:
+def peak_location(live: LiveMemory) -> str:
     """Describe where the peak is: ``in Net/conv1 (conv.1)``."""
     return f"in {live.peak_layer} ({live.peak_op})" if live.peak_layer else f"at {live.peak_op}"
 

@@ -113,8 +113,8 @@ def layer_times(
     ends = [value for row in shown for value in (row.time_s, _serial(row)) if value]
     largest = max(ends, default=0.0)
     scale, unit = _time_scale(largest)
-    for place, row in enumerate(shown):
-        _time_bar(ax, place, row, scale)
+    for position, row in enumerate(shown):
+        _time_bar(ax, position, row, scale)
     if rest:
         _beside(ax, len(shown), 0.0, f"{seconds(rest_s)} in sum")
     ax.set_yticks(range(len(labels)), labels, parse_math=False)
@@ -193,18 +193,18 @@ def _bars(analysis: Analysis) -> tuple[list[LayerRecord], list[LayerRecord], lis
     return shown, rest, labels + [f"{len(rest)} shorter layers"] * bool(rest)
 
 
-def _time_bar(ax: Axes, place: int, row: LayerRecord, scale: float) -> None:
+def _time_bar(ax: Axes, position: int, row: LayerRecord, scale: float) -> None:
     """Draw one layer's bar, its bracket, and its time beside it."""
     time = (row.time_s or 0.0) / scale
     colour = bound_colour(row.bound)
     face = colour if row.time_source == "measured" else "none"
-    ax.barh(place, time, _BAR_HEIGHT, color=face, edgecolor=colour, linewidth=0.8)
+    ax.barh(position, time, _BAR_HEIGHT, color=face, edgecolor=colour, linewidth=0.8)
     serial = _serial(row)
     if serial:
         overlapped = max(row.compute_time_s or 0.0, row.memory_time_s or 0.0)
         for line_colour, width in ((PAPER, 2.6), (INK, 1.0)):
             ax.plot(
-                [overlapped / scale, serial / scale], [place, place], "|-", color=line_colour,
+                [overlapped / scale, serial / scale], [position, position], "|-", color=line_colour,
                 linewidth=width, markersize=6, markeredgewidth=width, solid_capstyle="butt",
             )  # fmt: skip
     said = seconds(row.time_s)
@@ -212,12 +212,12 @@ def _time_bar(ax: Axes, place: int, row: LayerRecord, scale: float) -> None:
         said = f"~{said}"
     elif row.efficiency is not None:
         said += f", {percent(row.efficiency)}"
-    _beside(ax, place, max(time, (serial or 0.0) / scale), said)
+    _beside(ax, position, max(time, (serial or 0.0) / scale), said)
 
 
-def _beside(ax: Axes, place: int, x: float, said: str) -> None:
+def _beside(ax: Axes, position: int, x: float, said: str) -> None:
     ax.annotate(
-        said, (x, place), (4, 0), textcoords="offset points", va="center",
+        said, (x, position), (4, 0), textcoords="offset points", va="center",
         fontsize=SMALL_POINTS, color=MUTED, annotation_clip=False,
     )  # fmt: skip
 

@@ -9,10 +9,10 @@ from edgegraph.compare.times import verdict_of
 from edgegraph.results.history import Entry, History
 from edgegraph.store.runs import Run
 
-SPREADS = {"latency_s": "latency_iqr_s", "throughput_per_s": "throughput_iqr_per_s"}
+INTERQUARTILE_RANGES = {"latency_s": "latency_iqr_s", "throughput_per_s": "throughput_iqr_per_s"}
 """Figures that are timed, and the metric that tells how far each is off."""
 
-TIMED = (*SPREADS, "latency_p90_s")
+TIMED = (*INTERQUARTILE_RANGES, "latency_p90_s")
 """Figures that are only as sound as the measurement."""
 
 _Alike = tuple[int | None, str | None, str, tuple[tuple[str, object], ...], str]
@@ -69,10 +69,10 @@ def _entry(run: Run, before: Run | None, metric: str) -> Entry:
 
 def _judged(before: Run, after: Run, metric: str) -> str | None:
     """Return whether a timed figure changed by more than its noise; None where that is unknown."""
-    spread = SPREADS.get(metric)
-    if spread is None or not all(spread in run.metrics for run in (before, after)):
+    iqr = INTERQUARTILE_RANGES.get(metric)
+    if iqr is None or not all(iqr in run.metrics for run in (before, after)):
         return None
-    noise = hypot(before.metrics[spread], after.metrics[spread])
+    noise = hypot(before.metrics[iqr], after.metrics[iqr])
     sound = before.verdict == after.verdict == "OK"
     former, latter = before.metrics[metric], after.metrics[metric]
     if metric == "throughput_per_s":

@@ -126,7 +126,7 @@ def _analysis(analysis: Analysis) -> Notes:
     figures = dict(totals) | {
         "latency_s": None if analysis.latency is None else analysis.latency.median_s,
         "latency_p90_s": None if analysis.latency is None else analysis.latency.p90_s,
-        **_spread(analysis.latency, best),
+        **_interquartile_ranges(analysis.latency, best),
         "throughput_per_s": None if best is None else best.samples_per_s,
         "bytes": totals.bytes_read + totals.bytes_written,
         "peak_memory_bytes": None if analysis.memory is None else analysis.memory.peak_bytes,
@@ -170,7 +170,7 @@ def _sweep(sweep: Sweep) -> Notes:
         metrics=_numbers(
             [
                 *((name, getattr(point, name)) for name in _POINT_FIGURES),
-                *_spread(point.latency, point.throughput).items(),
+                *_interquartile_ranges(point.latency, point.throughput).items(),
             ]
         ),
     )
@@ -197,7 +197,7 @@ def _overlap(study: OverlapStudy) -> Notes:
     figures = {
         "latency_s": study.latency.median_s,
         "latency_p90_s": study.latency.p90_s,
-        **_spread(study.latency, best),
+        **_interquartile_ranges(study.latency, best),
         "throughput_per_s": None if best is None else best.samples_per_s,
         "dispatch_gain": study.dispatch_gain,
     }
@@ -251,7 +251,9 @@ _NOTES: Mapping[type, Callable[[Any], Notes]] = {
 }
 
 
-def _spread(latency: Latency | None, throughput: Throughput | None) -> dict[str, float]:
+def _interquartile_ranges(
+    latency: Latency | None, throughput: Throughput | None
+) -> dict[str, float]:
     """Return interquartile ranges, which a later run's difference is held against."""
     found = {}
     if latency is not None:

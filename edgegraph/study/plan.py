@@ -16,7 +16,7 @@ from edgegraph.compiler.targets import parse_target
 from edgegraph.device.calibrate import load_calibration
 from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
-from edgegraph.device.store import fingerprint as machine_fingerprint
+from edgegraph.device.store import machine_identity
 from edgegraph.errors import InputError
 from edgegraph.measure.environment import environment
 from edgegraph.measure.sampling import Settings
@@ -154,7 +154,7 @@ class Plan:
         """
         return {
             "edgegraph": __version__,
-            "machine": machine_fingerprint(),
+            "machine": machine_identity(),
             "workload": self.name,
             "lowered": {dtype or "": self._lowered(dtype) for dtype in self.dtypes},
             "smallest batch": self.batches[0],

@@ -28,7 +28,7 @@ import edgegraph as eg
 from edgegraph.report.page import write_page
 from edgegraph.report.scene.hierarchy import nest
 from edgegraph.report.scene.items import ops_of
-from edgegraph.report.scene.places import place
+from edgegraph.report.scene.places import lay_out_all
 from scripts.bench.large_module import train_step
 
 REPEATS = 9
@@ -76,7 +76,7 @@ def main() -> None:
     table = Table("what", "took", title=f"{len(analysis.op_records):,} ops")
     ops_of(analysis)  # decodes the module if it came from a file
     start = time.perf_counter()
-    place(nest(ops_of(analysis).items))
+    lay_out_all(nest(ops_of(analysis).items))
     table.add_row("layout", f"{time.perf_counter() - start:.2f} s")
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

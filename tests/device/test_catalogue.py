@@ -191,7 +191,7 @@ def test_a_calibrated_host_is_one_more_device() -> None:
     host = Device(
         name="here", peak_flops_per_s={"f32": 1e11}, origin="calibrated", source="measured",
         memory=(MemoryLevel(name="DRAM", size_bytes=None, bandwidth_bytes_per_s=1e10),),
-        fingerprint=store.fingerprint(),
+        fingerprint=store.machine_identity(),
     )  # fmt: skip
     store.save_calibration(host)
     assert find_device("host") == host

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph.device.device import Device, MemoryLevel
-from edgegraph.device.roofline import place
+from edgegraph.device.roofline import roofline_times
 
 DEVICE = Device(
     name="by hand",
@@ -52,7 +52,7 @@ def test_place_by_hand(
     roof: str,
     level: str,
 ) -> None:
-    placement = place(
+    placement = roofline_times(
         flops=flops, bytes=bytes_, dtype=dtype, working_set_bytes=working_set, device=DEVICE
     )
     assert placement.compute_time_s == pytest.approx(compute_s)
@@ -62,11 +62,11 @@ def test_place_by_hand(
 
 def test_small_cnn_on_a_roofline_by_hand() -> None:
     """SmallCNN's layers, 100 GFLOP/s over 10 GB/s: the ridge is at 10 FLOP/byte."""
-    dense1 = place(
+    dense1 = roofline_times(
         flops=2 * 3136 * 256, bytes=4 * (3136 * 256 + 3136 + 256), dtype="f32",
         working_set_bytes=4 * 3136 * 256, device=DEVICE,
     )  # fmt: skip
-    conv2 = place(
+    conv2 = roofline_times(
         flops=2 * 115_605_504, bytes=4 * 32 * 14 * 14 * (32 + 64), dtype="f32",
         working_set_bytes=4 * 32 * 14 * 14 * (32 + 64), device=DEVICE,
     )  # fmt: skip
@@ -75,7 +75,7 @@ def test_small_cnn_on_a_roofline_by_hand() -> None:
 
 
 def test_a_placement_cannot_be_changed() -> None:
-    placement = place(flops=1, bytes=1, dtype="f32", working_set_bytes=1, device=DEVICE)
+    placement = roofline_times(flops=1, bytes=1, dtype="f32", working_set_bytes=1, device=DEVICE)
     with pytest.raises(AttributeError):
         placement.bound = "memory"  # type: ignore[misc]
 
@@ -89,7 +89,7 @@ def test_a_placement_cannot_be_changed() -> None:
 def test_bound_follows_the_ridge_point(
     flops: int, bytes_: int, working_set: int, dtype: str
 ) -> None:
-    placement = place(
+    placement = roofline_times(
         flops=flops, bytes=bytes_, dtype=dtype, working_set_bytes=working_set, device=DEVICE
     )
     if bytes_ and flops:
@@ -104,7 +104,7 @@ def test_bound_follows_the_ridge_point(
 def test_a_larger_working_set_is_never_faster(smaller: int, larger: int) -> None:
     smaller, larger = sorted((smaller, larger))
     times = [
-        place(flops=0, bytes=10**6, dtype="f32", working_set_bytes=size, device=DEVICE)
+        roofline_times(flops=0, bytes=10**6, dtype="f32", working_set_bytes=size, device=DEVICE)
         for size in (smaller, larger)
     ]
     assert (times[0].memory_time_s or 0) <= (times[1].memory_time_s or 0)

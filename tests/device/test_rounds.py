@@ -17,8 +17,8 @@ from edgegraph.device.rounds import (
     is_contender,
     is_settled,
     sample,
-    spread,
     sustained,
+    typical_shortfall,
 )
 
 
@@ -147,4 +147,4 @@ def test_the_sustained_rate_was_seen_and_confirmed(rates: list[float], agreement
 
 
 def test_spread_of_equal_rounds_is_zero() -> None:
-    assert spread([3.0, 3.0, 3.0]) == 0.0
+    assert typical_shortfall([3.0, 3.0, 3.0]) == 0.0

@@ -31,7 +31,7 @@ def device() -> Device:
         origin="calibrated",
         source="measured",
         dispatch_s=5e-6,
-        fingerprint=store.fingerprint(),
+        fingerprint=store.machine_identity(),
         measured_at="2026-01-02T03:04:05+00:00",
     )
 
@@ -54,13 +54,13 @@ def test_the_default_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_fingerprint_names_processor_cores_and_versions() -> None:
-    assert set(store.fingerprint()) == {
+    assert set(store.machine_identity()) == {
         "processor", "cores", "caches", "jax", "jaxlib", "calibration scheme",
     }  # fmt: skip
 
 
 def test_a_changed_machine_is_refused_and_the_change_named(device: Device) -> None:
-    before = {**store.fingerprint(), "processor": "an older one", "jax": "0.9.9"}
+    before = {**store.machine_identity(), "processor": "an older one", "jax": "0.9.9"}
     save_calibration(dataclasses.replace(device, fingerprint=before))
     with pytest.warns(CalibrationWarning) as caught:
         assert load_calibration() is None

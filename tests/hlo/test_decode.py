@@ -342,11 +342,11 @@ BROKEN: dict[str, tuple[Callable[[Proto], object], str]] = {
     ),
     "frame parent": (
         lambda p: p.stack_frame_index.stack_frames.add(file_location_id=1, parent_frame_id=999),
-        "its place or its parent",
+        "its location or its parent",
     ),
     "frame place": (
         lambda p: p.stack_frame_index.stack_frames.add(file_location_id=999),
-        "its place or its parent",
+        "its location or its parent",
     ),
     "frame file": (lambda p: p.stack_frame_index.ClearField("file_names"), "its file"),
     "deep calls": (nest, "nest deeper than 200"),

@@ -182,7 +182,7 @@ def test_quick_settings_stop_soon() -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "relative_iqr", "drift", "spread", "verdict"),
+    ("samples", "relative_iqr", "drift", "window_spread", "verdict"),
     [
         (100, 0.10, 0.05, 0.10, "OK"),
         (100, 0.11, 0.0, 0.0, "NOISY"),
@@ -194,10 +194,14 @@ def test_quick_settings_stop_soon() -> None:
     ],
 )
 def test_verdict(
-    samples: int, relative_iqr: float, drift: float, spread: float | None, verdict: str
+    samples: int, relative_iqr: float, drift: float, window_spread: float | None, verdict: str
 ) -> None:
     given, reasons = judge(
-        samples=samples, relative_iqr=relative_iqr, drift=drift, spread=spread, tolerance=0.10
+        samples=samples,
+        relative_iqr=relative_iqr,
+        drift=drift,
+        window_spread=window_spread,
+        tolerance=0.10,
     )
     assert given == verdict
     assert bool(reasons) == (verdict != "OK")
@@ -205,7 +209,9 @@ def test_verdict(
 
 def test_a_busy_second_process_makes_even_steady_samples_noisy() -> None:
     """It slows every call down alike, so that only the system's own count shows it."""
-    steady = partial(judge, samples=100, relative_iqr=0.0, drift=0.0, spread=0.0, tolerance=0.1)
+    steady = partial(
+        judge, samples=100, relative_iqr=0.0, drift=0.0, window_spread=0.0, tolerance=0.1
+    )
     assert steady(others_share=0.10) == ("OK", ())
     verdict, (reason,) = steady(others_share=0.48)
     assert verdict == "NOISY"

@@ -201,10 +201,10 @@ def _outer(node: Node, item: Item, nodes: Sequence[Node], items: Sequence[Item])
     number = node.instruction.parameter_number
     if number is None or item.parent is None:
         return None
-    caller = nodes[item.parent].instruction
+    container = nodes[item.parent].instruction
     given = items[item.parent].operands
-    if caller.opcode == "while":
+    if container.opcode == "while":
         number = 0
-    elif caller.opcode == "conditional":
-        number = 1 + caller.called.index(node.computation)
+    elif container.opcode == "conditional":
+        number = 1 + container.called.index(node.computation)
     return given[number] if number < len(given) else None

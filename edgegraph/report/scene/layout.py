@@ -231,10 +231,10 @@ class _Drawing:
     def _place(self, down: bool, both: bool = False) -> None:
         for row in self.rows if down else reversed(self.rows):
             wanted = [self._wanted(box, down, both, self.weights) for box in row]
-            for box, centre in zip(row, self._spread(row, wanted), strict=True):
+            for box, centre in zip(row, self._nearest_without_overlap(row, wanted), strict=True):
                 self.centres[box] = centre
 
-    def _spread(self, row: Sequence[int], wanted: Sequence[float]) -> list[float]:
+    def _nearest_without_overlap(self, row: Sequence[int], wanted: Sequence[float]) -> list[float]:
         """Return centres nearest to the wanted ones, in order and without overlap.
 
         Boxes that push each other move as one block, to the weighed mean of what its members want.

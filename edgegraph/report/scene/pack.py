@@ -16,7 +16,7 @@ from typing import Any
 from edgegraph.report.scene.hierarchy import nest
 from edgegraph.report.scene.hlo_text import argument, attributes
 from edgegraph.report.scene.items import Ops, ops_of
-from edgegraph.report.scene.places import Placed, Shape, place
+from edgegraph.report.scene.places import Placed, Shape, lay_out_all
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 
 _KINDS = ("scope", "run", "op")
@@ -49,7 +49,7 @@ def pack(analysis: Analysis, marks: Mapping[tuple[str, str], str] | None = None)
     if not analysis.op_records:
         return None
     ops = ops_of(analysis)
-    placed = place(nest(ops.items, title=analysis.workload))
+    placed = lay_out_all(nest(ops.items, title=analysis.workload))
     scene = {
         "boxes": _boxes(placed),
         "shapes": _shapes(placed),
@@ -125,7 +125,7 @@ def _shape(shape: Shape) -> dict[str, Any]:
         "scale": shape.scale,
         "left": shape.left,
         "top": shape.top,
-        "places": [number for place in layout.boxes for number in place],
+        "places": [number for box in layout.boxes for number in box],
         "lines": [
             number
             for (source, target), bends in zip(shape.lines, layout.bends, strict=True)

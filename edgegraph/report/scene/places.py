@@ -56,7 +56,7 @@ class Placed:
     shape: Shape
 
 
-def place(top: Box) -> list[Placed]:
+def lay_out_all(top: Box) -> list[Placed]:
     """Place a box and all that is in it, every box before its contents."""
     shapes = _Shapes()
     inside_out, waiting = [], [top]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edgegraph.report.scene.hierarchy import MOST_CHILDREN, Box, Item, nest
 from edgegraph.report.scene.layout import lay_out
-from edgegraph.report.scene.places import place
+from edgegraph.report.scene.places import lay_out_all
 from edgegraph.report.scene.split import split
 from tests.report.scene.graphs import random_items
 
@@ -32,7 +32,7 @@ def check_drawing(items: list[Item]) -> None:
     boxes = [*boxes_of(top)]
     check_every_op_stands_once(items, boxes)
     check_lines(items, top)
-    for placed in place(top):
+    for placed in lay_out_all(top):
         shape = placed.shape
         assert (shape.layout is None) == (not placed.box.children)
         if shape.layout is None:
