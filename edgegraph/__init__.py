@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from edgegraph.compiler.compile import compile as compile
     from edgegraph.compiler.compile import read_hlo as read_hlo
     from edgegraph.compiler.program import Program as Program
-    from edgegraph.compiler.sharding import Mesh as Mesh
+    from edgegraph.compiler.sharding import DeviceMesh as DeviceMesh
     from edgegraph.cost.cost import Cost as Cost
     from edgegraph.cost.custom_calls import CustomCall as CustomCall
     from edgegraph.cost.custom_calls import register_custom_call as register_custom_call
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
     from edgegraph.findings.registry import register_finding as register_finding
     from edgegraph.gate.check import check as check
     from edgegraph.measure.compare import compare_timings as compare_timings
-    from edgegraph.measure.sampling import Settings as Settings
+    from edgegraph.measure.sampling import MeasurementSettings as MeasurementSettings
     from edgegraph.measure.trace.trace import read_trace as read_trace
     from edgegraph.results.analysis import Analysis as Analysis
     from edgegraph.results.analysis import Finding as Finding
+    from edgegraph.results.comparison import TimingComparison as TimingComparison
+    from edgegraph.results.device_comparison import DeviceComparison as DeviceComparison
     from edgegraph.results.diff import Diff as Diff
     from edgegraph.results.files import load as load
     from edgegraph.results.fusion_study import FusionStudy as FusionStudy
     from edgegraph.results.gate import GateResult as GateResult
+    from edgegraph.results.op_trace import OpTrace as OpTrace
     from edgegraph.results.overlap_study import OverlapStudy as OverlapStudy
     from edgegraph.results.scaling import Scaling as Scaling
     from edgegraph.results.sweep import Sweep as Sweep
@@ -52,19 +56,22 @@ _HOME = {
     "Cost": "edgegraph.cost.cost",
     "CustomCall": "edgegraph.cost.custom_calls",
     "Device": "edgegraph.device.device",
+    "DeviceComparison": "edgegraph.results.device_comparison",
+    "DeviceMesh": "edgegraph.compiler.sharding",
     "Diff": "edgegraph.results.diff",
     "EdgeGraphError": "edgegraph.errors",
     "Evidence": "edgegraph.findings.evidence",
     "Finding": "edgegraph.results.analysis",
     "FusionStudy": "edgegraph.results.fusion_study",
     "GateResult": "edgegraph.results.gate",
-    "Mesh": "edgegraph.compiler.sharding",
+    "MeasurementSettings": "edgegraph.measure.sampling",
+    "OpTrace": "edgegraph.results.op_trace",
     "OverlapStudy": "edgegraph.results.overlap_study",
     "Program": "edgegraph.compiler.program",
     "Scaling": "edgegraph.results.scaling",
-    "Settings": "edgegraph.measure.sampling",
     "Store": "edgegraph.store",
     "Sweep": "edgegraph.results.sweep",
+    "TimingComparison": "edgegraph.results.comparison",
     "Workload": "edgegraph.workload",
     "analyze": "edgegraph.analyzer",
     "calibrate": "edgegraph.device.calibrate",
@@ -87,6 +94,9 @@ _HOME = {
     "sweep_all": "edgegraph.study.sweep",
 }
 
+_RENAMED = {"Mesh": "DeviceMesh", "Settings": "MeasurementSettings"}
+"""Names of version 0.1, which version 0.2 drops."""
+
 __all__ = [*sorted(_HOME), "plot", "__version__"]
 
 
@@ -95,6 +105,14 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("edgegraph.plot")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
+    if name in _RENAMED:
+        new = _RENAMED[name]
+        warnings.warn(
+            f"edgegraph.{name} is called edgegraph.{new} now; the old name goes with version 0.2",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return __getattr__(new)
     raise AttributeError(f"module 'edgegraph' has no attribute '{name}'")
 
 

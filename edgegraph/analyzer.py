@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgegraph.measure.isolated import Depth
-    from edgegraph.measure.latency import Settings
+    from edgegraph.measure.latency import MeasurementSettings
     from edgegraph.measure.trace import Traced
 
 Progress = Callable[[str, float | None], None]
@@ -61,7 +61,7 @@ def analyze(
     cores: int | None = None,
     trace: bool | OpTrace | None = None,
     trace_dir: str | Path | None = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     device: Device | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
     name: str | None = None,
@@ -235,7 +235,7 @@ def _take_trace(
     trace: bool | OpTrace | None,
     measure: bool,
     trace_dir: str | Path | None,
-    settings: Settings | None,
+    settings: MeasurementSettings | None,
     report: Progress,
 ) -> Traced | None:
     """Trace the program if that was asked for, or goes with measuring it and fits."""

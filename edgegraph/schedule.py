@@ -196,7 +196,7 @@ class _Simulation:
     def _duration(self, node: Node) -> float:
         """Return the time of one execution of a node on the compute lane."""
         record = self._records[node.name]
-        if node.opcode in opcodes.FRAMES:
+        if node.opcode in opcodes.CONTROL_FLOW:
             duration_s = self._inside(node, record)
         else:
             known_s = _per_execution(record, record.time_s)

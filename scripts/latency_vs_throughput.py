@@ -34,7 +34,7 @@ def main() -> None:
     given = parser.parse_args()
     workloads = [mlp()] if given.quick else [small_cnn(), mlp()]
     batches = [1, 8, 64] if given.quick else [2**power for power in range(9)]
-    settings = eg.Settings.quick() if given.quick else None
+    settings = eg.MeasurementSettings.quick() if given.quick else None
 
     figure, axes = plt.subplots(
         2, len(workloads), figsize=(3.5 * len(workloads), 3.8), sharex=True, squeeze=False

@@ -31,7 +31,7 @@ from models.resnet import resnet18
 BLUE, ORANGE = "#0072b2", "#e69f00"
 
 
-def macs(folder: Path, settings: eg.Settings | None) -> None:
+def macs(folder: Path, settings: eg.MeasurementSettings | None) -> None:
     """MACs of every layer of AlexNet."""
     layers = leaves(eg.analyze(alexnet(), batch=1, stage="lowered"))
     table = layers.loc[layers["macs"] > 0, ["macs", "params"]]
@@ -40,7 +40,7 @@ def macs(folder: Path, settings: eg.Settings | None) -> None:
     print(f"sum: {table['macs'].sum():,} MACs, {layers['params'].sum():,} parameters")
 
 
-def alexnet_time(folder: Path, settings: eg.Settings | None) -> None:
+def alexnet_time(folder: Path, settings: eg.MeasurementSettings | None) -> None:
     """Which layers of AlexNet wait for memory, and what the dense ones take, at batch 1."""
     analysis = eg.analyze(alexnet(), batch=1, measure=True, settings=settings)
     layers = leaves(analysis)
@@ -74,7 +74,7 @@ def alexnet_time(folder: Path, settings: eg.Settings | None) -> None:
     keep(ax, folder / "alexnet.png")
 
 
-def convolutions(folder: Path, settings: eg.Settings | None) -> None:
+def convolutions(folder: Path, settings: eg.MeasurementSettings | None) -> None:
     """A 3x3 convolution against depthwise 3x3 and 1x1, at the same sizes."""
     workloads = {
         "3x3": blocks.conv(inputs=128, outputs=128, size=28),
@@ -87,7 +87,7 @@ def convolutions(folder: Path, settings: eg.Settings | None) -> None:
     compare(rows)
 
 
-def mobilenet(folder: Path, settings: eg.Settings | None) -> None:
+def mobilenet(folder: Path, settings: eg.MeasurementSettings | None) -> None:
     """MobileNetV2 against ResNet-18: fewer MACs, and how much less time."""
     analyses = {
         workload.name: eg.analyze(workload, batch=1, measure=True, settings=settings)
@@ -114,7 +114,7 @@ def mobilenet(folder: Path, settings: eg.Settings | None) -> None:
         show(table)
 
 
-def batch(folder: Path, settings: eg.Settings | None) -> None:
+def batch(folder: Path, settings: eg.MeasurementSettings | None) -> None:
     """Latency against throughput over the batch size."""
     sweep = eg.sweep(small_cnn(), batches=[1, 2, 4, 8, 16, 32, 64, 128], settings=settings)
     table = sweep.frame.set_index("batch")
@@ -134,7 +134,7 @@ def batch(folder: Path, settings: eg.Settings | None) -> None:
     keep(sweep.plot()[0], folder / "batch.png")
 
 
-def fusion(folder: Path, settings: eg.Settings | None) -> None:
+def fusion(folder: Path, settings: eg.MeasurementSettings | None) -> None:
     """What fusion brings, at batch 1 and 32."""
     for size in (1, 32):
         study = eg.fusion_study(small_cnn(), batch=size, settings=settings)
@@ -142,7 +142,7 @@ def fusion(folder: Path, settings: eg.Settings | None) -> None:
         keep(study.plot()[0], folder / f"fusion_b{size}.png")
 
 
-def overlap(folder: Path, settings: eg.Settings | None) -> None:
+def overlap(folder: Path, settings: eg.MeasurementSettings | None) -> None:
     """What overlap brings, at batch 1 and 32."""
     for size in (1, 32):
         study = eg.overlap_study(small_cnn(), batch=size, settings=settings)
@@ -157,7 +157,7 @@ def overlap(folder: Path, settings: eg.Settings | None) -> None:
         keep(study.plot(), folder / f"overlap_b{size}.png")
 
 
-PARTS: dict[str, Callable[[Path, eg.Settings | None], None]] = {
+PARTS: dict[str, Callable[[Path, eg.MeasurementSettings | None], None]] = {
     "macs": macs,
     "alexnet": alexnet_time,
     "convolutions": convolutions,
@@ -239,7 +239,7 @@ def main() -> None:
     given.output.mkdir(parents=True, exist_ok=True)
     # Chosen before JAX starts: times are of calls in this thread.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    settings = eg.Settings.quick() if given.quick else None
+    settings = eg.MeasurementSettings.quick() if given.quick else None
     for name in given.part or PARTS:
         part = PARTS[name]
         print(f"\n## {name}: {(part.__doc__ or '').splitlines()[0]}\n")

@@ -39,7 +39,7 @@ def main() -> None:
             small_cnn(),
             batch=batch,
             processes=3 if given.quick else 7,
-            settings=eg.Settings.quick() if given.quick else None,
+            settings=eg.MeasurementSettings.quick() if given.quick else None,
         )
         print(f"\n{study.workload}, batch {batch}")
         print(study.frame[["name", "kernels", "bytes", "latency_s"]].to_string(index=False))

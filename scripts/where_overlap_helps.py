@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="measure briefly")
     parser.add_argument("--output", type=Path, default=Path("out/overlap.png"))
     given = parser.parse_args()
-    settings = eg.Settings.quick() if given.quick else None
+    settings = eg.MeasurementSettings.quick() if given.quick else None
     rows = []
     for batch in map(int, given.batches.split(",")):
         study = eg.overlap_study(small_cnn(), batch=batch, settings=settings)

@@ -50,6 +50,15 @@ def test_an_unknown_name_is_refused() -> None:
         _ = edgegraph.analyse
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("Mesh", "DeviceMesh"), ("Settings", "MeasurementSettings")]
+)
+def test_an_old_name_still_works_and_warns_of_its_end(old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"edgegraph.{old} is called edgegraph.{new} now"):
+        assert getattr(edgegraph, old) is getattr(edgegraph, new)
+    assert old not in edgegraph.__all__
+
+
 def test_importing_edgegraph_imports_nothing_heavy() -> None:
     assert not loaded_after("import edgegraph").intersection(HEAVY)
 

@@ -64,7 +64,7 @@ def compare_devices(
                 f"SPEC {each.spec!r} is no package.module:attribute; it is compiled for every"
                 " device, which needs the Python code"
             )
-    from edgegraph.measure.sampling import Settings
+    from edgegraph.measure.sampling import MeasurementSettings
     from edgegraph.study.compare_devices import comparison, device_rows
 
     if job.measure:
@@ -80,7 +80,7 @@ def compare_devices(
                     devices=[name.strip() for name in devices.split(",")],
                     batches=parse_batches(batch),
                     measure=bool(job.measure),
-                    settings=Settings.quick() if job.quick else None,
+                    settings=MeasurementSettings.quick() if job.quick else None,
                     progress=report,
                 ):
                     rows.append(row)  # noqa: PERF402

@@ -84,7 +84,7 @@ def _studies(job: Job, batches: Sequence[int]) -> Iterator[FusionStudy]:
             f"SPEC {job.spec!r} is no package.module:attribute; the study compiles the workload"
             " with several options, so it needs the Python code"
         )
-    from edgegraph.measure.sampling import Settings
+    from edgegraph.measure.sampling import MeasurementSettings
     from edgegraph.study.fusion import fusion_study
 
     workload = resolve(job)
@@ -96,7 +96,7 @@ def _studies(job: Job, batches: Sequence[int]) -> Iterator[FusionStudy]:
                 options=options(job),
                 measure=job.measure is not False,
                 processes=QUICK_PROCESSES if job.quick else PROCESSES,
-                settings=Settings.quick() if job.quick else None,
+                settings=MeasurementSettings.quick() if job.quick else None,
                 progress=report,
             )
         yield study

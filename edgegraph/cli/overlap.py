@@ -49,7 +49,7 @@ def overlap(
             " needs the Python code"
         )
     workload = resolve(job)
-    from edgegraph.measure.sampling import Settings
+    from edgegraph.measure.sampling import MeasurementSettings
     from edgegraph.study.overlap import overlap_study
 
     studies = []
@@ -60,7 +60,7 @@ def overlap(
                     workload,
                     batch=batch,
                     options=options(job),
-                    settings=Settings.quick() if job.quick else None,
+                    settings=MeasurementSettings.quick() if job.quick else None,
                     progress=report,
                 )
             studies.append(study)

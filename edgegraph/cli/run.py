@@ -152,7 +152,7 @@ def options(job: Job) -> dict[str, str | int | float | bool]:
 def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
     from edgegraph import xla
     from edgegraph.analyzer import analyze
-    from edgegraph.measure.sampling import Settings
+    from edgegraph.measure.sampling import MeasurementSettings
 
     measure = _measures(job)
     depth = parse_depths(job.depth or ())
@@ -183,7 +183,7 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
                 cores=job.cores,
                 trace=job.trace,
                 trace_dir=job.trace_dir,
-                settings=Settings.quick() if job.quick else None,
+                settings=MeasurementSettings.quick() if job.quick else None,
                 options=options(job),
                 progress=report,
             )

@@ -69,7 +69,7 @@ def scaling(
         )
     meshes = _meshes(chips, parallel, tensor)
     workload = resolve(job)
-    from edgegraph.measure.sampling import Settings
+    from edgegraph.measure.sampling import MeasurementSettings
     from edgegraph.study.scaling import scaling_study
 
     with saving_to(store) as keep, progress() as report:
@@ -80,7 +80,7 @@ def scaling(
             batch=batch,
             batch_per_chip=batch_per_chip,
             options=options(job),
-            settings=Settings.quick() if job.quick else None,
+            settings=MeasurementSettings.quick() if job.quick else None,
             progress=report,
         )
         keep(study)

@@ -231,7 +231,7 @@ def _plans(
         raise InputError("give --dtype or --dtypes, not both")
     sizes = parse_batches(batches)
 
-    from edgegraph.measure.sampling import Settings
+    from edgegraph.measure.sampling import MeasurementSettings
     from edgegraph.study.plan import make_plans
 
     return make_plans(
@@ -243,7 +243,7 @@ def _plans(
         options=options(job),
         option_sets=dict(sets),
         max_latency_s=max_latency_s,
-        settings=Settings.quick() if job.quick else None,
+        settings=MeasurementSettings.quick() if job.quick else None,
     )
 
 

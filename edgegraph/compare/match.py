@@ -198,7 +198,7 @@ def _product(side: Side) -> _Key:
 
     def key(position: int) -> Hashable:
         record = side.record(position)
-        holds = record.opcode in opcodes.PLUMBING | opcodes.FRAMES
+        holds = record.opcode in opcodes.PLUMBING | opcodes.CONTROL_FLOW
         return side.layer_phases[position] if record.macs and not holds else None
 
     return key

@@ -16,7 +16,7 @@ from edgegraph import xla
 from edgegraph.compiler.ahead import TIMEOUT_S, Options, Progress, compile_ahead
 from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.scopes import module_scopes
-from edgegraph.compiler.sharding import Mesh, Partition, sharded
+from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
 from edgegraph.errors import CompileError, EdgeGraphError, InputError
 from edgegraph.hlo.read import read_module
@@ -37,7 +37,7 @@ def compile(
     target: str = "cpu",
     stage: str = "optimized",
     options: Options | None = None,
-    mesh: Mesh | None = None,
+    mesh: DeviceMesh | None = None,
     partition: Partition | None = None,
     name: str | None = None,
     timeout_s: float = TIMEOUT_S,
@@ -174,7 +174,11 @@ def _batch_size(batch: int) -> int:
 
 
 def _workload_call(
-    workload: Workload, batch: int, target: Target, mesh: Mesh | None, partition: Partition | None
+    workload: Workload,
+    batch: int,
+    target: Target,
+    mesh: DeviceMesh | None,
+    partition: Partition | None,
 ) -> Call:
     if mesh is None:
         return workload.call(batch)

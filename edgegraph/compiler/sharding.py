@@ -31,11 +31,12 @@ split; None leaves it to the rules of this module."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mesh:
+class DeviceMesh:
     """How many chips share the batch, and over how many every kernel is split.
 
     Example:
-        >>> Mesh(data=4, tensor=2).chips, str(Mesh(data=4, tensor=2)), str(Mesh(data=4))
+        >>> mesh = DeviceMesh(data=4, tensor=2)
+        >>> mesh.chips, str(mesh), str(DeviceMesh(data=4))
         (8, 'data 4 x tensor 2', 'data 4')
     """
 
@@ -62,7 +63,9 @@ class Mesh:
         return " x ".join(named) or "one chip"
 
 
-def sharded(workload: Workload, batch: int, mesh: Mesh, partition: Partition | None = None) -> Call:
+def sharded(
+    workload: Workload, batch: int, mesh: DeviceMesh, partition: Partition | None = None
+) -> Call:
     """Return the call of a workload with its arguments spread over a mesh.
 
     The batch axis of an array is the one that grows with the batch size. Kernels are split as
@@ -114,7 +117,7 @@ def _paths(tree: Any) -> list[str]:
     return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in found]
 
 
-def _by_batch(one: Any, two: Any, mesh: Mesh, batch: int) -> PartitionSpec:
+def _by_batch(one: Any, two: Any, mesh: DeviceMesh, batch: int) -> PartitionSpec:
     sizes = zip(one.shape, two.shape, strict=True)
     axis = next((at for at, (size, grown) in enumerate(sizes) if size != grown), None)
     if axis is None or mesh.data == 1:

@@ -124,7 +124,7 @@ CONTAINERS = _having(_T.CONTAINER)
 """Their called computations hold ops of their own. The computations of all others (reducers,
 comparators, scatter updates) are scalar functions, part of the caller's cost."""
 
-FRAMES = _having(_T.FRAME)
+CONTROL_FLOW = _having(_T.FRAME)
 """Containers whose contents are launched one by one, and have a schedule of their own."""
 
 CALLERS = CONTAINERS - {"fusion"}

@@ -29,7 +29,7 @@ from edgegraph.measure.clock import monotonic_clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
 from edgegraph.measure.process import run_in_subprocess, time_limit_s
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Series, Settings, other_processes
+from edgegraph.measure.sampling import Series, MeasurementSettings, other_processes
 from edgegraph.results.comparison import (
     FASTER,
     NO_DIFFERENCE,
@@ -49,7 +49,7 @@ WIDEST_INTERVAL = 0.05
 FEWEST_PROCESSES = 3
 CONFIDENCE = 0.95
 
-SETTINGS = Settings(
+SETTINGS = MeasurementSettings(
     warm_up_calls=3,
     warm_up_s=0.1,
     minimum_samples=20,
@@ -73,7 +73,7 @@ def compare_timings(
     names: tuple[str, str] | None = None,
     processes: int = 5,
     cores: int | None = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> TimingComparison:
     """Find out whether the second program is faster or slower than the first.
@@ -135,7 +135,7 @@ def compare_timings(
 
 
 def _time_in_turns(
-    programs: Sequence[Program], report: Progress, *, settings: Settings
+    programs: Sequence[Program], report: Progress, *, settings: MeasurementSettings
 ) -> ProcessTimes:
     """Time the first program, the first again, and the second, in a fresh process."""
     calls = [ExecutableCall(one.executable, program_arguments(one)) for one in programs]

@@ -19,10 +19,10 @@ import numpy as np
 from edgegraph import xla
 from edgegraph.child import Progress
 from edgegraph.compiler.program import Program, memory_use
-from edgegraph.compiler.sharding import AUTOMATIC, DATA, TENSOR, Mesh, Partition, sharded
+from edgegraph.compiler.sharding import AUTOMATIC, DATA, TENSOR, DeviceMesh, Partition, sharded
 from edgegraph.errors import CompileError
 from edgegraph.measure.archive import program_archive
-from edgegraph.measure.latency import Settings, measure_program
+from edgegraph.measure.latency import MeasurementSettings, measure_program
 from edgegraph.measure.process import run_in_subprocess
 from edgegraph.results.latency import Latency
 from edgegraph.workload import Workload
@@ -37,11 +37,11 @@ Options = Mapping[str, str | int | float | bool]
 def measure_on_host(
     workload: Workload,
     batch: int,
-    mesh: Mesh,
+    mesh: DeviceMesh,
     *,
     partition: Partition | None = None,
     options: Options | None = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> tuple[Program, Latency]:
     """Compile a workload over host devices, and time one blocking call.
@@ -65,7 +65,7 @@ def measure_on_host(
         CompileError: The workload does not trace or compile.
         EdgeGraphError: The process died, or did not end in time.
     """
-    settings = settings or Settings()
+    settings = settings or MeasurementSettings()
     program = Program(
         name=workload.name,
         batch=batch,
@@ -89,7 +89,7 @@ def measure_on_host(
         )
 
 
-def _export(workload: Workload, batch: int, mesh: Mesh, partition: Partition | None) -> bytes:
+def _export(workload: Workload, batch: int, mesh: DeviceMesh, partition: Partition | None) -> bytes:
     call = sharded(workload, batch, mesh, partition)
     leaves, structure = jax.tree.flatten(call.abstract)
 
@@ -111,8 +111,8 @@ def _compile_and_time(
     *,
     program: Program,
     exported: bytes,
-    mesh: Mesh,
-    settings: Settings,
+    mesh: DeviceMesh,
+    settings: MeasurementSettings,
 ) -> tuple[Program, Latency]:
     """Compile and run in a fresh process that has the devices."""
     function = jax.export.deserialize(bytearray(exported))

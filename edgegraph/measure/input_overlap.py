@@ -19,7 +19,7 @@ from edgegraph.measure.executable import (
     use_synchronous_dispatch,
 )
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Progress, Series, Settings, summarise
+from edgegraph.measure.sampling import MeasurementSettings, Progress, Series, summarise
 from edgegraph.results.overlap_study import InputOverlap
 
 Prepare = Callable[[int], Sequence[Any]]
@@ -38,7 +38,7 @@ def measure_input_overlap(
     program: Program,
     prepare: Prepare,
     *,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     clock: Clock = monotonic_clock,
     progress: Progress | None = None,
 ) -> InputOverlap:
@@ -57,7 +57,7 @@ def measure_input_overlap(
             last arguments.
         KeyboardInterrupt: Passed through.
     """
-    settings = settings or Settings()
+    settings = settings or MeasurementSettings()
     synchronous = use_synchronous_dispatch()
     arguments = program_arguments(program)
     given = tuple(prepare(0))

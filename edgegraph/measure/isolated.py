@@ -28,7 +28,13 @@ from edgegraph.measure.flow import compile_flat, run_watched, static_executions
 from edgegraph.measure.groups import LayerGroup, cut, deepest, group_regions
 from edgegraph.measure.regions import Region, Regions, find_regions
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Progress, Series, Settings, other_processes, summarise
+from edgegraph.measure.sampling import (
+    MeasurementSettings,
+    Progress,
+    Series,
+    other_processes,
+    summarise,
+)
 from edgegraph.results.latency import UNATTRIBUTED, Latency, LayerLatency
 
 Depth = int | None | Literal["all"] | Sequence[int | None]
@@ -44,7 +50,7 @@ def measure_layers(
     program: Program,
     *,
     depth: Depth = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     clock: Clock = monotonic_clock,
     progress: Progress | None = None,
 ) -> tuple[Latency, tuple[LayerLatency, ...]]:
@@ -69,7 +75,7 @@ def measure_layers(
         InputError: The program cannot be run here, or there is no such depth.
         KeyboardInterrupt: Passed through.
     """
-    settings = settings or Settings()
+    settings = settings or MeasurementSettings()
     synchronous = use_synchronous_dispatch()
     report = progress or _silent
     report(f"{program.name}: making arguments", None)

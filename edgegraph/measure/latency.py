@@ -16,16 +16,22 @@ from edgegraph.measure.executable import (
     use_synchronous_dispatch,
 )
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Progress, Series, Settings, other_processes, summarise
+from edgegraph.measure.sampling import (
+    MeasurementSettings,
+    Progress,
+    Series,
+    other_processes,
+    summarise,
+)
 from edgegraph.results.latency import COLD, WARM, Latency
 
-__all__ = ["Settings", "measure_latency", "measure_program"]
+__all__ = ["MeasurementSettings", "measure_latency", "measure_program"]
 
 
 def measure_latency(
     call: Callable[[], object],
     *,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     clock: Clock = monotonic_clock,
     null_call: Callable[[], object] | None = None,
     after: Callable[[object], None] | None = None,
@@ -38,7 +44,7 @@ def measure_latency(
 
     Args:
         call: What is timed; returns when its work is done.
-        settings: How long and how carefully; `Settings` says the defaults.
+        settings: How long and how carefully; `MeasurementSettings` says the defaults.
         clock: Nanoseconds.
         null_call: A call that costs what launching costs and does nothing; timed in turns with
             `call`, so that both see the same machine. Its median is the dispatch floor.
@@ -54,7 +60,7 @@ def measure_latency(
         >>> latency.median_s, latency.verdict, latency.stopped_by
         (0.005, 'OK', 'stable')
     """
-    settings = settings or Settings()
+    settings = settings or MeasurementSettings()
     main = Series(call=call, after=after, clock=clock)
     null = None if null_call is None else Series(call=null_call, clock=clock)
     every = [main] if null is None else [main, null]
@@ -73,7 +79,7 @@ def measure_program(
     program: Program,
     *,
     cache: str = WARM,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     clock: Clock = monotonic_clock,
     progress: Progress | None = None,
 ) -> Latency:
@@ -97,7 +103,7 @@ def measure_program(
     """
     if cache not in (WARM, COLD):
         raise InputError(f"cache {cache!r} is unknown; give {WARM!r} or {COLD!r}")
-    settings = settings or Settings()
+    settings = settings or MeasurementSettings()
     synchronous = use_synchronous_dispatch()
     arguments = program_arguments(program)
     before = cache_emptier() if cache == COLD else None

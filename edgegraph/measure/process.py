@@ -10,7 +10,7 @@ from typing import TypeVar
 from edgegraph.child import Progress, run_child
 from edgegraph.compiler.program import Program
 from edgegraph.measure.archive import ProgramArchive, program_archive, serve
-from edgegraph.measure.latency import Settings, measure_program
+from edgegraph.measure.latency import MeasurementSettings, measure_program
 from edgegraph.results.latency import COLD, WARM, Latency
 
 _ENVIRONMENT: Mapping[str, str] = {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "1"}
@@ -27,7 +27,7 @@ def measure_apart(
     *,
     cores: int | None = None,
     cache: str = WARM,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Latency:
     """Time one blocking call of a program in a process of its own, with synchronous dispatch.
@@ -50,7 +50,7 @@ def measure_apart(
         EdgeGraphError: The process died, or did not end in time.
         KeyboardInterrupt: Passed through; the process is gone by then.
     """
-    settings = settings or Settings()
+    settings = settings or MeasurementSettings()
     with program_archive([program], cores=cores) as archive:
         return run_in_subprocess(
             partial(_time_call, cache=cache, settings=settings),
@@ -66,7 +66,7 @@ def measure_conditions(
     *,
     cold: bool,
     cores: int | None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> tuple[Latency, ...]:
     """Time a program with cold caches, and on some of the cores, each in its own process.
@@ -90,7 +90,7 @@ def measure_conditions(
 
 
 def _time_call(
-    programs: Sequence[Program], report: Progress, *, cache: str, settings: Settings
+    programs: Sequence[Program], report: Progress, *, cache: str, settings: MeasurementSettings
 ) -> Latency:
     return measure_program(programs[0], cache=cache, settings=settings, progress=report)
 

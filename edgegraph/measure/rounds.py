@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, garbage_collection_paused
-from edgegraph.measure.sampling import STABLE, TIME_LIMIT, Progress, Series, Settings
+from edgegraph.measure.sampling import STABLE, TIME_LIMIT, MeasurementSettings, Progress, Series
 
 LEAST_ROUNDS = 10
 """Samples are spread over at least this many rounds where time allows."""
@@ -25,7 +25,7 @@ SMALL_SHARE = 0.01
 """Series below this share of a round's time need not hold still before sampling may end."""
 
 
-def warm_up(every: Sequence[Series], settings: Settings, clock: Clock) -> None:
+def warm_up(every: Sequence[Series], settings: MeasurementSettings, clock: Clock) -> None:
     """Call everything in turns until it is warm, and choose the blocks of short calls.
 
     Args:
@@ -50,7 +50,7 @@ def warm_up(every: Sequence[Series], settings: Settings, clock: Clock) -> None:
 
 def sample_in_rounds(
     every: Sequence[Series],
-    settings: Settings,
+    settings: MeasurementSettings,
     clock: Clock,
     *,
     rewarm: bool,
@@ -139,7 +139,7 @@ def _rewarming_calls(series: Series) -> int:
     return max(1, min(wanted, MOST_REWARMING_CALLS))
 
 
-def _hold_still(every: Sequence[Series], settings: Settings) -> bool:
+def _hold_still(every: Sequence[Series], settings: MeasurementSettings) -> bool:
     """Return whether the last three windows of every series that matters agree."""
     total = sum(series.typical_s for series in every)
     for series in every:

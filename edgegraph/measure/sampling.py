@@ -23,7 +23,7 @@ Progress = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class MeasurementSettings:
     """How long and how carefully to measure.
 
     Attributes:
@@ -38,7 +38,7 @@ class Settings:
         seed: Of the random order in which layers are timed.
 
     Example:
-        >>> Settings().limit_s, Settings.quick().limit_s
+        >>> MeasurementSettings().limit_s, MeasurementSettings.quick().limit_s
         (15.0, 3.0)
     """
 
@@ -53,7 +53,7 @@ class Settings:
     seed: int = 0
 
     @classmethod
-    def quick(cls) -> Settings:
+    def quick(cls) -> MeasurementSettings:
         """Return settings for a first look: 64 samples, as many as a p90 needs, in at most 3 s."""
         return cls(warm_up_s=0.1, minimum_samples=64, minimum_s=0.3, limit_s=3.0)
 
@@ -93,7 +93,7 @@ class Series:
         self._warm_s.append(self._time_one())
         self._cost_s.append((self.clock() - started) / NANOSECONDS_PER_S)
 
-    def choose_block(self, settings: Settings) -> None:
+    def choose_block(self, settings: MeasurementSettings) -> None:
         """Time blocks of calls from now on if the warm-up's calls were too short for one."""
         alone = self.before is None and self.after is None
         if alone and self.typical_s < settings.block_below_s:
@@ -153,7 +153,7 @@ def summarise(
     series: Series,
     *,
     stopped_by: str,
-    settings: Settings,
+    settings: MeasurementSettings,
     dispatch_s: float | None = None,
     synchronous: bool = True,
     others_share: float | None = None,

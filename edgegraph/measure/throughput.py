@@ -24,7 +24,7 @@ from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, monotonic_clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
 from edgegraph.measure.process import run_in_subprocess, time_limit_s
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Progress, Series, Settings, judge, other_processes
+from edgegraph.measure.sampling import Progress, Series, MeasurementSettings, judge, other_processes
 from edgegraph.results.throughput import Throughput
 
 QUEUE_DEPTHS = (1, 2, 4, 8, 16, 32)
@@ -48,7 +48,7 @@ def measure_throughput(
     *,
     queue_depths: Sequence[int] = QUEUE_DEPTHS,
     cores: int | None = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> tuple[Throughput, ...]:
     """Find out how many calls a program gets through, by the number of calls in flight.
@@ -81,7 +81,7 @@ def measure_throughput(
             raise InputError(f"queue depth {depth!r} is none; give whole numbers from 1 up")
     if not queue_depths:
         raise InputError("no queue depth was given; give whole numbers from 1 up")
-    settings = settings or Settings()
+    settings = settings or MeasurementSettings()
     depths = tuple(sorted(set(queue_depths)))
     with program_archive([program], cores=cores, synchronous=False) as archive:
         return run_in_subprocess(
@@ -98,7 +98,7 @@ def _time_depths(
     report: Progress,
     *,
     queue_depths: Sequence[int],
-    settings: Settings,
+    settings: MeasurementSettings,
 ) -> tuple[Throughput, ...]:
     """Time a program at every queue depth, in a fresh process."""
     program = programs[0]
@@ -125,7 +125,7 @@ def time_windows(
     queue_depths: Sequence[int],
     *,
     batch: int | None,
-    settings: Settings,
+    settings: MeasurementSettings,
     clock: Clock = monotonic_clock,
     progress: Progress | None = None,
 ) -> list[Throughput]:

@@ -16,7 +16,7 @@ from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.measure.environment import environment
 from edgegraph.measure.executable import prefer_synchronous_dispatch
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.device_comparison import DeviceComparison, DeviceRow
 from edgegraph.study.op_kinds import op_kinds
@@ -34,7 +34,7 @@ def compare_devices(
     devices: Sequence[str],
     batches: Sequence[int] = (1,),
     measure: bool = False,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> DeviceComparison:
     """Analyse workloads for several devices and batch sizes, side by side.
@@ -80,7 +80,7 @@ def device_rows(
     devices: Sequence[str],
     batches: Sequence[int] = (1,),
     measure: bool = False,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Generator[DeviceRow, None, None]:
     """Yield the rows of `compare_devices`, each as soon as it is done, for `comparison`.
@@ -142,7 +142,7 @@ def _row(
     cell: Cell,
     program: Program | EdgeGraphError,
     measure: bool,
-    settings: Settings | None,
+    settings: MeasurementSettings | None,
 ) -> DeviceRow:
     workload, device, batch = cell
     empty = DeviceRow(workload=workload.name, device=device, batch=batch)

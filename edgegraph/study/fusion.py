@@ -18,7 +18,7 @@ from edgegraph.hlo.op_tree import launches
 from edgegraph.measure import statistics
 from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.executable import prefer_synchronous_dispatch
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis, LayerRecord
 from edgegraph.results.comparison import TimingComparison
 from edgegraph.results.fusion_study import (
@@ -63,7 +63,7 @@ def fusion_study(
     device: Device | None = None,
     measure: bool = True,
     processes: int = 5,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> FusionStudy:
     """Find out what fusion brings a program, as a whole, by layer, and fusion by fusion.

@@ -13,7 +13,7 @@ from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.measure.executable import prefer_synchronous_dispatch
 from edgegraph.measure.input_overlap import measure_input_overlap
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.throughput import measure_throughput
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.latency import Latency
@@ -29,7 +29,7 @@ def overlap_study(
     prepare: Callable[[int, int], Sequence[Any]] | None = None,
     device: Device | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> OverlapStudy:
     """Find out what overlaps in a program, what could, and what that gains.

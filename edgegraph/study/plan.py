@@ -19,7 +19,7 @@ from edgegraph.device.device import Device
 from edgegraph.device.store import machine_identity
 from edgegraph.errors import InputError
 from edgegraph.measure.environment import environment
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.sweep import PLAIN_OPTIONS, Sweep, SweepPoint
 from edgegraph.workload import Workload
 
@@ -66,7 +66,7 @@ class Plan:
     options: Options
     option_sets: Mapping[str, Options]
     queue_depths: tuple[int, ...]
-    settings: Settings
+    settings: MeasurementSettings
     device: Device | None
     max_latency_s: float | None
     target: str
@@ -190,7 +190,7 @@ def make_plan(
     option_sets: Mapping[str, Options] | None = None,
     max_latency_s: float | None = None,
     queue_depths: Sequence[int] = QUEUE_DEPTHS,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     device: Device | None = None,
     target: str = "cpu",
     measure: bool | None = None,
@@ -228,7 +228,7 @@ def make_plan(
         options=dict(options or {}),
         option_sets={PLAIN_OPTIONS: {}} | {k: dict(v) for k, v in (option_sets or {}).items()},
         queue_depths=tuple(queue_depths),
-        settings=settings or Settings(),
+        settings=settings or MeasurementSettings(),
         device=device,
         max_latency_s=max_latency_s,
         target=target,

@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from edgegraph.analyzer import Progress, analyze
 from edgegraph.compiler import compile as compile_workload
-from edgegraph.compiler.sharding import Mesh, Partition
+from edgegraph.compiler.sharding import DeviceMesh, Partition
 from edgegraph.compiler.targets import Target, parse_target, with_chips
 from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.hlo import opcodes
 from edgegraph.measure.environment import environment
 from edgegraph.measure.host_mesh import measure_on_host
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.scaling import STRONG, WEAK, CollectiveUse, Scaling, ScalingPoint
 from edgegraph.results.schedule import NETWORK
@@ -31,14 +31,14 @@ Options = Mapping[str, str | int | float | bool]
 
 def scaling_study(
     workload: Workload,
-    meshes: Sequence[Mesh | int | tuple[int, int]],
+    meshes: Sequence[DeviceMesh | int | tuple[int, int]],
     *,
     target: str = "tpu:v5e",
     batch: int | None = None,
     batch_per_chip: int | None = None,
     partition: Partition | None = None,
     options: Options | None = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Scaling:
     """Compile a workload over meshes of chips, and see what they exchange and wait for.
@@ -51,7 +51,7 @@ def scaling_study(
     Args:
         workload: What to run; a train step exchanges its gradients, inference nothing but what
             tensor parallelism needs.
-        meshes: Each a `Mesh`, a number of chips that share the batch, or (data, tensor).
+        meshes: Each a `DeviceMesh`, a number of chips that share the batch, or (data, tensor).
         target: ``tpu:v5e``, ``gpu:h100``, ...; the chips of every mesh are added. ``cpu`` for
             host devices.
         batch: Over all chips, the same for every mesh: strong scaling.
@@ -70,7 +70,9 @@ def scaling_study(
     """
     chosen = sorted((_mesh(mesh) for mesh in meshes), key=lambda m: (m.chips, m.tensor))
     if not chosen:
-        raise InputError("give at least one mesh, such as 4, (4, 2) or Mesh(data=4)")
+        raise InputError(
+            "no mesh was given; expected at least one, such as 4, (4, 2) or DeviceMesh(data=4)"
+        )
     base = parse_target(target)
     if not base.ahead and base.name != "cpu":
         raise InputError(
@@ -94,23 +96,27 @@ def scaling_study(
     )
 
 
-_Job = tuple[str, Mesh, int]
+_Job = tuple[str, DeviceMesh, int]
 """The way of scaling, the mesh and the batch over all of it."""
 
 _Found = tuple[ScalingPoint, Analysis | None]
 
 
-def _mesh(given: Mesh | int | tuple[int, int]) -> Mesh:
-    if isinstance(given, Mesh):
+def _mesh(given: DeviceMesh | int | tuple[int, int]) -> DeviceMesh:
+    if isinstance(given, DeviceMesh):
         return given
     if isinstance(given, tuple) and len(given) == 2:
-        return Mesh(data=given[0], tensor=given[1])
+        return DeviceMesh(data=given[0], tensor=given[1])
     if isinstance(given, int):
-        return Mesh(data=given)
-    raise InputError(f"{given!r} is no mesh; give a number of chips, (data, tensor) or a Mesh")
+        return DeviceMesh(data=given)
+    raise InputError(
+        f"{given!r} is not a mesh; expected a number of chips, (data, tensor) or a DeviceMesh"
+    )
 
 
-def _jobs(meshes: Sequence[Mesh], batch: int | None, batch_per_chip: int | None) -> Iterator[_Job]:
+def _jobs(
+    meshes: Sequence[DeviceMesh], batch: int | None, batch_per_chip: int | None
+) -> Iterator[_Job]:
     for size in (batch, batch_per_chip):
         if size is not None and size < 1:
             raise InputError(f"batch {size} is not a batch size; give a whole number from 1 up")
@@ -131,7 +137,7 @@ class _Study:
         base: Target,
         partition: Partition | None,
         options: Options,
-        settings: Settings | None,
+        settings: MeasurementSettings | None,
     ) -> None:
         self._workload = workload
         self._base = base
@@ -153,7 +159,7 @@ class _Study:
                 raise
         return found
 
-    def _ahead(self, scaling: str, mesh: Mesh, batch: int) -> _Found:
+    def _ahead(self, scaling: str, mesh: DeviceMesh, batch: int) -> _Found:
         empty = _empty(scaling, mesh, batch, self._base.name)
         try:
             target = with_chips(self._base, mesh.chips)
@@ -167,7 +173,7 @@ class _Study:
             return replace(empty, error=str(error)), None
         return _filled(empty, analysis, _capacity_bytes(self._base)), analysis
 
-    def on_host(self, scaling: str, mesh: Mesh, batch: int, report: Progress) -> _Found:
+    def on_host(self, scaling: str, mesh: DeviceMesh, batch: int, report: Progress) -> _Found:
         """Compile over host devices and run it, in a process of its own."""
         empty = _empty(scaling, mesh, batch, "cpu")
         report(f"{self._workload.name} over {mesh}", None)
@@ -182,7 +188,7 @@ class _Study:
         return replace(_filled(empty, analysis, None), latency=latency), analysis
 
 
-def _empty(scaling: str, mesh: Mesh, batch: int, target: str) -> ScalingPoint:
+def _empty(scaling: str, mesh: DeviceMesh, batch: int, target: str) -> ScalingPoint:
     return ScalingPoint(
         scaling=scaling, data=mesh.data, tensor=mesh.tensor, batch=batch, target=target
     )

@@ -11,7 +11,7 @@ from functools import partial
 from edgegraph.analyzer import Progress
 from edgegraph.device import host
 from edgegraph.device.device import Device
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.sweep import Sweep
 from edgegraph.store import Store
 from edgegraph.study.partial import finished_points
@@ -42,7 +42,7 @@ def sweep(
     option_sets: Mapping[str, Options] | None = None,
     max_latency_s: float | None = None,
     queue_depths: Sequence[int] = QUEUE_DEPTHS,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     device: Device | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
@@ -112,7 +112,7 @@ def sweep_all(
     option_sets: Mapping[str, Options] | None = None,
     max_latency_s: float | None = None,
     queue_depths: Sequence[int] = QUEUE_DEPTHS,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     device: Device | None = None,
     measure: bool | None = None,
     fresh: bool = False,

@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import edgegraph as eg
 from edgegraph.device.host import usable_cores
 from edgegraph.measure.process import measure_apart
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.throughput import measure_throughput
 from edgegraph.results.latency import COLD, WARM
 from edgegraph.units import seconds, si
 
 
-def print_modes(program: eg.Program, settings: Settings) -> None:
+def print_modes(program: eg.Program, settings: MeasurementSettings) -> None:
     """Print the table of one program."""
     batch = program.batch or 1
     print(f"{program.name}, batch {batch}")
@@ -61,7 +61,7 @@ def main() -> None:
     module, _, name = options.workload.partition(":")
     workload = getattr(importlib.import_module(module), name)()
     for batch in options.batch or [1, 32]:
-        settings = Settings.quick() if options.quick else Settings()
+        settings = MeasurementSettings.quick() if options.quick else MeasurementSettings()
         print_modes(eg.compile(workload, batch=batch), settings)
 
 

@@ -21,10 +21,10 @@ from edgegraph.measure.executable import (
     program_arguments,
 )
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Series, Settings, summarise
+from edgegraph.measure.sampling import MeasurementSettings, Series, summarise
 from models.cnn import small_cnn
 
-SETTINGS = Settings(warm_up_s=0.1, minimum_s=0.5, limit_s=2.0)
+SETTINGS = MeasurementSettings(warm_up_s=0.1, minimum_s=0.5, limit_s=2.0)
 
 
 def medians(call: ExecutableCall, seed: int, *, in_turns: bool) -> tuple[float, float, str]:

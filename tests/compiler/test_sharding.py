@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 import edgegraph as eg
-from edgegraph.compiler.sharding import Mesh, sharded
+from edgegraph.compiler.sharding import DeviceMesh, sharded
 from edgegraph.errors import InputError
 from models.cnn import small_cnn
 from models.mlp import mlp_train
@@ -20,7 +20,9 @@ def spec(*shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
-def partitions(workload: eg.Workload, mesh: Mesh, batch: int = 8, **more: Any) -> dict[str, P]:
+def partitions(
+    workload: eg.Workload, mesh: DeviceMesh, batch: int = 8, **more: Any
+) -> dict[str, P]:
     found, _ = jax.tree_util.tree_flatten_with_path(sharded(workload, batch, mesh, **more).abstract)
     return {
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf.sharding.spec
@@ -49,13 +51,13 @@ MEGATRON = {
 
 
 def test_data_parallel_splits_the_axis_that_grows_with_the_batch() -> None:
-    found = partitions(BLOCK, Mesh(data=4))
+    found = partitions(BLOCK, DeviceMesh(data=4))
     assert found == {path: P() for path in MEGATRON} | {"1": P("data")}
 
 
 def test_a_transformer_is_split_as_megatron_does() -> None:
-    assert partitions(BLOCK, Mesh(tensor=4)) == MEGATRON | {"1": P()}
-    assert partitions(BLOCK, Mesh(data=2, tensor=2)) == MEGATRON | {"1": P("data")}
+    assert partitions(BLOCK, DeviceMesh(tensor=4)) == MEGATRON | {"1": P()}
+    assert partitions(BLOCK, DeviceMesh(data=2, tensor=2)) == MEGATRON | {"1": P("data")}
 
 
 def test_the_kernels_of_a_scan_are_split_behind_its_own_axis() -> None:
@@ -64,16 +66,16 @@ def test_the_kernels_of_a_scan_are_split_behind_its_own_axis() -> None:
 
     stacked = {name: spec(5, *kernel.shape) for name, kernel in KERNELS.items()}
     workload = eg.Workload.from_function(run, lambda batch: (stacked, spec(batch, 3, 16)))
-    found = partitions(workload, Mesh(tensor=4))
+    found = partitions(workload, DeviceMesh(tensor=4))
     assert found == {path: P(None, *part) for path, part in MEGATRON.items()} | {"1": P()}
 
 
 def test_what_the_chips_do_not_divide_stays_whole() -> None:
-    assert set(partitions(BLOCK, Mesh(tensor=3)).values()) == {P()}
+    assert set(partitions(BLOCK, DeviceMesh(tensor=3)).values()) == {P()}
 
 
 def test_convolutions_are_split_by_channels() -> None:
-    found = partitions(small_cnn(), Mesh(tensor=2))
+    found = partitions(small_cnn(), DeviceMesh(tensor=2))
     split = {path.split("/")[1]: part for path, part in found.items() if part != P()}
     assert split["conv1"] == P(None, None, None, "tensor")
     assert split["conv2"] == P(None, None, "tensor")
@@ -82,7 +84,7 @@ def test_convolutions_are_split_by_channels() -> None:
 
 
 def test_the_state_of_the_optimizer_goes_with_its_parameter() -> None:
-    found = partitions(mlp_train(optimizer="adamw"), Mesh(tensor=4))
+    found = partitions(mlp_train(optimizer="adamw"), DeviceMesh(tensor=4))
     kernels = [path for path, part in found.items() if part == P(None, "tensor")]
     assert len(kernels) == 3  # the parameter and its two moments
     assert all(path.endswith("dense1/kernel") for path in kernels)
@@ -92,17 +94,17 @@ def test_the_caller_may_say_how() -> None:
     def partition(path: str, shape: tuple[int, ...]) -> P | None:
         return P("data") if path == "0/up" else None
 
-    assert partitions(BLOCK, Mesh(data=2), partition=partition)["0/up"] == P("data")
+    assert partitions(BLOCK, DeviceMesh(data=2), partition=partition)["0/up"] == P("data")
     with pytest.raises(InputError, match=r"partition of .* is 'data'; give a jax"):
-        partitions(BLOCK, Mesh(data=2), partition=lambda path, shape: "data")
+        partitions(BLOCK, DeviceMesh(data=2), partition=lambda path, shape: "data")
 
 
 def test_bad_meshes_are_refused() -> None:
     with pytest.raises(InputError, match="no side of 0 chips"):
-        Mesh(data=0)
+        DeviceMesh(data=0)
     with pytest.raises(InputError, match="3 chips do not divide the batch of 8"):
-        partitions(BLOCK, Mesh(data=3))
+        partitions(BLOCK, DeviceMesh(data=3))
     with pytest.raises(InputError, match="compiled for chips that are not here"):
-        eg.compile(BLOCK, batch=8, mesh=Mesh(data=2))
+        eg.compile(BLOCK, batch=8, mesh=DeviceMesh(data=2))
     with pytest.raises(InputError, match="a mesh has no effect on a function"):
-        eg.compile(lambda x: x, spec(2), mesh=Mesh(data=2))
+        eg.compile(lambda x: x, spec(2), mesh=DeviceMesh(data=2))

@@ -38,7 +38,7 @@ def test_what_is_free_and_what_holds_ops() -> None:
         "partition-id", "replica-id", "tuple",
     } == opcodes.FREE  # fmt: skip
     assert {"async-start", "call", "conditional", "fusion", "while"} == opcodes.CONTAINERS
-    assert opcodes.FRAMES < opcodes.CALLERS < opcodes.CONTAINERS
+    assert opcodes.CONTROL_FLOW < opcodes.CALLERS < opcodes.CONTAINERS
 
 
 def test_what_starts_is_waited_for() -> None:

@@ -17,12 +17,14 @@ from edgegraph.compiler import compile as compile_workload
 from edgegraph.errors import InputError
 from edgegraph.measure import compare
 from edgegraph.measure.compare import compare_timings, conclude, process_times
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.comparison import ProcessTimes, TimingComparison
 from edgegraph.results.files import load
 from tests.measure.apart import compiled, train_step
 
-FEW = Settings(warm_up_calls=1, warm_up_s=0.0, minimum_samples=10, minimum_s=0.0, limit_s=2.0)
+FEW = MeasurementSettings(
+    warm_up_calls=1, warm_up_s=0.0, minimum_samples=10, minimum_s=0.0, limit_s=2.0
+)
 
 
 def seen(

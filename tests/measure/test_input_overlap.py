@@ -11,7 +11,7 @@ import pytest
 from edgegraph.compiler import compile as compile_program
 from edgegraph.errors import InputError
 from edgegraph.measure.input_overlap import STEPS, measure_input_overlap, run_ahead
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.overlap_study import InputOverlap
 from tests.measure.fake_clock import FakeClock
 
@@ -59,7 +59,7 @@ def test_times_are_of_one_step() -> None:
     found = measure_input_overlap(
         program,
         lambda step: [np.full((8, 4), prepare(), np.float32)],
-        settings=Settings(
+        settings=MeasurementSettings(
             warm_up_calls=1,
             warm_up_s=0.0,
             minimum_samples=10,

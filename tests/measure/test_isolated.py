@@ -25,11 +25,11 @@ from edgegraph.measure.isolated import (
     measure_layers,
     which_depths,
 )
-from edgegraph.measure.latency import Settings, measure_program
+from edgegraph.measure.latency import MeasurementSettings, measure_program
 from edgegraph.measure.regions import find_regions
 from tests.measure.traced import FUNCTIONS, cnn, filled
 
-FEW = Settings(warm_up_calls=2, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0)
+FEW = MeasurementSettings(warm_up_calls=2, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0)
 CNN_LAYERS = {
     "SmallCNN", "SmallCNN/conv1", "SmallCNN/conv2", "SmallCNN/dense1", "SmallCNN/dense2"
 }  # fmt: skip

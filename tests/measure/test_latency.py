@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from edgegraph.measure.latency import Settings, measure_latency
+from edgegraph.measure.latency import MeasurementSettings, measure_latency
 from edgegraph.measure.rounds import plan_turns, sample_in_rounds
 from edgegraph.measure.sampling import Series, judge
 from tests.measure.fake_clock import FakeClock, both
@@ -173,11 +173,11 @@ def test_progress_runs_from_zero_to_one() -> None:
 
 def test_quick_settings_stop_soon() -> None:
     clock = FakeClock()
-    latency = measure_latency(clock.call(0.02), clock=clock, settings=Settings.quick())
+    latency = measure_latency(clock.call(0.02), clock=clock, settings=MeasurementSettings.quick())
     assert latency.samples == 70  # turns of ten until there are 64
     assert latency.p90_s is not None
     clock = FakeClock()
-    measure_latency(clock.call(0.2), clock=clock, settings=Settings.quick())
+    measure_latency(clock.call(0.2), clock=clock, settings=MeasurementSettings.quick())
     assert clock.now <= 3.5e9
 
 
@@ -225,7 +225,7 @@ def _series(clock: FakeClock, *durations_s: float) -> list[Series]:
 def test_rounds_treat_all_alike() -> None:
     clock = FakeClock()
     every = _series(clock, 0.002, 0.0001, 5e-6)
-    assert sample_in_rounds(every, Settings(), clock, rewarm=True) == "stable"
+    assert sample_in_rounds(every, MeasurementSettings(), clock, rewarm=True) == "stable"
     assert len({len(series.samples_s) for series in every}) == 1
     assert [series.samples_s[0] for series in every] == pytest.approx([0.002, 0.0001, 5e-6])
 
@@ -238,7 +238,7 @@ def test_rounds_come_in_random_but_repeatable_order() -> None:
             Series(call=both(partial(called.append, name), clock.call(0.01)), clock=clock)
             for name in range(4)
         ]
-        sample_in_rounds(every, Settings(seed=seed), clock, rewarm=False)
+        sample_in_rounds(every, MeasurementSettings(seed=seed), clock, rewarm=False)
         return called
 
     assert order(1) == order(1) != order(2)
@@ -266,7 +266,10 @@ def test_short_calls_are_warmed_for_two_milliseconds() -> None:
 def test_the_limit_bounds_many_series_together() -> None:
     clock = FakeClock()
     every = _series(clock, *[0.2] * 30)
-    assert sample_in_rounds(every, Settings(limit_s=15.0), clock, rewarm=True) == "time limit"
+    assert (
+        sample_in_rounds(every, MeasurementSettings(limit_s=15.0), clock, rewarm=True)
+        == "time limit"
+    )
     # The first calls and one round in any case: 30 calls of 0.2 s each.
     assert clock.now / 1e9 <= 15.0 + 2 * 6.0 + 0.4
     assert all(series.samples_s for series in every)

@@ -12,7 +12,7 @@ from edgegraph.measure import cold, latency
 from edgegraph.measure.latency import measure_latency, measure_program
 from edgegraph.measure.process import measure_apart
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Series, Settings, summarise
+from edgegraph.measure.sampling import MeasurementSettings, Series, summarise
 from tests import programs
 from tests.measure.apart import FEW, eigenvalues, ticking, train_step
 from tests.measure.fake_clock import FakeClock
@@ -95,7 +95,7 @@ def test_what_comes_before_a_call_counts_for_the_plan_and_not_for_the_time() -> 
         clock.now += 50_000_000
 
     series = Series(call=clock.call(4e-6), before=before, clock=clock)
-    settings = Settings(limit_s=3.0)
+    settings = MeasurementSettings(limit_s=3.0)
     sample_in_rounds([series], settings, clock, rewarm=False)
     assert clock.now <= 3.5e9
     found = summarise(series, stopped_by="", settings=settings)

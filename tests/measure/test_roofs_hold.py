@@ -54,7 +54,12 @@ def test_no_measured_time_lies_below_its_roof(
     workload: Callable[[], eg.Workload], host: Device
 ) -> None:
     analysis = eg.analyze(
-        workload(), batch=8, measure=True, trace=False, device=host, settings=eg.Settings.quick()
+        workload(),
+        batch=8,
+        measure=True,
+        trace=False,
+        device=host,
+        settings=eg.MeasurementSettings.quick(),
     )
     assert analysis.latency is not None
     whole = _whole(analysis, analysis.latency)

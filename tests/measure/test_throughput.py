@@ -8,7 +8,7 @@ import pytest
 
 from edgegraph.device import host
 from edgegraph.errors import InputError
-from edgegraph.measure.latency import Settings
+from edgegraph.measure.latency import MeasurementSettings
 from edgegraph.measure.throughput import (
     QUEUE_DEPTHS,
     fitting_depths,
@@ -71,7 +71,7 @@ def test_throughput_by_queue_depth() -> None:
         machine.wait,
         QUEUE_DEPTHS,
         batch=8,
-        settings=Settings(),
+        settings=MeasurementSettings(),
         clock=machine.clock,
     )
     assert [one.queue_depth for one in found] == list(QUEUE_DEPTHS)
@@ -97,7 +97,7 @@ def test_a_machine_that_slows_down_is_noisy() -> None:
         return machine.enqueue()
 
     found = time_windows(
-        slower, machine.wait, (1,), batch=None, settings=Settings(), clock=machine.clock
+        slower, machine.wait, (1,), batch=None, settings=MeasurementSettings(), clock=machine.clock
     )
     assert found[0].samples_per_s == found[0].calls_per_s
     assert found[0].verdict != "OK"
@@ -111,7 +111,7 @@ def test_depths_that_do_not_fit_are_left_out() -> None:
         machine.wait,
         QUEUE_DEPTHS,
         batch=1,
-        settings=Settings(limit_s=15.0),
+        settings=MeasurementSettings(limit_s=15.0),
         clock=machine.clock,
     )
     # 8 windows of twice the depth: 3.2 s at depth 1, 9.6 s with 2, 22.4 s with 4.

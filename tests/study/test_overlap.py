@@ -17,7 +17,7 @@ from rich.console import Console
 import edgegraph as eg
 from edgegraph.cli import main
 from edgegraph.errors import InputError
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.report.overlap_table import overlap_table
 from edgegraph.results.overlap_study import OverlapStudy
 from edgegraph.results.throughput import Throughput
@@ -26,7 +26,9 @@ from tests import analyses
 from tests.study.overlap_studies import bracket, made
 from tests.study.sweeps import throughput
 
-BRIEF = Settings(warm_up_calls=1, warm_up_s=0.0, minimum_samples=3, minimum_s=0.0, limit_s=2.0)
+BRIEF = MeasurementSettings(
+    warm_up_calls=1, warm_up_s=0.0, minimum_samples=3, minimum_s=0.0, limit_s=2.0
+)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from edgegraph.measure.executable import (
     prefer_synchronous_dispatch,
     program_arguments,
 )
-from edgegraph.measure.sampling import Progress, Settings
+from edgegraph.measure.sampling import MeasurementSettings, Progress
 from edgegraph.measure.trace.loops import count_loops
 from edgegraph.measure.trace.runs import TracedRun, find_runs
 from edgegraph.measure.trace.session import WARM_UP, events_per_call, keep, record
@@ -98,7 +98,7 @@ def trace_program(
     warm_up: int = WARM_UP,
     steps: int | None = None,
     trace_dir: str | Path | None = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> OpTrace:
     """Run a program under the profiler and measure each of its ops.
@@ -144,7 +144,7 @@ def take_trace(
     warm_up: int = WARM_UP,
     steps: int | None = None,
     trace_dir: str | Path | None = None,
-    settings: Settings | None = None,
+    settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Traced:
     """Trace a program and join the trace to its ops; as `trace_program`, before pricing.
@@ -176,7 +176,7 @@ def take_trace(
         after=call.after,
         warm_up=warm_up,
         steps=steps,
-        limit_s=(settings or Settings()).limit_s,
+        limit_s=(settings or MeasurementSettings()).limit_s,
         events=events_per_call(program.module, nodes),
         with_modules=trace_dir is not None,
     )

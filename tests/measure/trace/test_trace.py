@@ -12,7 +12,7 @@ import pytest
 import edgegraph as eg
 from edgegraph import xla
 from edgegraph.errors import EdgeGraphError, FormatError, InputError
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.trace import trace_program
 from edgegraph.results.op_trace import OpTrace
 from tests import programs
@@ -69,7 +69,9 @@ def loop(x: jax.Array, last: jax.Array) -> jax.Array:
 @pytest.fixture(scope="module")
 def looped() -> eg.Analysis:
     arguments = (jnp.ones((16, 16)) / 16, jnp.int32(5))
-    return eg.analyze(loop, args=arguments, trace=True, settings=Settings.quick(), device=DEVICE)
+    return eg.analyze(
+        loop, args=arguments, trace=True, settings=MeasurementSettings.quick(), device=DEVICE
+    )
 
 
 def test_a_loop_of_unknown_length_is_counted(looped: eg.Analysis) -> None:
@@ -94,7 +96,7 @@ def test_its_costs_hold_for_the_traced_arguments(looped: eg.Analysis) -> None:
 def test_layers_add_up_to_the_traced_whole(tmp_path: Path) -> None:
     function, arguments = programs.small_cnn(8)
     analysis = eg.analyze(
-        function, args=arguments, trace=True, settings=Settings.quick(), device=DEVICE
+        function, args=arguments, trace=True, settings=MeasurementSettings.quick(), device=DEVICE
     )
     trace, whole = analysis.op_trace, analysis.totals.traced_time_s
     assert trace is not None
