@@ -270,7 +270,7 @@ def _program(
         return subject
     if not isinstance(subject, Workload) and args is None:
         raise InputError(
-            f"cannot analyse {subject!r} without arguments; hand them in as args=(...), or give"
+            f"cannot analyse {subject!r} without arguments; pass them as args=(...), or give"
             " a Workload"
         )
     report(f"{name or getattr(subject, 'name', 'function')}: compiling", None)

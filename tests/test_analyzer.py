@@ -190,5 +190,7 @@ def test_progress_is_reported() -> None:
 
 
 def test_a_depth_that_is_none_is_refused_before_anything_is_compiled() -> None:
-    with pytest.raises(InputError, match="depth -1 is no depth; give a whole number from 0 up"):
+    with pytest.raises(
+        InputError, match="depth -1 is not a depth; expected a non-negative integer"
+    ):
         eg.analyze(None, args=(), measure=True, depth=-1)  # type: ignore[arg-type]  # never called

@@ -136,7 +136,7 @@ def test_our_errors_are_passed_on() -> None:
 @pytest.mark.parametrize(
     ("work", "payload", "line"),
     [
-        (f"{HERE}:fail", b"", "failed in a process of its own: ValueError: what is this?"),
+        (f"{HERE}:fail", b"", "failed in a subprocess: ValueError: what is this?"),
         (f"{HERE}:no_such", b"", "AttributeError"),
         ("no.such.module:work", b"", "ModuleNotFoundError"),
         (f"{HERE}:leave", b"", "ended with code 3 and no answer (Check failed: a == b)"),

@@ -63,7 +63,7 @@ def check(
         "max_kernels": max_kernels, "max_wire_bytes": max_wire_bytes, "max_latency": max_latency,
     }  # fmt: skip
     if json and markdown:
-        raise InputError("--json and --markdown both say what to print; leave one out")
+        raise InputError("--json and --markdown exclude each other; leave one out")
     if len(set(job.batch or ())) > 1:
         raise InputError("limits are of one program; give one --batch")
     from edgegraph.gate.limits import parse_limit

@@ -61,7 +61,7 @@ def compare_devices(
     for each in jobs:
         if each.file is not None:
             raise InputError(
-                f"SPEC {each.spec!r} is no package.module:attribute; it is compiled for every"
+                f"SPEC {each.spec!r} is not package.module:attribute; it is compiled for every"
                 " device, which needs the Python code"
             )
     from edgegraph.measure.sampling import MeasurementSettings

@@ -44,7 +44,7 @@ def diff(
             raise InputError(f"-o {path}: choose a name that ends in {', '.join(SUFFIXES)}")
         check_writable(path)
     if json and markdown:
-        raise InputError("--json and --markdown both say what to print; leave one out")
+        raise InputError("--json and --markdown exclude each other; leave one out")
     from edgegraph.compare.diff import diff as compare
 
     left, right = read_analysis(before), read_analysis(after)
@@ -87,7 +87,7 @@ def read_analysis(name: str) -> Analysis:
     job = Job(spec=name)
     if job.file is None:
         raise InputError(
-            f"{name!r} is no file; save an analysis first: edgegraph analyze {name} -o"
+            f"{name!r} is not a file; save an analysis first: edgegraph analyze {name} -o"
             f" before{SAVED_SUFFIX}"
         )
     (analysis,) = analyses(job)

@@ -20,6 +20,7 @@ from edgegraph.cli.output import (
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import interruptible, is_saved, options, resolve
 from edgegraph.cli.store import StoreOption, saving_to
+from edgegraph.cli.values import a_or_an
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _studies(job: Job, batches: Sequence[int]) -> Iterator[FusionStudy]:
         return
     if job.file is not None:
         raise InputError(
-            f"SPEC {job.spec!r} is no package.module:attribute; the study compiles the workload"
+            f"SPEC {job.spec!r} is not package.module:attribute; the study compiles the workload"
             " with several options, so it needs the Python code"
         )
     from edgegraph.measure.sampling import MeasurementSettings
@@ -108,7 +109,9 @@ def _saved(job: Job) -> FusionStudy:
 
     study = load(job.spec)
     if not isinstance(study, FusionStudy):
-        raise InputError(f"{job.spec} holds no fusion study but {type(study).__name__}")
+        raise InputError(
+            f"{job.spec} contains {a_or_an(type(study).__name__)}; expected a FusionStudy"
+        )
     return study
 
 

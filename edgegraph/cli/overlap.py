@@ -45,7 +45,7 @@ def overlap(
         check_study_file(path)
     if job.file is not None:
         raise InputError(
-            f"SPEC {job.spec!r} is no package.module:attribute; what overlaps has to be run, which"
+            f"SPEC {job.spec!r} is not package.module:attribute; what overlaps has to be run, which"
             " needs the Python code"
         )
     workload = resolve(job)

@@ -84,11 +84,11 @@ def plot(
     if kind is not None and kind not in KINDS:
         raise InputError(f"there is no figure {kind!r}; choose one of: {', '.join(KINDS)}")
     if of is None and job.spec in KINDS and not Path(job.spec).exists():
-        raise InputError(f"{job.spec}: of what? Name a saved file or a SPEC behind it")
+        raise InputError(f"{job.spec}: a figure needs a saved file or a SPEC after its kind")
     if not output:
         raise InputError("-o names no file; give one that ends in .png, .svg or .pdf")
     if width not in WIDTHS:
-        raise InputError(f"--width {width!r} is none; choose one of: {', '.join(WIDTHS)}")
+        raise InputError(f"--width {width!r} is unknown; choose one of: {', '.join(WIDTHS)}")
     from edgegraph import plot as figures
     from edgegraph.report.figure import figure_format
 
@@ -113,7 +113,7 @@ def _result(job: Job, kind: str | None) -> Any:
         return load(job.spec)
     if kind in _COMMANDS:
         raise InputError(
-            f"{kind} shows a saved result, and {job.spec!r} is none; make one with"
+            f"{kind} shows a saved result, but {job.spec!r} is not one; make one with"
             f" `edgegraph {_COMMANDS[kind]} {job.spec} -o FILE.edgegraph`"
         )
     if len(set(job.batch or ())) > 1:

@@ -106,7 +106,7 @@ def is_saved(job: Job) -> bool:
 def _batches(job: Job) -> tuple[int, ...]:
     for batch in job.batch or ():
         if batch < 1:
-            raise InputError(f"--batch {batch}: a batch size is a whole number from 1 up")
+            raise InputError(f"--batch must be a positive integer, not {batch}")
     return tuple(dict.fromkeys(job.batch or (1,)))
 
 
@@ -157,10 +157,10 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
     measure = _measures(job)
     depth = parse_depths(job.depth or ())
     if job.depth and not measure:
-        raise InputError("--depth says how layers are timed, and nothing is timed; leave it out")
+        raise InputError("--depth has no effect where nothing is timed; leave it out")
     for name in ("throughput", "cold", "cores"):
         if getattr(job, name) and not measure:
-            raise InputError(f"--{name} says what to time, and nothing is timed; leave it out")
+            raise InputError(f"--{name} has no effect where nothing is timed; leave it out")
     if (job.trace or job.trace_dir is not None) and not measure:
         name = "--trace" if job.trace else "--trace-dir"
         raise InputError(f"{name} needs the program to run, and nothing is timed; leave it out")

@@ -64,7 +64,7 @@ def scaling(
         check_study_file(path)
     if job.file is not None:
         raise InputError(
-            f"SPEC {job.spec!r} is no package.module:attribute; spreading a program over chips"
+            f"SPEC {job.spec!r} is not package.module:attribute; spreading a program over chips"
             " needs the Python code"
         )
     meshes = _meshes(chips, parallel, tensor)
@@ -99,9 +99,11 @@ def _meshes(chips: str, parallel: str, tensor: int) -> list[tuple[int, int]]:
     try:
         counts = [int(part) for part in chips.split(",")]
     except ValueError:
-        raise InputError(f"--chips {chips!r} is no list of numbers; write 1,4,16,64") from None
+        raise InputError(
+            f"--chips {chips!r} is not a list of numbers; expected, for example, 1,4,16,64"
+        ) from None
     if min(counts) < 1:
-        raise InputError(f"--chips {chips!r}: a mesh has at least one chip")
+        raise InputError(f"--chips must be positive integers, not {chips!r}")
     if parallel not in PARALLEL:
         raise InputError(f"--parallel {parallel!r} is unknown; choose {', '.join(PARALLEL)}")
     if parallel == "data":

@@ -25,7 +25,7 @@ from edgegraph.cli.output import (
 from edgegraph.cli.progress import progress
 from edgegraph.cli.run import is_saved, options, resolve
 from edgegraph.cli.store import StoreOption, open_if_given
-from edgegraph.cli.values import parse_assignments, parse_compiler_option
+from edgegraph.cli.values import a_or_an, parse_assignments, parse_compiler_option
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
@@ -115,11 +115,11 @@ def sweep(
     for each in jobs:
         if each.file is not None:
             raise InputError(
-                f"SPEC {each.spec!r} is no package.module:attribute; a sweep compiles the workload"
+                f"SPEC {each.spec!r} is not package.module:attribute; a sweep compiles the workload"
                 " at every batch size, so it needs the Python code"
             )
     if dask is not None and workers is not None:
-        raise InputError("--dask and --workers both say what takes the points; leave one out")
+        raise InputError("--dask and --workers exclude each other; leave one out")
     plans = _plans(jobs, targets, batches, dtypes, options_set or (), budget_s)
     if workers is None and len(plans) == 1:
         workers = 0
@@ -178,7 +178,9 @@ def parse_time(option: str, text: str) -> float:
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|us|µs)\s*", text)
     value = float(match[1]) * _SECONDS_BY_UNIT[match[2]] if match else 0.0
     if not value > 0:
-        raise InputError(f"{option} {text!r} is no time; write 10ms, 250us or 0.5s")
+        raise InputError(
+            f"{option} {text!r} is not a time; expected, for example, 10ms, 250us or 0.5s"
+        )
     return value
 
 
@@ -315,7 +317,7 @@ def _saved(job: Job, max_latency_s: float | None) -> Sweep:
 
     sweep = load(job.spec)
     if not isinstance(sweep, Sweep):
-        raise InputError(f"{job.spec} holds no sweep but {type(sweep).__name__}")
+        raise InputError(f"{job.spec} contains {a_or_an(type(sweep).__name__)}; expected a Sweep")
     return sweep if max_latency_s is None else replace(sweep, max_latency_s=max_latency_s)
 
 

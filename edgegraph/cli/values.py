@@ -55,7 +55,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
     """Read a shape such as ``28x28x1`` or ``28,28,1``.
 
     Raises:
-        InputError: It is not a list of positive whole numbers.
+        InputError: It is not a list of positive integers.
 
     Example:
         >>> parse_shape("28x28x1"), parse_shape("784")
@@ -87,5 +87,12 @@ def parse_depths(texts: Sequence[str]) -> tuple[int | None, ...] | Literal["all"
         return "all"
     for text in texts:
         if text != "leaves" and not text.isdecimal():
-            raise InputError(f"--depth {text!r} is no depth; write 0, 1, 2, ..., leaves or all")
+            raise InputError(
+                f"--depth {text!r} is not a depth; expected 0, 1, 2, ..., leaves or all"
+            )
     return tuple(None if text == "leaves" else int(text) for text in texts) or (None,)
+
+
+def a_or_an(noun: str) -> str:
+    """Put the article in front of the name of a type: ``an Analysis``."""
+    return f"{'an' if noun[0] in 'AEIOU' else 'a'} {noun}"

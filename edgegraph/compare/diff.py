@@ -82,7 +82,7 @@ def given_analysis(given: Analysis | str | Path) -> Analysis:
     if isinstance(given, str | Path):
         return load_analysis(given)
     raise InputError(
-        f"cannot compare {given!r}; give an Analysis, or the file that one was saved to"
+        f"cannot compare {given!r}; expected an Analysis, or the file that one was saved to"
     )
 
 

@@ -159,7 +159,7 @@ class _Job:
 
 def _check(stage: str, options: Options | None) -> None:
     if stage not in STAGES:
-        raise InputError(f"stage {stage!r} is unknown; give {' or '.join(map(repr, STAGES))}")
+        raise InputError(f"stage {stage!r} is unknown; expected {' or '.join(map(repr, STAGES))}")
     if options and stage == "lowered":
         raise InputError(
             f"the compiler options {', '.join(options)} have no effect at stage 'lowered', where"
@@ -169,7 +169,7 @@ def _check(stage: str, options: Options | None) -> None:
 
 def _batch_size(batch: int) -> int:
     if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
-        raise InputError(f"batch {batch!r} is not a batch size; give a whole number from 1 up")
+        raise InputError(f"batch must be a positive integer, not {batch!r}")
     return int(batch)
 
 
@@ -199,7 +199,7 @@ def _function_call(function: Any, args: tuple[Any, ...], batch: int | None) -> C
         )
     if not callable(function):
         raise InputError(
-            f"cannot compile {function!r}; give a Workload, or a function and its arguments"
+            f"cannot compile {function!r}; expected a Workload, or a function and its arguments"
         )
     if batch is not None:
         raise InputError(

@@ -48,7 +48,7 @@ class DeviceMesh:
         for size in (self.data, self.tensor):
             if isinstance(size, bool) or not isinstance(size, int) or size < 1:
                 raise InputError(
-                    f"a mesh has no side of {size!r} chips; give whole numbers from 1 up"
+                    f"the size of a mesh axis must be a positive integer, not {size!r}"
                 )
 
     @property

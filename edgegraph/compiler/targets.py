@@ -211,8 +211,8 @@ def _tpu(text: str, model: str, shape: str) -> Target:
     rank = smallest.count("x") + 1
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", shape) or shape.count("x") + 1 != rank:
         raise InputError(
-            f"target {text!r}: {shape!r} is no topology of a TPU {model}; give {rank} sizes, such"
-            f" as tpu:{model}:{smallest.replace('1', '2', rank - 1)}"
+            f"target {text!r}: {shape!r} is not a topology of a TPU {model}; expected {rank} sizes,"
+            f" such as tpu:{model}:{smallest.replace('1', '2', rank - 1)}"
         )
     return Target(
         name=text,
@@ -228,7 +228,7 @@ def _tpu(text: str, model: str, shape: str) -> Target:
 
 def _gpu(text: str, model: str, count: str) -> Target:
     if count and not re.fullmatch(r"[1-9]\d*", count):
-        raise InputError(f"target {text!r}: {count!r} is no number of GPUs; write gpu:{model}:8")
+        raise InputError(f"target {text!r}: {count!r} is not a number of GPUs; write gpu:{model}:8")
     figures = _gpus()[model]
     entry = find_entry(figures["device"])
     return Target(

@@ -129,7 +129,7 @@ def activation_memory(
         (10, 40)
     """
     if policy not in POLICIES:
-        raise InputError(f"policy {policy!r} is unknown; give one of {', '.join(POLICIES)}")
+        raise InputError(f"policy {policy!r} is unknown; expected one of {', '.join(POLICIES)}")
     if dtype is not None and dtype not in BITS_BY_DTYPE:
         raise InputError(f"dtype {dtype!r} is not one of XLA's, such as f32, bf16 or s8")
     return _apply(policy, trace_activations(module), dtype)

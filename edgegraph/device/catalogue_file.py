@@ -112,7 +112,7 @@ class _Reader:
         unknown = [dtype for dtype in device.peak if dtype not in DTYPES]
         if unknown:
             raise self._refuse(
-                f"has a peak for {unknown[0]!r}, which is no dtype of XLA's; expected one of"
+                f"has a peak for {unknown[0]!r}, which is not a dtype of XLA; expected one of"
                 f" {', '.join(DTYPES)}"
             )
         if not device.memory or device.memory[-1].bandwidth is None:
@@ -152,7 +152,7 @@ class _Reader:
             raise self._refuse(f"needs either a value or factors for its {what}")
         value = math.prod((figure.factors or {}).values()) if figure.value is None else figure.value
         if not (math.isfinite(value) and value > 0):
-            raise self._refuse(f"has {value} as {what}; a positive number was expected")
+            raise self._refuse(f"has {value} as {what}; it must be positive")
         source = figure.source or self._device.source
         return Figure(
             value=value,

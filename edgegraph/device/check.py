@@ -32,7 +32,7 @@ def check_device(device: Device, where: str) -> None:
         rates["dispatch_s"] = device.dispatch_s
     for what, rate in rates.items():
         if not (math.isfinite(rate) and rate > 0):
-            raise refuse(f"has {rate} as {what}; a positive number was expected")
+            raise refuse(f"has {rate} as {what}; it must be positive")
     for smaller, larger in pairwise(device.memory):
         if smaller.size_bytes is None or smaller.size_bytes <= 0:
             raise refuse(f"gives no size for {smaller.name}; only the last level may go without")

@@ -63,7 +63,7 @@ def register_finding(name: str) -> Callable[[Rule], Rule]:
     """
     if not isinstance(name, str) or not name.strip():
         raise InputError(
-            f"register_finding got the name {name!r}; give what its findings are called, such as"
+            f"register_finding got the name {name!r}; expected the name of its findings, such as"
             ' @eg.register_finding("double-precision")'
         )
 
@@ -94,7 +94,7 @@ def find(analysis: Analysis, module: Module | None = None) -> tuple[Finding, ...
         for finding in rule(evidence):
             if finding.rule != name:
                 raise InputError(
-                    f"the rule {name!r} gave a finding of rule {finding.rule!r}; it must carry"
+                    f"the rule {name!r} returned a finding of rule {finding.rule!r}; it must carry"
                     " the name under which the rule was registered"
                 )
             found.append(finding)

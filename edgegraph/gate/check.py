@@ -85,7 +85,7 @@ def _named(limits: Mapping[str, str | int | float]) -> dict[str, str | int | flo
     for key, text in limits.items():
         if not key.startswith("max_") or key.removeprefix("max_") not in METRICS:
             known = ", ".join(f"max_{name}" for name in METRICS)
-            raise InputError(f"{key!r} is no limit; choose from: {known}")
+            raise InputError(f"{key!r} is not a limit; choose from: {known}")
         named[key.removeprefix("max_")] = text
     return named
 

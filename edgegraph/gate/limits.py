@@ -78,7 +78,9 @@ def parse_limit(metric: str, text: str) -> Limit:
     option = f"--max-{metric.replace('_', '-')}"
     found = _WRITTEN.fullmatch(text.strip())
     if found is None:
-        raise InputError(f"{option} {text!r} is no limit; write, for example, {_EXAMPLES[unit]}")
+        raise InputError(
+            f"{option} {text!r} is not a limit; expected, for example, {_EXAMPLES[unit]}"
+        )
     sign, number, written = found.group(1), float(found.group(2)), found.group(3) or ""
     value = -number if sign == "-" else number
     if written == "%":
@@ -91,8 +93,8 @@ def parse_limit(metric: str, text: str) -> Limit:
     scale = _scale(unit, written)
     if scale is None or (unit == "s" and not written and number):
         raise InputError(
-            f"{option} {text!r}: {written or 'a plain number'} is no unit of it; write, for"
-            f" example, {_EXAMPLES[unit]}"
+            f"{option} {text!r}: {written or 'a plain number'} is not one of its units; expected,"
+            f" for example, {_EXAMPLES[unit]}"
         )
     if sign:
         return Limit(text=text.strip(), growth=value * scale)

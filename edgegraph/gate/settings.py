@@ -37,7 +37,7 @@ def read_settings(folder: Path) -> GateSettings:
         What it says in ``[tool.edgegraph]``; nothing where there is none.
 
     Raises:
-        FormatError: The file is no TOML.
+        FormatError: The file is not TOML.
         InputError: A key or limit in it is unknown.
     """
     folder = folder.resolve()
@@ -49,7 +49,7 @@ def read_settings(folder: Path) -> GateSettings:
     try:
         table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("edgegraph", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is no TOML: {error}") from error
+        raise FormatError(f"{path} is not TOML: {error}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     limits: dict[str, str] = {}

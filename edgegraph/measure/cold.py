@@ -23,8 +23,8 @@ def cold_bytes() -> int:
     caches = host.caches(host.usable_cores())
     if not caches:
         raise InputError(
-            "this system does not tell how large its caches are, so they cannot be emptied; measure"
-            " with warm caches"
+            "this system does not report how large its caches are, so they cannot be emptied;"
+            " measure with warm caches"
         )
     return TIMES_LAST_CACHE * caches[-1].size_bytes
 

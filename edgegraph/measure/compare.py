@@ -111,7 +111,7 @@ def compare_timings(
     """
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 3:
         raise InputError(
-            f"processes={processes!r} are too few; {FEWEST_PROCESSES} at least give an interval"
+            f"processes={processes!r} are too few; an interval needs at least {FEWEST_PROCESSES}"
         )
     settings = settings or SETTINGS
     one, other = (_program(subject, args, batch, options) for subject in (first, second))
@@ -274,7 +274,7 @@ def _program(
     if isinstance(subject, Workload):
         return compile_workload(subject, batch=batch, options=options)
     if args is None:
-        raise InputError(f"cannot time {subject!r} without arguments; hand them in as args=(...)")
+        raise InputError(f"cannot time {subject!r} without arguments; pass them as args=(...)")
     return compile_workload(subject, *args, options=options)
 
 

@@ -191,7 +191,7 @@ def _group(region: Region, key: _Key, members: _Members) -> LayerGroup:
         if not isinstance(variable.aval, jax.core.ShapedArray):
             raise InputError(
                 f"layer {layer or 'without a name'!r} shares {variable.aval} with another layer, so"
-                " neither can be timed alone; keep mutable references inside one layer"
+                " neither can be timed separately; keep mutable references inside one layer"
             )
     equations = [region.jaxpr.eqns[position] for position in members.positions]
     return LayerGroup(

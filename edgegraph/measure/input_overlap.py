@@ -160,9 +160,9 @@ def _check(program: Program, arguments: Sequence[Any], given: Sequence[Any]) -> 
     wanted = _types(arguments[max(0, len(arguments) - max(1, len(given))) :])
     if not given or len(given) > len(arguments) or _types(given) != wanted:
         raise InputError(
-            f"the input pipeline gives {', '.join(_types(given)) or 'nothing'}, and the last"
-            f" arguments of {program.name!r} are {', '.join(wanted)}; give arrays of the same"
-            " shapes and dtypes, in that order"
+            f"the input pipeline returns {', '.join(_types(given)) or 'nothing'}, and the last"
+            f" arguments of {program.name!r} are {', '.join(wanted)}; it must return arrays of"
+            " the same shapes and dtypes, in that order"
         )
 
 

@@ -153,8 +153,8 @@ def check_depth(depth: Depth) -> None:
     for one in () if depth == "all" else _several(depth):
         if one is not None and (isinstance(one, bool) or not isinstance(one, int) or one < 0):
             raise InputError(
-                f"depth {one!r} is no depth; give a whole number from 0 up, None for every scope"
-                " alone, a list of these, or 'all'"
+                f"depth {one!r} is not a depth; expected a non-negative integer, None for every"
+                " scope by itself, a list of these, or 'all'"
             )
 
 

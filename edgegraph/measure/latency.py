@@ -102,7 +102,7 @@ def measure_program(
         KeyboardInterrupt: Passed through.
     """
     if cache not in (WARM, COLD):
-        raise InputError(f"cache {cache!r} is unknown; give {WARM!r} or {COLD!r}")
+        raise InputError(f"cache {cache!r} is unknown; expected {WARM!r} or {COLD!r}")
     settings = settings or MeasurementSettings()
     synchronous = use_synchronous_dispatch()
     arguments = program_arguments(program)

@@ -71,16 +71,16 @@ def measure_throughput(
         One entry per depth, in increasing order.
 
     Raises:
-        InputError: A depth is no whole number from 1 up; the program cannot be run here or
+        InputError: A depth is not a positive integer; the program cannot be run here or
             cannot leave this process.
         EdgeGraphError: The process died, or did not end in time.
         KeyboardInterrupt: Passed through; the process is gone by then.
     """
     for depth in queue_depths:
         if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-            raise InputError(f"queue depth {depth!r} is none; give whole numbers from 1 up")
+            raise InputError(f"queue depth must be a positive integer, not {depth!r}")
     if not queue_depths:
-        raise InputError("no queue depth was given; give whole numbers from 1 up")
+        raise InputError("no queue depth was given; expected positive integers")
     settings = settings or MeasurementSettings()
     depths = tuple(sorted(set(queue_depths)))
     with program_archive([program], cores=cores, synchronous=False) as archive:

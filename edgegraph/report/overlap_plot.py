@@ -59,7 +59,7 @@ def brackets(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLU
     if study.whole is None:
         raise InputError(
             f"the overlap study of {study.workload!r} was made without a device, so there are no"
-            " brackets; calibrate this machine first, or hand in device="
+            " brackets; calibrate this machine first, or pass device="
         )
     longest = sorted(study.layers, key=lambda bracket: -bracket.time_s)[:MOST_BARS]
     shown = [study.whole, *(bracket for bracket in study.layers if bracket in longest)]

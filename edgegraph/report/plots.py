@@ -69,7 +69,7 @@ def roofline(analysis: Analysis, ax: Axes | None = None, *, width: float = COLUM
     if analysis.device is None:
         raise InputError(
             f"{analysis.workload!r} was analysed without a device, so it has no roofs; calibrate"
-            " this machine first, or hand in device="
+            " this machine first, or pass device="
         )
     if ax is None:
         ax = column_axes(2.75, left=0.55, top=0.42, width=width)

@@ -55,7 +55,7 @@ def shown_layers(
         InputError: There is no such column or phase, or the depth is negative.
     """
     if depth is not None and depth < 0:
-        raise InputError(f"--depth {depth} is none; give the levels below the top, 0 or more")
+        raise InputError(f"--depth must be a non-negative integer, not {depth}")
     rows = _of_phase(analysis.layer_records, phase, analysis)
     if sort is not None:
         rows = _sorted_tree(rows, _key(sort))
@@ -120,7 +120,7 @@ def _times(row: OpRecord) -> str:
 
 def _key(sort: str) -> Callable[[LayerRecord | OpRecord], float]:
     if sort not in SORTS:
-        raise InputError(f"--sort {sort!r} is no column; choose one of: {', '.join(SORTS)}")
+        raise InputError(f"--sort {sort!r} is not a column; choose one of: {', '.join(SORTS)}")
     return SORTS[sort]
 
 

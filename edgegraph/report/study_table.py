@@ -30,7 +30,7 @@ def check_study(result: object) -> Study:
     if isinstance(result, Study):
         return result
     raise InputError(
-        f"there is nothing to show of a saved {kind_of(result)} alone; expected an analysis, a"
+        f"cannot show a saved {kind_of(result)} by itself; expected an analysis, a"
         " sweep, a fusion, overlap or scaling study, or a device comparison"
     )
 

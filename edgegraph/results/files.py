@@ -191,7 +191,7 @@ def unpack(content: bytes | Path, path: str | Path) -> Any:
                 module = _member(archive, _MODULE, path)
     except _UNREADABLE as error:
         raise FormatError(
-            f"{path} is no saved result, or it was cut off ({error}); expected a file that"
+            f"{path} is not a saved result, or it was cut off ({error}); expected a file that"
             " .save() wrote"
         ) from error
     try:
@@ -277,7 +277,7 @@ def _header(records: bytes, path: str | Path) -> _Header:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
     if header.format != "edgegraph":
-        raise FormatError(f"{path} is no saved result: its format is {header.format!r}")
+        raise FormatError(f"{path} is not a saved result: its format is {header.format!r}")
     if header.version != FORMAT_VERSION:
         todo = "install a newer EdgeGraph" if header.version > FORMAT_VERSION else "make it again"
         raise FormatError(
@@ -302,7 +302,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: str | Path) -> bytes:
                 f"{path} has format version 1, and this EdgeGraph reads {FORMAT_VERSION};"
                 " make it again"
             ) from None
-        raise FormatError(f"{path} is no saved result: it holds no {name}") from None
+        raise FormatError(f"{path} is not a saved result: it holds no {name}") from None
     if info.file_size > _MAX_BYTES or info.file_size > _MAX_RATIO * max(1, info.compress_size):
         raise FormatError(f"{path} is damaged: {name} claims to unpack to {info.file_size:,} bytes")
     if info.compress_type != zipfile.ZIP_DEFLATED:

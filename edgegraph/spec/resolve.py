@@ -190,7 +190,7 @@ def _from_function(
     if is_flax_module(result):
         return _from_flax(spec, result, input_shape, dtype)
     if not isinstance(result, Workload):
-        raise InputError(f"{spec} gave {_what(result)}; expected {EXPECTED}")
+        raise InputError(f"{spec} returned {_what(result)}; expected {EXPECTED}")
     for name, value in {"input_shape": input_shape, "dtype": dtype}.items():
         if value is not None and name not in parameters:
             raise InputError(

@@ -77,7 +77,7 @@ def connect(path: Path, *, timeout_s: float) -> sqlite3.Connection:
 
     Raises:
         InputError: The file cannot be read or written, or stays locked.
-        FormatError: It is no run database, or one of a newer version.
+        FormatError: It is not a run database, or one of a newer version.
     """
     with explained(path):
         connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
@@ -189,7 +189,7 @@ def explained(path: Path) -> Iterator[None]:
         code = _code(error)
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise FormatError(
-                f"{path} is no run database, or it is damaged ({error}); name another file"
+                f"{path} is not a run database, or it is damaged ({error}); name another file"
             ) from error
         reason = _REASONS.get(code or 0)
         if reason is None:

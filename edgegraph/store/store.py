@@ -45,7 +45,7 @@ def open_store(path: str | Path, *, create: bool = True, timeout_s: float = TIME
 
     Raises:
         InputError: It is not there, cannot be written, or stays locked.
-        FormatError: It is no run database, or one of a newer version.
+        FormatError: It is not a run database, or one of a newer version.
 
     Example:
         >>> import tempfile, pathlib

@@ -97,7 +97,7 @@ def fusion_study(
     """
     if not isinstance(subject, Workload) and args is None:
         raise InputError(
-            f"cannot study {subject!r} without arguments; hand them in as args=(...), or give a"
+            f"cannot study {subject!r} without arguments; pass them as args=(...), or give a"
             " Workload"
         )
     report = progress or _silent

@@ -93,7 +93,7 @@ def _program(
         return subject
     if not isinstance(subject, Workload) and args is None:
         raise InputError(
-            f"cannot study {subject!r} without arguments; hand them in as args=(...), or give a"
+            f"cannot study {subject!r} without arguments; pass them as args=(...), or give a"
             " Workload"
         )
     if progress is not None:

@@ -202,11 +202,11 @@ def make_plan(
     """
     for batch in batches:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            raise InputError(f"batch {batch!r} is not a batch size; give whole numbers from 1 up")
+            raise InputError(f"batch must be a positive integer, not {batch!r}")
     if not batches:
         raise InputError("no batch size was given; give a list such as [1, 2, 4, 8]")
     if max_latency_s is not None and not max_latency_s > 0:
-        raise InputError(f"a latency budget of {max_latency_s!r} s is none; give seconds above 0")
+        raise InputError(f"the latency budget must be positive, not {max_latency_s!r} s")
     if PLAIN_OPTIONS in (option_sets or {}):
         raise InputError(
             f"the options called {PLAIN_OPTIONS!r} are those without any, which are always swept;"
@@ -274,11 +274,13 @@ def make_workload(subject: Subject, dtype: str | None) -> Workload:
         if dtype is not None:
             raise InputError(
                 f"the workload {subject.name!r} has its dtype already; to sweep over dtypes, give a"
-                " function that takes dtype= and gives a Workload"
+                " function that takes dtype= and returns a Workload"
             )
         return subject
     if not callable(subject):
-        raise InputError(f"cannot sweep {subject!r}; give a Workload, or a function that gives one")
+        raise InputError(
+            f"cannot sweep {subject!r}; expected a Workload, or a function that returns one"
+        )
     given = {} if dtype is None else {"dtype": dtype}
     try:
         made = subject(**given)
@@ -286,5 +288,5 @@ def make_workload(subject: Subject, dtype: str | None) -> Workload:
         told = f" with dtype={dtype!r}" if given else ""
         raise InputError(f"cannot make a workload{told}: {error}") from error
     if not isinstance(made, Workload):
-        raise InputError(f"cannot sweep {subject!r}: it gives {made!r}, and no Workload")
+        raise InputError(f"cannot sweep {subject!r}: it returns {made!r}, not a Workload")
     return made

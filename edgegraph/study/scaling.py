@@ -119,7 +119,7 @@ def _jobs(
 ) -> Iterator[_Job]:
     for size in (batch, batch_per_chip):
         if size is not None and size < 1:
-            raise InputError(f"batch {size} is not a batch size; give a whole number from 1 up")
+            raise InputError(f"batch must be a positive integer, not {size}")
     if batch_per_chip is not None or batch is None:
         for mesh in meshes:
             yield WEAK, mesh, (batch_per_chip or 1) * mesh.data

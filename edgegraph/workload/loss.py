@@ -68,7 +68,7 @@ def loss_function(loss: str | LossFunction) -> LossFunction:
         return loss
     if loss not in _LOSSES:
         raise InputError(
-            f"loss {loss!r} is unknown; give {', '.join(map(repr, _LOSSES))} or a function of"
+            f"loss {loss!r} is unknown; expected {', '.join(map(repr, _LOSSES))} or a function of"
             " outputs and labels"
         )
     return _LOSSES[loss]
@@ -95,8 +95,8 @@ def label_struct(outputs: Any, loss: str | LossFunction, labels: LabelSpec) -> A
         )
     if len(leaves) != 1 or leaves[0].ndim < 2:
         raise InputError(
-            "loss 'cross_entropy' needs a model that gives one array of logits, batch first and"
-            f" classes last, not {[leaf.shape for leaf in leaves]}; give another loss"
+            "loss 'cross_entropy' needs a model that returns one array of logits, batch first and"
+            f" classes last, not {[leaf.shape for leaf in leaves]}; use another loss"
         )
     return jax.ShapeDtypeStruct(leaves[0].shape[:-1], labels.dtype or "int32")
 

@@ -57,7 +57,7 @@ def test_conditions_without_a_measurement_are_refused(
     option: str, asked: Asked, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["analyze", "a:b", "--no-measure", *option.split()]) == 2
-    assert f"{option.split()[0]} says what to time" in capsys.readouterr().err
+    assert f"{option.split()[0]} has no effect where nothing is timed" in capsys.readouterr().err
 
 
 def test_the_trace_reaches_the_measurement(asked: Asked, tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_depths_reach_the_measurement(asked: Asked) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("--depth blocks", "--depth 'blocks' is no depth; write 0, 1, 2, ..., leaves or all"),
-        ("--depth 1 --no-measure", "--depth says how layers are timed, and nothing is timed"),
+        ("--depth blocks", "--depth 'blocks' is not a depth; expected 0, 1, 2, ..., leaves or all"),
+        ("--depth 1 --no-measure", "--depth has no effect where nothing is timed"),
     ],
 )
 def test_a_depth_without_meaning_is_refused(
@@ -155,7 +155,7 @@ def test_it_saves_several_to_a_folder(asked: Asked, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["a:b", "--batch", "0"], "--batch 0: a batch size is a whole number from 1 up"),
+        (["a:b", "--batch", "0"], "--batch must be a positive integer, not 0"),
         (["a:b", "--input", "28x0"], "--input '28x0' is not a shape"),
         (["a:b", "--set", "width"], "--set 'width' is not KEY=VALUE"),
         (["a:b", "--set", "w=1", "--set", "w=2"], "--set gives 'w' twice"),

@@ -131,7 +131,7 @@ def test_limits_of_the_command_line_come_before_those_of_the_project(
         (["--baseline", "none.edgegraph"], "no baseline at none.edgegraph; make it with --update"),
         (["--max-flops", "1%"], "growth has a sign; write +1%"),
         (["--update"], "--update writes the baseline; name its file"),
-        (["--json", "--markdown"], "both say what to print"),
+        (["--json", "--markdown"], "--json and --markdown exclude each other"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -73,9 +73,9 @@ def test_files_hold_it(
     ("words", "said"),
     [
         (["none.edgegraph", "none.edgegraph"], "is neither a file nor"),
-        (["models.cnn:small_cnn", "x.edgegraph"], "is no file; save an analysis first"),
+        (["models.cnn:small_cnn", "x.edgegraph"], "is not a file; save an analysis first"),
         (["a", "b", "-o", "diff.pdf"], "choose a name that ends in .html, .md"),
-        (["a", "b", "--json", "--markdown"], "both say what to print"),
+        (["a", "b", "--json", "--markdown"], "--json and --markdown exclude each other"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -90,7 +90,7 @@ def test_a_saved_study_is_shown_again(
     assert capsys.readouterr().out == shown
     assert len(asked) == 1
     assert main(["sweep", str(path)]) == 2
-    assert "holds no sweep but FusionStudy" in capsys.readouterr().err
+    assert "contains a FusionStudy; expected a Sweep" in capsys.readouterr().err
 
 
 def test_a_file_cannot_be_studied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,7 +53,7 @@ def test_tab_offers_the_kinds_before_files() -> None:
         (["graph", "FILE", "-o", "a.bmp"], "choose a name that ends in .png, .svg or .pdf"),
         (["graph", "FILE"], "-o names no file"),
         (["graph", "FILE", "-o", "a.png", "--width", "9"], "choose one of: column, page"),
-        (["roofline", "-o", "a.png"], "roofline: of what?"),
+        (["roofline", "-o", "a.png"], "roofline: a figure needs a saved file"),
         (["sweep", "models.cnn:small_cnn", "-o", "a.png"], "edgegraph sweep models.cnn:small_cnn"),
     ],
 )

@@ -15,13 +15,13 @@ from tests.compiler.test_ahead import needs
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--chips", "four"], "--chips 'four' is no list of numbers"),
-        (["--chips", "0,2"], "a mesh has at least one chip"),
+        (["--chips", "four"], "--chips 'four' is not a list of numbers"),
+        (["--chips", "0,2"], "--chips must be positive integers, not"),
         (["--parallel", "pipeline"], "--parallel 'pipeline' is unknown; choose data, tensor, both"),
         (["--parallel", "both", "--tensor", "3", "--chips", "4"], "--tensor 3 does not divide"),
         (["--target", "device:rpi5"], "no links between chips"),
         (["-o", "x.txt"], "choose a name that ends in"),
-        (["--batch", "0"], "batch 0 is not a batch size"),
+        (["--batch", "0"], "batch must be a positive integer, not 0"),
     ],
 )
 def test_bad_questions_are_one_line(

@@ -65,8 +65,8 @@ def test_json_is_that_of_analyze(saved: str, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--sort", "colour"], "--sort 'colour' is no column; choose one of: time, flops"),
-        (["--depth", "-1"], "--depth -1 is none; give the levels below the top, 0 or more"),
+        (["--sort", "colour"], "--sort 'colour' is not a column; choose one of: time, flops"),
+        (["--depth", "-1"], "--depth must be a non-negative integer, not -1"),
         (["--phase", "update"], "--phase 'update' is not in this analysis; it has: forward"),
     ],
 )
@@ -105,4 +105,4 @@ def test_what_is_nothing_alone_is_refused(
     assert step is not None
     saved = save(step, tmp_path / "comparison.edgegraph")
     assert main(["show", str(saved)]) == 2
-    assert "nothing to show of a saved comparison of timings alone" in capsys.readouterr().err
+    assert "cannot show a saved comparison of timings by itself" in capsys.readouterr().err

@@ -188,7 +188,7 @@ def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot compare 3; give an Analysis"):
+    with pytest.raises(InputError, match="cannot compare 3; expected an Analysis"):
         eg.diff(3, analysis())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no file at"):
         eg.diff(tmp_path / "none.edgegraph", analysis())

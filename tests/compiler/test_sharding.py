@@ -100,7 +100,7 @@ def test_the_caller_may_say_how() -> None:
 
 
 def test_bad_meshes_are_refused() -> None:
-    with pytest.raises(InputError, match="no side of 0 chips"):
+    with pytest.raises(InputError, match="mesh axis must be a positive integer, not 0"):
         DeviceMesh(data=0)
     with pytest.raises(InputError, match="3 chips do not divide the batch of 8"):
         partitions(BLOCK, DeviceMesh(data=3))

@@ -203,7 +203,7 @@ def test_an_optimised_module_is_refused() -> None:
 
 def test_unknown_policy_and_dtype_are_refused() -> None:
     module = lowered(lambda params, x: x, (4, 8))
-    with pytest.raises(InputError, match="policy 'best' is unknown; give one of in_out"):
+    with pytest.raises(InputError, match="policy 'best' is unknown; expected one of in_out"):
         activation_memory(module, policy="best")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InputError, match="dtype 'int8' is not one of XLA's"):
         activation_memory(module, dtype="int8")

@@ -257,7 +257,7 @@ def test_own_devices_replace_those_of_the_same_key(folders: Path) -> None:
         (("power = 0.5", "volts = 5"), "volts"),
         (("certainty = \"low\"", "certainty = \"sure\""), "sure"),
         (("microcontroller", "toaster"), "kind 'toaster'; expected one of microcontroller"),
-        (("f32 =", "float32 ="), "'float32', which is no dtype of XLA's"),
+        (("f32 =", "float32 ="), "'float32', which is not a dtype of XLA"),
         (("bandwidth = 1e9", ""), "needs a bandwidth"),
         (("bandwidth = 1e9", "bandwidth = -1"), "-1.0 as SRAM bandwidth"),
         (("clock_hz = 100e6", "clock_hz = 0"), "0.0 as peak f32"),

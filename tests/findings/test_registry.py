@@ -51,7 +51,7 @@ def test_it_takes_the_place_of_one_with_the_same_name() -> None:
 
 def test_a_finding_under_another_name_is_refused() -> None:
     eg.register_finding("mine")(lambda evidence: [finding("yours")])
-    with pytest.raises(InputError, match="rule 'mine' gave a finding of rule 'yours'"):
+    with pytest.raises(InputError, match="rule 'mine' returned a finding of rule 'yours'"):
         find(analyses.small_cnn(1))
 
 

@@ -108,8 +108,8 @@ def test_a_limit_of_its_own_needs_no_baseline_measured() -> None:
     ("limits", "said"),
     [
         ({"max_flops": "+1%"}, "needs a baseline"),
-        ({"flops": "1GFLOP"}, "'flops' is no limit; choose from: max_flops"),
-        ({"max_colour": "1"}, "'max_colour' is no limit"),
+        ({"flops": "1GFLOP"}, "'flops' is not a limit; choose from: max_flops"),
+        ({"max_colour": "1"}, "'max_colour' is not a limit"),
     ],
 )
 def test_bad_input_is_named(limits: dict[str, str], said: str) -> None:

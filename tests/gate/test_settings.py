@@ -26,7 +26,7 @@ def test_the_nearest_file_upwards_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
-        ("[tool.edgegraph\n", FormatError, "is no TOML"),
+        ("[tool.edgegraph\n", FormatError, "is not TOML"),
         ('[tool.edgegraph]\nmax-colour = "1"\n', InputError, "has no key 'max-colour'; it has"),
         ("[tool.edgegraph]\nbaseline = 3\n", InputError, "has no key 'baseline'"),
         ('[tool.edgegraph]\nmax-flops = "1%"\n', InputError, "growth has a sign"),

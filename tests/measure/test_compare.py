@@ -196,7 +196,7 @@ def test_too_few_processes(processes: int) -> None:
 
 
 def test_functions_need_arguments() -> None:
-    with pytest.raises(InputError, match="hand them in as args"):
+    with pytest.raises(InputError, match="pass them as args"):
         compare_timings(jnp.sin, jnp.cos)
     program = compile_workload(jnp.sin, jnp.ones(3), name="sine")
     assert compare._program(program, None, None, None) is program

@@ -77,7 +77,7 @@ def test_times_are_of_one_step() -> None:
 
 def test_what_the_pipeline_gives_must_fit() -> None:
     program = compile_program(lambda x: x * 2, jax.ShapeDtypeStruct((8, 4), "float32"))
-    with pytest.raises(InputError, match=r"gives float64\[8,3\], and the last .*float32\[8,4\]"):
+    with pytest.raises(InputError, match=r"returns float64\[8,3\], and the last .*float32\[8,4\]"):
         measure_input_overlap(program, lambda step: [np.zeros((8, 3))])
 
 

@@ -202,7 +202,7 @@ def test_which_depths() -> None:
     assert which_depths(None, regions) == (None,)
     assert which_depths((2, 2, None), regions) == (2, None)
     for wrong in (-1, True, 1.5, "blocks", (1, "all")):
-        with pytest.raises(InputError, match="is no depth; give a whole number from 0 up"):
+        with pytest.raises(InputError, match="is not a depth; expected a non-negative integer"):
             which_depths(wrong, regions)  # type: ignore[arg-type]  # what a user may well write
 
 

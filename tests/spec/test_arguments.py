@@ -105,10 +105,10 @@ def test_defaults_decide_without_annotations(name: str, value: Any, expected: An
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("width", "wide", "width=wide does not suit zoo:network; expected a whole number"),
-        ("width", "1.5", "expected a whole number"),
-        ("width", 1.5, "expected a whole number"),
-        ("width", True, "expected a whole number"),
+        ("width", "wide", "width=wide does not suit zoo:network; expected an integer"),
+        ("width", "1.5", "expected an integer"),
+        ("width", 1.5, "expected an integer"),
+        ("width", True, "expected an integer"),
         ("scale", "big", "expected a number"),
         ("bias", "maybe", "expected true or false"),
         ("sizes", "1,x", "expected a list such as 64,128"),

@@ -158,7 +158,7 @@ def test_the_current_directory_comes_first(tmp_path: Path) -> None:
         ("zoo_of_tests:holder.iner", {}, "zoo_of_tests:holder has no attribute 'iner'"),
         ("zoo_of_tests:table", {}, "is a value of type dict; expected a function returning a"),
         ("zoo_of_tests:holder", {}, "is the class holder; expected a function returning a"),
-        ("zoo_of_tests:number", {}, "gave a value of type int; expected a function returning a"),
+        ("zoo_of_tests:number", {}, "returned a value of type int; expected a function"),
         ("zoo_of_tests:broken", {}, "zoo_of_tests:broken failed: RuntimeError: no luck"),
         ("zoo_of_tests:plain", {}, "zoo_of_tests:plain needs x; give each, such as --set x="),
         ("zoo_of_tests:plain", {"arguments": {"x": "y"}}, "x=y does not suit zoo_of_tests:plain"),

@@ -140,7 +140,7 @@ def test_what_is_no_run_database_is_refused(path: Path) -> None:
     with pytest.raises(InputError, match="no run database at"):
         eg.load(f"{path}#1")
     path.write_bytes(b"something else" * 100)
-    with pytest.raises(FormatError, match="is no run database, or it is damaged"):
+    with pytest.raises(FormatError, match="is not a run database, or it is damaged"):
         eg.open_store(path)
     path.unlink()
     with sqlite3.connect(path) as other:
@@ -167,7 +167,7 @@ def test_a_run_that_is_not_there_and_a_damaged_one(path: Path) -> None:
     with sqlite3.connect(path) as bad:
         bad.execute("UPDATE runs SET content = ?", (b"import os",))
     bad.close()
-    with pytest.raises(FormatError, match=f"runs.db#{number} is no saved result"):
+    with pytest.raises(FormatError, match=f"runs.db#{number} is not a saved result"):
         eg.load(f"{path}#{number}")
 
 

@@ -151,5 +151,5 @@ def test_bad_questions_are_refused() -> None:
         eg.scaling_study(mlp(), [2], target="device:rpi5")
     with pytest.raises(InputError, match="is not a mesh; expected"):
         eg.scaling_study(mlp(), ["four"])  # type: ignore[list-item]
-    with pytest.raises(InputError, match="batch 0 is not a batch size"):
+    with pytest.raises(InputError, match="batch must be a positive integer, not 0"):
         eg.scaling_study(mlp(), [2], batch=0)

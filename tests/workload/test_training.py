@@ -144,7 +144,10 @@ def test_names() -> None:
     ("settings", "message"),
     [
         ({"optimizer": "adam"}, "optimizer 'adam' is not an optax gradient transformation"),
-        ({"loss": "hinge"}, "loss 'hinge' is unknown; give 'cross_entropy', 'mse' or a function"),
+        (
+            {"loss": "hinge"},
+            "loss 'hinge' is unknown; expected 'cross_entropy', 'mse' or a function",
+        ),
         ({"input_shape": (0,)}, "is not a shape"),
         ({"label_shape": (0,), "loss": "mse"}, "is not a shape"),
         ({"label_dtype": "int99", "loss": "mse"}, "dtype 'int99' is not a dtype"),
@@ -162,5 +165,5 @@ def test_cross_entropy_needs_logits() -> None:
         def __call__(self, x: jax.Array) -> jax.Array:
             return linen.Dense(1)(x)[:, 0]
 
-    with pytest.raises(InputError, match=r"needs a model that gives one array of logits"):
+    with pytest.raises(InputError, match=r"needs a model that returns one array of logits"):
         Workload.train_step(Scalar(), optax.sgd(0.1), input_shape=(4,)).call(1)

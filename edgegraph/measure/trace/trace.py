@@ -163,7 +163,7 @@ def take_trace(
     """
     if warm_up < 1 or (steps is not None and steps < 1):
         raise InputError(
-            f"warm_up={warm_up}, steps={steps}: both are whole numbers from 1 up, because the"
+            f"warm_up={warm_up}, steps={steps}: both must be positive integers, because the"
             " first traced call is always slow"
         )
     # Ops take what they take in whichever thread; only the calls' own lengths gain by it.
@@ -217,7 +217,7 @@ def read_trace(path: str | Path, program: Program, *, warm_up: int = 1) -> OpTra
     if path.stat().st_size > _MOST_BYTES:
         raise FormatError(f"{path} is larger than 2 GiB, more than a profile can be")
     if warm_up < 0:
-        raise InputError(f"warm_up={warm_up}: expected a whole number from 0 up")
+        raise InputError(f"warm_up must be a non-negative integer, not {warm_up}")
     try:
         traced = _join(path.read_bytes(), program, flatten(program.module), warm_up)
     except InputError as error:
