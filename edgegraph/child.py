@@ -60,7 +60,7 @@ def run_child(
     cores: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> bytes:
-    """Run a function in a Python process of its own, and wait for its answer.
+    """Run a function in a Python subprocess, and wait for its answer.
 
     Args:
         function: ``package.module:name``; it takes the payload and a progress callable.
@@ -201,7 +201,7 @@ def _wait(
         watchdog.cancel()
     if time.monotonic() >= deadline:
         raise EdgeGraphError(
-            f"{name} took longer than {timeout_s:g} s in a process of its own, which was"
+            f"{name} took longer than {timeout_s:g} s in a subprocess, which was"
             " ended; give it more time or less to do"
         )
     return None
@@ -236,7 +236,7 @@ def _obituary(name: str, code: int, messages: bytes) -> str:
         how = f"was killed by {_signal_name(-code)} ({last})"
         if -code == signal.SIGKILL:
             how += ", which the system does when memory runs out"
-    return f"the process of its own in which {name} ran {how}"
+    return f"the subprocess in which {name} ran {how}"
 
 
 def _signal_name(number: int) -> str:
@@ -271,7 +271,7 @@ def _serve() -> None:
             send(_ERROR, json.dumps([type(error).__name__, str(error)]).encode())
         except Exception as error:  # whatever the work raises, the parent must hear of it
             text = (str(error).strip().splitlines() or [""])[0]
-            line = f"{sys.argv[4]} failed in a process of its own: {type(error).__name__}: {text}"
+            line = f"{sys.argv[4]} failed in a subprocess: {type(error).__name__}: {text}"
             send(_ERROR, json.dumps(["EdgeGraphError", line]).encode())
         else:
             send(_ANSWER, answer)

@@ -23,7 +23,7 @@ _IDENTITY = (
 
 
 class Labels:
-    """Gives equal things the same number.
+    """Numbers things, equal ones alike.
 
     Example:
         >>> labels = Labels()

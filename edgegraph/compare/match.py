@@ -131,7 +131,11 @@ def _rewired(before: Side, after: Side, labels: Labels, same: Sequence[Pair]) ->
     while all its operands do, it is where the wiring differs; what is computed from it follows.
     """
     ups = [
-        upwards(side, [labels.of(both) for both in zip(side.layer_phases, side.own, strict=True)], labels)
+        upwards(
+            side,
+            [labels.of(both) for both in zip(side.layer_phases, side.own, strict=True)],
+            labels,
+        )
         for side in (before, after)
     ]
     known = [set(each) for each in ups]

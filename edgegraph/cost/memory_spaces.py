@@ -23,7 +23,7 @@ _TPU_CONFIG = '"scoped_memory_configs"'
 
 
 class MemorySpaces:
-    """Says which part of what is moved stays on the chip."""
+    """Knows which part of what is moved stays on the chip."""
 
     def __init__(self, module: Module) -> None:
         """Look whether the module's memory spaces have that meaning.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 Clock = Callable[[], int]
-"""Gives nanoseconds from an arbitrary start; never runs backwards."""
+"""Returns nanoseconds from an arbitrary start; never runs backwards."""
 
 Progress = Callable[[str, float | None], None]
 """Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""

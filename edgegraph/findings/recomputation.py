@@ -69,7 +69,7 @@ def _candidates(evidence: Evidence, at_least: float) -> Sequence[Sequence[Place]
 
 
 class _Values:
-    """Tells what flows where inside fusions."""
+    """Knows what flows where inside fusions."""
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence

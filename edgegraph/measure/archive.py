@@ -77,7 +77,7 @@ class ProgramArchive:
     cores: tuple[int, ...] | None
 
     def with_task(self, task: Callable[[list[Program], Progress], object]) -> IO[bytes]:
-        """Say what is to be done with the programs, and return the file.
+        """Add what is to be done with the programs, and return the file.
 
         Args:
             task: A function of a module, or a `functools.partial` of one.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from edgegraph.bulk import collector_paused
 
 Clock = Callable[[], int]
-"""Gives the time in nanoseconds from an arbitrary start; never runs backwards."""
+"""Returns the time in nanoseconds from an arbitrary start; never runs backwards."""
 
 NANOSECONDS_PER_S = 1_000_000_000
 

@@ -29,7 +29,7 @@ from edgegraph.measure.clock import monotonic_clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
 from edgegraph.measure.process import run_in_subprocess, time_limit_s
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Series, MeasurementSettings, other_processes
+from edgegraph.measure.sampling import MeasurementSettings, Series, other_processes
 from edgegraph.results.comparison import (
     FASTER,
     NO_DIFFERENCE,

@@ -24,7 +24,7 @@ from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, monotonic_clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
 from edgegraph.measure.process import run_in_subprocess, time_limit_s
 from edgegraph.measure.rounds import sample_in_rounds
-from edgegraph.measure.sampling import Progress, Series, MeasurementSettings, judge, other_processes
+from edgegraph.measure.sampling import MeasurementSettings, Progress, Series, judge, other_processes
 from edgegraph.results.throughput import Throughput
 
 QUEUE_DEPTHS = (1, 2, 4, 8, 16, 32)

@@ -1,4 +1,4 @@
-"""Tells Flax modules from all else without importing Flax."""
+"""Recognises Flax modules without importing Flax."""
 
 from __future__ import annotations
 

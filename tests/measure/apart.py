@@ -17,7 +17,9 @@ from edgegraph.measure.clock import Clock
 from edgegraph.measure.executable import ExecutableCall, program_arguments
 from edgegraph.measure.latency import MeasurementSettings
 
-FEW = MeasurementSettings(warm_up_calls=1, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0, limit_s=2.0)
+FEW = MeasurementSettings(
+    warm_up_calls=1, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0, limit_s=2.0
+)
 
 
 def ticking() -> Clock:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 
 class FakeClock:
-    """Gives `now`, in nanoseconds."""
+    """Returns `now`, in nanoseconds."""
 
     def __init__(self) -> None:
         self.now = 0

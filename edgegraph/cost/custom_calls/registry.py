@@ -71,7 +71,7 @@ class CustomCall:
 
 
 Rule = Callable[[CustomCall], Cost | None]
-"""Gives the cost of one execution of a call, or None where that cannot be told."""
+"""Returns the cost of one execution of a call, or None where that cannot be told."""
 
 
 class UnknownFormError(Exception):

@@ -63,7 +63,7 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
 }
 
 message_class = message_classes("edgegraph.xplane", _MESSAGES)
-"""Gives the class of a message by its name."""
+"""Returns the class of a message by its name."""
 
 _XSpace = message_class("XSpace")
 
