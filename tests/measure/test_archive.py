@@ -120,4 +120,4 @@ def test_the_other_process_fails_in_one_line() -> None:
         pytest.raises(EdgeGraphError) as raised,
     ):
         run(partial(fail, "no more"), archive)
-    assert str(raised.value) == "test failed in a process of its own: ValueError: no more"
+    assert str(raised.value) == "test failed in a subprocess: ValueError: no more"
