@@ -19,7 +19,7 @@ from edgegraph.graph import Node
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Instruction
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.kernel_times import spread
+from edgegraph.kernel_times import distribute
 from edgegraph.results.records import OpRecord
 
 _CYCLES = re.compile(r'"estimated_cycles"\s*:\s*"?(\d{1,15})\b')
@@ -79,7 +79,7 @@ def with_compiler_times(
     if not said:
         return tuple(records)
     # What is said of a loop is said of the kernels in it, too.
-    times = spread({name: (time_s,) for name, time_s in said.items()}, OpTree(records))
+    times = distribute({name: (time_s,) for name, time_s in said.items()}, OpTree(records))
     return tuple(
         replace(record, compiler_time_s=times[record.name][0]) if record.name in times else record
         for record in records

@@ -11,7 +11,7 @@ Times = tuple[float, ...]
 """Times of all executions in one call, in seconds, by several estimates."""
 
 
-def spread(whole: Mapping[str, Times], tree: OpTree[OpRecord]) -> Mapping[str, Times]:
+def distribute(whole: Mapping[str, Times], tree: OpTree[OpRecord]) -> Mapping[str, Times]:
     """Split kernels' times over the ops in them as their roofline times, and add up.
 
     Args:

@@ -23,12 +23,12 @@ from edgegraph.hlo.module import Module
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.records import OpRecord
 
-Place = tuple[str | None, str]
+LayerPhase = tuple[str | None, str]
 """Layer and phase."""
 
 
 @bulk
-def model_macs(before: Module) -> Mapping[Place, int] | None:
+def model_macs(before: Module) -> Mapping[LayerPhase, int] | None:
     """Count the MACs of a program before optimisation, by layer and phase.
 
     Args:
@@ -42,7 +42,7 @@ def model_macs(before: Module) -> Mapping[Place, int] | None:
     places = attribute(nodes)
     executions = count_executions(nodes, trip_counts(before))
     shapes = {node.name: node.instruction.shape for node in nodes}
-    found: dict[Place, int] = {}
+    found: dict[LayerPhase, int] = {}
     for node in nodes:
         instruction = node.instruction
         operands = [shapes[operand] for operand in node.operands]
@@ -55,14 +55,14 @@ def model_macs(before: Module) -> Mapping[Place, int] | None:
             return None
         if products and times:
             where = places[node.name]
-            place = (where.layer, where.phase)
-            found[place] = found.get(place, 0) + products * times
+            layer_phase = (where.layer, where.phase)
+            found[layer_phase] = found.get(layer_phase, 0) + products * times
     return found
 
 
 @bulk
 def with_model_macs(
-    records: Sequence[OpRecord], wanted: Mapping[Place, int]
+    records: Sequence[OpRecord], wanted: Mapping[LayerPhase, int]
 ) -> tuple[OpRecord, ...]:
     """Spread the model's MACs over the compiled ops.
 
@@ -76,15 +76,15 @@ def with_model_macs(
     """
     tree = OpTree(records)
     work = [record for record in tree.leaves if record.flops]
-    products: dict[Place, list[OpRecord]] = {}
-    others: dict[Place, list[OpRecord]] = {}
+    products: dict[LayerPhase, list[OpRecord]] = {}
+    others: dict[LayerPhase, list[OpRecord]] = {}
     for record in work:
         group = products if record.macs else others
         group.setdefault((record.layer, record.phase), []).append(record)
     parts: dict[str, int] = {}
-    for place, amount in wanted.items():
-        ops = _ops_of(place, products, others) or work
-        for op, part in zip(ops, _spread(amount, [op.flops or 0 for op in ops]), strict=True):
+    for layer_phase, amount in wanted.items():
+        ops = _ops_of(layer_phase, products, others) or work
+        for op, part in zip(ops, _distribute(amount, [op.flops or 0 for op in ops]), strict=True):
             parts[op.name] = parts.get(op.name, 0) + part
     sums: dict[str, int] = {}
     for record in reversed(records):
@@ -96,9 +96,11 @@ def with_model_macs(
 
 
 def _ops_of(
-    place: Place, products: Mapping[Place, list[OpRecord]], others: Mapping[Place, list[OpRecord]]
+    layer_phase: LayerPhase,
+    products: Mapping[LayerPhase, list[OpRecord]],
+    others: Mapping[LayerPhase, list[OpRecord]],
 ) -> list[OpRecord]:
-    layer, phase = place
+    layer, phase = layer_phase
     while layer:
         found = products.get((layer, phase)) or others.get((layer, phase))
         if found:
@@ -107,10 +109,10 @@ def _ops_of(
     return products.get((None, phase), [])
 
 
-def _spread(amount: int, weights: Sequence[int]) -> list[int]:
+def _distribute(amount: int, weights: Sequence[int]) -> list[int]:
     """Split an amount by weights; what rounding leaves goes to the largest remainders.
 
-    >>> _spread(10, [1, 1, 1])
+    >>> _distribute(10, [1, 1, 1])
     [4, 3, 3]
     """
     total = sum(weights)

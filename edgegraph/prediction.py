@@ -22,7 +22,7 @@ from edgegraph.graph import Node
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Instruction, Shape
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.kernel_times import spread
+from edgegraph.kernel_times import distribute
 from edgegraph.results.records import OpRecord, main_memory_bytes
 
 
@@ -48,7 +48,7 @@ def with_expected_times(
         kernel.name: model.kernel_s([(node_of[op.name], op) for op in kernel.leaves])
         for kernel in tree.kernels
     }
-    times = spread(whole, tree)
+    times = distribute(whole, tree)
     found = []
     for record in records:
         if record.name not in times:

@@ -76,9 +76,9 @@ class Evidence:
         return self.tree.kernels
 
     @property
-    def frames(self) -> Sequence[OpRecord]:
+    def control_flow(self) -> Sequence[OpRecord]:
         """The loops, calls and conditionals, those around others before them."""
-        return [record for record in self.tree.outside if record.opcode in opcodes.FRAMES]
+        return [record for record in self.tree.outside if record.opcode in opcodes.CONTROL_FLOW]
 
     def kernels_in(self, container: OpRecord) -> Sequence[Kernel[OpRecord]]:
         """Return what a loop, call or conditional launches."""
@@ -105,15 +105,15 @@ class Evidence:
             if row.leaf and row.share is not None and row.share >= LARGE_SHARE
         }
         held: dict[tuple[str, str], list[OpRecord]] = {
-            place: [] for place, row in large.items() if row.macs
+            layer_phase: [] for layer_phase, row in large.items() if row.macs
         }
         layers = {None if layer == UNATTRIBUTED else layer for layer, _ in held}
         for record in self.tree.leaves if held else ():
             if record.layer in layers:
-                place = (record.layer or UNATTRIBUTED, record.phase)
-                if place in held:
-                    held[place].append(record)
-        return [(row, held.get(place, ())) for place, row in large.items()]
+                layer_phase = (record.layer or UNATTRIBUTED, record.phase)
+                if layer_phase in held:
+                    held[layer_phase].append(record)
+        return [(row, held.get(layer_phase, ())) for layer_phase, row in large.items()]
 
     @cached_property
     def noisy(self) -> bool:

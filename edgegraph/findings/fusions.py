@@ -20,7 +20,7 @@ from edgegraph.results.compiled_together import (
 from edgegraph.results.latency import UNATTRIBUTED, LayerLatency, finest_cut
 from edgegraph.units import percent, seconds, si
 
-Place = tuple[str, str]
+LayerPhase = tuple[str, str]
 """A layer and its phase."""
 
 RECOMPUTED = 0.05
@@ -133,7 +133,7 @@ def library_fusion_hurts(evidence: Evidence) -> Iterator[Finding]:
     """A fusion handed to a library that takes longer than its layers, each compiled alone."""
     if evidence.noisy:
         return
-    alone: dict[Place, list[LayerLatency]] = {}
+    alone: dict[LayerPhase, list[LayerLatency]] = {}
     for each in finest_cut(evidence.analysis.layer_latencies):
         alone.setdefault((each.layer, each.phase), []).append(each)
     for kernel, layers in _library_fusions(evidence):
@@ -170,7 +170,7 @@ def library_fusion_hurts(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _library_fusions(evidence: Evidence) -> Iterator[tuple[Kernel[OpRecord], Sequence[Place]]]:
+def _library_fusions(evidence: Evidence) -> Iterator[tuple[Kernel[OpRecord], Sequence[LayerPhase]]]:
     """Yield the timed fusions of several layers that a library runs, with these layers."""
     for kernel in evidence.kernels:
         if kernel.head.opcode != "fusion" or kernel.head.time_source != "measured":

@@ -22,11 +22,11 @@ Value = tuple[object, ...]
 """What tells values apart: equal for equal values."""
 
 
-Place = tuple[Kernel[OpRecord], OpRecord]
+Occurrence = tuple[Kernel[OpRecord], OpRecord]
 """An op and the fusion that it stands in."""
 
 
-def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Place]:
+def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Occurrence]:
     """Return every op that an earlier fusion computed already, with the fusion it stands in.
 
     Products are left out: XLA does not compute them twice.
@@ -37,13 +37,13 @@ def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Place]:
             shapes show that there is less, nothing is given and the module is not looked at.
     """
     candidates = _candidates(evidence, at_least)
-    if sum(work_of(op) for places in candidates for _, op in places[1:]) < at_least:
+    if sum(work_of(op) for occurrences in candidates for _, op in occurrences[1:]) < at_least:
         return ()
     values = _Values(evidence)
-    found: list[Place] = []
-    for places in candidates:
+    found: list[Occurrence] = []
+    for occurrences in candidates:
         first: dict[object, Kernel[OpRecord]] = {}
-        for kernel, op in places:
+        for kernel, op in occurrences:
             value = values.of(kernel, op)
             if value is not None:
                 maker = first.setdefault((kernel.head.parent, value), kernel)
@@ -52,7 +52,7 @@ def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Place]:
     return found
 
 
-def _candidates(evidence: Evidence, at_least: float) -> Sequence[Sequence[Place]]:
+def _candidates(evidence: Evidence, at_least: float) -> Sequence[Sequence[Occurrence]]:
     """Group the ops that look alike and stand in more than one fusion."""
     # What is computed twice flows into something else inside the fusion.
     fusions = [kernel for kernel in evidence.kernels if kernel.is_fusion]
@@ -60,12 +60,14 @@ def _candidates(evidence: Evidence, at_least: float) -> Sequence[Sequence[Place]
         return ()
     # Even if all smaller ones were computed twice, together they would not matter.
     least = at_least / sum(len(kernel.ops) for kernel in fusions)
-    alike: dict[tuple[str, str, str], list[Place]] = {}
+    alike: dict[tuple[str, str, str], list[Occurrence]] = {}
     for kernel in fusions:
         for op in kernel.ops:
             if (op.flops or 0) + (op.transcendentals or 0) > least and not op.macs:
                 alike.setdefault((op.op_name, op.opcode, op.shape), []).append((kernel, op))
-    return [places for places in alike.values() if places[0][0] is not places[-1][0]]
+    return [
+        occurrences for occurrences in alike.values() if occurrences[0][0] is not occurrences[-1][0]
+    ]
 
 
 class _Values:

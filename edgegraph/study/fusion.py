@@ -13,7 +13,7 @@ from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
-from edgegraph.hlo.fingerprint import fingerprint
+from edgegraph.hlo.fingerprint import module_digest
 from edgegraph.hlo.op_tree import launches
 from edgegraph.measure import statistics
 from edgegraph.measure.compare import compare_timings
@@ -170,7 +170,7 @@ def _alike(programs: Mapping[str, Program]) -> dict[str, str | None]:
     first: dict[str, str] = {}
     alike: dict[str, str | None] = {}
     for name, program in programs.items():
-        earlier = first.setdefault(fingerprint(program.module), name)
+        earlier = first.setdefault(module_digest(program.module), name)
         alike[name] = None if earlier == name else earlier
     return alike
 

@@ -13,7 +13,7 @@ import pytest
 import edgegraph as eg
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_tree import launches
-from edgegraph.measure.sampling import Settings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.comparison import TimingComparison
 from edgegraph.results.fusion_study import (
@@ -159,7 +159,7 @@ def test_the_study_runs_from_end_to_end() -> None:
         lambda x: jnp.abs(x)[:, ::-1] + 1,
         args=(SQUARE,),
         processes=3,
-        settings=Settings.quick(),
+        settings=MeasurementSettings.quick(),
     )
     assert all(step.verdict is not None for step in found.steps)
     assert all(rung.latency_s is not None for rung in found.rungs)
