@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgegraph import plot as plot
-    from edgegraph.analyzer import analyze as analyze
+    from edgegraph.analysis.analyze import analyze as analyze
+    from edgegraph.analysis.findings.registry import Evidence as Evidence
+    from edgegraph.analysis.findings.registry import register_finding as register_finding
     from edgegraph.compare.diff import diff as diff
+    from edgegraph.compare.result import Diff as Diff
     from edgegraph.compiler.compile import compile as compile
     from edgegraph.compiler.compile import read_hlo as read_hlo
     from edgegraph.compiler.program import Program as Program
@@ -17,36 +20,33 @@ if TYPE_CHECKING:
     from edgegraph.cost.cost import Cost as Cost
     from edgegraph.cost.custom_calls import CustomCall as CustomCall
     from edgegraph.cost.custom_calls import register_custom_call as register_custom_call
-    from edgegraph.device.calibrate import calibrate as calibrate
+    from edgegraph.device.calibration.calibrate import calibrate as calibrate
     from edgegraph.device.catalogue import devices as devices
     from edgegraph.device.device import Device as Device
     from edgegraph.errors import EdgeGraphError as EdgeGraphError
-    from edgegraph.findings.evidence import Evidence as Evidence
-    from edgegraph.findings.registry import register_finding as register_finding
-    from edgegraph.gate.check import check as check
+    from edgegraph.gate.gate import GateResult as GateResult
+    from edgegraph.gate.gate import check as check
     from edgegraph.measure.compare import compare_timings as compare_timings
     from edgegraph.measure.sampling import MeasurementSettings as MeasurementSettings
     from edgegraph.measure.trace.trace import read_trace as read_trace
     from edgegraph.results.analysis import Analysis as Analysis
     from edgegraph.results.analysis import Finding as Finding
-    from edgegraph.results.comparison import TimingComparison as TimingComparison
-    from edgegraph.results.device_comparison import DeviceComparison as DeviceComparison
-    from edgegraph.results.diff import Diff as Diff
     from edgegraph.results.files import load as load
-    from edgegraph.results.fusion_study import FusionStudy as FusionStudy
-    from edgegraph.results.gate import GateResult as GateResult
     from edgegraph.results.op_trace import OpTrace as OpTrace
-    from edgegraph.results.overlap_study import OverlapStudy as OverlapStudy
-    from edgegraph.results.scaling import Scaling as Scaling
-    from edgegraph.results.sweep import Sweep as Sweep
+    from edgegraph.results.timing import TimingComparison as TimingComparison
     from edgegraph.store import Store as Store
     from edgegraph.store import open_store as open_store
-    from edgegraph.study.compare_devices import compare_devices as compare_devices
-    from edgegraph.study.fusion import fusion_study as fusion_study
-    from edgegraph.study.overlap import overlap_study as overlap_study
-    from edgegraph.study.scaling import scaling_study as scaling_study
-    from edgegraph.study.sweep import sweep as sweep
-    from edgegraph.study.sweep import sweep_all as sweep_all
+    from edgegraph.studies.devices.result import DeviceComparison as DeviceComparison
+    from edgegraph.studies.devices.run import compare_devices as compare_devices
+    from edgegraph.studies.fusion.result import FusionStudy as FusionStudy
+    from edgegraph.studies.fusion.run import fusion_study as fusion_study
+    from edgegraph.studies.overlap.result import OverlapStudy as OverlapStudy
+    from edgegraph.studies.overlap.run import overlap_study as overlap_study
+    from edgegraph.studies.scaling.result import Scaling as Scaling
+    from edgegraph.studies.scaling.run import scaling_study as scaling_study
+    from edgegraph.studies.sweep.result import Sweep as Sweep
+    from edgegraph.studies.sweep.run import sweep as sweep
+    from edgegraph.studies.sweep.run import sweep_all as sweep_all
     from edgegraph.workload import Workload as Workload
 
 __version__ = "0.1.0"
@@ -56,42 +56,42 @@ _HOME = {
     "Cost": "edgegraph.cost.cost",
     "CustomCall": "edgegraph.cost.custom_calls",
     "Device": "edgegraph.device.device",
-    "DeviceComparison": "edgegraph.results.device_comparison",
+    "DeviceComparison": "edgegraph.studies.devices.result",
     "DeviceMesh": "edgegraph.compiler.sharding",
-    "Diff": "edgegraph.results.diff",
+    "Diff": "edgegraph.compare.result",
     "EdgeGraphError": "edgegraph.errors",
-    "Evidence": "edgegraph.findings.evidence",
+    "Evidence": "edgegraph.analysis.findings.registry",
     "Finding": "edgegraph.results.analysis",
-    "FusionStudy": "edgegraph.results.fusion_study",
-    "GateResult": "edgegraph.results.gate",
+    "FusionStudy": "edgegraph.studies.fusion.result",
+    "GateResult": "edgegraph.gate.gate",
     "MeasurementSettings": "edgegraph.measure.sampling",
     "OpTrace": "edgegraph.results.op_trace",
-    "OverlapStudy": "edgegraph.results.overlap_study",
+    "OverlapStudy": "edgegraph.studies.overlap.result",
     "Program": "edgegraph.compiler.program",
-    "Scaling": "edgegraph.results.scaling",
+    "Scaling": "edgegraph.studies.scaling.result",
     "Store": "edgegraph.store",
-    "Sweep": "edgegraph.results.sweep",
-    "TimingComparison": "edgegraph.results.comparison",
+    "Sweep": "edgegraph.studies.sweep.result",
+    "TimingComparison": "edgegraph.results.timing",
     "Workload": "edgegraph.workload",
-    "analyze": "edgegraph.analyzer",
-    "calibrate": "edgegraph.device.calibrate",
-    "check": "edgegraph.gate.check",
-    "compare_devices": "edgegraph.study.compare_devices",
+    "analyze": "edgegraph.analysis.analyze",
+    "calibrate": "edgegraph.device.calibration.calibrate",
+    "check": "edgegraph.gate.gate",
+    "compare_devices": "edgegraph.studies.devices.run",
     "compare_timings": "edgegraph.measure.compare",
     "compile": "edgegraph.compiler.compile",
     "devices": "edgegraph.device.catalogue",
     "diff": "edgegraph.compare.diff",
-    "fusion_study": "edgegraph.study.fusion",
+    "fusion_study": "edgegraph.studies.fusion.run",
     "load": "edgegraph.results.files",
     "open_store": "edgegraph.store",
-    "overlap_study": "edgegraph.study.overlap",
+    "overlap_study": "edgegraph.studies.overlap.run",
     "read_hlo": "edgegraph.compiler.compile",
     "read_trace": "edgegraph.measure.trace.trace",
     "register_custom_call": "edgegraph.cost.custom_calls",
-    "register_finding": "edgegraph.findings.registry",
-    "scaling_study": "edgegraph.study.scaling",
-    "sweep": "edgegraph.study.sweep",
-    "sweep_all": "edgegraph.study.sweep",
+    "register_finding": "edgegraph.analysis.findings.registry",
+    "scaling_study": "edgegraph.studies.scaling.run",
+    "sweep": "edgegraph.studies.sweep.run",
+    "sweep_all": "edgegraph.studies.sweep.run",
 }
 
 _RENAMED = {"Mesh": "DeviceMesh", "Settings": "MeasurementSettings"}

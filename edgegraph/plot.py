@@ -25,17 +25,17 @@ from collections.abc import Callable
 from typing import Any
 
 from edgegraph.errors import InputError
-from edgegraph.report.device_plot import device_times as devices
-from edgegraph.report.figure import COLUMN_INCHES, PAGE_INCHES
-from edgegraph.report.figure import save_figure as save
-from edgegraph.report.fusion_plot import draw_ladder as fusion
-from edgegraph.report.graph_plot import layer_graph as graph
-from edgegraph.report.overlap_plot import brackets as overlap
-from edgegraph.report.plots import layer_times as layers
-from edgegraph.report.plots import memory, roofline
-from edgegraph.report.scaling_plot import draw_scaling as scaling
-from edgegraph.report.sweep_plot import draw_sweep as sweep
+from edgegraph.reporting.figure import COLUMN_INCHES, PAGE_INCHES
+from edgegraph.reporting.figure import save_figure as save
+from edgegraph.reporting.graph_plot import layer_graph as graph
+from edgegraph.reporting.plots import layer_times as layers
+from edgegraph.reporting.plots import memory, roofline
 from edgegraph.results.files import kind_of
+from edgegraph.studies.devices.plot import device_times as devices
+from edgegraph.studies.fusion.plot import draw_ladder as fusion
+from edgegraph.studies.overlap.plot import brackets as overlap
+from edgegraph.studies.scaling.plot import draw_scaling as scaling
+from edgegraph.studies.sweep.plot import draw_sweep as sweep
 
 __all__ = [
     "COLUMN_INCHES",

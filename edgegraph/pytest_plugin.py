@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from edgegraph.gate.gate import GateResult
     from edgegraph.results.analysis import Analysis
-    from edgegraph.results.gate import GateResult
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,8 +66,8 @@ class EdgegraphCheck:
         Returns:
             Every limit with its verdict; None where the baseline was written instead.
         """
-        from edgegraph.gate.check import check
-        from edgegraph.gate.settings import read_settings
+        from edgegraph.gate.gate import check
+        from edgegraph.gate.limits import read_settings
 
         if not limits or baseline is None:
             settings = read_settings(self._folder)
@@ -98,7 +98,7 @@ def _analyse(subject: Any, *, measure: bool, **settings: Any) -> Analysis:
 
     if isinstance(subject, Analysis):
         return subject
-    from edgegraph.analyzer import analyze
+    from edgegraph.analysis.analyze import analyze
 
     return analyze(subject, measure=measure, trace=False if measure else None, **settings)
 

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import edgegraph as eg
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.results.analysis import Analysis, Finding
-from edgegraph.results.latency import Latency, LayerLatency
-from edgegraph.results.throughput import Throughput
+from edgegraph.results.timing import Latency, LayerLatency, Throughput
 from edgegraph.workload.workload import Workload
 from tests import programs
 
@@ -49,7 +48,7 @@ def small_cnn(batch: int = 32) -> Analysis:
 
 def measured(analysis: Analysis, seconds: float = 1e-3) -> Analysis:
     """Pretend that every leaf layer took `seconds` and the whole four fifths of their sum."""
-    from edgegraph.layers import roll_up
+    from edgegraph.analysis.layers import roll_up
 
     leaves = [row for row in analysis.layer_records if row.leaf]
     latencies = tuple(

@@ -16,79 +16,57 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "edgegraph"
 LONGEST_MODULE_LINES = 450
 
-FOUNDATION = {"allocator", "atomic", "bulk", "child", "errors", "folders", "protobuf", "units"}
-"""Small files without knowledge of models or compilers; every part may import them."""
+FOUNDATION = {"base", "errors"}
+"""What knows nothing of models or compilers; every part may import it."""
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "allocator": set(),
-    "atomic": {"errors"},
-    "bulk": set(),
-    "child": {"errors"},
     "errors": set(),
-    "protobuf": set(),
-    "folders": set(),
-    "units": set(),
+    "base": {"errors"},
     "xla": set(),
-    "hlo": {"xla"},
-    "graph": {"hlo"},
+    "hlo": set(),
     "device": {"hlo", "xla"},
-    "results": {"hlo", "graph", "device"},
+    "results": {"hlo", "device"},
     "workload": {"hlo"},
-    "spec": {"workload"},
     "compiler": {"xla", "hlo", "device", "results", "workload"},
-    "cost": {"xla", "hlo", "graph"},
-    "attribution": {"hlo", "graph"},
-    "layers": {"hlo", "graph", "cost", "results"},
-    "schedule": {"hlo", "graph", "results"},
-    "findings": {"hlo", "device", "results"},
-    "memory": {"hlo", "results", "compiler", "cost", "attribution"},
-    "kernel_times": {"hlo", "graph", "results"},
-    "prediction": {"device", "graph", "hlo", "results", "kernel_times"},
-    "model_macs": {"hlo", "graph", "results", "cost", "attribution"},
-    "compiler_times": {"hlo", "graph", "results", "kernel_times"},
-    "records": {"hlo", "graph", "device", "results", "cost", "attribution", "layers"},
-    "measure": {
-        "xla", "hlo", "graph", "device", "results", "workload", "compiler", "cost", "attribution",
-        "records",
+    "cost": {"xla", "hlo"},
+    "memory": {"hlo"},
+    "measure": {"xla", "hlo", "device", "results", "workload", "compiler", "cost"},
+    "analysis": {
+        "hlo", "device", "results", "workload", "compiler", "cost", "memory", "measure",
     },
-    "analyzer": {
-        "hlo", "graph", "device", "results", "workload", "compiler", "cost", "attribution",
-        "layers", "records", "model_macs", "compiler_times", "prediction", "schedule", "findings",
-        "memory", "measure",
+    "reporting": {"hlo", "device", "results"},
+    "compare": {"hlo", "results", "reporting"},
+    "gate": {"results", "compare", "reporting"},
+    "store": {"device", "results", "compare", "reporting"},
+    "studies": {
+        "hlo", "device", "results", "workload", "compiler", "cost", "measure", "analysis",
+        "reporting", "store",
     },
-    "report": {"hlo", "graph", "device", "results"},
-    "plot": {"report", "results"},
-    "store": {"device", "results", "compare"},
-    "compare": {"hlo", "graph", "results"},
-    "gate": {"hlo", "results", "compare"},
-    "pytest_plugin": {"results", "gate", "analyzer"},
-    "study": {
-        "hlo", "graph", "device", "results", "workload", "compiler", "cost", "measure", "analyzer",
-        "store",
-    },
+    "plot": {"results", "reporting", "studies"},
+    "pytest_plugin": {"results", "gate", "analysis"},
     "cli": {
-        "xla", "hlo", "device", "results", "workload", "spec", "compiler", "measure", "analyzer",
-        "report", "plot", "store", "study", "compare", "gate",
+        "xla", "hlo", "device", "results", "workload", "compiler", "measure", "analysis",
+        "reporting", "plot", "store", "studies", "compare", "gate",
     },
 }  # fmt: skip
 """Which parts of the package a part may import besides itself; arrows run downwards only."""
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("edgegraph/results/analysis.py", "report"): "plot() and the notebook display, imported late",
-    (
-        "edgegraph/results/diff.py",
-        "report",
-    ): "to_markdown(), the notebook display, imported late",
-    ("edgegraph/results/gate.py", "report"): "to_markdown() and str(), imported late",
-    ("edgegraph/results/exportable.py", "report"): "to_csv() and the like, imported late",
-    ("edgegraph/results/scaling.py", "report"): "plot(), imported late",
-    ("edgegraph/results/sweep.py", "report"): "plot(), imported late",
-    ("edgegraph/results/fusion_study.py", "report"): "plot(), imported late",
-    ("edgegraph/results/overlap_study.py", "report"): "plot(), imported late",
-    ("edgegraph/results/device_comparison.py", "report"): "plot(), imported late",
-    ("edgegraph/results/history.py", "report"): "plot(), imported late",
-    ("edgegraph/results/files.py", "store"): "load() of a run in a database, imported late",
     ("edgegraph/__main__.py", "cli"): "python -m edgegraph is the command line",
+    ("edgegraph/gate/gate.py", "hlo"): "still to be turned round",
+    ("edgegraph/hlo/read.py", "xla"): "still to be turned round",
+    ("edgegraph/measure/input_overlap.py", "studies"): "still to be turned round",
+    ("edgegraph/measure/trace/trace.py", "analysis"): "still to be turned round",
+    ("edgegraph/reporting/page.py", "compare"): "still to be turned round",
+    ("edgegraph/reporting/presenters.py", "studies"): "still to be turned round",
+    ("edgegraph/reporting/study_sections.py", "studies"): "still to be turned round",
+    ("edgegraph/reporting/timeline.py", "studies"): "still to be turned round",
+    ("edgegraph/results/analysis.py", "reporting"): "still to be turned round",
+    ("edgegraph/results/base.py", "reporting"): "still to be turned round",
+    ("edgegraph/results/files.py", "store"): "still to be turned round",
+    ("edgegraph/store/plot.py", "studies"): "still to be turned round",
+    ("edgegraph/store/runs.py", "studies"): "still to be turned round",
+    ("edgegraph/store/store.py", "studies"): "still to be turned round",
 }
 """Arrows against the table, by file and part, each with its reason."""
 
@@ -211,7 +189,7 @@ def test_models_and_scripts_use_public_names_only() -> None:
     assert not inside
 
 
-@pytest.mark.parametrize("part", ["hlo", "results", "report", "store", "compare", "gate"])
+@pytest.mark.parametrize("part", ["hlo", "results", "reporting", "store", "compare", "gate"])
 def test_what_only_shows_imports_no_jax(part: str) -> None:
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

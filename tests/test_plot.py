@@ -16,13 +16,13 @@ from matplotlib.text import Text
 import edgegraph as eg
 from edgegraph import plot
 from edgegraph.errors import InputError
-from edgegraph.report.figure import figure_of
-from edgegraph.results.device_comparison import DeviceComparison
-from tests.report.conftest import MAKERS
-from tests.study import fusion_studies, sweeps
-from tests.study.overlap_studies import made
-from tests.study.test_compare_devices import dense
-from tests.study.test_scaling import MADE
+from edgegraph.reporting.figure import figure_of
+from edgegraph.studies.devices.result import DeviceComparison
+from tests.reporting.conftest import MAKERS
+from tests.studies import fusion_studies, sweeps
+from tests.studies.devices.test_run import dense
+from tests.studies.overlap_studies import made
+from tests.studies.scaling.test_run import MADE
 
 QUANTITY = re.compile(
     r"\((s|ms|µs|ns|B|[kMGT]B|FLOP/byte|samples/s)\)"

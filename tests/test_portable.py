@@ -47,8 +47,8 @@ analysis.save(sys.argv[1])
 assert eg.load(sys.argv[1]).totals == analysis.totals
 from edgegraph.device import host
 assert host.usable_cores() and host.memory_bytes() > 0 and host.load() is None
-from edgegraph.child import run_child
-assert run_child("edgegraph.child:echo", b"hello", timeout_s=60) == b"hello"
+from edgegraph.base.worker import run_child
+assert run_child("edgegraph.base.worker:echo", b"hello", timeout_s=60) == b"hello"
 """  # noqa: E501
 
 

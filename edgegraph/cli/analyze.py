@@ -1,17 +1,31 @@
-"""``edgegraph analyze``: the layer table, the findings, or all figures as JSON."""
+"""``edgegraph analyze``, ``show`` and ``models``: figures of a program or a saved result."""
 
 from __future__ import annotations
 
+import importlib
+import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgegraph.cli.job import Job, takes_job
-from edgegraph.cli.output import check_writable, document, file_name, print_analysis, print_json
-from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible
-from edgegraph.cli.store import StoreOption, saving_to
+from edgegraph.cli.job import Job, StoreOption, saving_to, takes_job
+from edgegraph.cli.output import (
+    check_writable,
+    document,
+    file_name,
+    print_analysis,
+    print_json,
+    print_rich,
+    print_study,
+    study_document,
+)
+from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible, results
 from edgegraph.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 @takes_job
@@ -49,3 +63,123 @@ def analyze(
                 print_analysis(analysis)
             keep(analysis)
     check_noise(job, found)
+
+
+SORTS = ("time", "flops", "macs", "bytes")
+
+
+@partial(takes_job, without=("depth",))
+def show(
+    job: Job,
+    depth: Annotated[
+        int | None, typer.Option(help="Levels below the top; all where not given.")
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(SORTS),
+            help="The largest first; the model's order where not given.",
+            autocompletion=lambda: list(SORTS),
+        ),
+    ] = None,
+    phase: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only that phase: forward, backward, rematerialised or update.",
+            autocompletion=lambda: ["forward", "backward", "rematerialised", "update"],
+        ),
+    ] = None,
+    ops: Annotated[bool, typer.Option("--ops", help="Single ops, the longest first.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="With --ops: all of them.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False,
+) -> None:
+    """Show a saved analysis (or a SPEC) in the terminal: layers as a tree, or ops.
+
+    Of a saved sweep, fusion study, overlap study or device comparison: its tables.
+    """
+    from edgegraph.reporting.tables import MOST_OPS, shown_layers, shown_ops
+    from edgegraph.results.analysis import Analysis
+
+    found = []
+    for analysis in results(job):
+        if not isinstance(analysis, Analysis):
+            _refuse(job, depth=depth, sort=sort, phase=phase, ops=ops, all=everything)
+            if json:
+                print_json(study_document(analysis))
+            else:
+                print_study(analysis)
+            continue
+        found.append(analysis)
+        if json:
+            print_json(document(analysis))
+        elif ops:
+            most = None if everything else MOST_OPS
+            print_rich(shown_ops(analysis, sort=sort, phase=phase, most=most))
+        else:
+            print_rich(shown_layers(analysis, depth=depth, sort=sort, phase=phase))
+    check_noise(job, found)
+
+
+def _refuse(job: Job, **options: object) -> None:
+    """Refuse options about layers and ops, which a study does not have."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            raise InputError(
+                f"--{name} chooses layers or ops of an analysis, and {job.spec} holds none; leave"
+                " it out"
+            )
+
+
+COLUMNS = ("name", "params", "macs", "input", "source")
+
+
+def models(
+    json: Annotated[bool, typer.Option("--json", help="Print a list of JSON objects.")] = False,
+) -> None:
+    """List the networks of the zoo, with their published figures; run it in the checkout."""
+    rows = list(_catalogue())
+    if json:
+        print_json(rows)
+    else:
+        _print_table(rows)
+
+
+def _catalogue() -> Iterable[Mapping[str, Any]]:
+    """Read the catalogue of the zoo in the current folder."""
+    if not Path("models", "__init__.py").is_file():
+        raise InputError(
+            "there is no models/ folder here: the zoo is part of EdgeGraph's source checkout; run"
+            " `edgegraph models` in it"
+        )
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    zoo = importlib.import_module("models")
+    if not hasattr(zoo, "catalogue"):
+        raise InputError(
+            f"{zoo.__file__} is not EdgeGraph's zoo: it has no catalogue(); run `edgegraph models`"
+            " in EdgeGraph's source checkout"
+        )
+    rows: Iterable[Mapping[str, Any]] = zoo.catalogue()
+    return rows
+
+
+def _print_table(rows: Iterable[Mapping[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table()
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column in ("params", "macs") else "left")
+    for row in rows:
+        table.add_row(*(_cell(row[column]) for column in COLUMNS))
+    print_rich(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, tuple | list):
+        return "x".join(map(str, value))
+    return str(value)

@@ -7,24 +7,15 @@ from typing import Annotated
 import typer
 
 from edgegraph import __version__
-from edgegraph.cli import (
-    analyze,
-    calibrate,
-    check,
-    compare_devices,
-    devices,
-    diff,
-    export,
-    fusion,
-    history,
-    models,
-    overlap,
-    plot,
-    report,
-    scaling,
-    show,
-    sweep,
-)
+from edgegraph.cli import analyze, devices, diff, report, studies, sweep
+from edgegraph.cli import analyze as models
+from edgegraph.cli import analyze as show
+from edgegraph.cli import devices as calibrate
+from edgegraph.cli import devices as compare_devices
+from edgegraph.cli import diff as check
+from edgegraph.cli import diff as history
+from edgegraph.cli import report as export
+from edgegraph.cli import report as plot
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,10 +26,10 @@ app.command("report")(report.report)
 app.command("analyze")(analyze.analyze)
 app.command("show")(show.show)
 app.command("sweep")(sweep.sweep)
-app.command("fusion")(fusion.fusion)
-app.command("overlap")(overlap.overlap)
+app.command("fusion")(studies.fusion)
+app.command("overlap")(studies.overlap)
 app.command("history")(history.history)
-app.command("scaling")(scaling.scaling)
+app.command("scaling")(studies.scaling)
 app.command("diff")(diff.diff)
 app.command("check")(check.check)
 app.command("plot")(plot.plot)

@@ -1,12 +1,35 @@
-"""``edgegraph devices``: what is known of which device."""
+"""``edgegraph devices``, ``calibrate`` and ``compare-devices``."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgegraph.cli.output import print_json, print_rich
+from edgegraph.base.units import si
+from edgegraph.cli.job import Job, StoreOption, saving_to, takes_job
+from edgegraph.cli.output import (
+    StudyFiles,
+    check_study_file,
+    print_json,
+    print_rich,
+    progress,
+    write_study,
+)
+from edgegraph.cli.run import resolve
+from edgegraph.cli.sweep import parse_batches
+from edgegraph.cli.values import complete_spec
+from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.studies.devices.result import DeviceComparison, DeviceRow
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgegraph.device.device import Device
 
 
 def devices(
@@ -27,7 +50,7 @@ def devices(
         if json:
             print_json(to_builtins(entry))
         else:
-            from edgegraph.report.device_table import device_table
+            from edgegraph.studies.devices.present import device_table
 
             print_rich(device_table(entry))
         return
@@ -35,6 +58,148 @@ def devices(
     if json:
         print_json([{"device": key, **to_builtins(device)} for key, device in known.items()])
     else:
-        from edgegraph.report.device_table import devices_table
+        from edgegraph.studies.devices.present import devices_table
 
         print_rich(devices_table(known, {entry.key: entry for entry in catalogue()}))
+
+
+def calibrate(
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure anew, also where a calibration is stored.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the device as a JSON object.")
+    ] = False,
+) -> None:
+    """Measure this machine's peak arithmetic and memory bandwidth, once, in about a minute."""
+    from edgegraph import xla
+    from edgegraph.device.calibration import calibrate as calibration
+
+    xla.set_synchronous_dispatch()
+    device = None if fresh else calibration.load_calibration()
+    known = device is not None
+    if device is None:
+        with progress() as report:
+            device = calibration.calibrate(progress=report)
+    if json:
+        print_json(device)
+        return
+    typer.echo(device.name)
+    print_rich(_memory(device), _arithmetic(device))
+    typer.echo(device.source)
+    if known:
+        typer.echo(f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures anew.")
+
+
+def _memory(device: Device) -> Table:
+    table = _table("memory", "holds", "bandwidth")
+    for level in device.memory:
+        held = "" if level.size_bytes is None else f"{level.size_bytes / 1024:,.0f} KiB"
+        table.add_row(level.name, held, si(level.bandwidth_bytes_per_s, "B/s"))
+    return table
+
+
+def _arithmetic(device: Device) -> Table:
+    """Show the peaks, and the intensities in FLOP/byte from which they bind."""
+    levels = [level.name for level in device.memory]
+    table = _table("arithmetic", "peak", *(f"ridge at {name}" for name in levels))
+    for dtype, peak in device.peak_flops_per_s.items():
+        ridges = (f"{device.ridge_point(dtype, name):,.2f} FLOP/B" for name in levels)
+        table.add_row(dtype, si(peak, "FLOP/s"), *ridges)
+    return table
+
+
+def _table(name: str, *columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(name)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+@partial(takes_job, without=("batch", "target", "stage", "depth", "compiler_options"))
+def compare_devices(
+    job: Job,
+    *,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SPEC",
+            help="Other workloads to hold against it on the same devices.",
+            autocompletion=complete_spec,
+        ),
+    ] = None,
+    devices: Annotated[
+        str,
+        typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5."),
+    ],
+    batch: Annotated[str, typer.Option("--batch", "-b", help="Batch sizes: 1,8,64 or 1:64.")] = "1",
+    output: StudyFiles = None,
+    store: StoreOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Hold devices against each other: time, bound, use of the peak, memory, throughput.
+
+    What a TPU or GPU would run is compiled ahead of time; with --measure, cpu is measured.
+    """
+    paths = output or []
+    for path in paths:
+        check_study_file(path)
+    jobs = [job, *(replace(job, spec=spec) for spec in more or ())]
+    for each in jobs:
+        if each.file is not None:
+            raise InputError(
+                f"SPEC {each.spec!r} is not package.module:attribute; it is compiled for every"
+                " device, which needs the Python code"
+            )
+    from edgegraph.measure.sampling import MeasurementSettings
+    from edgegraph.studies.devices.run import comparison, device_rows
+
+    if job.measure:
+        from edgegraph.measure.latency import prefer_synchronous_dispatch
+
+        prefer_synchronous_dispatch()
+    rows: list[DeviceRow] = []
+    with saving_to(store) as keep:
+        try:
+            with progress() as report:
+                for row in device_rows(
+                    [resolve(each) for each in jobs],
+                    devices=[name.strip() for name in devices.split(",")],
+                    batches=parse_batches(batch),
+                    measure=bool(job.measure),
+                    settings=MeasurementSettings.quick() if job.quick else None,
+                    progress=report,
+                ):
+                    rows.append(row)  # noqa: PERF402
+        except KeyboardInterrupt:
+            kept = _present(comparison(rows), paths, json) if rows else []
+            if rows:
+                keep(comparison(rows))
+            names = "".join(f", {path}" for path in kept)
+            typer.echo(f"edgegraph: interrupted; kept: {len(rows)} finished rows{names}", err=True)
+            raise typer.Exit(130) from None
+        keep(comparison(rows))
+    _present(comparison(rows), paths, json)
+    errors = [row for row in rows if row.error is not None]
+    if len(errors) == len(rows):
+        raise EdgeGraphError(f"no device has figures; {errors[0].device}: {errors[0].error}")
+
+
+def _present(comparison: DeviceComparison, paths: Sequence[Path], json: bool) -> list[Path]:
+    """Print the comparison and write its files; return those that were written."""
+    if json:
+        print_json(comparison.document)
+    else:
+        from edgegraph.studies.devices.present import comparison_table
+
+        print_rich(comparison_table(comparison))
+    timed = any(row.low_s for row in comparison.rows)
+    written = [path for path in paths if timed or path.suffix not in FIGURE_SUFFIXES]
+    return [write_study(comparison, path) for path in written]

@@ -1,16 +1,21 @@
-"""The options that commands share, and the analyses that they ask for."""
+"""The options that commands share, and the run database they keep results in."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from edgegraph.cli.complete import complete_spec
+from edgegraph.cli.values import complete_spec
+
+if TYPE_CHECKING:
+    from edgegraph.store import Store
+
 
 TIMED_TOO = ("depth", "throughput", "cold", "cores")
 """Fields that say what an analysis times besides the whole; they mean nothing to a study."""
@@ -144,3 +149,40 @@ def takes_job(
     with_options.__annotations__ = {p.name: p.annotation for p in signature}
     with_options.__doc__ = command.__doc__
     return with_options
+
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        envvar="EDGEGRAPH_STORE",
+        metavar="PATH",
+        help="Keep the results in this run database, such as runs.db.",
+    ),
+]
+
+
+@contextmanager
+def open_if_given(path: Path | None) -> Iterator[Store | None]:
+    """Open the run database before any work, so that it fails early; None where none is named."""
+    if path is None:
+        yield None
+        return
+    from edgegraph.store import open_store
+
+    with open_store(path) as store:
+        yield store
+
+
+@contextmanager
+def saving_to(path: Path | None) -> Iterator[Callable[[Any], None]]:
+    """Provide a function that saves a result to the run database; without one, it does nothing."""
+    with open_if_given(path) as store:
+
+        def keep(result: Any) -> None:
+            if store is not None:
+                numbers = store.put(result)
+                names = ", ".join(f"{path}#{number}" for number in numbers)
+                typer.echo(f"edgegraph: kept as {names}", err=True)
+
+        yield keep

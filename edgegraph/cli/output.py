@@ -1,4 +1,4 @@
-"""Where results go: tables and JSON on stdout, files that are checked before the work."""
+"""Where results go: tables and JSON on stdout, files, progress on stderr."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import re
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +17,70 @@ import typer
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
-    from edgegraph.report.study_table import Study
+    from edgegraph.reporting.presenters import Study
     from edgegraph.results.analysis import Analysis
-    from edgegraph.results.live_memory import LiveMemory
+    from edgegraph.results.memory import LiveMemory
     from edgegraph.results.op_trace import OpTrace
+
+
+Progress = Callable[[str, float | None], None]
+
+PLAIN_INTERVAL_S = 5.0
+"""Where stderr is no terminal, a line at most this often; short work stays silent."""
+
+
+@contextmanager
+def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
+    """Show what is being done until the block ends.
+
+    Args:
+        clock: Returns the seconds; for tests.
+
+    Yields:
+        A function to call with a message and a fraction from 0 to 1, or None where that is
+        unknown.
+    """
+    if sys.stderr.isatty():
+        with _live() as report:
+            yield report
+    else:
+        yield _plain(clock)
+
+
+@contextmanager
+def _live() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as LiveProgress
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
+    with LiveProgress(*columns, console=Console(stderr=True), transient=True) as live:
+        task = live.add_task("", total=None)
+
+        def report(message: str, fraction: float | None) -> None:
+            total = None if fraction is None else 1.0
+            live.update(task, description=message, total=total, completed=fraction or 0.0)
+
+        yield report
+
+
+def _plain(clock: Callable[[], float]) -> Progress:
+    last = clock()
+
+    def report(message: str, fraction: float | None) -> None:
+        nonlocal last
+        if clock() - last >= PLAIN_INTERVAL_S:
+            last = clock()
+            share = "" if fraction is None else f" ({fraction:.0%})"
+            print(f"{message}{share}", file=sys.stderr, flush=True)
+
+    return report
+
 
 MOST_BUFFERS = 20
 """Buffers of the peak that stand in a JSON document, the largest first."""
@@ -41,8 +104,7 @@ StudyFiles = Annotated[
 
 def print_analysis(analysis: Analysis) -> None:
     """Print the layer table, comparisons of layers with their parts, and the findings on stdout."""
-    from edgegraph.report.table import findings_panel, layer_table
-    from edgegraph.report.together_table import together_table
+    from edgegraph.reporting.tables import findings_panel, layer_table, together_table
 
     together = together_table(analysis)
     compared = [] if together is None else [together]
@@ -80,9 +142,8 @@ def document(analysis: Analysis) -> dict[str, Any]:
     """
     from msgspec import to_builtins
 
-    from edgegraph.results.compiled_together import compare_together
-    from edgegraph.results.frames import intensity
-    from edgegraph.results.what_if import what_if
+    from edgegraph.results.columns import intensity
+    from edgegraph.results.compiled_together import compare_together, what_if
 
     latency = to_builtins(analysis.latency)
     layer_latencies = to_builtins(analysis.layer_latencies)
@@ -189,16 +250,16 @@ def write_study(study: Study, path: Path) -> Path:
     if path.suffix == ".edgegraph":
         return study.save(path)
     if path.suffix == ".html":
-        from edgegraph.report.page import write_page
+        from edgegraph.reporting.page import write_page
 
         return write_page([study], path)
     if path.suffix == ".csv":
-        from edgegraph.atomic import replacing
+        from edgegraph.base.files import replacing
 
         with replacing(path) as temporary:
             study.frame.to_csv(temporary, index=False)
         return path
-    from edgegraph.report.figure import save_figure
+    from edgegraph.reporting.figure import save_figure
 
     axes = study.plot()
     return save_figure(axes[0] if isinstance(axes, tuple) else axes, path)
@@ -206,7 +267,7 @@ def write_study(study: Study, path: Path) -> Path:
 
 def print_study(study: Study) -> None:
     """Print the tables of a study, whichever it is."""
-    from edgegraph.report.study_table import study_table
+    from edgegraph.reporting.presenters import study_table
 
     print_rich(study_table(study))
 

@@ -11,20 +11,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgegraph.cli.job import Job
-from edgegraph.cli.progress import progress
-from edgegraph.cli.values import (
-    parse_assignments,
-    parse_compiler_option,
-    parse_depths,
-    parse_shape,
-)
+from edgegraph.cli.output import progress
+from edgegraph.cli.values import parse_assignments, parse_compiler_option, parse_depths, parse_shape
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
-    from edgegraph.report.study_table import Study
+    from edgegraph.reporting.presenters import Study
     from edgegraph.results.analysis import Analysis
-    from edgegraph.results.latency import Latency
-    from edgegraph.results.throughput import Throughput
+    from edgegraph.results.timing import Latency, Throughput
     from edgegraph.workload import Workload
 
 SAVED_SUFFIX = ".edgegraph"
@@ -66,7 +60,7 @@ def analyses(job: Job) -> Iterator[Analysis]:
 
         yield load_analysis(path)
     else:
-        from edgegraph.analyzer import analyze
+        from edgegraph.analysis.analyze import analyze
         from edgegraph.compiler import read_hlo
 
         with progress() as report:
@@ -85,7 +79,7 @@ def results(job: Job) -> Iterator[Analysis | Study]:
         yield from analyses(job)
         return
     _check_file(job, path)
-    from edgegraph.report.study_table import check_study
+    from edgegraph.reporting.presenters import check_study
     from edgegraph.results.analysis import Analysis
     from edgegraph.results.files import load
 
@@ -131,7 +125,7 @@ def resolve(job: Job, *, dtype: str | None = None) -> Workload:
         job: What was asked for.
         dtype: In place of the job's own, where given.
     """
-    from edgegraph.spec import resolve_spec
+    from edgegraph.workload.spec import resolve_spec
 
     return resolve_spec(
         job.spec,
@@ -151,7 +145,7 @@ def options(job: Job) -> dict[str, str | int | float | bool]:
 
 def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
     from edgegraph import xla
-    from edgegraph.analyzer import analyze
+    from edgegraph.analysis.analyze import analyze
     from edgegraph.measure.sampling import MeasurementSettings
 
     measure = _measures(job)

@@ -13,24 +13,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgegraph.cli.complete import complete_spec
-from edgegraph.cli.job import TIMED_TOO, Job, takes_job
+from edgegraph.cli.job import TIMED_TOO, Job, StoreOption, open_if_given, takes_job
 from edgegraph.cli.output import (
     STUDY_SUFFIXES,
     check_study_file,
     print_json,
     print_rich,
+    progress,
     write_study,
 )
-from edgegraph.cli.progress import progress
 from edgegraph.cli.run import is_saved, options, resolve
-from edgegraph.cli.store import StoreOption, open_if_given
-from edgegraph.cli.values import a_or_an, parse_assignments, parse_compiler_option
+from edgegraph.cli.values import a_or_an, complete_spec, parse_assignments, parse_compiler_option
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
-    from edgegraph.results.sweep import Sweep, SweepPoint
-    from edgegraph.study.plan import Plan
+    from edgegraph.studies.sweep.plan import Plan
+    from edgegraph.studies.sweep.result import Sweep, SweepPoint
     from edgegraph.workload import Workload
 
 FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
@@ -234,7 +232,7 @@ def _plans(
     sizes = parse_batches(batches)
 
     from edgegraph.measure.sampling import MeasurementSettings
-    from edgegraph.study.plan import make_plans
+    from edgegraph.studies.sweep.plan import make_plans
 
     return make_plans(
         [Named(each) for each in jobs],
@@ -267,8 +265,8 @@ def _collect(
     dask: str | None,
 ) -> None:
     """Take the points one by one, so that an interruption leaves those that are finished."""
-    from edgegraph.study.pool import dask_executor
-    from edgegraph.study.sweep import choose_run, take_all
+    from edgegraph.studies.sweep.pool import dask_executor
+    from edgegraph.studies.sweep.run import choose_run, take_all
 
     def say_continued(count: int) -> None:
         typer.echo(
@@ -313,7 +311,7 @@ def _present_all(
 def _saved(job: Job, max_latency_s: float | None) -> Sweep:
     """Return the saved sweep that SPEC names; a budget may be asked of it anew."""
     from edgegraph.results.files import load
-    from edgegraph.results.sweep import Sweep
+    from edgegraph.studies.sweep.result import Sweep
 
     sweep = load(job.spec)
     if not isinstance(sweep, Sweep):
@@ -326,7 +324,7 @@ def _present(sweep: Sweep, paths: Sequence[Path], json: bool) -> list[Path]:
     if json:
         print_json(sweep.document)
     else:
-        from edgegraph.report.sweep_table import sweep_table
+        from edgegraph.studies.sweep.present import sweep_table
 
         print_rich(sweep_table(sweep))
     measured = any(point.latency is not None for point in sweep.points)

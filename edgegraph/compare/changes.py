@@ -7,12 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from edgegraph.compare.match import Match
-from edgegraph.compare.side import Side
-from edgegraph.graph import Node
-from edgegraph.hlo import opcodes
-from edgegraph.hlo.module import Instruction, Shape, WindowDimension
-from edgegraph.results.analysis import OpRecord
-from edgegraph.results.diff import (
+from edgegraph.compare.result import (
     ADDED,
     CHANGED,
     FUSED,
@@ -22,6 +17,11 @@ from edgegraph.results.diff import (
     OpChange,
     OpFigures,
 )
+from edgegraph.compare.side import Side
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.module import Instruction, Shape, WindowDimension
+from edgegraph.results.analysis import OpRecord
 
 _COUNTED = ("macs", "flops", "transcendentals", "wire_bytes")
 _ATTRIBUTES = (

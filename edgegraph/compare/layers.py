@@ -1,13 +1,269 @@
-"""Layers of two analyses side by side."""
+"""Which layer of one model is which of the other, and how they differ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from math import hypot
 
-from edgegraph.compare.align import OWN, Alignment, scope_of
-from edgegraph.compare.times import LayerTimes
+from edgegraph.compare.result import (
+    ESTIMATED,
+    FASTER,
+    NAME,
+    NO_DIFFERENCE,
+    NOISY,
+    ORDER,
+    PATH,
+    SIGNATURE,
+    SLOWER,
+    LayerChange,
+    LayerFigures,
+    OpChange,
+)
+from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import Analysis, LayerRecord
-from edgegraph.results.diff import LayerChange, LayerFigures, OpChange
+from edgegraph.results.timing import UNATTRIBUTED, Latency, finest_cut
+
+OWN = "/(own)"
+"""Ends the row of what a layer does itself, beside those of the layers in it."""
+
+
+@dataclass(slots=True)
+class _Layer:
+    """A scope, what the ops in and below it are, and the scopes in it."""
+
+    path: str
+    ops: Counter[tuple[str, str]] = field(default_factory=Counter)
+    multiplies: bool = False
+    children: dict[str, _Layer] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def signature(self) -> Hashable:
+        return frozenset(self.ops.items()) or None
+
+    @property
+    def kind(self) -> Hashable:
+        return (bool(self.children), "multiplies") if self.multiplies else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """Numbers for layers: those of both models that are one another's counterpart share one.
+
+    Attributes:
+        before, after: Number by path.
+        how: How the pair of that number was found: `PATH`, `NAME`, `SIGNATURE` or `ORDER`.
+    """
+
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+    how: Mapping[int, str]
+
+
+def align_layers(before: Analysis, after: Analysis) -> Alignment:
+    """Align the layers of two analyses, from the outermost inwards.
+
+    Layers of one path are each other's counterpart. Of the others, those of one name in layers
+    that are; then those whose ops are the same, and then those with the same kinds of products
+    (dense layers, convolutions), both in the model's order.
+
+    Returns:
+        Every path of either analysis has a number, also where it has no counterpart.
+    """
+    numbers: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    how: dict[int, str] = {}
+
+    def pair(left: _Layer, right: _Layer, found_by: str) -> None:
+        number = len(how)
+        numbers[0][left.path] = numbers[1][right.path] = number
+        how[number] = PATH if left.path == right.path else found_by
+        children = [list(each.children.values()) for each in (left, right)]
+        for pairs, by in _counterparts(children[0], children[1]):
+            for one, other in pairs:
+                pair(one, other, by)
+
+    trees = [_tree(analysis) for analysis in (before, after)]
+    pair(trees[0], trees[1], PATH)
+    for tree, known in zip(trees, numbers, strict=True):
+        for layer in _walk(tree):
+            if layer.path not in known:
+                known[layer.path] = len(how)
+                how[len(how)] = ""
+    return Alignment(before=numbers[0], after=numbers[1], how=how)
+
+
+def scope_of(layer: str | None) -> str:
+    """Return the scope that a record's layer stands for.
+
+    Example:
+        >>> scope_of("Net/block/(own)"), scope_of(None)
+        ('Net/block', '(unattributed)')
+    """
+    return UNATTRIBUTED if layer is None else layer.removesuffix(OWN)
+
+
+def _tree(analysis: Analysis) -> _Layer:
+    """Build the tree of scopes, in the order in which they do work."""
+    root = _Layer("")
+    branches: dict[str, list[_Layer]] = {}
+    for op in analysis.op_tree.leaves:
+        if op.opcode in opcodes.FREE:
+            continue
+        scope = scope_of(op.layer)
+        if scope not in branches:
+            branches[scope] = _branch(root, scope)
+        for layer in branches[scope]:
+            layer.ops[op.opcode, op.shape] += 1
+            layer.multiplies |= bool(op.macs)
+    idle = [op.layer for op in analysis.op_records] + [row.layer for row in analysis.layer_records]
+    for layer_path in dict.fromkeys(idle):
+        _branch(root, scope_of(layer_path))
+    return root
+
+
+def _branch(root: _Layer, path: str) -> list[_Layer]:
+    """Return the scopes along a path, made where they are not there yet."""
+    branch, upto = [root], ""
+    for part in path.split("/"):
+        upto = f"{upto}/{part}" if upto else part
+        children = branch[-1].children
+        if part not in children:
+            children[part] = _Layer(upto)
+        branch.append(children[part])
+    return branch
+
+
+def _walk(layer: _Layer) -> Iterable[_Layer]:
+    yield layer
+    for child in layer.children.values():
+        yield from _walk(child)
+
+
+_Pairs = list[tuple[_Layer, _Layer]]
+
+
+def _counterparts(left: Sequence[_Layer], right: Sequence[_Layer]) -> Iterable[tuple[_Pairs, str]]:
+    by_name = {each.name: each for each in right}
+    pairs = [(each, by_name[each.name]) for each in left if each.name in by_name]
+    yield pairs, NAME
+    named = {one.name for one, _ in pairs}
+    lefts = [each for each in left if each.name not in named]
+    rights = [each for each in right if each.name not in named]
+    keys: list[tuple[Callable[[_Layer], Hashable], str]] = [
+        (lambda each: each.signature, SIGNATURE),
+        (lambda each: each.kind, ORDER),
+    ]
+    for key, by in keys:
+        pairs = _in_order(lefts, rights, key)
+        yield pairs, by
+        taken = {id(each) for both in pairs for each in both}
+        lefts = [each for each in lefts if id(each) not in taken]
+        rights = [each for each in rights if id(each) not in taken]
+
+
+def _in_order(
+    left: Sequence[_Layer], right: Sequence[_Layer], key: Callable[[_Layer], Hashable]
+) -> _Pairs:
+    """Pair those of equal keys along the longest runs that both sides have in common."""
+    lefts = [each for each in left if key(each) is not None]
+    rights = [each for each in right if key(each) is not None]
+    matcher = SequenceMatcher(None, [*map(key, lefts)], [*map(key, rights)], autojunk=False)
+    return [
+        (lefts[block.a + offset], rights[block.b + offset])
+        for block in matcher.get_matching_blocks()
+        for offset in range(block.size)
+    ]
+
+
+SMALLEST_CHANGE = 0.01
+"""Differences below this share are none, however still the machine was."""
+
+_OWN = "/(own)"
+
+
+def noise_of(latencies: Iterable[tuple[Latency, int]]) -> float:
+    """Return how far the sum of some times may be off: their interquartile ranges, in squares.
+
+    Args:
+        latencies: Every measurement of one run, and how often it counts. Layers that share one
+            add up linearly.
+    """
+    counts: dict[Latency, int] = {}
+    for latency, times in latencies:
+        counts[latency] = counts.get(latency, 0) + times
+    return hypot(*(times * each.relative_iqr * each.median_s for each, times in counts.items()))
+
+
+def verdict_of(before_s: float, after_s: float, noise_s: float, *, sound: bool) -> str:
+    """Return whether a time differs by more than its noise, or by 1 % if that is more.
+
+    Example:
+        >>> verdict_of(1.0, 1.2, 0.1, sound=True), verdict_of(1.0, 1.05, 0.1, sound=True)
+        ('slower', 'no difference')
+    """
+    if not sound:
+        return NOISY
+    if abs(after_s - before_s) <= max(noise_s, SMALLEST_CHANGE * before_s):
+        return NO_DIFFERENCE
+    return SLOWER if after_s > before_s else FASTER
+
+
+def compare_latencies(before: Latency | None, after: Latency | None) -> tuple[float, str] | None:
+    """Return the noise of a difference and the verdict; None where one was not measured."""
+    if before is None or after is None:
+        return None
+    noise_s = hypot(noise_of([(before, 1)]), noise_of([(after, 1)]))
+    sound = before.verdict == after.verdict == "OK"
+    return noise_s, verdict_of(before.median_s, after.median_s, noise_s, sound=sound)
+
+
+class LayerTimes:
+    """Compares the times of layers of two analyses."""
+
+    def __init__(self, before: Analysis, after: Analysis) -> None:
+        """Remember how every layer was timed."""
+        self._timed = [
+            [
+                (each.layer, each.phase, each.latency, each.executions)
+                for each in finest_cut(analysis.layer_latencies)
+            ]
+            for analysis in (before, after)
+        ]
+        self._same_device = before.device == after.device and before.device is not None
+
+    def compare(
+        self, before: LayerRecord | None, after: LayerRecord | None
+    ) -> tuple[float | None, str | None]:
+        """Return the noise of the difference and the verdict, None where there is none."""
+        if before is None or after is None or before.time_s is None or after.time_s is None:
+            return None, None
+        if before.time_source != after.time_source:
+            return None, None
+        if before.time_source != "measured":
+            return None, ESTIMATED if self._same_device else None
+        timed = self._of(0, before), self._of(1, after)
+        if not all(timed):
+            return None, None
+        noise_s = hypot(*map(noise_of, timed))
+        sound = all(latency.verdict == "OK" for side in timed for latency, _ in side)
+        return noise_s, verdict_of(before.time_s, after.time_s, noise_s, sound=sound)
+
+    def _of(self, side: int, row: LayerRecord) -> list[tuple[Latency, int]]:
+        """Return what was measured of a layer, with all below it unless the row is its own part."""
+        scope = row.layer.removesuffix(_OWN)
+        return [
+            (latency, executions)
+            for layer, phase, latency, executions in self._timed[side]
+            if phase == row.phase
+            and (layer == scope or (not row.layer.endswith(_OWN) and layer.startswith(f"{scope}/")))
+        ]
+
 
 _Key = tuple[int, bool, str]
 """Number of the aligned layer, whether it is its own part, and the phase."""

@@ -6,10 +6,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from edgegraph.compare.labels import Labels
 from edgegraph.compare.side import Side, downwards, upwards
-from edgegraph.graph import Node
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.identity import Labels
 
 Pair = tuple[int, int]
 """Positions of an op before and after."""

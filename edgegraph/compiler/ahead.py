@@ -18,12 +18,11 @@ from pathlib import Path
 import msgspec
 
 from edgegraph import xla
-from edgegraph.atomic import replacing
-from edgegraph.child import peak_memory_bytes, run_child
+from edgegraph.base.files import cache_folder, replacing
+from edgegraph.base.worker import peak_memory_bytes, run_child
 from edgegraph.compiler.program import memory_use
 from edgegraph.compiler.targets import Target, compiler_versions, require_compiler
 from edgegraph.errors import CompileError, EdgeGraphError, InputError
-from edgegraph.folders import cache_folder
 from edgegraph.results.analysis import MemoryUse
 
 TIMEOUT_S = 900.0

@@ -18,14 +18,12 @@ from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
-from edgegraph.errors import CompileError, EdgeGraphError, InputError
+from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line
 from edgegraph.hlo.read import read_module
 from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.results.analysis import MemoryUse
 from edgegraph.workload.calls import plain
-from edgegraph.workload.flax_classes import is_flax_module
-from edgegraph.workload.refusals import first_line
-from edgegraph.workload.workload import Call, Workload, function_name
+from edgegraph.workload.workload import Call, Workload, function_name, is_flax_module
 
 STAGES = ("optimized", "lowered")
 
@@ -303,3 +301,34 @@ def _run_compiler(
 def _memory(executable: jax.stages.Compiled) -> MemoryUse | None:
     statistics: Any = executable.memory_analysis()
     return None if statistics is None else memory_use(statistics)
+
+
+def workload_fingerprint(workload: Workload, *, batch: int | None, target: str = "cpu") -> str:
+    """Return a digest of the StableHLO that a workload lowers to; nothing is compiled.
+
+    Names of layers and source positions do not count; shapes, dtypes and operations do. Another
+    version of jax may lower the same workload to something else.
+
+    Args:
+        workload: What to lower.
+        batch: Batch size; 1 where None.
+        target: For what, as `edgegraph.compile` takes it.
+
+    Raises:
+        CompileError: It does not trace, or cannot be lowered.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> def dense(name):
+        ...     arguments = lambda batch: (jnp.ones((batch, 784)), jnp.ones((784, 10)))
+        ...     return Workload.from_function(jnp.matmul, arguments, name=name)
+        >>> one, same, other = (
+        ...     workload_fingerprint(dense(name), batch=batch)
+        ...     for name, batch in [("a", 1), ("b", 1), ("b", 2)]
+        ... )
+        >>> one == same, one == other
+        (True, False)
+    """
+    found = compile(workload, batch=batch, target=target, stage="lowered").fingerprint
+    assert found is not None  # it was lowered here
+    return found

@@ -170,7 +170,7 @@ def _outermost(module: Any) -> Iterator[str]:
     """Name all modules below an unknown one by their paths, for as long as it runs."""
     from flax import nnx
 
-    from edgegraph.workload.nnx_names import named_members
+    from edgegraph.workload.nnx_model import named_members
 
     name = type(module).__name__
     path = f"{_trace.active[-1]}/{name}" if _trace.active else name

@@ -1,10 +1,18 @@
-"""The cost of ops as an algebra: sequence adds, loops multiply, branches take the maximum."""
+"""The cost of ops as an algebra: sequence adds, loops multiply, branches take the maximum.
+
+Which branch runs is decided by data. The totals take the most expensive, figure by figure, as
+XLA does (`HandleConditional` takes the maximum per property, of which the bytes read and written
+together are one); the others are kept beside them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from edgegraph.hlo.graph import Node
 
 
 class Cost(Struct, frozen=True, kw_only=True, gc=False):
@@ -90,3 +98,114 @@ def sequence(costs: Iterable[Cost]) -> Cost:
         wire_bytes=known_sum([c.wire_bytes for c in known]),
         on_chip_bytes=known_sum([c.on_chip_bytes for c in known]),
     )
+
+
+_COMPARED = (("macs",), ("flops",), ("transcendentals",),
+             ("bytes_read", "bytes_written", "on_chip_bytes"), ("wire_bytes",))  # fmt: skip
+"""Figures by which branches are compared; those that stand together come from one branch."""
+
+_PART = "on_chip_bytes"
+"""Part of the bytes read and written, which goes along with them."""
+
+
+class Branches:
+    """Remembers what the branches of conditionals cost, while costs are added up from the inside.
+
+    Attributes:
+        costs: The cost of each branch in XLA's order, by name of the conditional.
+        cheapest: By name of a conditional, or of a container with one inside: the cost where
+            every conditional takes, figure by figure, its cheapest branch.
+    """
+
+    def __init__(self, contents: Mapping[str | None, Sequence[Node]]) -> None:
+        """Start without any conditional.
+
+        Args:
+            contents: Nodes by the name of the container that they run in.
+        """
+        self.costs: dict[str, tuple[Cost, ...]] = {}
+        self.cheapest: dict[str, Cost] = {}
+        self._contents = contents
+
+    def add(self, container: Node, total: dict[str, Cost]) -> None:
+        """Record a container whose contents have all been added up.
+
+        Of a conditional, only the ops of the most expensive branch keep their part in the total.
+
+        Args:
+            container: A node with contents.
+            total: Costs of all executions by node name, of the contents at least.
+        """
+        inside = self._contents[container.name]
+        if container.opcode == "conditional":
+            branches = _branches(container, inside)
+            at_least = [self._at_least(branch, total) for branch in branches]
+            self.cheapest[container.name] = _cheapest(at_least)
+            costs = [sequence([total[node.name] for node in branch]) for branch in branches]
+            self.costs[container.name] = tuple(costs)
+            self._keep_most_expensive(branches, costs, total)
+        elif self.cheapest and any(node.name in self.cheapest for node in inside):
+            self.cheapest[container.name] = self._at_least(inside, total)
+
+    def _at_least(self, nodes: Sequence[Node], total: Mapping[str, Cost]) -> Cost:
+        return sequence([self.cheapest.get(node.name, total[node.name]) for node in nodes])
+
+    def _keep_most_expensive(
+        self, branches: Sequence[Sequence[Node]], costs: Sequence[Cost], total: dict[str, Cost]
+    ) -> None:
+        for figures in _COMPARED:
+            amounts = [_amount(cost, figures) for cost in costs]
+            most_expensive = amounts.index(max(amounts))
+            for number, branch in enumerate(branches):
+                if number != most_expensive:
+                    for node in self._with_contents(branch):
+                        _clear(total, node.name, figures)
+                        _clear(self.cheapest, node.name, figures)
+
+    def _with_contents(self, nodes: Sequence[Node]) -> list[Node]:
+        found = list(nodes)
+        for node in found:
+            found.extend(self._contents.get(node.name, ()))
+        return found
+
+
+def _branches(conditional: Node, inside: Sequence[Node]) -> list[list[Node]]:
+    """Sort the contents of a conditional by branch.
+
+    Where two branches are the same computation, `flatten` tells their ops apart by a prefix.
+    """
+    called = conditional.instruction.called
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(called):
+        twice = called.count(name) > 1
+        numbers[f"{conditional.name}/{number}/" if twice else name] = number
+    branches: list[list[Node]] = [[] for _ in called]
+    for node in inside:
+        number = numbers.get(node.computation, -1)
+        if number < 0:
+            prefix = node.name.removesuffix(node.instruction.name)
+            number = numbers[prefix]
+        branches[number].append(node)
+    return branches
+
+
+def _amount(cost: Cost, figures: Sequence[str]) -> int:
+    return known_sum(getattr(cost, figure) for figure in figures if figure != _PART)
+
+
+def _cheapest(branches: Sequence[Cost]) -> Cost:
+    """Take every figure from the branch that has the least of it."""
+    least: dict[str, int | None] = {}
+    for figures in _COMPARED:
+        amounts = [_amount(branch, figures) for branch in branches]
+        branch = branches[amounts.index(min(amounts))]
+        least |= {figure: getattr(branch, figure) for figure in figures}
+    return Cost(**least)
+
+
+def _clear(costs: dict[str, Cost], name: str, figures: Sequence[str]) -> None:
+    """Set figures to nothing; what is unknown stays unknown."""
+    if name in costs:
+        known = {figure: 0 for figure in figures if getattr(costs[name], figure)}
+        if known:
+            costs[name] = replace(costs[name], **known)

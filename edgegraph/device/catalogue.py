@@ -14,10 +14,9 @@ from pathlib import Path
 
 import platformdirs
 
-from edgegraph.device.catalogue_file import read_catalogue
+from edgegraph.device.calibration.saved import load_calibration
 from edgegraph.device.device import Device
-from edgegraph.device.entry import HOST, Entry
-from edgegraph.device.store import load_calibration
+from edgegraph.device.entry import HOST, Entry, read_catalogue
 from edgegraph.errors import FormatError, InputError
 
 CONFIGURATION_FOLDER_VARIABLE = "EDGEGRAPH_CONFIG_DIR"

@@ -1,11 +1,22 @@
-"""What the hardware can do: peak arithmetic by dtype, bandwidth by memory level."""
+"""What the hardware can do: peak arithmetic by dtype, bandwidth by memory level.
+
+Matrix units take f32 products in a narrower dtype unless they are told to be exact: JAX's default
+precision means TF32 on NVIDIA GPUs from Ampere on, and one pass of bf16 on TPUs. More precise
+products take several passes there. Source: JAX, "Matmul precision",
+https://docs.jax.dev/en/latest/201/precision.html, and `jax.lax.Precision`.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from edgegraph.device.kernel_rates import KernelRate
+from edgegraph.errors import FormatError
 from edgegraph.hlo.module import BITS_BY_DTYPE
 
 
@@ -99,3 +110,92 @@ def _kind_and_bits(dtype: str) -> tuple[str, int]:
     """Return the family of a dtype, float, integer or another, and its width."""
     kind = {"b": "f", "t": "f", "u": "s", "p": "p"}.get(dtype[:1], dtype[:1])
     return kind, 32 if dtype == "tf32" else BITS_BY_DTYPE.get(dtype, 0)
+
+
+def check_device(device: Device, where: str) -> None:
+    """Check that a device's rates are positive and its memory levels in order.
+
+    Args:
+        device: To check.
+        where: The file that it comes from, for the message.
+
+    Raises:
+        FormatError: A rate or size is not a positive number, no rate or level is given, or a
+            larger memory level is said to be faster than a smaller one.
+    """
+
+    def refuse(what: str) -> FormatError:
+        return FormatError(f"{where}: device {device.name!r} {what}")
+
+    if not device.peak_flops_per_s or not device.memory:
+        raise refuse("has no peak rate or no memory level; give at least one of each")
+    rates = {f"peak for {dtype}": rate for dtype, rate in device.peak_flops_per_s.items()}
+    rates |= {f"bandwidth of {m.name}": m.bandwidth_bytes_per_s for m in device.memory}
+    if device.dispatch_s is not None:
+        rates["dispatch_s"] = device.dispatch_s
+    for what, rate in rates.items():
+        if not (math.isfinite(rate) and rate > 0):
+            raise refuse(f"has {rate} as {what}; it must be positive")
+    for smaller, larger in pairwise(device.memory):
+        if smaller.size_bytes is None or smaller.size_bytes <= 0:
+            raise refuse(f"gives no size for {smaller.name}; only the last level may go without")
+        if larger.size_bytes is not None and larger.size_bytes <= smaller.size_bytes:
+            raise refuse(f"lists {larger.name} after {smaller.name}, which is not smaller")
+        if larger.bandwidth_bytes_per_s > smaller.bandwidth_bytes_per_s:
+            raise refuse(f"says that {larger.name} is faster than {smaller.name}; levels are"
+                         " listed fastest first")  # fmt: skip
+
+
+_PASSES_OF_BF16 = {"default": 1, "high": 3, "highest": 6}
+"""Of one f32 product on units for bf16, by its precision (bf16_3x and bf16_6x)."""
+
+_REAL = {"c64": "f32", "c128": "f64"}
+"""What the products of complex numbers are made of."""
+
+_ALGORITHM = re.compile(r"dot_(?P<lhs>[a-z0-9]+)_[a-z0-9]+_[a-z0-9]+?(?:_x(?P<passes>\d+))?$")
+"""``dot_bf16_bf16_f32_x3``: dtypes of the operands and of the sum, then the number of passes."""
+
+
+class Arithmetic(NamedTuple):
+    """How a device computes: in `dtype`, each product in `passes` products of that dtype."""
+
+    dtype: str
+    passes: int = 1
+
+
+def arithmetic(
+    device: Device | None, dtype: str, *, values: str | None = None, precision: str | None = None
+) -> Arithmetic:
+    """Return what a device computes an op in.
+
+    Args:
+        device: The device; None where none is known, for the program's own dtype.
+        dtype: XLA dtype name that the program names.
+        values: A narrower dtype that holds all of the values of a product's operands, because
+            they were converted from it on the way; None if there is none.
+        precision: Of a product ``default``, ``high``, ``highest`` or the name of an algorithm
+            (``dot_bf16_bf16_f32_x3``); None for every other op.
+
+    Example:
+        >>> from edgegraph.device.catalogue import find_device
+        >>> arithmetic(find_device("a100"), "f32", precision="default")
+        Arithmetic(dtype='tf32', passes=1)
+        >>> arithmetic(find_device("tpu:v5e"), "f32", precision="high")
+        Arithmetic(dtype='bf16', passes=3)
+        >>> arithmetic(find_device("rpi5"), "f32", precision="default")
+        Arithmetic(dtype='f32', passes=1)
+    """
+    if device is None or precision is None or device.f32_products is None:
+        # Other devices compute as the program says: a CPU takes no notice of precisions.
+        return Arithmetic(dtype)
+    if values is not None:
+        return Arithmetic(values)
+    if _REAL.get(dtype, dtype) != "f32":
+        return Arithmetic(dtype)
+    named = _ALGORITHM.match(precision)
+    if named is not None and named["lhs"] != "f32":
+        return Arithmetic(named["lhs"], int(named["passes"] or 1))
+    level = "highest" if named is not None else precision
+    if device.f32_products == "bf16":
+        return Arithmetic("bf16", _PASSES_OF_BF16.get(level, 1))
+    return Arithmetic(dtype if level == "highest" else device.f32_products)

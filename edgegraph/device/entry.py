@@ -1,11 +1,18 @@
-"""One device of the catalogue, with where every figure comes from."""
+"""One device of the catalogue: its figures with their sources, and the files they are in."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from edgegraph.device.device import Device, MemoryLevel
+import msgspec
+
+from edgegraph.device.device import Device, MemoryLevel, check_device
+from edgegraph.errors import FormatError
 
 HOST = "host"
 """Key of this machine, which no entry may take."""
@@ -133,3 +140,154 @@ class Entry:
             yield "power", self.power
         if self.clock is not None:
             yield "clock", self.clock
+
+
+KINDS = (
+    "microcontroller",
+    "single-board computer",
+    "phone",
+    "laptop",
+    "embedded GPU",
+    "edge accelerator",
+    "CPU",
+    "GPU",
+    "accelerator",
+)
+
+DTYPES = (
+    "f64", "f32", "tf32", "bf16", "f16",
+    "f8e4m3", "f8e4m3fn", "f8e4m3fnuz", "f8e5m2", "f8e5m2fnuz", "f4e2m1fn",
+    "s64", "s32", "s16", "s8", "s4", "u8",
+)  # fmt: skip
+"""XLA's dtype names, and tf32, in which GPUs run f32 products at reduced precision."""
+
+Certainty = Literal["high", "medium", "low"]
+
+
+class _Figure(msgspec.Struct, forbid_unknown_fields=True):
+    value: float | None = None
+    factors: dict[str, float] | None = None
+    source: str | None = None
+    certainty: Certainty | None = None
+
+
+class _Memory(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    size: _Figure | float | None = None
+    bandwidth: _Figure | float | None = None
+
+
+class _Device(msgspec.Struct, forbid_unknown_fields=True):
+    key: str
+    name: str
+    kind: str
+    peak: dict[str, _Figure | float]
+    memory: list[_Memory]
+    source: str
+    certainty: Certainty
+    aliases: list[str] = []
+    interconnect: _Figure | float | None = None
+    power: _Figure | float | None = None
+    clock: _Figure | float | None = None
+    note: str = ""
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    device: list[_Device] = []
+    sources: dict[str, str] = {}
+
+
+def read_catalogue(path: Path) -> tuple[Entry, ...]:
+    """Read a catalogue file.
+
+    Args:
+        path: A TOML file of the form that ``catalogue.toml`` describes at its head. A `source`
+            that is no key of its [sources] is taken as the source itself.
+
+    Returns:
+        The entries in the order of the file.
+
+    Raises:
+        FormatError: The file is not TOML or not of that form, or a figure cannot be true.
+        OSError: It cannot be read.
+    """
+    try:
+        content = msgspec.toml.decode(path.read_bytes(), type=_File)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} is not a catalogue of devices ({error})") from error
+    entries = tuple(_Reader(path, content.sources, device).entry() for device in content.device)
+    names = Counter(name for entry in entries for name in (entry.key, *entry.aliases))
+    twice = [name for name, times in names.items() if times > 1]
+    if twice:
+        raise FormatError(f"{path}: {', '.join(twice)} names two devices; keys are unique")
+    return entries
+
+
+class _Reader:
+    """Turns one device of a file into an entry, and names the culprit where that fails."""
+
+    def __init__(self, path: Path, sources: Mapping[str, str], device: _Device) -> None:
+        self._path = path
+        self._sources = sources
+        self._device = device
+
+    def entry(self) -> Entry:
+        device = self._device
+        if HOST in (device.key, *device.aliases):
+            raise self._refuse(f"takes the name {HOST!r}, which means this machine; rename it")
+        if device.kind not in KINDS:
+            raise self._refuse(f"is of kind {device.kind!r}; expected one of {', '.join(KINDS)}")
+        unknown = [dtype for dtype in device.peak if dtype not in DTYPES]
+        if unknown:
+            raise self._refuse(
+                f"has a peak for {unknown[0]!r}, which is not a dtype of XLA; expected one of"
+                f" {', '.join(DTYPES)}"
+            )
+        if not device.memory or device.memory[-1].bandwidth is None:
+            raise self._refuse("needs a bandwidth for its last memory level, main memory")
+        entry = Entry(
+            key=device.key,
+            name=device.name,
+            kind=device.kind,
+            aliases=tuple(device.aliases),
+            peaks={
+                dtype: self._figure(f"peak {dtype}", figure, "FLOP/s")
+                for dtype, figure in device.peak.items()
+            },
+            memory=tuple(self._memory(level) for level in device.memory),
+            interconnect=self._optional("interconnect", device.interconnect, "bytes/s"),
+            power=self._optional("power", device.power, "W"),
+            clock=self._optional("clock", device.clock, "Hz"),
+            note=device.note,
+        )
+        check_device(entry.device, str(self._path))
+        return entry
+
+    def _memory(self, level: _Memory) -> EntryMemory:
+        return EntryMemory(
+            name=level.name,
+            size=self._optional(f"{level.name} size", level.size, "bytes"),
+            bandwidth=self._optional(f"{level.name} bandwidth", level.bandwidth, "bytes/s"),
+        )
+
+    def _optional(self, what: str, figure: _Figure | float | None, unit: str) -> Figure | None:
+        return None if figure is None else self._figure(what, figure, unit)
+
+    def _figure(self, what: str, figure: _Figure | float, unit: str) -> Figure:
+        if not isinstance(figure, _Figure):
+            figure = _Figure(value=figure)
+        if (figure.value is None) == (figure.factors is None):
+            raise self._refuse(f"needs either a value or factors for its {what}")
+        value = math.prod((figure.factors or {}).values()) if figure.value is None else figure.value
+        if not (math.isfinite(value) and value > 0):
+            raise self._refuse(f"has {value} as {what}; it must be positive")
+        source = figure.source or self._device.source
+        return Figure(
+            value=value,
+            unit=unit,
+            source=self._sources.get(source, source),
+            certainty=figure.certainty or self._device.certainty,
+        )
+
+    def _refuse(self, what: str) -> FormatError:
+        return FormatError(f"{self._path}: device {self._device.key!r} {what}")

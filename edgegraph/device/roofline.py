@@ -54,7 +54,7 @@ def roofline_times(
         working_set_bytes: Bytes that the operation touches in one execution; where None, the
             fastest level is taken, so that the bound stays a lower bound.
         device: The device with its peak rates and memory levels.
-        passes: Products of `dtype` that one product takes, as `edgegraph.device.arithmetic` says.
+        passes: Products of `dtype` that one product takes, as `edgegraph.device.device` says.
 
     Returns:
         The two times in seconds, the bound, and the roofs that were used.

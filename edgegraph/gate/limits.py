@@ -1,12 +1,17 @@
-"""Limits as they are written: ``+1%``, ``-5%``, ``+64MiB``, ``10GFLOP``, ``3ms``."""
+"""What can be limited, how limits are written, and where a project keeps them."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from edgegraph.errors import InputError
-from edgegraph.gate.metrics import METRICS
+from edgegraph.compare.diff import kernel_count
+from edgegraph.compare.result import LayerFigures
+from edgegraph.errors import FormatError, InputError
+from edgegraph.results.analysis import Analysis
 
 _WRITTEN = re.compile(r"([+-]?)\s*(\d+(?:\.\d+)?|\.\d+)\s*([^\d\s+.-][^\s]*)?")
 _PREFIXES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
@@ -118,3 +123,132 @@ def _scale(unit: str, written: str) -> float | None:
     if unit == "B" and prefix == written:
         return None
     return _PREFIXES.get(prefix)
+
+
+Value = Callable[[Analysis], "int | float | None"]
+LayerValue = Callable[[LayerFigures], "int | float | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A figure that can be limited.
+
+    Attributes:
+        unit: As on `Check`.
+        value: Returns it of an analysis; None where unknown.
+        of_layer: Returns a layer's part of it; None where layers have none.
+    """
+
+    unit: str
+    value: Value
+    of_layer: LayerValue | None = None
+
+
+def _total(name: str) -> Value:
+    def value(analysis: Analysis) -> int | float | None:
+        found = analysis.totals[name]
+        return None if isinstance(found, str) else found
+
+    return value
+
+
+def _bytes(analysis: Analysis) -> int:
+    return analysis.totals.bytes_read + analysis.totals.bytes_written
+
+
+def _peak(analysis: Analysis) -> int | None:
+    """Return what XLA sets aside; of a module from a file what is alive at most."""
+    if analysis.memory is not None:
+        return analysis.memory.peak_bytes
+    return None if analysis.live_memory is None else analysis.live_memory.peak_bytes
+
+
+def _temporary(analysis: Analysis) -> int | None:
+    return None if analysis.memory is None else analysis.memory.temp_bytes
+
+
+def _latency(analysis: Analysis) -> float | None:
+    return None if analysis.latency is None else analysis.latency.median_s
+
+
+LATENCY = "latency"
+
+METRICS: Mapping[str, Metric] = {
+    "flops": Metric(unit="FLOP", value=_total("flops"), of_layer=lambda layer: layer.flops),
+    "macs": Metric(unit="MAC", value=_total("macs"), of_layer=lambda layer: layer.macs),
+    "bytes": Metric(unit="B", value=_bytes, of_layer=lambda layer: layer.bytes),
+    "peak_memory": Metric(unit="B", value=_peak, of_layer=lambda layer: layer.peak_bytes),
+    "temp_memory": Metric(unit="B", value=_temporary),
+    "params": Metric(unit="", value=_total("params"), of_layer=lambda layer: layer.params),
+    "param_bytes": Metric(
+        unit="B", value=_total("param_bytes"), of_layer=lambda layer: layer.param_bytes
+    ),
+    "ops": Metric(unit="", value=_total("ops"), of_layer=lambda layer: layer.ops),
+    "kernels": Metric(unit="", value=kernel_count),
+    "wire_bytes": Metric(unit="B", value=_total("wire_bytes")),
+    LATENCY: Metric(unit="s", value=_latency, of_layer=lambda layer: layer.time_s),
+}
+"""By name; ``peak_memory`` is ``--max-peak-memory`` on the command line."""
+
+DEFAULT_LIMITS: Mapping[str, str] = {"flops": "+1%", "bytes": "+2%", "peak_memory": "+5%"}
+"""What is held against a baseline where no limit is given."""
+
+
+_FILE = "pyproject.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """What a project has set.
+
+    Attributes:
+        limits: By name, as `check` takes them: ``max_flops``.
+        baseline: The file of the baseline; None where none is named.
+    """
+
+    limits: Mapping[str, str] = field(default_factory=dict)
+    baseline: Path | None = None
+
+
+def read_settings(folder: Path) -> GateSettings:
+    """Read the settings of the nearest pyproject.toml, in the folder or above it.
+
+    Args:
+        folder: Where to begin.
+
+    Returns:
+        What it says in ``[tool.edgegraph]``; nothing where there is none.
+
+    Raises:
+        FormatError: The file is not TOML.
+        InputError: A key or limit in it is unknown.
+    """
+    folder = folder.resolve()
+    path = next(
+        (each / _FILE for each in (folder, *folder.parents) if (each / _FILE).is_file()), None
+    )
+    if path is None:
+        return GateSettings()
+    try:
+        table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("edgegraph", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} is not TOML: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    limits: dict[str, str] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name == "baseline" and isinstance(value, str):
+            continue
+        metric = name.removeprefix("max_")
+        if not name.startswith("max_") or metric not in METRICS:
+            known = ", ".join(["baseline", *(f"max-{each.replace('_', '-')}" for each in METRICS)])
+            raise InputError(f"{path}: [tool.edgegraph] has no key {key!r}; it has: {known}")
+        try:
+            limits[name] = parse_limit(metric, str(value)).text
+        except InputError as error:
+            raise InputError(f"{path}: [tool.edgegraph]: {error}") from error
+    baseline = table.get("baseline")
+    return GateSettings(
+        limits=limits, baseline=None if baseline is None else path.parent / baseline
+    )

@@ -13,13 +13,16 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from edgegraph.bulk import bulk
+from edgegraph.base.timing import bulk
 from edgegraph.errors import FormatError
 from edgegraph.hlo import opcodes
-from edgegraph.hlo.aliases import decode_donations, decode_output_aliases
-from edgegraph.hlo.check import Checker
-from edgegraph.hlo.collective import decode_collective, is_collective
-from edgegraph.hlo.literal import scalar_literal
+from edgegraph.hlo.attributes import (
+    decode_collective,
+    decode_donations,
+    decode_output_aliases,
+    decode_precision,
+    is_collective,
+)
 from edgegraph.hlo.module import (
     Computation,
     ConvolutionDimensions,
@@ -28,10 +31,11 @@ from edgegraph.hlo.module import (
     Module,
     Shape,
     WindowDimension,
+    scalar_literal,
 )
-from edgegraph.hlo.precision import decode_precision
 from edgegraph.hlo.schema import HloModuleProto, Proto
 from edgegraph.hlo.sources import Sources, decode_stack_frames
+from edgegraph.hlo.validation import Checker
 
 _DTYPES = {
     1: "pred",

@@ -87,7 +87,7 @@ class OpTree(Generic[_Op]):
     """The ops of a program by what holds them.
 
     Example:
-        >>> from edgegraph.graph import flatten
+        >>> from edgegraph.hlo.graph import flatten
         >>> from edgegraph.hlo.module import Computation, Instruction, Module, Shape
         >>> x = Instruction(name="x", opcode="parameter", shape=Shape(dtype="f32"))
         >>> y = Instruction(name="y", opcode="negate", shape=Shape(dtype="f32"), operands=("x",))

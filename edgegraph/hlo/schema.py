@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgegraph.protobuf import Proto as Proto
-from edgegraph.protobuf import message_classes
+from edgegraph.base.protobuf import Proto as Proto
+from edgegraph.base.protobuf import message_classes
 
 # Message -> field -> (number, type). A `*` marks a repeated field; a type in capitals is one of
 # these messages. Enums are int32: an unknown value must not be lost.

@@ -30,7 +30,7 @@ from jax.experimental import serialize_executable
 from jax.extend import core
 
 from edgegraph import xla
-from edgegraph.child import Progress
+from edgegraph.base.worker import Progress
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import EdgeGraphError, InputError
@@ -65,7 +65,7 @@ class ProgramArchive:
     """Programs and their arguments in a file without a name.
 
     Attributes:
-        file: What to hand to `edgegraph.child.run_child`, for `serve`.
+        file: What to hand to `edgegraph.base.worker.run_child`, for `serve`.
         size_bytes: Length of all programs and values.
         compile_s: How long it took to compile the programs here.
         cores: The cores that they are for; None for all.

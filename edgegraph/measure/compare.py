@@ -17,20 +17,20 @@ from typing import Any
 
 import numpy as np
 
-from edgegraph.child import Progress
+from edgegraph.base.timing import monotonic_clock
+from edgegraph.base.worker import Progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
-from edgegraph.device.bystanders import NOISY_OTHERS
+from edgegraph.device.host import NOISY_OTHERS
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
 from edgegraph.measure.archive import program_archive
-from edgegraph.measure.clock import monotonic_clock
-from edgegraph.measure.executable import ExecutableCall, program_arguments
+from edgegraph.measure.interleaved import sample_in_rounds
+from edgegraph.measure.latency import ExecutableCall, program_arguments
 from edgegraph.measure.process import run_in_subprocess, time_limit_s
-from edgegraph.measure.rounds import sample_in_rounds
 from edgegraph.measure.sampling import MeasurementSettings, Series, other_processes
-from edgegraph.results.comparison import (
+from edgegraph.results.timing import (
     FASTER,
     NO_DIFFERENCE,
     NOISY,

@@ -17,16 +17,15 @@ import jax
 import numpy as np
 
 from edgegraph import xla
-from edgegraph.child import Progress
+from edgegraph.base.worker import Progress
 from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.sharding import AUTOMATIC, DATA, TENSOR, DeviceMesh, Partition, sharded
-from edgegraph.errors import CompileError
+from edgegraph.errors import CompileError, first_line
 from edgegraph.measure.archive import program_archive
 from edgegraph.measure.latency import MeasurementSettings, measure_program
 from edgegraph.measure.process import run_in_subprocess
-from edgegraph.results.latency import Latency
+from edgegraph.results.timing import Latency
 from edgegraph.workload import Workload
-from edgegraph.workload.refusals import first_line
 from edgegraph.workload.values import random_values
 
 _COMPILING_S = 600.0

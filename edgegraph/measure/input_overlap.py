@@ -9,18 +9,14 @@ from typing import Any
 
 import jax
 
+from edgegraph.base.timing import Clock, monotonic_clock
 from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
-from edgegraph.measure.clock import Clock, monotonic_clock
-from edgegraph.measure.executable import (
-    ExecutableCall,
-    program_arguments,
-    use_synchronous_dispatch,
-)
-from edgegraph.measure.rounds import sample_in_rounds
+from edgegraph.measure.interleaved import sample_in_rounds
+from edgegraph.measure.latency import ExecutableCall, program_arguments, use_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings, Progress, Series, summarise
-from edgegraph.results.overlap_study import InputOverlap
+from edgegraph.studies.overlap.result import InputOverlap
 
 Prepare = Callable[[int], Sequence[Any]]
 """Makes the inputs of one step on the host, by the number of the step."""

@@ -14,20 +14,20 @@ from typing import Any, Literal
 
 import jax
 
+from edgegraph.base.timing import Clock, monotonic_clock
 from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
-from edgegraph.measure.clock import Clock, monotonic_clock
-from edgegraph.measure.executable import (
+from edgegraph.measure.flow import compile_flat, run_watched, static_executions
+from edgegraph.measure.groups import LayerGroup, cut, deepest, group_regions
+from edgegraph.measure.interleaved import sample_in_rounds
+from edgegraph.measure.latency import (
     ExecutableCall,
     null_call,
     program_arguments,
     use_synchronous_dispatch,
 )
-from edgegraph.measure.flow import compile_flat, run_watched, static_executions
-from edgegraph.measure.groups import LayerGroup, cut, deepest, group_regions
 from edgegraph.measure.regions import Region, Regions, find_regions
-from edgegraph.measure.rounds import sample_in_rounds
 from edgegraph.measure.sampling import (
     MeasurementSettings,
     Progress,
@@ -35,7 +35,7 @@ from edgegraph.measure.sampling import (
     other_processes,
     summarise,
 )
-from edgegraph.results.latency import UNATTRIBUTED, Latency, LayerLatency
+from edgegraph.results.timing import UNATTRIBUTED, Latency, LayerLatency
 
 Depth = int | None | Literal["all"] | Sequence[int | None]
 """Where to cut: None for every scope alone, a number for all below a scope together, several of

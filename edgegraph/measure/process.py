@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from edgegraph.child import Progress, run_child
+from edgegraph.base.worker import Progress, run_child
 from edgegraph.compiler.program import Program
 from edgegraph.measure.archive import ProgramArchive, program_archive, serve
 from edgegraph.measure.latency import MeasurementSettings, measure_program
-from edgegraph.results.latency import COLD, WARM, Latency
+from edgegraph.results.timing import COLD, WARM, Latency
 
 _ENVIRONMENT: Mapping[str, str] = {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "1"}
 
@@ -116,7 +116,7 @@ def run_in_subprocess(
         progress: Called with a message and a fraction.
 
     Raises:
-        EdgeGraphError: As `edgegraph.child.run_child` raises it.
+        EdgeGraphError: As `edgegraph.base.worker.run_child` raises it.
         KeyboardInterrupt: Passed through; the process is gone by then.
     """
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, monotonic_clock
 from edgegraph.device import host
-from edgegraph.device.bystanders import NOISY_OTHERS, OtherProcesses
+from edgegraph.device.host import NOISY_OTHERS, OtherProcesses
 from edgegraph.measure import statistics
-from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, monotonic_clock
-from edgegraph.results.latency import WARM, Latency
+from edgegraph.results.timing import WARM, Latency
 
 STABLE = "stable"
 TIME_LIMIT = "time limit"

@@ -15,17 +15,17 @@ from typing import Any, TypeVar
 
 import jax
 
+from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, monotonic_clock
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
 from edgegraph.measure.archive import program_archive
-from edgegraph.measure.clock import NANOSECONDS_PER_S, Clock, monotonic_clock
-from edgegraph.measure.executable import ExecutableCall, program_arguments
+from edgegraph.measure.interleaved import sample_in_rounds
+from edgegraph.measure.latency import ExecutableCall, program_arguments
 from edgegraph.measure.process import run_in_subprocess, time_limit_s
-from edgegraph.measure.rounds import sample_in_rounds
 from edgegraph.measure.sampling import MeasurementSettings, Progress, Series, judge, other_processes
-from edgegraph.results.throughput import Throughput
+from edgegraph.results.timing import Throughput
 
 QUEUE_DEPTHS = (1, 2, 4, 8, 16, 32)
 

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.results.activation_memory import ActivationMemory
-from edgegraph.results.exportable import Exportable
-from edgegraph.results.latency import Latency, LayerLatency
-from edgegraph.results.live_memory import LiveMemory
+from edgegraph.results.base import Exportable
+from edgegraph.results.memory import ActivationMemory, LiveMemory
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.records import LayerRecord as LayerRecord
 from edgegraph.results.records import OpRecord as OpRecord
 from edgegraph.results.schedule import Schedule
-from edgegraph.results.throughput import Throughput
+from edgegraph.results.timing import Latency, LayerLatency, Throughput
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -262,8 +260,8 @@ class Analysis(Exportable):
         runs in. Edges run from operand to user, keyed by operand position, with ``shape``,
         ``dtype`` and ``bytes``.
         """
-        from edgegraph.graph import build_graph
-        from edgegraph.results.frames import op_attributes
+        from edgegraph.hlo.graph import build_graph
+        from edgegraph.results.columns import op_attributes
 
         graph = build_graph(self.module)
         for record in self.op_records:
@@ -273,14 +271,14 @@ class Analysis(Exportable):
     @cached_property
     def ops(self) -> pd.DataFrame:
         """One row per executed instruction, in schedule order."""
-        from edgegraph.results.frames import ops_frame
+        from edgegraph.results.columns import ops_frame
 
         return ops_frame(self)
 
     @cached_property
     def layers(self) -> pd.DataFrame:
         """One row per layer and phase, parents before children."""
-        from edgegraph.results.frames import layers_frame
+        from edgegraph.results.columns import layers_frame
 
         return layers_frame(self)
 
@@ -292,7 +290,7 @@ class Analysis(Exportable):
         speedup bound time_source``. ``gain_share`` is of the sum of all layers' times; what was
         not measured has no gain (NaN).
         """
-        from edgegraph.results.what_if import what_if_frame
+        from edgegraph.results.compiled_together import what_if_frame
 
         return what_if_frame(self.layer_records)
 
@@ -334,7 +332,7 @@ class Analysis(Exportable):
         Raises:
             InputError: There is no figure of that kind, or the analysis lacks what it shows.
         """
-        from edgegraph.report.plots import PLOTS
+        from edgegraph.reporting.plots import PLOTS
 
         if kind not in PLOTS:
             raise InputError(f"no plot is called {kind!r}; choose one of: {', '.join(PLOTS)}")
@@ -342,12 +340,12 @@ class Analysis(Exportable):
 
     def __repr__(self) -> str:
         """Name the program and its size; the records themselves are for the frames."""
-        from edgegraph.report.words import headline
+        from edgegraph.reporting.words import headline
 
         return f"<Analysis {headline(self)}>"
 
     def _repr_html_(self) -> str:
         """Show the headline and the layers in a notebook."""
-        from edgegraph.report.words import headline
+        from edgegraph.reporting.words import headline
 
         return f"<p><b>{escape(headline(self))}</b></p>{self.layers.to_html(na_rep='?')}"

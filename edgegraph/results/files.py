@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from edgegraph.atomic import replacing
+from edgegraph.base.files import replacing
 from edgegraph.errors import FormatError, InputError
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ FORMAT_VERSION = 2
 
 KINDS = {
     "analysis": "edgegraph.results.analysis:Analysis",
-    "device comparison": "edgegraph.results.device_comparison:DeviceComparison",
-    "comparison of timings": "edgegraph.results.comparison:TimingComparison",
-    "diff": "edgegraph.results.diff:Diff",
-    "fusion study": "edgegraph.results.fusion_study:FusionStudy",
-    "scaling study": "edgegraph.results.scaling:Scaling",
-    "overlap study": "edgegraph.results.overlap_study:OverlapStudy",
+    "device comparison": "edgegraph.studies.devices.result:DeviceComparison",
+    "comparison of timings": "edgegraph.results.timing:TimingComparison",
+    "diff": "edgegraph.compare.result:Diff",
+    "fusion study": "edgegraph.studies.fusion.result:FusionStudy",
+    "scaling study": "edgegraph.studies.scaling.result:Scaling",
+    "overlap study": "edgegraph.studies.overlap.result:OverlapStudy",
     "op trace": "edgegraph.results.op_trace:OpTrace",
-    "sweep": "edgegraph.results.sweep:Sweep",
+    "sweep": "edgegraph.studies.sweep.result:Sweep",
 }
 """What can be saved, by the word for it, and where its class stands."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from edgegraph.atomic import replacing
+from edgegraph.base.files import replacing
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:

@@ -8,14 +8,13 @@ from typing import Any
 
 from edgegraph.errors import InputError
 from edgegraph.results.analysis import Analysis, Environment
-from edgegraph.results.device_comparison import DeviceComparison
 from edgegraph.results.files import kind_of
-from edgegraph.results.fusion_study import FULL, FusionStudy
-from edgegraph.results.latency import Latency
-from edgegraph.results.overlap_study import OverlapStudy
-from edgegraph.results.scaling import Scaling
-from edgegraph.results.sweep import Sweep, SweepPoint
-from edgegraph.results.throughput import Throughput, best_throughput
+from edgegraph.results.timing import Latency, Throughput, best_throughput
+from edgegraph.studies.devices.result import DeviceComparison
+from edgegraph.studies.fusion.result import FULL, FusionStudy
+from edgegraph.studies.overlap.result import OverlapStudy
+from edgegraph.studies.scaling.result import Scaling
+from edgegraph.studies.sweep.result import Sweep, SweepPoint
 
 Options = Mapping[str, str | int | float | bool]
 

@@ -12,11 +12,10 @@ import msgspec
 
 from edgegraph.errors import InputError
 from edgegraph.results.files import kind_of, pack, unpack
-from edgegraph.results.history import History
-from edgegraph.results.sweep import Sweep
 from edgegraph.store.database import connect, explained, repeated, writing
-from edgegraph.store.follow import follow
+from edgegraph.store.history import History, follow
 from edgegraph.store.runs import Run, describe, split
+from edgegraph.studies.sweep.result import Sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +105,7 @@ class Store:
 
         Args:
             result: What to keep. Of a sweep every point is kept as a run of its own.
-            fingerprint: Digest of the StableHLO, as `edgegraph.compiler.fingerprint` returns it;
+            fingerprint: Digest of the StableHLO, as `edgegraph.compiler.compile` returns it;
                 points of a sweep know their own.
 
         Returns:

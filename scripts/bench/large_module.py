@@ -26,10 +26,10 @@ from rich.table import Table
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.attribution import attribute
+from edgegraph.analysis.attribution import attribute
 from edgegraph.cost.price import price_nodes
-from edgegraph.graph import build_graph, flatten
 from edgegraph.hlo.decode import decode
+from edgegraph.hlo.graph import build_graph, flatten
 
 
 class Block(nn.Module):

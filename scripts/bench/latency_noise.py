@@ -14,13 +14,9 @@ import statistics
 from dataclasses import replace
 
 import edgegraph as eg
-from edgegraph.measure.clock import monotonic_clock
-from edgegraph.measure.executable import (
-    ExecutableCall,
-    prefer_synchronous_dispatch,
-    program_arguments,
-)
-from edgegraph.measure.rounds import sample_in_rounds
+from edgegraph.base.timing import monotonic_clock
+from edgegraph.measure.interleaved import sample_in_rounds
+from edgegraph.measure.latency import ExecutableCall, prefer_synchronous_dispatch, program_arguments
 from edgegraph.measure.sampling import MeasurementSettings, Series, summarise
 from models.cnn import small_cnn
 

@@ -25,10 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 import edgegraph as eg
-from edgegraph.report.page import write_page
-from edgegraph.report.scene.hierarchy import nest
-from edgegraph.report.scene.items import ops_of
-from edgegraph.report.scene.places import lay_out_all
+from edgegraph.reporting.page import write_page
+from edgegraph.reporting.scene.hierarchy import nest
+from edgegraph.reporting.scene.items import ops_of
+from edgegraph.reporting.scene.layout import lay_out_all
 from scripts.bench.large_module import train_step
 
 REPEATS = 9

@@ -23,10 +23,10 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import edgegraph as eg
-from edgegraph.graph import Node, flatten
-from edgegraph.measure.executable import prefer_synchronous_dispatch
-from edgegraph.prediction import product_sizes, with_expected_times
-from edgegraph.units import seconds
+from edgegraph.analysis.estimates import product_sizes, with_expected_times
+from edgegraph.base.units import seconds
+from edgegraph.hlo.graph import Node, flatten
+from edgegraph.measure.latency import prefer_synchronous_dispatch
 
 MODELS = (
     "cnn:small_cnn", "mlp:mlp", "lenet:lenet5", "alexnet:alexnet", "vgg:vgg_lab",

@@ -11,7 +11,7 @@ import pytest
 
 import edgegraph as eg
 from edgegraph.results.analysis import Analysis, Finding
-from edgegraph.results.latency import Latency
+from edgegraph.results.timing import Latency
 from tests import analyses
 
 FINDING = Finding(
@@ -66,8 +66,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         latency = make_latency() if values.get("measure") else None
         return make_analysis(batch=values.get("batch"), latency=latency)
 
-    monkeypatch.setattr("edgegraph.spec.resolve_spec", resolve)
-    monkeypatch.setattr("edgegraph.analyzer.analyze", analyze)
+    monkeypatch.setattr("edgegraph.workload.spec.resolve_spec", resolve)
+    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", analyze)
     monkeypatch.setattr("edgegraph.xla.set_synchronous_dispatch", lambda: None)
     return calls
 
@@ -79,4 +79,4 @@ def page(monkeypatch: pytest.MonkeyPatch) -> None:
     def write_page(analyses: list[Analysis], path: Any) -> None:
         path.write_text(" ".join(f"{a.workload}@{a.batch}" for a in analyses))
 
-    monkeypatch.setattr("edgegraph.report.page.write_page", write_page)
+    monkeypatch.setattr("edgegraph.reporting.page.write_page", write_page)

@@ -193,7 +193,7 @@ def test_strict_wants_a_clean_measurement(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     found = make_analysis(latency=make_latency(verdict))
-    monkeypatch.setattr("edgegraph.analyzer.analyze", lambda *a, **k: found)
+    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", lambda *a, **k: found)
     assert main(["analyze", "a:b", "--json"]) == 0
     assert main(["analyze", "a:b", "--json", "--strict"]) == code
     out, err = capsys.readouterr()
@@ -212,7 +212,7 @@ def test_strict_wants_all_that_was_asked_for(
     changes: dict[str, Any], asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = replace(make_analysis(latency=make_latency()), **changes)
-    monkeypatch.setattr("edgegraph.analyzer.analyze", lambda *a, **k: found)
+    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", lambda *a, **k: found)
     assert main(["analyze", "a:b", "--json"]) == 0
     assert main(["analyze", "a:b", "--json", "--strict"]) == 3
 

@@ -1,86 +1,142 @@
-"""``edgegraph diff`` on saved analyses."""
+"""``edgegraph check``: a pull request that doubles a layer fails, one that renames passes."""
 
 from __future__ import annotations
 
-import csv
 import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-import edgegraph as eg
 from edgegraph.cli import main
+from tests import analyses
 from tests.compare.networks import analysis
+
+NETWORK = """
+import jax
+from flax import linen as nn
+import edgegraph as eg
+
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        hidden = nn.relu(nn.Dense(WIDTH, name="FIRST")(x))
+        return nn.Dense(10, name="LAST")(hidden)
+
+
+def model():
+    return eg.Workload.from_flax(Net(), input_shape=(64,))
+"""
+
+
+def write(folder: Path, *, width: int = 32, first: str = "first", last: str = "last") -> None:
+    text = NETWORK.replace("WIDTH", str(width)).replace("FIRST", first).replace("LAST", last)
+    (folder / "network.py").write_text(text)
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgegraph", "check", "network:model", *words]
+    path = f"{Path(__file__).parent.parent.parent}"
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False,
+        env={"PYTHONPATH": f"{path}:{folder}", "PATH": "/usr/bin:/bin", "HOME": str(folder),
+             "COLUMNS": "100", "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_command_fails_a_doubled_layer_and_passes_a_renamed_one(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.edgegraph]\nbaseline = "base.edgegraph"\nmax-flops = "+1%"\nmax-params = "+0"\n'
+    )
+    write(tmp_path)
+    made = run(tmp_path, "--update")
+    assert (made.returncode, made.stdout) == (0, f"Baseline: {tmp_path}/base.edgegraph\n")
+
+    write(tmp_path, first="embedding", last="logits")
+    renamed = run(tmp_path)
+    assert renamed.returncode == 0, renamed.stdout + renamed.stderr
+    assert "passed" in renamed.stdout
+
+    write(tmp_path, width=64)
+    doubled = run(tmp_path)
+    assert doubled.returncode == 1
+    # 64 x 32 weights and 32 biases become twice as many; 32 x 10 + 10 become 64 x 10 + 10.
+    assert (
+        "parameters, grew: Net/first 2,080 → 4,160 (+100 %); Net/last 330 → 650" in doubled.stdout
+    )
+    assert "FLOPs, grew: Net/first" in doubled.stdout
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> tuple[str, str]:
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.chdir(tmp_path)
     before = analysis().save(tmp_path / "before.edgegraph")
     after = analysis(kernel=5).save(tmp_path / "after.edgegraph")
-    return str(before), str(after)
+    return str(after), str(before)
 
 
-def test_it_tells_layers_and_ops_in_80_columns(
-    saved: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    assert main(["diff", *saved]) == 0
-    out = capsys.readouterr().out
-    assert all(len(line) <= 80 for line in out.splitlines())
-    assert "of the ops 2 changed" in out
-    assert "conv2" in out and "conv1" not in out
-    # 55,296 + 294,912 + 40,960 MACs become 55,296 + 819,200 + 40,960.
-    assert "+134 %" in out
-    assert main(["diff", *saved, "--all"]) == 0
-    assert "conv1" in capsys.readouterr().out
+def test_exit_codes(saved: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    after, before = saved
+    assert main(["check", after, "--baseline", before, "--max-flops", "+1%"]) == 1
+    assert "FLOPs, grew: Net/conv2" in capsys.readouterr().out
+    assert main(["check", before, "--baseline", before]) == 0
+    assert main(["check", after, "--max-flops", "+1%"]) == 2
+    assert "needs a baseline" in capsys.readouterr().err
+    words = ["check", before, "--baseline", before, "--max-latency", "+5%"]
+    assert main(words) == 0
+    assert "what is checked was not measured" in capsys.readouterr().out
+    assert main([*words, "--strict"]) == 3
+    assert "is undecided: what is checked was not measured" in capsys.readouterr().err
 
 
-def test_json_has_the_attributes(
-    saved: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["diff", *saved, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert not found["empty"]
-    changed = {row["layer"] for row in found["layer_changes"] if row["kind"] == "changed"}
-    assert changed == {"Net", "Net/conv2"}
-    assert [change["kind"] for change in found["op_changes"]] == ["changed", "changed"]
-
-
-def test_nothing_is_told_of_the_same(
-    saved: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["diff", saved[0], saved[0]]) == 0
-    assert "the same" in capsys.readouterr().out
-
-
-def test_files_hold_it(
+def test_noise_does_not_fail(
     saved: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = ["diff.html", "diff.md", "diff.csv", "diff.edgegraph"]
-    outputs = [word for name in names for word in ("-o", str(tmp_path / name))]
-    assert main(["diff", *saved, *outputs]) == 0
-    capsys.readouterr()
-    assert main(["diff", *saved, "--markdown"]) == 0
-    assert (tmp_path / "diff.md").read_text("utf-8") == capsys.readouterr().out
-    rows = list(csv.DictReader((tmp_path / "diff.csv").read_text("utf-8").splitlines()))
-    assert {row["layer"]: row["change"] for row in rows}["Net/conv2"] == "changed"
-    assert isinstance(eg.load(tmp_path / "diff.edgegraph"), eg.Diff)
-    page = (tmp_path / "diff.html").read_text("utf-8")
-    assert page.count('<section class="analysis"') == 3
+    quiet = replace(analysis(), latency=analyses.latency(1e-3)).save(tmp_path / "q.edgegraph")
+    noisy = replace(analysis(), latency=analyses.latency(3e-3, verdict="NOISY"))
+    words = ["check", str(noisy.save(tmp_path / "n.edgegraph")), "--baseline", str(quiet)]
+    assert main([*words, "--max-latency", "+5%"]) == 0
+    assert "the measurement is NOISY" in capsys.readouterr().out
+    assert main([*words, "--max-latency", "+5%", "--strict"]) == 3
+
+
+def test_json_and_markdown(saved: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["check", saved[0], "--baseline", saved[1], "--max-macs", "+1%"]
+    assert main([*words, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    (check,) = found["checks"]
+    assert (found["passed"], check["verdict"]) == (False, "failed")
+    assert check["culprits"][0]["layer"] == "Net/conv2"
+    assert main([*words, "--markdown"]) == 1
+    assert "| MACs | 391 kMAC | 915 kMAC | +134 % | +1% | failed |" in capsys.readouterr().out
+
+
+def test_limits_of_the_command_line_come_before_those_of_the_project(
+    saved: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.edgegraph]\nbaseline = "before.edgegraph"\nmax-macs = "+1%"\n'
+    )
+    assert main(["check", saved[0]]) == 1
+    assert main(["check", saved[0], "--max-macs", "+200%"]) == 0
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["none.edgegraph", "none.edgegraph"], "is neither a file nor"),
-        (["models.cnn:small_cnn", "x.edgegraph"], "is not a file; save an analysis first"),
-        (["a", "b", "-o", "diff.pdf"], "choose a name that ends in .html, .md"),
-        (["a", "b", "--json", "--markdown"], "--json and --markdown exclude each other"),
+        (["--baseline", "none.edgegraph"], "no baseline at none.edgegraph; make it with --update"),
+        (["--max-flops", "1%"], "growth has a sign; write +1%"),
+        (["--update"], "--update writes the baseline; name its file"),
+        (["--json", "--markdown"], "--json and --markdown exclude each other"),
     ],
 )
 def test_bad_input_is_one_line(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    saved: tuple[str, str], words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["diff", *words]) == 2
+    assert main(["check", saved[0], *words]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1

@@ -19,7 +19,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def analyze(*arguments: Any, **values: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("edgegraph.analyzer.analyze", analyze)
+    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", analyze)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +66,7 @@ def test_own_warnings_are_one_plain_line(
         warnings.warn_explicit("mind the model", UserWarning, "model.py", 8)
         raise InputError("stop")
 
-    monkeypatch.setattr("edgegraph.analyzer.analyze", analyze)
+    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", analyze)
     # pytest keeps warnings for itself; here they go where they go in a process of their own.
     monkeypatch.setattr(
         warnings,

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgegraph.cli import main
-from edgegraph.cli.plot import complete_kind
+from edgegraph.cli.report import complete_kind
 from tests import analyses
-from tests.study.sweeps import saturating
+from tests.studies.sweeps import saturating
 
 MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 

@@ -7,7 +7,7 @@ import pytest
 import edgegraph as eg
 from edgegraph.cli import main
 from tests.cli.conftest import make_analysis
-from tests.study import device_comparisons, fusion_studies, overlap_studies, sweeps
+from tests.studies import device_comparisons, fusion_studies, overlap_studies, sweeps
 
 Asked = list[dict[str, Any]]
 pytestmark = pytest.mark.usefixtures("page")
@@ -66,7 +66,7 @@ def test_an_interrupt_keeps_what_is_done(
             raise KeyboardInterrupt
         return make_analysis(batch=batch)
 
-    monkeypatch.setattr("edgegraph.analyzer.analyze", analyze)
+    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", analyze)
     page = tmp_path / "report.html"
     assert main(["report", "a:b", "-b", "1", "-b", "32", "-o", str(page)]) == 130
     kept = tmp_path / "dense_b1.edgegraph"
@@ -79,7 +79,7 @@ def test_saved_results_of_every_kind_go_into_one_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written: list[Any] = []
-    monkeypatch.setattr("edgegraph.report.page.write_page", lambda all, _: written.extend(all))
+    monkeypatch.setattr("edgegraph.reporting.page.write_page", lambda all, _: written.extend(all))
     results: dict[str, Any] = {
         "analysis": make_analysis(),
         "sweep": sweeps.saturating(),
@@ -120,7 +120,7 @@ def test_a_study_writes_a_page_of_its_own(
 ) -> None:
     written: dict[Path, Any] = {}
     monkeypatch.setattr(
-        "edgegraph.report.page.write_page", lambda found, path: written.update({path: found})
+        "edgegraph.reporting.page.write_page", lambda found, path: written.update({path: found})
     )
     saved = study.save(tmp_path / "study.edgegraph")
     assert main([command, str(saved), "-o", str(tmp_path / "study.html")]) == 0

@@ -10,7 +10,7 @@ import pytest
 from edgegraph.cli import main
 from edgegraph.results.files import save
 from tests import analyses
-from tests.study import fusion_studies, sweeps
+from tests.studies import fusion_studies, sweeps
 
 
 @pytest.fixture

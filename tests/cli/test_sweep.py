@@ -15,12 +15,11 @@ import pytest
 
 from edgegraph.cli import main
 from edgegraph.errors import EdgeGraphError
-from edgegraph.results.latency import Latency
-from edgegraph.results.throughput import Throughput
-from edgegraph.study.plan import Plan
+from edgegraph.results.timing import Latency, Throughput
+from edgegraph.studies.sweep.plan import Plan
 from edgegraph.workload import Workload
 from tests import analyses
-from tests.study.sweeps import throughput
+from tests.studies.sweeps import throughput
 
 RATES = {1: 100.0, 2: 190.0, 4: 300.0, 8: 310.0, 16: 312.0}
 
@@ -61,8 +60,8 @@ class Bench:
 def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bench]:
     made = Bench()
     monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr("edgegraph.spec.resolve_spec", made.resolve)
-    monkeypatch.setattr("edgegraph.study.point.measure_point", made.measure)
+    monkeypatch.setattr("edgegraph.workload.spec.resolve_spec", made.resolve)
+    monkeypatch.setattr("edgegraph.studies.sweep.point.measure_point", made.measure)
     yield made
 
 
@@ -234,7 +233,7 @@ def test_predictions_alone(bench: Bench, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_processes_make_the_workload_anew(tmp_path: Path) -> None:
-    command = ["sweep", "tests.study.tiny:tiny", "--batches", "1,2", "--no-measure"]
+    command = ["sweep", "tests.studies.tiny:tiny", "--batches", "1,2", "--no-measure"]
     table = tmp_path / "t.csv"
     assert main([*command, "--workers", "1", "-o", str(table)]) == 0
     assert list(pd.read_csv(table)["bytes"]) == [32, 64]

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import pytest
 
 import edgegraph as eg
+from edgegraph.compare.result import OpChange
 from edgegraph.errors import FormatError, InputError
-from edgegraph.results.diff import OpChange
 from tests import programs
 from tests.compare.networks import analysis, without_figures
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 import edgegraph as eg
-from edgegraph import child
+from edgegraph.base import worker
 from edgegraph.compiler import ahead
 from edgegraph.compiler.program import Program
 from edgegraph.compiler.targets import missing_packages, parse_target
@@ -155,7 +155,7 @@ def test_what_was_compiled_is_kept(empty_cache: Path, monkeypatch: pytest.Monkey
 
     def run(function: str, payload: bytes, **rest: object) -> bytes:
         runs.append(function)
-        return child.run_child(function, payload, **rest)  # type: ignore[arg-type]
+        return worker.run_child(function, payload, **rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ahead, "run_child", run)
     made = []
@@ -183,7 +183,7 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     monkeypatch.setattr("edgegraph.compiler.targets._version", lambda package: "1")
 
     def run(_: str, payload: bytes, **rest: object) -> bytes:
-        return child.run_child(f"tests.compiler.children:{function}", payload, **rest)  # type: ignore[arg-type]
+        return worker.run_child(f"tests.compiler.children:{function}", payload, **rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ahead, "run_child", run)
 

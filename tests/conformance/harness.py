@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, settings
 
 from edgegraph import xla
 from edgegraph.cost.price import OpCost, price_nodes
-from edgegraph.graph import Node, flatten
 from edgegraph.hlo.decode import decode
+from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.module import Instruction, Module, Shape
 from edgegraph.hlo.schema import HloModuleProto
 from tests.conformance.cases import Case, module

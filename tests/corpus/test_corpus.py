@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 import edgegraph as eg
-from edgegraph.graph import build_graph
 from edgegraph.hlo.decode import decode
-from edgegraph.report.page import page
-from edgegraph.report.table import findings_panel, layer_table
+from edgegraph.hlo.graph import build_graph
+from edgegraph.reporting.page import page
+from edgegraph.reporting.tables import findings_panel, layer_table
 from tests.analyses import DEVICE
 from tests.corpus import make_corpus
 from tests.corpus.files import FILES, HANDWRITTEN, REAL, serialized

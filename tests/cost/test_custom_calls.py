@@ -19,8 +19,8 @@ from edgegraph.cost.cost import ZERO, Cost
 from edgegraph.cost.custom_calls import price_custom_call, registry
 from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.errors import InputError
-from edgegraph.graph import flatten
 from edgegraph.hlo.decode import decode
+from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import Instruction, Shape
 
 

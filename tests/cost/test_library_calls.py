@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph import xla
-from edgegraph.cost.macs import macs
 from edgegraph.cost.price import OpCost, price_nodes
-from edgegraph.graph import flatten
+from edgegraph.cost.products import macs
 from edgegraph.hlo.decode import decode
+from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import WindowDimension
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegraph.cost.live_memory import MemoryProfile
 from edgegraph.hlo.module import Module
+from edgegraph.memory.live import MemoryProfile
 from tests import programs
-from tests.cost.test_live_memory import profile, scheduled
+from tests.memory.test_live import profile, scheduled
 
 
 @pytest.mark.parametrize(

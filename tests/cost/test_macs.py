@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 
 from edgegraph import xla
-from edgegraph.cost.macs import macs
+from edgegraph.cost.products import macs
 from edgegraph.hlo.decode import decode
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")

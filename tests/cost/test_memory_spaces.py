@@ -7,8 +7,8 @@ import pytest
 from edgegraph import xla
 from edgegraph.cost.cost import Cost
 from edgegraph.cost.price import price_nodes
-from edgegraph.graph import flatten
 from edgegraph.hlo.decode import decode
+from edgegraph.hlo.graph import flatten
 
 CONFIG = 'backend_config={"scoped_memory_configs":[]}'
 

@@ -10,8 +10,8 @@ import pytest
 from edgegraph import xla
 from edgegraph.cost.cost import UNKNOWN
 from edgegraph.cost.price import OpCost, price_nodes
-from edgegraph.graph import Node, flatten
 from edgegraph.hlo.decode import decode
+from edgegraph.hlo.graph import Node, flatten
 from tests import programs
 
 FIGURES = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written", "wire_bytes")

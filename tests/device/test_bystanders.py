@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from edgegraph.device.bystanders import OtherProcesses
+from edgegraph.device.host import OtherProcesses
 
 T = TypeVar("T")
 

@@ -12,11 +12,10 @@ import pytest
 
 import edgegraph as eg
 from edgegraph.device import catalogue as catalogue_module
-from edgegraph.device import store
+from edgegraph.device.calibration import saved
 from edgegraph.device.catalogue import catalogue, devices, find_device, find_entry
-from edgegraph.device.catalogue_file import KINDS, read_catalogue
 from edgegraph.device.device import Device, MemoryLevel
-from edgegraph.device.entry import Entry
+from edgegraph.device.entry import KINDS, Entry, read_catalogue
 from edgegraph.errors import FormatError, InputError
 
 SHIPPED = Path(catalogue_module.__file__).with_name("catalogue.toml")
@@ -191,9 +190,9 @@ def test_a_calibrated_host_is_one_more_device() -> None:
     host = Device(
         name="here", peak_flops_per_s={"f32": 1e11}, origin="calibrated", source="measured",
         memory=(MemoryLevel(name="DRAM", size_bytes=None, bandwidth_bytes_per_s=1e10),),
-        fingerprint=store.machine_identity(),
+        fingerprint=saved.machine_identity(),
     )  # fmt: skip
-    store.save_calibration(host)
+    saved.save_calibration(host)
     assert find_device("host") == host
     assert next(iter(devices())) == "host" and devices()["host"] == host
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from edgegraph.device.check import check_device
-from edgegraph.device.device import Device, MemoryLevel
+from edgegraph.device.device import Device, MemoryLevel, check_device
 from edgegraph.errors import FormatError
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgegraph.device.calibration.rate_kernels import Case, cases, measure_kernels
 from edgegraph.device.kernel_rates import KernelRate, KernelRates
-from edgegraph.device.rate_kernels import Case, cases, measure_kernels
 
 SIZES = st.integers(1, 1 << 24)
 

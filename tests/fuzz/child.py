@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edgegraph.child import peak_memory_bytes
+from edgegraph.base.worker import peak_memory_bytes
 from tests.fuzz.mutate import damage_fields, mutate
 
 MEMORY_BYTES = 1 << 30
@@ -122,7 +122,7 @@ def run_atheris(folder: Path, seed: int, first: int, count: int) -> None:
     atheris: Any = importlib.import_module("atheris")  # there is no wheel for every Python
 
     with atheris.instrument_imports(include=["edgegraph"]):
-        from edgegraph import graph
+        from edgegraph.hlo import graph
         from tests.fuzz.follow import without_xla
 
     # Modules that expand reach many lines often, and libFuzzer would try little else.

@@ -19,12 +19,12 @@ from rich.console import Console
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.analyzer import analyze
+from edgegraph.analysis.analyze import analyze
 from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device, MemoryLevel
-from edgegraph.graph import build_graph
-from edgegraph.measure.environment import environment
-from edgegraph.report.table import findings_panel, layer_table
+from edgegraph.hlo.graph import build_graph
+from edgegraph.measure.latency import environment
+from edgegraph.reporting.tables import findings_panel, layer_table
 
 DEVICE = Device(
     name="made up",
@@ -76,7 +76,7 @@ def without_xla() -> Iterator[None]:
     """Replace XLA's prices by a stand-in, and look at the machine only once."""
     with (
         patch.object(xla, "cost_analysis", _made_up),
-        patch("edgegraph.analyzer.environment", cache(environment)),
+        patch("edgegraph.analysis.analyze.environment", cache(environment)),
     ):
         yield
 

@@ -9,14 +9,14 @@ import pytest
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.cost.live_memory import profile_memory
 from edgegraph.cost.price import price_nodes
-from edgegraph.cost.trips import trip_counts
+from edgegraph.cost.trip_counts import trip_counts
 from edgegraph.errors import FormatError
-from edgegraph.graph import MAX_NODES, flatten
 from edgegraph.hlo.decode import decode
+from edgegraph.hlo.graph import MAX_NODES, flatten
 from edgegraph.hlo.module import Computation, Instruction, Module, Shape
 from edgegraph.hlo.schema import HloModuleProto, Proto
+from edgegraph.memory.live import profile_memory
 from tests.corpus.files import serialized
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import edgegraph as eg
-from edgegraph.analyzer import analyze
+from edgegraph.analysis.analyze import analyze
 from edgegraph.compiler.program import Program
 from edgegraph.errors import FormatError
 from tests.corpus.files import serialized

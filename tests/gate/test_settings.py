@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgegraph.errors import FormatError, InputError
-from edgegraph.gate.settings import GateSettings, read_settings
+from edgegraph.gate.limits import GateSettings, read_settings
 
 
 def test_the_nearest_file_upwards_counts(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pytest
 
 import edgegraph as eg
-from edgegraph.compare.figures import kernel_count
-from edgegraph.findings import Evidence
-from edgegraph.gate.metrics import METRICS
-from edgegraph.graph import flatten
+from edgegraph.analysis.findings import Evidence
+from edgegraph.compare.diff import kernel_count
+from edgegraph.gate.limits import METRICS
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.op_tree import OpTree, launches
 from tests.analyses import DEVICE
 from tests.corpus.files import FILES, serialized

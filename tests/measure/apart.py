@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from edgegraph import xla
-from edgegraph.child import Progress
+from edgegraph.base.timing import Clock
+from edgegraph.base.worker import Progress
 from edgegraph.compiler.program import Program
-from edgegraph.measure.clock import Clock
-from edgegraph.measure.executable import ExecutableCall, program_arguments
-from edgegraph.measure.latency import MeasurementSettings
+from edgegraph.measure.latency import ExecutableCall, MeasurementSettings, program_arguments
 
 FEW = MeasurementSettings(
     warm_up_calls=1, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0, limit_s=2.0

@@ -18,8 +18,8 @@ from edgegraph.errors import InputError
 from edgegraph.measure import compare
 from edgegraph.measure.compare import compare_timings, conclude, process_times
 from edgegraph.measure.sampling import MeasurementSettings
-from edgegraph.results.comparison import ProcessTimes, TimingComparison
 from edgegraph.results.files import load
+from edgegraph.results.timing import ProcessTimes, TimingComparison
 from tests.measure.apart import compiled, train_step
 
 FEW = MeasurementSettings(

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 
 from edgegraph import xla
+from edgegraph.base.timing import Clock
 from edgegraph.compiler.program import Program
 from edgegraph.errors import EdgeGraphError, InputError
-from edgegraph.measure.clock import Clock
-from edgegraph.measure.executable import ExecutableCall, null_call, prefer_synchronous_dispatch
 from edgegraph.measure.groups import LayerGroup, cut
-from edgegraph.measure.isolated import (
-    CompiledLayers,
-    compile_layers,
-    measure_layers,
-    which_depths,
+from edgegraph.measure.isolated import CompiledLayers, compile_layers, measure_layers, which_depths
+from edgegraph.measure.latency import (
+    ExecutableCall,
+    MeasurementSettings,
+    measure_program,
+    null_call,
+    prefer_synchronous_dispatch,
 )
-from edgegraph.measure.latency import MeasurementSettings, measure_program
 from edgegraph.measure.regions import find_regions
 from tests.measure.traced import FUNCTIONS, cnn, filled
 

@@ -9,8 +9,8 @@ from functools import partial
 
 import pytest
 
+from edgegraph.measure.interleaved import plan_turns, sample_in_rounds
 from edgegraph.measure.latency import MeasurementSettings, measure_latency
-from edgegraph.measure.rounds import plan_turns, sample_in_rounds
 from edgegraph.measure.sampling import Series, judge
 from tests.measure.fake_clock import FakeClock, both
 

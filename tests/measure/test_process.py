@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from edgegraph.analyzer import analyze
+from edgegraph.analysis.analyze import analyze
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.device import host
 from edgegraph.errors import InputError
-from edgegraph.measure import cold, latency
+from edgegraph.measure import latency
+from edgegraph.measure import latency as cold
+from edgegraph.measure.interleaved import sample_in_rounds
 from edgegraph.measure.latency import measure_latency, measure_program
 from edgegraph.measure.process import measure_apart
-from edgegraph.measure.rounds import sample_in_rounds
 from edgegraph.measure.sampling import MeasurementSettings, Series, summarise
 from tests import programs
 from tests.measure.apart import FEW, eigenvalues, ticking, train_step

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import pytest
 
 import edgegraph as eg
-from edgegraph.device.calibrate import Plan, measure_host
+from edgegraph.device.calibration.calibrate import Plan, measure_host
+from edgegraph.device.calibration.peaks import Effort
 from edgegraph.device.device import Device
-from edgegraph.device.rounds import Effort
-from edgegraph.results.overlap_study import BELOW, WITHIN
-from edgegraph.study.overlap import _layers, _whole
+from edgegraph.studies.overlap.result import BELOW, WITHIN
+from edgegraph.studies.overlap.run import _layers, _whole
 from models.cnn import small_cnn
 from tests import analyses
 

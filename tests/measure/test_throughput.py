@@ -16,7 +16,7 @@ from edgegraph.measure.throughput import (
     run_window,
     time_windows,
 )
-from edgegraph.results.throughput import best_throughput
+from edgegraph.results.timing import best_throughput
 from tests.measure.apart import FEW, compiled, train_step
 from tests.measure.fake_clock import FakeClock
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 import edgegraph as eg
 from edgegraph.results.analysis import Analysis
-from edgegraph.results.latency import UNATTRIBUTED
+from edgegraph.results.timing import UNATTRIBUTED
 from tests import analyses
 from tests.conformance import harness
 from tests.random_programs.strategies import RandomProgram, programs

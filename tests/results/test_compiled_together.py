@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edgegraph.results.compiled_together import compare_together, together_frame
-from edgegraph.results.latency import Latency, LayerLatency
+from edgegraph.results.timing import Latency, LayerLatency
 from tests import analyses
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph.errors import FormatError, InputError
-from edgegraph.results.comparison import ProcessTimes, TimingComparison
 from edgegraph.results.files import load, save
+from edgegraph.results.timing import ProcessTimes, TimingComparison
 from tests import analyses
 
 

@@ -10,9 +10,9 @@ import pytest
 import edgegraph as eg
 from tests import analyses
 from tests.analyses import HOSTILE
-from tests.study import fusion_studies, sweeps
-from tests.study.overlap_studies import made
-from tests.study.test_compare_devices import dense
+from tests.studies import fusion_studies, sweeps
+from tests.studies.devices.test_run import dense
+from tests.studies.overlap_studies import made
 
 
 def devices() -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from edgegraph.layers import roll_up
+from edgegraph.analysis.layers import roll_up
 from edgegraph.results.analysis import LayerRecord
-from edgegraph.results.latency import LayerLatency
-from edgegraph.results.what_if import what_if, what_if_frame
+from edgegraph.results.compiled_together import what_if, what_if_frame
+from edgegraph.results.timing import LayerLatency
 from tests import analyses
-from tests.test_layers import BLANK, latency
+from tests.analysis.test_layers import BLANK, latency
 
 
 def rows() -> tuple[LayerRecord, ...]:

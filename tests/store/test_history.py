@@ -15,11 +15,10 @@ from rich.console import Console
 
 import edgegraph as eg
 from edgegraph.cli import main
-from edgegraph.report.history_table import history_table
-from edgegraph.results.history import Entry, History
 from edgegraph.store import Run
-from edgegraph.store.follow import follow
-from tests.study import sweeps
+from edgegraph.store.history import Entry, History, follow
+from edgegraph.store.present import history_table
+from tests.studies import sweeps
 
 
 def run(number: int, value: float, metric: str = "latency_s", iqr: float = 0.0, **more: Any) -> Run:

@@ -16,10 +16,10 @@ import edgegraph as eg
 from edgegraph.errors import FormatError, InputError
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.files import pack
-from edgegraph.results.sweep import Sweep
 from edgegraph.store.database import MIGRATIONS, VERSION
+from edgegraph.studies.sweep.result import Sweep
 from tests import analyses
-from tests.study import sweeps
+from tests.studies import sweeps
 
 FIRST_VERSION = """
 CREATE TABLE runs (

@@ -1,14 +1,21 @@
-"""Rules for kernels that say themselves what they cost, and for Python code on the host."""
+"""Rules for kernels with a cost of their own, callbacks, markers and selection."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
-from edgegraph.cost.cost import Cost
-from edgegraph.cost.custom_calls.form import integer
-from edgegraph.cost.custom_calls.registry import CustomCall, UnknownFormError, built_in
+from edgegraph.cost.cost import ZERO, Cost
+from edgegraph.cost.custom_calls.registry import (
+    CustomCall,
+    UnknownFormError,
+    built_in,
+    integer,
+    operand,
+    result,
+)
 
 # The kernel's code stands in the same JSON, megabytes of it, so only the estimate is parsed.
 _COST_ESTIMATE = re.compile(r'"cost_estimate"\s*:\s*(\{[^{}]*\})')
@@ -59,3 +66,71 @@ _CALLBACKS = [f"{prefix}_python_{device}_callback" for device in ("cpu", "gpu")
 @built_in(*_CALLBACKS)
 def host_callback(call: CustomCall) -> None:
     """A Python function that runs on the host: what it does nobody can tell."""
+
+
+_SHARDY = ("FuncResultSharding", "GlobalToLocalShape", "LocalToGlobalShape", "PropagationBarrier",
+           "ShardingGroup")  # fmt: skip
+"""How values lie on devices, before partitioning."""
+
+
+@built_in(
+    "Sharding",
+    "SPMDFullToShardShape",
+    "SPMDShardToFullShape",
+    *[f"xla.sdy.{marker}" for marker in _SHARDY],
+    "AllocateBuffer",
+    "AssumeGatherIndicesInBound",
+    "ConcatBitcast",  # slices that were prefetched side by side, taken as one value
+    "CreateBuffer",
+    "LayoutConstraint",
+    "NopReturnToken",
+    "Pin",
+    "Unpin",
+    "annotate_device_placement",
+    "dce_sink",
+    "shape_assertion",
+)
+def marker(call: CustomCall) -> Cost:
+    """Nothing is computed or moved: the result is the operand, or memory not yet filled."""
+    return ZERO
+
+
+_THREEFRY_OPERATIONS = 119
+"""Of one block: 20 rounds of an addition, a rotation (two shifts, an or) and an xor; 5 key
+injections of 3 additions; 2 additions before and 2 xors for the third key."""
+
+
+@built_in("TopK", "__gpu$TopK", "mhlo.topk")
+def top_k(call: CustomCall) -> Cost:
+    """The k largest of n: n log2(k) comparisons, rounded up as XLA rounds up a sort's n log2(n).
+
+    That is what a partial sort with a heap takes (the C++ standard on ``std::partial_sort``,
+    which XLA's CPU runtime calls).
+    """
+    values, found = operand(call, 0), result(call, 0)
+    if not found.dimensions:
+        raise UnknownFormError(f"{call.target} gives a scalar")
+    k = found.dimensions[-1]
+    return call.cost(flops=values.size * max(1, math.ceil(math.log2(max(k, 1)))))
+
+
+@built_in("PartialReduce")
+def approximate_top_k(call: CustomCall) -> Cost:
+    """Approximate top-k of a TPU: one comparison per element (Chern et al., "TPU-KNN", 2022)."""
+    return call.cost(flops=operand(call, 0).size)
+
+
+@built_in("cu_lu_pivots_to_permutation", "hip_lu_pivots_to_permutation")
+def pivots_to_permutation(call: CustomCall) -> Cost:
+    """Swap indices, one swap per pivot: nothing is computed."""
+    return call.cost()
+
+
+@built_in("cu_threefry2x32_ffi", "hip_threefry2x32_ffi")
+def threefry(call: CustomCall) -> Cost:
+    """Threefry-2x32-20 (Salmon et al., "Parallel Random Numbers", 2011): 119 operations a block.
+
+    A block gives two words, one in each of the two results. XLA counts integer operations, such
+    as these, among the FLOPs.
+    """
+    return call.cost(flops=_THREEFRY_OPERATIONS * result(call, 0).size)

@@ -13,19 +13,19 @@ from typing import Any
 import jax
 
 from edgegraph import xla
-from edgegraph.atomic import replacing
-from edgegraph.cost.executions import count_executions
-from edgegraph.cost.trips import trip_counts
-from edgegraph.errors import InputError
-from edgegraph.graph import Node
-from edgegraph.hlo.module import Module
-from edgegraph.hlo.op_tree import OpTree
-from edgegraph.measure.clock import (
+from edgegraph.base.files import replacing
+from edgegraph.base.timing import (
     NANOSECONDS_PER_S,
     Clock,
     garbage_collection_paused,
     monotonic_clock,
 )
+from edgegraph.cost.price import count_executions
+from edgegraph.cost.trip_counts import trip_counts
+from edgegraph.errors import InputError
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.module import Module
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.measure.trace.timeline import STEP
 
 WARM_UP = 2

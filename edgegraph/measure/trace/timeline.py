@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from edgegraph.bulk import bulk
+from edgegraph.base.timing import bulk
 from edgegraph.measure.trace.xplane import Event, Line, Plane, Stat
 
 STEP = "edgegraph call"

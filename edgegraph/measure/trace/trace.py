@@ -6,29 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgegraph.attribution import attribute
+from edgegraph.analysis.attribution import attribute
+from edgegraph.analysis.records import op_records
 from edgegraph.compiler.program import Program
 from edgegraph.cost.price import price_nodes
-from edgegraph.device.calibrate import load_calibration
+from edgegraph.device.calibration.calibrate import load_calibration
 from edgegraph.device.catalogue import find_device
 from edgegraph.errors import FormatError, InputError
-from edgegraph.graph import Node, flatten
-from edgegraph.measure.executable import (
-    ExecutableCall,
-    prefer_synchronous_dispatch,
-    program_arguments,
-)
+from edgegraph.hlo.graph import Node, flatten
+from edgegraph.measure.latency import ExecutableCall, prefer_synchronous_dispatch, program_arguments
 from edgegraph.measure.sampling import MeasurementSettings, Progress
-from edgegraph.measure.trace.loops import count_loops
-from edgegraph.measure.trace.runs import TracedRun, find_runs
+from edgegraph.measure.trace.runs import TracedRun, count_loops, find_runs
 from edgegraph.measure.trace.session import WARM_UP, events_per_call, keep, record
 from edgegraph.measure.trace.summary import summarise
 from edgegraph.measure.trace.timeline import Timeline, read_timeline
 from edgegraph.measure.trace.xplane import read_planes
-from edgegraph.records import op_records
 from edgegraph.results.analysis import OpRecord
-from edgegraph.results.latency import LayerLatency
 from edgegraph.results.op_trace import LoopTrace, OpTrace, executions_of
+from edgegraph.results.timing import LayerLatency
 
 _MOST_BYTES = 2 << 30
 """More than this, protobuf cannot hold."""

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
-from edgegraph.bulk import bulk
+from edgegraph.base.protobuf import Proto, message_classes
+from edgegraph.base.timing import bulk
 from edgegraph.errors import FormatError
-from edgegraph.protobuf import Proto, message_classes
 
 PS_PER_NS = 1000
 

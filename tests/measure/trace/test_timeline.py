@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph.compiler.program import Program
-from edgegraph.graph import flatten
+from edgegraph.hlo.graph import flatten
 from edgegraph.measure.trace.runs import TracedRun, find_runs, merged
 from edgegraph.measure.trace.timeline import Span, read_timeline, slices_of
 from edgegraph.measure.trace.xplane import read_planes

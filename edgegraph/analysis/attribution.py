@@ -1,0 +1,373 @@
+"""Which layer and phase every op belongs to, and the model's own MACs on it.
+
+An op says so itself in its op_name, the ops inside a fusion too. Ops that XLA added or rewrote
+(copies, converts, the dot of a single row) say nothing; they belong to the layer that they
+serve: the one whose parameters they read, else the one that uses their result, else the one
+that made their operand.
+
+Compilers for TPUs pad convolutions to the size of their matrix units and write small products as
+other ops, so that the compiled ops multiply other numbers than the model asks for. What the model
+asks for stands in the program before optimisation: it is counted there by layer and phase, and
+spread over the compiled ops of that layer and phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from msgspec import structs
+
+from edgegraph.base.timing import bulk
+from edgegraph.cost.custom_calls import price_custom_call
+from edgegraph.cost.price import count_executions
+from edgegraph.cost.products import macs
+from edgegraph.cost.trip_counts import trip_counts
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node, flatten
+from edgegraph.hlo.module import Module
+from edgegraph.hlo.op_name import (
+    LOSS_SCOPE,
+    OPTIMIZER_SCOPE,
+    parse_op_name,
+    parse_parameter_name,
+    qualify_op_name,
+)
+from edgegraph.hlo.op_tree import OpTree
+from edgegraph.results.records import OpRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """Where in the model an op belongs; `layer` is None where that cannot be said."""
+
+    layer: str | None
+    phase: str
+
+
+_FAR = 200
+"""How many ops to follow from a gradient to the parameter that it updates."""
+
+NOWHERE = Attribution(layer=None, phase="forward")
+
+
+@bulk
+def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
+    """Find the layer and phase of every node.
+
+    Args:
+        nodes: All nodes, containers before their contents, operands before users.
+
+    Returns:
+        By node name. A container that spans layers belongs to their common ancestor.
+    """
+    op_names = _complete_op_names(nodes)
+    attributions = {name: _said(op_name) for name, op_name in op_names.items()}
+    owners = ParameterOwners({p.layer for p in attributions.values() if p.layer is not None})
+    for node in nodes:
+        if node.opcode == "parameter" and node.parent is None:
+            attributions[node.name] = _parameter_attribution(node, owners)
+    _attribute_containers(nodes, attributions)
+    _attribute_by_neighbours(nodes, attributions)
+    _attribute_containers(nodes, attributions)
+    return attributions
+
+
+class ParameterOwners:
+    """Finds the layer that owns a parameter, whose name does not say the network's.
+
+    Example:
+        >>> owners = ParameterOwners(["SmallCNN/conv1", "SmallCNN"])
+        >>> owners.layer("conv1"), owners.layer("unused"), owners.layer("")
+        ('SmallCNN/conv1', 'SmallCNN/unused', 'SmallCNN')
+    """
+
+    def __init__(self, scopes: Iterable[str]) -> None:
+        """Learn the layers that the ops name.
+
+        Args:
+            scopes: Their paths, which begin with the network's own scope.
+        """
+        known = sorted(scopes, key=lambda scope: (scope.count("/"), scope), reverse=True)
+        self._by_path = {scope.partition("/")[2]: scope for scope in known}
+        self._by_path |= {scope: scope for scope in known}
+        steps = (LOSS_SCOPE, OPTIMIZER_SCOPE)
+        self._roots = {scope.partition("/")[0] for scope in known if scope not in steps}
+
+    def layer(self, path: str) -> str:
+        """Return the scope that ends in `path`; below the network's own where no op names it.
+
+        Args:
+            path: Path of the parameter's module (``conv1``), "" for the network itself.
+        """
+        if path in self._by_path and path:
+            return self._by_path[path]
+        root = next(iter(self._roots)) if len(self._roots) == 1 else ""
+        return f"{root}/{path}".strip("/")
+
+
+def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
+    """Return every node's op_name from the root on.
+
+    Before optimisation JAX writes the op_names inside a called function relative to the call.
+    """
+    containers: dict[str | None, str] = {}
+    complete: dict[str, str] = {}
+    for node in nodes:
+        # A loop or branch inside the function is relative to the same call.
+        container = containers.get(node.parent, "")
+        instruction = node.instruction
+        op_name = instruction.op_name
+        if container:
+            op_name = qualify_op_name(op_name, container)
+        if instruction.opcode in opcodes.CONTAINERS:
+            called = instruction.opcode == "call" and op_name
+            containers[node.name] = op_name if called else container
+        complete[node.name] = op_name
+    return complete
+
+
+@lru_cache(maxsize=1 << 16)
+def _said(op_name: str) -> Attribution:
+    """Read an op's own op_name."""
+    name = parse_op_name(op_name)
+    return Attribution(layer=name.layer, phase=name.phase)
+
+
+def _parameter_attribution(node: Node, owners: ParameterOwners) -> Attribution:
+    name = parse_parameter_name(node.instruction.op_name)
+    if name is None:
+        return NOWHERE
+    return Attribution(layer=owners.layer(name.path) or None, phase="forward")
+
+
+def _attribute_containers(nodes: Sequence[Node], attributions: dict[str, Attribution]) -> None:
+    """Place fusions, loops and calls by what they hold: their own op_name is only the last op's."""
+    held: dict[str, list[Attribution]] = {}
+    for node in reversed(nodes):
+        attributed = attributions[node.name]
+        if node.name in held:
+            shared = _common(held[node.name])
+            if shared.layer is not None:
+                attributed = attributions[node.name] = shared
+        if node.parent is not None and attributed.layer is not None:
+            held.setdefault(node.parent, []).append(attributed)
+
+
+def _attribute_by_neighbours(nodes: Sequence[Node], attributions: dict[str, Attribution]) -> None:
+    """Place the ops that say nothing by the parameters they read, their users, their operands."""
+    flow = _Flow(nodes, attributions)
+    for node in reversed(nodes):
+        if attributions[node.name].layer is None:
+            _attribute_like(node, flow.served(node), attributions)
+    for node in nodes:
+        if attributions[node.name].layer is None:
+            makers = _common(attributions[maker] for maker in flow.makers(node))
+            _attribute_like(node, makers, attributions)
+        if attributions[node.name].layer is None and node.parent is not None:
+            _attribute_like(node, attributions[node.parent], attributions)
+
+
+def _attribute_like(node: Node, found: Attribution, attributions: dict[str, Attribution]) -> None:
+    """Place an op by its neighbours; what it says itself of its phase stands."""
+    said = attributions[node.name].phase
+    if found.phase == "forward" and said != "forward":
+        found = replace(found, phase=said)
+    attributions[node.name] = found
+
+
+class _Flow:
+    """Where values come from and go to, looking through the borders of fusions and calls.
+
+    A user or operand that is a container is looked into: the op inside that takes the value, or
+    makes it, says more than the container, which may span layers.
+    """
+
+    def __init__(self, nodes: Sequence[Node], attributions: Mapping[str, Attribution]) -> None:
+        self._attributions = attributions
+        self._nodes = {node.name: node for node in nodes}
+        self._users: dict[str, list[str]] = {}
+        self._taken_by: dict[tuple[str, int], str] = {}
+        self._made_by: dict[str, str] = {}
+        self._outer: dict[str, str] = {}
+        for node in nodes:
+            if node.parent is not None:
+                self._enter(node, self._nodes[node.parent])
+        users = self._users
+        for node in nodes:
+            name = node.name
+            if node.opcode in opcodes.INLINED:
+                for position, operand in enumerate(node.operands):
+                    taker = self._taken_by.get((name, position), name)
+                    users.setdefault(operand, []).append(taker)
+            else:
+                for operand in node.operands:
+                    users.setdefault(operand, []).append(name)
+        for container, maker in self._made_by.items():
+            self._users.setdefault(maker, []).extend(self._users.get(container, ()))
+        self._owned = {
+            node.name
+            for node in nodes
+            if node.opcode == "parameter" and attributions[node.name].layer is not None
+        }
+
+    def _enter(self, node: Node, container: Node) -> None:
+        """Note which op inside takes a container's operand, and which makes its result."""
+        self._made_by[container.name] = node.name
+        number = node.instruction.parameter_number
+        if number is not None and container.opcode in opcodes.INLINED:
+            self._taken_by[container.name, number] = node.name
+            self._outer[node.name] = container.operands[number]
+
+    def makers(self, node: Node) -> list[str]:
+        """Name the ops that make the node's operands."""
+        return [self._made_by.get(operand, operand) for operand in node.operands]
+
+    def served(self, node: Node) -> Attribution:
+        """Return the layer a node serves: whose parameters it reads or updates, or who uses it."""
+        users = _common(self._attributions[user] for user in self._users.get(node.name, ()))
+        read = (self._outer.get(operand, operand) for operand in node.operands)
+        weights = _common(self._attributions[operand] for operand in read if operand in self._owned)
+        if users.phase != "update":
+            return users if weights.layer is None else replace(weights, phase=users.phase)
+        if node.opcode in opcodes.PRODUCTS:
+            return self._updated(node) or replace(weights, phase="backward")
+        return users
+
+    def _updated(self, product: Node) -> Attribution | None:
+        """Find the parameter that a weight gradient updates: of its size, read with it."""
+        size = product.instruction.shape.size
+        seen = {product.name}
+        pending = [product.name]
+        while pending:
+            for name in self._users.get(pending.pop(0), ()):
+                user = self._nodes[name]
+                if name in seen or len(seen) > _FAR:
+                    continue
+                seen.add(name)
+                pending.append(name)
+                around = self._nodes[user.parent] if user.parent is not None else user
+                for operand in (*user.operands, *around.operands):
+                    owner = self._outer.get(operand, operand)
+                    if owner in self._owned and self._nodes[owner].instruction.shape.size == size:
+                        return replace(self._attributions[owner], phase="backward")
+        return None
+
+
+def _common(attributions: Iterable[Attribution]) -> Attribution:
+    """Return the deepest scope that holds all known `attributions`, and the phase they share."""
+    known = [attributed for attributed in attributions if attributed.layer is not None]
+    if not known:
+        return NOWHERE
+    if known.count(known[0]) == len(known):
+        return known[0]
+    shared = known[0].layer or ""
+    for attributed in known[1:]:
+        layer = attributed.layer or ""
+        while shared and layer != shared and not layer.startswith(shared + "/"):
+            shared = shared.rpartition("/")[0]
+    phases = {attributed.phase for attributed in known}
+    phase = known[0].phase if len(phases) == 1 else "forward"
+    return Attribution(layer=shared or None, phase=phase)
+
+
+LayerPhase = tuple[str | None, str]
+"""Layer and phase."""
+
+
+@bulk
+def model_macs(before: Module) -> Mapping[LayerPhase, int] | None:
+    """Count the MACs of a program before optimisation, by layer and phase.
+
+    Args:
+        before: The module before optimisation.
+
+    Returns:
+        None where they depend on the data: it has a conditional, a loop of unknown length, or a
+        call whose MACs are not known.
+    """
+    nodes = flatten(before)
+    places = attribute(nodes)
+    executions = count_executions(nodes, trip_counts(before))
+    shapes = {node.name: node.instruction.shape for node in nodes}
+    found: dict[LayerPhase, int] = {}
+    for node in nodes:
+        instruction = node.instruction
+        operands = [shapes[operand] for operand in node.operands]
+        products: int | None = macs(instruction, operands)
+        if instruction.opcode == "custom-call":
+            cost = price_custom_call(instruction, operands)
+            products = None if cost is None else cost.macs
+        times = executions[node.name].count
+        if instruction.opcode == "conditional" or products is None or (products and times is None):
+            return None
+        if products and times:
+            where = places[node.name]
+            layer_phase = (where.layer, where.phase)
+            found[layer_phase] = found.get(layer_phase, 0) + products * times
+    return found
+
+
+@bulk
+def with_model_macs(
+    records: Sequence[OpRecord], wanted: Mapping[LayerPhase, int]
+) -> tuple[OpRecord, ...]:
+    """Spread the model's MACs over the compiled ops.
+
+    Every layer's MACs go to its products in the same phase, in proportion to their FLOPs; where
+    the compiler left no product there, to its other ops; where it left none at all, to those of
+    the layer around it. The sum stays the model's, exactly.
+
+    Args:
+        records: Of the compiled ops, containers before their contents.
+        wanted: What `model_macs` returned.
+    """
+    tree = OpTree(records)
+    work = [record for record in tree.leaves if record.flops]
+    products: dict[LayerPhase, list[OpRecord]] = {}
+    others: dict[LayerPhase, list[OpRecord]] = {}
+    for record in work:
+        group = products if record.macs else others
+        group.setdefault((record.layer, record.phase), []).append(record)
+    parts: dict[str, int] = {}
+    for layer_phase, amount in wanted.items():
+        ops = _ops_of(layer_phase, products, others) or work
+        for op, part in zip(ops, _distribute(amount, [op.flops or 0 for op in ops]), strict=True):
+            parts[op.name] = parts.get(op.name, 0) + part
+    sums: dict[str, int] = {}
+    for record in reversed(records):
+        own = (parts if tree.is_leaf(record) else sums).get(record.name, 0)
+        sums[record.name] = own
+        if record.parent is not None:
+            sums[record.parent] = sums.get(record.parent, 0) + own
+    return tuple(structs.replace(record, macs=sums[record.name]) for record in records)
+
+
+def _ops_of(
+    layer_phase: LayerPhase,
+    products: Mapping[LayerPhase, list[OpRecord]],
+    others: Mapping[LayerPhase, list[OpRecord]],
+) -> list[OpRecord]:
+    layer, phase = layer_phase
+    while layer:
+        found = products.get((layer, phase)) or others.get((layer, phase))
+        if found:
+            return found
+        layer = layer.rpartition("/")[0]
+    return products.get((None, phase), [])
+
+
+def _distribute(amount: int, weights: Sequence[int]) -> list[int]:
+    """Split an amount by weights; what rounding leaves goes to the largest remainders.
+
+    >>> _distribute(10, [1, 1, 1])
+    [4, 3, 3]
+    """
+    total = sum(weights)
+    parts = [amount * weight // total for weight in weights]
+    left = amount - sum(parts)
+    remainders = sorted(range(len(weights)), key=lambda i: (-(amount * weights[i] % total), i))
+    for i in remainders[:left]:
+        parts[i] += 1
+    return parts

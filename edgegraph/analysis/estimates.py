@@ -1,0 +1,300 @@
+"""The time to expect of every op: calibrated here, or what its compiler expects.
+
+A roof bounds a time from below; the calibration's table (`edgegraph.device.kernel_rates`) tells
+what kernels of a kind and size take in fact. A kernel is expected to take
+
+    launch + max(products, other arithmetic, data)
+
+where each is its work over the rate that its measured neighbours reached. The range is that in
+which the table's own kernels lie when the others tell their rate, four times of five.
+
+XLA's compilers for TPUs and GPUs leave estimates of single kernels in an instruction's
+``backend_config``: ``estimated_cycles`` (TPU), ``reification_cost`` (GPU, from its cost models).
+They are shown as they are, wild ones too, in a column of their own. Of some kernels a compiler
+says nothing (a TPU's sorts, a GPU's library calls): their time is unknown, and how much of the
+program that concerns is told by `compiler_coverage`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from edgegraph.base.timing import bulk
+from edgegraph.device.device import Device
+from edgegraph.device.kernel_rates import Expected, KernelRates, convolution_kind
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.module import Instruction, Shape
+from edgegraph.hlo.op_tree import OpTree
+from edgegraph.results.records import OpRecord, main_memory_bytes
+
+Times = tuple[float, ...]
+"""Times of all executions in one call, in seconds, by several estimates."""
+
+
+def distribute(whole: Mapping[str, Times], tree: OpTree[OpRecord]) -> Mapping[str, Times]:
+    """Split kernels' times over the ops in them as their roofline times, and add up.
+
+    Args:
+        whole: Times of all executions, by kernel; as many for each. What is no kernel is left out.
+        tree: All ops.
+
+    Returns:
+        Times by op, those of containers with them; ops of which nothing is known are left out.
+    """
+    times: dict[str, Times] = {}
+    parents = {op.name: op.parent for op in tree.ops}
+
+    def add(name: str | None, last: str | None, amount: Times) -> None:
+        """Add to the containers from `name` outwards, to below `last`."""
+        while name is not None and name != last:
+            held = times.get(name)
+            times[name] = amount if held is None else tuple(map(float.__add__, held, amount))
+            name = parents[name]
+
+    for kernel in tree.kernels:
+        known, parent = whole.get(kernel.name), kernel.head.parent
+        if known is None:
+            continue
+        nothing = (0.0,) * len(known)
+        weights = [max(op.compute_time_s or 0.0, op.memory_time_s or 0.0) for op in kernel.leaves]
+        total = sum(weights)
+        if not total:
+            weights[-1] = total = 1.0
+        for op, weight in zip(kernel.leaves, weights, strict=True):
+            part = nothing
+            if weight:
+                share = weight / total
+                part = tuple([share * time for time in known])
+            times[op.name] = part
+            if op.parent not in (kernel.name, parent):
+                add(op.parent, kernel.name, part)
+        times[kernel.name] = known
+        add(parent, None, known)
+    return times
+
+
+@bulk
+def with_expected_times(
+    nodes: Sequence[Node], records: Sequence[OpRecord], device: Device | None
+) -> tuple[OpRecord, ...]:
+    """Put the times to expect on the records.
+
+    Args:
+        nodes: All nodes, containers before their contents.
+        records: Of the nodes, in the same order.
+        device: With the table of kernels that a calibration measured; of one without, nothing is
+            expected.
+    """
+    if device is None or not device.kernel_rates:
+        return tuple(records)
+    tree, node_of = OpTree(records), {node.name: node for node in nodes}
+    shapes = {node.name: node.instruction.shape for node in nodes}
+    rates = KernelRates(device.kernel_rates, device.peak_flops_per_s)
+    model = _Model(rates, device.op_launch_s or 0.0, shapes)
+    whole = {
+        kernel.name: model.kernel_s([(node_of[op.name], op) for op in kernel.leaves])
+        for kernel in tree.kernels
+    }
+    times = distribute(whole, tree)
+    found = []
+    for record in records:
+        if record.name not in times:
+            found.append(record)
+            continue
+        middle, low, high = times[record.name]
+        found.append(
+            replace(record, expected_time_s=middle, expected_low_s=low, expected_high_s=high)
+        )
+    return tuple(found)
+
+
+class _Model:
+    """Expects times of kernels."""
+
+    def __init__(self, rates: KernelRates, launch_s: float, shapes: Mapping[str, Shape]) -> None:
+        self._rates = rates
+        self._launch_s = launch_s
+        self._shapes = shapes
+
+    def kernel_s(self, ops: Sequence[tuple[Node, OpRecord]]) -> tuple[float, float, float]:
+        """Return the time of all executions of a kernel, and its range, from the ops in it."""
+        times = _times(ops[0][1])  # what is in one kernel runs together
+        products_s, factor = 0.0, 1.0
+        bytes_, floor_s = 0, 0.0
+        kind = "elementwise"
+        for node, record in ops:
+            opcode = node.opcode
+            if opcode in opcodes.WINDOWED:
+                kind = "pooling"
+            elif opcode == "reduce" and kind != "pooling":
+                kind = "reduction"
+            elif opcode in opcodes.COPIES and kind == "elementwise":
+                kind = "copy"
+            compute_s, memory_s = record.compute_time_s or 0.0, record.memory_time_s or 0.0
+            floor_s = max(floor_s, compute_s, memory_s)
+            if memory_s:
+                bytes_ += main_memory_bytes(record) or 0
+            expected = self._product(node, record) if record.macs and record.flops else None
+            if expected is not None and record.flops:
+                took = record.flops / expected.rate_per_s
+                factor = expected.factor if took > products_s else factor
+                products_s += took
+        if products_s:
+            kind = "reduction"  # which reads much and writes little, as products do
+        moved = self._rates.expect(kind, "f32", max(1, bytes_ // max(1, times)))
+        moves_s = floor_s if moved is None else bytes_ / moved.rate_per_s
+        if moved is not None and moves_s > products_s:
+            factor = moved.factor
+        work_s = max(products_s, moves_s, floor_s)
+        launch_s = self._launch_s * times
+        return (
+            launch_s + work_s,
+            max(floor_s, launch_s + work_s / factor),
+            launch_s + work_s * factor,
+        )
+
+    def _product(self, node: Node, record: OpRecord) -> Expected | None:
+        instruction = node.instruction
+        operands = [self._shapes[operand] for operand in node.operands]
+        found = product_sizes(instruction, operands)
+        if found is None:
+            return None
+        kind, (rows, columns, depth) = found
+        return self._rates.expect(kind, record.dtype or "f32", rows, columns, depth)
+
+
+def product_sizes(
+    instruction: Instruction, operands: Sequence[Shape]
+) -> tuple[str, tuple[int, int, int]] | None:
+    """See a dot or convolution as a matrix product: kind, and rows, columns and depth.
+
+    Example:
+        >>> from edgegraph.hlo.module import DotDimensions
+        >>> dot = Instruction(name="d", opcode="dot", shape=Shape(dtype="f32", dimensions=(8, 32)),
+        ...     dot=DotDimensions(lhs_contracting=(1,), rhs_contracting=(0,), lhs_batch=(),
+        ...                       rhs_batch=()))
+        >>> product_sizes(dot, [Shape(dtype="f32", dimensions=(8, 64)),
+        ...                     Shape(dtype="f32", dimensions=(64, 32))])
+        ('dot', (8, 32, 64))
+    """
+    result = max(1, instruction.shape.size)
+    if instruction.opcode in opcodes.DOTS and instruction.dot is not None and operands:
+        left, dims = operands[0].dimensions, instruction.dot
+        depth = _product_of(left[i] for i in dims.lhs_contracting)
+        batch = _product_of(left[i] for i in dims.lhs_batch)
+        rows = max(1, operands[0].size // max(1, depth * batch))
+        return "dot", (rows, max(1, result // (rows * batch)), depth)
+    numbers = instruction.convolution
+    if instruction.opcode == "convolution" and numbers is not None and len(operands) > 1:
+        kernel = operands[1].dimensions
+        depth = _product_of(kernel[i] for i in numbers.kernel_spatial)
+        depth *= kernel[numbers.kernel_input_feature]
+        columns = instruction.shape.dimensions[numbers.output_feature]
+        kind = convolution_kind(
+            instruction.feature_group_count, kernel[numbers.kernel_input_feature]
+        )
+        return kind, (max(1, result // max(1, columns)), columns, depth)
+    return None
+
+
+def _product_of(sizes: Iterable[int]) -> int:
+    total = 1
+    for size in sizes:
+        total *= size
+    return total
+
+
+def _times(record: OpRecord) -> int:
+    return 1 if record.executions is None else record.executions
+
+
+_CYCLES = re.compile(r'"estimated_cycles"\s*:\s*"?(\d{1,15})\b')
+_COST = re.compile(r'"reification_cost"\s*:\s*\[(.*?)\]', re.DOTALL)
+_MICROSECONDS = re.compile(r'"exec_time_us"\s*:\s*([-+.\deE]+)')
+
+
+def compiler_time_s(instruction: Instruction, clock_hz: float | None) -> float | None:
+    """Return the compiler's own estimate of one execution of a kernel.
+
+    Args:
+        instruction: With the ``backend_config`` that the compiler wrote.
+        clock_hz: Of the device, to turn a TPU's cycles into seconds; None where unknown.
+
+    Returns:
+        Seconds; None where the compiler says nothing. Of several estimates of a GPU's cost models
+        the first, that of the model which XLA itself prefers for such a kernel.
+
+    Example:
+        >>> from edgegraph.hlo.module import Shape
+        >>> fusion = Instruction(name="f", opcode="fusion", shape=Shape(dtype="f32"),
+        ...     backend_config='{"window_config":{"estimated_cycles":"3000"}}')
+        >>> compiler_time_s(fusion, clock_hz=1.5e9)
+        2e-06
+    """
+    config = instruction.backend_config
+    if "estimated_cycles" in config and clock_hz is not None:
+        cycles = _CYCLES.search(config)
+        return None if cycles is None else int(cycles[1]) / clock_hz
+    if "reification_cost" in config:
+        cost = _COST.search(config)
+        times = _MICROSECONDS.findall(cost[1]) if cost else []
+        found = [float(time) * 1e-6 for time in times if float(time) > 0]
+        return found[0] if found else None
+    return None
+
+
+@bulk
+def with_compiler_times(
+    nodes: Sequence[Node], records: Sequence[OpRecord], clock_hz: float | None
+) -> tuple[OpRecord, ...]:
+    """Put the compiler's estimates on the records.
+
+    What it says of a fusion is split over the ops inside as their roofline times, so that layers
+    get their part; what a loop or call holds is counted as often as it runs.
+
+    Args:
+        nodes: All nodes, containers before their contents.
+        records: Of the nodes, in the same order.
+        clock_hz: Of the device, or None.
+    """
+    said: dict[str, float] = {}
+    for node, record in zip(nodes, records, strict=True):
+        once = compiler_time_s(node.instruction, clock_hz)
+        if once is not None:
+            said[node.name] = once * (1 if record.executions is None else record.executions)
+    if not said:
+        return tuple(records)
+    # What is said of a loop is said of the kernels in it, too.
+    times = distribute({name: (time_s,) for name, time_s in said.items()}, OpTree(records))
+    return tuple(
+        replace(record, compiler_time_s=times[record.name][0]) if record.name in times else record
+        for record in records
+    )
+
+
+def compiler_coverage(records: Sequence[OpRecord]) -> float | None:
+    """Return the share of the time at the roof that is of ops with an estimate of the compiler.
+
+    Asynchronous transfers are left out, since they run beside the kernels.
+
+    Args:
+        records: What `with_compiler_times` returned.
+
+    Returns:
+        From 0 to 1; None where the compiler says nothing at all, or no op has a time.
+    """
+    beside = {record.name for record in records if record.opcode in opcodes.STARTS}
+    known_s, whole_s, said = 0.0, 0.0, False
+    for record in OpTree(records).leaves:
+        if record.name in beside or record.parent in beside:
+            continue
+        roof_s = max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
+        whole_s += roof_s
+        if record.compiler_time_s is not None:
+            known_s += roof_s
+            said = True
+    return known_s / whole_s if said and whole_s else None

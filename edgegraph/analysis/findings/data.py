@@ -1,0 +1,200 @@
+"""Rules about data that is moved or multiplied without need: padding, dtypes, layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from edgegraph.analysis.findings.registry import (
+    Evidence,
+    bytes_of,
+    common_layer,
+    costly,
+    register_finding,
+)
+from edgegraph.base.units import percent, si
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import Kernel
+from edgegraph.results.analysis import Finding, OpRecord
+
+if TYPE_CHECKING:
+    from edgegraph.hlo.module import Shape
+
+PADDED = 0.1
+"""Share of the products' FLOPs that multiply padding: matrix units round every extent up, so that
+some padding is in every program; a tenth is more than the choice of a batch size or width costs."""
+
+MOVED_WITHOUT_NEED = 0.05
+"""Share of the time in kernels that only convert or rearrange: below it, even all of it gone is
+no more of a gain than a still machine's noise."""
+
+
+@register_finding("padding-waste")
+def padding_waste(evidence: Evidence) -> Iterator[Finding]:
+    """Matrix units that multiply zeros because the model's extents do not fill them.
+
+    The MACs are those of the model before it was compiled for a device that is not here, the
+    FLOPs those of the compiled products. Where both are counted on the compiled program, FLOPs
+    never exceed 2 x MACs, since XLA leaves out what falls on padding.
+    """
+    products = [
+        op
+        for op in evidence.analysis.op_records
+        if op.macs and op.flops and op.opcode in opcodes.PRODUCTS
+    ]
+    padded = [op for op in products if _wasted(op) > PADDED * (op.flops or 0)]
+    flops = sum(op.flops or 0 for op in products)
+    wasted = sum(map(_wasted, padded))
+    if wasted <= PADDED * flops or not flops:
+        return
+    by_layer: dict[str | None, int] = {}
+    for op in padded:
+        by_layer[op.layer] = by_layer.get(op.layer, 0) + _wasted(op)
+    worst = max(by_layer, key=by_layer.__getitem__)
+    # A product that waits for memory has arithmetic to spare.
+    slower_s = sum(
+        (op.time_s or 0.0) * _wasted(op) / (op.flops or 1) for op in padded if op.bound == "compute"
+    )
+    yield Finding(
+        rule="padding-waste",
+        layer=common_layer(padded),
+        seen=(
+            f"{si(wasted, 'FLOP')}, {percent(wasted / flops)} of those of all matrix products,"
+            f" multiply what the compiler put in to fill the matrix units;"
+            f" {percent(by_layer[worst] / wasted)} of them in {worst or 'ops of no layer'}"
+        ),
+        why="matrix units take blocks of a fixed size, and the model does not fill them",
+        try_next=(
+            "extents that are multiples of the unit's: 128 channels or features on a TPU, 8 on a"
+            " GPU; a larger batch fills it too"
+        ),
+        numbers={
+            "padding_flops": float(wasted),
+            "product_flops": float(flops),
+            "share": wasted / flops,
+        },
+        certainty="high",
+        weight=min(1.0, slower_s / evidence.whole_s) if evidence.whole_s else 0.0,
+    )
+
+
+@register_finding("dtype-conversions")
+def dtype_conversions(evidence: Evidence) -> Iterator[Finding]:
+    """Kernels that do nothing but write values down in another dtype."""
+    kernels = _only(evidence, opcodes.CONVERSIONS)
+    if not kernels or evidence.untrusted_times:
+        return
+    share = evidence.share(kernel.head for kernel in kernels)
+    if share.value < MOVED_WITHOUT_NEED:
+        return
+    most_expensive = max(kernels, key=_cost)
+    moved = sum(bytes_of(kernel.head) for kernel in kernels)
+    yield Finding(
+        rule="dtype-conversions",
+        layer=_layer(kernels),
+        seen=(
+            f"{_count(kernels)} only to convert dtypes: {si(moved, 'B')} moved,"
+            f" {percent(share.value)} of {share.of}; the most expensive,"
+            f" {_named(most_expensive)}, goes from {_dtypes(evidence, most_expensive)}"
+        ),
+        why="a conversion that is not fused with its neighbours reads and writes memory once more",
+        try_next=(
+            "keep one dtype between the layers (param_dtype and dtype of Flax modules), and"
+            " convert weights once, outside the step; a device without units for the narrow dtype"
+            " converts every time, and runs faster without it"
+        ),
+        numbers={
+            "kernels": float(len(kernels)), "bytes": float(moved), "share": share.value,
+        },
+        certainty=share.certainty,
+        weight=share.value,
+    )  # fmt: skip
+
+
+@register_finding("layout-changes")
+def layout_changes(evidence: Evidence) -> Iterator[Finding]:
+    """Kernels that do nothing but put values into another order in memory."""
+    if evidence.untrusted_times:
+        return
+    kernels = _only(evidence, opcodes.REARRANGEMENTS)
+    # Most programs have few of them, so that whether a copy keeps the layout is asked last.
+    if evidence.share(kernel.head for kernel in kernels).value < MOVED_WITHOUT_NEED:
+        return
+    kernels = [kernel for kernel in kernels if _rearranges(evidence, kernel)]
+    share = evidence.share(kernel.head for kernel in kernels)
+    if share.value < MOVED_WITHOUT_NEED:
+        return
+    moved = sum(bytes_of(kernel.head) for kernel in kernels)
+    yield Finding(
+        rule="layout-changes",
+        layer=_layer(kernels),
+        seen=(
+            f"{_count(kernels)} only to transpose or copy into another layout: {si(moved, 'B')}"
+            f" moved, {percent(share.value)} of {share.of}; the most expensive is"
+            f" {_named(max(kernels, key=_cost))}"
+        ),
+        why="what makes a value and what uses it want it in different orders, so it is moved twice",
+        try_next=(
+            "channels last (NHWC) throughout, einsum in place of transpose and matmul, weights"
+            " kept in the order in which they are used"
+        ),
+        numbers={
+            "kernels": float(len(kernels)), "bytes": float(moved), "share": share.value,
+        },
+        certainty=share.certainty,
+        weight=share.value,
+    )  # fmt: skip
+
+
+def _wasted(op: OpRecord) -> int:
+    """Return the FLOPs of a product beyond those that the model asks for."""
+    return max(0, (op.flops or 0) - 2 * (op.macs or 0))
+
+
+def _only(evidence: Evidence, wanted: frozenset[str]) -> list[Kernel[OpRecord]]:
+    """Return the kernels whose costs all come from ops of certain opcodes."""
+    return [
+        kernel
+        for kernel in evidence.kernels
+        if (ops := costly(kernel)) and all(op.opcode in wanted for op in ops)
+    ]
+
+
+def _rearranges(evidence: Evidence, kernel: Kernel[OpRecord]) -> bool:
+    """Return whether a kernel changes the order in memory; a copy may be one for its own sake."""
+    return any(
+        op.opcode != "copy" or _source(evidence, op).layout != evidence.instruction(op).shape.layout
+        for op in costly(kernel)
+    )
+
+
+def _dtypes(evidence: Evidence, kernel: Kernel[OpRecord]) -> str:
+    """Describe from what to what a kernel converts: ``f32 to bf16``."""
+    ops = costly(kernel)
+    source = _source(evidence, ops[0]).dtype
+    between, result = (evidence.instruction(ops[end]).shape.dtype for end in (0, -1))
+    return f"{source} to {between} and back" if source == result else f"{source} to {result}"
+
+
+def _source(evidence: Evidence, op: OpRecord) -> Shape:
+    """Return the shape of what an op takes; its own in a damaged module where it takes nothing."""
+    instruction = evidence.instruction(op)
+    taken = instruction.operands[0] if instruction.operands else instruction.name
+    return evidence.instructions[taken].shape
+
+
+def _cost(kernel: Kernel[OpRecord]) -> tuple[float, int]:
+    return kernel.head.time_s or 0.0, bytes_of(kernel.head)
+
+
+def _layer(kernels: Sequence[Kernel[OpRecord]]) -> str | None:
+    return common_layer(kernel.head for kernel in kernels)
+
+
+def _count(kernels: Sequence[Kernel[OpRecord]]) -> str:
+    return f"{len(kernels)} kernel{'s run' if len(kernels) != 1 else ' runs'}"
+
+
+def _named(kernel: Kernel[OpRecord]) -> str:
+    layer = kernel.head.layer
+    return kernel.head.name if layer is None else f"{kernel.head.name} ({layer})"

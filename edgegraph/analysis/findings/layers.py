@@ -1,0 +1,253 @@
+"""Rules about single layers: what binds each, and how near it comes to its roof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgegraph.analysis.findings.registry import LARGE_SHARE, Evidence, register_finding
+from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.hlo import opcodes
+from edgegraph.results.analysis import Finding, LayerRecord, OpRecord
+from edgegraph.results.columns import intensity as intensity_of
+from edgegraph.results.compiled_together import what_if
+from edgegraph.results.records import main_memory_bytes
+from edgegraph.results.timing import UNATTRIBUTED
+
+FAR_UNDER = 0.25
+"""Well-written kernels of simple ops reach half of a roof and more; a quarter is another matter."""
+
+_BYTES_BOUND = "the time follows the bytes moved; a faster processor would not help"
+_FEWER_BYTES = "fewer bytes, not fewer FLOPs: smaller or narrower weights (bfloat16, int8)"
+_WORK_BOUND = "the time follows the arithmetic; a larger batch buys little throughput"
+_FEWER_MACS = (
+    "fewer MACs (depthwise-separable or grouped convolution, fewer channels), or a narrower dtype"
+    " with a higher peak"
+)
+
+
+@register_finding("memory-bound-dense")
+def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
+    """A layer of matrix products that waits for its weights."""
+    for row, ops in evidence.large_layers:
+        if row.bound != "memory" or not any(map(_is_dense, ops)):
+            continue
+        intensity, ridge = intensity_of(row), _ridge(evidence, ops)
+        if intensity is None or ridge is None:
+            continue
+        seen = (
+            f"{_name(row)} is memory-bound: it does {ratio(intensity)} FLOP per byte, and this"
+            f" device needs {ratio(ridge)} to be busy; moving {si(_moved(row), 'B')} takes"
+            f" {seconds(row.memory_time_s)}, the arithmetic {seconds(row.compute_time_s)}"
+        )
+        numbers = {
+            "intensity_flops_per_byte": intensity,
+            "ridge_point_flops_per_byte": ridge,
+            "memory_time_s": row.memory_time_s or 0.0,
+            "compute_time_s": row.compute_time_s or 0.0,
+        }
+        advice = _FEWER_BYTES
+        if evidence.analysis.batch is not None:
+            batch = _batch_at_ridge(evidence.analysis.batch, row, intensity, ridge)
+            if batch is None:
+                advice += (
+                    "; a larger batch does not reach the ridge point, since each input brings too"
+                    " many bytes of its own"
+                )
+            else:
+                numbers["batch_at_ridge_point"] = batch
+                advice += (
+                    f"; or a larger batch, since all inputs share one read of the weights"
+                    f" (about {batch:.0f} would reach the ridge point)"
+                )
+        yield Finding(
+            rule="memory-bound-dense",
+            layer=row.layer,
+            seen=seen,
+            why=_BYTES_BOUND,
+            try_next=advice,
+            numbers=numbers,
+            certainty="high",
+            weight=_at_the_roof(row),
+        )
+    dense = _dense_layers(evidence)
+    yield from _together(
+        "memory-bound-dense",
+        [row for row in _small(evidence, "memory") if _layer_phase(row) in dense],
+        "layers with matrix products are memory-bound",
+        _BYTES_BOUND,
+        f"{_FEWER_BYTES}; or a larger batch, since all inputs share one read of the weights",
+    )
+
+
+@register_finding("compute-bound-layer")
+def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
+    """A layer whose arithmetic, not its data, takes the time."""
+    for row, ops in evidence.large_layers:
+        if row.bound != "compute" or not row.macs:
+            continue
+        intensity, ridge = intensity_of(row), _ridge(evidence, ops)
+        if intensity is None or ridge is None:
+            continue
+        reached = ""
+        numbers = {
+            "intensity_flops_per_byte": intensity,
+            "ridge_point_flops_per_byte": ridge,
+            "flops": float(row.flops or 0),
+            "compute_time_s": row.compute_time_s or 0.0,
+        }
+        if row.efficiency is not None and not evidence.noisy:
+            reached = f"; it runs at {percent(row.efficiency)} of the peak"
+            numbers["efficiency"] = row.efficiency
+        yield Finding(
+            rule="compute-bound-layer",
+            layer=row.layer,
+            seen=(
+                f"{_name(row)} is compute-bound: {si(row.flops, 'FLOP')} at {ratio(intensity)} FLOP"
+                f" per byte, above the ridge point of {ratio(ridge)}{reached}"
+            ),
+            why=_WORK_BOUND,
+            try_next=_FEWER_MACS,
+            numbers=numbers,
+            certainty="high",
+            weight=_at_the_roof(row),
+        )
+    yield from _together(
+        "compute-bound-layer",
+        [row for row in _small(evidence, "compute") if row.macs],
+        "layers are compute-bound",
+        _WORK_BOUND,
+        _FEWER_MACS,
+    )
+
+
+@register_finding("far-under-the-roof")
+def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
+    """A layer that takes much longer than either roof explains."""
+    if evidence.noisy:
+        return
+    gains = {(each.layer, each.phase): each for each in what_if(evidence.analysis.layer_records)}
+    for row, _ops in evidence.large_layers:
+        gain_share = gains[row.layer, row.phase].gain_share or 0.0
+        if row.efficiency is None or row.efficiency > FAR_UNDER or row.bound == "overhead":
+            continue
+        yield Finding(
+            rule="far-under-the-roof",
+            layer=row.layer,
+            seen=(
+                f"{_name(row)} takes {seconds(row.time_s)}, {ratio(1 / row.efficiency)} times what"
+                f" its {row.bound} roof allows; at the roof the layers together would take"
+                f" {percent(gain_share)} less"
+                if row.efficiency > 0
+                else f"{_name(row)} takes {seconds(row.time_s)} and hardly computes or moves"
+            ),
+            why=(
+                "neither the arithmetic nor the bytes explain its time: the kernel is slow, or"
+                " it moves data that fusion would save"
+            ),
+            try_next="look at its ops: layout changes, small loops, an unfused intermediate",
+            numbers={
+                "time_s": row.time_s or 0.0,
+                "efficiency": row.efficiency,
+                "gain_share": gain_share,
+            },
+            certainty="medium",
+            weight=gain_share,
+        )
+
+
+def _small(evidence: Evidence, bound: str) -> Sequence[LayerRecord]:
+    """Return the layers of a bound that are too small for a finding of their own."""
+    return [
+        row
+        for row in evidence.analysis.layer_records
+        if row.leaf and row.bound == bound and row.share is not None and row.share < LARGE_SHARE
+    ]
+
+
+def _together(
+    rule: str, rows: Sequence[LayerRecord], are: str, why: str, try_next: str
+) -> Iterator[Finding]:
+    """Report small layers in one finding, where together they are large."""
+    weight = sum(map(_at_the_roof, rows))
+    if weight < LARGE_SHARE:
+        return
+    largest = max(rows, key=lambda row: row.share or 0.0)
+    share = sum(row.share or 0.0 for row in rows)
+    yield Finding(
+        rule=rule,
+        layer=None,
+        seen=(
+            f"{len(rows)} {are}; each takes less than {percent(LARGE_SHARE)} of the time, together"
+            f" they take {percent(share)}; the largest is {_name(largest)}"
+            f" ({percent(largest.share)})"
+        ),
+        why=why,
+        try_next=try_next,
+        numbers={
+            "layers": float(len(rows)),
+            "share": share,
+            "memory_time_s": sum(row.memory_time_s or 0.0 for row in rows),
+            "compute_time_s": sum(row.compute_time_s or 0.0 for row in rows),
+        },
+        certainty="high",
+        weight=weight,
+    )
+
+
+def _layer_phase(row: LayerRecord) -> tuple[str, str]:
+    return row.layer.removesuffix("/(own)"), row.phase
+
+
+def _dense_layers(evidence: Evidence) -> frozenset[tuple[str, str]]:
+    """Name the layers that multiply matrices."""
+    return frozenset(
+        (op.layer or UNATTRIBUTED, op.phase)
+        for op in evidence.tree.leaves
+        if op.macs and _is_dense(op)
+    )
+
+
+def _is_dense(op: OpRecord) -> bool:
+    """Return whether an op is a matrix product; compilers for TPUs write it as a convolution."""
+    named = op.op_name.rpartition("/")[2].startswith("dot_general")
+    return bool(op.macs) and (op.opcode in opcodes.DOTS or named)
+
+
+def _ridge(evidence: Evidence, ops: Sequence[OpRecord]) -> float | None:
+    """Return the ridge point of the roofs that bind a layer's most expensive ops."""
+    device = evidence.analysis.device
+    if device is None or not ops:
+        return None
+    computing = max(ops, key=lambda op: op.compute_time_s or 0.0)
+    moving = max(ops, key=lambda op: op.memory_time_s or 0.0)
+    if computing.roof is None:
+        return None
+    return device.ridge_point(computing.roof, moving.level)
+
+
+def _batch_at_ridge(batch: int, row: LayerRecord, intensity: float, ridge: float) -> float | None:
+    """Return the batch at which a layer reaches the ridge point; None if it never does.
+
+    FLOPs and activations grow with the batch, the weights are read once. Where it is not known
+    which of the bytes are weights, all are taken for such, which makes the batch a lower bound.
+    """
+    flops, moved = row.flops or 0, main_memory_bytes(row) or 0
+    weights = min(row.param_bytes, moved)
+    if not weights:
+        return batch * ridge / intensity
+    beyond = flops - ridge * (moved - weights)
+    return batch * ridge * weights / beyond if beyond > 0 else None
+
+
+def _at_the_roof(row: LayerRecord) -> float:
+    """Return the share of the time that a layer's roof explains; what lies above it is slack."""
+    reached = 1.0 if row.efficiency is None else min(1.0, row.efficiency)
+    return (row.share or 0.0) * reached
+
+
+def _moved(row: LayerRecord) -> int:
+    return (row.bytes_read or 0) + (row.bytes_written or 0)
+
+
+def _name(row: LayerRecord) -> str:
+    return row.layer if row.phase == "forward" else f"{row.layer} ({row.phase})"

@@ -1,0 +1,327 @@
+"""Rules about the whole program's time, and about how far it can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from edgegraph.analysis.findings.registry import (
+    Evidence,
+    common_layer,
+    costly,
+    register_finding,
+    work_of,
+)
+from edgegraph.base.units import percent, seconds, si
+from edgegraph.hlo.op_tree import Kernel, launches
+from edgegraph.results.analysis import Finding, OpRecord
+from edgegraph.results.schedule import NETWORK, Schedule, Transfer
+
+DISPATCH_BOUND = 0.5
+"""Share of a call that launching takes: above it, no faster kernel halves the latency."""
+
+DOMINANT = 0.5
+"""Share of the time in one loop: above it, the program is as fast as that loop."""
+
+SHORT_KERNEL_S = 10e-6
+"""Starting a kernel takes about a microsecond on a CPU and several on a GPU; where kernels are
+shorter than this, that is a tenth of a loop's time and more."""
+
+REMATERIALISED = 0.05
+"""Share of the work that is done once more to save memory: below it, there is little to win."""
+
+EXPOSED_SHARE = 0.05
+"""Share of the schedule in which the compute waits: below it, hiding it all brings little."""
+
+
+@register_finding("dispatch-bound")
+def dispatch_bound(evidence: Evidence) -> Iterator[Finding]:
+    """A program that is over before launching it pays off."""
+    latency = evidence.analysis.latency
+    if latency is None or latency.dispatch_s is None or latency.median_s <= 0:
+        return
+    share = latency.dispatch_s / latency.median_s
+    if share > DISPATCH_BOUND:
+        yield Finding(
+            rule="dispatch-bound",
+            layer=None,
+            seen=(
+                f"launching takes {seconds(latency.dispatch_s)} of the {seconds(latency.median_s)}"
+                f" that one call takes ({percent(share)})"
+            ),
+            why="the program is too small for its launch; its own work hardly shows",
+            try_next="more work per call: a larger batch, or several steps in one jit",
+            numbers={"dispatch_s": latency.dispatch_s, "median_s": latency.median_s},
+            certainty="high",
+            weight=share,
+        )
+
+
+@register_finding("dominant-loop")
+def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
+    """A loop that takes most of the time, one iteration after the other."""
+    if evidence.untrusted_times or not evidence.whole_s:
+        return
+    loops = [
+        record
+        for record in evidence.control_flow
+        if record.opcode == "while"
+        and (record.time_s or 0.0) > DOMINANT * evidence.whole_s
+        and _iterations(evidence, record) != 1
+    ]
+    if not loops:
+        return
+    loop = loops[-1]  # Those that hold it come before it: nothing inside of it dominates.
+    share, kernels = evidence.share([loop]), evidence.kernels_in(loop)
+    iterations, kernel_s = _iterations(evidence, loop), _seconds_per_kernel(kernels)
+    iteration_s = (loop.time_s or 0.0) / (iterations or 1)
+    short = kernel_s is not None and kernel_s < SHORT_KERNEL_S
+    why, advice = _SHORT_KERNELS if short else _LONG_KERNELS
+    times = "an unknown number of iterations, one of" if iterations is None else f"{iterations} of"
+    numbers = {
+        "share": share.value,
+        "iterations": iterations,
+        "iteration_s": iteration_s,
+        "kernels": len(kernels),
+        "kernel_s": kernel_s,
+    }
+    yield Finding(
+        rule="dominant-loop",
+        layer=loop.layer,
+        seen=(
+            f"the loop {loop.name}{f' in {loop.layer}' if loop.layer else ''} takes"
+            f" {percent(share.value)} of {share.of}: {times} {seconds(iteration_s)}, with"
+            f" {len(kernels)} kernels in each"
+        ),
+        why=f"an iteration waits for the one before, and XLA fuses nothing across them{why}",
+        try_next=advice,
+        numbers={name: float(value) for name, value in numbers.items() if value is not None},
+        certainty=share.certainty,
+        # Where the kernels are long, the findings about them weigh what there is to gain.
+        weight=share.value if short else 0.0,
+    )
+
+
+_SHORT_KERNELS = (
+    "; its kernels are so short that starting them is much of the time",
+    "unroll=4 of jax.lax.scan or fori_loop, vmap over what does not depend on the last iteration,"
+    " or jax.lax.associative_scan",
+)
+_LONG_KERNELS = (
+    "",
+    "make one iteration faster: whatever it gains counts every time; look at the layers inside the"
+    " loop",
+)
+"""What is added to why it matters, and what to try."""
+
+
+@register_finding("rematerialisation")
+def rematerialisation(evidence: Evidence) -> Iterator[Finding]:
+    """Work that is done a second time so that its result need not be kept."""
+    again = [*_once_more(evidence)]
+    if not again or evidence.untrusted_times:
+        return
+    work, whole = sum(map(work_of, again)), evidence.whole_work
+    share = evidence.share(again)
+    if work < REMATERIALISED * whole and share.value < REMATERIALISED:
+        return
+    by_xla = sum(op.phase != "rematerialised" for op in again)
+    who = "XLA computes them" if by_xla == len(again) else "jax.checkpoint has them computed"
+    yield Finding(
+        rule="rematerialisation",
+        layer=common_layer(again),
+        seen=(
+            f"{len(again)} ops run once more: {si(work, 'FLOP')} (transcendentals included),"
+            f" {percent(work / whole if whole else 0.0)} of all, and {percent(share.value)} of"
+            f" {share.of}; {who} again instead of keeping them"
+        ),
+        why="it buys memory with time",
+        try_next=(
+            "if there is memory enough, rematerialise less: fewer blocks, or a policy such as"
+            " jax.checkpoint_policies.dots_saveable that keeps the products; else leave it"
+        ),
+        numbers={"ops": float(len(again)), "operations": float(work), "share": share.value},
+        certainty=share.certainty,
+        weight=share.value,
+    )
+
+
+@register_finding("exposed-transfers")
+def exposed_transfers(evidence: Evidence) -> Iterator[Finding]:
+    """Asynchronous transfers that the compute waits for."""
+    schedule = evidence.analysis.schedule
+    if schedule is None or evidence.untrusted_times:
+        return
+    share = schedule.exposed_s / schedule.makespan_s if schedule.makespan_s else 0.0
+    bare = [t for t in schedule.transfers if _is_bare(t)]
+    if share >= EXPOSED_SHARE:
+        yield _waits(schedule, share)
+    elif bare:
+        yield _uncovered(bare)
+
+
+def _once_more(evidence: Evidence) -> Iterator[OpRecord]:
+    """Yield the ops of `jax.checkpoint`'s second pass, and the kernels that XLA runs again."""
+    scoped = any(row.phase == "rematerialised" for row in evidence.analysis.layer_records)
+    for kernel in evidence.kernels:
+        if ".remat" in kernel.name:
+            yield from costly(kernel)
+        elif scoped:
+            yield from [op for op in costly(kernel) if op.phase == "rematerialised"]
+
+
+def _waits(schedule: Schedule, share: float) -> Finding:
+    waiting = [t for t in schedule.transfers if t.exposed_s]
+    worst = max(waiting, key=lambda t: (t.exposed_s or 0.0) * (t.executions or 1))
+    # A short transfer may be waited for because a long one is before it in its lane.
+    served = [t for t in schedule.transfers if t.lane == worst.lane]
+    longest = max(served, key=lambda t: t.duration_s or 0.0)
+    behind = "" if longest is worst else f", {_called(longest)} being the longest beside it"
+    return Finding(
+        rule="exposed-transfers",
+        layer=worst.layer if len(waiting) == 1 else None,
+        seen=(
+            f"the compute waits {seconds(schedule.exposed_s)} for transfers,"
+            f" {percent(share)} of {seconds(schedule.makespan_s)}, longest for"
+            f" {_called(worst)}{behind}: {si(longest.bytes, 'B')} take"
+            f" {seconds(longest.duration_s)}, with {seconds(longest.compute_s)} of compute between"
+            f" its start and its end"
+        ),
+        why="a transfer that starts too late, or has too little beside it, adds to the time",
+        try_next=_HOW_TO_HIDE,
+        numbers={
+            "exposed_s": schedule.exposed_s,
+            "makespan_s": schedule.makespan_s,
+            "share": share,
+            "transfers": float(len(waiting)),
+        },
+        certainty="high" if schedule.time_source == "measured" else "medium",
+        weight=min(1.0, share),
+    )
+
+
+def _uncovered(bare: Sequence[Transfer]) -> Finding:
+    moved = [t.bytes for t in bare if t.bytes is not None]
+    return Finding(
+        rule="exposed-transfers",
+        layer=bare[0].layer if len(bare) == 1 else None,
+        seen=(
+            f"nothing runs beside {len(bare)} transfer{'s' * (len(bare) != 1)} between devices,"
+            f" {_called(bare[0])} among them: {si(sum(moved) if moved else None, 'B')} sent"
+        ),
+        why="the compute waits for the whole of each, however fast the network is",
+        try_next=_HOW_TO_HIDE,
+        numbers={"transfers": float(len(bare)), "bytes": float(sum(moved))},
+        certainty="high",
+        weight=WEIGHT_OF_THE_UNKNOWN,
+    )
+
+
+_HOW_TO_HIDE = (
+    "start it earlier or split it, so that compute stands beside it: gather the next layer's"
+    " weights during this one, or reduce gradients layer by layer"
+)
+
+
+def _is_bare(transfer: Transfer) -> bool:
+    """Return whether a transfer of unknown length has nothing running beside it."""
+    return transfer.lane == NETWORK and transfer.duration_s is None and transfer.between == 0
+
+
+def _called(transfer: Transfer) -> str:
+    layer = f" of {transfer.layer}" if transfer.layer else ""
+    named = transfer.opcode in transfer.start
+    return f"{transfer.start}{layer}" if named else f"the {transfer.opcode} {transfer.start}{layer}"
+
+
+def _iterations(evidence: Evidence, loop: OpRecord) -> int | None:
+    """Return how often the body runs in one call of the program; None if unknown.
+
+    The condition runs once more than the body, for every time that the loop is entered.
+    """
+    counts = [op.executions for op in evidence.tree.contents.get(loop.name, ())]
+    known = [count for count in counts if count is not None]
+    return min(known, default=None) if len(known) == len(counts) else None
+
+
+def _seconds_per_kernel(kernels: Sequence[Kernel[OpRecord]]) -> float | None:
+    """Return the mean time of one launch."""
+    count = launches(kernels)
+    known_s = sum(kernel.head.time_s or 0.0 for kernel in kernels)
+    return known_s / count if count and known_s else None
+
+
+MOST_WITHOUT_LAYER = 0.05
+"""FLOPs that may belong to no layer: loss, metrics and the like are some percent of a model."""
+
+WEIGHT_OF_THE_UNKNOWN = 0.3
+"""Nobody knows what share of the time an op without a cost takes; it is to stand below what is
+known to take most of it, and above what is known to be small."""
+
+
+@register_finding("noisy-machine")
+def noisy_machine(evidence: Evidence) -> Iterator[Finding]:
+    """A measurement that spreads too far to rest a verdict on."""
+    latency = evidence.analysis.latency
+    if latency is not None and latency.verdict != "OK":
+        reasons = latency.reasons or (
+            f"its middle half spreads over {percent(latency.relative_iqr)} of the median, and it"
+            f" drifted {percent(abs(latency.drift))}",
+        )
+        yield Finding(
+            rule="noisy-machine",
+            layer=None,
+            seen=f"the latency is {latency.verdict}: {'; '.join(reasons)}",
+            why="differences smaller than the spread mean nothing",
+            try_next="stop other work on this machine and measure again",
+            numbers={"relative_iqr": latency.relative_iqr, "drift": latency.drift},
+            certainty="high",
+            weight=1.0 if latency.verdict == "INVALID" else 0.5,
+        )
+
+
+@register_finding("unpriced-op")
+def unpriced_op(evidence: Evidence) -> Iterator[Finding]:
+    """Ops whose cost nobody knows, so that the totals are lower bounds."""
+    reasons = sorted(evidence.analysis.unpriced.values())
+    if reasons:
+        kinds = [f"{len(list(same))} x {reason}" for reason, same in groupby(reasons)]
+        yield Finding(
+            rule="unpriced-op",
+            layer=None,
+            seen="the totals are lower bounds, for want of the cost of " + ", ".join(kinds),
+            why="XLA does not price these ops",
+            try_next=_how_to_price(reasons),
+            numbers={"unpriced_ops": float(len(reasons))},
+            certainty="high",
+            weight=WEIGHT_OF_THE_UNKNOWN,
+        )
+
+
+def _how_to_price(reasons: Sequence[str]) -> str:
+    """Describe what makes the costs known; the reasons name the targets of custom calls."""
+    advice = []
+    if any(reason.startswith("custom call") for reason in reasons):
+        advice.append("say what the call costs with eg.register_custom_call")
+    if any(reason.startswith("loop") for reason in reasons):
+        advice.append("count the loop's trips in a trace: eg.analyze(..., measure=True)")
+    return "; ".join(advice) or "read their time from the measured layers instead"
+
+
+@register_finding("low-coverage")
+def low_coverage(evidence: Evidence) -> Iterator[Finding]:
+    """Much of the work could not be given to a layer."""
+    analysis = evidence.analysis
+    totals = analysis.totals
+    missing = 1 - totals.flops_coverage
+    if missing > MOST_WITHOUT_LAYER and len(analysis.layer_records) > 1:
+        yield Finding(
+            rule="low-coverage",
+            layer=None,
+            seen=f"{percent(missing)} of the FLOPs belong to no layer that the graph names",
+            why="these ops carry no scope, so that no layer can answer for them",
+            try_next="wrap that code in jax.named_scope",
+            numbers={"flops_coverage": totals.flops_coverage},
+            certainty="high",
+            weight=missing,
+        )

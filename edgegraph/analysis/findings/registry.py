@@ -1,0 +1,271 @@
+"""The registry of rules that find something, and the evidence they look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgegraph.base.timing import bulk
+from edgegraph.errors import InputError
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import Kernel, OpTree
+from edgegraph.results.analysis import Analysis, Finding, LayerRecord, OpRecord
+from edgegraph.results.timing import UNATTRIBUTED
+
+if TYPE_CHECKING:
+    from edgegraph.hlo.module import Instruction, Module
+
+
+LARGE_SHARE = 0.1
+"""A layer below this share of the time is not worth a finding of its own: running it in no time
+at all would gain less than a change of the batch or the dtype does."""
+
+
+class Share(NamedTuple):
+    """Part of the program.
+
+    Attributes:
+        value: From 0 to 1.
+        of: What it is a share of, in words: ``the time``, ``the bytes moved``.
+        certainty: ``high`` of measured time, ``medium`` of estimated time, ``low`` of bytes.
+    """
+
+    value: float
+    of: str
+    certainty: str
+
+
+class Evidence:
+    """What rules look at.
+
+    Attributes:
+        analysis: The finished Analysis, but for its findings.
+    """
+
+    def __init__(self, analysis: Analysis, module: Module | None = None) -> None:
+        self.analysis = analysis
+        self._module = module
+
+    @property
+    def module(self) -> Module:
+        """The decoded HLO module."""
+        return self.analysis.module if self._module is None else self._module
+
+    @cached_property
+    def instructions(self) -> Mapping[str, Instruction]:
+        """Every instruction of the module by its name."""
+        return {
+            instruction.name: instruction
+            for computation in self.module.computations.values()
+            for instruction in computation.instructions
+        }
+
+    def instruction(self, record: OpRecord) -> Instruction:
+        """Return the instruction that an op executes: its name, less those of its callers."""
+        parts = record.name.split("/")
+        # Names in files that XLA did not write may have a slash themselves.
+        names = ("/".join(parts[start:]) for start in range(len(parts)))
+        return next(self.instructions[name] for name in names if name in self.instructions)
+
+    @property
+    def tree(self) -> OpTree[OpRecord]:
+        """The ops by what holds them."""
+        return self.analysis.op_tree
+
+    @property
+    def kernels(self) -> Sequence[Kernel[OpRecord]]:
+        """Everything that is launched, in schedule order."""
+        return self.tree.kernels
+
+    @property
+    def control_flow(self) -> Sequence[OpRecord]:
+        """The loops, calls and conditionals, those around others before them."""
+        return [record for record in self.tree.outside if record.opcode in opcodes.CONTROL_FLOW]
+
+    def kernels_in(self, container: OpRecord) -> Sequence[Kernel[OpRecord]]:
+        """Return what a loop, call or conditional launches."""
+        inside: set[str | None] = {container.name}
+        for record in self.tree.outside:
+            if record.parent in inside:
+                inside.add(record.name)
+        return [kernel for kernel in self.kernels if kernel.name in inside]
+
+    @cached_property
+    def whole_work(self) -> int:
+        """FLOPs and transcendentals of all ops."""
+        return sum(map(work_of, self.tree.top))
+
+    @cached_property
+    def large_layers(self) -> Sequence[tuple[LayerRecord, Sequence[OpRecord]]]:
+        """The layers that take `LARGE_SHARE` of the time and more, with their ops if they multiply.
+
+        What has no products is never asked for its ops, and that is most of an optimizer's.
+        """
+        large = {
+            (row.layer.removesuffix("/(own)"), row.phase): row
+            for row in self.analysis.layer_records
+            if row.leaf and row.share is not None and row.share >= LARGE_SHARE
+        }
+        held: dict[tuple[str, str], list[OpRecord]] = {
+            layer_phase: [] for layer_phase, row in large.items() if row.macs
+        }
+        layers = {None if layer == UNATTRIBUTED else layer for layer, _ in held}
+        for record in self.tree.leaves if held else ():
+            if record.layer in layers:
+                layer_phase = (record.layer or UNATTRIBUTED, record.phase)
+                if layer_phase in held:
+                    held[layer_phase].append(record)
+        return [(row, held.get(layer_phase, ())) for layer_phase, row in large.items()]
+
+    @cached_property
+    def noisy(self) -> bool:
+        """Whether the latency was not measured, or too badly to rest a verdict on."""
+        latency = self.analysis.latency
+        return latency is None or latency.verdict != "OK"
+
+    @cached_property
+    def untrusted_times(self) -> bool:
+        """Whether the ops' times were measured on a machine that was not still."""
+        latency = self.analysis.latency
+        return self._measured and latency is not None and latency.verdict != "OK"
+
+    @property
+    def _measured(self) -> bool:
+        return self.analysis.op_trace is not None
+
+    @cached_property
+    def whole_s(self) -> float:
+        """Best known times of all ops together; 0 where none is known."""
+        return sum(record.time_s or 0.0 for record in self.tree.top)
+
+    @cached_property
+    def whole_bytes(self) -> int:
+        """Bytes that all ops read and write."""
+        return sum(map(bytes_of, self.tree.top))
+
+    def share(self, records: Iterable[OpRecord]) -> Share:
+        """Return some ops' share of the program: of the time, or of the bytes if not timed."""
+        if not self.whole_s:
+            moved = sum(map(bytes_of, records))
+            part = moved / self.whole_bytes if self.whole_bytes else 0.0
+            return Share(part, "the bytes moved", "low")
+        part = sum(record.time_s or 0.0 for record in records) / self.whole_s
+        # Transfers run beside the compute, so that the parts may add up to more than the whole.
+        part = min(1.0, part)
+        if self._measured:
+            return Share(part, "the time", "high")
+        return Share(part, "the estimated time", "medium")
+
+
+def bytes_of(record: OpRecord) -> int:
+    """Return the bytes that an op reads and writes, 0 where they are unknown."""
+    return (record.bytes_read or 0) + (record.bytes_written or 0)
+
+
+def work_of(record: OpRecord) -> int:
+    """Return the FLOPs and transcendentals of an op, 0 where they are unknown."""
+    return (record.flops or 0) + (record.transcendentals or 0)
+
+
+def costly(kernel: Kernel[OpRecord]) -> Sequence[OpRecord]:
+    """Return the ops of a kernel that cost something, so far as is known."""
+    return [
+        op
+        for op in kernel.ops
+        if op.bytes_written or op.bytes_read or op.flops or op.transcendentals
+    ]
+
+
+def common_layer(records: Iterable[OpRecord]) -> str | None:
+    """Name the layer that ops belong to; None where they belong to several or to none."""
+    layers = {record.layer for record in records}
+    return layers.pop() if len(layers) == 1 else None
+
+
+Rule = Callable[[Evidence], Iterable[Finding]]
+"""Looks at an analysis and gives what it found, usually nothing."""
+
+RULES: dict[str, Rule] = {}
+"""Every rule by its name."""
+
+
+def register_finding(name: str) -> Callable[[Rule], Rule]:
+    """Register the decorated function as the rule that finds `name`.
+
+    The rule runs at the end of every `edgegraph.analyze` from then on. It takes the place of one
+    registered earlier under the same name, also of one that EdgeGraph brings along.
+
+    Args:
+        name: What its findings carry as their `rule`, in lower case with hyphens.
+
+    Returns:
+        A decorator for a function that takes an `Evidence`, whose `analysis` is the Analysis
+        (its `findings` still empty), and gives findings.
+
+    Raises:
+        InputError: The name is no text, or empty.
+
+    Example:
+        A rule for arithmetic in float64, which accelerators are slow at:
+
+        >>> import edgegraph as eg
+        >>> @eg.register_finding("double-precision")
+        ... def double_precision(evidence):
+        ...     ops = [op for op in evidence.analysis.op_records if op.dtype == "f64" and op.flops]
+        ...     if ops:
+        ...         yield eg.Finding(
+        ...             rule="double-precision",
+        ...             layer=None,
+        ...             seen=f"{len(ops)} ops compute in float64",
+        ...             why="most accelerators have a small fraction of their peak for it",
+        ...             try_next="leave jax_enable_x64 off, or cast the inputs to float32",
+        ...             numbers={"ops": float(len(ops))},
+        ...             certainty="high",
+        ...             weight=1.0,
+        ...         )
+
+        `edgegraph.analysis.findings.RULES` holds it; taken out, it runs no more:
+
+        >>> from edgegraph.analysis.findings import RULES
+        >>> RULES.pop("double-precision") is double_precision
+        True
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(
+            f"register_finding got the name {name!r}; expected the name of its findings, such as"
+            ' @eg.register_finding("double-precision")'
+        )
+
+    def register(rule: Rule) -> Rule:
+        RULES[name] = rule
+        return rule
+
+    return register
+
+
+@bulk
+def find(analysis: Analysis, module: Module | None = None) -> tuple[Finding, ...]:
+    """Apply every rule.
+
+    Args:
+        analysis: What to look at.
+        module: Its module where that is decoded already, which takes longer than all rules.
+
+    Returns:
+        Findings, those that concern most of the time first.
+
+    Raises:
+        InputError: A rule calls its finding by another name than its own.
+    """
+    evidence = Evidence(analysis, module)
+    found: list[Finding] = []
+    for name, rule in RULES.items():
+        for finding in rule(evidence):
+            if finding.rule != name:
+                raise InputError(
+                    f"the rule {name!r} returned a finding of rule {finding.rule!r}; it must carry"
+                    " the name under which the rule was registered"
+                )
+            found.append(finding)
+    return tuple(sorted(found, key=lambda finding: -finding.weight))

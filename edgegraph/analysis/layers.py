@@ -1,0 +1,367 @@
+"""Ops rolled up by layer and phase, as a tree whose children add up to their parents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from edgegraph.base.timing import bulk
+from edgegraph.cost.cost import known_sum
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_tree import OpTree
+from edgegraph.results.analysis import LayerRecord, OpRecord
+from edgegraph.results.op_trace import OpShare
+from edgegraph.results.timing import UNATTRIBUTED, LayerLatency, finest_cut
+
+OWN = "(own)"
+PHASES = ("forward", "backward", "rematerialised", "update")
+
+_COUNTS = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """The parameters of one layer."""
+
+    count: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Parameters) -> Parameters:
+        """Add two layers' parameters."""
+        return Parameters(count=self.count + other.count, bytes=self.bytes + other.bytes)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Scope:
+    """One scope in one phase while the tree grows."""
+
+    path: str
+    ops: list[OpRecord] = field(default_factory=list)
+    parameters: Parameters = Parameters()
+    traced_s: float | None = None
+    children: dict[str, _Scope] = field(default_factory=dict)
+
+
+@bulk
+def roll_up(
+    ops: Sequence[OpRecord],
+    parameters: Mapping[str, Parameters],
+    latencies: Sequence[LayerLatency] = (),
+    shares: Sequence[OpShare] = (),
+) -> tuple[LayerRecord, ...]:
+    """Roll ops up into layers.
+
+    Args:
+        ops: All op records; containers are passed over, since their contents carry the cost.
+        parameters: Parameters by the layer that owns them.
+        latencies: Measured times of layers compiled alone.
+        shares: Of the traced time.
+
+    Returns:
+        Parents before children, phases one after the other, ``(unattributed)`` last. The rows
+        of depth 0 add up to the program, and so do the leaves.
+    """
+    trees: dict[str, _Scope] = {}
+    together: dict[tuple[str, str], list[OpRecord]] = {}
+    for op in OpTree(ops).leaves:
+        together.setdefault((op.layer or UNATTRIBUTED, op.phase), []).append(op)
+    for (layer, phase), members in together.items():
+        _scope(trees, layer, phase).ops.extend(members)
+    for layer, owned in parameters.items():
+        scope = _scope(trees, layer or UNATTRIBUTED, "forward")
+        scope.parameters = scope.parameters + owned
+    for share in shares:
+        scope = _scope(trees, share.layer or UNATTRIBUTED, share.phase)
+        scope.traced_s = (scope.traced_s or 0.0) + share.time_s
+    measured = _timings(trees, latencies)
+    rows = [
+        row
+        for phase in sorted(trees, key=_phase_order)
+        for scope in _unattributed_last(trees[phase].children)
+        if _worth_a_row(scope)
+        for row in _rows(scope, phase, 0, measured)
+    ]
+    return _with_shares(rows)
+
+
+def _scope(trees: dict[str, _Scope], layer: str, phase: str) -> _Scope:
+    scope = trees.setdefault(phase, _Scope(path=""))
+    path = ""
+    for part in layer.split("/"):
+        path = f"{path}/{part}" if path else part
+        scope = scope.children.setdefault(part, _Scope(path=path))
+    return scope
+
+
+def _phase_order(phase: str) -> int:
+    return PHASES.index(phase) if phase in PHASES else len(PHASES)
+
+
+def _unattributed_last(scopes: Mapping[str, _Scope]) -> list[_Scope]:
+    return sorted(scopes.values(), key=lambda scope: scope.path == UNATTRIBUTED)
+
+
+def _worth_a_row(scope: _Scope) -> bool:
+    """Leave out a scope that only names values: ops that cost nothing, and no parameters."""
+    return (
+        bool(scope.parameters.count)
+        or bool(scope.traced_s)
+        or any(op.opcode not in opcodes.FREE or op.bytes_written for op in scope.ops)
+        or any(_worth_a_row(child) for child in scope.children.values())
+    )
+
+
+def _rows(
+    scope: _Scope, phase: str, depth: int, measured: Mapping[tuple[str, str], _Timing]
+) -> list[LayerRecord]:
+    """Return the row of a scope and those of everything below it."""
+    own = _without_children(scope)
+    children = [child for child in scope.children.values() if _worth_a_row(child)]
+    if not children:
+        return [_leaf(own, scope.path, phase, depth, measured)]
+    below: list[LayerRecord] = []
+    for child in children:
+        below.extend(_rows(child, phase, depth + 1, measured))
+    if _worth_a_row(own):
+        below.append(_leaf(own, f"{scope.path}/{OWN}", phase, depth + 1, measured))
+    direct = [row for row in below if row.depth == depth + 1]
+    parent = _sum(scope.path, phase, depth, direct)
+    if _timed_as_one(scope.path, phase, below, measured):
+        parent = replace(parent, time_source="measured")
+        parent = replace(parent, efficiency=_efficiency(parent))
+    return [replace(parent, bound=prevailing_bound(below)), *below]
+
+
+def _timed_as_one(
+    path: str, phase: str, below: Sequence[LayerRecord], measured: Mapping[tuple[str, str], _Timing]
+) -> bool:
+    """Return whether the rows below share the time of a piece that was measured as a whole."""
+    leaves = [row.layer.removesuffix(f"/{OWN}") for row in below if row.leaf]
+    timings = [measured.get((layer, phase)) for layer in leaves]
+    return all(timing is not None and timing.pieces == {path} for timing in timings)
+
+
+def _without_children(scope: _Scope) -> _Scope:
+    """Return the scope without what lies below it."""
+    return _Scope(
+        path=scope.path, ops=scope.ops, parameters=scope.parameters, traced_s=scope.traced_s
+    )
+
+
+def _leaf(
+    scope: _Scope,
+    name: str,
+    phase: str,
+    depth: int,
+    measured: Mapping[tuple[str, str], _Timing],
+) -> LayerRecord:
+    """Add up the ops of one scope."""
+    ops = scope.ops
+    compute = sum_of_times(op.compute_time_s for op in ops)
+    memory = sum_of_times(op.memory_time_s for op in ops)
+    network = sum_of_times(op.network_time_s for op in ops)
+    timing = measured.get((scope.path, phase)) or _Timing(_estimate(ops), "estimated")
+    row = LayerRecord(
+        layer=name,
+        phase=phase,
+        depth=depth,
+        leaf=True,
+        ops=sum(op.opcode not in opcodes.FREE for op in ops),
+        params=scope.parameters.count,
+        param_bytes=scope.parameters.bytes,
+        macs=known_sum(op.macs for op in ops),
+        flops=known_sum(op.flops for op in ops),
+        transcendentals=known_sum(op.transcendentals for op in ops),
+        bytes_read=known_sum(op.bytes_read for op in ops),
+        bytes_written=known_sum(op.bytes_written for op in ops),
+        on_chip_bytes=known_sum(op.on_chip_bytes for op in ops),
+        compute_time_s=compute,
+        memory_time_s=memory,
+        network_time_s=network,
+        bound="overhead" if timing.overhead else bound(compute, memory, network),
+        time_s=timing.time_s,
+        time_source=None if timing.time_s is None else timing.source,
+        share=None,
+        efficiency=None,
+        traced_time_s=scope.traced_s,
+        compiler_time_s=sum_of_times(op.compiler_time_s for op in ops),
+        expected_time_s=sum_of_times(op.expected_time_s for op in ops),
+        expected_low_s=sum_of_times(op.expected_low_s for op in ops),
+        expected_high_s=sum_of_times(op.expected_high_s for op in ops),
+    )
+    return replace(row, efficiency=_efficiency(row))
+
+
+def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) -> LayerRecord:
+    """Return the row of a parent: the sum of its direct children."""
+    compute = sum_of_times(child.compute_time_s for child in children)
+    memory = sum_of_times(child.memory_time_s for child in children)
+    time = sum_of_times(child.time_s for child in children)
+    sources = {child.time_source for child in children if child.time_source is not None}
+    row = LayerRecord(
+        layer=layer,
+        phase=phase,
+        depth=depth,
+        leaf=False,
+        ops=sum(child.ops for child in children),
+        params=sum(child.params for child in children),
+        param_bytes=sum(child.param_bytes for child in children),
+        macs=known_sum(child.macs for child in children),
+        flops=known_sum(child.flops for child in children),
+        transcendentals=known_sum(child.transcendentals for child in children),
+        bytes_read=known_sum(child.bytes_read for child in children),
+        bytes_written=known_sum(child.bytes_written for child in children),
+        on_chip_bytes=known_sum(child.on_chip_bytes for child in children),
+        compute_time_s=compute,
+        memory_time_s=memory,
+        network_time_s=sum_of_times(child.network_time_s for child in children),
+        bound=None,
+        time_s=time,
+        time_source=sources.pop() if len(sources) == 1 else "estimated" if sources else None,
+        share=None,
+        efficiency=None,
+        traced_time_s=sum_of_times(child.traced_time_s for child in children),
+        compiler_time_s=sum_of_times(child.compiler_time_s for child in children),
+        expected_time_s=sum_of_times(child.expected_time_s for child in children),
+        expected_low_s=sum_of_times(child.expected_low_s for child in children),
+        expected_high_s=sum_of_times(child.expected_high_s for child in children),
+    )
+    return replace(row, efficiency=_efficiency(row))
+
+
+def bound(
+    compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
+) -> str | None:
+    """Return which roof binds; None where no time is known or all are 0.
+
+    Example:
+        >>> bound(2.0, 1.0), bound(2.0, 1.0, 3.0), bound(0.0, 0.0)
+        ('compute', 'network', None)
+    """
+    roof_s = overlapped(compute_time_s, memory_time_s, network_time_s)
+    if not roof_s:
+        return None
+    if roof_s == compute_time_s:
+        return "compute"
+    return "memory" if roof_s == memory_time_s else "network"
+
+
+def overlapped(
+    compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
+) -> float | None:
+    """Return the time under perfect overlap, the largest; None where one is unknown.
+
+    Without a network, or where nothing is sent, its time is None and counts as none.
+    """
+    if compute_time_s is None or memory_time_s is None:
+        return None
+    return max(compute_time_s, memory_time_s, network_time_s or 0.0)
+
+
+def prevailing_bound(rows: Iterable[LayerRecord]) -> str | None:
+    """Return what binds most of the time that the leaves among `rows` take."""
+    times: dict[str, float] = {}
+    for row in rows:
+        if row.leaf and row.bound is not None and row.time_s is not None:
+            times[row.bound] = times.get(row.bound, 0.0) + row.time_s
+    return max(times, key=times.__getitem__, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Timing:
+    """The time of one scope's own ops, where it comes from, and whether launching dominates.
+
+    `pieces` are the layers that were timed as one, and of whose time it is a part.
+    """
+
+    time_s: float | None
+    source: str
+    overhead: bool = False
+    pieces: frozenset[str] = frozenset()
+
+    def __add__(self, other: _Timing) -> _Timing:
+        """Add what the same layer does elsewhere, in a loop for instance."""
+        larger = max(self, other, key=lambda timing: timing.time_s or 0.0)
+        both = {self.source, other.source}
+        return _Timing(
+            (self.time_s or 0.0) + (other.time_s or 0.0),
+            "measured" if both == {"measured"} else "estimated",
+            larger.overhead,
+            self.pieces | other.pieces,
+        )
+
+
+_NOTHING = _Timing(0.0, "measured")
+
+
+def _timings(
+    trees: Mapping[str, _Scope], latencies: Sequence[LayerLatency]
+) -> dict[tuple[str, str], _Timing]:
+    """Return the measured time of every scope's own ops, from the finest cut.
+
+    Layers that were timed as one piece share its time by their roofline times, which makes each
+    part an estimate.
+    """
+    found: dict[tuple[str, str], _Timing] = {}
+    for measured in finest_cut(latencies):
+        net, floor = measured.time_s, measured.latency.dispatch_s
+        overhead = floor is not None and floor > measured.latency.median_s / 2
+        if net is None:
+            continue
+        own = (measured.layer, measured.phase)
+        parts = {
+            key: _estimate(_ops_of(trees, key)) or 0.0
+            for key in (own, *((layer, measured.phase) for layer in measured.covers))
+        }
+        whole = sum(parts.values())
+        if measured.covers and whole:
+            for key, part in parts.items():
+                found[key] = found.get(key, _NOTHING) + _Timing(
+                    net * part / whole, "estimated", overhead, frozenset({measured.layer})
+                )
+        else:
+            found[own] = found.get(own, _NOTHING) + _Timing(
+                net, "measured", overhead, frozenset({measured.layer})
+            )
+    return found
+
+
+def _ops_of(trees: Mapping[str, _Scope], key: tuple[str, str]) -> Sequence[OpRecord]:
+    layer, phase = key
+    scope = trees.get(phase)
+    for part in layer.split("/"):
+        scope = scope.children.get(part) if scope is not None else None
+    return scope.ops if scope is not None else ()
+
+
+def _estimate(ops: Iterable[OpRecord]) -> float | None:
+    """Return the time under perfect overlap: the largest of the roofline times."""
+    held = list(ops)
+    return overlapped(
+        sum_of_times(op.compute_time_s for op in held),
+        sum_of_times(op.memory_time_s for op in held),
+        sum_of_times(op.network_time_s for op in held),
+    )
+
+
+def _efficiency(row: LayerRecord) -> float | None:
+    """Roofline time over measured time."""
+    if row.time_source != "measured" or not row.time_s:
+        return None
+    roof_s = overlapped(row.compute_time_s, row.memory_time_s, row.network_time_s)
+    return None if roof_s is None else roof_s / row.time_s
+
+
+def _with_shares(rows: Sequence[LayerRecord]) -> tuple[LayerRecord, ...]:
+    whole = sum(row.time_s for row in rows if row.leaf and row.time_s is not None)
+    if not whole:
+        return tuple(rows)
+    return tuple(
+        row if row.time_s is None else replace(row, share=row.time_s / whole) for row in rows
+    )
+
+
+def sum_of_times(values: Iterable[float | None]) -> float | None:
+    """Add times; unknown if all of them are, since no device was given then."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

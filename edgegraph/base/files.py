@@ -1,0 +1,126 @@
+"""Files written whole or not at all, the cache folder, and locks between processes.
+
+Whatever compiles shares the machine with others that compile; whatever is timed has it alone. The
+turns are locks on files in the user's runtime folder, so that they hold between all processes of
+a user on a machine, whoever started them, and are free again when a process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import platformdirs
+import portalocker
+from portalocker import AlreadyLocked, LockFlags
+
+from edgegraph.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Provide a temporary path beside `path`, which takes its place when all went well.
+
+    Whatever ends the block early, Ctrl-C too, leaves the old file as it was.
+
+    Args:
+        path: The file to write; its folder exists.
+
+    Raises:
+        InputError: The folder does not exist or cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; choose a folder that exists and can"
+            " be written"
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+CACHE_FOLDER_VARIABLE = "EDGEGRAPH_CACHE_DIR"
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder, or the one that ``EDGEGRAPH_CACHE_DIR`` names.
+
+    It need not exist.
+    """
+    return Path(os.environ.get(CACHE_FOLDER_VARIABLE) or platformdirs.user_cache_dir("edgegraph"))
+
+
+Progress = Callable[[str, float | None], None]
+
+
+@contextmanager
+def shared_lock(report: Progress) -> Iterator[None]:
+    """Compile beside others that compile, while nothing is timed.
+
+    Raises:
+        InputError: The runtime folder cannot be written.
+    """
+    with _held(LockFlags.SHARED, report):
+        yield
+
+
+@contextmanager
+def exclusive_lock(report: Progress) -> Iterator[None]:
+    """Time something while nothing else is timed or compiled.
+
+    Raises:
+        InputError: The runtime folder cannot be written.
+    """
+    with _held(LockFlags.EXCLUSIVE, report):
+        yield
+
+
+@contextmanager
+def _held(how: LockFlags, report: Progress) -> Iterator[None]:
+    """Hold the machine; who waits for it stands in line, so that nobody waits for ever."""
+    with ExitStack() as leaving:
+        machine = leaving.enter_context(_file("machine.lock"))
+        with _file("line.lock") as line:
+            _lock(line, LockFlags.EXCLUSIVE, report)
+            _lock(machine, how, report)
+        yield
+
+
+def _lock(file: IO[bytes], how: LockFlags, report: Progress) -> None:
+    """Lock a file until it is closed."""
+    with suppress(AlreadyLocked):
+        return portalocker.lock(file, how | LockFlags.NON_BLOCKING)
+    report("waiting for others on this machine", None)
+    while True:  # Windows waits for ten seconds only
+        with suppress(AlreadyLocked):
+            return portalocker.lock(file, how)
+
+
+def _file(name: str) -> IO[bytes]:
+    with warnings.catch_warnings():
+        # Where the system has no such folder, platformdirs says so and takes a temporary one.
+        warnings.simplefilter("ignore")
+        folder = platformdirs.user_runtime_path("edgegraph")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / name).open("ab")
+    except OSError as error:
+        raise InputError(
+            f"cannot take turns with others on this machine: {folder / name} cannot be written"
+            f" ({error.strerror or error}); set XDG_RUNTIME_DIR to a folder that can be"
+        ) from error

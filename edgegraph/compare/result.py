@@ -1,0 +1,400 @@
+"""What changed between two analyses, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+PATH = "path"
+"""The layers have one path."""
+NAME = "name"
+"""They have one name, in layers that are each other's counterpart."""
+SIGNATURE = "signature"
+"""Their ops are the same, and they stand in the same order."""
+ORDER = "order"
+"""Both multiply, and they stand in the same order."""
+
+ADDED = "added"
+REMOVED = "removed"
+CHANGED = "changed"
+FUSED = "fused differently"
+REWIRED = "rewired"
+SAME = "same"
+
+FASTER = "faster"
+SLOWER = "slower"
+NO_DIFFERENCE = "no difference"
+NOISY = "NOISY"
+ESTIMATED = "estimated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One of the two sides: what was analysed, how, and where.
+
+    Attributes:
+        workload, batch, target, stage, options: As on `Analysis`.
+        dtypes: Number types of the products, the most MACs first.
+        device: Name of the device whose roofs were used, or None.
+        jax, jaxlib, machine: Versions, and the processor with its cores.
+        created_at: When it was analysed.
+        ops: Executed instructions, containers not counted.
+    """
+
+    workload: str
+    batch: int | None
+    target: str
+    stage: str
+    options: Mapping[str, str | int | float | bool]
+    dtypes: tuple[str, ...]
+    device: str | None
+    jax: str
+    jaxlib: str
+    machine: str
+    created_at: str
+    ops: int
+
+    @property
+    def title(self) -> str:
+        """Name it in a few words: ``small_cnn, batch 32, cpu``."""
+        batch = "" if self.batch is None else f", batch {self.batch}"
+        stage = "" if self.stage == "optimized" else f", {self.stage}"
+        return f"{self.workload}{batch}, {self.target}{stage}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Something that was set differently: the batch size, the version of jax, an option."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One figure of the whole program, before and after.
+
+    Attributes:
+        name: As on `Totals`, or ``latency_s``, ``peak_memory_bytes``, ``temp_bytes``, ...
+        unit: ``FLOP``, ``MAC``, ``B``, ``s``, or "" for a plain count.
+        before, after: None where unknown.
+        noise: Of a time: differences up to this are none.
+        verdict: Of a time: ``faster``, ``slower``, ``no difference``, ``NOISY``, or ``estimated``
+            where nothing was measured. None for all else.
+    """
+
+    name: str
+    unit: str
+    before: float | int | None
+    after: float | int | None
+    noise: float | None = None
+    verdict: str | None = None
+
+    @property
+    def difference(self) -> float | int | None:
+        """After less before; None where either is unknown."""
+        if self.before is None or self.after is None:
+            return None
+        return self.after - self.before
+
+    @property
+    def change(self) -> float | None:
+        """The difference over what was before; None where that is 0 or unknown."""
+        difference = self.difference
+        return None if difference is None or not self.before else difference / self.before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFigures:
+    """What a layer comes to on one side; columns as on `LayerRecord`.
+
+    Attributes:
+        peak_bytes: Bytes of what the layer made and is alive at the program's peak, on the
+            layer's first row; None where the program is not scheduled.
+    """
+
+    layer: str
+    ops: int
+    params: int
+    param_bytes: int
+    macs: int | None
+    flops: int | None
+    transcendentals: int | None
+    bytes_read: int | None
+    bytes_written: int | None
+    peak_bytes: int | None
+    compute_time_s: float | None
+    memory_time_s: float | None
+    bound: str | None
+    time_s: float | None
+    time_source: str | None
+
+    @property
+    def bytes(self) -> int | None:
+        """Bytes read and written."""
+        if self.bytes_read is None or self.bytes_written is None:
+            return None
+        return self.bytes_read + self.bytes_written
+
+
+COUNTED = (
+    "params", "param_bytes", "macs", "flops", "transcendentals", "bytes_read", "bytes_written",
+)  # fmt: skip
+"""Figures of a layer that follow from the program alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerChange:
+    """One layer in one phase, before and after; inclusive of the layers below it.
+
+    Attributes:
+        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
+        depth, leaf: As on `LayerRecord`, after where it is there.
+        aligned_by: How the two were found to be each other's counterpart: by ``path``, ``name``,
+            ``signature`` or ``order``; None where one side is missing.
+        before, after: Its figures; None where it is not there.
+        op_changes: Ops in it and below that changed.
+        noise_s: Differences of the times up to this are none; None where not measured twice.
+        time_verdict: As `Figure.verdict`; None where a time is unknown, or where one is measured
+            and the other is not.
+    """
+
+    phase: str
+    depth: int
+    leaf: bool
+    aligned_by: str | None
+    before: LayerFigures | None
+    after: LayerFigures | None
+    op_changes: int = 0
+    noise_s: float | None = None
+    time_verdict: str | None = None
+
+    @property
+    def layer(self) -> str:
+        """Its path after, or before where it was removed."""
+        present = self.after or self.before
+        return "" if present is None else present.layer
+
+    @property
+    def kind(self) -> str:
+        """``added``, ``removed``, ``changed`` or ``same``; times make no difference."""
+        if self.before is None:
+            return ADDED
+        if self.after is None:
+            return REMOVED
+        differs = any(getattr(self.before, name) != getattr(self.after, name) for name in COUNTED)
+        return CHANGED if differs or self.op_changes else SAME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facet:
+    """One respect in which ops differ: ``shape``, ``dtype``, ``flops``, ``fused ops``, ..."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpFigures:
+    """One op, or several that became others, on one side; costs are their sums.
+
+    Attributes:
+        names: Names of the ops in the graph.
+        opcode: The opcode; several joined by commas.
+        shape: Of the result; several joined by commas.
+        layer: Scope of the model, or None.
+        macs, flops, bytes, time_s: As on `OpRecord`; None where one is unknown.
+        time_source: As on `OpRecord`; None where they differ.
+    """
+
+    names: tuple[str, ...]
+    opcode: str
+    shape: str
+    layer: str | None
+    macs: int | None
+    flops: int | None
+    bytes: int | None
+    time_s: float | None
+    time_source: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpChange:
+    """Ops that were added, removed, changed, fused differently, or are wired differently.
+
+    Attributes:
+        kind: ``added``, ``removed``, ``changed``; ``fused differently``: other kernels hold the
+            ops that these held; ``rewired``: the op is the same, but takes other operands.
+        phase: Phase of the first op.
+        before, after: The ops; None where there are none.
+        facets: In which respects they differ.
+    """
+
+    kind: str
+    phase: str
+    before: OpFigures | None
+    after: OpFigures | None
+    facets: tuple[Facet, ...] = ()
+
+    @property
+    def layer(self) -> str | None:
+        """The layer after, or before where it was removed."""
+        present = self.after or self.before
+        return None if present is None else present.layer
+
+
+_OP_COLUMNS = ("opcode", "shape", "macs", "flops", "bytes", "time_s", "time_source")
+_LAYER_COLUMNS = tuple(field.name for field in fields(LayerFigures) if field.name != "layer")
+_INTEGERS = frozenset(
+    {"ops", "params", "param_bytes", "macs", "flops", "transcendentals", "bytes_read",
+     "bytes_written", "peak_bytes", "bytes"}
+)  # fmt: skip
+_TIMES = frozenset({"compute_time_s", "memory_time_s", "time_s"})
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Diff:
+    """What changed from one analysis to another.
+
+    Attributes:
+        before, after: What was compared.
+        settings: What was set differently.
+        figures: The whole program, one figure after the other.
+        layer_changes: Every layer of either side, in the order of the model, phases apart.
+        op_changes: The ops that are not the same, in the order of execution.
+        same_ops: Ops that are.
+        notes: What could not be compared, and why, one line each.
+    """
+
+    before: Subject
+    after: Subject
+    settings: tuple[Setting, ...]
+    figures: tuple[Figure, ...]
+    layer_changes: tuple[LayerChange, ...]
+    op_changes: tuple[OpChange, ...]
+    same_ops: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether both programs do the same: no op and no layer's counts differ.
+
+        Names, the order of independent ops, memory that follows from it, and times make no
+        difference; `figures` tells those.
+        """
+        return not self.op_changes and all(row.kind == SAME for row in self.layer_changes)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per layer and phase: its change, then every figure before and after."""
+        import pandas as pd
+
+        rows = self.layer_changes
+        data: dict[str, Any] = {
+            "layer": [row.layer for row in rows],
+            "layer_before": [row.before.layer if row.before else None for row in rows],
+            "phase": [row.phase for row in rows],
+            "change": [row.kind for row in rows],
+            "aligned_by": [row.aligned_by for row in rows],
+            "op_changes": [row.op_changes for row in rows],
+        }
+        for name in _LAYER_COLUMNS:
+            for side in ("before", "after"):
+                present = [getattr(row, side) for row in rows]
+                data[f"{name}_{side}"] = _column(
+                    name, [None if each is None else getattr(each, name) for each in present]
+                )
+        data["noise_s"] = pd.array([row.noise_s for row in rows], dtype="float64")
+        data["time_verdict"] = [row.time_verdict for row in rows]
+        data["depth"] = [row.depth for row in rows]
+        data["leaf"] = [row.leaf for row in rows]
+        texts = ("layer", "layer_before", "phase", "change", "aligned_by", "time_verdict")
+        return pd.DataFrame(data).astype(dict.fromkeys(texts, "string"))
+
+    @cached_property
+    def ops(self) -> pd.DataFrame:
+        """One row per change of ops: its kind and layer, in what they differ, before and after."""
+        import pandas as pd
+
+        rows = self.op_changes
+        data: dict[str, Any] = {
+            "change": [row.kind for row in rows],
+            "layer": [row.layer for row in rows],
+            "phase": [row.phase for row in rows],
+            "differs_in": [", ".join(facet.name for facet in row.facets) for row in rows],
+            "before": [", ".join(row.before.names) if row.before else None for row in rows],
+            "after": [", ".join(row.after.names) if row.after else None for row in rows],
+        }
+        for name in _OP_COLUMNS:
+            for side in ("before", "after"):
+                present = [getattr(row, side) for row in rows]
+                data[f"{name}_{side}"] = _column(
+                    name, [None if each is None else getattr(each, name) for each in present]
+                )
+        texts = ("change", "layer", "phase", "differs_in", "before", "after")
+        return pd.DataFrame(data).astype(dict.fromkeys(texts, "string"))
+
+    @cached_property
+    def totals(self) -> pd.DataFrame:
+        """One row per figure of the whole: ``before after difference change noise verdict``."""
+        import pandas as pd
+
+        names = ("name", "unit", "before", "after", "difference", "change", "noise", "verdict")
+        rows = [[getattr(figure, name) for name in names] for figure in self.figures]
+        numbers = ("before", "after", "difference", "change", "noise")
+        frame = pd.DataFrame(rows, columns=list(names)).set_index("name")
+        return frame.astype({**dict.fromkeys(numbers, "float64"), "verdict": "string"})
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The diff as a JSON object; its keys are the attributes' names, and ``empty``."""
+        from msgspec import to_builtins
+
+        document: dict[str, Any] = {"empty": self.empty, **to_builtins(self)}
+        for row, change in zip(document["layer_changes"], self.layer_changes, strict=True):
+            row.update(layer=change.layer, kind=change.kind)
+        return document
+
+    def save(self, path: str | Path) -> Path:
+        """Write the diff to `path` (usually ``*.edgegraph``), atomically.
+
+        Raises:
+            InputError: The folder does not exist or cannot be written.
+        """
+        from edgegraph.results.files import save
+
+        return save(self, path)
+
+    def to_markdown(self) -> str:
+        """Return it as Markdown, for a pull request."""
+        from edgegraph.compare.present import markdown
+
+        return markdown(self)
+
+    def __repr__(self) -> str:
+        """Describe in one line what changed."""
+        from edgegraph.compare.words import headline
+
+        return f"<Diff {headline(self)}>"
+
+    def _repr_html_(self) -> str:
+        """Show the whole, the layers and the ops in a notebook."""
+        from edgegraph.compare.page import notebook
+
+        return notebook(self)
+
+
+def _column(name: str, values: list[Any]) -> Any:
+    import pandas as pd
+
+    kind = "Int64" if name in _INTEGERS else "float64" if name in _TIMES else "string"
+    return pd.array(values, dtype=kind)  # type: ignore[call-overload]

@@ -1,0 +1,231 @@
+"""Products: their multiply-accumulates, and the dtype and precision they multiply in.
+
+A MAC is one fused multiply-add. Padding counts as if it were data, since a published table
+multiplies the output's size by the kernel's; XLA's FLOPs leave padding out. A transposed
+convolution is counted by its input, every element of which meets the whole kernel: the holes that
+dilating it makes are no work in either count. Both gradients of a convolution have the MACs of
+the convolution.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import repeat
+
+from msgspec import Struct
+
+from edgegraph.cost.cost import Cost
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.module import (
+    BITS_BY_DTYPE,
+    ConvolutionDimensions,
+    Instruction,
+    Shape,
+    WindowDimension,
+)
+from edgegraph.hlo.op_name import parse_op_name
+
+
+def macs(instruction: Instruction, operands: Sequence[Shape]) -> int:
+    """Count the multiply-accumulates of one execution of `instruction`.
+
+    Args:
+        instruction: Any HLO instruction.
+        operands: Shapes of its operands, by position.
+
+    Returns:
+        MACs of a dot (ragged or scaled too), of a convolution, or of the multiplication that
+        XLA makes of a small dot, followed by a sum, under the dot's op_name; 0 for all others.
+
+    Example:
+        A dense layer of 3136 inputs and 256 outputs at batch 32:
+
+        >>> from edgegraph.hlo.module import DotDimensions
+        >>> dense = Instruction(
+        ...     name="dot", opcode="dot", shape=Shape(dtype="f32", dimensions=(32, 256)),
+        ...     dot=DotDimensions(lhs_contracting=(1,), rhs_contracting=(0,),
+        ...                       lhs_batch=(), rhs_batch=()))
+        >>> macs(dense, [Shape(dtype="f32", dimensions=(32, 3136)),
+        ...              Shape(dtype="f32", dimensions=(3136, 256))])
+        25690112
+    """
+    if instruction.dot is not None:
+        dot, rhs = instruction.dot, operands[1].dimensions
+        met = {*dot.rhs_batch, *dot.rhs_contracting, *dot.rhs_group}
+        columns = [extent for d, extent in enumerate(rhs) if d not in met]
+        return operands[0].size * math.prod(columns)
+    if instruction.opcode == "convolution" and instruction.convolution is not None:
+        return _convolution_macs(instruction, operands[0], operands[1])
+    if instruction.opcode == "multiply" and instruction.op_name.endswith("/dot_general"):
+        return instruction.shape.size
+    return 0
+
+
+def _convolution_macs(instruction: Instruction, image: Shape, kernel: Shape) -> int:
+    """MACs = batch x output features x input features per group x pairs along each axis."""
+    dimensions = instruction.convolution
+    assert dimensions is not None
+    output = instruction.shape.dimensions
+    inputs = [image.dimensions[axis] for axis in dimensions.input_spatial]
+    outputs = [output[axis] for axis in dimensions.output_spatial]
+    role = _role(instruction, dimensions, outputs)
+    pairs = math.prod(map(_pairs, instruction.window, inputs, outputs, repeat(role)))
+    return (
+        output[dimensions.output_batch]
+        * output[dimensions.output_feature]
+        * kernel.dimensions[dimensions.kernel_input_feature]
+        * pairs
+    )
+
+
+def _role(
+    instruction: Instruction, dimensions: ConvolutionDimensions, outputs: Sequence[int]
+) -> str:
+    """Return what a convolution makes: ``output``, ``input gradient`` or ``weight gradient``.
+
+    For the gradient of the weights, that of the output takes the place of the kernel, and is
+    larger than the result, as a rule; JAX writes it with batch and features exchanged, which XLA
+    may undo, or in groups of the batch. Where that leaves it open, holes in what is convolved
+    tell: a stride makes them, on the way to the gradient of the input.
+    """
+    is_backward = parse_op_name(instruction.op_name).phase == "backward"
+    has_holes = any(axis.base_dilation > 1 for axis in instruction.window)
+    is_exchanged = dimensions.input_batch > dimensions.input_feature
+    window = math.prod(axis.size for axis in instruction.window)
+    if is_backward and (is_exchanged or instruction.batch_group_count > 1):
+        return "weight gradient"
+    if window > math.prod(outputs) and not (is_backward and has_holes):
+        return "weight gradient"
+    return "input gradient" if is_backward else "output"
+
+
+def _pairs(window: WindowDimension, inputs: int, outputs: int, role: str) -> int:
+    """Count the products along one axis: (kernel, output) positions of the forward convolution.
+
+    In the gradient of its input, its output stands where the input was. So it does in a
+    transposed convolution, which is such a gradient.
+    """
+    holes = window.base_dilation
+    if holes > 1 and window.stride > 1:
+        steps = range(0, outputs * window.stride, window.stride)
+        taps = range(0, window.size * window.window_dilation, window.window_dilation)
+        return sum((step + tap - window.padding_low) % holes == 0 for step in steps for tap in taps)
+    if holes > 1:
+        return inputs * (outputs if role == "weight gradient" else window.size)
+    if role == "input gradient" and window.stride == 1:
+        return inputs * window.size
+    return outputs * window.size
+
+
+_PRECISION = re.compile(r'"operand_precision":\[([^]]*)\]')
+_ALGORITHM = re.compile(r'"algorithm":"ALG_(\w+)"')
+_EXACTNESS = {"default": 0, "high": 1, "highest": 2}
+
+
+class Multiplies(Struct, frozen=True, gc=False):
+    """The dtype that an op computes in, as the program names it.
+
+    Attributes:
+        dtype: Of a product that of its wider operand, else that of the result.
+        values: A narrower dtype that the operands of a product were converted from, in the same
+            kernel, or None.
+        precision: Of a product ``default``, ``high``, ``highest``, or the algorithm that was asked
+            for (``dot_bf16_bf16_f32_x3``); None for every other op, and for a product that is
+            computed element by element, on no unit for matrices.
+    """
+
+    dtype: str
+    values: str | None = None
+    precision: str | None = None
+
+
+def multiplies(
+    instruction: Instruction,
+    operands: Sequence[Shape],
+    cost: Cost,
+    beside: Mapping[str, Instruction],
+    *,
+    element_by_element: bool = False,
+) -> Multiplies:
+    """Find out what an op computes in.
+
+    Args:
+        instruction: The op.
+        operands: Shapes of its operands.
+        cost: What it costs: a custom call with MACs is a product.
+        beside: The instructions of its fusion by name; empty outside of fusions, where a
+            conversion is a kernel of its own.
+        element_by_element: Whether its kernel computes each element of the result by itself, as
+            XLA does with small products that it fuses into loops.
+    """
+    if not operands or not (is_product(instruction) or cost.macs):
+        return elementwise(instruction.shape)
+    # What follows the two are scales, sizes of groups, biases.
+    dtype = _wider([operand.dtype for operand in operands[:2]])
+    if element_by_element:
+        return Multiplies(dtype)
+    values = None
+    if beside:
+        source = _wider([_source(name, beside) for name in instruction.operands[:2]])
+        values = source if _bits(source) < _bits(dtype) else None
+    return Multiplies(dtype, values, _precision(instruction))
+
+
+def elementwise(shape: Shape) -> Multiplies:
+    """Return the dtype of an op that is no product: that of its (first) result."""
+    if shape.dtype != "tuple":
+        return _of_dtype(shape.dtype)
+    leaves = shape.leaves()
+    return _of_dtype(leaves[0].dtype if leaves else "token")
+
+
+@cache
+def _of_dtype(dtype: str) -> Multiplies:
+    return Multiplies(dtype)
+
+
+def is_product(instruction: Instruction) -> bool:
+    """Return whether an op is a dot or a convolution; some custom calls are, too."""
+    return instruction.opcode in opcodes.PRODUCTS
+
+
+def _precision(instruction: Instruction) -> str:
+    """Read how exact a product is to be; libraries are told in their configuration."""
+    if instruction.precision is not None:
+        return instruction.precision
+    config = instruction.backend_config if instruction.opcode == "custom-call" else ""
+    algorithm = _ALGORITHM.search(config)
+    if algorithm is not None and algorithm[1] != "UNSET":
+        return algorithm[1].lower()
+    levels = _PRECISION.search(config)
+    told = [] if levels is None else levels[1].lower().replace('"', "").split(",")
+    return min(told, key=lambda level: _EXACTNESS.get(level, 0), default="default")
+
+
+def _source(name: str, beside: Mapping[str, Instruction]) -> str:
+    """Follow a value back over what keeps it, and return the narrowest dtype that it had."""
+    narrowest = beside[name].shape.dtype
+    while beside[name].opcode in opcodes.SAME_VALUES and beside[name].operands:
+        before = beside[name].operands[0]
+        dtype = beside[before].shape.dtype
+        if _family(dtype) != _family(narrowest):
+            break
+        narrowest = min(narrowest, dtype, key=_bits)
+        name = before
+    return narrowest
+
+
+def _family(dtype: str) -> str:
+    """Return the family of a dtype: no integer unit serves floats."""
+    return {"b": "f", "u": "s"}.get(dtype[0], dtype[0])
+
+
+def _wider(dtypes: Sequence[str]) -> str:
+    return max(dtypes, key=_bits)
+
+
+def _bits(dtype: str) -> int:
+    return BITS_BY_DTYPE.get(dtype, 0)

@@ -1,0 +1,284 @@
+"""What one execution of every op costs, before loops multiply it.
+
+XLA prices each instruction alone, rules price custom calls, and the bytes that cross a fusion's
+border are credited to the ops inside that use or make them. Fusions that do the same to the same
+shapes, of which repeated layers make many, are priced once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from edgegraph.cost.cost import UNKNOWN, ZERO, Cost
+from edgegraph.cost.custom_calls import price_custom_call
+from edgegraph.cost.products import Multiplies, elementwise, is_product, macs, multiplies
+from edgegraph.cost.traffic import MemorySpaces, attribute_boundary_bytes, wire_bytes
+from edgegraph.cost.xla_cost import XlaPrice, XlaPricer
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.module import Instruction, Module, Shape
+
+_ARRIVES_AT = {
+    "all-gather-start": 1, "collective-permute-start": 1, "copy-start": 0, "recv": 0, "send": None
+}  # fmt: skip
+"""Which element of the result is the memory written to, of opcodes whose result also hands on
+the memory read and words to wait on, which XLA counts as written too. None: the data leaves."""
+
+
+Crossing = tuple[int, int, int]
+"""Bytes read and written across a fusion's border, and those of both that stay on the chip."""
+
+_NOTHING: Crossing = (0, 0, 0)
+
+
+class UnitCost(Struct, frozen=True, kw_only=True, gc=False):
+    """One execution of one node.
+
+    Attributes:
+        cost: What it costs; None for a container, whose contents carry the cost.
+        computes: What it computes in, as the program says it.
+        working_set_bytes: Bytes that its kernel touches; 0 for a loop, call or conditional.
+    """
+
+    cost: Cost | None
+    computes: Multiplies
+    working_set_bytes: int
+
+
+def price_once(
+    module: Module, nodes: Sequence[Node], contents: Mapping[str | None, Sequence[Node]]
+) -> list[UnitCost]:
+    """Price one execution of every node, in the order of `nodes`.
+
+    Args:
+        module: The module that `nodes` were flattened from.
+        nodes: All nodes, containers before their contents.
+        contents: Nodes by the name of the container that they run in.
+    """
+    pricer = _Pricer(module, nodes, contents)
+    alike: dict[tuple[int, ...], list[UnitCost]] = {}
+    unit_costs: list[UnitCost] = []
+    while len(unit_costs) < len(nodes):
+        node = nodes[len(unit_costs)]
+        if node.opcode != "fusion":
+            unit_costs.append(pricer.kernel(node))
+            continue
+        key = pricer.xla.key(node.instruction)
+        found = alike.get(key)
+        if found is None:
+            inside = _with_contents(nodes, len(unit_costs))
+            found = pricer.fusion(inside)
+            if _same_everywhere(inside, module):
+                alike[key] = found
+        unit_costs += found
+    return unit_costs
+
+
+def _with_contents(nodes: Sequence[Node], position: int) -> Sequence[Node]:
+    """Return a container and all that is inside it, which follow each other."""
+    names = {nodes[position].name}
+    end = position + 1
+    while end < len(nodes) and nodes[end].parent in names:
+        names.add(nodes[end].name)
+        end += 1
+    return nodes[position:end]
+
+
+def _same_everywhere(fusion: Sequence[Node], module: Module) -> bool:
+    """Return whether a fusion that does the same as this one costs the same, node by node.
+
+    Not so where a schedule orders what is inside, or a custom call is told more by its
+    configuration than XLA's price depends on.
+    """
+    return not any(
+        node.opcode == "custom-call" or node.computation in module.schedule for node in fusion[1:]
+    )
+
+
+class _Pricer:
+    """Prices single executions, with a look at what stands around an op."""
+
+    def __init__(
+        self, module: Module, nodes: Sequence[Node], contents: Mapping[str | None, Sequence[Node]]
+    ) -> None:
+        self.xla = XlaPricer(module)
+        self._module = module
+        self._contents = contents
+        self._shapes = {node.name: node.instruction.shape for node in nodes}
+        self._spaces = MemorySpaces(module)
+        self._beside: dict[str, Mapping[str, Instruction]] = {}
+
+    def kernel(self, node: Node) -> UnitCost:
+        """Price an op that is a kernel of its own, or a container but no fusion."""
+        if node.name in self._contents:
+            return UnitCost(
+                cost=None, computes=elementwise(node.instruction.shape), working_set_bytes=0
+            )
+        operands = self._operands(node)
+        cost = self._cost(node.instruction, operands, None, silent=False)
+        return UnitCost(
+            cost=cost,
+            computes=_computes(node.instruction, operands, cost),
+            working_set_bytes=(cost.bytes_read or 0) + (cost.bytes_written or 0),
+        )
+
+    def fusion(self, nodes: Sequence[Node]) -> list[UnitCost]:
+        """Price a fusion and all that is inside it, which touch the same bytes together."""
+        fusion, instruction = nodes[0], nodes[0].instruction
+        price = self.xla.price(instruction.name)
+        touched = sum(price.operand_bytes) + price.output_bytes
+        root = self._module.computations[instruction.called[0]].root
+        border = attribute_boundary_bytes(
+            fusion, self._contents, root, price, self._operands(fusion), self._spaces
+        )
+        silent = _silent_ops(fusion, self._contents[fusion.name])
+        kinds = {
+            node.name: node.instruction.fusion_kind for node in nodes if node.opcode == "fusion"
+        }
+        found: list[UnitCost] = []
+        for node in nodes:
+            cost: Cost | None = None
+            computes = elementwise(node.instruction.shape)
+            if node.name not in self._contents:
+                operands = self._operands(node)
+                crossing = border.get(node.name, _NOTHING)
+                cost = self._cost(node.instruction, operands, crossing, silent=node.name in silent)
+                kind = kinds.get(node.parent or "")
+                computes = self._computes_inside(node, operands, cost, kind)
+            found.append(UnitCost(cost=cost, computes=computes, working_set_bytes=touched))
+        return found
+
+    def _operands(self, node: Node) -> list[Shape]:
+        return [self._shapes[operand] for operand in node.operands]
+
+    def _cost(
+        self,
+        instruction: Instruction,
+        operands: Sequence[Shape],
+        crossing: Crossing | None,
+        *,
+        silent: bool,
+    ) -> Cost:
+        """Price an op that is no container; `crossing` is None outside of fusions."""
+        if instruction.opcode == "custom-call":
+            return _price_call(instruction, operands, crossing, self._spaces)
+        if silent or _is_free(instruction, inside_kernel=crossing is not None):
+            return _moving(ZERO, crossing or _NOTHING)
+        price = self.xla.price(instruction.name)
+        read, written, on_chip = crossing or _moved(instruction, operands, price, self._spaces)
+        sends = instruction.collective is not None
+        products = macs(instruction, operands)
+        steps = _steps(instruction, operands)
+        return Cost(
+            macs=products,
+            bytes_read=read,
+            bytes_written=written,
+            on_chip_bytes=on_chip,
+            # XLA takes the groups of a ragged-dot for a dimension that it is summed over.
+            flops=2 * products if instruction.opcode == "ragged-dot" else price.flops * steps,
+            transcendentals=price.transcendentals * steps,
+            wire_bytes=wire_bytes(instruction, operands, self._module) if sends else 0,
+        )
+
+    def _computes_inside(
+        self, node: Node, operands: Sequence[Shape], cost: Cost, kind: str | None
+    ) -> Multiplies:
+        """Return what an op inside a fusion, in a container of `kind`, computes in."""
+        beside: Mapping[str, Instruction] = {}
+        if is_product(node.instruction) and kind is not None:
+            beside = self._beside.get(node.computation) or {
+                inner.name: inner
+                for inner in self._module.computations[node.computation].instructions
+            }
+            self._beside[node.computation] = beside
+        # XLA computes small products that it fuses into loops without units for matrices.
+        return _computes(
+            node.instruction, operands, cost, beside, element_by_element=kind == "kLoop"
+        )
+
+
+def _computes(
+    instruction: Instruction,
+    operands: Sequence[Shape],
+    cost: Cost,
+    beside: Mapping[str, Instruction] | None = None,
+    *,
+    element_by_element: bool = False,
+) -> Multiplies:
+    if not is_product(instruction) and instruction.opcode != "custom-call":
+        return elementwise(instruction.shape)
+    return multiplies(
+        instruction, operands, cost, beside or {}, element_by_element=element_by_element
+    )
+
+
+def _moved(
+    instruction: Instruction, operands: Sequence[Shape], price: XlaPrice, spaces: MemorySpaces
+) -> Crossing:
+    """Return the bytes that an op outside of a fusion reads and writes, and those on the chip."""
+    arrives = _ARRIVES_AT.get(instruction.opcode, -1)
+    reads = [operand.bytes for operand in operands]
+    written, result = 0, instruction.shape
+    if arrives is not None:
+        if 0 <= arrives < len(instruction.shape.elements):
+            result = instruction.shape.elements[arrives]
+            written = result.bytes
+        else:
+            reads, written = [*price.operand_bytes], price.output_bytes
+    on_chip = spaces.sum(reads, operands) + spaces.on_chip(written, result)
+    return sum(reads), written, on_chip
+
+
+def _moving(cost: Cost, crossing: Crossing) -> Cost:
+    """Return a cost with the bytes that cross a fusion's border."""
+    if crossing == _NOTHING and cost is ZERO:
+        return ZERO
+    read, written, on_chip = crossing
+    return replace(cost, bytes_read=read, bytes_written=written, on_chip_bytes=on_chip)
+
+
+def _steps(instruction: Instruction, operands: Sequence[Shape]) -> int:
+    """Return how often XLA's price of an op applies: a scan runs its function along an axis."""
+    if instruction.opcode != "scan":
+        return 1
+    return operands[0].dimensions[instruction.dimensions[0]]
+
+
+def _price_call(
+    call: Instruction,
+    operands: Sequence[Shape],
+    crossing: Crossing | None,
+    spaces: MemorySpaces,
+) -> Cost:
+    """Price a custom call by its rule; inside a fusion, what crosses the border is moved."""
+    cost = price_custom_call(call, operands) or UNKNOWN
+    if crossing is not None:
+        return _moving(cost, crossing)
+    if not spaces.placed or cost.bytes_read is None or cost.bytes_written is None:
+        return cost
+    on_chip = spaces.sum([operand.bytes for operand in operands], operands)
+    on_chip += spaces.on_chip(call.shape.bytes, call.shape)
+    return replace(cost, on_chip_bytes=min(on_chip, cost.bytes_read + cost.bytes_written))
+
+
+def _is_free(instruction: Instruction, *, inside_kernel: bool) -> bool:
+    """Return whether an op moves nothing; XLA writes the table of pointers of a tuple to memory."""
+    if instruction.opcode == "tuple":
+        return inside_kernel
+    return instruction.opcode in opcodes.FREE or instruction.opcode in opcodes.WAITS
+
+
+def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
+    """Name the inner ops that XLA does not count.
+
+    XLA costs a custom fusion that gathers or scatters as that one op: the rest of its body
+    stands for indices that the kernel computes on the side.
+    """
+    if fusion.instruction.fusion_kind != "kCustom" or not any(
+        node.opcode in opcodes.INDEXED for node in inner
+    ):
+        return set()
+    return {node.name for node in inner if node.opcode not in opcodes.INDEXED}

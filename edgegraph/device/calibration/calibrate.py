@@ -1,0 +1,274 @@
+"""Measuring what this machine can do, through XLA itself.
+
+A calibration gives the roofs of the roofline, so every figure is the best sustained rate that was
+found, not a typical one: STREAM and the Empirical Roofline Toolkit report the best repetition for
+the same reason. The rates come from kernels that XLA runs for its users, not from data sheets, so
+that a roof is one a compiled program can come close to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from edgegraph import xla
+from edgegraph.base.timing import collector_paused
+from edgegraph.device import host
+from edgegraph.device.calibration.memory_levels import (
+    MAIN_MEMORY,
+    Point,
+    caches_from_curve,
+    levels_from_curve,
+    unguided_working_sets,
+    working_sets,
+)
+from edgegraph.device.calibration.peaks import (
+    DISPATCH,
+    Clock,
+    Effort,
+    Probe,
+    Progress,
+    Sampled,
+    group_rounds,
+    is_confirmed,
+    monotonic_clock,
+    sample,
+    sustained,
+    typical_shortfall,
+)
+from edgegraph.device.calibration.saved import (
+    load_calibration,
+    machine_identity,
+    prepare_folder,
+    save_calibration,
+)
+from edgegraph.device.device import Device, MemoryLevel
+from edgegraph.device.host import NOISY_OTHERS, Cache, OtherProcesses
+from edgegraph.device.kernel_rates import KernelRate
+from edgegraph.errors import EdgeGraphError
+
+if TYPE_CHECKING:
+    from edgegraph.device.calibration.peak_kernels import CoreThreads
+
+__all__ = ["Plan", "calibrate", "load_calibration", "measure_host"]
+
+REFERENCE_DTYPE = "f32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        product_sizes: Sizes of the matrix products by XLA dtype, ascending; the reference dtype
+            first.
+        convolution: Whether to try a convolution in the reference dtype too.
+        kernels: Whether to measure the table of single kernels, from which times are expected.
+        slow_s: Sizes beyond the first that takes this long are left out.
+        caches: Of the cores in use, fastest first; empty where unknown.
+        cores: Number of cores in use.
+        memory_bytes: That may be used; None where unknown.
+    """
+
+    product_sizes: Mapping[str, tuple[int, ...]] = field(
+        default_factory=lambda: {
+            REFERENCE_DTYPE: (384, 512, 768, 1024, 1536),
+            "bf16": (512, 768, 1024, 1536),
+            "f16": (512, 1024),
+            "f64": (384, 512, 1024),
+            "s8": (512, 1024, 1536),
+        }
+    )
+    convolution: bool = True
+    kernels: bool = True
+    slow_s: float = 0.25
+    caches: tuple[Cache, ...]
+    cores: int
+    memory_bytes: int | None
+
+    @classmethod
+    def for_this_host(cls) -> Plan:
+        """Return the plan for the cores that this process may run on."""
+        cores = host.usable_cores()
+        return cls(caches=host.caches(cores), cores=len(cores), memory_bytes=host.memory_bytes())
+
+
+def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device:
+    """Measure this machine's peak arithmetic, memory bandwidth and dispatch floor.
+
+    Takes 45 to 90 seconds. Peak rates by dtype are the best of a sweep of matrix products and a
+    convolution; bandwidths the best of kernels over working sets that fit each memory level. A
+    table of single kernels at their typical rates tells what time to expect of others.
+    `Device.source` says how far the rounds agreed, and NOISY where other work disturbed them. Best
+    called before JAX is used in the process: later, calls stay asynchronous, and every one takes
+    the wake-up of a thread longer.
+
+    Args:
+        store: Keep the result in the user's cache folder, for `load_calibration`.
+        progress: Called with a message and the fraction done.
+
+    Returns:
+        The calibrated device; rates in FLOP/s and bytes/s.
+
+    Raises:
+        InputError: The result is to be stored and the folder cannot be written.
+    """
+    if store:
+        prepare_folder()
+    with suppress(EdgeGraphError):
+        xla.set_synchronous_dispatch()
+    device = measure_host(Plan.for_this_host(), progress=progress)
+    if store:
+        save_calibration(device)
+    return device
+
+
+def measure_host(
+    plan: Plan,
+    *,
+    effort: Effort | None = None,
+    clock: Clock = monotonic_clock,
+    progress: Progress | None = None,
+) -> Device:
+    """Measure this machine by a plan; see `calibrate`."""
+    from edgegraph.device.calibration.peak_kernels import CoreThreads
+
+    effort = Effort() if effort is None else effort
+    with CoreThreads(plan.cores) as threads, collector_paused(), OtherProcesses() as others:
+        probes = list(_arithmetic_probes(plan, clock, progress))
+        if progress is not None:
+            progress("compiling memory kernels", 0.0)
+        probes += _memory_probes(plan, threads)
+        probes.append(_dispatch_probe())
+        sampled = sample(probes, effort=effort, clock=clock, progress=progress)
+    dispatch_s = 1 / sustained(group_rounds(sampled)[DISPATCH], effort.agreement)
+    return Device(
+        name=host.processor(),
+        peak_flops_per_s=peaks_from_samples(sampled, effort.agreement),
+        memory=levels_from_samples(sampled, plan.caches, effort.agreement),
+        origin="calibrated",
+        source=source_of(sampled, effort, others.share),
+        dispatch_s=dispatch_s,
+        fingerprint=machine_identity(),
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        kernel_rates=_kernel_rates(plan, dispatch_s, progress),
+        op_launch_s=_op_launch_s(plan),
+    )
+
+
+def _kernel_rates(
+    plan: Plan, dispatch_s: float, progress: Progress | None
+) -> tuple[KernelRate, ...]:
+    if not plan.kernels:
+        return ()
+    from edgegraph.device.calibration.rate_kernels import measure_kernels
+
+    return measure_kernels(dispatch_s, progress=progress)
+
+
+def _op_launch_s(plan: Plan) -> float | None:
+    if not plan.kernels:
+        return None
+    from edgegraph.device.calibration.rate_kernels import measure_op_launch
+
+    return measure_op_launch()
+
+
+def peaks_from_samples(sampled: Sequence[Sampled], agreement: float) -> dict[str, float]:
+    """Return the best sustained arithmetic rate by dtype, in FLOP/s, in the order first seen."""
+    arithmetic = (one for one in sampled if one.probe.working_set_bytes is None)
+    return {
+        group: sustained(rates, agreement)
+        for group, rates in group_rounds(arithmetic).items()
+        if group != DISPATCH
+    }
+
+
+def levels_from_samples(
+    sampled: Sequence[Sampled], caches: Sequence[Cache], agreement: float
+) -> tuple[MemoryLevel, ...]:
+    """Return the memory levels; the caches are found on the curve where they are not known."""
+    points = [
+        Point(
+            working_set_bytes=one.probe.working_set_bytes,
+            bytes_per_s=sustained(one.rates, agreement),
+        )
+        for one in sampled
+        if one.probe.working_set_bytes is not None
+    ]
+    return levels_from_curve(points, caches or caches_from_curve(points))
+
+
+def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | None) -> str:
+    """Describe where the figures come from and how far they can be trusted.
+
+    NOISY means that no two rounds agreed on the rate of the reference dtype or of main memory,
+    or that other processes took over a tenth of the cores' time.
+
+    Args:
+        sampled: All probes.
+        effort: Holds how close a second round must come.
+        others_share: Share of the cores' time that other processes took; None where unknown.
+    """
+    rounds = {
+        name: rates
+        for name, rates in group_rounds(sampled).items()
+        if name in (REFERENCE_DTYPE, MAIN_MEMORY)
+    }
+    typical = ", ".join(f"{name} {typical_shortfall(rates):.0%}" for name, rates in rounds.items())
+    parts = [
+        "measured by edgegraph calibrate: best sustained rate of matrix products, a convolution,"
+        " updates in place and matrix-vector products compiled by XLA, in"
+        f" {max(len(one.rates) for one in sampled)} rounds",
+        f"typical rounds below the best: {typical}",
+    ]
+    noisy = not all(is_confirmed(rates, effort.agreement) for rates in rounds.values())
+    if others_share is not None:
+        parts.append(f"other processes took {others_share:.0%} of the cores")
+        noisy = noisy or others_share > NOISY_OTHERS
+    if noisy:
+        parts.append("NOISY: calibrate again on a quiet machine")
+    return "; ".join(parts)
+
+
+def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress | None) -> Iterator[Probe]:
+    from edgegraph.device.calibration import peak_kernels
+
+    for dtype, sizes in plan.product_sizes.items():
+        if progress is not None:
+            progress(f"compiling {dtype} kernels", 0.0)
+        for size in sizes:
+            probe = peak_kernels.matrix_product(dtype, size)
+            yield probe
+            probe.run(clock)
+            if probe.run(clock) > plan.slow_s:
+                break
+    if plan.convolution:
+        yield peak_kernels.convolution()
+
+
+def _memory_probes(plan: Plan, threads: CoreThreads) -> Iterator[Probe]:
+    from edgegraph.device.calibration import peak_kernels
+
+    if plan.caches:
+        sets = working_sets(plan.caches, plan.memory_bytes)
+        private = {cache.name for cache in plan.caches if cache.instances > 1}
+    else:
+        sizes = unguided_working_sets(plan.memory_bytes)
+        sets = {f"working set of {size} bytes": (size,) for size in sizes}
+        private = set(sets) if threads.size > 1 else set()
+    for group, group_sizes in sets.items():
+        for size in group_sizes:
+            yield peak_kernels.updates(group, size)
+            yield peak_kernels.matrix_vector_products(group, size)
+            if group in private:
+                yield peak_kernels.updates_by_core(group, size, threads)
+
+
+def _dispatch_probe() -> Probe:
+    from edgegraph.device.calibration import peak_kernels
+
+    return peak_kernels.null_calls()

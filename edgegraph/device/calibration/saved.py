@@ -1,0 +1,152 @@
+"""The calibration that is kept on disk, and when it must not be used."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgegraph.base.files import CACHE_FOLDER_VARIABLE, cache_folder, replacing
+from edgegraph.device import host
+from edgegraph.device.device import Device, check_device
+from edgegraph.errors import FormatError, InputError
+
+SCHEME = "3"
+"""Changes when the way of measuring changes so much that older figures do not compare."""
+
+FORMAT_VERSION = 1
+
+
+class CalibrationWarning(UserWarning):
+    """A stored calibration exists and cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """The file's content."""
+
+    format: int
+    device: Device
+
+
+def calibration_path() -> Path:
+    """Return the file of the calibration: in the user's cache folder, or where the variable says.
+
+    Example:
+        >>> calibration_path().name
+        'calibration.json'
+    """
+    return cache_folder() / "calibration.json"
+
+
+def machine_identity() -> dict[str, str]:
+    """Describe what must not change for a calibration to hold, without importing jax."""
+    cores = host.usable_cores()
+    caches = ", ".join(
+        f"{cache.name} {cache.instances} x {cache.size_bytes // cache.instances // 1024} KiB"
+        for cache in host.caches(cores)
+    )
+    return {
+        "processor": host.processor(),
+        "cores": str(len(cores)),
+        "caches": caches or "unknown",
+        "jax": host.version("jax"),
+        "jaxlib": host.version("jaxlib"),
+        "calibration scheme": SCHEME,
+    }
+
+
+def prepare_folder() -> None:
+    """Create the folder of the calibration, before time is spent on measuring.
+
+    Raises:
+        InputError: It cannot be created or written.
+    """
+    folder = calibration_path().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if not os.access(folder, os.W_OK):
+        raise _unwritable(folder, PermissionError("no permission to write"))
+
+
+def save_calibration(device: Device) -> Path:
+    """Write the calibration; a reader sees the old one or the new one, never a part.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    prepare_folder()
+    path = calibration_path()
+    content = msgspec.json.encode(_Stored(format=FORMAT_VERSION, device=device))
+    with replacing(path) as part:
+        part.write_bytes(msgspec.json.format(content))
+    return path
+
+
+def load_calibration() -> Device | None:
+    """Return this machine's stored calibration.
+
+    Returns:
+        The calibrated device; None if there is none, or, with a `CalibrationWarning` that says
+        why, if it cannot be read or was made on a machine or with versions other than these.
+    """
+    path = calibration_path()
+    try:
+        device = _read(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, FormatError) as error:
+        _warn(f"the stored calibration cannot be used: {error}")
+        return None
+    changes = changed(device.fingerprint or {}, machine_identity())
+    if changes:
+        _warn(f"the stored calibration was made elsewhere: {'; '.join(changes)}")
+        return None
+    return device
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Name what differs between two identities of machines.
+
+    Example:
+        >>> changed({"cores": "2", "jax": "0.10.2"}, {"cores": "4", "jax": "0.10.2"})
+        ['cores was 2, is 4']
+    """
+    return [
+        f"{key} was {before.get(key, 'not recorded')}, is {now.get(key, 'not recorded')}"
+        for key in [*now, *(key for key in before if key not in now)]
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _read(path: Path) -> Device:
+    content = path.read_bytes()
+    try:
+        version = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).get("format")
+        number = None if version is None else msgspec.json.decode(version, type=int)
+        if number != FORMAT_VERSION:
+            raise FormatError(f"{path} has format {number}, this EdgeGraph reads {FORMAT_VERSION}")
+        device = msgspec.json.decode(content, type=_Stored).device
+    except msgspec.MsgspecError as error:
+        raise FormatError(f"{path} is not a calibration ({error})") from error
+    check_device(device, str(path))
+    return device
+
+
+def _warn(message: str) -> None:
+    warnings.warn(
+        f"{message}; calibrate again (`edgegraph calibrate`)", CalibrationWarning, stacklevel=3
+    )
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"the calibration cannot be stored in {folder} ({error}); make that folder writable or"
+        f" set {CACHE_FOLDER_VARIABLE} to one that is"
+    )

@@ -1,0 +1,325 @@
+"""check(): hold a program against its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import hypot
+from pathlib import Path
+from typing import Any
+
+from edgegraph.compare.diff import diff, given_analysis, subject
+from edgegraph.compare.result import Diff, Subject
+from edgegraph.errors import InputError
+from edgegraph.gate.limits import DEFAULT_LIMITS, LATENCY, METRICS, Limit, parse_limit
+from edgegraph.hlo import opcodes
+from edgegraph.results.analysis import Analysis
+from edgegraph.results.timing import Latency
+
+PASSED = "passed"
+FAILED = "failed"
+UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Culprit:
+    """A layer that has a part in a limit that was not kept.
+
+    Attributes:
+        layer, phase: As on `LayerRecord`.
+        before: What it came to in the baseline; None where it was not there, or without one.
+        after: What it comes to now; None where it is not there any more.
+    """
+
+    layer: str
+    phase: str
+    before: float | int | None
+    after: float | int | None
+
+    @property
+    def growth(self) -> float | int:
+        """How much it grew."""
+        return (self.after or 0) - (self.before or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One limit, held against one figure.
+
+    Attributes:
+        metric: ``flops``, ``bytes``, ``peak_memory``, ``latency``, ...
+        unit: ``FLOP``, ``MAC``, ``B``, ``s``, or "" for a plain count.
+        limit: As it was given: ``+1%``, ``+64MiB``, ``3ms``.
+        before: Of the baseline; None without one.
+        after: Of what is checked; None where unknown.
+        allowed: The most that the limit allows; None where unknown.
+        noise: Of a time: how far it may be off, both measurements taken together.
+        verdict: ``passed``, ``failed``, or ``undecided`` where that cannot be told.
+        reason: Why it is undecided; None otherwise.
+        culprits: Layers that grew, those that grew most first; without a baseline the largest.
+    """
+
+    metric: str
+    unit: str
+    limit: str
+    before: float | int | None
+    after: float | int | None
+    allowed: float | int | None
+    noise: float | None = None
+    verdict: str
+    reason: str | None = None
+    culprits: tuple[Culprit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """Every limit, and whether it was kept.
+
+    Attributes:
+        before: The baseline; None without one.
+        after: What was checked.
+        checks: One for every limit.
+        notes: What to know about the comparison, one line each.
+    """
+
+    before: Subject | None
+    after: Subject
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no limit was broken, as far as can be told."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The limits that were broken."""
+        return tuple(check for check in self.checks if check.verdict == FAILED)
+
+    @property
+    def undecided(self) -> tuple[Check, ...]:
+        """The limits of which that cannot be told."""
+        return tuple(check for check in self.checks if check.verdict == UNDECIDED)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The result as a JSON object; its keys are the attributes' names, and ``passed``."""
+        from msgspec import to_builtins
+
+        return {"passed": self.passed, **to_builtins(self)}
+
+    def to_markdown(self) -> str:
+        """Return it as Markdown, for a pull request."""
+        from edgegraph.gate.present import markdown
+
+        return markdown(self)
+
+    def __str__(self) -> str:
+        """Return the checks line by line, with the culprits."""
+        from edgegraph.gate.present import lines
+
+        return "\n".join(lines(self))
+
+
+MOST_CULPRITS = 5
+
+
+def check(
+    analysis: Analysis | str | Path,
+    *,
+    baseline: Analysis | str | Path | None = None,
+    **limits: str | int | float,
+) -> GateResult:
+    """Hold a program against limits, of its own or of growth over a baseline.
+
+    Counts are exact. A latency fails only where it lies beyond its limit by more than the noise
+    of both measurements, and both are sound; else that is left undecided.
+
+    Args:
+        analysis: What to check, or the file it was saved to.
+        baseline: What to hold it against, for limits of growth.
+        limits: ``max_flops="+1%"``, ``max_peak_memory="64MiB"``, ``max_latency="3ms"``; one of
+            ``flops macs bytes peak_memory temp_memory params param_bytes ops kernels wire_bytes
+            latency``. Where none is given: FLOPs +1 %, bytes +2 %, peak memory +5 %.
+
+    Returns:
+        A `GateResult`; ``.passed`` unless a limit is broken, with the layers that did it.
+
+    Raises:
+        InputError: A limit cannot be read, or needs a baseline that is not there or of another
+            batch size, target or stage.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, edgegraph as eg
+        >>> x = jax.ShapeDtypeStruct((8, 8), "float32")
+        >>> once = eg.analyze(lambda x: x @ x, args=(x,), name="once")
+        >>> twice = eg.analyze(lambda x: x @ x @ x, args=(x,), name="twice")
+        >>> eg.check(once, max_macs="1kMAC").passed
+        True
+        >>> eg.check(twice, baseline=once, max_macs="+1%").passed
+        False
+    """
+    wanted = {name: parse_limit(name, str(text)) for name, text in _named(limits).items()}
+    after = given_analysis(analysis)
+    before = None if baseline is None else given_analysis(baseline)
+    if not wanted:
+        wanted = {name: parse_limit(name, text) for name, text in DEFAULT_LIMITS.items()}
+    lacking = [name for name, limit in wanted.items() if limit.needs_baseline and before is None]
+    if lacking:
+        raise InputError(
+            f"the limit {wanted[lacking[0]].text} of {lacking[0]} is one of growth and needs a"
+            " baseline; name a saved analysis, or write the most that is allowed"
+        )
+    now = subject(after)
+    then = None if before is None else subject(before)
+    if then is not None:
+        _check_comparable(then, now)
+    changes = None if before is None else diff(before, after)
+    checks = tuple(_check(name, limit, before, after, changes) for name, limit in wanted.items())
+    return GateResult(
+        before=then,
+        after=now,
+        checks=checks,
+        notes=tuple(_notes(then, now)),
+    )
+
+
+def _named(limits: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
+    named: dict[str, str | int | float] = {}
+    for key, text in limits.items():
+        if not key.startswith("max_") or key.removeprefix("max_") not in METRICS:
+            known = ", ".join(f"max_{name}" for name in METRICS)
+            raise InputError(f"{key!r} is not a limit; choose from: {known}")
+        named[key.removeprefix("max_")] = text
+    return named
+
+
+def _check_comparable(then: Subject, now: Subject) -> None:
+    for name in ("batch", "target", "stage"):
+        one, other = getattr(then, name), getattr(now, name)
+        if one != other:
+            raise InputError(
+                f"the baseline is of {name} {one}, and what is checked of {name} {other}; make the"
+                " baseline anew, or analyse the same"
+            )
+
+
+def _notes(then: Subject | None, now: Subject) -> Iterator[str]:
+    if then is not None and then.jaxlib != now.jaxlib:
+        yield (
+            f"the baseline was compiled by jaxlib {then.jaxlib}, this by {now.jaxlib}, which may"
+            " count and fuse otherwise"
+        )
+
+
+def _check(
+    name: str, limit: Limit, before: Analysis | None, after: Analysis, changes: Diff | None
+) -> Check:
+    metric = METRICS[name]
+    then, now = None if before is None else metric.value(before), metric.value(after)
+    allowed = limit.allowed(then)
+    verdict, reason, noise = PASSED, None, None
+    if now is None:
+        verdict, reason = UNDECIDED, _unknown(name, "what is checked")
+    elif allowed is None:
+        verdict, reason = UNDECIDED, _unknown(name, "the baseline")
+    elif name == LATENCY:
+        verdict, reason, noise = _timed(limit, before, after, allowed)
+    elif now > allowed:
+        verdict = FAILED
+    return Check(
+        metric=name,
+        unit=metric.unit,
+        limit=limit.text,
+        before=then,
+        after=now,
+        allowed=allowed,
+        noise=noise,
+        verdict=verdict,
+        reason=reason,
+        culprits=tuple(_culprits(name, after, changes)) if verdict == FAILED else (),
+    )
+
+
+def _unknown(name: str, of: str) -> str:
+    if name == LATENCY:
+        return f"{of} was not measured"
+    return f"{name} of {of} is not known"
+
+
+def _timed(
+    limit: Limit, before: Analysis | None, after: Analysis, allowed: float
+) -> tuple[str, str | None, float | None]:
+    """Hold a latency against its limit, as far as the measurements carry that."""
+    now = after.latency
+    then = before.latency if before is not None and limit.needs_baseline else None
+    if now is None:
+        return UNDECIDED, _unknown(LATENCY, "what is checked"), None
+    factor = 1 + (limit.share or 0.0)
+    noise = hypot(_iqr_s(now), 0.0 if then is None else factor * _iqr_s(then))
+    for latency, of in ((now, "the measurement"), (then, "the baseline's measurement")):
+        if latency is not None and latency.verdict != "OK":
+            reasons = "; ".join(latency.reasons) or "it spreads too far"
+            return UNDECIDED, f"{of} is {latency.verdict} ({reasons})", noise
+    if then is not None and before is not None:
+        machines = [subject(each).machine for each in (before, after)]
+        if machines[0] != machines[1]:
+            return UNDECIDED, f"the baseline was measured on another machine: {machines[0]}", noise
+    if now.median_s <= allowed:
+        return PASSED, None, noise
+    if now.median_s - allowed <= noise:
+        return UNDECIDED, "it lies beyond the limit by less than the noise", noise
+    return FAILED, None, noise
+
+
+def _iqr_s(latency: Latency) -> float:
+    """Return the interquartile range."""
+    return latency.relative_iqr * latency.median_s
+
+
+def _culprits(name: str, after: Analysis, changes: Diff | None) -> list[Culprit]:
+    """Name the layers that grew most; without a baseline, the largest."""
+    if name == "kernels":
+        grown = _grown_kernels(changes)
+    elif METRICS[name].of_layer is None:
+        return []
+    elif changes is None:
+        # Held against itself, every layer is there; what it was before does not matter.
+        grown = [
+            Culprit(layer=each.layer, phase=each.phase, before=None, after=each.after)
+            for each in _layers(name, diff(after, after))
+        ]
+    else:
+        grown = _layers(name, changes)
+    grown = sorted((each for each in grown if each.growth > 0), key=lambda each: -each.growth)
+    return grown[:MOST_CULPRITS]
+
+
+def _layers(name: str, changes: Diff) -> list[Culprit]:
+    of_layer = METRICS[name].of_layer
+    assert of_layer is not None
+    return [
+        Culprit(
+            layer=row.layer,
+            phase=row.phase,
+            before=None if row.before is None else of_layer(row.before),
+            after=None if row.after is None else of_layer(row.after),
+        )
+        for row in changes.layer_changes
+        if row.leaf
+    ]
+
+
+def _grown_kernels(changes: Diff | None) -> list[Culprit]:
+    """Count the kernels that came and went, by layer."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for change in () if changes is None else changes.op_changes:
+        held = counts.setdefault((change.layer or "(unattributed)", change.phase), [0, 0])
+        for number, side in enumerate((change.before, change.after)):
+            if side is not None and side.opcode not in opcodes.GIVEN:
+                held[number] += len(side.names)
+    return [
+        Culprit(layer=layer, phase=phase, before=held[0], after=held[1])
+        for (layer, phase), held in counts.items()
+    ]

@@ -1,0 +1,181 @@
+"""Decoding attributes of instructions: aliases, replica groups, precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from edgegraph.errors import FormatError
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.module import Alias, Collective, Instruction, Shape
+from edgegraph.hlo.schema import Proto
+
+
+def decode_output_aliases(proto: Proto) -> tuple[Alias, ...]:
+    """Decode which operands an instruction writes its result over.
+
+    Args:
+        proto: The instruction's HloInstructionProto.
+    """
+    return tuple(
+        [
+            Alias(
+                output_index=tuple(alias.output_shape_index),
+                operand=alias.operand_index,
+                operand_index=tuple(alias.operand_shape_index),
+            )
+            for alias in proto.output_operand_aliasing
+        ]
+    )
+
+
+def decode_donations(proto: Proto, entry: Sequence[Instruction], root: str) -> tuple[Alias, ...]:
+    """Decode which parts of the result are written over donated arguments.
+
+    Args:
+        proto: The module's HloModuleProto.
+        entry: The instructions of the entry computation.
+        root: Name of its root.
+
+    Raises:
+        FormatError: There is no such parameter, or no such part of it or of the result.
+    """
+    donations = tuple(
+        [
+            Alias(
+                output_index=tuple(entry.output_shape_index),
+                operand=entry.parameter_number,
+                operand_index=tuple(entry.parameter_shape_index),
+            )
+            for entry in proto.input_output_alias.entries
+        ]
+    )
+    if donations:
+        parameters = {i.parameter_number: i.shape for i in entry if i.parameter_number is not None}
+        result = next(i.shape for i in entry if i.name == root)
+        check_aliases(
+            f"HLO module {proto.name!r}: donation",
+            donations,
+            result,
+            [parameters[number] for number in range(len(parameters))],
+        )
+    return donations
+
+
+def check_aliases(
+    where: str, aliases: Iterable[Alias], result: Shape, operands: Sequence[Shape]
+) -> None:
+    """Check that aliases point at parts that are there.
+
+    Args:
+        where: What to call it in an error.
+        aliases: Of an instruction, or the donations of a module.
+        result: Shape of the result.
+        operands: Shapes of the operands, or of the parameters.
+
+    Raises:
+        FormatError: One does not.
+    """
+    for alias in aliases:
+        if not 0 <= alias.operand < len(operands):
+            raise FormatError(f"{where}: alias of operand {alias.operand}, which is not there")
+        for shape, index in (
+            (result, alias.output_index),
+            (operands[alias.operand], alias.operand_index),
+        ):
+            part = shape
+            for step in index:
+                if not 0 <= step < len(part.elements):
+                    raise FormatError(f"{where}: alias of part {list(index)} of a {shape}")
+                part = part.elements[step]
+
+
+def is_collective(opcode: str, proto: Proto) -> bool:
+    """Return whether an instruction sends data to another device.
+
+    Args:
+        opcode: Of the instruction.
+        proto: Its HloInstructionProto.
+    """
+    if opcode == "send":
+        return not proto.is_host_transfer
+    return opcode in opcodes.COLLECTIVES
+
+
+def decode_collective(proto: Proto) -> Collective:
+    """Decode the attributes of a collective op.
+
+    Args:
+        proto: The instruction's HloInstructionProto.
+    """
+    return Collective(
+        group_size=_group_size(proto),
+        # XLA writes "no channel" as a number that is not positive.
+        channel_id=proto.channel_id if proto.channel_id > 0 else None,
+        use_global_device_ids=proto.use_global_device_ids,
+        source_target_pairs=tuple(
+            [(pair.source, pair.target) for pair in proto.source_target_pairs]
+        ),
+    )
+
+
+def _group_size(proto: Proto) -> int | None:
+    """Return the size of the largest group; None where the groups are left out, which means all."""
+    if proto.HasField("iota_replica_groups"):
+        size: int = proto.iota_replica_groups.group_size
+        return size
+    if proto.HasField("mesh_replica_groups"):
+        return _mesh_group_size(proto.mesh_replica_groups)
+    groups = proto.replica_group_list.replica_groups or proto.replica_groups
+    return max((len(group.replica_ids) for group in groups), default=0) or None
+
+
+def _mesh_group_size(proto: Proto) -> int | None:
+    """Multiply the sizes of the mesh axes that a group runs along.
+
+    ``mesh['x'=8,'y'=2] {'x':(2)4,'y'}``: the part of size 4 of axis x, and all of axis y.
+    """
+    sizes: list[int] = [axis.size for axis in proto.mesh.axes]
+    if any(not 0 <= reference.axis < len(sizes) for reference in proto.axes):
+        return None
+    along: list[int] = [
+        reference.part.size if reference.HasField("part") else sizes[reference.axis]
+        for reference in proto.axes
+    ]
+    return math.prod(along)
+
+
+_LEVELS = {0: "default", 1: "high", 2: "highest"}
+"""XLA's ``PrecisionConfig.Precision`` by number, the least exact first."""
+
+_ALGORITHMS = {
+    1: "dot_any_f8_any_f8_f32",
+    2: "dot_any_f8_any_f8_f32_fast_accum",
+    3: "dot_f16_f16_f16",
+    4: "dot_f16_f16_f32",
+    5: "dot_bf16_bf16_bf16",
+    6: "dot_bf16_bf16_f32",
+    7: "dot_bf16_bf16_f32_x3",
+    8: "dot_bf16_bf16_f32_x6",
+    9: "dot_tf32_tf32_f32",
+    10: "dot_tf32_tf32_f32_x3",
+    11: "dot_f32_f32_f32",
+    12: "dot_f64_f64_f64",
+    13: "dot_bf16_bf16_f32_x9",
+}
+"""XLA's ``PrecisionConfig.Algorithm`` by number."""
+
+
+def decode_precision(proto: Proto) -> str | None:
+    """Return the precision of an instruction that has one.
+
+    Returns:
+        The name of an algorithm, or ``high`` or ``highest``; of operands that differ the less
+        exact. None where nothing is asked for.
+    """
+    config = proto.precision_config
+    algorithm = _ALGORITHMS.get(config.algorithm)
+    if algorithm is not None:
+        return algorithm
+    level = min(config.operand_precision, default=0)
+    return _LEVELS.get(level) if level > 0 else None

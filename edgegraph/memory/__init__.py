@@ -1,0 +1,1 @@
+"""What a program holds in memory: values, buffers, their places, the peak."""

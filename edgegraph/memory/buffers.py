@@ -1,0 +1,382 @@
+"""Follows the values of a scheduled program through its memory.
+
+Values that have to lie in the same memory, such as what a loop carries, share a storage. Time
+counts the ops outside fusions in the order in which they run; an op that calls others comes
+after them.
+
+Source: openxla/xla, ``HloDataflowAnalysis``, ``HloAliasAnalysis`` and ``HloLiveRange``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edgegraph.errors import FormatError
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.module import Alias, Module, Shape
+from edgegraph.memory.dataflow import is_held
+from edgegraph.memory.values import InPlace, Leaves, TupleParts, Value, Values
+
+_READS_NOTHING = opcodes.TUPLES | {"while"}
+"""Ops that hand values on; what a loop is handed has already become what its body is handed."""
+
+
+def trace_values(module: Module, nodes: Sequence[Node], in_place: InPlace) -> Values:
+    """Follow the values of a scheduled module through its memory.
+
+    Args:
+        module: A scheduled module; XLA has put copies where two values need memory of their own.
+        nodes: All its nodes, from `edgegraph.hlo.graph.flatten`.
+        in_place: Which ops must write over their operands.
+
+    Raises:
+        FormatError: A loop or branch is handed, or gives back, another number of arrays.
+    """
+    tracer = _Tracer(module, in_place)
+    for node in nodes:
+        tracer.visit(node)
+    return tracer.finish()
+
+
+@dataclass(slots=True)
+class _Open:
+    """A container whose computations are being visited.
+
+    Attributes:
+        node: The container.
+        operands: Its operands' values.
+        computation: The one of its computations that is being visited, or "".
+        roots: What the computations visited so far give back.
+    """
+
+    node: Node
+    operands: tuple[Leaves, ...]
+    computation: str = ""
+    roots: dict[str, Leaves] = field(default_factory=dict)
+
+
+class _Tracer:
+    """What is known after the nodes visited so far."""
+
+    def __init__(self, module: Module, in_place: InPlace) -> None:
+        self._module = module
+        self._in_place = in_place
+        self._roots = {c.name: c.root for c in module.computations.values()}
+        self._open: list[_Open] = []
+        self._inside: set[str | None] = {None}
+        self._values: list[Value] = []
+        self._same: list[int] = []
+        self._order: list[Node] = []
+        self._arguments: dict[int, Leaves] = {}
+        self._constants: list[int] = []
+        self.parts = TupleParts()
+        self.leaves: dict[str, Leaves] = {}
+        self.shapes: dict[str, Shape] = {}
+
+    def visit(self, node: Node) -> None:
+        """Take the next node; the ops inside fusions have no memory of their own."""
+        if node.parent not in self._inside:
+            return
+        while self._open and self._open[-1].node.name != node.parent:
+            self._close(self._open.pop())
+        if self._open and self._open[-1].computation != node.computation:
+            self._enter(self._open[-1], node.computation)
+        opcode = node.opcode
+        if opcode in opcodes.CALLERS:
+            operands = tuple([self.leaves[name] for name in node.operands])
+            self._open.append(_Open(node=node, operands=operands))
+            self._inside.add(node.name)
+        else:
+            self._run(node, _RULES.get(opcode, _Tracer.make)(self, node))
+
+    def finish(self) -> Values:
+        """Close what is open; what the program gives back stays alive to its end."""
+        while self._open:
+            self._close(self._open.pop())
+        root = self._module.computations[self._module.entry].root
+        outputs = self.leaves[root]
+        self._keep(outputs)
+        for donation in self._module.donated:
+            self._donate(donation, root)
+        for value in self._values:
+            value.storage = self._find(value.storage)
+        return Values(
+            all=self._values,
+            nodes=self._order,
+            leaves=self.leaves,
+            shapes=self.shapes,
+            arguments=tuple(number for leaves in self._arguments.values() for number in leaves),
+            constants=tuple(self._constants),
+            outputs=outputs,
+        )
+
+    def make(self, node: Node) -> Leaves:
+        """Place a result in memory of its own, or in that of the operands it is written over."""
+        instruction = node.instruction
+        over: dict[int, int] = {}
+        for alias in self._in_place.written_over(instruction):
+            operand = node.operands[alias.operand]
+            written = self.parts.part(instruction.shape, alias.output_index)
+            given = self.parts.part(self.shapes[operand], alias.operand_index)
+            for position, place in zip(written, given, strict=False):
+                over[position] = self._values[self.leaves[operand][place]].storage
+        return self.new(node, self.parts.leaves(instruction.shape), over)
+
+    def new(self, node: Node, shapes: Sequence[Shape], over: Mapping[int, int] = {}) -> Leaves:
+        """Make values that depend on the node's operands, some of them `over` known memory."""
+        from_input = any(
+            self._values[number].from_input for o in node.operands for number in self.leaves[o]
+        )
+        return tuple(
+            [
+                self._value(node, shape, over.get(place), from_input)
+                for place, shape in enumerate(shapes)
+            ]
+        )
+
+    def parameter(self, node: Node) -> Leaves:
+        """Return what the container hands over."""
+        instruction = node.instruction
+        number = instruction.parameter_number or 0
+        if not self._open:
+            from_input = not is_held(instruction.op_name)
+            shapes = self.parts.leaves(instruction.shape)
+            leaves = tuple([self._value(node, shape, None, from_input) for shape in shapes])
+            self._arguments[number] = leaves
+            return leaves
+        container = self._open[-1]
+        called = container.node.instruction
+        if called.opcode == "while":
+            return self._pass_on(node, container.operands[0], container.operands[0])
+        if called.opcode == "conditional":
+            number = 1 + called.called.index(node.computation)
+        return container.operands[number]
+
+    def constant(self, node: Node) -> Leaves:
+        """Note a constant."""
+        leaves = self.make(node)
+        self._constants.extend(leaves)
+        return leaves
+
+    def loop_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
+        """Join what a loop is handed with what its body makes of it."""
+        given, made = container.operands[0], roots[0]
+        leaves = self._pass_on(container.node, given, made)
+        self._use(made)
+        self._join(given, made)
+        return leaves
+
+    def branch_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
+        """Join what the branches make."""
+        leaves = roots[0]
+        for made in roots:
+            leaves = self._pass_on(container.node, roots[0], made)
+            self._join(roots[0], made)
+        return leaves
+
+    def call_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
+        """Hand on what the called computation makes."""
+        return roots[0]
+
+    def start_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
+        """Return the operands, the result, and what else the backend keeps."""
+        known = tuple(number for leaves in container.operands for number in leaves) + roots[0]
+        shapes = self.parts.leaves(container.node.instruction.shape)
+        return known + self.new(container.node, shapes[len(known) :])
+
+    def _value(self, node: Node, shape: Shape, storage: int | None, from_input: bool) -> int:
+        if storage is None:
+            storage = len(self._same)
+            self._same.append(storage)
+        now = len(self._order)
+        self._values.append(
+            Value(
+                node=node, shape=shape, storage=storage, start=now, end=now, from_input=from_input
+            )
+        )
+        return len(self._values) - 1
+
+    def _pass_on(self, node: Node, given: Leaves, made: Leaves) -> Leaves:
+        """Make values in the memory of `given` that hold this or what was `made` there."""
+        shapes = self.parts.leaves(node.instruction.shape)
+        if not len(shapes) == len(given) == len(made):
+            raise FormatError(
+                f"HLO {node.opcode} {node.name!r}: {len(shapes)} arrays are made of"
+                f" {len(given)} that are handed in and {len(made)} that are handed back"
+            )
+        pairs = [
+            (self._values[old], self._values[new]) for old, new in zip(given, made, strict=True)
+        ]
+        return tuple(
+            [
+                self._value(node, shape, old.storage, old.from_input or new.from_input)
+                for shape, (old, new) in zip(shapes, pairs, strict=True)
+            ]
+        )
+
+    def _run(self, node: Node, leaves: Leaves) -> None:
+        """Run an op: what it reads is alive until then."""
+        instruction = node.instruction
+        if instruction.opcode not in _READS_NOTHING:
+            for name in node.operands:
+                self._use(self.leaves[name])
+        if len(leaves) != len(self.parts.leaves(instruction.shape)):
+            raise FormatError(
+                f"HLO {instruction.opcode} {node.name!r}: its shape {instruction.shape} does not"
+                f" have the {len(leaves)} arrays that it gives"
+            )
+        self._order.append(node)
+        self.leaves[node.name] = leaves
+        self.shapes[node.name] = instruction.shape
+        if self._open and self._roots[node.computation] == instruction.name:
+            self._open[-1].roots[node.computation] = leaves
+
+    def _use(self, leaves: Leaves) -> None:
+        now = len(self._order)
+        for number in leaves:
+            self._values[number].end = now
+
+    def _keep(self, leaves: Leaves) -> None:
+        """Keep values alive until the op that ran last."""
+        for number in leaves:
+            self._values[number].end = len(self._order) - 1
+
+    def _enter(self, container: _Open, computation: str) -> None:
+        self._leave(container)
+        container.computation = computation
+        called = container.node.instruction
+        if called.opcode == "while" and computation == called.called[0]:
+            # From here on the memory holds what the body makes of it.
+            self._use(container.operands[0])
+
+    def _leave(self, container: _Open) -> None:
+        """Keep a computation's result to its end."""
+        self._keep(container.roots.get(container.computation, ()))
+
+    def _close(self, container: _Open) -> None:
+        """Run a container, after all that it holds."""
+        self._leave(container)
+        node = container.node
+        roots = [container.roots[computation] for computation in node.instruction.called]
+        self._run(node, _RESULTS[node.opcode](self, container, roots))
+
+    def _find(self, storage: int) -> int:
+        same = self._same
+        while same[storage] != storage:
+            same[storage] = same[same[storage]]
+            storage = same[storage]
+        return storage
+
+    def _join(self, first: Leaves, second: Leaves) -> None:
+        """Place values in the same memory, pair by pair."""
+        for one, other in zip(first, second, strict=True):
+            low, high = sorted(
+                (self._find(self._values[one].storage), self._find(self._values[other].storage))
+            )
+            self._same[high] = low
+
+    def _donate(self, donation: Alias, root: str) -> None:
+        """Place a part of the result in the memory of an argument."""
+        entry = self._module.computations[self._module.entry]
+        argument = next(i for i in entry.instructions if i.parameter_number == donation.operand)
+        made = self.parts.part(self.shapes[root], donation.output_index)
+        given = self.parts.part(argument.shape, donation.operand_index)
+        if len(made) != len(given):
+            raise FormatError(
+                f"HLO module {self._module.name!r}: a result of {len(made)} arrays cannot take the"
+                f" memory of {argument.name!r}, which has {len(given)}"
+            )
+        self._join(
+            self.leaves[root][made.start : made.stop],
+            self._arguments[donation.operand][given.start : given.stop],
+        )
+
+
+def _forward(tracer: _Tracer, node: Node) -> Leaves:
+    return tracer.leaves[_operand(node)]
+
+
+def _operand(node: Node) -> str:
+    if not node.operands:
+        raise FormatError(f"HLO {node.opcode} {node.name!r}: it has no operand")
+    return node.operands[0]
+
+
+def _tuple(tracer: _Tracer, node: Node) -> Leaves:
+    return tuple([number for name in node.operands for number in tracer.leaves[name]])
+
+
+def _element(tracer: _Tracer, node: Node) -> Leaves:
+    return _operand_part(tracer, node, node.instruction.tuple_index or 0)
+
+
+def _operand_part(tracer: _Tracer, node: Node, index: int) -> Leaves:
+    operand = _operand(node)
+    part = tracer.parts.part(tracer.shapes[operand], (index,))
+    return tracer.leaves[operand][part.start : part.stop]
+
+
+_Rule = Callable[[_Tracer, Node], Leaves]
+
+
+def _start(index: int) -> _Rule:
+    """Make the rule of an op that starts a transfer: part `index` of its result is the operand."""
+
+    def rule(tracer: _Tracer, node: Node) -> Leaves:
+        shape = node.instruction.shape
+        if index >= len(shape.elements):
+            return tracer.make(node)
+        part = tracer.parts.part(shape, (index,))
+        sent = _tuple(tracer, node)
+        if len(sent) != len(part):
+            sent = _forward(tracer, node)
+        leaves = tracer.parts.leaves(shape)
+        before, after = leaves[: part.start], leaves[part.stop :]
+        return tracer.new(node, before) + sent + tracer.new(node, after)
+
+    return rule
+
+
+def _done(index: int) -> _Rule:
+    """Make the rule of an op that waits for a transfer: it gives part `index` of its operand."""
+
+    def rule(tracer: _Tracer, node: Node) -> Leaves:
+        if index >= len(tracer.shapes[_operand(node)].elements):
+            return tracer.make(node)
+        found = _operand_part(tracer, node, index)
+        expected = tracer.parts.leaves(node.instruction.shape)
+        return found + tracer.new(node, expected[len(found) :])
+
+    return rule
+
+
+_RULES: Mapping[str, _Rule] = {
+    "parameter": _Tracer.parameter,
+    "constant": _Tracer.constant,
+    "tuple": _tuple,
+    "get-tuple-element": _element,
+    "bitcast": _forward,
+    "opt-barrier": _forward,
+    "domain": _forward,
+    "add-dependency": _forward,
+    "async-update": _forward,
+    "all-reduce-done": _forward,
+    "copy-start": _start(1),
+    "all-gather-start": _start(0),
+    "collective-permute-start": _start(0),
+    "send": _start(0),
+    "copy-done": _done(0),
+    "recv-done": _done(0),
+    "all-gather-done": _done(1),
+    "collective-permute-done": _done(1),
+    "async-done": _done(1),
+}
+
+_RESULTS: Mapping[str, Callable[[_Tracer, _Open, Sequence[Leaves]], Leaves]] = {
+    "while": _Tracer.loop_result,
+    "conditional": _Tracer.branch_result,
+    "call": _Tracer.call_result,
+    "async-start": _Tracer.start_result,
+}

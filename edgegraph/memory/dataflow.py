@@ -1,0 +1,288 @@
+"""How activations flow through a program before optimisation: what makes, reads, overwrites them.
+
+An activation is a value that depends on the program's inputs, parameters and other state of the
+model aside. Reshapes, transposes, slices and broadcasts are views: the next op reads them by
+index, and nothing is stored. Elementwise ops wait: a chain of them, such as normalisation and
+GELU, is computed in one pass when an op reads its result that cannot compute it on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from edgegraph.base.timing import bulk
+from edgegraph.errors import InputError
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node, flatten
+from edgegraph.hlo.module import Module, Shape
+from edgegraph.hlo.op_name import parse_op_name, parse_parameter_name, qualify_op_name
+
+HELD_ARGUMENTS = frozenset({"params", "state", "opt_state", "variables", "batch_stats"})
+"""Arguments that hold a model's parameters and state, which are no activations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One op that reads or makes activations.
+
+    Attributes:
+        name: Name of its node in the graph.
+        layer: Scope of the model, or None.
+        opcode: XLA's opcode.
+        reads: The activations that it reads, each once.
+        makes: The activation that it makes; None where it writes into the model's state.
+        in_place: Whether it may write its result over an operand.
+        joins: Whether it computes each element from several activations, such as a residual sum.
+        depthwise: Whether it is a convolution of every channel by itself.
+    """
+
+    name: str
+    layer: str | None
+    opcode: str
+    reads: tuple[int, ...]
+    makes: int | None
+    in_place: bool
+    joins: bool
+    depthwise: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataflow:
+    """The activations of a program and the ops between them, in order of execution.
+
+    Attributes:
+        shapes: Shape of every activation; the position is its number.
+        inputs: Activations that the program is called with.
+        outputs: Activations that it gives back.
+        steps: The ops.
+    """
+
+    shapes: tuple[Shape, ...]
+    inputs: tuple[int, ...]
+    outputs: frozenset[int]
+    steps: tuple[Step, ...]
+
+
+@bulk
+def trace_activations(module: Module) -> Dataflow:
+    """Follow the activations through a module before optimisation.
+
+    A loop or a conditional is one op: what happens inside is not followed.
+
+    Raises:
+        InputError: The module is optimised: its fusions hide which values are stored.
+    """
+    tracer = _Tracer(module)
+    for node in flatten(module):
+        tracer.visit(node)
+    outputs = tracer.store(tracer.held[module.computations[module.entry].root])
+    return Dataflow(
+        shapes=tuple(tracer.shapes),
+        inputs=tuple(tracer.inputs),
+        outputs=frozenset(outputs),
+        steps=tuple(tracer.steps),
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """The result of elementwise ops that nothing has asked to be stored yet.
+
+    Attributes:
+        node: The last of the ops.
+        reads: The activations that it is computed from.
+        number: Its number as an activation, once it is stored.
+    """
+
+    node: Node
+    reads: tuple[int, ...]
+    number: int | None = None
+
+
+_Held = int | _Waiting
+
+
+@dataclass(slots=True)
+class _Tracer:
+    """What is known after the nodes visited so far."""
+
+    module: Module
+    shapes: list[Shape] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    held: dict[str, tuple[_Held, ...]] = field(default_factory=dict)
+    """Activations behind each node's result; empty for weights and constants."""
+    members: dict[str, tuple[tuple[_Held, ...], ...]] = field(default_factory=dict)
+    """The same for each element of a tuple."""
+    calls: dict[str, Node] = field(default_factory=dict)
+    op_names: dict[str, str] = field(default_factory=dict)
+    """Complete op_names of the calls."""
+    hidden: set[str] = field(default_factory=set)
+    """Loops and conditionals, and the nodes inside them."""
+
+    def visit(self, node: Node) -> None:
+        """Take the next node in order of execution."""
+        opcode = node.opcode
+        if node.parent in self.hidden:
+            self.hidden.add(node.name)
+        elif opcode == "fusion":
+            raise InputError(
+                f"module {self.module.name!r} is optimised: its fusion {node.name!r} hides which"
+                " values are stored; give the module of stage='lowered'"
+            )
+        elif opcode == "call":
+            self.calls[node.name] = node
+            self.op_names[node.name] = self._op_name(node)
+        elif opcode == "parameter":
+            self._take_parameter(node)
+        elif opcode == "tuple":
+            members = tuple(self.held[operand] for operand in node.operands)
+            self._define(node, _distinct(members), members)
+        elif opcode == "get-tuple-element":
+            self._take_element(node)
+        else:
+            self._compute(node)
+
+    def store(self, held: Sequence[_Held]) -> tuple[int, ...]:
+        """Return the numbers of activations, and number what was only waiting."""
+        numbers = []
+        for one in held:
+            if isinstance(one, _Waiting):
+                if one.number is None:
+                    one.number = self._new(one.node.instruction.shape)
+                    self._step(one.node, one.reads, one.number, in_place=True)
+                one = one.number
+            numbers.append(one)
+        return tuple(dict.fromkeys(numbers))
+
+    def _read_through(self, held: Sequence[_Held]) -> tuple[int, ...]:
+        """Return the stored activations that all of these can be computed from."""
+        numbers: list[int] = []
+        for one in held:
+            if isinstance(one, int):
+                numbers.append(one)
+            elif one.number is not None:
+                numbers.append(one.number)
+            else:
+                numbers.extend(one.reads)
+        return tuple(dict.fromkeys(numbers))
+
+    def _take_parameter(self, node: Node) -> None:
+        if node.parent is None:
+            self._define(node, () if is_held(node.instruction.op_name) else (self._input(node),))
+            return
+        number = node.instruction.parameter_number
+        assert number is not None  # it is a parameter
+        operand = self.calls[node.parent].operands[number]
+        self._define(node, self.held[operand], self.members.get(operand))
+
+    def _input(self, node: Node) -> int:
+        number = self._new(node.instruction.shape)
+        self.inputs.append(number)
+        return number
+
+    def _take_element(self, node: Node) -> None:
+        (operand,) = node.operands
+        members = self.members.get(operand)
+        index = node.instruction.tuple_index
+        if members is None or index is None:
+            self._define(node, self.held[operand])
+        else:
+            self._define(node, members[index])
+
+    def _compute(self, node: Node) -> None:
+        opcode = node.opcode
+        if opcode in opcodes.CONTAINERS:
+            self.hidden.add(node.name)
+        held = _distinct(self.held[operand] for operand in node.operands)
+        if not held or opcode in opcodes.VIEWS:
+            self._define(node, held)
+        elif opcode in opcodes.ELEMENTWISE:
+            self._compute_elementwise(node, self._read_through(held))
+        elif opcode == "dynamic-update-slice":
+            self._update_slice(node, self._read_through(held))
+        else:
+            reads = (
+                self._read_through(held) if opcode in opcodes.READS_THROUGH else self.store(held)
+            )
+            made = self._new(node.instruction.shape)
+            self._step(node, reads, made, in_place=False)
+            self._define(node, (made,))
+
+    def _compute_elementwise(self, node: Node, reads: tuple[int, ...]) -> None:
+        waiting = _Waiting(node, reads)
+        if self._joins(node, reads):
+            # Were sums to wait too, all that a residual stream ever added would have to be held.
+            self.store((waiting,))
+        self._define(node, (waiting,))
+
+    def _update_slice(self, node: Node, reads: tuple[int, ...]) -> None:
+        # A cache that is updated is state, and stays state.
+        into_state = not self.held[node.operands[0]]
+        made = None if into_state else self._new(node.instruction.shape)
+        self._step(node, reads, made, in_place=True)
+        self._define(node, () if made is None else (made,))
+
+    def _joins(self, node: Node, reads: tuple[int, ...]) -> bool:
+        size = node.instruction.shape.size
+        return sum(self.shapes[number].size >= size for number in reads) > 1
+
+    def _step(
+        self, node: Node, reads: tuple[int, ...], makes: int | None, *, in_place: bool
+    ) -> None:
+        self.steps.append(
+            Step(
+                name=node.name,
+                layer=parse_op_name(self._op_name(node)).layer,
+                opcode=node.opcode,
+                reads=reads,
+                makes=makes,
+                in_place=in_place,
+                joins=in_place and makes is not None and self._joins(node, reads),
+                depthwise=_is_depthwise(node),
+            )
+        )
+
+    def _define(
+        self,
+        node: Node,
+        held: tuple[_Held, ...],
+        members: tuple[tuple[_Held, ...], ...] | None = None,
+    ) -> None:
+        """Set what a node holds, and with it what a call holds whose result it is."""
+        while True:
+            self.held[node.name] = held
+            if members is not None:
+                self.members[node.name] = members
+            root = self.module.computations[node.computation].root
+            if node.parent is None or node.instruction.name != root:
+                return
+            node = self.calls[node.parent]
+
+    def _new(self, shape: Shape) -> int:
+        self.shapes.append(shape)
+        return len(self.shapes) - 1
+
+    def _op_name(self, node: Node) -> str:
+        container = "" if node.parent is None else self.op_names[node.parent]
+        return qualify_op_name(node.instruction.op_name, container)
+
+
+def is_held(op_name: str) -> bool:
+    """Return whether an argument is a parameter or other state of the model."""
+    argument = op_name.partition("[")[0].partition(".")[0]
+    return argument in HELD_ARGUMENTS or parse_parameter_name(op_name) is not None
+
+
+def _is_depthwise(node: Node) -> bool:
+    """Return whether a convolution has as many groups as input and output channels."""
+    instruction = node.instruction
+    if instruction.opcode != "convolution" or instruction.convolution is None:
+        return False
+    outputs = instruction.shape.dimensions[instruction.convolution.output_feature]
+    return instruction.feature_group_count == outputs > 1
+
+
+def _distinct(groups: Iterable[Sequence[_Held]]) -> tuple[_Held, ...]:
+    return tuple(dict.fromkeys(one for group in groups for one in group))

@@ -1,0 +1,214 @@
+"""Where XLA lays buffers in the memory that it sets aside for temporaries.
+
+Every buffer is laid, the largest (or longest-lived) first, into the tightest gap that is free
+for as long as it is alive. XLA tries both orders and keeps the smaller heap.
+
+Source: openxla/xla, ``GlobalDecreasingSizeBestFitHeap``, ``ChooseBestHeapAlgorithm``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+
+class TimeSlots:
+    """Notes when numbered slots are taken, and finds those that are free throughout a span.
+
+    A tree over time: every node holds the slots taken during all of its span, and those taken
+    at some time in it, as the bits of an integer. Asking and noting take a logarithm of the time.
+
+    Example:
+        >>> slots = TimeSlots(8)
+        >>> slots.take(0, 2, 5)
+        >>> slots.take(1, 4, 4)
+        >>> bin(slots.taken(0, 3)), bin(slots.taken(4, 7)), slots.taken(6, 7)
+        ('0b1', '0b11', 0)
+    """
+
+    def __init__(self, duration: int) -> None:
+        self._leaves = 1 << max(duration - 1, 0).bit_length()
+        self._sometime = [0] * (2 * self._leaves)
+        self._always = [0] * (2 * self._leaves)
+
+    def take(self, slot: int, first: int, last: int) -> None:
+        """Take a slot from `first` to `last`, both included."""
+        bit = 1 << slot
+        sometime, always = self._sometime, self._always
+        low, high = first + self._leaves, last + self._leaves + 1
+        ends = (low >> 1, (high - 1) >> 1)
+        while low < high:
+            if low & 1:
+                sometime[low] |= bit
+                always[low] |= bit
+                low += 1
+            if high & 1:
+                high -= 1
+                sometime[high] |= bit
+                always[high] |= bit
+            low >>= 1
+            high >>= 1
+        for node in ends:
+            while node:
+                sometime[node] |= bit
+                node >>= 1
+
+    def taken(self, first: int, last: int) -> int:
+        """Return the slots that are taken at some time from `first` to `last`, as bits."""
+        sometime, always = self._sometime, self._always
+        low, high = first + self._leaves, last + self._leaves + 1
+        ends = (low >> 1, (high - 1) >> 1)
+        taken = 0
+        while low < high:
+            if low & 1:
+                taken |= sometime[low]
+                low += 1
+            if high & 1:
+                high -= 1
+                taken |= sometime[high]
+            low >>= 1
+            high >>= 1
+        for node in ends:
+            while node:
+                taken |= always[node]
+                node >>= 1
+        return taken
+
+
+ALIGNMENT_BYTES = 64
+"""At what multiples XLA's CPU backend lays buffers."""
+
+_FAR = np.iinfo(np.int64).max
+
+
+class Request(Struct, frozen=True, kw_only=True, gc=False):
+    """A buffer that needs a place.
+
+    Attributes:
+        size_bytes: How large it is.
+        spans: When it is needed: first and last time of every value in it, the first value's
+            first.
+        rank: Settles ties: the lowest is laid first.
+    """
+
+    size_bytes: int
+    spans: tuple[tuple[int, int], ...]
+    rank: int
+
+    @property
+    def first_duration(self) -> int:
+        """How long the value that came first is needed."""
+        return self.spans[0][1] - self.spans[0][0]
+
+    @property
+    def duration(self) -> int:
+        """How long it is needed, gaps included."""
+        return max(end for _, end in self.spans) - self.spans[0][0]
+
+
+def heap_bytes(requests: Sequence[Request]) -> int:
+    """Compute how much memory XLA sets aside for buffers.
+
+    Args:
+        requests: The buffers.
+
+    Example:
+        >>> first = Request(size_bytes=100, spans=((0, 2),), rank=0)
+        >>> second = Request(size_bytes=40, spans=((1, 4),), rank=1)
+        >>> heap_bytes([first]), heap_bytes([first, second])
+        (100, 164)
+    """
+    least = _least_bytes(requests)
+    best: int | None = None
+    for order in _ORDERS:
+        height = _lay(sorted(requests, key=order))
+        best = height if best is None else min(best, height)
+        if best <= least:
+            break
+    return best or 0
+
+
+_ORDERS: tuple[Callable[[Request], tuple[int, ...]], ...] = (
+    lambda request: (-request.size_bytes, -request.first_duration, request.rank),
+    lambda request: (-request.duration, -request.size_bytes, request.rank),
+)
+
+
+def _least_bytes(requests: Sequence[Request]) -> int:
+    """Return what is needed at once, below which no heap can be."""
+    changes: dict[int, int] = {}
+    for request in requests:
+        for start, end in request.spans:
+            changes[start] = changes.get(start, 0) + request.size_bytes
+            changes[end + 1] = changes.get(end + 1, 0) - request.size_bytes
+    height = least = 0
+    for time in sorted(changes):
+        height += changes[time]
+        least = max(least, height)
+    return least
+
+
+def _lay(requests: Sequence[Request]) -> int:
+    """Lay buffers in this order and return the height of the heap."""
+    laid = _Laid(sum(len(request.spans) for request in requests))
+    height = 0
+    for request in requests:
+        if request.size_bytes:
+            offset = laid.tightest_gap(request)
+            laid.add(request, offset)
+            height = max(height, offset + request.size_bytes)
+    return height
+
+
+class _Laid:
+    """Spans of the buffers that have their place, by offset."""
+
+    def __init__(self, capacity: int) -> None:
+        self._count = 0
+        self._offsets, self._tops, self._starts, self._ends = (
+            np.empty(capacity, np.int64) for _ in range(4)
+        )
+
+    def tightest_gap(self, request: Request) -> int:
+        """Find the smallest gap that is large enough, the lowest of equals."""
+        count = self._count
+        starts, ends = self._starts[:count], self._ends[:count]
+        taken = np.zeros(count, np.bool_)
+        for first, last in request.spans:
+            taken |= (starts <= last) & (ends >= first)
+        offsets = self._offsets[:count][taken]
+        if not len(offsets):
+            return 0
+        tops: npt.NDArray[np.int64] = np.maximum.accumulate(self._tops[:count][taken])
+        gap_starts = np.concatenate(([0], _align(tops[:-1])))
+        gaps = offsets - gap_starts
+        gaps[gaps < request.size_bytes] = _FAR
+        best = int(np.argmin(gaps))
+        if gaps[best] == _FAR:
+            return int(_align(tops[-1:])[0])
+        return int(gap_starts[best])
+
+    def add(self, request: Request, offset: int) -> None:
+        """Note where a buffer was laid."""
+        at, count, new = (
+            int(np.searchsorted(self._offsets[: self._count], offset)),
+            self._count,
+            len(request.spans),
+        )
+        rows = np.array(request.spans, np.int64)
+        for column, values in (
+            (self._offsets, offset),
+            (self._tops, offset + request.size_bytes),
+            (self._starts, rows[:, 0]),
+            (self._ends, rows[:, 1]),
+        ):
+            column[at + new : count + new] = column[at:count]
+            column[at : at + new] = values
+        self._count += new
+
+
+def _align(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return -(-offsets // ALIGNMENT_BYTES) * ALIGNMENT_BYTES

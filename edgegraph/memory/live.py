@@ -1,0 +1,214 @@
+"""The memory that a scheduled program holds at every moment, and what makes its peak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from edgegraph.base.timing import bulk
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.module import Module
+from edgegraph.memory.allocation import Allocation, allocate
+from edgegraph.memory.buffers import trace_values
+from edgegraph.memory.values import InPlace, Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBuffer:
+    """A buffer that is alive at the peak.
+
+    Attributes:
+        node: The op that made what it holds; an op before the loop for what a loop carries.
+        bytes: Its size.
+        role: ``argument``, ``constant``, ``output`` or ``temporary``.
+        from_input: Whether its contents depend on an input of the program.
+    """
+
+    node: Node
+    bytes: int
+    role: str
+    from_input: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryProfile:
+    """What a program holds over time.
+
+    Attributes:
+        steps: The ops of the entry computation, in the order of execution.
+        alive_bytes: Bytes alive at each of them; for a container, at the worst moment inside.
+        peak_step: Position in `steps` of the (first) peak.
+        peak_node: The op that runs at the peak: that step, or one inside.
+        held: The buffers alive then, the largest first; their bytes add up to the peak.
+        allocation: What XLA sets aside.
+    """
+
+    steps: tuple[Node, ...]
+    alive_bytes: tuple[int, ...]
+    peak_step: int
+    peak_node: Node
+    held: tuple[HeldBuffer, ...]
+    allocation: Allocation
+
+
+@bulk
+def profile_memory(module: Module, nodes: Sequence[Node]) -> MemoryProfile | None:
+    """Find out what a program holds in memory at every moment.
+
+    Arguments and constants are alive for the whole run, results from the op that makes them to
+    the end, all else from the op that makes it to the one that reads it last. What is written
+    in place counts once. Buffers outside the device's main memory are not counted.
+
+    Args:
+        module: The module.
+        nodes: All its nodes, from `edgegraph.hlo.graph.flatten`.
+
+    Returns:
+        None if the module is not scheduled: then the order of execution is not known yet.
+
+    Raises:
+        FormatError: The module contradicts itself.
+
+    Example:
+        >>> from edgegraph.hlo.graph import flatten
+        >>> from edgegraph.hlo.decode import decode
+        >>> from edgegraph.xla import parse_text
+        >>> module = decode(parse_text('''HloModule m, is_scheduled=true
+        ...     ENTRY e { x = f32[8] parameter(0)
+        ...               y = f32[4] slice(x), slice={[0:4]}
+        ...               ROOT z = f32[8] concatenate(y, y), dimensions={0} }'''))
+        >>> profile_memory(module, flatten(module)).alive_bytes
+        (32, 48, 80)
+    """
+    if module.entry not in module.schedule:
+        return None
+    in_place = InPlace(module)
+    values = trace_values(module, nodes, in_place)
+    allocation = allocate(module, values, in_place)
+    lives = _lives(values, allocation)
+    alive = _alive(lives, values, allocation)
+    steps, alive_bytes, peaks = _by_step(values.nodes, alive)
+    peak_step = max(range(len(steps)), key=lambda step: alive_bytes[step])
+    peak_time = peaks[peak_step]
+    return MemoryProfile(
+        steps=steps,
+        alive_bytes=alive_bytes,
+        peak_step=peak_step,
+        peak_node=values.nodes[peak_time],
+        held=_held(peak_time, lives, values, allocation),
+        allocation=allocation,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lives:
+    """When the memory of every storage is in use.
+
+    Attributes:
+        spans: First and last time of every storage, without gaps between; in order.
+        fixed: Storages in use for the whole run: arguments and constants.
+    """
+
+    spans: Mapping[int, list[tuple[int, int]]]
+    fixed: frozenset[int]
+
+
+def _lives(values: Values, allocation: Allocation) -> _Lives:
+    fixed = values.storages(values.arguments + values.constants)
+    spans: dict[int, list[tuple[int, int]]] = {}
+    for storage, numbers in values.by_storage().items():
+        if storage in fixed or storage in allocation.in_arguments:
+            continue
+        pieces = []
+        for number in numbers:
+            value = values.all[number]
+            # Where an op takes memory over, the result counts, not the operand as well.
+            end = value.end - 1 if number in allocation.taken_over else value.end
+            pieces.append((value.start, end))
+        spans[storage] = _merged(pieces)
+    return _Lives(spans, fixed)
+
+
+def _merged(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join spans that overlap or touch."""
+    if len(pieces) == 1:
+        return pieces
+    pieces.sort()
+    merged = pieces[:1]
+    for start, end in pieces[1:]:
+        first, last = merged[-1]
+        if start <= last + 1:
+            merged[-1] = (first, max(last, end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _alive(lives: _Lives, values: Values, allocation: Allocation) -> list[int]:
+    """Return the bytes alive at every time."""
+    changes = [0] * (len(values.nodes) + 1)
+    changes[0] = sum(allocation.sizes[storage] for storage in lives.fixed)
+    for storage, spans in lives.spans.items():
+        size = allocation.sizes[storage]
+        for start, end in spans:
+            changes[start] += size
+            changes[end + 1] -= size
+    return list(accumulate(changes[:-1]))
+
+
+def _by_step(
+    nodes: Sequence[Node], alive: Sequence[int]
+) -> tuple[tuple[Node, ...], tuple[int, ...], list[int]]:
+    """Return the entry's ops, the most that is alive while each runs, and when that is."""
+    steps: list[Node] = []
+    most: list[int] = []
+    peaks: list[int] = []
+    peak = 0
+    for time, node in enumerate(nodes):
+        if alive[time] > alive[peak]:
+            peak = time
+        if node.parent is None:
+            steps.append(node)
+            most.append(alive[peak])
+            peaks.append(peak)
+            peak = time + 1 if time + 1 < len(nodes) else time
+    return tuple(steps), tuple(most), peaks
+
+
+def _held(
+    time: int, lives: _Lives, values: Values, allocation: Allocation
+) -> tuple[HeldBuffer, ...]:
+    """Name the buffers that are alive at a time."""
+    outputs = values.storages(values.outputs)
+    constants = values.storages(values.constants)
+    members = values.by_storage()
+    alive = [s for s, spans in lives.spans.items() if any(a <= time <= b for a, b in spans)]
+    held = []
+    for storage in (*lives.fixed, *alive):
+        size = allocation.sizes[storage]
+        if not size:
+            continue
+        number = _representative(members[storage], values, time)
+        if storage in constants:
+            role = "constant"
+        elif storage in lives.fixed:
+            role = "argument"
+            number = members[storage][0]
+        else:
+            role = "output" if storage in outputs else "temporary"
+        value = values.all[number]
+        held.append(HeldBuffer(node=value.node, bytes=size, role=role, from_input=value.from_input))
+    return tuple(sorted(held, key=lambda buffer: (-buffer.bytes, buffer.node.position)))
+
+
+def _representative(numbers: Iterable[int], values: Values, time: int) -> int:
+    """Choose the value that says most: made by an op, by then, and late."""
+
+    def merit(number: int) -> tuple[bool, bool, int]:
+        value = values.all[number]
+        made = value.node.opcode not in opcodes.ENTRIES
+        return made, value.start <= time, value.start
+
+    return max(numbers, key=merit)

@@ -1,0 +1,271 @@
+"""The arrays that a scheduled program makes, and whose memory they may reuse.
+
+An op that *must* was given an operand that it may destroy: XLA has copied it before wherever the
+old contents are still needed. An op that *may* takes the memory of an operand that dies with it.
+
+Source: openxla/xla, ``HloDataflowAnalysis::GetInPlaceInputOutputPairs`` and
+``CanShareOperandBufferWithUser``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.module import Alias, Instruction, Module, Shape
+
+Leaves = tuple[int, ...]
+"""Numbers of the values that make up a result, in the order of the shape's leaves."""
+
+
+class Value(Struct, kw_only=True, gc=False):
+    """One array.
+
+    Attributes:
+        node: The op that makes it, or the parameter or container where it enters or leaves a loop
+            or a branch.
+        shape: Its shape.
+        storage: Number of the memory that it lies in.
+        start: When it is made.
+        end: When it is last used.
+        from_input: Whether it depends on an input of the program: neither on parameters and
+            state of a model alone, nor a constant.
+    """
+
+    node: Node
+    shape: Shape
+    storage: int
+    start: int
+    end: int
+    from_input: bool
+
+    @property
+    def bytes(self) -> int:
+        """Bytes in the device's main memory; what lies in another memory space takes none."""
+        return 0 if self.shape.memory_space else self.shape.bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """All values of a program.
+
+    Attributes:
+        all: The values; the position is a value's number.
+        nodes: The ops outside fusions; the position is the time at which they run.
+        leaves: The values that make up each op's result, by its name.
+        shapes: The shape of each op's result, by its name.
+        arguments: Values that the program is called with.
+        constants: Values that stand in the program.
+        outputs: Values that it gives back.
+    """
+
+    all: Sequence[Value]
+    nodes: Sequence[Node]
+    leaves: Mapping[str, Leaves]
+    shapes: Mapping[str, Shape]
+    arguments: Leaves
+    constants: Leaves
+    outputs: Leaves
+
+    def by_storage(self) -> Mapping[int, list[int]]:
+        """Return the values that lie in each memory, in the order in which they are made."""
+        together: dict[int, list[int]] = {}
+        for number, value in enumerate(self.all):
+            together.setdefault(value.storage, []).append(number)
+        return together
+
+    def storages(self, leaves: Leaves) -> frozenset[int]:
+        """Return the memory that some values lie in."""
+        return frozenset([self.all[number].storage for number in leaves])
+
+
+class TupleParts:
+    """Remembers where the parts of a tuple's shape begin among its leaves."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Shape, tuple[Shape, ...], tuple[int, ...]]] = {}
+
+    def leaves(self, shape: Shape) -> tuple[Shape, ...]:
+        """Return the leaves of a shape."""
+        return self._look_up(shape)[1]
+
+    def part(self, shape: Shape, index: Sequence[int]) -> range:
+        """Return the positions of the leaves of a part of a shape.
+
+        Example:
+            >>> f32 = Shape(dtype="f32")
+            >>> pair = Shape(dtype="tuple", elements=(f32, f32))
+            >>> TupleParts().part(Shape(dtype="tuple", elements=(pair, f32)), (1,))
+            range(2, 3)
+        """
+        first = 0
+        for step in index:
+            first += self._look_up(shape)[2][step]
+            shape = shape.elements[step]
+        return range(first, first + len(self.leaves(shape)))
+
+    def _look_up(self, shape: Shape) -> tuple[Shape, tuple[Shape, ...], tuple[int, ...]]:
+        known = self._known.get(id(shape))
+        if known is None:
+            starts = [0]
+            for element in shape.elements:
+                starts.append(starts[-1] + len(self.leaves(element)))
+            # The shape itself is kept with its id, so that the id cannot be given away.
+            known = self._known[id(shape)] = (shape, shape.leaves(), tuple(starts))
+        return known
+
+
+class InPlace:
+    """Answers for one module; it looks into fusions."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+
+    def written_over(self, instruction: Instruction) -> tuple[Alias, ...]:
+        """Name the operands that an op must write its result over."""
+        if instruction.output_aliases:
+            return instruction.output_aliases
+        opcode = instruction.opcode
+        if opcode == "fusion":
+            return self._fusion_written_over(instruction)
+        return _OVERWRITES.get(opcode, _nothing)(instruction)
+
+    def may_share(self, user: Instruction, operand: int, shape: Shape, result: Shape) -> bool:
+        """Return whether an op may write a result of shape `result` over a dying operand.
+
+        Args:
+            user: The op.
+            operand: Position of an operand that is an array.
+            shape: Its shape.
+            result: Shape of the result, or of one of several.
+        """
+        if shape.dtype != result.dtype or shape.dimensions != result.dimensions:
+            return False
+        if shape.layout != result.layout or user.opcode == "copy":
+            return False
+        if user.opcode == "fusion":
+            return self._fused_elementwise_on(user, operand)
+        return _elementwise_on(user, operand)
+
+    def _fusion_written_over(self, fusion: Instruction) -> tuple[Alias, ...]:
+        instructions = self._module.computations[fusion.called[0]].instructions
+        if not any(instruction.opcode in _OVERWRITES for instruction in instructions):
+            return ()
+        by_name = {instruction.name: instruction for instruction in instructions}
+        root = by_name[self._module.computations[fusion.called[0]].root]
+        sources: dict[tuple[int, ...], Instruction] = {(): root}
+        if root.opcode == "tuple":
+            sources = {(place,): by_name[name] for place, name in enumerate(root.operands)}
+        found = []
+        for index, source in sources.items():
+            for pair in _OVERWRITES.get(source.opcode, _nothing)(source):
+                number = by_name[source.operands[pair.operand]].parameter_number
+                if number is not None and not pair.output_index:
+                    found.append(Alias(output_index=index, operand=number))
+        return tuple(found)
+
+    def _fused_elementwise_on(self, fusion: Instruction, operand: int) -> bool:
+        """Return whether a fusion reads each element of an operand only where it writes it."""
+        followed: set[str] = set()
+        for instruction in self._module.computations[fusion.called[0]].instructions:
+            if instruction.parameter_number == operand:
+                followed.add(instruction.name)
+            elif not followed.isdisjoint(instruction.operands):
+                if instruction.opcode != "tuple":
+                    for position, name in enumerate(instruction.operands):
+                        if name in followed and not _elementwise_on(instruction, position):
+                            return False
+                followed.add(instruction.name)
+        return True
+
+
+def _elementwise_on(user: Instruction, operand: int) -> bool:
+    if user.opcode == "dynamic-update-slice":
+        return operand == 0
+    if user.opcode == "triangular-solve":
+        return operand == 1
+    return user.opcode in opcodes.ELEMENTWISE
+
+
+def _nothing(instruction: Instruction) -> tuple[Alias, ...]:
+    return ()
+
+
+def _first(instruction: Instruction) -> tuple[Alias, ...]:
+    return (Alias(operand=0),) if instruction.operands else ()
+
+
+def _scatter(instruction: Instruction) -> tuple[Alias, ...]:
+    """Pair results and operands: a scatter of n arrays takes these, the indices, n updates."""
+    if instruction.shape.dtype != "tuple":
+        return _first(instruction)
+    count = min(len(instruction.operands) // 2, len(instruction.shape.elements))
+    return tuple([Alias(output_index=(number,), operand=number) for number in range(count)])
+
+
+_OVERWRITES: Mapping[str, Callable[[Instruction], tuple[Alias, ...]]] = {
+    "dynamic-update-slice": _first,
+    "scatter": _scatter,
+    "set-dimension-size": _first,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BufferReuse:
+    """Pairs of values of which the later may lie where the earlier lay.
+
+    Attributes:
+        sources: The earlier ones, in the order of operands, by the later one's number.
+        targets: The later ones, by the earlier one's number.
+    """
+
+    sources: Mapping[int, Sequence[int]]
+    targets: Mapping[int, Sequence[int]]
+
+
+def find_buffer_reuse(values: Values, in_place: InPlace) -> BufferReuse:
+    """Find what may take over the memory of an operand that dies with the op."""
+    sources: dict[int, list[int]] = {}
+    targets: dict[int, list[int]] = {}
+    users: Counter[str] = Counter()
+    for node in values.nodes:
+        users.update(node.operands)
+    for number, value in enumerate(values.all):
+        if value.node.opcode in opcodes.ENTRIES | opcodes.GIVEN:
+            continue
+        for position, source in _dying_operands(value, values):
+            if not _may_reuse(number, position, values, users, in_place):
+                continue
+            known = sources.setdefault(number, [])
+            if source not in known:
+                known.append(source)
+                targets.setdefault(source, []).append(number)
+    return BufferReuse(sources=sources, targets=targets)
+
+
+def _dying_operands(value: Value, values: Values) -> Iterator[tuple[int, int]]:
+    """Yield the position and the value of each operand that is an array and dies with the op."""
+    for position, name in enumerate(value.node.operands):
+        leaves = values.leaves[name]
+        if len(leaves) == 1:
+            operand = values.all[leaves[0]]
+            if operand.end == value.start and operand.storage != value.storage:
+                yield position, leaves[0]
+
+
+def _may_reuse(
+    number: int, position: int, values: Values, users: Mapping[str, int], in_place: InPlace
+) -> bool:
+    """Return whether a value may lie where an operand of its op lay."""
+    value = values.all[number]
+    node = value.node
+    name = node.operands[position]
+    if node.opcode == "sort":
+        # The array that is sorted by others' keys is another one at the same position.
+        return users[name] == 1 and values.leaves[node.name].index(number) == position
+    return in_place.may_share(node.instruction, position, values.shapes[name], value.shape)

@@ -1,0 +1,252 @@
+"""The graph and the timeline for other tools: GraphML, DOT, Model Explorer, Perfetto."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgegraph.base.files import replacing
+from edgegraph.base.units import percent, seconds, si
+from edgegraph.errors import InputError
+from edgegraph.reporting.palette import BOUND_COLOURS, PAPER, bound_colour
+from edgegraph.results.analysis import Analysis, OpRecord
+from edgegraph.results.schedule import Schedule
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+def write_graphml(analysis: Analysis, path: Path) -> None:
+    """Write every op with its figures as attributes; what is unknown is left out."""
+    import networkx as nx
+
+    plain: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    for name, attributes in analysis.graph.nodes(data=True):
+        plain.add_node(_printable(name), **_plain(attributes))
+    for source, target, key, attributes in analysis.graph.edges(keys=True, data=True):
+        plain.add_edge(_printable(source), _printable(target), key=str(key), **_plain(attributes))
+    with replacing(path) as temporary:
+        nx.write_graphml(plain, temporary)
+
+
+def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _printable(value) if isinstance(value, str) else value
+        for key, value in attributes.items()
+        if isinstance(value, (str, int, float, bool))
+    }
+
+
+def _printable(text: str) -> str:
+    """Leave out what XML has no character for."""
+    return "".join(character for character in text if character.isprintable())
+
+
+def write_dot(analysis: Analysis, path: Path) -> None:
+    """Write the ops as nested boxes: containers, and inside them what they run."""
+    with replacing(path) as temporary:
+        temporary.write_text(dot(analysis), "utf-8")
+
+
+def dot(analysis: Analysis) -> str:
+    """Return the graph in Graphviz's language."""
+    inside = analysis.op_tree.contents
+    lines = [
+        f"digraph {_quoted(analysis.workload)} {{",
+        '  node [shape=box, style=filled, fillcolor=white, fontname="sans-serif", fontsize=10];',
+        '  edge [fontname="sans-serif", fontsize=8, color="#6d7781"];',
+        "  compound=true;",
+    ]
+    lines += _boxes(inside)
+    first = {name: _first(name, inside) for name in inside if name is not None}
+    for source, target, attributes in analysis.graph.edges(data=True):
+        ends = [first.get(end, end) for end in (source, target)]
+        label = _quoted(str(attributes["shape"]))
+        lines.append(f"  {_quoted(ends[0])} -> {_quoted(ends[1])} [label={label}];")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _boxes(inside: Mapping[str | None, Sequence[OpRecord]]) -> list[str]:
+    """Write every op once, containers as clusters; nesting in a file must not exhaust a stack."""
+    lines: list[str] = []
+    waiting: list[OpRecord | str] = list(reversed(inside.get(None, ())))
+    while waiting:
+        record = waiting.pop()
+        if isinstance(record, str):
+            lines.append(record)
+        elif record.name in inside:
+            lines.append(f"  subgraph {_quoted('cluster ' + record.name)} {{")
+            lines.append(f"  label={_quoted(_label(record))}; color={_quoted('#8c959f')};")
+            waiting.append("  }")
+            waiting += reversed(inside[record.name])
+        else:
+            colour = _quoted(bound_colour(record.bound))
+            lines.append(
+                f"  {_quoted(record.name)} [label={_quoted(_label(record))}, color={colour}];"
+            )
+    return lines
+
+
+def _first(name: str, inside: Mapping[str | None, Sequence[OpRecord]]) -> str:
+    """Edges end at ops, not at clusters: name the last op inside a container, its result."""
+    while name in inside:
+        name = inside[name][-1].name
+    return name
+
+
+def _label(record: OpRecord) -> str:
+    parts = [f"{record.opcode} {record.name}", record.shape]
+    if record.flops:
+        parts.append(si(record.flops, "FLOP"))
+    if record.time_s is not None and record.bound is not None:
+        mark = "~" if record.time_source == "estimated" else ""
+        parts.append(mark + seconds(record.time_s))
+    return "\n".join(parts)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+GRAPH = "hlo"
+
+
+def write_graph(analysis: Analysis, path: Path) -> None:
+    """Write the graph: layers and containers as namespaces, edges with their shapes."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(graph(analysis)), "utf-8")
+
+
+def write_node_data(analysis: Analysis, path: Path) -> None:
+    """Write the best known time of every op, in microseconds, with a gradient to show it."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(node_data(analysis)), "utf-8")
+
+
+def graph(analysis: Analysis) -> dict[str, Any]:
+    """Return the graph in Model Explorer's JSON form."""
+    edges: dict[str, list[dict[str, str]]] = {}
+    shapes: dict[str, str] = {record.name: record.shape for record in analysis.op_records}
+    for source, target, position in analysis.graph.edges(keys=True):
+        edges.setdefault(target, []).append(
+            {"sourceNodeId": source, "sourceNodeOutputId": "0", "targetNodeInputId": str(position)}
+        )
+    nodes = [
+        {
+            "id": record.name,
+            "label": record.opcode,
+            "namespace": _namespace(record),
+            "attrs": [{"key": key, "value": value} for key, value in _attributes(record).items()],
+            "incomingEdges": edges.get(record.name, []),
+            "outputsMetadata": [
+                {"id": "0", "attrs": [{"key": "tensor_shape", "value": shapes[record.name]}]}
+            ],
+        }
+        for record in analysis.op_records
+    ]
+    layers = {
+        row.layer: {
+            "MACs": si(row.macs),
+            "FLOP": si(row.flops),
+            "time": seconds(row.time_s),
+            "share": percent(row.share),
+            "bound": row.bound or "",
+        }
+        for row in analysis.layer_records
+        if row.phase == "forward"
+    }
+    return {
+        "label": analysis.workload,
+        "graphs": [{"id": GRAPH, "nodes": nodes, "groupNodeAttributes": layers}],
+    }
+
+
+def node_data(analysis: Analysis) -> dict[str, Any]:
+    """Return the times in Model Explorer's node data form."""
+    results = {
+        record.name: {"value": record.time_s * 1e6}
+        for record in analysis.op_records
+        if record.time_s is not None and record.bound is not None
+    }
+    gradient = [{"stop": 0, "bgColor": PAPER}, {"stop": 1, "bgColor": BOUND_COLOURS["memory"]}]
+    return {GRAPH: {"name": "time (µs)", "results": results, "gradient": gradient}}
+
+
+def _namespace(record: OpRecord) -> str:
+    """Scopes of the model; below them, the containers that the op runs in."""
+    layer = record.layer or ""
+    if record.phase != "forward":
+        layer = f"{record.phase}/{layer}".rstrip("/")
+    return layer
+
+
+def _attributes(record: OpRecord) -> dict[str, str]:
+    moved = None
+    if record.bytes_read is not None and record.bytes_written is not None:
+        moved = record.bytes_read + record.bytes_written
+    known = {
+        "name": record.name,
+        "shape": record.shape,
+        "runs in": record.parent,
+        "MACs": si(record.macs) if record.macs else None,
+        "FLOP": si(record.flops),
+        "bytes": si(moved, "B"),
+        "bound": record.bound,
+        "time": None if record.time_s is None else seconds(record.time_s),
+        "time source": record.time_source,
+        "source": record.source,
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+US_PER_S = 1e6
+
+
+def write_trace(analysis: Analysis, path: Path) -> None:
+    """Write the op trace; where none was taken, the schedule with the ops' best known times.
+
+    Raises:
+        InputError: The analysis has neither.
+    """
+    if analysis.op_trace is not None:
+        analysis.op_trace.save_chrome_trace(path)
+        return
+    if analysis.schedule is None or not analysis.schedule.makespan_s:
+        raise InputError(
+            f"{analysis.workload!r} has no timeline: it was neither traced nor are the times of"
+            " its ops known; measure it, or give it a device"
+        )
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(schedule_trace(analysis, analysis.schedule)), "utf-8")
+
+
+def schedule_trace(analysis: Analysis, schedule: Schedule) -> dict[str, Any]:
+    """Return the schedule as trace events, one thread for each lane; times in microseconds."""
+    about = {record.name: record for record in analysis.op_records}
+    lanes = list(dict.fromkeys(op.lane for op in schedule.ops))
+    events: list[dict[str, Any]] = [
+        {"ph": "M", "pid": 0, "tid": number, "name": "thread_name", "args": {"name": lane}}
+        for number, lane in enumerate(lanes)
+    ]
+    for op in schedule.ops:
+        record = about[op.name]
+        known = {
+            "opcode": record.opcode, "layer": record.layer, "phase": record.phase,
+            "shape": record.shape, "source": record.source, "flops": record.flops,
+            "time_source": record.time_source,
+        }  # fmt: skip
+        events.append(
+            {
+                "ph": "X",
+                "pid": 0,
+                "tid": lanes.index(op.lane),
+                "name": op.name,
+                "cat": record.opcode,
+                "ts": op.begin_s * US_PER_S,
+                "dur": op.duration_s * US_PER_S,
+                "args": {key: value for key, value in known.items() if value is not None},
+            }
+        )
+    return {"traceEvents": events, "displayTimeUnit": "ns"}

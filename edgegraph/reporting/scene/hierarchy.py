@@ -1,0 +1,301 @@
+"""From ops to nested boxes: scopes, then fusions, loops and calls, then what runs in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from edgegraph.reporting.scene.split import split
+
+MOST_CHILDREN = 120
+"""A group of more is drawn as groups of neighbours in topological order."""
+
+_FLAT = 40
+"""So many ops are drawn side by side inside a fusion; more are put into their scopes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """An op, as far as its place in the drawing depends on it.
+
+    Attributes:
+        name: For the title of its box.
+        path: The scopes that it stands in, outermost first.
+        rows: The layer record of every scope, by position; None where it has none.
+        parent: Position of the op that it runs in, or None.
+        operands: Positions of the ops that it reads, all of one parent with it and before it.
+        bytes: Of its value; of several values on one line the largest is named.
+        fused: Whether it is a fusion, whose ops stand side by side while they are few.
+    """
+
+    name: str
+    path: tuple[str, ...] = ()
+    rows: tuple[int | None, ...] = ()
+    parent: int | None = None
+    operands: tuple[int, ...] = ()
+    bytes: int = 0
+    fused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What runs from one box to a later one of its group.
+
+    Attributes:
+        source, target: Positions among the group's children; source < target.
+        op: The op whose value is the largest of those that run here.
+        values: How many values.
+    """
+
+    source: int
+    target: int
+    op: int
+    values: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Box:
+    """A scope, a number of neighbours or an op, with what is drawn inside it.
+
+    Attributes:
+        title: The op's or scope's own name; chains of scopes with one child stand in one box.
+        kind: ``scope``, ``run`` (neighbours that have no scope of their own) or ``op``.
+        depth: How many scopes lead here, this one counted.
+        rows: The layer records of the scope; of a chain those of all its scopes.
+        part, parts: Number of this stay in the scope and how many there are; 1 of 1 for a whole.
+        op: Position of the op, or None.
+        ops: The ops of one parent that it holds; itself for an op.
+        children: In topological order.
+        lines: Between the children.
+    """
+
+    title: str
+    kind: str
+    depth: int = 0
+    rows: tuple[int, ...] = ()
+    part: int = 1
+    parts: int = 1
+    op: int | None = None
+    ops: Sequence[int] = ()
+    children: list[Box] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+
+def nest(items: Sequence[Item], title: str = "") -> Box:
+    """Put ops into nested boxes.
+
+    Args:
+        items: All ops, containers before their contents, operands before users.
+        title: Of the outermost box.
+
+    Returns:
+        The outermost box.
+
+    Example:
+        >>> items = [Item(name="x"), Item(name="dot", path=("net", "dense"), operands=(0,)),
+        ...          Item(name="tanh", path=("net", "act"), operands=(1,))]
+        >>> top = nest(items)
+        >>> [box.title for box in top.children], [box.title for box in top.children[1].children]
+        (['x', 'net'], ['dense', 'act'])
+    """
+    inside: dict[int | None, list[int]] = {None: []}
+    for number, item in enumerate(items):
+        inside.setdefault(item.parent, []).append(number)
+    top = Box(title=title, kind="scope", ops=inside[None])
+    waiting: list[tuple[Box, int | None]] = [(top, 0)]
+    while waiting:
+        box, depth = waiting.pop()
+        _fill(box, depth, items)
+        below = list(box.children)
+        while below:
+            child = below.pop()
+            if child.kind == "run":
+                below.extend(child.children)
+            elif child.op is None:
+                waiting.append((child, child.depth))
+            elif child.op in inside:
+                held = Box(title="", kind="scope", ops=inside[child.op])
+                flat = items[child.op].fused and len(held.ops) <= _FLAT
+                _fill(held, None if flat else _common(items, held.ops), items)
+                child.children, child.lines = held.children, held.lines
+                below.extend(child.children)
+    return top
+
+
+def _common(items: Sequence[Item], ops: Sequence[int]) -> int:
+    """Count the scopes that all of the ops have in common, those without any aside."""
+    paths = [items[op].path for op in ops if items[op].path]
+    if not paths:
+        return 0
+    low, high = min(paths), max(paths)
+    return next(
+        (at for at, (a, b) in enumerate(zip(low, high, strict=False)) if a != b),
+        min(len(low), len(high)),
+    )
+
+
+def _fill(box: Box, depth: int | None, items: Sequence[Item]) -> None:
+    """Put the ops of a box into boxes of their next scope; without depth, each into its own."""
+    at = {op: number for number, op in enumerate(box.ops)}
+    operands = [[at[o] for o in items[op].operands if o in at] for op in box.ops]
+    while True:
+        labels = [
+            items[op].path[depth] if depth is not None and len(items[op].path) > depth else None
+            for op in box.ops
+        ]
+        if depth is None or None in labels or len(set(labels)) != 1:
+            break
+        # A scope that holds nothing but one scope is drawn as one box.
+        box.rows += _row(items[box.ops[0]], depth)
+        depth += 1
+        box.title = f"{box.title}/{labels[0]}" if box.title else str(labels[0])
+    parts = split(labels, operands)
+    children = _children(box, depth, items, labels, parts)
+    lines = _lines(box, items, operands, parts)
+    order = topological(len(children), list(lines))
+    place = {child: number for number, child in enumerate(order)}
+    box.children = [children[child] for child in order]
+    _number(box.children)
+    box.lines = [
+        Line(source=place[source], target=place[target], op=op, values=values)
+        for (source, target), (op, values) in lines.items()
+    ]
+    _bundle(box, items)
+
+
+def _children(
+    box: Box,
+    depth: int | None,
+    items: Sequence[Item],
+    labels: Sequence[str | None],
+    parts: Sequence[int],
+) -> list[Box]:
+    members: list[list[int]] = [[] for _ in range(max(parts, default=-1) + 1)]
+    names: list[str | None] = [None] * len(members)
+    for op, label, part in zip(box.ops, labels, parts, strict=True):
+        members[part].append(op)
+        names[part] = label
+    children = []
+    for name, ops in zip(names, members, strict=True):
+        if name is None or depth is None:
+            children.append(Box(title=items[ops[0]].name, kind="op", op=ops[0], ops=ops))
+        else:
+            rows = _row(items[ops[0]], depth)
+            children.append(Box(title=name, kind="scope", depth=depth + 1, rows=rows, ops=ops))
+    return children
+
+
+def _row(item: Item, depth: int) -> tuple[int, ...]:
+    row = item.rows[depth] if depth < len(item.rows) else None
+    return () if row is None else (row,)
+
+
+def _number(children: Sequence[Box]) -> None:
+    """Number the parts of a scope in the order in which they are drawn."""
+    stays: dict[str, list[Box]] = {}
+    for child in children:
+        if child.op is None:
+            stays.setdefault(child.title, []).append(child)
+    for found in stays.values():
+        for number, child in enumerate(found, start=1):
+            child.part, child.parts = number, len(found)
+
+
+def _lines(
+    box: Box, items: Sequence[Item], operands: Sequence[Sequence[int]], parts: Sequence[int]
+) -> dict[tuple[int, int], tuple[int, int]]:
+    """Lift what the ops read to lines between their parts: the largest value, and how many."""
+    values: dict[tuple[int, int], set[int]] = {}
+    for number, read in enumerate(operands):
+        for operand in read:
+            if parts[operand] != parts[number]:
+                values.setdefault((parts[operand], parts[number]), set()).add(box.ops[operand])
+    return {
+        line: (max(ops, key=lambda op: (items[op].bytes, -op)), len(ops))
+        for line, ops in values.items()
+    }
+
+
+def topological(count: int, lines: Sequence[tuple[int, int]]) -> list[int]:
+    """Order `count` nodes so that sources come before targets, and what belongs together near.
+
+    Every node stands right behind what it reads: the order in which a depth-first walk from
+    the last nodes backwards leaves them.
+
+    Example:
+        >>> topological(5, [(0, 2), (1, 3), (2, 4)])
+        [1, 3, 0, 2, 4]
+    """
+    before: list[list[int]] = [[] for _ in range(count)]
+    ends = set(range(count))
+    for source, target in lines:
+        before[target].append(source)
+        ends.discard(source)
+    order: list[int] = []
+    seen = [False] * count
+    for end in sorted(ends):
+        stack = [(end, iter(sorted(before[end])))]
+        seen[end] = True
+        while stack:
+            node, sources = stack[-1]
+            step = next((source for source in sources if not seen[source]), None)
+            if step is None:
+                stack.pop()
+                order.append(node)
+            else:
+                seen[step] = True
+                stack.append((step, iter(sorted(before[step]))))
+    return order
+
+
+def _bundle(box: Box, items: Sequence[Item]) -> None:
+    """Put neighbours together until no group has too many children.
+
+    Neighbours in topological order have no way out and back in, so no cycle comes up.
+    """
+    while len(box.children) > MOST_CHILDREN:
+        count = len(box.children)
+        runs = math.ceil(count / min(MOST_CHILDREN, math.ceil(math.sqrt(count))))
+        run_of = [number * runs // count for number in range(count)]
+        first = [run_of.index(run) for run in range(runs)]
+        bundled = []
+        for run, start in enumerate(first):
+            members = box.children[start : first[run + 1] if run + 1 < runs else count]
+            bundled.append(
+                Box(
+                    title=_run_title(members),
+                    kind="run",
+                    ops=[op for child in members for op in child.ops],
+                    children=members,
+                )
+            )
+        between: dict[tuple[int, int], list[Line]] = {}
+        for line in box.lines:
+            source, target = run_of[line.source], run_of[line.target]
+            if source != target:
+                between.setdefault((source, target), []).append(line)
+                continue
+            bundled[source].lines.append(
+                Line(
+                    source=line.source - first[source],
+                    target=line.target - first[source],
+                    op=line.op,
+                    values=line.values,
+                )
+            )
+        box.children = bundled
+        box.lines = [
+            Line(
+                source=source,
+                target=target,
+                op=max((line.op for line in lines), key=lambda op: (items[op].bytes, -op)),
+                values=sum(line.values for line in lines),
+            )
+            for (source, target), lines in between.items()
+        ]
+
+
+def _run_title(members: Sequence[Box]) -> str:
+    named = [box for box in members if box.op is None] or members
+    return f"{named[0].title} … {named[-1].title}"

@@ -1,0 +1,348 @@
+"""Tables of an analysis: the first screen, layers chosen and sorted, ops one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.errors import InputError
+from edgegraph.reporting.labels import shorten
+from edgegraph.reporting.words import device_line, headline, measurement_line
+from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
+from edgegraph.results.columns import intensity
+from edgegraph.results.compiled_together import (
+    COST,
+    GAINED,
+    NOISY,
+    CompiledTogether,
+    compare_together,
+    what_if,
+)
+
+BOUND_STYLE = {"compute": "blue", "memory": "yellow", "network": "magenta", "overhead": "red"}
+_BAR = 8
+_NAME, _NARROW_NAME = 40, 18
+"""Characters of a layer's name; without indentation it is what tells layers apart."""
+
+_WIDE = 104
+"""Columns from which parameters and FLOPs are shown too."""
+
+_WIDEST = 116
+"""Columns from which traced times stand beside those of layers alone."""
+
+
+def layer_table(analysis: Analysis) -> RenderableType:
+    """Show an analysis: a headline, its layers as a tree, and how far the figures hold.
+
+    Args:
+        analysis: Any analysis, measured or not.
+
+    Returns:
+        A renderable that is readable at 80 columns.
+    """
+    parts: list[RenderableType] = [
+        Text.from_markup(f"[bold]{escape(headline(analysis))}[/bold]"),
+        Text(device_line(analysis), style="dim"),
+        _LayerTable(analysis),
+    ]
+    parts += [Text(line, style="dim") for line in measurement_line(analysis)]
+    return Group(*parts)
+
+
+def findings_panel(analysis: Analysis, most: int = 3) -> RenderableType:
+    """Show what stands out, most important first.
+
+    Args:
+        analysis: Any analysis.
+        most: How many findings to show.
+    """
+    lines: list[RenderableType] = []
+    for number, finding in enumerate(analysis.findings[:most], start=1):
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(style="bold", width=2, justify="right")
+        grid.add_column()
+        grid.add_row(f"{number}.", Text(f"{finding.seen}."))
+        grid.add_row("", Text(f"Try: {finding.try_next}.", style="green"))
+        lines.append(grid)
+    rest = len(analysis.findings) - most
+    if rest > 0:
+        lines.append(Text(f"    and {rest} more in the report", style="dim"))
+    return Group(*lines, Text())
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerTable:
+    """Drops the columns that say least where the terminal is narrow."""
+
+    analysis: Analysis
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the table for the width at hand."""
+        width = options.max_width
+        yield _table(self.analysis, wide=width >= _WIDE, widest=width >= _WIDEST)
+
+
+def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
+    rows, totals = analysis.layer_records, analysis.totals
+    phases = len({row.phase for row in rows}) > 1
+    timed = any(row.time_s is not None for row in rows)
+    measured = any(row.time_source == "measured" for row in rows)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
+    traced = widest and totals.traced_time_s is not None
+    compiler = wide and totals.compiler_time_s is not None
+    table.add_column("layer", footer="total", overflow="ellipsis", no_wrap=True, min_width=10)
+    if wide:
+        _numbers(table, "params", si(totals.params))
+    _numbers(table, "MACs", si(totals.macs))
+    if wide:
+        _numbers(table, "FLOP", ("≥ " if totals.lower_bound else "") + si(totals.flops))
+    _numbers(table, "bytes", si(totals.bytes_read + totals.bytes_written, "B"))
+    _numbers(table, "FLOP/B", ratio(totals.intensity_flops_per_byte))
+    if timed:
+        table.add_column("bound", no_wrap=True, footer=_bound(totals.bound))
+        whole = totals.layers_time_s if measured else totals.overlapped_time_s
+        _numbers(table, "time", seconds(whole))
+        if traced:
+            _numbers(table, "traced", seconds(totals.traced_time_s))
+        if compiler:
+            _numbers(table, "compiler", seconds(totals.compiler_time_s))
+        table.add_column("share", no_wrap=True)
+    if measured:
+        _numbers(table, "of roof", "")
+    if measured and wide:
+        _numbers(table, "gain", "")
+    gains = {(each.layer, each.phase): each.gain_share for each in what_if(rows)}
+    phase = None
+    for row in rows:
+        if phases and row.phase != phase:
+            phase = row.phase
+            table.add_row(Text(phase, style="italic dim"))
+        name = "  " * row.depth + row.layer.rpartition("/")[2]
+        cells: list[RenderableType] = [Text(shorten(name, _NAME if wide else _NARROW_NAME))]
+        cells += [si(row.params) if row.params else ""] * wide
+        cells += [si(row.macs) if row.macs else ""]
+        cells += [si(row.flops)] * wide
+        moved = (row.bytes_read or 0) + (row.bytes_written or 0)
+        cells += [si(moved, "B"), ratio(intensity(row)) if moved else ""]
+        if timed:
+            cells += [_bound(row.bound), _time(row)]
+            if traced:
+                cells.append("" if row.traced_time_s is None else seconds(row.traced_time_s))
+            if compiler:
+                cells.append("" if row.compiler_time_s is None else seconds(row.compiler_time_s))
+            cells.append(share_bar(row.share))
+        if measured:
+            cells.append(percent(row.efficiency) if row.efficiency is not None else "")
+        if measured and wide:
+            gain = gains.get((row.layer, row.phase))
+            cells.append(percent(gain) if gain is not None else "")
+        table.add_row(*cells, style="bold" if row.depth == 0 else "")
+    return table
+
+
+def _numbers(table: Table, heading: str, footer: str) -> None:
+    table.add_column(heading, footer=footer, justify="right", no_wrap=True)
+
+
+def _bound(bound: str | None) -> Text:
+    return Text(bound or "", style=BOUND_STYLE.get(bound or "", ""))
+
+
+def _time(row: LayerRecord) -> Text:
+    """Write the time; an estimate is marked, so that it is never taken for a measurement."""
+    if row.time_s is None:
+        return Text("?")
+    mark = "" if row.time_source == "measured" else "~"
+    return Text(mark + seconds(row.time_s), style="" if not mark else "dim")
+
+
+def share_bar(share: float | None) -> Text:
+    """Write a share in percent with a bar of its length; nothing where it is unknown."""
+    if share is None:
+        return Text("")
+    eighths = round(share * _BAR * 8)
+    bar = "█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8]
+    return Text(f"{percent(share):>5} ") + Text(bar, style="cyan")
+
+
+_STYLE = {GAINED: "green", COST: "red", NOISY: "dim"}
+_TOGETHER_NAME = 40
+
+
+def together_table(analysis: Analysis) -> RenderableType | None:
+    """Show layers that were timed as one piece beside the sum of their parts.
+
+    Args:
+        analysis: Measured with several cuts; else there is nothing to compare but the whole,
+            which a finding tells.
+
+    Returns:
+        A table readable at 80 columns, or None without several cuts.
+    """
+    compared = compare_together(analysis.latency, analysis.layer_latencies)
+    if not any(each.layer is not None for each in compared):
+        return None
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("compiled as one", overflow="ellipsis", no_wrap=True, min_width=10)
+    for heading in ("parts", "as one", "in parts", "noise"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for each in compared:
+        table.add_row(
+            shorten(_name(each), _TOGETHER_NAME),
+            str(each.parts),
+            seconds(each.together_s),
+            seconds(each.alone_s),
+            f"± {seconds(each.noise_s)}",
+            _verdict(each),
+        )
+    return table
+
+
+def _name(each: CompiledTogether) -> str:
+    if each.layer is None:
+        cut = "every scope" if each.depth is None else f"depth {each.depth}"
+        return f"the whole, by {cut}"
+    return each.layer if each.phase == "forward" else f"{each.layer} ({each.phase})"
+
+
+def _verdict(each: CompiledTogether) -> Text:
+    told = each.verdict in (GAINED, COST) and each.change is not None
+    share = f"{percent(abs(each.change or 0.0))} " if told else ""
+    return Text(share + each.verdict, style=_STYLE.get(each.verdict, ""))
+
+
+SORTS: Mapping[str, Callable[[LayerRecord | OpRecord], float]] = {
+    "time": lambda row: row.time_s or 0.0,
+    "flops": lambda row: row.flops or 0,
+    "macs": lambda row: row.macs or 0,
+    "bytes": lambda row: (row.bytes_read or 0) + (row.bytes_written or 0),
+}
+"""What rows can be sorted by, the largest first."""
+
+MOST_OPS = 40
+"""Ops that are shown unless all are asked for."""
+
+_OP_NAME = 20
+_LAYER = 12
+"""Characters, so that a row fits into 80 columns."""
+
+_Row = TypeVar("_Row", LayerRecord, OpRecord)
+
+
+def shown_layers(
+    analysis: Analysis,
+    *,
+    depth: int | None = None,
+    sort: str | None = None,
+    phase: str | None = None,
+) -> RenderableType:
+    """Show the layers of an analysis as a tree.
+
+    Args:
+        analysis: Any analysis.
+        depth: How many levels below the top; all where None.
+        sort: Sort what stands side by side by one of `SORTS`; in the model's order where None.
+        phase: ``forward``, ``backward``, ...; all where None.
+
+    Raises:
+        InputError: There is no such column or phase, or the depth is negative.
+    """
+    if depth is not None and depth < 0:
+        raise InputError(f"--depth must be a non-negative integer, not {depth}")
+    rows = _of_phase(analysis.layer_records, phase, analysis)
+    if sort is not None:
+        rows = _sorted_tree(rows, _key(sort))
+    if depth is not None:
+        rows = [row for row in rows if row.depth <= depth]
+    return layer_table(replace(analysis, layer_records=tuple(rows)))
+
+
+def shown_ops(
+    analysis: Analysis,
+    *,
+    sort: str | None = None,
+    phase: str | None = None,
+    most: int | None = None,
+) -> RenderableType:
+    """Show the ops of an analysis, those that take most first.
+
+    Args:
+        analysis: Any analysis.
+        sort: One of `SORTS`; ``time`` where None.
+        phase: ``forward``, ``backward``, ...; all where None.
+        most: How many; all where None.
+
+    Raises:
+        InputError: There is no such column or phase.
+    """
+    work = [record for record in analysis.op_tree.leaves if record.bound is not None]
+    rows = sorted(_of_phase(work, phase, analysis), key=_key(sort or "time"), reverse=True)
+    whole = sum(row.time_s or 0.0 for row in rows)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("op", no_wrap=True, overflow="ellipsis", min_width=8)
+    table.add_column("layer", no_wrap=True, overflow="ellipsis", min_width=8)
+    for heading in ("FLOP", "bytes"):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=7)
+    table.add_column("bound", no_wrap=True, min_width=7)
+    table.add_column("time", justify="right", no_wrap=True, min_width=7)
+    table.add_column("share", no_wrap=True, min_width=15)
+    for row in rows[:most]:
+        estimated = row.time_source == "estimated"
+        table.add_row(
+            shorten(row.name, _OP_NAME - len(_times(row))) + _times(row),
+            shorten((row.layer or "").rpartition("/")[2], _LAYER),
+            si(row.flops),
+            si((row.bytes_read or 0) + (row.bytes_written or 0), "B"),
+            Text(row.bound or "", style=BOUND_STYLE.get(row.bound or "", "")),
+            Text("~" * estimated + seconds(row.time_s), style="dim" if estimated else ""),
+            share_bar((row.time_s or 0.0) / whole if whole else None),
+        )
+    left = len(rows) - len(rows[:most])
+    parts: list[RenderableType] = [Text(headline(analysis), style="bold"), table]
+    if left:
+        parts.append(Text(f"and {left:,} ops more; --all shows them", style="dim"))
+    return Group(*parts)
+
+
+def _times(row: OpRecord) -> str:
+    """Describe how often an op runs, where that is not once."""
+    if row.executions is None:
+        return " x ?"
+    return "" if row.executions == 1 else f" x {row.executions}"
+
+
+def _key(sort: str) -> Callable[[LayerRecord | OpRecord], float]:
+    if sort not in SORTS:
+        raise InputError(f"--sort {sort!r} is not a column; choose one of: {', '.join(SORTS)}")
+    return SORTS[sort]
+
+
+def _of_phase(rows: Sequence[_Row], phase: str | None, analysis: Analysis) -> list[_Row]:
+    phases = list(dict.fromkeys(row.phase for row in analysis.layer_records))
+    if phase is not None and phase not in phases:
+        raise InputError(f"--phase {phase!r} is not in this analysis; it has: {', '.join(phases)}")
+    return [row for row in rows if phase is None or row.phase == phase]
+
+
+def _sorted_tree(
+    rows: Sequence[LayerRecord], key: Callable[[LayerRecord | OpRecord], float]
+) -> list[LayerRecord]:
+    """Sort siblings, each with what is below it; phases stay apart, in their order."""
+    groups: list[list[LayerRecord]] = []
+    for row in rows:
+        if not groups or row.depth <= groups[0][0].depth:
+            groups.append([row])
+        else:
+            groups[-1].append(row)
+    phases = list(dict.fromkeys(row.phase for row in rows))
+    groups.sort(key=lambda group: (phases.index(group[0].phase), -key(group[0])))
+    return [row for top, *below in groups for row in (top, *_sorted_tree(below, key))]

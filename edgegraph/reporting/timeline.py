@@ -1,0 +1,339 @@
+"""The timeline of a program: its schedule lane by lane, and the traced ops of one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+from edgegraph.base.units import seconds
+from edgegraph.reporting.html_table import HtmlTable, html_table
+from edgegraph.reporting.palette import BOUND_COLOURS
+from edgegraph.results.analysis import Analysis, OpRecord
+from edgegraph.results.op_trace import OpTrace, TraceEvent
+from edgegraph.results.schedule import COMPUTE, Schedule, ScheduledOp, Transfer
+from edgegraph.studies.overlap.present import schedule_sentences, transfer_table
+
+MOST_MARKS = 2000
+"""Rectangles of one chart; where there are more ops, neighbours are drawn as one."""
+
+MOST_DEEP = 4
+"""Rows of a traced thread: ops that run inside others stand below them."""
+
+_LABELLED = 7.0
+"""Percent of the width from which a rectangle has room for a name."""
+
+CRITICAL_PATH = "critical path"
+
+_NAME_PIXELS, _LANE_PIXELS, _THIN_PIXELS, _GAP_PIXELS = 18, 20, 5, 3
+
+_LANES = {
+    COMPUTE: "compute",
+    "copy": "transfers within the device",
+    "network": "transfers to other devices",
+    "asynchronous": "computations beside the others",
+}
+_LEGEND = {
+    **{bound: f"{bound}-bound" for bound in BOUND_COLOURS},
+    "neutral": "no known bound",
+    "hidden": "transfer, hidden behind compute",
+    "exposed": "transfer, exposed: the compute waits for it",
+    "wait": "compute waits",
+    "critical": CRITICAL_PATH,
+}
+"""What every kind of rectangle means, in the order of the legend."""
+
+_TICKS = 5
+
+
+class Span(NamedTuple):
+    """A stretch of time to draw: seconds, what it is, and what is said of it."""
+
+    begin_s: float
+    duration_s: float
+    kind: str
+    name: str
+    title: str
+
+    @property
+    def end_s(self) -> float:
+        """When it is over."""
+        return self.begin_s + self.duration_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A rectangle, in percent of the chart's width."""
+
+    left: float
+    width: float
+    kind: str
+    title: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """What stands in one row of a chart; the name is empty for a row that continues a lane.
+
+    Where it begins and how high it is are counted in CSS pixels from the top of the chart.
+    """
+
+    name: str
+    top: int
+    height: int
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Lanes over one axis of time.
+
+    Attributes:
+        label: What a screen reader says of it.
+        lanes: From top to bottom.
+        ticks: Places on the axis, in percent of the width, and the times there.
+        height: Of all lanes together, in CSS pixels.
+        legend: The kinds of rectangles that occur, and what they mean.
+        merged: Whether rectangles stand for several ops.
+    """
+
+    label: str
+    lanes: tuple[Lane, ...]
+    ticks: tuple[tuple[float, str], ...]
+    height: int
+    legend: tuple[tuple[str, str], ...]
+    merged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """What the page shows of when ops run.
+
+    Attributes:
+        schedule: The schedule as it plays out; None where no op has a time.
+        said: What it comes to, in sentences.
+        transfers: The asynchronous operations; None where there are none.
+        trace: One traced call; None where none was traced.
+        traced: What the trace comes to, in one sentence.
+    """
+
+    schedule: Chart | None
+    said: tuple[str, ...]
+    transfers: HtmlTable | None
+    trace: Chart | None
+    traced: str
+
+
+def timeline(analysis: Analysis) -> Timeline | None:
+    """Gather what is known of when the ops of a program run; None where nothing is."""
+    schedule, trace = analysis.schedule, analysis.op_trace
+    timed = schedule is not None and schedule.makespan_s > 0
+    transfers = schedule.transfers if schedule is not None else ()
+    traced = trace is not None and bool(trace.events)
+    if not timed and not transfers and not traced:
+        return None
+    records = {record.name: record for record in analysis.op_records}
+    return Timeline(
+        schedule=schedule_chart(schedule, records) if schedule is not None and timed else None,
+        said=tuple(schedule_sentences(schedule)) if schedule is not None and timed else (),
+        transfers=html_table(transfer_table(schedule, wide=True))
+        if schedule is not None and transfers
+        else None,
+        trace=trace_chart(trace, records) if trace is not None and traced else None,
+        traced=_traced(trace) if trace is not None and traced else "",
+    )
+
+
+def schedule_chart(schedule: Schedule, records: Mapping[str, OpRecord]) -> Chart:
+    """Draw the compute lane, the lanes of transfers, and which ops make the critical path.
+
+    Args:
+        schedule: With times.
+        records: The ops by name; colours and titles say less of those that are missing.
+    """
+    by_lane = {
+        lane: [op for op in schedule.ops if op.lane == lane and op.duration_s] for lane in _LANES
+    }
+    moved = {transfer.start: transfer for transfer in schedule.transfers}
+    lanes: list[tuple[str, list[Span]]] = []
+    compute = [_op_span(op, records.get(op.name)) for op in by_lane.pop(COMPUTE)]
+    waits = _waits(compute, schedule.makespan_s) if schedule.transfers else []
+    lanes.append((_LANES[COMPUTE], sorted([*compute, *waits])))
+    for lane, ops in by_lane.items():
+        spans = [span for op in ops for span in _transfer_spans(op, moved.get(op.name))]
+        if spans:
+            lanes.append((_LANES[lane], sorted(spans)))
+    path = set(schedule.critical_path)
+    critical = [
+        Span(op.begin_s, op.duration_s, "critical", "", f"{op.name}: on the critical path")
+        for op in schedule.ops
+        if op.name in path
+    ]
+    if critical:
+        lanes.append((CRITICAL_PATH, sorted(critical)))
+    label = f"schedule over {seconds(schedule.makespan_s)}, {schedule.time_source} op times"
+    return _chart(label, lanes, schedule.makespan_s)
+
+
+def trace_chart(trace: OpTrace, records: Mapping[str, OpRecord]) -> Chart:
+    """Draw the ops of one traced call, thread by thread, ops inside others below them."""
+    lanes: list[tuple[str, list[Span]]] = []
+    for thread, thread_name in enumerate(trace.threads):
+        events = [event for event in trace.events if event.thread == thread]
+        rows = _nested(events)
+        for depth, row in enumerate(rows):
+            spans = [_event_span(event, records.get(event.name)) for event in row]
+            lanes.append(("" if depth else thread_name, spans))
+    whole_s = max(event.start_s + event.duration_s for event in trace.events)
+    return _chart(f"one traced call over {seconds(whole_s)}, measured", lanes, whole_s)
+
+
+def _traced(trace: OpTrace) -> str:
+    calls = len(trace.runs)
+    said = f"Measured: the call of median length of {calls} traced ones"
+    if trace.events_left_out:
+        said += f"; its last {trace.events_left_out:,} events are left out"
+    return f"{said}."
+
+
+def _op_span(op: ScheduledOp, record: OpRecord | None) -> Span:
+    kind = "neutral" if record is None else record.bound or "neutral"
+    title = f"{op.name}: {seconds(op.duration_s)}{_about(record)}"
+    return Span(op.begin_s, op.duration_s, kind, op.name, title)
+
+
+def _event_span(event: TraceEvent, record: OpRecord | None) -> Span:
+    kind = "neutral" if record is None else record.bound or "neutral"
+    title = f"{event.name}: {seconds(event.duration_s)}{_about(record)}"
+    return Span(event.start_s, event.duration_s, kind, event.name, title)
+
+
+def _about(record: OpRecord | None) -> str:
+    if record is None:
+        return ""
+    source = "" if record.time_source is None else f" ({record.time_source})"
+    return f"{source}, {record.opcode}{f', {record.layer}' if record.layer else ''}"
+
+
+def _waits(compute: Sequence[Span], makespan_s: float) -> list[Span]:
+    """Find where nothing runs on the compute lane: it waits for a transfer."""
+    least_s = 1e-6 * makespan_s
+    ends = [0.0, *(span.end_s for span in compute)]
+    begins = [*(span.begin_s for span in compute), makespan_s]
+    return [
+        Span(end, begin - end, "wait", "", f"waits {seconds(begin - end)} for a transfer")
+        for end, begin in zip(ends, begins, strict=True)
+        if begin - end > least_s
+    ]
+
+
+def _transfer_spans(op: ScheduledOp, transfer: Transfer | None) -> Iterator[Span]:
+    """Part a transfer into what compute hides and, at its end, what the compute waits for."""
+    exposed_s = 0.0 if transfer is None else min(op.duration_s, transfer.exposed_s or 0.0)
+    what = "" if transfer is None else f", {transfer.opcode}, {transfer.verdict}"
+    title = f"{op.name}: {seconds(op.duration_s)}{what}"
+    if exposed_s:
+        title += f", exposed {seconds(exposed_s)}"
+    hidden_s = op.duration_s - exposed_s
+    if hidden_s:
+        yield Span(op.begin_s, hidden_s, "hidden", op.name, title)
+    if exposed_s:
+        yield Span(op.begin_s + hidden_s, exposed_s, "exposed", op.name, title)
+
+
+def _nested(events: Iterable[TraceEvent]) -> list[list[TraceEvent]]:
+    """Lay events of one thread in rows, an event below the one that it runs in."""
+    rows: list[list[TraceEvent]] = []
+    ends_s: list[float] = []
+    for event in sorted(events, key=lambda event: (event.start_s, -event.duration_s)):
+        while ends_s and ends_s[-1] <= event.start_s:
+            ends_s.pop()
+        if len(ends_s) < MOST_DEEP:
+            if len(ends_s) == len(rows):
+                rows.append([])
+            rows[len(ends_s)].append(event)
+        ends_s.append(event.start_s + event.duration_s)
+    return rows
+
+
+def _chart(label: str, lanes: Sequence[tuple[str, list[Span]]], whole_s: float) -> Chart:
+    most = max(2, MOST_MARKS // max(1, len(lanes)))
+    kinds = {span.kind for _, spans in lanes for span in spans}
+    drawn: list[Lane] = []
+    top = 0
+    for name, spans in lanes:
+        top += _NAME_PIXELS if name else 0
+        height = _THIN_PIXELS if name == CRITICAL_PATH else _LANE_PIXELS
+        marks = tuple(_mark(span, whole_s) for span in merge(spans, whole_s, most))
+        drawn.append(Lane(name=name, top=top, height=height, marks=marks))
+        top += height + _GAP_PIXELS
+    return Chart(
+        label=label,
+        lanes=tuple(drawn),
+        ticks=tuple(
+            (100 * part / (_TICKS - 1), seconds(whole_s * part / (_TICKS - 1)))
+            for part in range(_TICKS)
+        ),
+        height=top,
+        legend=tuple((kind, said) for kind, said in _LEGEND.items() if kind in kinds),
+        merged=any(len(spans) > most for _, spans in lanes),
+    )
+
+
+def merge(spans: Sequence[Span], whole_s: float, most: int) -> list[Span]:
+    """Draw neighbours as one where there are more than `most` spans.
+
+    Args:
+        spans: In order of time, without overlap.
+        whole_s: Length of the axis.
+        most: Spans to give at most; at least 2.
+
+    Returns:
+        The spans themselves if they are few enough; else the long ones, and the short ones that
+        begin in the same step of the axis as one span of the kind that takes most of them.
+
+    Example:
+        >>> short = [Span(number / 10, 0.1, "memory", f"op{number}", "") for number in range(10)]
+        >>> [(span.begin_s, span.title) for span in merge(short, 1.0, 4)]
+        [(0.0, '5 ops, 500 ms: op0 to op4'), (0.5, '5 ops, 500 ms: op5 to op9')]
+    """
+    if len(spans) <= most:
+        return list(spans)
+    step_s = whole_s / (most // 2)
+    merged: list[Span] = []
+    for _, group in groupby(
+        enumerate(spans),
+        key=lambda found: (
+            (True, found[0])
+            if found[1].duration_s >= step_s
+            else (False, int(found[1].begin_s / step_s))
+        ),
+    ):
+        members = [span for _, span in group]
+        merged.append(members[0] if len(members) == 1 else _together(members))
+    return merged
+
+
+def _together(members: Sequence[Span]) -> Span:
+    first, last = members[0], members[-1]
+    time_s: dict[str, float] = {}
+    for span in members:
+        time_s[span.kind] = time_s.get(span.kind, 0.0) + span.duration_s
+    title = f"{len(members):,} ops, {seconds(sum(time_s.values()))}"
+    if first.name and last.name:
+        title += f": {first.name} to {last.name}"
+    length_s = last.end_s - first.begin_s
+    return Span(first.begin_s, length_s, max(time_s, key=time_s.__getitem__), "", title)
+
+
+def _mark(span: Span, whole_s: float) -> Mark:
+    width = 100 * span.duration_s / whole_s
+    return Mark(
+        left=round(100 * span.begin_s / whole_s, 3),
+        width=round(width, 3),
+        kind=span.kind,
+        title=span.title,
+        label=span.name if width >= _LABELLED else "",
+    )

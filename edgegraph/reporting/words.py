@@ -1,0 +1,366 @@
+"""The sentences that every presenter says alike: the headline, the device, the measurement."""
+
+from __future__ import annotations
+
+from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.reporting.memory import memory_lines
+from edgegraph.results.analysis import Analysis, Environment
+from edgegraph.results.timing import best_throughput
+
+BINDS = {
+    "compute": "bound by arithmetic",
+    "memory": "bound by memory traffic",
+    "network": "bound by the network",
+    "overhead": "bound by launching it",
+}
+"""What binds a program, in words, by bound."""
+
+
+def title(analysis: Analysis) -> str:
+    """Name the program: ``small_cnn, batch 32, cpu``."""
+    batch = "" if analysis.batch is None else f", batch {analysis.batch}"
+    stage = "" if analysis.stage == "optimized" else ", before optimisation"
+    return f"{analysis.workload}{batch}, {analysis.target}{stage}"
+
+
+def headline(analysis: Analysis) -> str:
+    """Describe what bounds the program and how long it takes."""
+    said = [title(analysis) + ":", time_summary(analysis)]
+    bound = overall_bound(analysis)
+    if bound is not None:
+        said.append(BINDS[bound])
+    return ", ".join(filter(None, said)).replace(":,", ":")
+
+
+def time_summary(analysis: Analysis) -> str:
+    """Describe how long one call takes, or at least takes, or else what it does."""
+    totals, latency = analysis.totals, analysis.latency
+    if latency is not None:
+        return seconds(latency.median_s)
+    if totals.overlapped_time_s is not None:
+        least = "more than" if totals.lower_bound else "at least"
+        return f"{least} {seconds(totals.overlapped_time_s)} (not measured)"
+    return f"{si(totals.macs, 'MAC')}, {si(totals.flops, 'FLOP')} (no device, not measured)"
+
+
+def overall_bound(analysis: Analysis) -> str | None:
+    """Name the bound of the whole: launching it, where that takes over half of its time."""
+    latency = analysis.latency
+    if (
+        latency is not None
+        and latency.dispatch_s is not None
+        and latency.dispatch_s > latency.median_s / 2
+    ):
+        return "overhead"
+    return analysis.totals.bound
+
+
+def throughput(analysis: Analysis) -> str | None:
+    """Return the examples per second when one call follows the other, or None if not measured."""
+    if analysis.latency is None or analysis.batch is None:
+        return None
+    return f"{si(analysis.batch / analysis.latency.median_s)}/s"
+
+
+def device_line(analysis: Analysis) -> str:
+    """Describe whose roofs bind, and where they meet."""
+    device = analysis.device
+    if device is None:
+        return "no device: run `edgegraph calibrate` for a roofline"
+    reference = next(iter(device.peak_flops_per_s))
+    roofs = {op.roof for op in analysis.op_records if op.flops} or {reference}
+    levels = {op.level for op in analysis.op_records if op.bytes_read or op.bytes_written}
+    peaks = [
+        f"{dtype} {si(peak, 'FLOP/s')}"
+        for dtype, peak in device.peak_flops_per_s.items()
+        if dtype in roofs
+    ]
+    bandwidths = [
+        f"{level.name} {si(level.bandwidth_bytes_per_s, 'B/s')}"
+        f" (ridge {ratio(device.ridge_point(reference, level.name))} FLOP/B)"
+        for level in device.memory
+        if level.name in levels or level is device.memory[-1]
+    ]
+    return f"{device.name}, {device.origin}: {', '.join(peaks)}; {', '.join(bandwidths)}"
+
+
+def measurement_line(analysis: Analysis) -> list[str]:
+    """Describe how far the figures hold: bracket, sum of layers, noise, memory."""
+    totals, latency, lines = analysis.totals, analysis.latency, []
+    if totals.compute_time_s is not None and totals.memory_time_s is not None:
+        sent = totals.network_time_s
+        network = "" if sent is None else f", network {seconds(sent)}"
+        lines.append(
+            f"roofline: compute {seconds(totals.compute_time_s)}, memory"
+            f" {seconds(totals.memory_time_s)}{network}; whole between"
+            f" {seconds(totals.overlapped_time_s)} (perfect overlap) and"
+            f" {seconds(totals.serial_time_s)} (none)"
+        )
+    if totals.expected_time_s is not None:
+        lines.append(
+            f"expected here: {seconds(totals.expected_time_s)}"
+            f" ({seconds(totals.expected_low_s)} to {seconds(totals.expected_high_s)}), as kernels"
+            " of these kinds and sizes ran in the calibration"
+        )
+    if totals.compiler_time_s is not None or totals.compiler_optimal_s is not None:
+        covered = totals.compiler_coverage
+        part = "" if covered is None or covered >= 0.995 else f" ({percent(covered)} of the work)"
+        lines.append(
+            f"compiler's own estimates: {seconds(totals.compiler_time_s)} by its model of each"
+            f" kernel{part}, {seconds(totals.compiler_optimal_s)} by its roofline"
+        )
+    if latency is not None:
+        rate = throughput(analysis)
+        rate = "" if rate is None or analysis.batch == 1 else f" ({rate} one after the other)"
+        tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
+        lines.append(
+            f"measured: {seconds(latency.median_s)} median{tail}{rate}, min"
+            f" {seconds(latency.min_s)}, n={latency.samples}, {latency.verdict} (middle half within"
+            f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers"
+            f" timed separately sum to {seconds(totals.layers_time_s)}"
+        )
+    lines += [f"{name}: {said}" for name, said in (*conditions(analysis), *traced(analysis))]
+    if analysis.memory is not None:
+        memory = analysis.memory
+        lines.append(
+            f"memory: peak {si(memory.peak_bytes, 'B')} = arguments"
+            f" {si(memory.argument_bytes, 'B')} + output {si(memory.output_bytes, 'B')} +"
+            f" temporary {si(memory.temp_bytes, 'B')}"
+            + (f" - shared {si(memory.alias_bytes, 'B')}" if memory.alias_bytes else "")
+        )
+    lines += [f"{name}: {said}" for name, said in memory_lines(analysis)]
+    if totals.flops_lowest < totals.flops or totals.bytes_lowest < _moved(analysis):
+        lines.append(
+            f"branches: {si(totals.flops_lowest, 'FLOP')} to {si(totals.flops, 'FLOP')},"
+            f" {si(totals.bytes_lowest, 'B')} to {si(_moved(analysis), 'B')}, by the branches"
+            " taken; the most expensive branch is counted"
+        )
+    if totals.wire_bytes:
+        lines.append(f"network: each device sends {si(totals.wire_bytes, 'B')} in collectives")
+    if totals.lower_bound:
+        lines.append(f"lower bounds: {len(analysis.unpriced)} ops have costs that are not known")
+    return lines
+
+
+def conditions(analysis: Analysis) -> list[tuple[str, str]]:
+    """Describe latency under other conditions, and throughput, where these were measured."""
+    said = []
+    for latency in analysis.other_latencies:
+        where = "" if latency.cores is None else f" on {plural(latency.cores, 'core')}"
+        tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
+        said.append(
+            (
+                f"{latency.cache} caches{where}",
+                f"{seconds(latency.median_s)} median{tail}, n={latency.samples}, {latency.verdict}",
+            )
+        )
+    best = best_throughput(analysis.throughputs)
+    if best is not None:
+        unit = "calls/s" if best.batch is None else "samples/s"
+        rates = ", ".join(
+            f"{si(one.samples_per_s)} at {one.queue_depth}" for one in analysis.throughputs
+        )
+        said.append(
+            (
+                "throughput",
+                f"{si(best.samples_per_s)} {unit} with {plural(best.queue_depth, 'call')} in"
+                f" flight, {best.verdict} (by calls in flight: {rates})",
+            )
+        )
+    return said
+
+
+def traced(analysis: Analysis) -> list[tuple[str, str]]:
+    """Describe how far the op trace holds, and which loops were counted in it."""
+    trace = analysis.op_trace
+    if trace is None:
+        return []
+    slower = trace.traced_ratio
+    cost = "" if slower is None else f"; traced calls take {slower:.2f} times as long"
+    said = [
+        (
+            "op trace",
+            f"ops take {seconds(trace.time_s)}, and cover {percent(trace.coverage)} of"
+            f" {seconds(trace.span_s)} between the first and the last, over"
+            f" {plural(len(trace.runs), 'call')}{cost}",
+        )
+    ]
+    if trace.unmatched:
+        lost = sum(trace.unmatched.values())
+        said.append(("not in the graph", f"{', '.join(trace.unmatched)}: {seconds(lost)}"))
+    counted = [loop for loop in trace.loops if loop.trips is None]
+    if counted:
+        times = ", ".join(f"{loop.name} {loop.iterations:,}" for loop in counted)
+        said.append(
+            (
+                "loops counted in the trace",
+                f"{times} iterations with these arguments; FLOPs and bytes count that many",
+            )
+        )
+    wrong = [loop for loop in trace.loops if loop.agrees is False]
+    said += [
+        (
+            "loop",
+            f"{loop.name} ran {loop.iterations:,} times in the trace, not {loop.expected:,} as"
+            " the module says",
+        )
+        for loop in wrong
+    ]
+    return said
+
+
+def plural(count: int, noun: str) -> str:
+    """Count things in words.
+
+    Example:
+        >>> plural(1, "core"), plural(4, "core")
+        ('1 core', '4 cores')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _moved(analysis: Analysis) -> int:
+    return analysis.totals.bytes_read + analysis.totals.bytes_written
+
+
+def sentence(clause: str) -> str:
+    """Make a sentence of a clause.
+
+    Example:
+        >>> sentence("the machine was busy")
+        'The machine was busy.'
+    """
+    return f"{clause[:1].upper()}{clause[1:]}."
+
+
+def ridge(analysis: Analysis) -> str | None:
+    """Describe where the two roofs meet that bind most of the work, or None without a device."""
+    device = analysis.device
+    arithmetic: dict[str, float] = {}
+    traffic: dict[str, float] = {}
+    for op in analysis.op_tree.leaves:
+        if op.roof is not None and op.compute_time_s:
+            arithmetic[op.roof] = arithmetic.get(op.roof, 0.0) + op.compute_time_s
+        if op.level is not None and op.memory_time_s:
+            traffic[op.level] = traffic.get(op.level, 0.0) + op.memory_time_s
+    if device is None or not arithmetic or not traffic:
+        return None
+    dtype, level = (
+        max(arithmetic, key=arithmetic.__getitem__),
+        max(traffic, key=traffic.__getitem__),
+    )
+    return f"ridge point {ratio(device.ridge_point(dtype, level))} ({dtype} over {level})"
+
+
+def provenance(analysis: Analysis) -> list[tuple[str, str]]:
+    """Describe where the figures come from and how far they hold, as names and sentences."""
+    return [
+        *_measurement(analysis),
+        *conditions(analysis),
+        *traced(analysis),
+        *_counts(analysis),
+        *_device(analysis),
+        *_environment(analysis),
+    ]
+
+
+def _measurement(analysis: Analysis) -> list[tuple[str, str]]:
+    latency = analysis.latency
+    if latency is None:
+        return [("measurement", "none: the times are estimates from the roofline, or unknown")]
+    calls = "" if latency.calls_per_sample == 1 else f" of {latency.calls_per_sample} calls each"
+    spread = (
+        f"{latency.samples} samples{calls}, {latency.outliers} of them outliers (kept); middle half"
+        f" within {percent(latency.relative_iqr)} of the median, drift"
+        f" {percent(abs(latency.drift))}; stopped by: {latency.stopped_by}"
+    )
+    percentiles = ", ".join(
+        f"{name} {seconds(value)}"
+        for name, value in (
+            ("min", latency.min_s), ("median", latency.median_s), ("p90", latency.p90_s),
+            ("p99", latency.p99_s), ("first call", latency.first_call_s),
+        )
+        if value is not None
+    )  # fmt: skip
+    said = [
+        ("verdict", "; ".join([latency.verdict, *latency.reasons])),
+        ("latency", percentiles),
+        ("spread", spread),
+    ]
+    if latency.dispatch_s is not None:
+        mode = "in the calling thread" if latency.synchronous else "in another thread"
+        said.append(("launch", f"{seconds(latency.dispatch_s)}, calls run {mode}"))
+    if latency.others_share is not None:
+        said.append(("other processes", f"{percent(latency.others_share)} of the cores' time"))
+    return said
+
+
+def _counts(analysis: Analysis) -> list[tuple[str, str]]:
+    totals = analysis.totals
+    said = [
+        (
+            "counts",
+            f"{totals.flops:,} FLOP, {totals.macs:,} MAC, {totals.transcendentals:,}"
+            f" transcendentals, {totals.bytes_read + totals.bytes_written:,} bytes in"
+            f" {totals.ops:,} ops"
+            + ("; lower bounds, for some costs are not known" if totals.lower_bound else ""),
+        )
+    ]
+    if totals.xla_flops is not None and totals.xla_bytes is not None:
+        said.append(
+            ("XLA's own totals", f"{totals.xla_flops:,.0f} FLOP, {totals.xla_bytes:,.0f} bytes"
+             " (float32 sums, loop bodies counted once)")
+        )  # fmt: skip
+    memory = analysis.memory
+    if memory is not None:
+        shared = f" - shared {si(memory.alias_bytes, 'B')}" if memory.alias_bytes else ""
+        said.append(
+            ("memory", f"peak {si(memory.peak_bytes, 'B')} = arguments"
+             f" {si(memory.argument_bytes, 'B')} + output {si(memory.output_bytes, 'B')} +"
+             f" temporary {si(memory.temp_bytes, 'B')}{shared}")
+        )  # fmt: skip
+    return [*said, *memory_lines(analysis)]
+
+
+def _device(analysis: Analysis) -> list[tuple[str, str]]:
+    device = analysis.device
+    if device is None:
+        return [("device", "none")]
+    when = "" if device.measured_at is None else f" on {device.measured_at}"
+    peaks = [f"{name} {si(rate, 'FLOP/s')}" for name, rate in device.peak_flops_per_s.items()]
+    levels = [
+        f"{level.name} {si(level.bandwidth_bytes_per_s, 'B/s')}"
+        + ("" if level.size_bytes is None else f" up to {si(level.size_bytes, 'B')}")
+        for level in device.memory
+    ]
+    return [
+        ("device", f"{device.name}, {device.origin}{when}: {device.source}"),
+        ("roofs", f"{', '.join(peaks)}; {', '.join(levels)}"),
+    ]
+
+
+def _environment(analysis: Analysis) -> list[tuple[str, str]]:
+    times = [
+        f"{name} {seconds(value)}"
+        for name, value in (("trace and lower", analysis.lower_s), ("compile", analysis.compile_s))
+        if value is not None
+    ]
+    options = ", ".join(f"{key}={value}" for key, value in analysis.options.items())
+    return [
+        *where_made(analysis.environment),
+        ("compiled for", f"{analysis.target}, {analysis.stage} HLO"
+         + (f", options {options}" if options else "")
+         + (f"; {', '.join(times)}" if times else "")),
+        ("made", analysis.environment.created_at),
+    ]  # fmt: skip
+
+
+def where_made(here: Environment) -> list[tuple[str, str]]:
+    """Describe the machine and the software that a result was made with."""
+    load = "" if here.load_1min is None else f", load {here.load_1min:.2f}"
+    governor = "" if here.governor is None else f", governor {here.governor}"
+    return [
+        ("machine", f"{here.processor}, {here.affinity} of {here.cores} cores{governor}{load}"),
+        ("software", f"EdgeGraph {here.edgegraph}, jax {here.jax}, jaxlib {here.jaxlib},"
+         f" Python {here.python}, {here.platform}"),
+    ]  # fmt: skip

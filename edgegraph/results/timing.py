@@ -1,0 +1,282 @@
+"""The outcome of timing: latency, throughput, and which of two programs is faster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+
+WARM = "warm"
+"""The program's data may still be in the caches from the last call."""
+
+COLD = "cold"
+"""Four times the last cache's size of other data was touched before every call."""
+
+UNATTRIBUTED = "(unattributed)"
+"""Stands for the layer of operations that belong to none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Blocking single-stream latency of one executable, in seconds.
+
+    Attributes:
+        median_s: Median of all samples.
+        p90_s: 90th percentile by MLPerf's early-stopping estimate; None below 64 samples, or
+            where a sample is a block of calls.
+        p99_s: 99th percentile likewise; None below 662 samples.
+        min_s: Fastest sample.
+        mad_s: Median absolute deviation.
+        relative_iqr: Interquartile range over the median.
+        drift: Relative difference between the medians of the first and the second half.
+        samples: Number of samples.
+        outliers: Samples beyond Tukey's fences; counted, never dropped.
+        stopped_by: ``stable`` (all conditions met) or ``time limit``.
+        first_call_s: The first call, which warms caches and allocates.
+        dispatch_s: Median of a null executable with the same signature; None if not taken.
+        verdict: ``OK``, ``NOISY`` or ``INVALID``.
+        samples_s: The raw samples in the order they were taken.
+        calls_per_sample: 1, or the calls in a block where one call is too short for the clock;
+            a sample is then the block's mean.
+        window_spread: How far the medians of the last three windows of samples lie apart, over
+            their median; None for fewer than three samples.
+        reasons: Why the verdict is not ``OK``, one line each.
+        synchronous: Whether the calls ran in the calling thread; if not, a thread's wake-up is
+            part of every sample.
+        cache: ``warm``, or ``cold`` where four times the last cache's size of other data was
+            touched before every call.
+        cores: Cores that the process could use; None if unknown.
+        others_share: Share of the cores' time that other processes took meanwhile; None where
+            the system does not tell.
+    """
+
+    median_s: float
+    p90_s: float | None
+    p99_s: float | None
+    min_s: float
+    mad_s: float
+    relative_iqr: float
+    drift: float
+    samples: int
+    outliers: int
+    stopped_by: str
+    first_call_s: float
+    dispatch_s: float | None
+    verdict: str
+    samples_s: tuple[float, ...] = ()
+    calls_per_sample: int = 1
+    window_spread: float | None = None
+    reasons: tuple[str, ...] = ()
+    synchronous: bool = True
+    cache: str = WARM
+    cores: int | None = None
+    others_share: float | None = None
+
+    @property
+    def net_s(self) -> float | None:
+        """Median less the dispatch floor, 0 where it drowns in it; None if that is unknown."""
+        if self.dispatch_s is None:
+            return None
+        return max(0.0, self.median_s - self.dispatch_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerLatency:
+    """One layer, compiled alone and timed with the values that really flow into it.
+
+    Attributes:
+        layer: Path of the scope (``SmallCNN/conv1``), or ``(unattributed)``.
+        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
+        latency: Of running it once.
+        covers: Layers below it whose operations are part of it.
+        depth: Where the program was cut: None where every scope's own operations were timed
+            alone, else the number of scopes above those that were timed as one piece with all
+            that lies below them.
+        executions: How often it runs in one call of the program: the trips of the loop that it
+            stands in.
+        within: The loop or branch that it stands in, from the outermost to the innermost
+            (``scan of 12``); it was timed with the values of the first time that it runs.
+            None outside of any.
+    """
+
+    layer: str
+    phase: str
+    latency: Latency
+    covers: tuple[str, ...] = ()
+    depth: int | None = None
+    executions: int = 1
+    within: str | None = None
+
+    @property
+    def time_s(self) -> float | None:
+        """Time in one call of the program: net of the dispatch floor, times the executions."""
+        net = self.latency.net_s
+        return None if net is None else net * self.executions
+
+
+def finest_cut(latencies: Sequence[LayerLatency]) -> tuple[LayerLatency, ...]:
+    """Return those of the cut into the smallest pieces; scopes alone are smaller than any depth."""
+
+    def fineness(depth: int | None) -> float:
+        return float("inf") if depth is None else depth
+
+    finest = max((fineness(each.depth) for each in latencies), default=None)
+    return tuple(each for each in latencies if fineness(each.depth) == finest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throughput:
+    """Pipelined throughput of one executable at one queue depth.
+
+    It is not one over the latency: while one call runs, the next are already handed over.
+
+    Attributes:
+        queue_depth: Calls that were in flight at most; 1 hands over the next call when the last
+            is done.
+        batch: Samples in a call; None where the program has no batch.
+        calls: Calls that were made,
+        windows: in this many windows, each from its first enqueue to its last completion.
+        wall_s: Seconds that the windows took together.
+        calls_per_s: calls / wall_s.
+        samples_per_s: Calls per second times the batch; the calls themselves without a batch.
+        relative_iqr: Interquartile range over the median of the windows' times.
+        drift: How much slower the second half of the windows was than the first.
+        verdict: ``OK``, ``NOISY`` or ``INVALID``.
+        reasons: Why the verdict is not ``OK``, one line each.
+        cores: Cores that the process could use.
+        others_share: Share of the cores' time that other processes took; None where the system
+            does not tell.
+    """
+
+    queue_depth: int
+    batch: int | None
+    calls: int
+    windows: int
+    wall_s: float
+    calls_per_s: float
+    samples_per_s: float
+    relative_iqr: float
+    drift: float
+    verdict: str
+    reasons: tuple[str, ...] = ()
+    cores: int
+    others_share: float | None = None
+
+
+def best_throughput(throughputs: tuple[Throughput, ...]) -> Throughput | None:
+    """Return the highest throughput of all queue depths; None without any.
+
+    Example:
+        >>> best_throughput(()) is None
+        True
+    """
+    return max(throughputs, key=lambda one: one.calls_per_s, default=None)
+
+
+FASTER = "faster"
+SLOWER = "slower"
+NO_DIFFERENCE = "no difference"
+NOISY = "NOISY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessTimes:
+    """What one fresh process saw, in which the calls of both programs took turns.
+
+    Attributes:
+        first_s, second_s: Median of a call of each.
+        control_s: Median of a call of the first, loaded a second time.
+        ratio: second / first: the median of the ratios of calls that were made in one round.
+        control_ratio: control / first, likewise; what it strays from 1 is noise.
+        pairs: Calls of each that were compared.
+        others_share: Share of the cores' time that other processes took; None if unknown.
+    """
+
+    first_s: float
+    second_s: float
+    control_s: float
+    ratio: float
+    control_ratio: float
+    pairs: int
+    others_share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimingComparison:
+    """The second program against the first, paired and interleaved over fresh processes.
+
+    Attributes:
+        first, second: Names of the programs.
+        first_s, second_s: Medians over the processes.
+        ratio: second / first: above 1 the second is slower. Geometric mean over the processes.
+        interval: 95 % confidence interval of the ratio, from the spread between processes.
+        control_ratio, control_interval: The same of the first program against itself, taken in
+            the same rounds of the same processes.
+        verdict: The second is ``faster`` or ``slower``, there is ``no difference`` that this
+            comparison could see, or it is too ``NOISY`` to say.
+        reasons: Why it is ``NOISY``, one line each.
+        cores: Cores that the processes could use.
+        processes: What each process saw.
+    """
+
+    first: str
+    second: str
+    first_s: float
+    second_s: float
+    ratio: float
+    interval: tuple[float, float]
+    control_ratio: float
+    control_interval: tuple[float, float]
+    verdict: str
+    reasons: tuple[str, ...] = ()
+    cores: int
+    processes: tuple[ProcessTimes, ...]
+
+    @property
+    def largest_difference(self) -> float:
+        """The largest difference from 1, either way, that the interval leaves possible."""
+        low, high = self.interval
+        return max(high - 1.0, 1.0 - low)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row per process, in the order they ran; columns as on `ProcessTimes`."""
+        import pandas as pd
+
+        names = [field.name for field in fields(ProcessTimes)]
+        return pd.DataFrame(
+            {name: [getattr(one, name) for one in self.processes] for name in names}
+        ).astype({"others_share": "float64"})
+
+    def save(self, path: str | Path) -> Path:
+        """Write the comparison to `path` (usually ``*.edgegraph``), atomically.
+
+        Raises:
+            InputError: The folder does not exist or cannot be written.
+        """
+        from edgegraph.results.files import save
+
+        return save(self, path)
+
+    def __str__(self) -> str:
+        """Describe the outcome in one line."""
+        from edgegraph.base.units import seconds
+
+        (low, high), (control_low, control_high) = self.interval, self.control_interval
+        outcome = {
+            FASTER: f"{self.second} is faster than {self.first}",
+            SLOWER: f"{self.second} is slower than {self.first}",
+            NO_DIFFERENCE: f"no difference between {self.first} and {self.second}",
+        }.get(self.verdict, f"too noisy to compare {self.first} and {self.second}")
+        return (
+            f"{outcome}: {seconds(self.second_s)} against {seconds(self.first_s)}, ratio"
+            f" {self.ratio:.3f} (95 % {low:.3f} to {high:.3f}; control {self.control_ratio:.3f},"
+            f" {control_low:.3f} to {control_high:.3f})"
+            + "".join(f"; {reason}" for reason in self.reasons)
+        )

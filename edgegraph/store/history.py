@@ -1,0 +1,220 @@
+"""One figure of a workload over time, run by run, and what changed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from math import hypot
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edgegraph.compare.layers import verdict_of
+from edgegraph.store.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+Series = tuple[str, str, str, int | None, str]
+"""What entries have in common that compare: machine, target, dtype, batch, options."""
+
+_TYPES: Mapping[str, Any] = {
+    "id": "Int64", "batch": "Int64", "previous": "Int64", "value": "float64",
+    "change": "float64", "same_program": "boolean",
+}  # fmt: skip
+"""Of the frame's columns; all others are text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One run.
+
+    Attributes:
+        id: Its number in the database; ``runs.db#42`` names it.
+        created_at: When it was made, UTC, ISO 8601.
+        kind: ``analysis``, ``sweep`` (one point of one), ``fusion study``, ...
+        batch, dtype, target, options, machine: What must be alike for two runs to compare.
+        edgegraph, jax: Versions.
+        fingerprint: Digest of the StableHLO that the workload lowers to, or None.
+        verdict: How sound a time's measurement is; None for what is not measured.
+        value: The figure, in the unit of its name.
+        previous: The last run before it that compares and was sound, or None.
+        change: The value over that run's, less 1; None without one, or where that was 0.
+        judged: Of a time: ``faster``, ``slower``, ``no difference`` or ``NOISY``, by the noise of
+            both; None where that is not known, and for what is counted.
+        same_program: Whether it lowers to what that run lowered to; None where not known.
+    """
+
+    id: int
+    created_at: str
+    kind: str
+    batch: int | None
+    dtype: str | None
+    target: str
+    options: Mapping[str, str | int | float | bool]
+    machine: str
+    edgegraph: str
+    jax: str
+    fingerprint: str | None
+    verdict: str | None
+    value: float
+    previous: int | None
+    change: float | None
+    judged: str | None
+    same_program: bool | None
+
+    @property
+    def options_text(self) -> str:
+        """The compiler options as ``key=value``; "" for none."""
+        return " ".join(f"{key}={value}" for key, value in sorted(self.options.items()))
+
+    @property
+    def series(self) -> Series:
+        """What it compares with."""
+        return self.machine, self.target, self.dtype or "", self.batch, self.options_text
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class History:
+    """A figure over time.
+
+    Attributes:
+        workload: Name of the workload.
+        metric: Name of the figure, with its unit.
+        entries: The oldest first.
+    """
+
+    workload: str
+    metric: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def series(self) -> Mapping[Series, tuple[Entry, ...]]:
+        """The entries that compare with each other, by machine, target, dtype, batch, options."""
+        found: dict[Series, list[Entry]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.series, []).append(entry)
+        return {name: tuple(found[name]) for name in sorted(found, key=_order)}
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per run; the figure stands under its name."""
+        import pandas as pd
+
+        data: dict[str, Any] = {}
+        for name in Entry.__dataclass_fields__:
+            values = [getattr(entry, name) for entry in self.entries]
+            if name == "options":
+                values = [msgspec.json.encode(value).decode() for value in values]
+            column = self.metric if name == "value" else name
+            data[column] = pd.array(values, dtype=_TYPES.get(name, "string"))
+        return pd.DataFrame(data)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The history as a JSON object."""
+        return {
+            "workload": self.workload,
+            "metric": self.metric,
+            "runs": [msgspec.to_builtins(entry) for entry in self.entries],
+        }
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the figure over time, a line for all runs that compare.
+
+        Args:
+            ax: Where to draw; a new figure of one paper column where None.
+        """
+        from edgegraph.store.plot import draw_history
+
+        return draw_history(self, ax)
+
+    def __repr__(self) -> str:
+        """Name the workload and the figure."""
+        return f"<History {self.workload}: {self.metric}, {len(self.entries)} runs>"
+
+    def _repr_html_(self) -> str:
+        """Show the runs in a notebook."""
+        return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{self.frame.to_html(na_rep='?')}"
+
+
+def _order(series: Series) -> tuple[Any, ...]:
+    machine, target, dtype, batch, options = series
+    return machine, target, dtype, options, batch or 0
+
+
+INTERQUARTILE_RANGES = {"latency_s": "latency_iqr_s", "throughput_per_s": "throughput_iqr_per_s"}
+"""Figures that are timed, and the metric that tells how far each is off."""
+
+TIMED = (*INTERQUARTILE_RANGES, "latency_p90_s")
+"""Figures that are only as sound as the measurement."""
+
+_Alike = tuple[int | None, str | None, str, tuple[tuple[str, object], ...], str]
+
+
+def follow(runs: Sequence[Run], metric: str) -> History:
+    """Put the runs of one workload that have a figure in a row.
+
+    Args:
+        runs: At least one has it; the oldest first.
+        metric: Name of the figure, with its unit.
+    """
+    last: dict[_Alike, Run] = {}
+    entries = []
+    for run in runs:
+        if metric in run.metrics:
+            alike = _alike(run)
+            entries.append(entry := _entry(run, last.get(alike), metric))
+            # Nothing is held against a noisy measurement, where there is a sound one.
+            if alike not in last or entry.verdict in (None, "OK"):
+                last[alike] = run
+    return History(workload=runs[0].workload, metric=metric, entries=tuple(entries))
+
+
+def _alike(run: Run) -> _Alike:
+    """Return what must be the same for two runs to compare."""
+    return run.batch, run.dtype, run.target, tuple(sorted(run.options.items())), run.machine
+
+
+def _entry(run: Run, before: Run | None, metric: str) -> Entry:
+    value = run.metrics[metric]
+    former = None if before is None else before.metrics[metric]
+    known = before is not None and before.fingerprint is not None and run.fingerprint is not None
+    return Entry(
+        id=run.id,
+        created_at=run.created_at,
+        kind=run.kind,
+        batch=run.batch,
+        dtype=run.dtype,
+        target=run.target,
+        options=run.options,
+        machine=run.machine,
+        edgegraph=run.edgegraph,
+        jax=run.jax,
+        fingerprint=run.fingerprint,
+        verdict=run.verdict if metric in TIMED else None,
+        value=value,
+        previous=None if before is None else before.id,
+        change=None if not former else value / former - 1,
+        judged=None if before is None else _judged(before, run, metric),
+        same_program=before.fingerprint == run.fingerprint if before and known else None,
+    )
+
+
+def _judged(before: Run, after: Run, metric: str) -> str | None:
+    """Return whether a timed figure changed by more than its noise; None where that is unknown."""
+    iqr = INTERQUARTILE_RANGES.get(metric)
+    if iqr is None or not all(iqr in run.metrics for run in (before, after)):
+        return None
+    noise = hypot(before.metrics[iqr], after.metrics[iqr])
+    sound = before.verdict == after.verdict == "OK"
+    former, latter = before.metrics[metric], after.metrics[metric]
+    if metric == "throughput_per_s":
+        # More of it is faster: judged by the time that each sample takes.
+        noise /= former * latter
+        former, latter = 1 / former, 1 / latter
+    return verdict_of(former, latter, noise, sound=sound)

@@ -1,0 +1,174 @@
+"""A figure over time as a table for the terminal, with a small curve for each series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgegraph.base.units import seconds, si
+from edgegraph.compare.result import FASTER, NOISY, SLOWER
+from edgegraph.store.history import Entry, History
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STYLE = {FASTER: "green", SLOWER: "red", NOISY: "yellow"}
+
+_LISTED = ("kind", "target")
+_BARS = "▁▂▃▄▅▆▇█"
+_UNITS = {"_bytes": "B", "_per_s": "/s", "bytes": "B", "flops": "FLOP", "macs": "MAC"}
+
+
+def history_table(history: History) -> RenderableType:
+    """Show a history: a table for every machine and target, a block for every series.
+
+    Args:
+        history: Any history.
+
+    Returns:
+        A renderable that is readable at 80 columns.
+    """
+    parts: list[RenderableType] = [
+        Text(f"{history.workload}: {heading(history.metric)}", style="bold")
+    ]
+    places = dict.fromkeys((machine, target) for machine, target, *_ in history.series)
+    for machine, target in places:
+        parts.append(Text(f"{target}, on {machine}", style="dim"))
+        parts.append(
+            _table(
+                [runs for name, runs in history.series.items() if name[:2] == (machine, target)],
+                history.metric,
+            )
+        )
+    return Group(*parts)
+
+
+def workloads_table(runs: pd.DataFrame) -> RenderableType:
+    """Show what a run database holds: a row for every workload.
+
+    Args:
+        runs: `edgegraph.store.Store.frame`.
+    """
+    table = _plain()
+    table.add_column("workload", no_wrap=True, overflow="ellipsis")
+    for name in ("runs", "kinds", "targets", "first, UTC", "last, UTC"):
+        table.add_column(name, justify="right" if name == "runs" else "left")
+    for workload, own in runs.groupby("workload"):
+        days = (str(own["created_at"].iloc[end])[:16].replace("T", " ") for end in (0, -1))
+        # A comparison of devices is of several targets.
+        named = (", ".join(sorted(set(", ".join(own[name]).split(", ")))) for name in _LISTED)
+        table.add_row(str(workload), str(len(own)), *named, *days)
+    return table
+
+
+def _plain() -> Table:
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def heading(metric: str) -> str:
+    """Name a figure without its unit, which stands at every value.
+
+    Example:
+        >>> heading("peak_memory_bytes"), heading("throughput_per_s"), heading("flops")
+        ('peak memory', 'throughput', 'flops')
+    """
+    for end in ("_per_s", "_s", "_bytes"):
+        metric = metric.removesuffix(end)
+    return metric.replace("_", " ")
+
+
+def written(value: float, metric: str) -> str:
+    """Write a figure with the unit that its name tells.
+
+    Example:
+        >>> written(0.00314, "latency_s"), written(2.5e6, "peak_memory_bytes"), written(7, "ops")
+        ('3.14 ms', '2.5 MB', '7')
+    """
+    if metric.endswith("_s") and not metric.endswith("_per_s"):
+        return seconds(value)
+    unit = next((unit for end, unit in _UNITS.items() if metric.endswith(end)), "")
+    return si(value, unit)
+
+
+def _table(series: Sequence[Sequence[Entry]], metric: str) -> Table:
+    entries = [entry for runs in series for entry in runs]
+    table = _plain()
+    # What all have in common stands above the table, or goes without saying.
+    named = {
+        "dtype": any(entry.dtype for entry in entries),
+        "options": any(entry.options for entry in entries),
+    }
+    table.add_column("batch", justify="right", no_wrap=True)
+    for name in (name for name, wanted in named.items() if wanted):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for name in ("run", "made, UTC", heading(metric), "change"):
+        right = name != "made, UTC"
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for runs in series:
+        for number, entry in enumerate(runs):
+            first, last = number == 0, number == len(runs) - 1
+            told = [str(entry.batch or ""), *_labels(entry, named)]
+            table.add_row(
+                *(told if first else [""] * len(told)),
+                f"#{entry.id}",
+                entry.created_at[:16].replace("T", " "),
+                written(entry.value, metric),
+                _change(entry),
+                _words(entry, runs[:number], runs if last else ()),
+                end_section=last,
+            )
+    return table
+
+
+def _labels(entry: Entry, named: dict[str, bool]) -> list[str]:
+    values = {"dtype": entry.dtype or "", "options": entry.options_text}
+    return [values[name] for name, wanted in named.items() if wanted]
+
+
+def _change(entry: Entry) -> Text:
+    if entry.change is None:
+        return Text("")
+    told = f"{100 * entry.change:+.1f} %".replace("-0.0", "0.0").replace("+0.0", "0.0")
+    return Text(told, style=STYLE.get(entry.judged or "", ""))
+
+
+def _words(entry: Entry, earlier: Sequence[Entry], whole: Sequence[Entry]) -> Text:
+    """Describe how far the change holds and what else changed; at the end, draw the curve."""
+    before = next((each for each in earlier if each.id == entry.previous), None)
+    words = [entry.judged] if entry.judged else []
+    if entry.verdict not in (None, "OK") and entry.judged != entry.verdict:
+        words.append(str(entry.verdict))
+    if entry.same_program is False:
+        words.append("other program")
+    if before is not None:
+        if before is not earlier[-1]:
+            words.append(f"since #{before.id}")
+        words += [
+            f"{name} {getattr(before, name)} → {getattr(entry, name)}"
+            for name in ("jax", "edgegraph")
+            if getattr(before, name) != getattr(entry, name)
+        ]
+    text = Text(", ".join(words), style=STYLE.get(entry.judged or "", "dim"))
+    if len(whole) > 2:
+        text.append(f"{'  ' if words else ''}{curve([run.value for run in whole])}", style="cyan")
+    return text
+
+
+def curve(values: Sequence[float]) -> str:
+    """Draw values as a row of bars, from the least to the most of them.
+
+    Example:
+        >>> curve([1, 2, 3]), curve([5, 5])
+        ('▁▅█', '▄▄')
+    """
+    low, high = min(values), max(values)
+    if low == high:
+        return _BARS[3] * len(values)
+    most = len(_BARS) - 1
+    return "".join(_BARS[round(most * (value - low) / (high - low))] for value in values)

@@ -1,0 +1,303 @@
+"""Devices at the terminal: the catalogue, and a program on several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.device.device import Device
+from edgegraph.device.entry import Entry
+from edgegraph.reporting.tables import BOUND_STYLE
+from edgegraph.studies.devices.result import (
+    AT_THE_ROOF,
+    EXPECTED,
+    MEASURED,
+    DeviceComparison,
+    DeviceRow,
+)
+
+
+def comparison_table(comparison: DeviceComparison) -> Group:
+    """Show workloads, devices and batch sizes side by side.
+
+    Returns:
+        A renderable that is readable at 80 columns: the rows, what the marks mean, where several
+        workloads differ, and errors.
+    """
+    rows = [row for row in comparison.rows if row.error is None]
+    parts: list[RenderableType] = []
+    if rows:
+        parts += [_rows_table(rows), *_notes(rows)]
+        parts += _against_each_other(rows)
+    parts += [Text(line, style="yellow") for line in _errors(comparison.rows)]
+    return Group(*parts)
+
+
+def _rows_table(rows: Sequence[DeviceRow]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    several = len({row.workload for row in rows}) > 1
+    optional = {
+        "expected": any(row.expected_s is not None for row in rows),
+        "compiler": any(row.compiler_time_s is not None for row in rows),
+        "measured": any(row.measured_s is not None for row in rows),
+    }
+    table.add_column("device", overflow="fold")
+    table.add_column("batch", justify="right", no_wrap=True)
+    table.add_column("roofline time", justify="right", no_wrap=True)
+    for heading in (name for name, there in optional.items() if there):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("bound", no_wrap=True)
+    for heading in ("used", "per s", "memory"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    workload = None
+    for row in rows:
+        if several and row.workload != workload:
+            workload = row.workload
+            table.add_row(Text(workload, style="italic"))
+        table.add_row(*_cells(row, optional))
+    return table
+
+
+def _cells(row: DeviceRow, optional: Mapping[str, bool]) -> list[Text | str]:
+    noisy = "" if row.verdict in (None, "OK") else "!"
+    times = {
+        "expected": row.expected_s, "compiler": row.compiler_time_s, "measured": row.measured_s,
+    }  # fmt: skip
+    cells: list[Text | str] = [row.device, str(row.batch or ""), _bracket(row)]
+    for name, there in optional.items():
+        if there:
+            time_s = times[name]
+            part = name == "compiler" and row.whole_compiler_time_s is None
+            after = noisy if name == "measured" else ""
+            cells.append("" if time_s is None else "≥" * part + seconds(time_s) + after)
+    cells.append(Text(row.bound or "", style=BOUND_STYLE.get(row.bound or "", "")))
+    mark = _MARKS.get(row.time_source or "", "")
+    cells += [percent(row.utilisation), mark + si(row.throughput_per_s)]
+    needed = si(row.needed_bytes, "B")
+    cells.append(Text(f"{needed}!", style="red") if row.fits is False else needed)
+    return cells
+
+
+def _bracket(row: DeviceRow) -> str:
+    """Write both ends, their unit once where it is the same."""
+    low, high = seconds(row.low_s), seconds(row.high_s)
+    if low == high:
+        return low
+    unit = high.rpartition(" ")[2]
+    return f"{low.removesuffix(f' {unit}')}–{high}"  # noqa: RUF001 (a span of numbers)
+
+
+_MARKS = {AT_THE_ROOF: "≤", EXPECTED: "≈"}
+
+
+def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
+    """Describe what the columns mean, as far as they need it, and what does not fit."""
+    sources = {row.time_source for row in rows}
+    times = {
+        MEASURED: "of the measured time",
+        EXPECTED: "≈ of the expected time",
+        AT_THE_ROOF: "≤ with every op at its roof, one after the other",
+    }
+    said = "; ".join(text for source, text in times.items() if source in sources)
+    lines = [
+        "roofline time: from all arithmetic and data side by side to one after the other.",
+        f"used: T_compute over the time; per s: examples; {said}." if said else "",
+        "memory: weights, inputs, results and temporaries, as compiled.",
+    ]
+    if any(row.compiler_time_s is not None for row in rows):
+        lines.append("compiler: what the device's own compiler estimates; not validated.")
+    if any(row.compiler_time_s != row.whole_compiler_time_s for row in rows):
+        lines.append("compiler ≥: it says nothing of some of the kernels.")
+    if any(row.device.startswith("device:") for row in rows):
+        lines.append(
+            "device: this machine's program under that device's roofs; memory: at least weights and"
+            " peak activations."
+        )
+    if any(row.device == "cpu" and row.low_s is None for row in rows):
+        lines.append("cpu: its roofs are not known; run edgegraph calibrate once.")
+    if any(row.verdict not in (None, "OK") for row in rows):
+        lines.append("measured !: too noisy to rely on.")
+    notes = [Text(line, style="dim") for line in lines if line]
+    notes += [Text(line) for line in _largest(rows)]
+    return notes + [Text(line, style="red") for line in _misfits(rows)]
+
+
+def _largest(rows: Sequence[DeviceRow]) -> list[str]:
+    """Return one line for every workload with the largest batch that fits each device."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        if row.largest_batch is not None:
+            found.setdefault(row.workload, {})[row.device] = row.largest_batch
+    return [
+        f"largest batch of {workload} that fits, by the line through these: "
+        + ", ".join(f"{device} {batch:,}" for device, batch in devices.items())
+        for workload, devices in found.items()
+    ]
+
+
+def _misfits(rows: Sequence[DeviceRow]) -> list[str]:
+    """Name what does not fit; on a microcontroller also what would, with its weights in flash."""
+    lines = []
+    for row in rows:
+        if row.fits is not False:
+            continue
+        line = (
+            f"{row.workload} at batch {row.batch} does not fit {row.device}: it needs"
+            f" {si(row.needed_bytes, 'B')} of {si(row.capacity_bytes, 'B')} {row.memory}"
+        )
+        beside = row.needed_beside_weights_bytes
+        if row.memory == "SRAM" and beside is not None and row.weights_bytes:
+            fits = beside <= (row.capacity_bytes or 0)
+            line += (
+                f"; with its weights ({si(row.weights_bytes, 'B')}) in flash {si(beside, 'B')},"
+                f" which {'fits' if fits else 'does not fit either'}"
+            )
+        lines.append(f"{line}.")
+    return lines
+
+
+def _errors(rows: Sequence[DeviceRow]) -> list[str]:
+    """Return one line for every error, with all batch sizes that it concerns."""
+    batches: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.error is not None:
+            batches.setdefault((row.device, row.error), []).append(str(row.batch))
+    return [
+        f"{device}, batch {', '.join(dict.fromkeys(sizes))}: {error}"
+        for (device, error), sizes in batches.items()
+    ]
+
+
+def _against_each_other(rows: Sequence[DeviceRow]) -> list[RenderableType]:
+    """Describe where workloads differ on a device, and which kinds of op each loses on."""
+    groups: dict[tuple[str, int | None], list[DeviceRow]] = {}
+    for row in rows:
+        if row.time_s:
+            groups.setdefault((row.device, row.batch), []).append(row)
+    pairs = [(key, group) for key, group in groups.items() if len(group) > 1]
+    parts: list[RenderableType] = []
+    for (device, batch), (first, *others) in pairs:
+        parts += [Text(f"\n{device}, batch {batch}: {_against(first, other)}") for other in others]
+        parts.append(_kinds_table([first, *others]))
+    return parts
+
+
+def _against(first: DeviceRow, second: DeviceRow) -> str:
+    """Hold the workload of fewer MACs against the other."""
+    light, heavy = sorted((second, first), key=lambda row: row.macs or 0)
+    times = [("at the roof", light.roof_s, heavy.roof_s)]
+    if light.time_source == heavy.time_source != AT_THE_ROOF:
+        times.insert(0, (light.time_source or "", light.time_s, heavy.time_s))
+    estimates = light.whole_compiler_time_s, heavy.whole_compiler_time_s
+    times.append(("by the compiler's estimate", *estimates))
+    said = [f"{_times_as_long(a, b)} {source}" for source, a, b in times if a and b]
+    macs = ratio((heavy.macs or 0) / light.macs) if light.macs else "?"
+    return (
+        f"{light.workload} has {macs} times fewer MACs than {heavy.workload} and takes"
+        f" {', '.join(said)}; at the roof its ops wait for memory"
+        f" {percent(light.memory_bound_share)} of the time, those of {heavy.workload}"
+        f" {percent(heavy.memory_bound_share)}."
+    )
+
+
+def _times_as_long(light_s: float, heavy_s: float) -> str:
+    if light_s < heavy_s:
+        return f"{ratio(heavy_s / light_s)} times less time"
+    return f"{ratio(light_s / heavy_s)} times as long"
+
+
+def _kinds_table(rows: Sequence[DeviceRow]) -> Table:
+    """Show the kinds of op that take most time, beside their share of the arithmetic."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("workload", overflow="fold")
+    table.add_column("kind of op")
+    compiled = any(row.whole_compiler_time_s is not None for row in rows)
+    for heading in ("MACs", _time_heading(rows), *["compiler"] * compiled):
+        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("share", justify="right", no_wrap=True, style="dim")
+    for row in rows:
+        wholes = [
+            sum(kind.macs for kind in row.kinds),
+            sum(kind.time_s for kind in row.kinds),
+            *[sum(kind.compiler_time_s or 0.0 for kind in row.kinds)] * compiled,
+        ]
+        name = row.workload
+        for kind in row.kinds:
+            parts = [kind.macs, kind.time_s, *[kind.compiler_time_s or 0.0] * compiled]
+            shares = [
+                part / whole if whole else 0.0 for part, whole in zip(parts, wholes, strict=True)
+            ]
+            if max(shares[1:]) < _WORTH_SHOWING:
+                continue
+            texts = [si(kind.macs), seconds(kind.time_s), seconds(kind.compiler_time_s)]
+            cells = [
+                cell
+                for part, text, share in zip(parts, texts, shares, strict=False)
+                for cell in ((text, percent(share)) if part else ("", ""))
+            ]
+            table.add_row(name, kind.kind, *cells)
+            name = ""
+    return table
+
+
+def _time_heading(rows: Sequence[DeviceRow]) -> str:
+    """Describe where the times of kinds come from: ops are measured, or stand at their roofs."""
+    measured = {row.measured_s is not None for row in rows}
+    return {frozenset({True}): "measured", frozenset({False}): "at the roof"}.get(
+        frozenset(measured), "time"
+    )
+
+
+_WORTH_SHOWING = 0.02
+"""Share of the time from which a kind of op is shown."""
+
+
+def devices_table(devices: Mapping[str, Device], entries: Mapping[str, Entry]) -> RenderableType:
+    """Show every known device: its reference peak, bandwidth, ridge point, memory and power."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("device", no_wrap=True)
+    table.add_column("name", overflow="ellipsis", no_wrap=True, max_width=30)
+    for heading in ("peak", "bandwidth", "FLOP/B", "memory", "power"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    kind = None
+    for key, device in devices.items():
+        entry = entries.get(key)
+        now = "this machine" if entry is None else entry.kind
+        if now != kind:
+            kind = now
+            table.add_row("", Text(kind, style="italic dim"))
+        dtype, peak = next(iter(device.peak_flops_per_s.items()))
+        capacity = None if entry is None else entry.capacity_bytes
+        power = None if entry is None or entry.power is None else entry.power.value
+        table.add_row(
+            key,
+            device.name,
+            f"{si(peak, 'FLOP/s')} {dtype}",
+            si(device.memory[-1].bandwidth_bytes_per_s, "B/s"),
+            ratio(device.ridge_point(dtype)),
+            "" if capacity is None else si(capacity, "B"),
+            "" if power is None else f"{power:g} W",
+        )
+    return table
+
+
+def device_table(entry: Entry) -> RenderableType:
+    """Show one device of the catalogue: every figure, how sure it is, and its source."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("figure")
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("sure")
+    table.add_column("source", overflow="fold")
+    for name, figure in entry.figures():
+        unit = figure.unit.replace("bytes", "B")
+        table.add_row(name, si(figure.value, unit), figure.certainty, figure.source)
+    names = ", ".join((entry.key, *entry.aliases))
+    parts: list[RenderableType] = [Text(f"{entry.name} ({names})", style="bold"), table]
+    if entry.note:
+        parts.append(Text(entry.note, style="dim"))
+    return Group(*parts)

@@ -1,0 +1,270 @@
+"""The same question on several devices: how long, what binds, does it fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+
+from edgegraph.analysis.analyze import Progress, analyze
+from edgegraph.base.worker import end_children
+from edgegraph.compiler import compile as compile_workload
+from edgegraph.compiler.program import Program
+from edgegraph.compiler.targets import parse_target
+from edgegraph.device import host
+from edgegraph.device.catalogue import find_entry
+from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.measure.latency import environment, prefer_synchronous_dispatch
+from edgegraph.measure.sampling import MeasurementSettings
+from edgegraph.results.analysis import Analysis
+from edgegraph.studies.devices.result import DeviceComparison, DeviceRow, op_kinds
+from edgegraph.workload import Workload
+
+COMPILERS_AT_ONCE = 2
+"""Each holds up to a gigabyte, and keeps one core busy at least."""
+
+_LOOK_AGAIN_S = 0.1
+
+
+def compare_devices(
+    workloads: Workload | Sequence[Workload],
+    *,
+    devices: Sequence[str],
+    batches: Sequence[int] = (1,),
+    measure: bool = False,
+    settings: MeasurementSettings | None = None,
+    progress: Progress | None = None,
+) -> DeviceComparison:
+    """Analyse workloads for several devices and batch sizes, side by side.
+
+    A device whose compiler is missing or fails becomes a row with its error; the rest goes on.
+
+    Args:
+        workloads: One, or several to compare on the same devices.
+        devices: As `edgegraph.compile` takes its target: ``cpu``, ``tpu:v5e``, ``gpu:orin``,
+            ``device:rpi5``.
+        batches: Batch sizes.
+        measure: Measure what can run here: the target ``cpu``.
+        settings: How long and how carefully to measure.
+        progress: Called with a message and a fraction.
+
+    Raises:
+        InputError: A device is unknown, or nothing was asked for.
+
+    Example:
+        >>> import jax, edgegraph as eg
+        >>> dense = eg.Workload.from_function(
+        ...     lambda x, w: x @ w,
+        ...     lambda batch: (jax.ShapeDtypeStruct((batch, 784), "float32"),
+        ...                    jax.ShapeDtypeStruct((784, 10), "float32")), name="dense")
+        >>> compared = eg.compare_devices(dense, devices=["device:rpi5", "device:cortex-m7"])
+        >>> [(row.device, row.macs, row.bound) for row in compared.rows]
+        [('device:rpi5', 7840, 'memory'), ('device:cortex-m7', 7840, 'compute')]
+    """
+    rows = device_rows(
+        workloads,
+        devices=devices,
+        batches=batches,
+        measure=measure,
+        settings=settings,
+        progress=progress,
+    )
+    return comparison(list(rows))
+
+
+def device_rows(
+    workloads: Workload | Sequence[Workload],
+    *,
+    devices: Sequence[str],
+    batches: Sequence[int] = (1,),
+    measure: bool = False,
+    settings: MeasurementSettings | None = None,
+    progress: Progress | None = None,
+) -> Generator[DeviceRow, None, None]:
+    """Yield the rows of `compare_devices`, each as soon as it is done, for `comparison`.
+
+    Whatever ends it early, Ctrl-C too, ends the compilers that run for it.
+    """
+    chosen = [workloads] if isinstance(workloads, Workload) else list(workloads)
+    if not (chosen and devices and batches):
+        raise InputError("give at least one workload, one device and one batch size")
+    targets = [parse_target(name) for name in devices]
+    cells = [
+        (workload, target.name, batch)
+        for workload in chosen
+        for target in targets
+        for batch in batches
+    ]
+    report = progress or (lambda message, fraction: None)
+    if measure:
+        prefer_synchronous_dispatch()
+    ahead = {target.name for target in targets if target.ahead}
+    # What is compiled elsewhere is compiled in processes of its own, several at once.
+    with ThreadPoolExecutor(COMPILERS_AT_ONCE) as pool:
+        compiling = {cell: pool.submit(_compile, *cell) for cell in cells if cell[1] in ahead}
+        try:
+            for number, cell in enumerate(cells):
+                workload, target_name, batch = cell
+                report(f"{workload.name} at batch {batch} on {target_name}", number / len(cells))
+                made = compiling[cell].result() if cell in compiling else _compile(*cell)
+                yield _row(cell, made, measure, settings)
+        finally:
+            _end(compiling.values())
+
+
+def comparison(rows: Sequence[DeviceRow]) -> DeviceComparison:
+    """Put rows together, and tell the largest batch that fits from those of one device."""
+    return DeviceComparison(rows=_with_largest_batch(rows), environment=environment())
+
+
+def _end(compiling: Collection[Future[Program | EdgeGraphError]]) -> None:
+    """End what is still compiling, also what starts only now."""
+    for future in compiling:
+        future.cancel()
+    while any(future.running() for future in compiling):
+        end_children()
+        wait(compiling, timeout=_LOOK_AGAIN_S)
+
+
+Cell = tuple[Workload, str, int]
+
+
+def _compile(workload: Workload, target: str, batch: int) -> Program | EdgeGraphError:
+    try:
+        return compile_workload(workload, batch=batch, target=target)
+    except EdgeGraphError as error:
+        return error
+
+
+def _row(
+    cell: Cell,
+    program: Program | EdgeGraphError,
+    measure: bool,
+    settings: MeasurementSettings | None,
+) -> DeviceRow:
+    workload, device, batch = cell
+    empty = DeviceRow(workload=workload.name, device=device, batch=batch)
+    if isinstance(program, EdgeGraphError):
+        return replace(empty, error=str(program))
+    try:
+        analysis = analyze(program, measure=measure and device == "cpu", settings=settings)
+    except EdgeGraphError as error:
+        return replace(empty, error=str(error))
+    return _with_memory(_filled(empty, analysis), analysis, program)
+
+
+def _with_memory(row: DeviceRow, analysis: Analysis, program: Program) -> DeviceRow:
+    """Add what is needed of the device's memory.
+
+    A device without a compiler of its own does not hold what this host's program holds: inside a
+    fused kernel of a library, activations take memory that nobody counts. There the peak of the
+    activations as the model is written counts, if that is more.
+    """
+    capacity_bytes, memory = _main_memory(program.device)
+    activations = analysis.activation_memory
+    peak_bytes = None if activations is None else activations.liveness.bytes
+    needed_bytes = None if analysis.memory is None else analysis.memory.peak_bytes
+    if needed_bytes is not None and peak_bytes is not None and row.device.startswith("device:"):
+        needed_bytes = max(needed_bytes, analysis.totals.param_bytes + peak_bytes)
+    return replace(
+        row,
+        weights_bytes=analysis.totals.param_bytes,
+        activation_bytes=peak_bytes,
+        needed_bytes=needed_bytes,
+        capacity_bytes=capacity_bytes,
+        memory=memory,
+    )
+
+
+def _main_memory(device: str | None) -> tuple[int | None, str]:
+    """Return size and name of a device's main memory; this machine's where None."""
+    if device is None:
+        return host.machine_memory_bytes(), "DRAM"
+    entry = find_entry(device)
+    capacity = entry.capacity_bytes
+    return None if capacity is None else int(capacity), entry.memory[-1].name
+
+
+def _filled(row: DeviceRow, analysis: Analysis) -> DeviceRow:
+    totals, latency = analysis.totals, analysis.latency
+    roofs_s = {"compute": 0.0, "memory": 0.0}
+    for record in analysis.op_tree.leaves:
+        if record.bound is not None:
+            roof_s = max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
+            roofs_s[record.bound] += roof_s
+    whole_s = None if totals.serial_time_s is None else sum(roofs_s.values())
+    return replace(
+        row,
+        device_name=None if analysis.device is None else analysis.device.name,
+        macs=totals.macs,
+        flops=totals.flops,
+        bytes=totals.bytes_read + totals.bytes_written,
+        compute_time_s=totals.compute_time_s,
+        memory_time_s=totals.memory_time_s,
+        low_s=totals.overlapped_time_s,
+        roof_s=whole_s,
+        high_s=totals.serial_time_s,
+        expected_s=totals.expected_time_s,
+        compiler_time_s=totals.compiler_time_s,
+        compiler_coverage=totals.compiler_coverage,
+        measured_s=None if latency is None else latency.median_s,
+        verdict=None if latency is None else latency.verdict,
+        bound=totals.bound,
+        memory_bound_share=roofs_s["memory"] / whole_s if whole_s else None,
+        kinds=op_kinds(analysis),
+    )
+
+
+def _with_largest_batch(rows: Sequence[DeviceRow]) -> tuple[DeviceRow, ...]:
+    """Add to every row the largest batch of its workload that fits its device."""
+    known: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for row in rows:
+        if row.batch is not None and row.needed_bytes is not None:
+            known.setdefault((row.workload, row.device), []).append((row.batch, row.needed_bytes))
+    return tuple(
+        replace(
+            row,
+            largest_batch=largest_batch(
+                known.get((row.workload, row.device), []), row.capacity_bytes
+            ),
+        )
+        for row in rows
+    )
+
+
+def largest_batch(needed: Sequence[tuple[int, int]], capacity_bytes: int | None) -> int | None:
+    """Return the largest batch size that fits, if the memory needed grows as a line in between.
+
+    The line runs through the last batch size that fits and the first one that does not; where all
+    fit or none does, through the outermost two, and on beyond them.
+
+    Args:
+        needed: Batch sizes with the bytes that they need.
+        capacity_bytes: What there is.
+
+    Returns:
+        The batch size, 0 where not even one example fits; None where that cannot be told: fewer
+        than two batch sizes are known, or the memory does not grow.
+
+    Example:
+        Weights of 10 bytes, and 5 bytes for every example:
+
+        >>> largest_batch([(1, 15), (8, 50)], 100)
+        18
+    """
+    sizes = sorted(dict(needed).items())
+    if capacity_bytes is None or not sizes:
+        return None
+    fit = [pair for pair in sizes if pair[1] <= capacity_bytes]
+    above = [pair for pair in sizes if pair[1] > capacity_bytes and (not fit or pair > fit[-1])]
+    if not fit and sizes[0][0] == 1:
+        return 0
+    (first, first_bytes), (last, last_bytes) = (
+        (fit[-1], above[0]) if fit and above else (sizes[0], sizes[-1])
+    )
+    if last_bytes <= first_bytes:
+        return None
+    found = first + (capacity_bytes - first_bytes) * (last - first) // (last_bytes - first_bytes)
+    if above:
+        found = min(found, above[0][0] - 1)
+    return max(found, fit[-1][0] if fit else 0)

@@ -1,0 +1,1 @@
+"""What fusing operations into one kernel brings."""

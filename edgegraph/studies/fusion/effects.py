@@ -1,0 +1,170 @@
+"""Every fusion of a program against its operations in the program without fusion."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from edgegraph.cost.traffic import unfused_bytes
+from edgegraph.hlo.graph import flatten
+from edgegraph.hlo.module import Module
+from edgegraph.hlo.op_tree import Kernel
+from edgegraph.measure import statistics
+from edgegraph.measure.sampling import NOISY_RELATIVE_IQR
+from edgegraph.results.analysis import Analysis, OpRecord
+from edgegraph.results.timing import NO_DIFFERENCE, NOISY
+from edgegraph.studies.fusion.result import HELPS, HURTS, FusionEffect
+
+SMALLEST_CHANGE = 0.01
+"""Differences below this share are none, however still the machine was."""
+
+Identity = tuple[str, str, str]
+"""What tells operations apart in both programs: op_name, opcode, shape."""
+
+
+def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEffect]:
+    """Hold every fusion against the same operations without it.
+
+    Operations are the same that agree in op_name, opcode and shape. What XLA takes apart in one
+    program and not in the other (a reduction in steps) is not found.
+
+    Args:
+        rung: Name of the rung.
+        with_: The program with fusions.
+        without: The program without any.
+    """
+    module = with_.module
+    own = unfused_bytes(module, flatten(module))
+    libraries = _library_fusions(module)
+    fused, alone = with_.op_tree.kernels, without.op_tree.kernels
+    fused_counts, alone_counts = _counts(fused), _counts(alone)
+    times = _times(alone)
+    noise = trace_noise(with_), trace_noise(without)
+    for kernel in fused:
+        if not kernel.is_fusion:
+            continue
+        record = kernel.head
+        unfused = _unfused(kernel, times, fused_counts)
+        measured = unfused is not None and unfused[1] and record.time_source == "measured"
+        known = unfused is not None and record.time_s is not None
+        yield FusionEffect(
+            rung=rung,
+            name=record.name,
+            kind="library" if record.name.rpartition("/")[2] in libraries else "loop",
+            layers=tuple(dict.fromkeys(op.layer for op in kernel.ops if op.layer is not None)),
+            ops=len(kernel.ops),
+            executions=record.executions,
+            border_bytes=(record.bytes_read or 0) + (record.bytes_written or 0),
+            own_bytes=own[record.name] * (record.executions or 1),
+            flops=sum(map(_work, kernel.ops)),
+            recomputed_flops=_recomputed(kernel, fused_counts, alone_counts),
+            time_s=record.time_s,
+            unfused_time_s=None if unfused is None else unfused[0],
+            time_source=("measured" if measured else "estimated") if known else None,
+            verdict=judge(record.time_s or 0.0, unfused[0], *noise)
+            if unfused is not None and measured
+            else None,
+        )
+
+
+def trace_noise(analysis: Analysis) -> float | None:
+    """Return the noise of the traced calls: the interquartile range of their ops over the median.
+
+    None without a trace.
+    """
+    if analysis.op_trace is None:
+        return None
+    return statistics.relative_interquartile_range([run.ops_s for run in analysis.op_trace.runs])
+
+
+def judge(
+    fused_s: float, unfused_s: float, fused_noise: float | None, unfused_noise: float | None
+) -> str:
+    """Return whether a fusion helps, as far as the traces' noise lets one tell.
+
+    Args:
+        fused_s: Measured time of the fusion.
+        unfused_s: Measured time of its operations without it.
+        fused_noise: Of the trace with fusion, relative; None where unknown.
+        unfused_noise: Of the one without.
+
+    Example:
+        >>> judge(1e-3, 2e-3, 0.05, 0.05), judge(1e-3, 1.05e-3, 0.05, 0.05)
+        ('helps', 'no difference')
+        >>> judge(2e-3, 1e-3, 0.05, 0.05), judge(1e-3, 2e-3, 0.05, 0.2)
+        ('hurts', 'NOISY')
+    """
+    if fused_noise is None or unfused_noise is None:
+        return NOISY
+    if max(fused_noise, unfused_noise) > NOISY_RELATIVE_IQR:
+        return NOISY
+    margin_s = math.hypot(fused_noise * fused_s, unfused_noise * unfused_s)
+    if abs(unfused_s - fused_s) <= max(margin_s, SMALLEST_CHANGE * unfused_s):
+        return NO_DIFFERENCE
+    return HELPS if fused_s < unfused_s else HURTS
+
+
+def _library_fusions(module: Module) -> frozenset[str]:
+    """Name the fusions that a library runs; XLA writes loops for all others."""
+    return frozenset(
+        instruction.name
+        for computation in module.computations.values()
+        for instruction in computation.instructions
+        if instruction.fusion_kind == "kCustom"
+    )
+
+
+def _work(op: OpRecord) -> int:
+    return (op.flops or 0) + (op.transcendentals or 0)
+
+
+def _identity(op: OpRecord) -> Identity:
+    return op.op_name, op.opcode, op.shape
+
+
+def _counts(every: Sequence[Kernel[OpRecord]]) -> Counter[Identity]:
+    return Counter(_identity(op) for kernel in every for op in kernel.ops)
+
+
+def _times(alone: Sequence[Kernel[OpRecord]]) -> dict[Identity, tuple[float, bool]]:
+    """Return the time of every operation, and whether it was measured; several alike add up."""
+    times: dict[Identity, tuple[float, bool]] = {}
+    for kernel in alone:
+        if kernel.head.time_s is None:
+            continue
+        # Where XLA leaves a few operations in one kernel after all, each takes its part.
+        part = kernel.head.time_s / len(kernel.ops)
+        for op in kernel.ops:
+            spent, measured = times.get(_identity(op), (0.0, True))
+            measured = measured and kernel.head.time_source == "measured"
+            times[_identity(op)] = spent + part, measured
+    return times
+
+
+def _unfused(
+    kernel: Kernel[OpRecord],
+    times: Mapping[Identity, tuple[float, bool]],
+    counts: Mapping[Identity, int],
+) -> tuple[float, bool] | None:
+    """Add up what the fusion's operations take without it; None where one is not found.
+
+    An operation that stands in several fusions counts in each of them in part.
+    """
+    found = [(times.get(_identity(op)), counts[_identity(op)]) for op in kernel.ops]
+    parts = [(time[0] / count, time[1]) for time, count in found if time is not None]
+    if len(parts) < len(found):
+        return None
+    return sum(spent for spent, _ in parts), all(measured for _, measured in parts)
+
+
+def _recomputed(
+    kernel: Kernel[OpRecord], fused: Mapping[Identity, int], alone: Mapping[Identity, int]
+) -> int:
+    """Return the part of the fusion's work that is done oftener than without fusion."""
+    return sum(
+        _work(op) * (fused[same] - alone[same]) // fused[same]
+        for op in kernel.ops
+        for same in [_identity(op)]
+        if fused[same] > alone.get(same, 0) > 0
+    )

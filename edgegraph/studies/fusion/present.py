@@ -1,0 +1,143 @@
+"""The fusion study as tables for the terminal: the ladder, the layers, the fusions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgegraph.base.units import UNKNOWN, percent, seconds, si
+from edgegraph.reporting.labels import shorten
+from edgegraph.results.timing import NO_DIFFERENCE, NOISY
+from edgegraph.studies.fusion.result import HELPS, HURTS, SAME, FusionEffect, FusionStudy, RungLayer
+
+VERDICT_STYLE = {HELPS: "green", HURTS: "red", NOISY: "yellow", NO_DIFFERENCE: "dim", SAME: "dim"}
+
+MOST_LAYERS = 30
+MOST_FUSIONS, MOST_FUSIONS_WIDE = 8, 30
+_NAME, _NARROW_NAME, _WIDE_NAME = 24, 18, 60
+
+
+def fusion_tables(study: FusionStudy, *, wide: bool = False) -> Group:
+    """Show a fusion study: ladder, conclusions, layers, and the fusions that save most.
+
+    Args:
+        study: Any fusion study.
+        wide: Whether there is room for long names and many fusions.
+
+    Returns:
+        A renderable that is readable at 80 columns, unless `wide`.
+    """
+    batch = "" if study.batch is None else f", batch {study.batch}"
+    parts: list[RenderableType] = [
+        Text(f"{study.workload}{batch}, {study.target}", style="bold"),
+        Text(study.device or "no device: no roofline times", style="dim"),
+        _ladder(study),
+    ]
+    for step, line in zip(study.steps, study.conclusions, strict=False):
+        parts.append(Text(line, style=VERDICT_STYLE.get(step.verdict or "", "")))
+    parts += [Text(line) for line in study.conclusions[len(study.steps) :]]
+    parts.append(_layers(study, _WIDE_NAME if wide else _NAME))
+    full = [effect for effect in study.fusions if effect.rung == study.rungs[0].name]
+    if full:
+        parts.append(_fusions(full, wide=wide))
+    return Group(*parts)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=12)
+    for column in columns:
+        left = column == "fusion"
+        table.add_column(column, justify="left" if left else "right", no_wrap=True)
+    return table
+
+
+def _ladder(study: FusionStudy) -> Table:
+    timed = any(rung.latency_s is not None for rung in study.rungs)
+    times = ["latency"] if timed else []
+    table = _table("", "kernels", "bytes", "FLOP", "memory", "compute", *times)
+    for rung in study.rungs:
+        cells = [str(rung.kernels), si(rung.bytes, "B"), si(rung.flops)]
+        cells += [seconds(rung.memory_time_s), seconds(rung.compute_time_s)]
+        if timed:
+            cells.append(_with_margin(rung.latency_s, rung.interval_s))
+        name = rung.name if rung.same_as is None else f"{rung.name} (same)"
+        table.add_row(name, *cells)
+    return table
+
+
+def _layers(study: FusionStudy, characters: int) -> Table:
+    """Set the layers with full fusion beside the same without any."""
+    with_, without = study.rungs[0], study.rungs[-1]
+    timed = any(layer.time_s is not None for layer in with_.layers)
+    columns = ["bytes, fused", "unfused"] + ["time, fused", "unfused", "fusion"] * timed
+    table = _table("layer", *columns)
+    unfused = {(layer.layer, layer.phase): layer for layer in without.layers}
+    shown = sorted(with_.layers, key=lambda layer: -_gain(layer, unfused))[:MOST_LAYERS]
+    for layer in (layer for layer in with_.layers if layer in shown):
+        other = unfused.get((layer.layer, layer.phase))
+        phase = "" if layer.phase == "forward" else f" ({layer.phase})"
+        cells: list[str | Text] = [
+            si(layer.bytes, "B"),
+            UNKNOWN if other is None else si(other.bytes, "B"),
+        ]
+        if timed:
+            verdict = study.layer_verdict(layer.layer, layer.phase) or ""
+            cells += [
+                _with_margin(layer.time_s, layer.interval_s),
+                UNKNOWN if other is None else _with_margin(other.time_s, other.interval_s),
+                Text(verdict, style=VERDICT_STYLE.get(verdict, "")),
+            ]
+        table.add_row(shorten(layer.layer, characters) + phase, *cells)
+    hidden = len(with_.layers) - len(shown)
+    if hidden:
+        table.caption = f"and {hidden} layers where fusion moves fewer bytes"
+    return table
+
+
+def _gain(layer: RungLayer, unfused: dict[tuple[str, str], RungLayer]) -> int:
+    other = unfused.get((layer.layer, layer.phase))
+    return 0 if other is None else abs(other.bytes - layer.bytes)
+
+
+def _fusions(effects: Sequence[FusionEffect], *, wide: bool) -> Table:
+    """List what fusions save; what they compute once more, and verdicts, where there are any."""
+    redone = any(effect.recomputed_flops for effect in effects)
+    judged = any(effect.verdict is not None for effect in effects)
+    most = MOST_FUSIONS_WIDE if wide else MOST_FUSIONS
+    characters = _WIDE_NAME if wide else _NARROW_NAME if judged else _NAME
+    columns = ["ops", "bytes", "alone", "time", "alone"]
+    table = _table("fusion", *columns, *["redone"] * redone, *["fusion"] * judged)
+    for effect in effects[:most]:
+        mark = "~" if effect.time_source == "estimated" else ""
+        alone_s = effect.unfused_time_s
+        cells: list[str | Text] = [
+            shorten(effect.name, characters),
+            str(effect.ops),
+            si(effect.border_bytes, "B"),
+            si(effect.own_bytes, "B"),
+            f"{mark}{seconds(effect.time_s)}",
+            UNKNOWN if alone_s is None else f"{mark}{seconds(alone_s)}",
+        ]
+        if redone:
+            cells.append(si(effect.recomputed_flops, "FLOP") if effect.recomputed_flops else "")
+        if judged:
+            verdict = effect.verdict or ""
+            cells.append(Text(verdict, style=VERDICT_STYLE.get(verdict, "")))
+        table.add_row(*cells)
+    hidden = len(effects) - most
+    if hidden > 0:
+        table.caption = f"and {hidden} fusions that save less"
+    return table
+
+
+def _with_margin(value: float | None, interval: tuple[float, float] | None) -> str:
+    """Write a time and how far its interval reaches, in percent."""
+    if value is None or interval is None or not value:
+        return seconds(value)
+    low, high = interval
+    return f"{seconds(value)} ±{percent(max(high - value, value - low) / value)}"

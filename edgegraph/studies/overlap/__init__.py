@@ -1,0 +1,1 @@
+"""Where it helps to do two things at once."""

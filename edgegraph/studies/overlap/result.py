@@ -1,0 +1,255 @@
+"""Where it helps to do two things at once: arithmetic and data, calls, host and device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict
+
+from edgegraph.base.units import seconds
+from edgegraph.results.analysis import Environment
+from edgegraph.results.schedule import Schedule
+from edgegraph.results.timing import Latency, Throughput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+BELOW, WITHIN, ABOVE, UNCLEAR = "below", "within", "above", "unclear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """A measured time against what arithmetic and data need.
+
+    Attributes:
+        layer: Path of the layer, or None for the whole program.
+        phase: Phase of the layer, or None for the whole program.
+        time_s: Measured; of a layer, compiled alone and less the dispatch floor.
+        compute_time_s, memory_time_s: What the device needs at least for arithmetic and data.
+        noise: Relative uncertainty of `time_s`: its interquartile range over the median.
+    """
+
+    layer: str | None
+    phase: str | None
+    time_s: float
+    compute_time_s: float
+    memory_time_s: float
+    noise: float
+
+    @property
+    def overlapped_s(self) -> float:
+        """Perfect overlap: the larger of the two."""
+        return max(self.compute_time_s, self.memory_time_s)
+
+    @property
+    def serial_s(self) -> float:
+        """No overlap: the sum of the two."""
+        return self.compute_time_s + self.memory_time_s
+
+    @property
+    def place(self) -> str:
+        """Where the time lies: ``below``, ``within`` or ``above`` the bracket.
+
+        Below, the device's peaks are too low. Above, more than missing overlap costs time:
+        low efficiency, launching, latencies. It is ``unclear`` outside by less than the noise.
+        """
+        margin_s = self.noise * self.time_s
+        if self.overlapped_s <= self.time_s <= self.serial_s:
+            return WITHIN
+        if self.time_s > self.serial_s:
+            return ABOVE if self.time_s - margin_s > self.serial_s else UNCLEAR
+        return BELOW if self.time_s + margin_s < self.overlapped_s else UNCLEAR
+
+    @property
+    def overlap(self) -> float | None:
+        """How much of what could overlap did: 1 all, 0 none.
+
+        It is (serial - time) / (serial - overlapped), negative above the bracket. None where the
+        bracket is narrower than the noise, so that it cannot tell.
+        """
+        width_s = self.serial_s - self.overlapped_s
+        if width_s <= 2 * self.noise * self.time_s:
+            return None
+        return (self.serial_s - self.time_s) / width_s
+
+
+COLUMNS = (
+    *(field.name for field in fields(Bracket)), "overlapped_s", "serial_s", "place", "overlap",
+)  # fmt: skip
+"""Of the frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputOverlap:
+    """Preparing the next batch on the host while the device works on this one.
+
+    All times are of one step, medians over blocks of `steps` steps.
+
+    Attributes:
+        steps: Steps in a block; the first preparation of a block is never hidden.
+        prepare_s: The host makes a batch.
+        transfer_s: The batch goes to the device.
+        step_s: The device works on it.
+        serial_s: One after the other, measured.
+        overlapped_s: The next batch made and sent by a thread meanwhile, measured.
+        verdict: ``OK``, ``NOISY`` or ``INVALID``: the worst of the five measurements'.
+        reasons: Why it is not ``OK``.
+    """
+
+    steps: int
+    prepare_s: float
+    transfer_s: float
+    step_s: float
+    serial_s: float
+    overlapped_s: float
+    verdict: str
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def gain(self) -> float:
+        """Share of the serial time that overlapping takes away; negative where it costs."""
+        return 1 - self.overlapped_s / self.serial_s
+
+    @property
+    def hidden(self) -> float | None:
+        """Share of the shorter side, host or device, that was hidden behind the longer one."""
+        shorter_s = min(self.prepare_s + self.transfer_s, self.step_s)
+        return (self.serial_s - self.overlapped_s) / shorter_s if shorter_s else None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class OverlapStudy:
+    """Where overlap helps one program on this machine.
+
+    Attributes:
+        workload: Name of the workload.
+        batch: Batch size, or None.
+        target: What it was compiled for.
+        device: Name of the device whose roofs make the brackets, or None.
+        environment: Where and with what it was made.
+        latency: One blocking call after the other.
+        throughputs: Calls in flight at the same time, by queue depth.
+        whole: The program in its bracket; None without a device.
+        layers: Its layers, each compiled alone, in theirs.
+        schedule: The schedule with its asynchronous operations and the critical path.
+        host_input: Host and device side by side; None where no input pipeline was given.
+    """
+
+    workload: str
+    batch: int | None
+    target: str
+    device: str | None
+    environment: Environment
+    latency: Latency
+    throughputs: tuple[Throughput, ...]
+    whole: Bracket | None
+    layers: tuple[Bracket, ...]
+    schedule: Schedule | None
+    host_input: InputOverlap | None
+
+    @property
+    def dispatch_gain(self) -> float | None:
+        """Calls per second with the best queue depth over those one by one; None if unknown.
+
+        What it gains is the time in which the host gets the next call ready.
+        """
+        best = max((found.calls_per_s for found in self.throughputs), default=None)
+        return None if best is None else best * self.latency.median_s
+
+    @property
+    def verdict(self) -> str:
+        """``OK``, or the worst verdict of what was measured."""
+        verdicts = [self.latency.verdict, *(found.verdict for found in self.throughputs)]
+        if self.host_input is not None:
+            verdicts.append(self.host_input.verdict)
+        return max(verdicts, key=("OK", "NOISY", "INVALID").index)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per bracket, the whole program first.
+
+        The columns are those of `Bracket`, then ``overlapped_s serial_s place overlap``.
+        """
+        import pandas as pd
+
+        rows = [[getattr(bracket, column) for column in COLUMNS] for bracket in self._brackets]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    @property
+    def _brackets(self) -> tuple[Bracket, ...]:
+        return (*([self.whole] if self.whole else []), *self.layers)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The study as a JSON object: its attributes, with the brackets as the frame has them.
+
+        Raw samples and the ops of the schedule stand in the saved file only.
+        """
+        from msgspec import to_builtins
+
+        latency = to_builtins(self.latency)
+        del latency["samples_s"]
+        host_input, schedule = to_builtins(self.host_input), None
+        if self.host_input is not None:
+            host_input |= {"gain": self.host_input.gain, "hidden": self.host_input.hidden}
+        if self.schedule is not None:
+            schedule = {
+                "makespan_s": self.schedule.makespan_s,
+                "compute_s": self.schedule.compute_s,
+                "exposed_s": self.schedule.exposed_s,
+                "critical_path_s": self.schedule.critical_path_s,
+                "time_source": self.schedule.time_source,
+                "transfers": [asdict(transfer) for transfer in self.schedule.transfers],
+            }
+        return {
+            "workload": self.workload,
+            "batch": self.batch,
+            "target": self.target,
+            "device": self.device,
+            "environment": to_builtins(self.environment),
+            "latency": latency,
+            "throughputs": to_builtins(self.throughputs),
+            "dispatch_gain": self.dispatch_gain,
+            "brackets": [
+                {column: getattr(bracket, column) for column in COLUMNS}
+                for bracket in self._brackets
+            ],
+            "schedule": schedule,
+            "host_input": host_input,
+            "verdict": self.verdict,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the study to `path` (usually ``*.edgegraph``), atomically.
+
+        Raises:
+            InputError: The folder does not exist or cannot be written.
+        """
+        from edgegraph.results.files import save
+
+        return save(self, path)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw every layer's measured time in its bracket.
+
+        Raises:
+            InputError: The study was made without a device, so there are no brackets.
+        """
+        from edgegraph.studies.overlap.plot import brackets
+
+        return brackets(self, ax)
+
+    def __repr__(self) -> str:
+        """Name the program and what was measured of it."""
+        at = "" if self.batch is None else f", batch {self.batch}"
+        return f"<OverlapStudy {self.workload}{at}: {seconds(self.latency.median_s)}>"
+
+    def _repr_html_(self) -> str:
+        """Show the brackets in a notebook."""
+        return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{self.frame.to_html(na_rep='?')}"

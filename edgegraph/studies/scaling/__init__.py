@@ -1,0 +1,1 @@
+"""What more chips bring."""

@@ -1,0 +1,96 @@
+"""A scaling study as tables for the terminal, with what it says in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from edgegraph.base.units import percent, seconds, si
+from edgegraph.reporting.tables import BOUND_STYLE
+from edgegraph.studies.scaling.result import Scaling, ScalingPoint
+from edgegraph.studies.sweep.present import VERDICT_STYLE
+
+_WIDE = 110
+"""Columns from which the batch, the bytes sent and the memory of a chip are shown too."""
+
+
+def scaling_table(scaling: Scaling, *, wide: bool | None = None) -> Group:
+    """Show a scaling study: a row a mesh, then what it says.
+
+    Args:
+        scaling: Any scaling study.
+        wide: Whether there is room for every column; None lets the width at hand say.
+
+    Returns:
+        A renderable that is readable at 80 columns.
+    """
+    device = scaling.device
+    links = None if device is None else device.network_bytes_per_s
+    said = "no device: nothing predicted" if device is None else device.name
+    if links is not None:
+        said += f"; {si(links, 'B/s')} to other chips, over all links"
+    parts: list[RenderableType] = [
+        Text(f"{scaling.workload}, {scaling.target}", style="bold"),
+        Text(said, style="dim"),
+        _ScalingTable(scaling) if wide is None else _table(scaling, wide=wide),
+    ]
+    parts += [Text(f"{p.mesh}: {p.error}", style="red") for p in scaling.points if p.error]
+    parts += [Text(line, style="bold") for line in scaling.conclusions]
+    return Group(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _ScalingTable:
+    """Drops the columns that say least where the terminal is narrow."""
+
+    scaling: Scaling
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the table for the width at hand."""
+        yield _table(self.scaling, wide=options.max_width >= _WIDE)
+
+
+def _table(scaling: Scaling, *, wide: bool) -> Table:
+    measured = any(point.latency is not None for point in scaling.points)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("mesh", no_wrap=True)
+    headings = [*["batch"] * wide, "step", "of perfect", "compute", "memory"]
+    headings += ["network", "exposed", *["sent", "peak"] * wide]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict" if measured else "bound", no_wrap=True)
+    for name, points in scaling.series.items():
+        table.add_row(Text(f"{name} scaling", style="italic"))
+        for number, point in enumerate(points):
+            table.add_row(*_cells(scaling, point, wide), end_section=number == len(points) - 1)
+    return table
+
+
+def _cells(scaling: Scaling, point: ScalingPoint, wide: bool) -> list[RenderableType]:
+    if point.error is not None:
+        return [f"  {point.mesh}", *[""] * (6 + 3 * wide), Text("failed", style="red")]
+    efficiency = scaling.efficiency(point)
+    step = seconds(point.time_s) if point.latency is not None else f"~{seconds(point.time_s)}"
+    sent = "?" if point.wire_bytes is None else si(point.wire_bytes, "B")
+    peak = "" if point.peak_memory_bytes is None else si(point.peak_memory_bytes, "B")
+    bound = Text(point.bound or "", style=BOUND_STYLE.get(point.bound or "", ""))
+    verdict = point.verdict or ""
+    # Red: more than the chip has.
+    held: list[RenderableType] = [sent, Text(peak, style="red" if point.fits is False else "")]
+    cells: list[RenderableType] = [
+        f"  {point.mesh}",
+        *[str(point.batch)] * wide,
+        step,
+        "?" if efficiency is None else percent(efficiency),
+        seconds(point.compute_time_s),
+        seconds(point.memory_time_s),
+        seconds(point.network_time_s) if point.collectives else "none",
+        seconds(point.exposed_network_s) if point.collectives else "none",
+        *held * wide,
+        bound if point.latency is None else Text(verdict, style=VERDICT_STYLE.get(verdict, "")),
+    ]
+    return cells

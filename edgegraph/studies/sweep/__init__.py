@@ -1,0 +1,1 @@
+"""Latency and throughput over the batch size."""

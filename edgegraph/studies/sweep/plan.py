@@ -1,0 +1,292 @@
+"""What to sweep over, and how: checked before any work, and light enough to go elsewhere."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from edgegraph import __version__
+from edgegraph.compiler.compile import workload_fingerprint
+from edgegraph.compiler.targets import parse_target
+from edgegraph.device.calibration.calibrate import load_calibration
+from edgegraph.device.calibration.saved import machine_identity
+from edgegraph.device.catalogue import find_device
+from edgegraph.device.device import Device
+from edgegraph.errors import InputError
+from edgegraph.measure.latency import environment
+from edgegraph.measure.sampling import MeasurementSettings
+from edgegraph.studies.sweep.result import PLAIN_OPTIONS, Sweep, SweepPoint
+from edgegraph.workload import Workload
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+QUEUE_DEPTHS = (1, 4, 16)
+"""Fewer than a measurement of throughput alone takes, since a sweep has many points."""
+
+Subject = Workload | Callable[..., Workload]
+Options = Mapping[str, str | int | float | bool]
+Cell = tuple[int, str | None, str]
+"""Which point: batch, dtype, and the label of the compiler options."""
+
+
+class MixedMachinesWarning(UserWarning):
+    """Points of one sweep were timed on machines that differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One sweep: what to sweep over, and how.
+
+    It travels to other processes without the workloads, which are made anew there.
+
+    Attributes:
+        subject: The workload, or the function that makes it.
+        name: Name of the workload.
+        dtypes: What to hand to the function; None alone where the dtype is not varied.
+        batches: Ascending, each once.
+        options: XLA compiler options that all points share.
+        option_sets: Further options by label; the first, ``default``, has none.
+        queue_depths: Most calls in flight while throughput is measured.
+        settings: How long and how carefully each point is measured.
+        device: Whose roofs to use; None for the target's, or those of the machine itself.
+        max_latency_s: The latency budget, or None.
+        target: What to compile for.
+        measure: Whether to time the points, and not only to predict them.
+    """
+
+    subject: Subject
+    name: str
+    dtypes: tuple[str | None, ...]
+    batches: tuple[int, ...]
+    options: Options
+    option_sets: Mapping[str, Options]
+    queue_depths: tuple[int, ...]
+    settings: MeasurementSettings
+    device: Device | None
+    max_latency_s: float | None
+    target: str
+    measure: bool
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every point, in the order they are taken."""
+        return [
+            (batch, dtype, options)
+            for dtype in self.dtypes
+            for options in self.option_sets
+            for batch in self.batches
+        ]
+
+    def workload(self, dtype: str | None) -> Workload:
+        """Return the workload, which is made once."""
+        if dtype not in self._workloads:
+            self._workloads[dtype] = make_workload(self.subject, dtype)
+        return self._workloads[dtype]
+
+    @cached_property
+    def _workloads(self) -> dict[str | None, Workload]:
+        return {}
+
+    @cached_property
+    def roofs(self) -> Device | None:
+        """The device that was asked for, the target's, or this machine's calibration."""
+        if self.device is not None:
+            return self.device
+        name = parse_target(self.target).device
+        return find_device(name) if name else load_calibration()
+
+    def part(self, point: SweepPoint) -> Sweep:
+        """Return the sweep with one point alone, as taken here and now."""
+        used = {name: more for name, more in self.option_sets.items() if name == point.options}
+        return Sweep(
+            workload=self.name,
+            target=self.target,
+            device=self.roofs,
+            environment=environment(),
+            batches=(point.batch,),
+            options=self.options,
+            option_sets=used,
+            max_latency_s=self.max_latency_s,
+            points=(point,),
+        )
+
+    def result(self, parts: Sequence[Sweep]) -> Sweep:
+        """Put the points together in the order of the plan; environment and device are the first's.
+
+        Warns:
+            MixedMachinesWarning: They were timed on machines that differ.
+        """
+        points = {cell_of(point): point for part in parts for point in part.points}
+        timed = dict.fromkeys(
+            f"{part.environment.processor} with {part.environment.affinity} cores"
+            for part in parts
+            if any(point.latency is not None for point in part.points)
+        )
+        if len(timed) > 1:
+            warnings.warn(
+                f"{self.name}: points were timed on machines that differ ({'; '.join(timed)}); do"
+                " not compare them with each other",
+                MixedMachinesWarning,
+                stacklevel=2,
+            )
+        first = parts[0] if parts else self.part(SweepPoint(batch=self.batches[0]))
+        return replace(
+            first,
+            batches=self.batches,
+            option_sets=self.option_sets,
+            max_latency_s=self.max_latency_s,
+            points=tuple(points[cell] for cell in self.cells if cell in points),
+        )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for finished points to be used again.
+
+        The workload counts by what it lowers to at the smallest batch size.
+        """
+        return {
+            "edgegraph": __version__,
+            "machine": machine_identity(),
+            "workload": self.name,
+            "lowered": {dtype or "": self._lowered(dtype) for dtype in self.dtypes},
+            "smallest batch": self.batches[0],
+            "options": self.options,
+            "option sets": self.option_sets,
+            "queue depths": self.queue_depths,
+            "settings": self.settings,
+            "device": msgspec.to_builtins(self.roofs),
+            "target": self.target,
+            "measure": self.measure,
+        }
+
+    def _lowered(self, dtype: str | None) -> str:
+        try:
+            return workload_fingerprint(
+                self.workload(dtype), batch=self.batches[0], target=self.target
+            )
+        except Exception as error:  # the point itself will say so
+            return f"{type(error).__name__}: {error}"
+
+
+def cell_of(point: SweepPoint) -> Cell:
+    """Return which point it is."""
+    return point.batch, point.dtype, point.options
+
+
+def make_plan(
+    subject: Subject,
+    *,
+    batches: Sequence[int] = BATCHES,
+    dtypes: Sequence[str] | None = None,
+    options: Options | None = None,
+    option_sets: Mapping[str, Options] | None = None,
+    max_latency_s: float | None = None,
+    queue_depths: Sequence[int] = QUEUE_DEPTHS,
+    settings: MeasurementSettings | None = None,
+    device: Device | None = None,
+    target: str = "cpu",
+    measure: bool | None = None,
+) -> Plan:
+    """Check the arguments of `edgegraph.sweep` and put them together.
+
+    Raises:
+        InputError: An argument cannot be used.
+    """
+    for batch in batches:
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise InputError(f"batch must be a positive integer, not {batch!r}")
+    if not batches:
+        raise InputError("no batch size was given; give a list such as [1, 2, 4, 8]")
+    if max_latency_s is not None and not max_latency_s > 0:
+        raise InputError(f"the latency budget must be positive, not {max_latency_s!r} s")
+    if PLAIN_OPTIONS in (option_sets or {}):
+        raise InputError(
+            f"the options called {PLAIN_OPTIONS!r} are those without any, which are always swept;"
+            " choose another label"
+        )
+    if dtypes is not None and not dtypes:
+        raise InputError("no dtype was given; give a list such as ['float32', 'bfloat16']")
+    target = parse_target(target).name
+    runs_here = target == "cpu"
+    if measure and not runs_here:
+        raise InputError(f"what is compiled for {target!r} does not run here; leave measure out")
+    labels: tuple[str | None, ...] = (None,) if dtypes is None else tuple(dict.fromkeys(dtypes))
+    made = {dtype: make_workload(subject, dtype) for dtype in labels}
+    plan = Plan(
+        subject=subject,
+        name=made[labels[0]].name,
+        dtypes=labels,
+        batches=tuple(sorted(set(batches))),
+        options=dict(options or {}),
+        option_sets={PLAIN_OPTIONS: {}} | {k: dict(v) for k, v in (option_sets or {}).items()},
+        queue_depths=tuple(queue_depths),
+        settings=settings or MeasurementSettings(),
+        device=device,
+        max_latency_s=max_latency_s,
+        target=target,
+        measure=runs_here if measure is None else measure,
+    )
+    plan._workloads.update(made)
+    return plan
+
+
+def make_plans(
+    subjects: Sequence[Subject],
+    *,
+    targets: Sequence[str],
+    measure: bool | None = None,
+    **arguments: Any,
+) -> tuple[Plan, ...]:
+    """Plan a sweep for every workload and target, workload by workload.
+
+    Raises:
+        InputError: An argument cannot be used.
+    """
+    if not subjects or not targets:
+        raise InputError("there is nothing to sweep; give workloads and targets")
+
+    def timed(target: str) -> bool | None:
+        # With several targets, measure=True is for the one that runs here.
+        return None if measure and len(targets) > 1 and target != "cpu" else measure
+
+    return tuple(
+        make_plan(subject, target=target, measure=timed(target), **arguments)
+        for subject in subjects
+        for target in targets
+    )
+
+
+def make_workload(subject: Subject, dtype: str | None) -> Workload:
+    """Return the workload that is swept.
+
+    Raises:
+        InputError: It is none, and makes none.
+    """
+    if isinstance(subject, Workload):
+        if dtype is not None:
+            raise InputError(
+                f"the workload {subject.name!r} has its dtype already; to sweep over dtypes, give a"
+                " function that takes dtype= and returns a Workload"
+            )
+        return subject
+    if not callable(subject):
+        raise InputError(
+            f"cannot sweep {subject!r}; expected a Workload, or a function that returns one"
+        )
+    given = {} if dtype is None else {"dtype": dtype}
+    try:
+        made = subject(**given)
+    except TypeError as error:
+        told = f" with dtype={dtype!r}" if given else ""
+        raise InputError(f"cannot make a workload{told}: {error}") from error
+    if not isinstance(made, Workload):
+        raise InputError(f"cannot sweep {subject!r}: it returns {made!r}, not a Workload")
+    return made

@@ -1,0 +1,291 @@
+"""Latency against throughput: one program at many batch sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from edgegraph.device.device import Device
+from edgegraph.results.analysis import Environment
+from edgegraph.results.timing import Latency, Throughput
+from edgegraph.studies.sweep.choice import Choice, find_knee, within_budget
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+PLAIN_OPTIONS = "default"
+"""Label of the compiler options that every point of a sweep shares, without any more."""
+
+VERDICTS = ("OK", "NOISY", "INVALID")
+
+COLUMNS = (
+    "batch", "latency_s", "latency_p90_s", "throughput_per_s", "compute_time_s", "memory_time_s",
+    "bound", "peak_memory_bytes", "error", "dtype", "options", "overlapped_time_s",
+    "serial_time_s", "queue_depth", "verdict", "flops", "bytes", "live_memory_bytes", "compile_s",
+)  # fmt: skip
+
+_COUNTS = frozenset(
+    {"batch", "queue_depth", "flops", "bytes", "peak_memory_bytes", "live_memory_bytes"}
+)
+_TEXTS = frozenset({"bound", "error", "dtype", "options", "verdict"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPoint:
+    """One batch size: what was predicted and what was measured.
+
+    Attributes:
+        batch: Batch size.
+        dtype: Label of the dtype, None where the sweep does not vary it.
+        options: Label of the compiler options, ``default`` for none beyond the shared ones.
+        error: Why there is no measurement, in one line; None if all went well.
+        latency: One blocking call after the other; None after an error.
+        throughputs: Calls in flight at the same time, by queue depth.
+        flops: FLOPs of one call.
+        bytes: Bytes that its ops read and write.
+        compute_time_s, memory_time_s: What the device needs at least for arithmetic and data;
+            None without a device.
+        bound: What binds most of the time at the roof.
+        peak_memory_bytes: Arguments, results and temporaries as XLA allocates them.
+        live_memory_bytes: The most bytes alive at once along the schedule.
+        compile_s: Seconds in XLA's compiler.
+        fingerprint: Digest of the StableHLO that the workload lowers to; None if it does not.
+    """
+
+    batch: int
+    dtype: str | None = None
+    options: str = PLAIN_OPTIONS
+    error: str | None = None
+    latency: Latency | None = None
+    throughputs: tuple[Throughput, ...] = ()
+    flops: int | None = None
+    bytes: int | None = None
+    compute_time_s: float | None = None
+    memory_time_s: float | None = None
+    bound: str | None = None
+    peak_memory_bytes: int | None = None
+    live_memory_bytes: int | None = None
+    compile_s: float | None = None
+    fingerprint: str | None = None
+
+    @property
+    def latency_s(self) -> float | None:
+        """Median latency of one call."""
+        return None if self.latency is None else self.latency.median_s
+
+    @property
+    def latency_p90_s(self) -> float | None:
+        """Latency that nine of ten calls keep; None where there are too few samples."""
+        return None if self.latency is None else self.latency.p90_s
+
+    @property
+    def throughput(self) -> Throughput | None:
+        """The highest throughput of all queue depths; of those that are OK, if any is."""
+        return max(
+            self.throughputs,
+            key=lambda found: (found.verdict == "OK", found.samples_per_s),
+            default=None,
+        )
+
+    @property
+    def throughput_per_s(self) -> float | None:
+        """Samples per second with calls in flight together."""
+        found = self.throughput
+        return None if found is None else found.samples_per_s
+
+    @property
+    def queue_depth(self) -> int | None:
+        """Calls that were in flight for that throughput."""
+        found = self.throughput
+        return None if found is None else found.queue_depth
+
+    @property
+    def overlapped_time_s(self) -> float | None:
+        """Perfect overlap: the larger of the compute and the memory time."""
+        if self.compute_time_s is None or self.memory_time_s is None:
+            return None
+        return max(self.compute_time_s, self.memory_time_s)
+
+    @property
+    def serial_time_s(self) -> float | None:
+        """No overlap: the sum of the two."""
+        if self.compute_time_s is None or self.memory_time_s is None:
+            return None
+        return self.compute_time_s + self.memory_time_s
+
+    @property
+    def verdict(self) -> str | None:
+        """The worse of the verdicts on latency and throughput; None without measurement."""
+        found = [each.verdict for each in (self.latency, self.throughput) if each is not None]
+        return max(found, key=VERDICTS.index, default=None)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the verdict is not OK; what is behind the worse one first."""
+        found = [each for each in (self.latency, self.throughput) if each is not None]
+        found.sort(key=lambda each: -VERDICTS.index(each.verdict))
+        return tuple(dict.fromkeys(reason for each in found for reason in each.reasons))
+
+    @property
+    def series(self) -> tuple[str | None, str]:
+        """Which curve the point belongs to: dtype and options."""
+        return self.dtype, self.options
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Sweep:
+    """One workload over batch sizes, and where asked for over dtypes and compiler options.
+
+    Attributes:
+        workload: Name of the workload.
+        target: What it was compiled for.
+        device: The device whose roofs were used, or None.
+        environment: Where and with what it was made.
+        batches: The batch sizes that were asked for; an interrupted sweep has fewer points.
+        options: XLA compiler options that all points share.
+        option_sets: Further options, by the label of the set.
+        max_latency_s: The latency budget, or None.
+        points: In the order they were taken.
+    """
+
+    workload: str
+    target: str
+    device: Device | None
+    environment: Environment
+    batches: tuple[int, ...]
+    options: Mapping[str, str | int | float | bool]
+    option_sets: Mapping[str, Mapping[str, str | int | float | bool]]
+    max_latency_s: float | None
+    points: tuple[SweepPoint, ...]
+
+    @property
+    def series(self) -> Mapping[tuple[str | None, str], tuple[SweepPoint, ...]]:
+        """The points by dtype and options, batches ascending."""
+        curves: dict[tuple[str | None, str], list[SweepPoint]] = {}
+        for point in self.points:
+            curves.setdefault(point.series, []).append(point)
+        return {
+            name: tuple(sorted(points, key=lambda point: point.batch))
+            for name, points in curves.items()
+        }
+
+    @property
+    def knees(self) -> tuple[Choice, ...]:
+        """Where throughput stops growing, curve by curve; see `find_knee` for the rule."""
+        return tuple(find_knee(points) for points in self.series.values())
+
+    def within(self, max_latency_s: float) -> tuple[Choice, ...]:
+        """Choose the batch for a latency budget, curve by curve; see `within_budget`.
+
+        Args:
+            max_latency_s: The budget in seconds.
+        """
+        return tuple(within_budget(points, max_latency_s) for points in self.series.values())
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per point; times are seconds, unknown is NaN or <NA>."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                column: pd.array(
+                    [getattr(point, column) for point in self.points],
+                    dtype="Int64"
+                    if column in _COUNTS
+                    else "string"
+                    if column in _TEXTS
+                    else "float64",
+                )
+                for column in COLUMNS
+            }
+        )
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The sweep as a JSON object: its attributes, the frame's rows, the choices."""
+        from msgspec import to_builtins
+
+        return {
+            "workload": self.workload,
+            "target": self.target,
+            "device": to_builtins(self.device),
+            "environment": to_builtins(self.environment),
+            "batches": list(self.batches),
+            "options": dict(self.options),
+            "option_sets": {name: dict(extra) for name, extra in self.option_sets.items()},
+            "max_latency_s": self.max_latency_s,
+            "points": [
+                {column: getattr(point, column) for column in COLUMNS}
+                | {"reasons": list(point.reasons)}
+                for point in self.points
+            ],
+            "knees": to_builtins(self.knees),
+            "budget": None
+            if self.max_latency_s is None
+            else to_builtins(self.within(self.max_latency_s)),
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the sweep to `path` (usually ``*.edgegraph``), atomically.
+
+        Raises:
+            InputError: The folder does not exist or cannot be written.
+        """
+        from edgegraph.results.files import save
+
+        return save(self, path)
+
+    def plot(self, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
+        """Draw latency and throughput over the batch size, with prediction and knee.
+
+        Args:
+            axes: Where to draw latency and throughput; a new figure of one paper column where
+                None.
+
+        Returns:
+            The two axes; ``axes[0].figure.savefig("sweep.pdf")`` keeps them.
+
+        Raises:
+            InputError: No point was measured.
+        """
+        from edgegraph.studies.sweep.plot import draw_sweep
+
+        return draw_sweep(self, axes)
+
+    def __repr__(self) -> str:
+        """Name the workload and what was swept."""
+        done = {point.batch for point in self.points}
+        span = f"batch {min(done)} to {max(done)}" if done else "no batch"
+        return f"<Sweep {self.workload}: {span}, {len(self.points)} points>"
+
+    def _repr_html_(self) -> str:
+        """Show the points and the choices in a notebook."""
+        said = "".join(f"<p>{escape(line)}</p>" for line in self.conclusions)
+        head = f"<p><b>{escape(repr(self)[1:-1])}</b></p>"
+        return f"{head}{self.frame.to_html(na_rep='?')}{said}"
+
+    @property
+    def conclusions(self) -> tuple[str, ...]:
+        """What the sweep says, in a line each: knees, then batches for the budget.
+
+        Nothing, where it only predicts.
+        """
+        if all(point.latency is None and point.error is None for point in self.points):
+            return ()
+        several = len(self.series) > 1
+        lines = [("knee", choice) for choice in self.knees] + (
+            []
+            if self.max_latency_s is None
+            else [("budget", choice) for choice in self.within(self.max_latency_s)]
+        )
+        return tuple(
+            f"{what}{f' ({choice.label})' if several else ''}: {choice.reason}"
+            for what, choice in lines
+        )

@@ -1,0 +1,381 @@
+"""From a SPEC, ``package.module:attribute``, and its arguments to the Workload it names."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import importlib
+import inspect
+import os
+import pkgutil
+import sys
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import ModuleType, NoneType, UnionType
+from typing import Any, Literal, Union
+
+from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.workload import Workload
+from edgegraph.workload.workload import is_flax_class, is_flax_module
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+_NAMES = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "text",
+    tuple: "a list such as 64,128",
+    NoneType: "none",
+}
+
+
+def convert_arguments(
+    spec: str,
+    function: Callable[..., Any],
+    parameters: Mapping[str, inspect.Parameter],
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Convert arguments to what a function's annotations, or else its defaults, ask for.
+
+    Args:
+        spec: How the user called the function, for messages.
+        function: Whose annotations count.
+        parameters: Its parameters by name.
+        given: Values by name: text, or what was read from text already.
+
+    Raises:
+        InputError: There is no such parameter, or a value does not fit.
+
+    Example:
+        >>> def network(widths: tuple[int, ...], bias=True, scale: float | None = None): ...
+        >>> parameters = inspect.signature(network).parameters
+        >>> given = {"widths": "64,128", "bias": "no", "scale": "2"}
+        >>> convert_arguments("zoo:network", network, parameters, given)
+        {'widths': (64, 128), 'bias': False, 'scale': 2.0}
+    """
+    hints = _hints(function)
+    converted = {}
+    for name, value in given.items():
+        parameter = parameters.get(name)
+        if parameter is None or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+            parameter.POSITIONAL_ONLY,
+        ):
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+                raise InputError(_unknown(spec, name, parameters))
+            converted[name] = value
+            continue
+        wanted = hints.get(name, _type_of_default(parameter))
+        try:
+            converted[name] = _convert(value, wanted)
+        except ValueError:
+            raise InputError(
+                f"{name}={value} does not suit {spec}; expected {_describe_type(wanted)}"
+            ) from None
+    return converted
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError):
+        # Names that exist for type checkers only; then the defaults tell.
+        return {}
+
+
+def _type_of_default(parameter: inspect.Parameter) -> Any:
+    if parameter.default is None or parameter.default is parameter.empty:
+        return Any
+    return type(parameter.default)
+
+
+def _unknown(spec: str, name: str, parameters: Iterable[str]) -> str:
+    names = [known for known in parameters if known != "rngs"]
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"{spec} takes no {name!r}; did you mean {close[0]}?"
+    return f"{spec} takes no {name!r}; it takes {', '.join(names) or 'no arguments'}"
+
+
+def _convert(value: Any, wanted: Any) -> Any:
+    """Convert one value.
+
+    Raises:
+        ValueError: It does not fit.
+    """
+    origin, members = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (Union, UnionType):
+        return _first_that_fits(value, members)
+    if origin is Literal:
+        return next(_or_refuse(m for m in members if m == value or str(m) == str(value)))
+    if origin in (tuple, list, Sequence) or wanted in (tuple, list):
+        return _convert_sequence(value, list if (origin or wanted) is list else tuple, members)
+    if wanted is str:
+        return str(value)
+    if wanted is bool:
+        return next(_or_refuse(b for text, b in _TRUTH.items() if text == str(value).lower()))
+    if wanted is NoneType:
+        return next(_or_refuse(None for _ in range(str(value).lower() == "none")))
+    if wanted in (int, float):
+        if isinstance(value, bool) or (wanted is int and isinstance(value, float)):
+            raise ValueError
+        return wanted(value)
+    return _literal(value)
+
+
+def _or_refuse(values: Iterable[Any]) -> typing.Iterator[Any]:
+    yield from values
+    raise ValueError
+
+
+def _first_that_fits(value: Any, members: Iterable[Any]) -> Any:
+    # Text fits anything, so it is tried last.
+    for member in sorted(members, key=lambda member: member is str):
+        try:
+            return _convert(value, member)
+        except ValueError:
+            continue
+    raise ValueError
+
+
+def _convert_sequence(value: Any, kind: type, members: tuple[Any, ...]) -> Any:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.strip("()[] ").split(",") if part.strip()]
+    items = list(value) if isinstance(value, (tuple, list)) else [value]
+    if not members:
+        return kind(_literal(item) for item in items)
+    if kind is list or members[-1] is Ellipsis or len(members) == 1:
+        types = [members[0]] * len(items)
+    else:
+        types = list(members)
+    return kind(_convert(item, one) for item, one in zip(items, types, strict=True))
+
+
+def _literal(value: Any) -> Any:
+    """Read text as a Python literal, or leave it as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return value
+
+
+def _describe_type(wanted: Any) -> str:
+    origin, members = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin is Literal:
+        return " or ".join(map(str, members))
+    if origin in (Union, UnionType):
+        return " or ".join(_describe_type(member) for member in members)
+    return _NAMES.get(origin or wanted, getattr(wanted, "__name__", str(wanted)))
+
+
+EXPECTED = "a function returning a Workload, a Workload, or a Flax module"
+
+
+def resolve_spec(
+    spec: str,
+    *,
+    input_shape: Sequence[int] | None = None,
+    dtype: str | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> Workload:
+    """Find the Workload that a SPEC names.
+
+    Modules are looked for in the current directory first, as ``python -m`` does.
+
+    Args:
+        spec: ``package.module:attribute``, where the attribute is a function returning a
+            Workload; a Workload; a Flax module, linen or NNX; a class of one; or a function
+            that makes one.
+        input_shape: Shape of one example, without batch, for a Flax module.
+        dtype: Handed to a function or class that has such a parameter; for a Flax module also
+            the dtype of its input.
+        arguments: Arguments of the function or class; text is converted to what the parameter's
+            annotation, or else its default, asks for.
+
+    Raises:
+        InputError: SPEC names nothing that can be used, or does not take an argument.
+    """
+    found = _find(spec)
+    given = dict(arguments or {})
+    if isinstance(found, Workload):
+        _refuse(f"{spec} is a Workload already", input_shape, dtype, given)
+        return found
+    if is_flax_module(found):
+        _refuse(f"{spec} is an instance already", None, None, given)
+        return _from_flax(spec, found, input_shape, dtype)
+    if is_flax_class(found):
+        return _from_class(spec, found, input_shape, dtype, given)
+    if callable(found) and not inspect.isclass(found):
+        return _from_function(spec, found, input_shape, dtype, given)
+    raise InputError(f"{spec} is {_what(found)}; expected {EXPECTED}")
+
+
+def _what(value: Any) -> str:
+    if inspect.isclass(value):
+        return f"the class {value.__name__}"
+    return f"a value of type {type(value).__name__}"
+
+
+def _find(spec: str) -> Any:
+    module_name, colon, path = spec.partition(":")
+    names = [*module_name.split("."), *path.split(".")]
+    if not colon or not all(name.isidentifier() for name in names):
+        raise InputError(
+            f"SPEC {spec!r} is not package.module:attribute, such as models.cnn:small_cnn"
+        )
+    found: Any = _import(module_name)
+    where = module_name
+    for name in path.split("."):
+        if not hasattr(found, name):
+            known = [n for n in dir(found) if not n.startswith("_")]
+            raise InputError(f"{where} has no attribute {name!r}{_did_you_mean(name, known)}")
+        found = getattr(found, name)
+        where = f"{where}:{name}" if where == module_name else f"{where}.{name}"
+    return found
+
+
+def _import(name: str) -> ModuleType:
+    directory = os.getcwd()
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name == missing or name.startswith(f"{missing}."):
+            raise InputError(
+                f"there is no module {missing!r} in {directory} or among the installed"
+                f" packages{_did_you_mean(missing, _sibling_modules(missing))}"
+            ) from error
+        raise _import_failure(name, error) from error
+    except EdgeGraphError:
+        raise
+    except Exception as error:  # a module may raise anything while it is imported
+        raise _import_failure(name, error) from error
+
+
+def _import_failure(name: str, error: Exception) -> InputError:
+    return InputError(f"importing {name} failed: {_describe(error)}")
+
+
+def _describe(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return ": ".join([type(error).__name__, *lines[:1]])
+
+
+def _sibling_modules(name: str) -> list[str]:
+    parent, _, _ = name.rpartition(".")
+    paths = getattr(sys.modules.get(parent), "__path__", None) if parent else [os.getcwd()]
+    prefix = f"{parent}." if parent else ""
+    return [prefix + module.name for module in pkgutil.iter_modules(paths or [])]
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def _refuse(
+    reason: str,
+    input_shape: Sequence[int] | None,
+    dtype: str | None,
+    arguments: Mapping[str, Any],
+) -> None:
+    """Refuse what would have no effect."""
+    given = {"input shape": input_shape, "dtype": dtype, **arguments}
+    superfluous = [name for name, value in given.items() if value is not None]
+    if superfluous:
+        raise InputError(f"{reason}; it does not take {', '.join(superfluous)}")
+
+
+def _from_flax(
+    spec: str, module: Any, input_shape: Sequence[int] | None, dtype: str | None
+) -> Workload:
+    if input_shape is None:
+        raise InputError(
+            f"{spec} is a Flax module, whose input is unknown; give its shape without batch, such"
+            " as --input 28x28x1"
+        )
+    name = spec.partition(":")[2]
+    return Workload.from_flax(module, input_shape, dtype or "float32", name=name)
+
+
+def _from_class(
+    spec: str,
+    module_class: Any,
+    input_shape: Sequence[int] | None,
+    dtype: str | None,
+    arguments: dict[str, Any],
+) -> Workload:
+    # The signature of an NNX class is that of its metaclass, which takes anything.
+    parameters = dict(list(inspect.signature(module_class.__init__).parameters.items())[1:])
+    if dtype is not None and "dtype" in parameters:
+        arguments.setdefault("dtype", dtype)
+    converted = convert_arguments(spec, module_class.__init__, parameters, arguments)
+    made = functools.partial(module_class, **converted)
+    if "rngs" in parameters:
+        return _from_flax(spec, made, input_shape, dtype)
+    return _from_flax(spec, _call(spec, made, parameters, converted), input_shape, dtype)
+
+
+def _from_function(
+    spec: str,
+    function: Callable[..., Any],
+    input_shape: Sequence[int] | None,
+    dtype: str | None,
+    arguments: dict[str, Any],
+) -> Workload:
+    parameters = dict(inspect.signature(function).parameters)
+    makes_nnx = "rngs" in parameters
+    for name, value in {"input_shape": input_shape, "dtype": dtype}.items():
+        if value is not None and name in parameters:
+            if name in arguments:
+                raise InputError(f"{name} of {spec} is given twice; give it once")
+            arguments[name] = value
+    converted = convert_arguments(spec, function, parameters, arguments)
+    made = functools.partial(function, **converted)
+    if makes_nnx:
+        return _from_flax(spec, made, input_shape, dtype)
+    result = _call(spec, made, parameters, converted)
+    if is_flax_module(result):
+        return _from_flax(spec, result, input_shape, dtype)
+    if not isinstance(result, Workload):
+        raise InputError(f"{spec} returned {_what(result)}; expected {EXPECTED}")
+    for name, value in {"input_shape": input_shape, "dtype": dtype}.items():
+        if value is not None and name not in parameters:
+            raise InputError(
+                f"{spec} has no parameter {name}, and the Workload that it returns knows its"
+                " own; leave it out"
+            )
+    return result
+
+
+def _call(
+    spec: str,
+    made: Callable[[], Any],
+    parameters: Mapping[str, inspect.Parameter],
+    arguments: Mapping[str, Any],
+) -> Any:
+    missing = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and name not in arguments
+    ]
+    if missing:
+        raise InputError(
+            f"{spec} needs {', '.join(missing)}; give each, such as --set {missing[0]}=VALUE"
+            f" (expected: {EXPECTED})"
+        )
+    try:
+        return made()
+    except EdgeGraphError:
+        raise
+    except Exception as error:  # the user's function may raise anything
+        raise InputError(f"{spec} failed: {_describe(error)}") from error

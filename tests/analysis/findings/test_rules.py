@@ -1,0 +1,198 @@
+"""Every rule has a program that shows what it finds, and one that must not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import linen as nn
+
+import edgegraph as eg
+from edgegraph.analysis.findings import RULES, find
+from edgegraph.analysis.findings.registry import Evidence
+from edgegraph.hlo.schema import HloModuleProto
+from edgegraph.results.analysis import Analysis, Finding
+from tests import analyses
+from tests.analysis.findings import programs as shown
+
+NOISY = replace(analyses.latency(1e-3), verdict="NOISY", relative_iqr=0.15)
+
+
+def found(analysis: Analysis, rule: str) -> list[Finding]:
+    return [finding for finding in find(analysis) if finding.rule == rule]
+
+
+def slow_layers() -> Analysis:
+    """Every layer takes 100 ms: far under any roof."""
+    return analyses.measured(analyses.small_cnn(32), 0.1)
+
+
+def tiny() -> Analysis:
+    """A call of 8 µs of which launching takes 5."""
+    return replace(analyses.measured(analyses.small_cnn(1)), latency=analyses.latency(8e-6))
+
+
+def together(whole_s: float, verdict: str = "OK") -> Analysis:
+    """Five layers of 1 ms each; `whole_s` for all of them compiled together."""
+    base = analyses.measured(analyses.small_cnn(32))
+    return replace(base, latency=analyses.latency(whole_s, verdict=verdict))
+
+
+def half_placed() -> Analysis:
+    base = analyses.small_cnn(32)
+    return replace(base, totals=replace(base.totals, flops_coverage=0.5))
+
+
+CASES: dict[str, tuple[Callable[[], Analysis], Callable[[], Analysis]]] = {
+    "memory-bound-dense": (lambda: analyses.small_cnn(1), lambda: analyses.small_cnn(256)),
+    "compute-bound-layer": (lambda: analyses.small_cnn(32), analyses.memory_bound),
+    "far-under-the-roof": (slow_layers, lambda: analyses.small_cnn(32)),
+    "dispatch-bound": (tiny, slow_layers),
+    "compiled-together": (lambda: together(9e-3), lambda: together(9e-3, "NOISY")),
+    "noisy-machine": (
+        lambda: replace(analyses.measured(analyses.small_cnn(32)), latency=NOISY),
+        lambda: analyses.measured(analyses.small_cnn(32)),
+    ),
+    "unpriced-op": (analyses.unpriced, lambda: analyses.small_cnn(32)),
+    "low-coverage": (half_placed, lambda: analyses.small_cnn(32)),
+    "fusion-recomputes": (
+        lambda: shown.shared_intermediate(dear=False),
+        lambda: shown.shared_intermediate(dear=True),
+    ),
+    "library-fusion-hurts": (
+        lambda: shown.timed_library_fusion(20e-3),
+        lambda: shown.timed_library_fusion(1e-3),
+    ),
+    "padding-waste": (lambda: shown.padded(8, 128, 128), lambda: shown.padded(5, 100, 100)),
+    "dtype-conversions": (shown.conversion, lambda: analyses.small_cnn(32)),
+    "layout-changes": (shown.transposition, analyses.memory_bound),
+    "rematerialisation": (shown.remat_gradient, analyses.gradient),
+    "exposed-transfers": (
+        lambda: shown.from_text(shown.TRANSFER.format(rows=100)),
+        lambda: shown.from_text(shown.TRANSFER.format(rows=2000)),
+    ),
+    "dominant-loop": (lambda: shown.loop(100), lambda: analyses.small_cnn(32)),
+}
+
+
+def test_every_rule_has_its_cases() -> None:
+    assert set(CASES) == set(RULES)
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_rule_speaks_where_it_should_and_only_there(rule: str) -> None:
+    shows, must_not = CASES[rule]
+    assert found(shows(), rule)
+    assert not found(must_not(), rule)
+
+
+def test_the_dense_layer_at_batch_1_is_told_with_its_numbers() -> None:
+    (finding,) = found(analyses.small_cnn(1), "memory-bound-dense")
+    assert finding.layer == "SmallCNN/dense1"
+    # 2 x 3136 x 256 FLOP for 4 x 3136 x 256 bytes: half a FLOP per byte, and a little more read.
+    assert finding.numbers["intensity_flops_per_byte"] == pytest.approx(0.5, rel=0.01)
+    assert finding.numbers["ridge_point_flops_per_byte"] == 10
+    # At batch b, 2 b x 3136 x 256 FLOP for 4 (3136 x 256 + 256 + b (3136 + 2 x 256)) bytes or
+    # a little less: 10 FLOP per byte from about b = 22 on.
+    assert finding.numbers["batch_at_ridge_point"] == pytest.approx(22, rel=0.02)
+    assert "SmallCNN/dense1 is memory-bound" in finding.seen
+
+
+def test_a_batch_that_brings_its_own_bytes_reaches_no_ridge_point() -> None:
+    # An input of 2 and an output of 2 values: 16 bytes of its own, for 8 FLOP and the bias.
+    dense = eg.Workload.from_flax(nn.Dense(2), input_shape=(2,))
+    (finding,) = found(eg.analyze(dense, batch=1, device=analyses.DEVICE), "memory-bound-dense")
+    assert "batch_at_ridge_point" not in finding.numbers
+    assert "does not reach the ridge point" in finding.try_next
+
+
+def test_many_small_layers_are_told_together() -> None:
+    network = nn.Sequential([nn.Dense(256, use_bias=False) for _ in range(20)])
+    workload = eg.Workload.from_flax(network, input_shape=(256,))
+    (finding,) = found(eg.analyze(workload, batch=1, device=analyses.DEVICE), "memory-bound-dense")
+    assert finding.layer is None
+    assert finding.numbers["layers"] == 20
+    # 20 x 256 x 256 weights of 4 bytes from a cache of 100 GB/s, and a little for the activations.
+    assert finding.numbers["memory_time_s"] == pytest.approx(20 * 4 * 256**2 / 100e9, rel=0.02)
+    assert finding.weight == pytest.approx(1)
+
+
+def test_what_a_tpu_multiplies_as_a_convolution_is_dense_all_the_same() -> None:
+    text = """
+HloModule m
+
+ENTRY e {
+  x = f32[1,256] parameter(0)
+  w = f32[256,256] parameter(1)
+  ROOT c = f32[1,256] convolution(x, w), dim_labels=bf_io->bf,
+    metadata={op_name="jit(f)/dense/dot_general"}
+}
+"""
+    assert found(shown.from_text(text), "memory-bound-dense")
+    assert not found(shown.from_text(text.replace("dot_general", "conv")), "memory-bound-dense")
+
+
+def test_what_has_no_cost_is_told_with_what_would_give_it_one() -> None:
+    (finding,) = found(shown.from_corpus("handwritten/gpu_unknown_kernel.hlo"), "unpriced-op")
+    assert "my_kernel" in finding.seen
+    assert "eg.register_custom_call" in finding.try_next
+    loop = shown.from_corpus("real/data_dependent_loop.optimized.pb.gz")
+    (finding,) = found(loop, "unpriced-op")
+    assert "measure=True" in finding.try_next
+
+
+def test_no_verdict_rests_on_a_noisy_measurement() -> None:
+    noisy = replace(slow_layers(), latency=NOISY)
+    assert {f.rule for f in find(noisy)}.isdisjoint({"far-under-the-roof", "compiled-together"})
+
+
+def test_the_largest_share_comes_first() -> None:
+    weights = [finding.weight for finding in find(analyses.small_cnn(32))]
+    assert weights == sorted(weights, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("whole_s", "words"), [(9e-3, "80 % lost"), (2.5e-3, "50 % gained"), (5e-3, "no difference")]
+)
+def test_what_compiling_together_did_is_said_and_not_more(whole_s: float, words: str) -> None:
+    (finding,) = found(together(whole_s), "compiled-together")
+    assert words in finding.seen
+    assert "edgegraph fusion SPEC" in finding.try_next
+    # The median of five layers of 1 ms with an IQR of 3 %, linearly since they are one and the
+    # same, and that of the whole.
+    spread = 0.03 * ((5 * 1.005e-3) ** 2 + whole_s**2) ** 0.5
+    assert finding.numbers["noise_s"] == pytest.approx(spread)
+
+
+def test_a_layer_far_under_its_roof_weighs_what_the_roof_would_gain() -> None:
+    analysis = slow_layers()
+    frame = analysis.what_if
+    gains = dict(zip(frame["layer"], frame["gain_share"], strict=True))
+    for finding in found(analysis, "far-under-the-roof"):
+        assert finding.weight == pytest.approx(gains[finding.layer])
+    # A layer's findings weigh together what the layer does: a fifth of the time, for five layers.
+    about = [f.weight for f in find(analysis) if f.layer == "SmallCNN/conv2"]
+    assert sum(about) == pytest.approx(0.2)
+
+
+def test_a_noisy_machine_is_told_with_the_reasons() -> None:
+    few = replace(NOISY, verdict="INVALID", reasons=("9 samples, fewer than 10",))
+    (finding,) = found(replace(analyses.small_cnn(32), latency=few), "noisy-machine")
+    assert finding.seen == "the latency is INVALID: 9 samples, fewer than 10"
+
+
+def test_names_with_a_slash_are_found() -> None:
+    """No file that XLA wrote has them, but any file may."""
+    x = jax.ShapeDtypeStruct((64, 64), "float32")
+    program = eg.compile(lambda x: jnp.tanh(x.T) @ x, x, name="odd")
+    module = HloModuleProto.FromString(program.serialized)
+    for computation in module.computations:
+        for instruction in computation.instructions:
+            instruction.name = f"odd/{instruction.name}"
+    odd = replace(program, serialized=module.SerializeToString(), executable=None)
+    evidence = Evidence(eg.analyze(odd))
+    for record in evidence.analysis.op_records:
+        assert record.name.endswith(evidence.instruction(record).name)

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import edgegraph as eg
+from edgegraph import xla
+from edgegraph.analysis.attribution import ParameterOwners, attribute
+from edgegraph.hlo.decode import decode
+from edgegraph.hlo.graph import Node, flatten
+from edgegraph.hlo.module import Instruction, Shape
+from tests import programs
+
+F32 = Shape(dtype="f32")
+
+
+def node(name: str, opcode: str, op_name: str, *operands: str, parent: str | None = None) -> Node:
+    instruction = Instruction(
+        name=name, opcode=opcode, shape=F32, operands=operands, op_name=op_name
+    )
+    return Node(
+        name=name,
+        instruction=instruction,
+        computation="inner" if parent else "main",
+        parent=parent,
+        operands=operands,
+        position=0,
+    )
+
+
+def test_every_op_of_a_fused_network_keeps_its_layer() -> None:
+    nodes = flatten(programs.module(programs.small_cnn, 32))
+    attributions = attribute(nodes)
+    work = {
+        (n.instruction.opcode, attributions[n.name].layer)
+        for n in nodes
+        if n.instruction.opcode in ("convolution", "dot")
+    }
+    assert work == {
+        ("convolution", "SmallCNN/conv1"),
+        ("convolution", "SmallCNN/conv2"),
+        ("dot", "SmallCNN/dense1"),
+        ("dot", "SmallCNN/dense2"),
+    }
+
+
+def test_parameters_belong_to_the_layer_that_owns_them() -> None:
+    nodes = flatten(programs.module(programs.small_cnn, 1))
+    attributions = attribute(nodes)
+    owner = {
+        n.instruction.op_name: attributions[n.name].layer
+        for n in nodes
+        if n.parent is None and n.instruction.opcode == "parameter"
+    }
+    assert owner["params['conv1']['kernel']"] == "SmallCNN/conv1"
+    assert owner["params['dense2']['bias']"] == "SmallCNN/dense2"
+
+
+def test_a_container_that_spans_layers_is_placed_in_their_common_ancestor() -> None:
+    nodes = [
+        node("fusion", "fusion", "jit(f)/Net/b/dot_general"),
+        node("x", "multiply", "jit(f)/Net/a/mul", parent="fusion"),
+        node("y", "dot", "jit(f)/Net/b/dot_general", "x", parent="fusion"),
+    ]
+    assert attribute(nodes)["fusion"].layer == "Net"
+
+
+def test_an_op_that_xla_added_belongs_to_the_layer_it_serves() -> None:
+    nodes = [
+        node("x", "negate", "jit(f)/Net/a/neg"),
+        node("copy", "copy", "", "x"),
+        node("y", "dot", "jit(f)/Net/b/dot_general", "copy"),
+        node("last", "copy", "", "y"),
+    ]
+    attributions = attribute(nodes)
+    assert attributions["copy"].layer == "Net/b"
+    assert attributions["last"].layer == "Net/b"
+
+
+def test_phases_of_a_gradient() -> None:
+    nodes = flatten(programs.module(programs.small_cnn_gradient, 4))
+    attributions = attribute(nodes)
+    convolutions = sorted(
+        (attributions[n.name].layer, attributions[n.name].phase)
+        for n in nodes
+        if n.instruction.opcode == "convolution"
+    )
+    # conv1 needs no gradient towards its input.
+    assert convolutions == [
+        ("SmallCNN/conv1", "backward"),
+        ("SmallCNN/conv1", "forward"),
+        ("SmallCNN/conv2", "backward"),
+        ("SmallCNN/conv2", "backward"),
+        ("SmallCNN/conv2", "forward"),
+    ]
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_the_backward_pass_of_a_function_without_scopes_is_a_phase_too(stage: str) -> None:
+    def loss(x: jax.Array, w: jax.Array) -> jax.Array:
+        return jnp.tanh(x @ w).sum()
+
+    x = jax.ShapeDtypeStruct((16, 32), jnp.float32)
+    w = jax.ShapeDtypeStruct((32, 64), jnp.float32)
+    analysis = eg.analyze(jax.grad(loss, (0, 1)), args=(x, w), stage=stage)
+    layers = analysis.layers.set_index(["layer", "phase"])
+    assert layers.macs.to_dict() == {
+        ("(unattributed)", "forward"): 16 * 32 * 64,
+        ("(unattributed)", "backward"): 2 * 16 * 32 * 64,
+    }
+
+
+def test_before_optimisation_scopes_inside_called_functions_are_complete() -> None:
+    @jax.jit
+    def inner(x: jax.Array) -> jax.Array:
+        with jax.named_scope("inner"):
+            return jnp.sin(x)
+
+    def outer(x: jax.Array) -> jax.Array:
+        with jax.named_scope("outer"):
+            result: jax.Array = inner(x)
+        return result
+
+    lowered = jax.jit(outer).lower(jax.ShapeDtypeStruct((4,), jnp.float32))
+    nodes = flatten(decode(xla.lowered_module(lowered)))
+    attributions = attribute(nodes)
+    sine = next(n for n in nodes if n.instruction.opcode == "sine")
+    assert attributions[sine.name].layer == "outer/inner"
+
+
+def test_before_optimisation_loops_inside_called_functions_are_complete() -> None:
+    @jax.jit
+    def inner(x: jax.Array) -> jax.Array:
+        with jax.named_scope("inner"):
+            result: jax.Array = jax.lax.fori_loop(0, 3, lambda _, value: jnp.sin(value), x)
+        return result
+
+    def outer(x: jax.Array) -> jax.Array:
+        with jax.named_scope("outer"):
+            result: jax.Array = inner(x)
+        return result
+
+    lowered = jax.jit(outer).lower(jax.ShapeDtypeStruct((4,), jnp.float32))
+    nodes = flatten(decode(xla.lowered_module(lowered)))
+    attributions = attribute(nodes)
+    sine = next(n for n in nodes if n.instruction.opcode == "sine")
+    assert attributions[sine.name].layer == "outer/inner"
+
+
+@pytest.mark.parametrize(
+    ("path", "scopes", "expected"),
+    [
+        ("conv1", ["Net", "Net/conv1"], "Net/conv1"),
+        ("norm", ["Net/b0/norm", "Net/norm"], "Net/norm"),
+        ("unused", ["Net", "loss", "optimizer"], "Net/unused"),
+        ("", ["Net"], "Net"),
+        ("alone", [], "alone"),
+    ],
+)
+def test_parameter_owners(path: str, scopes: list[str], expected: str) -> None:
+    assert ParameterOwners(scopes).layer(path) == expected
+
+
+def test_a_dot_without_metadata_belongs_to_the_layer_whose_weights_it_reads() -> None:
+    """At batch 1 XLA rewrites a dense layer's dot and drops its op_name."""
+    nodes = flatten(programs.module(programs.small_cnn, 1))
+    attributions = attribute(nodes)
+    dots = [n for n in nodes if n.instruction.opcode == "dot"]
+    assert {n.instruction.op_name for n in dots} == {""}
+    assert [attributions[n.name].layer for n in dots] == ["SmallCNN/dense1", "SmallCNN/dense2"]
+
+
+def test_what_the_backward_pass_computes_once_more_is_a_phase_of_its_own() -> None:
+    function, arguments = programs.remat_gradient()
+    nodes = flatten(decode(xla.lowered_module(jax.jit(function).lower(*arguments))))
+    attributions = attribute(nodes)
+    dots = sorted(
+        (attributions[n.name].layer or "", attributions[n.name].phase)
+        for n in nodes
+        if n.instruction.opcode == "dot"
+    )
+    # The values of block_1 are needed only for its own recomputation; block_0 needs no gradient
+    # towards the input of the network.
+    assert dots == [
+        ("Remat/block_0/dense", "backward"),
+        ("Remat/block_0/dense", "forward"),
+        ("Remat/block_0/dense", "rematerialised"),
+        ("Remat/block_1/dense", "backward"),
+        ("Remat/block_1/dense", "backward"),
+        ("Remat/block_1/dense", "rematerialised"),
+    ]

@@ -1,0 +1,128 @@
+"""What passes, what fails and who did it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import edgegraph as eg
+from edgegraph.errors import InputError
+from edgegraph.gate.gate import Check
+from edgegraph.results.analysis import Analysis
+from tests import analyses
+from tests.compare.networks import analysis
+
+
+def only(result: eg.GateResult) -> Check:
+    (check,) = result.checks
+    return check
+
+
+def test_a_layer_that_grew_fails_and_is_named() -> None:
+    result = eg.check(analysis(kernel=5), baseline=analysis(), max_macs="+1%")
+    assert not result.passed
+    (culprit,) = only(result).culprits
+    assert (culprit.layer, culprit.before, culprit.after) == ("Net/conv2", 294_912, 819_200)
+    assert "MACs, grew: Net/conv2 295 kMAC → 819 kMAC (+178 %)" in str(result)
+
+
+def test_what_is_the_same_or_less_passes() -> None:
+    assert eg.check(analysis(), baseline=analysis(), max_flops="+0", max_kernels="+0").passed
+    assert eg.check(analysis(), baseline=analysis(kernel=5), max_flops="+0").passed
+    assert not eg.check(analysis(), baseline=analysis(), max_flops="-1%").passed
+
+
+def test_the_limits_without_any_are_those_of_the_documentation() -> None:
+    result = eg.check(analysis(), baseline=analysis())
+    assert {check.metric: check.limit for check in result.checks} == {
+        "flops": "+1%", "bytes": "+2%", "peak_memory": "+5%",
+    }  # fmt: skip
+
+
+def test_a_limit_of_its_own_names_the_largest_layers() -> None:
+    result = eg.check(analysis(), max_macs="100kMAC")
+    assert [each.layer for each in only(result).culprits[:2]] == ["Net/conv2", "Net/conv1"]
+    assert "MACs, largest: Net/conv2 295 kMAC; " in str(result)
+
+
+def test_kernels_that_came_are_named_by_layer() -> None:
+    result = eg.check(
+        analysis(normalised=True, fused=False), baseline=analysis(normalised=True), max_kernels="+0"
+    )
+    layers = {culprit.layer for culprit in only(result).culprits}
+    assert "Net/bn" in layers
+    assert only(result).before == 7
+
+
+def timed(seconds: float, verdict: str = "OK", machine: str = "one") -> Analysis:
+    known = analysis()
+    return replace(
+        known,
+        latency=analyses.latency(seconds, verdict=verdict),
+        environment=replace(known.environment, processor=machine),
+    )
+
+
+# The middle half spreads over 3 %: at a limit of +5 % the noise is 3 % of the one, 3.15 % of the
+# other, together 4.4 % or a little more.
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [(1.0, "passed"), (1.05, "passed"), (1.08, "undecided"), (1.2, "failed")],
+)
+def test_a_latency_fails_beyond_its_noise_only(seconds: float, verdict: str) -> None:
+    result = eg.check(timed(seconds), baseline=timed(1.0), max_latency="+5%")
+    assert only(result).verdict == verdict
+    assert result.passed == (verdict != "failed")
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "said"),
+    [
+        ((9.0, "NOISY"), (1.0,), "the measurement is NOISY"),
+        ((9.0,), (1.0, "INVALID"), "the baseline's measurement is INVALID"),
+        ((9.0,), (1.0, "OK", "two"), "measured on another machine: two"),
+        (None, (1.0,), "what is checked was not measured"),
+        ((9.0,), None, "the baseline was not measured"),
+    ],
+    ids=["noisy", "noisy baseline", "another machine", "not measured", "baseline not measured"],
+)
+def test_what_cannot_be_told_is_undecided(
+    after: tuple[Any, ...] | None, before: tuple[Any, ...] | None, said: str
+) -> None:
+    one, other = (analysis() if each is None else timed(*each) for each in (after, before))
+    result = eg.check(one, baseline=other, max_latency="+5%")
+    assert only(result).verdict == "undecided"
+    assert said in (only(result).reason or "")
+    assert result.passed
+    assert said in str(result)
+
+
+def test_a_limit_of_its_own_needs_no_baseline_measured() -> None:
+    assert only(eg.check(timed(1.0), baseline=analysis(), max_latency="2s")).verdict == "passed"
+    assert only(eg.check(timed(3.0), max_latency="2s")).verdict == "failed"
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"max_flops": "+1%"}, "needs a baseline"),
+        ({"flops": "1GFLOP"}, "'flops' is not a limit; choose from: max_flops"),
+        ({"max_colour": "1"}, "'max_colour' is not a limit"),
+    ],
+)
+def test_bad_input_is_named(limits: dict[str, str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        eg.check(analysis(), **limits)
+
+
+def test_a_baseline_of_another_batch_is_refused() -> None:
+    with pytest.raises(InputError, match="the baseline is of batch 8, and what is checked"):
+        eg.check(replace(analysis(), batch=4), baseline=replace(analysis(), batch=8))
+
+
+def test_another_version_of_the_compiler_is_told() -> None:
+    known = analysis()
+    older = replace(known, environment=replace(known.environment, jaxlib="0.1"))
+    assert "compiled by jaxlib 0.1" in eg.check(known, baseline=older).notes[0]

@@ -1,0 +1,111 @@
+"""Every presenter of a diff shows every kind of one."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import edgegraph as eg
+from edgegraph.compare.page import notebook, write_diff_page
+from edgegraph.compare.present import diff_table
+from edgegraph.compare.words import relative
+from edgegraph.results.analysis import Analysis
+from tests.analyses import HOSTILE
+from tests.compare.networks import analysis
+from tests.reporting.conftest import MAKERS
+
+PAIRS: dict[str, Callable[[], tuple[Analysis, Analysis]]] = {
+    "changed": lambda: (analysis(), analysis(kernel=5)),
+    "fused differently": lambda: (analysis(normalised=True), analysis(fused=False)),
+    "nothing": lambda: (analysis(), analysis()),
+    "phases": lambda: (MAKERS["phases"](), MAKERS["noisy"]()),
+    "without device": lambda: (MAKERS["without device"](), MAKERS["unknown"]()),
+    "hostile": lambda: (analysis(), MAKERS["hostile"]()),
+}
+
+
+@cache
+def pair(name: str) -> tuple[Analysis, Analysis, eg.Diff]:
+    before, after = PAIRS[name]()
+    return before, after, eg.diff(before, after)
+
+
+def table(name: str, folder: Path, width: int = 80) -> str:
+    with (folder / "out").open("w", encoding="utf-8") as file:
+        console = Console(width=width, record=True, file=file)
+        console.print(diff_table(pair(name)[2], everything=True))
+    return console.export_text()
+
+
+def whole_page(name: str, folder: Path) -> str:
+    before, after, diff = pair(name)
+    return write_diff_page(diff, before, after, folder / "page.html").read_text("utf-8")
+
+
+def page(name: str, folder: Path) -> str:
+    """Return the page without its script and compressed data."""
+    return re.sub(r"<script.*?</script>", "", whole_page(name, folder), flags=re.DOTALL)
+
+
+def marks(text: str) -> list[dict[str, str]]:
+    """Return the marked layers of both graphs, as the page's script reads them."""
+    scenes = re.findall(r'id="scene-\d">"(.*?)"</script>', text)
+    read = [json.loads(gzip.decompress(base64.b64decode(scene))) for scene in scenes]
+    return [
+        {scene["rows"][int(row)]["layer"]: mark for row, mark in scene["marks"].items()}
+        for scene in read
+    ]
+
+
+PRESENTERS: dict[str, Callable[[str, Path], str]] = {
+    "table": table,
+    "page": page,
+    "markdown": lambda name, folder: pair(name)[2].to_markdown(),
+    "notebook": lambda name, folder: notebook(pair(name)[2]),
+    "repr": lambda name, folder: repr(pair(name)[2]),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("presenter", PRESENTERS)
+def test_every_presenter_shows_every_diff(presenter: str, name: str, tmp_path: Path) -> None:
+    shown = PRESENTERS[presenter](name, tmp_path)
+    assert "nan" not in shown.lower().replace("nanosecond", "")
+    assert "None" not in shown
+    if presenter in ("page", "notebook"):
+        assert HOSTILE not in shown
+    if presenter == "markdown":
+        assert "<img" not in shown.replace(r"\<img", "")
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_terminal_keeps_within_its_columns(name: str, tmp_path: Path) -> None:
+    for width in (80, 120):
+        assert max(map(len, table(name, tmp_path, width).splitlines())) <= width
+
+
+def test_the_page_shows_both_and_marks_what_differs(tmp_path: Path) -> None:
+    text = page("changed", tmp_path)
+    for name in ("conv1", "conv2", "dense"):  # side by side, and in either table
+        assert text.count(f'title="Net/{name}: changed"') == (3 if name == "conv2" else 0)
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    whole = whole_page("changed", tmp_path)
+    assert whole == whole_page("changed", tmp_path)
+    assert marks(whole) == 2 * [{"Net": "changed", "Net/conv2": "changed"}]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [(1, 1, "="), (0, 3, "new"), (4, 6, "+50 %"), (1000, 999, "-0.1 %"), (1e9, 1e9 + 1, "+<0.1 %"),
+     (2, 30, "x 15"), (10, 0, "-100 %"), (None, 3, "")],
+)  # fmt: skip
+def test_changes_are_written_short(before: float | None, after: float, said: str) -> None:
+    assert relative(before, after) == said

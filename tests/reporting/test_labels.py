@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgegraph.reporting.labels import Point, Rectangle, place_names, text_rectangle
+
+AREA = Rectangle(0, 0, 200, 150)
+places = st.floats(0, 200)
+points = st.builds(Point, st.text("abc", max_size=12), places, places, st.floats(1, 6))
+
+
+@given(st.lists(points, max_size=25))
+def test_names_hardly_cover_each_other_or_a_point(found: list[Point]) -> None:
+    placed = place_names(found, 7, AREA)
+    spots = {n: text_rectangle(found[n].name, *corner, 7) for n, corner in placed.items()}
+    for number, spot in spots.items():
+        others = [other for at, other in spots.items() if at < number]
+        marks = [
+            Rectangle(p.x - p.radius, p.y - p.radius, p.x + p.radius, p.y + p.radius) for p in found
+        ]
+        assert sum(spot.overlap(other) for other in [*others, *marks]) <= 0.16 * spot.area
+
+
+def test_a_lone_name_stands_right_of_its_point() -> None:
+    assert place_names([Point("conv1", 50, 50, 3)], 10, AREA) == {0: (55, 50 - 11.5 / 2)}
+
+
+def test_a_name_without_room_is_left_out() -> None:
+    assert place_names([Point("conv1", 5, 5, 3)], 10, Rectangle(0, 0, 10, 10)) == {}

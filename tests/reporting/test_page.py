@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from edgegraph.errors import InputError
+from edgegraph.reporting.page import page, write_page
+from tests import analyses
+from tests.reporting.conftest import MAKERS
+
+VOID = {"meta", "input", "br", "img", "link", "base"}
+
+
+class Reader(HTMLParser):
+    """Collects tags, ids and text, and checks that tags are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def everything() -> str:
+    return page([make() for make in MAKERS.values()])
+
+
+def test_tags_are_closed_and_ids_are_unique(everything: str) -> None:
+    reader = Reader(everything)
+    assert reader.open == []
+    ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_reference_has_its_target(everything: str) -> None:
+    ids = set(re.findall(r'\bid="([^"]+)"', everything))
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', everything))
+    assert used
+    assert used <= ids
+
+
+def test_nothing_is_loaded_and_only_the_own_script_runs(everything: str) -> None:
+    reader = Reader(everything)
+    assert {tag for tag, _ in reader.tags}.isdisjoint({"link", "img", "iframe", "object"})
+    scripts = re.findall(r"<script>(.*?)</script>", everything, re.DOTALL)
+    assert len(scripts) == 1
+    data = [a for tag, a in reader.tags if tag == "script" and a]
+    assert {a["type"] for a in data} == {"application/json"}
+    for _, attributes in reader.tags:
+        assert not [name for name in attributes if name.startswith("on")]
+        for name in ("src", "href", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith("#")
+    assert "@import" not in everything
+    assert "url(http" not in everything
+    policy = next(a["content"] for _, a in reader.tags if "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert "unsafe-eval" not in policy
+
+
+def test_the_script_writes_no_markup(everything: str) -> None:
+    """Whatever stands in a file gets into the page as text only."""
+    script = re.findall(r"<script>(.*?)</script>", everything, re.DOTALL)[0]
+    for way in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "fetch(",
+    ):
+        assert way not in script
+
+
+def test_markup_in_names_stays_text() -> None:
+    text = page([MAKERS["hostile"]()])
+    assert analyses.HOSTILE not in text
+    assert analyses.HOSTILE in "".join(Reader(text).text)
+
+
+def test_the_headline_says_what_binds_and_how_long() -> None:
+    text = page([MAKERS["measured"]()])
+    # Six leaves of 1 ms each, of which the whole takes four fifths.
+    leaves = sum(row.leaf for row in MAKERS["measured"]().layer_records)
+    headline = re.search(r"<h2.*?</h2>", text, re.DOTALL)
+    assert headline is not None
+    words = " ".join("".join(Reader(headline[0]).text).split())
+    assert words == f"small_cnn at batch 1 takes {0.8 * leaves:g} ms, bound by memory traffic."
+
+
+def test_expected_time_and_shares_of_layers_stand_on_one_scale() -> None:
+    measured = MAKERS["measured"]()
+    leaves = [row for row in measured.layer_records if row.leaf and row.time_s]
+    longest = sum(row.time_s or 0 for row in leaves)
+    totals = replace(
+        measured.totals,
+        layers_time_s=longest,
+        expected_time_s=0.3 * longest,
+        expected_low_s=0.25 * longest,
+        expected_high_s=0.5 * longest,
+    )
+    split = [
+        replace(row, time_source="estimated") if row.leaf else row for row in measured.layer_records
+    ]
+    text = page([replace(measured, totals=totals, layer_records=tuple(split))])
+    strips = {
+        name: re.findall(r'style="left:([\d.]+)%;width:([\d.]+)%"', rest)
+        for name, rest in re.findall(r'strip-name">([^<]+)<(.*?)strip-value', text, re.DOTALL)
+    }
+    assert strips["expected"] == [("25.0", "25.0")]
+    layers = strips["sum of the layers"]
+    assert len(layers) == len(leaves)
+    assert sum(float(width) for _, width in layers) == pytest.approx(100, abs=0.01)
+
+
+def test_one_choice_per_analysis_named_by_what_differs() -> None:
+    text = page([analyses.small_cnn(1), analyses.small_cnn(32)])
+    inputs = [attributes for tag, attributes in Reader(text).tags if tag == "input"]
+    assert [attributes["id"] for attributes in inputs] == ["show-analysis-0", "show-analysis-1"]
+    assert "checked" in inputs[0]
+    assert "checked" not in inputs[1]
+    assert re.findall(r'tab-name">([^<]+)<', text) == ["batch 1", "batch 32"]
+    assert "<input" not in page([analyses.small_cnn(1)])
+
+
+def test_equal_analyses_are_numbered() -> None:
+    same = MAKERS["forward"]()
+    assert re.findall(r'tab-name">([^<]+)<', page([same, same])) == ["batch 32 (1)", "batch 32 (2)"]
+
+
+def test_a_page_needs_an_analysis(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one analysis"):
+        write_page([], tmp_path / "page.html")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot write"):
+        write_page([MAKERS["forward"]()], tmp_path / "no" / "page.html")
+    path = write_page([MAKERS["forward"]()], tmp_path / "page.html")
+    assert os.listdir(tmp_path) == [path.name]

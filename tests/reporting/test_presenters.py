@@ -1,0 +1,68 @@
+"""Every presenter shows every kind of analysis."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from edgegraph.errors import InputError
+from edgegraph.reporting.figure import save_figure
+from edgegraph.reporting.page import write_page
+from edgegraph.reporting.plots import PLOTS
+from edgegraph.reporting.tables import findings_panel, layer_table
+from edgegraph.results.analysis import Analysis
+
+
+def table(analysis: Analysis, folder: Path) -> str:
+    console = Console(width=80, record=True, file=(folder / "out").open("w", encoding="utf-8"))
+    console.print(layer_table(analysis), findings_panel(analysis))
+    console.file.close()
+    return console.export_text()
+
+
+def page(analysis: Analysis, folder: Path) -> str:
+    return write_page([analysis], folder / "page.html").read_text("utf-8")
+
+
+def plot(name: str) -> Callable[[Analysis, Path], str]:
+    def draw(analysis: Analysis, folder: Path) -> str:
+        try:
+            return save_figure(PLOTS[name](analysis), folder / "plot.svg").read_text("utf-8")
+        except InputError as error:
+            if name == "memory":
+                assert "analyse it at stage 'optimized'" in str(error)
+                assert analysis.live_memory is None
+                return str(error)
+            if name == "graph":
+                assert "name the scopes with jax.named_scope" in str(error)
+                assert not analysis.op_records
+                return str(error)
+            # What has no times cannot be drawn; it must say so, and what to do.
+            assert "calibrate" in str(error)
+            assert all(row.time_s is None for row in analysis.layer_records)
+            return str(error)
+
+    return draw
+
+
+PRESENTERS = {"table": table, "page": page} | {name: plot(name) for name in PLOTS}
+
+
+@pytest.mark.parametrize("presenter", PRESENTERS.values(), ids=PRESENTERS)
+def test_every_presenter_shows_every_analysis(
+    presenter: Callable[[Analysis, Path], str], analysis: Analysis, tmp_path: Path
+) -> None:
+    shown = presenter(analysis, tmp_path)
+    assert shown == presenter(analysis, tmp_path)
+    # The page's script has words of its own, and its data is compressed; a browser tests both.
+    shown = re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)
+    assert "nan" not in shown.lower().replace("nanosecond", "")
+    assert "None" not in shown
+
+
+def test_the_terminal_keeps_within_80_columns(analysis: Analysis, tmp_path: Path) -> None:
+    assert max(map(len, table(analysis, tmp_path).splitlines())) <= 80

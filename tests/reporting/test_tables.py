@@ -1,0 +1,43 @@
+"""Pieces beside their parts, in 80 columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+
+from rich.console import Console
+
+from edgegraph.reporting.tables import together_table
+from edgegraph.results.analysis import Analysis
+from edgegraph.results.timing import LayerLatency
+from tests import analyses
+
+
+def cut_twice(whole_s: float) -> Analysis:
+    """Return SmallCNN timed as one piece and in five parts of 1 ms."""
+    base = analyses.measured(analyses.small_cnn(32))
+    piece = LayerLatency(
+        layer="SmallCNN", phase="forward", latency=analyses.latency(whole_s), depth=0,
+        covers=("SmallCNN/conv1",),
+    )  # fmt: skip
+    return replace(base, layer_latencies=(piece, *base.layer_latencies))
+
+
+def shown(analysis: Analysis) -> str:
+    out = StringIO()
+    Console(file=out, width=80).print(together_table(analysis))
+    return out.getvalue()
+
+
+def test_a_piece_and_its_parts() -> None:
+    lines = shown(cut_twice(2.505e-3)).splitlines()
+    whole_as_one, whole, piece = (line.split() for line in lines if "ms" in line)
+    assert " ".join(piece) == "SmallCNN 5 2.5 ms 5 ms ± 168 µs 50 % gained"
+    assert whole_as_one[:5] == ["the", "whole,", "by", "depth", "0"]
+    assert whole[:5] == ["the", "whole,", "by", "every", "scope"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_one_cut_has_nothing_to_compare() -> None:
+    assert together_table(analyses.measured(analyses.small_cnn(32))) is None
+    assert together_table(analyses.small_cnn(32)) is None

@@ -1,0 +1,165 @@
+"""What fusion brings, on real programs; times are handed in where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import edgegraph as eg
+from edgegraph.errors import InputError
+from edgegraph.hlo.op_tree import launches
+from edgegraph.measure.sampling import MeasurementSettings
+from edgegraph.results.analysis import Analysis
+from edgegraph.results.timing import TimingComparison
+from edgegraph.studies.fusion import run as study
+from edgegraph.studies.fusion.result import (
+    FULL,
+    HELPS,
+    SAME,
+    WITHOUT_ANY,
+    WITHOUT_LIBRARY,
+    FusionStudy,
+)
+from models.cnn import small_cnn
+from tests import analyses
+from tests.studies import fusion_studies
+
+SQUARE = jax.ShapeDtypeStruct((256, 256), "float32")
+
+
+def ladder(function: Any, *shapes: Any) -> FusionStudy:
+    return eg.fusion_study(function, args=shapes or (SQUARE,), measure=False)
+
+
+@pytest.fixture(scope="module", params=[1, 32])
+def cnn(request: pytest.FixtureRequest) -> Iterator[FusionStudy]:
+    yield eg.fusion_study(small_cnn(), batch=request.param, measure=False, device=analyses.DEVICE)
+
+
+def test_the_three_rungs_of_small_cnn_move_what_xla_says(cnn: FusionStudy) -> None:
+    # XLA's own bytes accessed of the modules compiled with these options.
+    expected = {32: [3.40e6, 27.6e6, 59.1e6], 1: [3.36e6, 4.06e6, 5.04e6]}[cnn.batch or 0]
+    assert [rung.name for rung in cnn.rungs] == [FULL, WITHOUT_LIBRARY, WITHOUT_ANY]
+    assert [rung.bytes for rung in cnn.rungs] == pytest.approx(expected, rel=2e-3)
+    assert [rung.same_as for rung in cnn.rungs] == [None, None, None]
+    counts = [rung.kernels for rung in cnn.rungs]
+    assert counts == sorted(counts)
+    assert cnn.rungs[-1].fusions == 0
+
+
+def test_layers_add_up_to_the_rung(cnn: FusionStudy) -> None:
+    for rung in cnn.rungs:
+        assert sum(layer.bytes for layer in rung.layers) == rung.bytes
+        assert sum(layer.kernels for layer in rung.layers) == rung.kernels
+
+
+def test_ops_one_by_one_move_what_the_unfused_program_moves(cnn: FusionStudy) -> None:
+    """What fusions save, added to what is moved with them, is what is moved without any."""
+    for rung in cnn.rungs[:2]:
+        saved = sum(effect.saved_bytes for effect in cnn.fusions if effect.rung == rung.name)
+        assert rung.bytes + saved == pytest.approx(cnn.rungs[-1].bytes, rel=1e-2)
+
+
+def test_the_library_fusion_spans_layers(cnn: FusionStudy) -> None:
+    widest = cnn.fusions[0]
+    assert (widest.rung, widest.kind) == (FULL, "library")
+    assert {"SmallCNN/conv1", "SmallCNN/conv2"} <= set(widest.layers)
+    assert widest.time_source == "estimated"
+    assert widest.saved_s is not None
+    assert widest.saved_s > 0
+
+
+def test_work_that_two_fusions_each_do_is_recomputed() -> None:
+    def twice(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        size = jnp.abs(x)
+        return jnp.flip(size, 1) + 1, size[1:] - 3
+
+    found = ladder(twice)
+    # abs of 256 x 256 elements, once more than needed
+    assert sum(effect.recomputed_flops for effect in found.fusions) == 256 * 256
+    assert found.rungs[0].flops - found.rungs[-1].flops == 256 * 256
+    assert found.conclusions[-1] == "recomputed: 65.5 kFLOP, 25 % of all, in 2 fusions"
+
+
+def test_without_anything_to_fuse_the_rungs_are_the_same_program() -> None:
+    found = ladder(lambda x: jax.lax.sort(x))
+    assert [rung.same_as for rung in found.rungs] == [None, FULL, FULL]
+    assert {step.verdict for step in found.steps} == {SAME}
+    assert found.fusions == ()
+    assert "same program" in found.conclusions[0]
+
+
+def test_without_library_fusion_that_rung_is_the_same_program() -> None:
+    found = ladder(lambda x: x.astype("int32") * 3 + 1)
+    assert [rung.same_as for rung in found.rungs] == [None, FULL, None]
+    assert [step.verdict for step in found.steps] == [SAME, None, None]
+
+
+def test_kernels_in_a_loop_count_as_often_as_they_run() -> None:
+    def loop(x: jax.Array) -> jax.Array:
+        sorted_: jax.Array = jax.lax.fori_loop(0, 7, lambda _, y: jax.lax.sort(y), x)
+        return sorted_
+
+    analysis = eg.analyze(loop, args=(SQUARE,))
+    sorts = [kernel for kernel in analysis.op_tree.kernels if kernel.head.opcode == "sort"]
+    assert (len(sorts), launches(sorts)) == (1, 7)
+
+
+def test_measured_rungs_have_latencies_and_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def compare(first: Any, second: Any, **_: Any) -> TimingComparison:
+        asked.append((first.name, second.name))
+        times = {FULL: 1e-3, WITHOUT_ANY: 2e-3}
+        names = first.name, second.name
+        return fusion_studies.comparison(*names, *(times[name] for name in names))
+
+    def unmeasured(program: Any, **_: Any) -> Analysis:
+        return replace(eg.analyze(program), latency=analyses.latency(1e-3))
+
+    monkeypatch.setattr(study, "compare_timings", compare)
+    monkeypatch.setattr(study, "analyze", unmeasured)
+    monkeypatch.setattr(study, "prefer_synchronous_dispatch", lambda: None)
+    found = eg.fusion_study(lambda x: x.astype("int32") * 3 + 1, args=(SQUARE,))
+    # Full and without library fusion are the same program, so one pair tells all.
+    assert asked == [(WITHOUT_ANY, FULL)]
+    assert [step.verdict for step in found.steps] == [SAME, HELPS, HELPS]
+    assert [rung.latency_s for rung in found.rungs] == pytest.approx([1e-3, 1e-3, 2e-3], rel=1e-3)
+    low, high = found.rungs[-1].interval_s or (0.0, 0.0)
+    assert 1.99e-3 < low < 2e-3 < high < 2.01e-3
+
+
+def test_a_function_without_arguments_is_refused() -> None:
+    with pytest.raises(InputError, match="without arguments"):
+        eg.fusion_study(lambda x: x)
+
+
+def test_intervals_widen_with_the_spread_between_blocks() -> None:
+    def width(samples: Sequence[float]) -> float:
+        found = replace(analyses.latency(1.0), samples_s=tuple(samples))
+        _, (low, high) = study._of_blocks(found)
+        return high - low
+
+    steady = [1.0, 1.1] * 50
+    moving = [1.0] * 50 + [1.1] * 50
+    assert width(moving) > width(steady)
+    assert width([1.0]) == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:times include the wake-up of a thread")
+def test_the_study_runs_from_end_to_end() -> None:
+    """Whatever the machine does meanwhile, there is a verdict, NOISY included."""
+    found = eg.fusion_study(
+        lambda x: jnp.abs(x)[:, ::-1] + 1,
+        args=(SQUARE,),
+        processes=3,
+        settings=MeasurementSettings.quick(),
+    )
+    assert all(step.verdict is not None for step in found.steps)
+    assert all(rung.latency_s is not None for rung in found.rungs)
