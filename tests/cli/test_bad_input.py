@@ -60,7 +60,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("models.cnn:small_cnn --set flavour=nnx", "did you mean flavor"),
         ("models.cnn:small_cnn --input 28x28x1", "leave it out"),
         ("models.cnn:small_cnn --dtype float31", "float31"),
-        ("models.cnn:small_cnn --batch 0", "--batch 0"),
+        ("models.cnn:small_cnn --batch 0", "--batch must be a positive integer, not 0"),
         ("models.cnn:small_cnn --target abacus", "abacus"),
         ("models.cnn:small_cnn --stage half", "half"),
         ("models.cnn:small_cnn --option xla_no_such=1", "xla_no_such"),
