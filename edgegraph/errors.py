@@ -14,7 +14,7 @@ class EdgeGraphError(Exception):
 
 
 class InputError(EdgeGraphError):
-    """A value handed in cannot be used: a SPEC, a file, a shape, a batch size."""
+    """An argument cannot be used: a SPEC, a file, a shape, a batch size."""
 
 
 class CompileError(EdgeGraphError):

@@ -81,7 +81,7 @@ def cost_analysis(serialized: bytes) -> Mapping[str, float]:
     """Return XLA's own cost analysis of a module.
 
     Args:
-        serialized: A HloModuleProto, optimised or not, for whatever target.
+        serialized: A HloModuleProto, optimised or not, for any target.
 
     Returns:
         XLA's properties: ``flops``, ``transcendentals``, ``bytes accessed``, per operand
@@ -236,7 +236,7 @@ def stablehlo(lowered: jax.stages.Lowered) -> bytes:
     """Return a lowered function as MLIR bytecode, for a compiler in another process.
 
     Args:
-        lowered: What ``jax.jit(f).lower(...)`` gave, for whatever platform.
+        lowered: What ``jax.jit(f).lower(...)`` gave, for any platform.
     """
     from jax.interpreters import mlir
 

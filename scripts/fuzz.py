@@ -3,7 +3,7 @@
 Every input is one of the corpus's modules with bytes or fields changed. It runs in a process of
 its own kind: one gigabyte of address space, and twenty seconds for each input. What crashes,
 hangs or fills the memory is kept as a file beside its traceback. XLA is left out: what comes
-from outside reaches it in a process of its own only.
+from outside reaches it in a subprocess only.
 
     python -m scripts.fuzz --inputs 10000
     python -m scripts.fuzz --inputs 1000000 --folder /var/tmp/fuzz     run again: it goes on

@@ -10,9 +10,9 @@ which the table's own kernels lie when the others tell their rate, four times of
 
 XLA's compilers for TPUs and GPUs leave estimates of single kernels in an instruction's
 ``backend_config``: ``estimated_cycles`` (TPU), ``reification_cost`` (GPU, from its cost models).
-They are shown as they are, wild ones too, in a column of their own. Of some kernels a compiler
+They are shown as they are, outliers too, in a column of their own. Of some kernels a compiler
 says nothing (a TPU's sorts, a GPU's library calls): their time is unknown, and how much of the
-program that concerns is told by `compiler_coverage`.
+program that concerns is in `compiler_coverage`.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def with_compiler_times(
 def compiler_coverage(records: Sequence[OpRecord]) -> float | None:
     """Return the share of the time at the roof that is of ops with an estimate of the compiler.
 
-    Asynchronous transfers are left out, since they run beside the kernels.
+    Asynchronous transfers are left out, since they run concurrently with the kernels.
 
     Args:
         records: What `with_compiler_times` returned.

@@ -1,4 +1,4 @@
-"""What a program holds in memory, told by the layers of its model."""
+"""What a program holds in memory, by the layers of its model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgegraph.results.memory import ActivationMemory, ActivationPeak, LiveBuffe
 
 MOST_INSTRUCTIONS = 20_000
 """Compiled programs larger than this are not taken back to what they were before optimisation:
-making that module anew takes seconds, and analysing is to take a fraction of compiling."""
+building that module again takes seconds, and analysing is to take a fraction of compiling."""
 
 
 def live_memory(

@@ -1,6 +1,6 @@
 """Files written whole or not at all, the cache folder, and locks between processes.
 
-Whatever compiles shares the machine with others that compile; whatever is timed has it alone. The
+What compiles shares the machine with others that compile; what is timed has it to itself. The
 turns are locks on files in the user's runtime folder, so that they hold between all processes of
 a user on a machine, whoever started them, and are free again when a process ends.
 """
@@ -70,7 +70,7 @@ Progress = Callable[[str, float | None], None]
 
 @contextmanager
 def shared_lock(report: Progress) -> Iterator[None]:
-    """Compile beside others that compile, while nothing is timed.
+    """Compile alongside others that compile, while nothing is timed.
 
     Raises:
         InputError: The runtime folder cannot be written.

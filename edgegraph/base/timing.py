@@ -74,7 +74,7 @@ def garbage_collection_paused() -> Iterator[None]:
 
 
 _LARGEST_BYTES = (32 << 20) - (64 << 10)
-"""Just below the size from which the C library of Linux (glibc) always asks the system anew."""
+"""Just below the size from which the C library of Linux (glibc) always asks the system again."""
 
 
 def warm_malloc() -> None:

@@ -205,7 +205,7 @@ def parse_options_set(text: str) -> tuple[str, dict[str, str | int | float | boo
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The workload that SPEC names, made anew wherever it is needed."""
+    """The workload that SPEC names, made again wherever it is needed."""
 
     job: Job
 
@@ -309,7 +309,7 @@ def _present_all(
 
 
 def _saved(job: Job, max_latency_s: float | None) -> Sweep:
-    """Return the saved sweep that SPEC names; a budget may be asked of it anew."""
+    """Return the saved sweep that SPEC names; a new budget may be asked of it."""
     from edgegraph.results.files import load
     from edgegraph.studies.sweep.result import Sweep
 

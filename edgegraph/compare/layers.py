@@ -272,7 +272,7 @@ _Key = tuple[int, bool, str]
 def layer_changes(
     before: Analysis, after: Analysis, aligned: Alignment, ops: Sequence[OpChange]
 ) -> tuple[LayerChange, ...]:
-    """Put every layer beside its counterpart, in the order of the model after.
+    """Pair every layer with its counterpart, in the order of the model after.
 
     What was removed stands behind the layer that it stood behind.
     """

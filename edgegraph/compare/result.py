@@ -88,7 +88,7 @@ class Figure:
         before, after: None where unknown.
         noise: Of a time: differences up to this are none.
         verdict: Of a time: ``faster``, ``slower``, ``no difference``, ``NOISY``, or ``estimated``
-            where nothing was measured. None for all else.
+            where nothing was measured. None for everything else.
     """
 
     name: str

@@ -122,7 +122,7 @@ def _extra(
     records: Mapping[str, OpRecord],
     found: Mapping[str, Label],
 ) -> list[Hashable]:
-    """Return what tells ops apart beside their label: costs, and the order of equal parameters."""
+    """Return what distinguishes ops of one label: costs, and the order of equal parameters."""
     parameters = sorted(
         (
             (node.instruction.parameter_number or 0, position)

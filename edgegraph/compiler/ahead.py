@@ -1,4 +1,4 @@
-"""Compiling for devices that are not here, in a process of its own.
+"""Compiling for devices that are not here, in a subprocess.
 
 The compilers of TPUs and GPUs need no hardware, but they are wheels of some hundred megabytes,
 talk on stderr, and end the process where they meet what they did not expect. So each runs in a

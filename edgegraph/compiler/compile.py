@@ -49,7 +49,7 @@ def compile(
             `jax.ShapeDtypeStruct`s (filled with random values to measure).
         batch: Batch size of a Workload; 1 where None.
         target: What to compile for: ``cpu``, this machine; a device that is not here, ahead of
-            time and in a process of its own, such as ``tpu:v5e``, ``tpu:v5e:2x2`` or
+            time and in a subprocess, such as ``tpu:v5e``, ``tpu:v5e:2x2`` or
             ``gpu:h100``; ``device:rpi5``, this machine's program under the roofs of a device of
             the catalogue.
         stage: ``optimized``, or ``lowered`` for the HLO before optimisation, for which nothing
@@ -61,7 +61,7 @@ def compile(
             split over ``data`` and ``tensor``; where it gives None, or is None, the batch is split
             and kernels are as `edgegraph.compiler.sharding` says.
         name: Name for tables and files; the workload's or the function's own where None.
-        timeout_s: Of a compiler in a process of its own.
+        timeout_s: Of a compiler in a subprocess.
         progress: Called with a message where that takes long.
 
     Returns:

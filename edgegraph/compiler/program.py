@@ -72,7 +72,7 @@ class Program:
     def module_before(self) -> Module | None:
         """The decoded module before optimisation; None where only the optimised one is known.
 
-        For an optimised program it is made anew, which takes about a tenth of the compile time.
+        For an optimised program it is rebuilt, which takes about a tenth of the compile time.
 
         Raises:
             UnsupportedVersionError: The installed jax does not hand out the module.

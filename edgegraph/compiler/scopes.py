@@ -47,7 +47,7 @@ _trace = _Trace()
 
 @contextmanager
 def module_scopes(*, carry: bool = True) -> Iterator[None]:
-    """Name the modules of Flax in whatever this thread traces inside.
+    """Name the modules of Flax in all that this thread traces inside.
 
     A module is found by its identity. The transformations of Flax and JAX (`nnx.jit`,
     `nnx.scan`, `nnx.remat`, ...) hand new instances to the function that they transform; these

@@ -2,7 +2,7 @@
 
 Which branch runs is decided by data. The totals take the most expensive, figure by figure, as
 XLA does (`HandleConditional` takes the maximum per property, of which the bytes read and written
-together are one); the others are kept beside them.
+together are one); the others are kept as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """XLA's own price of a single instruction.
 
 XLA's cost analysis gives one total per module. So every instruction is wrapped as a module of
-its own, its operands as parameters and its called computations beside it, and analysed alone.
+its own, its operands as parameters and its called computations beside it, and analysed separately.
 Instructions that differ only in names, ids and metadata cost the same and are priced once.
 """
 
@@ -31,7 +31,7 @@ _IDENTITY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XlaPrice:
-    """What XLA says of one instruction alone.
+    """What XLA reports for one instruction on its own.
 
     Attributes:
         flops: Floating point operations.
@@ -131,7 +131,7 @@ class XlaPricer:
     def _alone(self, instruction: Instruction) -> bytes:
         """Wrap one instruction as a module: operands become parameters.
 
-        Ids are handed out anew and small: XLA sizes its tables by the largest one.
+        Ids are renumbered from the smallest up: XLA sizes its tables by the largest one.
         """
         module = schema.HloModuleProto(name="alone", entry_computation_name="entry")
         ids = count(1)

@@ -54,7 +54,7 @@ class Check:
         after: Of what is checked; None where unknown.
         allowed: The most that the limit allows; None where unknown.
         noise: Of a time: how far it may be off, both measurements taken together.
-        verdict: ``passed``, ``failed``, or ``undecided`` where that cannot be told.
+        verdict: ``passed``, ``failed``, or ``undecided`` where the noise leaves it open.
         reason: Why it is undecided; None otherwise.
         culprits: Layers that grew, those that grew most first; without a baseline the largest.
     """
@@ -89,7 +89,7 @@ class GateResult:
 
     @property
     def passed(self) -> bool:
-        """Whether no limit was broken, as far as can be told."""
+        """Whether no limit was broken, as far as is known."""
         return not self.failed
 
     @property
@@ -99,7 +99,7 @@ class GateResult:
 
     @property
     def undecided(self) -> tuple[Check, ...]:
-        """The limits of which that cannot be told."""
+        """The limits whose outcome is unknown."""
         return tuple(check for check in self.checks if check.verdict == UNDECIDED)
 
     @property

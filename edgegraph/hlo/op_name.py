@@ -271,7 +271,7 @@ def _layer_path(scopes: list[_Scope]) -> list[str]:
             if "transpose" in scope.wrappers:
                 transposed.add(name)
             elif "jvp" in scope.wrappers and name in transposed and name in path:
-                # In the backward pass, rematerialised and custom rules begin the path anew:
+                # In the backward pass, rematerialised and custom rules start the path again:
                 # transpose(jvp(Net))/block/jvp(Net)/block/checkpoint/dot_general.
                 del path[path.index(name) :]
             _append_layer(path, name)

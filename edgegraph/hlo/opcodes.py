@@ -136,7 +136,7 @@ INLINED = frozenset({"fusion", "call"})
 result."""
 
 STARTS = _having(_T.START)
-"""They set off what runs beside the ops that follow, up to the ``-done``."""
+"""They set off what runs concurrently with the ops that follow, up to the ``-done``."""
 
 DONES = _having(_T.DONE)
 """They wait for what another has started."""
@@ -197,7 +197,7 @@ MOVEMENTS = COPIES | _having(_T.FILLS)
 """They only fill memory, with what they read or with what takes nothing to make."""
 
 TRANSFERABLE = frozenset({"copy", "slice", "dynamic-slice", "dynamic-update-slice"})
-"""A copy engine does them beside the compute."""
+"""A copy engine does them while others compute."""
 
 INDEXED = frozenset({"gather", "scatter"})
 """They read or write where indices say."""

@@ -93,7 +93,7 @@ _Seen = tuple[dict[int, Any], dict[int, Any]]
 
 
 class _Watch:
-    """Evaluates a function, and gives beside its results what was to be seen on the way.
+    """Evaluates a function, and returns, besides its results, what was to be seen on the way.
 
     Attributes:
         watched: Regions in or below which there is anything to see.

@@ -30,7 +30,7 @@ def measure_apart(
     settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Latency:
-    """Time one blocking call of a program in a process of its own, with synchronous dispatch.
+    """Time one blocking call of a program in a subprocess, with synchronous dispatch.
 
     Args:
         program: Compiled for this host.

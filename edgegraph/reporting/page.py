@@ -275,7 +275,7 @@ def _memory(analysis: Analysis, number: int) -> Markup | None:
 
 
 def _inline(ax: Axes, analysis: Analysis, prefix: str, what: str) -> Markup:
-    # The markup is matplotlib's own, parsed and written anew; all text in it is escaped.
+    # The markup is matplotlib's own, parsed and written out again; all text in it is escaped.
     return Markup(inline_svg(ax, prefix=prefix, label=f"{what} of {words.title(analysis)}"))
 
 

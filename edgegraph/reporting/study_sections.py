@@ -63,7 +63,7 @@ def study_section(study: Study, number: int) -> dict[str, Any]:
     axes = _axes(study)
     figure = None
     if axes is not None:
-        # The markup is matplotlib's own, parsed and written anew; all text in it is escaped.
+        # The markup is matplotlib's own, parsed and written out again; all text in it is escaped.
         figure = Markup(inline_svg(axes, prefix=f"s{number}-", label=title))
     schedule = study.schedule if isinstance(study, OverlapStudy) else None
     shown = StudySection(

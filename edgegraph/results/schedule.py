@@ -26,7 +26,7 @@ class ScheduledOp(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     Attributes:
         name: Node name.
         lane: ``compute``, ``copy`` (within the device), ``network``, or ``asynchronous``
-            (computations that run beside the main ones).
+            (computations that run concurrently with the main ones).
         begin_s: From the start of the program.
         duration_s: A loop stands as one op, with all its iterations.
     """

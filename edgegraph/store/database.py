@@ -93,7 +93,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     with _together(connection, "DEFERRED"):
         version = _check(connection, path)
-    # With the journal beside the file, readers go on while one process writes. Set anew only where
+    # With the journal beside the file, readers go on while one process writes. Set again only where
     # it is not: that takes the whole file for a moment.
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode = WAL")

@@ -1,4 +1,4 @@
-"""What the database notes about a result beside its content: what it is of, and its figures."""
+"""What the database notes about a result besides its content: what it is of, and its figures."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ class Store:
         return self._changed(start)
 
     def finish_sweep(self, identity: str) -> None:
-        """Mark a sweep as complete: the next one of that identity starts anew."""
+        """Mark a sweep as complete: the next one of that identity starts from scratch."""
 
         def finish() -> None:
             with writing(self._connection):

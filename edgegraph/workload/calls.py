@@ -162,7 +162,7 @@ def _refusals(model: Model, inputs: Inputs) -> Iterator[None]:
     """Explain in one line why a model does not take its inputs.
 
     Raises:
-        CompileError: Instead of whatever the user's module raised.
+        CompileError: Instead of the error that the user's module raised.
     """
     try:
         yield

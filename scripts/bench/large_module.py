@@ -95,7 +95,7 @@ def peak_mb() -> float:
 
 
 def measure(serialized: bytes) -> tuple[int, dict[str, float], float]:
-    """Take a module the whole way; run in a process of its own, so that its memory is seen.
+    """Take a module the whole way; run in a subprocess, so that its memory is seen.
 
     Returns:
         The number of instructions, the seconds of each stage, and the peak memory added, in MB.

@@ -1,4 +1,4 @@
-"""Work in processes of its own: answers, failures, and what stays behind."""
+"""Work in subprocesses: answers, failures, and what stays behind."""
 
 from __future__ import annotations
 

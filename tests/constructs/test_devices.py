@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# JAX decides how many devices a host has when it starts: the program runs in a process of its own.
+# JAX decides how many devices a host has when it starts: the program runs in a subprocess.
 SHARDED = """
 import json
 import jax, numpy

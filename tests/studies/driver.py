@@ -1,4 +1,4 @@
-"""A sweep in a process of its own, to be killed: ``python -m tests.studies.driver PATH BATCHES``.
+"""A sweep in a subprocess, to be killed: ``python -m tests.studies.driver PATH BATCHES``.
 
 It says ``point`` after each one, and goes on when it is answered. Processes of this machine take
 the points, or the Dask cluster whose address is the third argument.

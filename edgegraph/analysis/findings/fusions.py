@@ -115,7 +115,7 @@ def _value(fusion: Instruction, instruction: Instruction, numbers: Mapping[str, 
     nested = instruction.called and instruction.opcode != "reduce"
     if instruction.opcode in opcodes.OPAQUE or nested:
         return ("made by", instruction.name)
-    # These two have a value or a function, which is told apart by where it comes from.
+    # These two have a value or a function, which is identified by its origin.
     named = instruction.opcode in ("constant", "reduce")
     return (
         instruction.opcode,

@@ -224,7 +224,7 @@ _HOW_TO_HIDE = (
 
 
 def _is_bare(transfer: Transfer) -> bool:
-    """Return whether a transfer of unknown length has nothing running beside it."""
+    """Return whether a transfer of unknown length overlaps with nothing."""
     return transfer.lane == NETWORK and transfer.duration_s is None and transfer.between == 0
 
 

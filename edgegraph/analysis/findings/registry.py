@@ -151,7 +151,7 @@ class Evidence:
             part = moved / self.whole_bytes if self.whole_bytes else 0.0
             return Share(part, "the bytes moved", "low")
         part = sum(record.time_s or 0.0 for record in records) / self.whole_s
-        # Transfers run beside the compute, so that the parts may add up to more than the whole.
+        # Transfers overlap with compute, so the parts may add up to more than the whole.
         part = min(1.0, part)
         if self._measured:
             return Share(part, "the time", "high")

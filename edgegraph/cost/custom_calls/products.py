@@ -248,7 +248,7 @@ def forward(call: CustomCall) -> Cost:
 
 @built_in(*[f"__cudnn$fmha{kind}Backward" for kind in _FORWARD], "__cudnn$fmhaSoftmaxBackwardF8")
 def backward(call: CustomCall) -> Cost:
-    """Gradients of attention: five products for every score, which are computed anew."""
+    """Gradients of attention: five products for every score, which are recomputed."""
     return _attention(call, key_products=3, value_products=2)
 
 

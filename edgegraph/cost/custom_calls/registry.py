@@ -74,7 +74,7 @@ class CustomCall:
 
 
 Rule = Callable[[CustomCall], Cost | None]
-"""Returns the cost of one execution of a call, or None where that cannot be told."""
+"""Returns the cost of one execution of a call, or None where that is unknown."""
 
 
 class UnknownFormError(Exception):

@@ -51,7 +51,7 @@ def ops_of(analysis: Analysis) -> Ops:
         parent = None if record.parent is None else at[record.parent]
         path, rows = paths[number], layers.rows(paths[number])
         if parent is not None and len(nodes[parent].instruction.called) > 1:
-            # Body and condition of a loop, or branches, are told apart; of their scopes only
+            # Body and condition of a loop, or branches, are distinguished; of their scopes only
             # those below the loop's own are new.
             common = _shared_length(path, paths[parent])
             role = _role(nodes[parent], node)

@@ -87,7 +87,7 @@ class DeviceRow:
         capacity_bytes: Main memory of the device; None where unknown.
         memory: Name of that memory: ``DRAM``, ``HBM``, ``SRAM``; None where unknown.
         largest_batch: The largest batch size that fits, extrapolated from the batch sizes at
-            hand; None where that cannot be told.
+            hand; None where that is unknown.
     """
 
     workload: str

@@ -99,7 +99,7 @@ def device_rows(
     if measure:
         prefer_synchronous_dispatch()
     ahead = {target.name for target in targets if target.ahead}
-    # What is compiled elsewhere is compiled in processes of its own, several at once.
+    # What is compiled elsewhere is compiled in subprocesses, several at once.
     with ThreadPoolExecutor(COMPILERS_AT_ONCE) as pool:
         compiling = {cell: pool.submit(_compile, *cell) for cell in cells if cell[1] in ahead}
         try:
@@ -243,7 +243,7 @@ def largest_batch(needed: Sequence[tuple[int, int]], capacity_bytes: int | None)
         capacity_bytes: What there is.
 
     Returns:
-        The batch size, 0 where not even one example fits; None where that cannot be told: fewer
+        The batch size, 0 where not even one example fits; None where that is unknown: fewer
         than two batch sizes are known, or the memory does not grow.
 
     Example:

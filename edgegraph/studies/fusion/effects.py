@@ -161,7 +161,7 @@ def _unfused(
 def _recomputed(
     kernel: Kernel[OpRecord], fused: Mapping[Identity, int], alone: Mapping[Identity, int]
 ) -> int:
-    """Return the part of the fusion's work that is done oftener than without fusion."""
+    """Return the part of the fusion's work that is done more often than without fusion."""
     return sum(
         _work(op) * (fused[same] - alone[same]) // fused[same]
         for op in kernel.ops

@@ -151,7 +151,7 @@ class FusionEffect:
         border_bytes: Bytes that it reads and writes.
         own_bytes: Bytes that its operations would move one by one.
         flops: FLOPs and transcendentals of what it computes.
-        recomputed_flops: The part of them that is done oftener than in the unfused program: an
+        recomputed_flops: The part of them that is done more often than in the unfused program: an
             operation that several fusions each compute for themselves.
         time_s: Time of the kernel.
         unfused_time_s: Time of the same operations in the program without fusion; None where

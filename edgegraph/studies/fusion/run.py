@@ -141,7 +141,7 @@ def fusion_study(
 
 
 def rung_options(options: Options) -> dict[str, dict[str, str | int | float | bool]]:
-    """Return the compiler options of every rung, beside those of the user.
+    """Return the compiler options of every rung, in addition to those of the user.
 
     Example:
         >>> rung_options({"xla_disable_hlo_passes": "cse"})["without fusion"]

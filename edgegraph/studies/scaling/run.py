@@ -174,7 +174,7 @@ class _Study:
         return _filled(empty, analysis, _capacity_bytes(self._base)), analysis
 
     def on_host(self, scaling: str, mesh: DeviceMesh, batch: int, report: Progress) -> _Found:
-        """Compile over host devices and run it, in a process of its own."""
+        """Compile over host devices and run it, in a subprocess."""
         empty = _empty(scaling, mesh, batch, "cpu")
         report(f"{self._workload.name} over {mesh}", None)
         try:

@@ -42,7 +42,7 @@ class MixedMachinesWarning(UserWarning):
 class Plan:
     """One sweep: what to sweep over, and how.
 
-    It travels to other processes without the workloads, which are made anew there.
+    It travels to other processes without the workloads, which are made again there.
 
     Attributes:
         subject: The workload, or the function that makes it.

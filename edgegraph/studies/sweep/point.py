@@ -58,7 +58,7 @@ class Task:
 
 
 def take(task: Task, report: Progress = lambda message, fraction: None) -> Sweep:
-    """Measure or analyse one point; whatever goes wrong becomes its error.
+    """Measure or analyse one point; any failure becomes its error.
 
     Returns:
         The sweep with that point alone, with the environment in which it was taken.
@@ -127,7 +127,7 @@ def _check_memory(needed_bytes: int | None) -> None:
 def measure_point(
     program: Program, plan: Plan, report: Progress
 ) -> tuple[Latency, tuple[Throughput, ...]]:
-    """Time a program in processes of its own: blocking calls, then calls in flight together."""
+    """Time a program in subprocesses: blocking calls, then calls in flight together."""
     latency = measure_apart(program, settings=plan.settings, progress=report)
     throughputs = measure_throughput(
         program, queue_depths=plan.queue_depths, settings=plan.settings, progress=report

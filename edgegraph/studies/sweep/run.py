@@ -45,7 +45,7 @@ def sweep(
 ) -> Sweep:
     """Measure and predict a workload at many batch sizes.
 
-    Every point is compiled here and measured in processes of its own: latency with blocking
+    Every point is compiled here and measured in subprocesses: latency with blocking
     calls, throughput with calls in flight together. A point that fails, or does not fit into
     the memory, becomes a row with its error, and the sweep goes on. After an interruption the
     same call continues with the points that were not finished.
