@@ -153,9 +153,7 @@ def validate_in_subprocess(foreign: str | bytes) -> bytes:
     """
     _analysis(), _hlo()  # What this process cannot import, the child cannot either.
     data = b"T" + foreign.encode() if isinstance(foreign, str) else b"M" + foreign
-    code = (
-        f"import sys; sys.path[:] = {sys.path!r}\nfrom edgegraph.xla import _validate\n_validate()"
-    )
+    code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {__name__} import _validate; _validate()"
     try:
         child = subprocess.run(
             [sys.executable, "-c", code],

@@ -87,7 +87,7 @@ def run_child(
         b'hello'
     """
     _check_cores(cores)
-    code = f"import sys; sys.path[:] = {sys.path!r}\nfrom edgegraph import child; child._serve()"
+    code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {__name__} import _serve; _serve()"
     name = name or function
     command = [sys.executable, "-c", code, function, json.dumps(cores), str(os.getpid()), name]
     with _payload_file(payload) as handed, tempfile.TemporaryFile() as messages:
