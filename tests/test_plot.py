@@ -110,8 +110,10 @@ def test_text_is_whole_and_large_enough_and_apart(
     # A third of a line of 6 points, at 100 dots to the inch.
     slack = 6 / 72 * figure.dpi / 3
     for said, box in boxes:
-        assert frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1, said
-        assert frame.y0 - 1 <= box.y0 and box.y1 <= frame.y1 + 1, said
+        assert frame.x0 - 1 <= box.x0, said
+        assert box.x1 <= frame.x1 + 1, said
+        assert frame.y0 - 1 <= box.y0, said
+        assert box.y1 <= frame.y1 + 1, said
     level = [pair for pair, text in zip(boxes, found, strict=True) if not text.get_rotation()]
     for (one, box), (other, second) in combinations(level, 2):
         across = min(box.x1, second.x1) - max(box.x0, second.x0)

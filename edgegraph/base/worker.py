@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
 import psutil
@@ -133,7 +134,7 @@ def peak_memory_bytes() -> int:
         >>> peak_memory_bytes() > 1_000_000
         True
     """
-    with suppress(OSError), open("/proc/self/status", "rb") as status:
+    with suppress(OSError), Path("/proc/self/status").open("rb") as status:
         for line in status:
             if line.startswith(b"VmHWM:"):
                 return int(line.split()[1]) * 1024

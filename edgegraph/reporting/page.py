@@ -307,7 +307,8 @@ def _strips(analysis: Analysis) -> list[_Strip]:
         )
     if totals.expected_time_s is not None:
         low, high = totals.expected_low_s, totals.expected_high_s
-        assert low is not None and high is not None
+        assert low is not None
+        assert high is not None
         strips.append(
             _Strip(
                 name="expected",

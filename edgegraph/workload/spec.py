@@ -7,11 +7,11 @@ import difflib
 import functools
 import importlib
 import inspect
-import os
 import pkgutil
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, Union
 
@@ -240,7 +240,7 @@ def _find(spec: str) -> Any:
 
 
 def _import(name: str) -> ModuleType:
-    directory = os.getcwd()
+    directory = str(Path.cwd())
     if directory not in sys.path:
         sys.path.insert(0, directory)
     try:
@@ -270,7 +270,7 @@ def _describe(error: Exception) -> str:
 
 def _sibling_modules(name: str) -> list[str]:
     parent, _, _ = name.rpartition(".")
-    paths = getattr(sys.modules.get(parent), "__path__", None) if parent else [os.getcwd()]
+    paths = getattr(sys.modules.get(parent), "__path__", None) if parent else [str(Path.cwd())]
     prefix = f"{parent}." if parent else ""
     return [prefix + module.name for module in pkgutil.iter_modules(paths or [])]
 

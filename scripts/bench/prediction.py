@@ -105,7 +105,8 @@ def main() -> int:
         f"{'network':24} {'batch':>5} {'measured':>10} {'expected':>10} {'error':>6} {'layers':>7}"
     )
     for analysis in (expected_of(each, device) for each in found):
-        assert analysis.latency is not None and analysis.totals.expected_time_s is not None
+        assert analysis.latency is not None
+        assert analysis.totals.expected_time_s is not None
         took, told = analysis.latency.median_s, analysis.totals.expected_time_s
         errors = layer_errors(analysis)
         whole.append(abs(told / took - 1))

@@ -139,7 +139,8 @@ def test_a_scan_over_layers_costs_what_unrolled_layers_cost() -> None:
     loop = eg.analyze(function, args=arguments).totals
     flat = eg.analyze(unrolled, args=arguments).totals
     assert (loop.macs, loop.transcendentals) == (flat.macs, flat.transcendentals)
-    assert loop.xla_flops is not None and loop.xla_flops < flat.flops / 10
+    assert loop.xla_flops is not None
+    assert loop.xla_flops < flat.flops / 10
 
 
 def test_lowered_counts_before_optimisation_and_compiles_nothing() -> None:

@@ -77,7 +77,8 @@ def test_what_a_compiler_says_nothing_of_is_unknown_and_told() -> None:
     assert ops["s"].compiler_time_s is None
     # Both read and write 65,536 floats, and the sort compares besides.
     coverage = compiler_coverage(tuple(ops.values()))
-    assert coverage is not None and coverage <= 0.5
+    assert coverage is not None
+    assert coverage <= 0.5
 
 
 def test_what_a_compiler_says_something_of_is_covered() -> None:

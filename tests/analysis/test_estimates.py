@@ -108,7 +108,8 @@ def test_containers_add_up_what_is_inside() -> None:
 def test_the_range_holds_the_time_and_the_roof_stays_below() -> None:
     for op in predicted(DEVICE).values():
         if op.expected_time_s is not None:
-            assert op.expected_low_s is not None and op.expected_high_s is not None
+            assert op.expected_low_s is not None
+            assert op.expected_high_s is not None
             assert op.expected_low_s <= op.expected_time_s <= op.expected_high_s
             roof = max(op.compute_time_s or 0, op.memory_time_s or 0)
             assert roof <= op.expected_time_s * (1 + 1e-9)

@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Keep the locks of this test apart from all others on this machine."""
     monkeypatch.setattr("platformdirs.user_runtime_path", lambda name: tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    yield tmp_path
+    return tmp_path
 
 
 def test_timed_points_of_two_workers_exclude_each_other(folder: Path) -> None:

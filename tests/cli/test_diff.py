@@ -139,4 +139,5 @@ def test_bad_input_is_one_line(
 ) -> None:
     assert main(["check", saved[0], *words]) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert said in error
+    assert error.count("\n") == 1

@@ -28,7 +28,8 @@ def test_it_tells_layers_and_ops_in_80_columns(
     out = capsys.readouterr().out
     assert all(len(line) <= 80 for line in out.splitlines())
     assert "of the ops 2 changed" in out
-    assert "conv2" in out and "conv1" not in out
+    assert "conv2" in out
+    assert "conv1" not in out
     # 55,296 + 294,912 + 40,960 MACs become 55,296 + 819,200 + 40,960.
     assert "+134 %" in out
     assert main(["diff", *saved, "--all"]) == 0
@@ -83,4 +84,5 @@ def test_bad_input_is_one_line(
 ) -> None:
     assert main(["diff", *words]) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert said in error
+    assert error.count("\n") == 1

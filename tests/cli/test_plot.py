@@ -68,4 +68,5 @@ def test_bad_input_is_one_line(
     monkeypatch.chdir(tmp_path)
     assert main(["plot", *(saved if word == "FILE" else word for word in words)]) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert said in error
+    assert error.count("\n") == 1

@@ -29,7 +29,8 @@ def test_bad_questions_are_one_line(
 ) -> None:
     assert main(["scaling", "models.mlp:mlp", *arguments]) == 2
     error = capsys.readouterr().err
-    assert said in error and len(error.strip().splitlines()) == 1
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
 
 
 @needs("tpu:v5e")

@@ -45,7 +45,8 @@ def test_depth_leaves_out_what_is_deeper(
     saved: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = first_words(shown(capsys, monkeypatch, saved, "--depth", "0"))
-    assert "SmallCNN" in words and "conv1" not in words
+    assert "SmallCNN" in words
+    assert "conv1" not in words
 
 
 def test_ops_come_by_what_they_take(
@@ -75,7 +76,8 @@ def test_bad_input_is_one_line(
 ) -> None:
     assert main(["show", saved, *words]) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert said in error
+    assert error.count("\n") == 1
 
 
 def test_a_study_is_shown_by_its_tables(

@@ -62,7 +62,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bench]:
     monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr("edgegraph.workload.spec.resolve_spec", made.resolve)
     monkeypatch.setattr("edgegraph.studies.sweep.point.measure_point", made.measure)
-    yield made
+    return made
 
 
 def sweep(*arguments: str) -> int:

@@ -78,7 +78,8 @@ def test_without_fusion_the_same_work_is_fused_differently() -> None:
     found = eg.diff(analysis(normalised=True), analysis(normalised=True, fused=False))
     assert {change.kind for change in found.op_changes} == {"fused differently"}
     for change in found.op_changes:
-        assert change.before is not None and change.after is not None
+        assert change.before is not None
+        assert change.after is not None
         assert len(change.before.names) == 1 < len(change.after.names)
         assert change.before.flops == change.after.flops
         assert (change.after.bytes or 0) > (change.before.bytes or 0)
@@ -116,7 +117,8 @@ def test_two_models_are_aligned_by_order_and_name() -> None:
     added = [layer for layer, row in rows.items() if row.kind == "added"]
     assert added == ["SmallCNN/dense1"]
     dense = rows["SmallCNN/dense2"]
-    assert dense.before is not None and dense.before.layer == "Net/dense"
+    assert dense.before is not None
+    assert dense.before.layer == "Net/dense"
 
 
 @pytest.mark.parametrize("stage", ["optimized", "lowered"])
@@ -136,7 +138,8 @@ def test_swapped_results_are_told() -> None:
     other = eg.analyze(lambda x, y: (y + 1, x + 1), args=(x, x), name="f", stage="lowered")
     (change,) = eg.diff(one, other).op_changes
     assert change.kind == "rewired"
-    assert change.after is not None and change.after.opcode == "tuple"
+    assert change.after is not None
+    assert change.after.opcode == "tuple"
 
 
 def test_another_constant_is_told() -> None:

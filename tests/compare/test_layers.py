@@ -58,7 +58,8 @@ def test_estimates_are_compared_on_one_device_only() -> None:
 def test_measured_and_estimated_times_are_not_compared() -> None:
     found = eg.diff(analyses.small_cnn(4), measured(1e-3))
     assert layer(found, "SmallCNN/conv1").time_verdict is None
-    assert found.figures[-1].before is None and found.figures[-1].after is not None
+    assert found.figures[-1].before is None
+    assert found.figures[-1].after is not None
 
 
 def test_another_machine_is_told() -> None:

@@ -102,7 +102,8 @@ def check_transfers(analysis: Analysis) -> None:
     assert {transfer.start for transfer in analysis.schedule.transfers} == copies != set()
     for transfer in analysis.schedule.transfers:
         assert transfer.verdict in (HIDDEN, PARTLY_HIDDEN, EXPOSED)
-        assert transfer.duration_s is not None and transfer.exposed_s is not None
+        assert transfer.duration_s is not None
+        assert transfer.exposed_s is not None
         waited = transfer.exposed_s / transfer.duration_s if transfer.duration_s else 0.0
         assert (transfer.verdict == HIDDEN) == (waited < 0.01)
 
@@ -260,9 +261,10 @@ def test_an_interruption_leaves_no_part_of_a_cache_entry(
     )  # fmt: skip
     monkeypatch.setattr("edgegraph.compiler.targets._version", lambda package: "1")
     monkeypatch.setattr(ahead, "run_child", lambda *work, **settings: answer)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", interrupt)  # all is written but not yet in its place
-        double()
+        with pytest.raises(KeyboardInterrupt):
+            double()
     assert not list(empty_cache.iterdir())
     assert double().compile_s == 1.0
     assert len(list(empty_cache.iterdir())) == 1

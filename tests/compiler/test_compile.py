@@ -35,8 +35,10 @@ def test_a_function() -> None:
     assert program.memory is not None
     assert program.memory.argument_bytes == 4 * (32 * 784 + 784 * 10)
     assert program.memory.output_bytes == 4 * 32 * 10
-    assert program.lower_s is not None and program.lower_s > 0
-    assert program.compile_s is not None and program.compile_s > 0
+    assert program.lower_s is not None
+    assert program.lower_s > 0
+    assert program.compile_s is not None
+    assert program.compile_s > 0
     assert [v.aval.shape for v in program.jaxpr.jaxpr.invars] == [(32, 784), (784, 10)]
 
 

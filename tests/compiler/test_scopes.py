@@ -180,7 +180,7 @@ def test_functions_in_a_class_that_are_no_methods() -> None:
         def one() -> float:  # type: ignore[misc]
             return 1.0
 
-        def double(x: jax.Array) -> jax.Array:  # type: ignore[misc]
+        def double(x: jax.Array) -> jax.Array:  # type: ignore[misc]  # noqa: N805  # no method
             return 2.0 * x
 
         @staticmethod

@@ -97,8 +97,10 @@ class Priced:
     def cost(self, name: str) -> Total:
         """What one op costs."""
         cost = self.costs[name].cost
-        assert cost.flops is not None and cost.transcendentals is not None
-        assert cost.bytes_read is not None and cost.bytes_written is not None
+        assert cost.flops is not None
+        assert cost.transcendentals is not None
+        assert cost.bytes_read is not None
+        assert cost.bytes_written is not None
         assert min(cost.bytes_read, cost.bytes_written) >= 0
         return Total(cost.flops, cost.transcendentals, cost.bytes_read + cost.bytes_written)
 

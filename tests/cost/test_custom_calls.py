@@ -186,7 +186,7 @@ def test_markers_cost_nothing() -> None:
 def own_rules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Take back what a test registers."""
     monkeypatch.setattr(registry, "_registered", {})
-    yield
+    return
 
 
 def foreign(target: str) -> bytes:

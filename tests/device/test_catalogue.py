@@ -45,7 +45,8 @@ def test_every_figure_has_a_source_and_a_certainty(entry: Entry) -> None:
     for what, figure in entry.figures():
         assert figure.certainty in ("high", "medium", "low"), what
         # A key that is missing from [sources] would come through as it is, without a space.
-        assert " " in figure.source and len(figure.source) > 20, (what, figure.source)
+        assert " " in figure.source, (what, figure.source)
+        assert len(figure.source) > 20, (what, figure.source)
 
 
 def test_every_source_is_used_and_says_where_it_is() -> None:
@@ -76,7 +77,8 @@ def test_units_and_ranges(entry: Entry) -> None:
     (low_peak, high_peak), (low_bandwidth, high_bandwidth) = RANGES[entry.kind]
     assert low_peak <= max(figure.value for figure in entry.peaks.values()) <= high_peak
     bandwidth = entry.memory[-1].bandwidth
-    assert bandwidth is not None and low_bandwidth <= bandwidth.value <= high_bandwidth
+    assert bandwidth is not None
+    assert low_bandwidth <= bandwidth.value <= high_bandwidth
     units = {"peak": "FLOP/s", "size": "bytes", "bandwidth": "bytes/s", "power": "W",
              "interconnect": "bytes/s", "clock": "Hz"}  # fmt: skip
     for what, figure in entry.figures():
@@ -194,7 +196,8 @@ def test_a_calibrated_host_is_one_more_device() -> None:
     )  # fmt: skip
     saved.save_calibration(host)
     assert find_device("host") == host
-    assert next(iter(devices())) == "host" and devices()["host"] == host
+    assert next(iter(devices())) == "host"
+    assert devices()["host"] == host
 
 
 @pytest.mark.parametrize(
@@ -272,7 +275,8 @@ def test_a_wrong_file_is_one_line_that_names_the_culprit(
     with pytest.raises(FormatError) as caught:
         devices()
     assert message in str(caught.value)
-    assert "devices.toml" in str(caught.value) and "\n" not in str(caught.value)
+    assert "devices.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_cannot_be_read_says_so(folders: Path) -> None:

@@ -66,7 +66,8 @@ def survives(serialized: bytes) -> bool:
         follow(serialized)
     except eg.EdgeGraphError as error:
         message = str(error)
-        assert message and "\n" not in message, f"not one line: {message!r}"
+        assert message, "an error without a message"
+        assert "\n" not in message, f"not one line: {message!r}"
         return False
     return True
 

@@ -72,10 +72,12 @@ def test_no_measured_time_lies_below_its_roof(
 def test_a_time_below_its_roof_is_found() -> None:
     analysis = analyses.small_cnn(32)
     bound_s = analysis.totals.overlapped_time_s
-    assert bound_s is not None and analysis.device is not None
+    assert bound_s is not None
+    assert analysis.device is not None
     dispatch_s = analysis.device.dispatch_s or 0.0
     for time_s, place in ((0.9 * bound_s, BELOW), (1.001 * bound_s, WITHIN)):
         whole = _whole(analysis, analyses.latency(time_s + dispatch_s))  # 3 % of noise
-        assert whole is not None and whole.place == place
+        assert whole is not None
+        assert whole.place == place
     fast = analyses.measured(analysis, seconds=1e-9)
     assert {bracket.place for bracket in _layers(fast)} == {BELOW}

@@ -91,8 +91,10 @@ def test_it_fits_given_axes() -> None:
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     for box in ax.patches:
         if isinstance(box, FancyBboxPatch):
-            assert left <= box.get_x() and box.get_x() + box.get_width() <= right
-            assert top <= box.get_y() and box.get_y() + box.get_height() <= bottom
+            assert left <= box.get_x()
+            assert box.get_x() + box.get_width() <= right
+            assert top <= box.get_y()
+            assert box.get_y() + box.get_height() <= bottom
 
 
 @given(st.data())

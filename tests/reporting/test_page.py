@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -163,4 +162,4 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot write"):
         write_page([MAKERS["forward"]()], tmp_path / "no" / "page.html")
     path = write_page([MAKERS["forward"]()], tmp_path / "page.html")
-    assert os.listdir(tmp_path) == [path.name]
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]

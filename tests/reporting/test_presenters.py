@@ -33,20 +33,23 @@ def plot(name: str) -> Callable[[Analysis, Path], str]:
         try:
             return save_figure(PLOTS[name](analysis), folder / "plot.svg").read_text("utf-8")
         except InputError as error:
-            if name == "memory":
-                assert "analyse it at stage 'optimized'" in str(error)
-                assert analysis.live_memory is None
-                return str(error)
-            if name == "graph":
-                assert "name the scopes with jax.named_scope" in str(error)
-                assert not analysis.op_records
-                return str(error)
-            # What has no times cannot be drawn; it must say so, and what to do.
-            assert "calibrate" in str(error)
-            assert all(row.time_s is None for row in analysis.layer_records)
-            return str(error)
+            return refused(name, analysis, str(error))
 
     return draw
+
+
+def refused(name: str, analysis: Analysis, message: str) -> str:
+    """Check that a figure is refused for what the analysis lacks, and that it says what to do."""
+    if name == "memory":
+        assert "analyse it at stage 'optimized'" in message
+        assert analysis.live_memory is None
+    elif name == "graph":
+        assert "name the scopes with jax.named_scope" in message
+        assert not analysis.op_records
+    else:
+        assert "calibrate" in message
+        assert all(row.time_s is None for row in analysis.layer_records)
+    return message
 
 
 PRESENTERS = {"table": table, "page": page} | {name: plot(name) for name in PLOTS}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,7 @@ def test_saved_and_loaded_is_the_same_byte_for_byte(make: object, tmp_path: Path
 
 def test_nothing_but_the_file_is_left_behind(tmp_path: Path) -> None:
     save(analyses.small_cnn(), tmp_path / "a.edgegraph")
-    assert os.listdir(tmp_path) == ["a.edgegraph"]
+    assert [each.name for each in tmp_path.iterdir()] == ["a.edgegraph"]
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 1000, -1])
@@ -83,7 +82,7 @@ def test_a_number_that_cannot_be_written_is_refused(
     totals = replace(analysis.totals, **{field: number})  # type: ignore[arg-type]  # one of two floats
     with pytest.raises(InputError, match=rf"analysis\.totals\.{field} is {number}, expected"):
         save(replace(analysis, totals=totals), tmp_path / "a.edgegraph")
-    assert os.listdir(tmp_path) == []
+    assert [each.name for each in tmp_path.iterdir()] == []
 
 
 def test_a_value_of_another_type_is_refused(tmp_path: Path) -> None:
@@ -166,4 +165,4 @@ def test_an_older_file_is_kept_when_writing_fails(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot save this analysis"):
         save(broken, path)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["a.edgegraph"]
+    assert [each.name for each in tmp_path.iterdir()] == ["a.edgegraph"]

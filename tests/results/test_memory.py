@@ -47,7 +47,8 @@ def test_peak_outside_the_program_is_refused(position: int) -> None:
 def test_analysis_tells_weights_from_activations(tmp_path: Path) -> None:
     analysis = analyses.small_cnn(batch=8)
     memory = analysis.live_memory
-    assert memory is not None and analysis.memory is not None
+    assert memory is not None
+    assert analysis.memory is not None
     assert memory.peak_by_kind["weights"] == analysis.totals["param_bytes"]
     assert memory.peak_bytes == sum(buffer.bytes for buffer in memory.peak_buffers)
     assert memory.allocated_bytes == analysis.memory.temp_bytes + analysis.memory.output_bytes

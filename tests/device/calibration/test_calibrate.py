@@ -109,12 +109,15 @@ def test_the_typical_round_is_told() -> None:
 def check(device: Device) -> None:
     assert list(device.peak_flops_per_s) == ["f32", "bf16"]
     assert all(rate > 0 for rate in device.peak_flops_per_s.values())
-    assert device.memory[-1].name == "DRAM" and device.memory[-1].size_bytes is None
+    assert device.memory[-1].name == "DRAM"
+    assert device.memory[-1].size_bytes is None
     for smaller, larger in pairwise(device.memory):
         assert smaller.bandwidth_bytes_per_s >= larger.bandwidth_bytes_per_s > 0
     assert device.origin == "calibrated"
-    assert device.dispatch_s is not None and device.dispatch_s > 0
-    assert device.fingerprint and device.measured_at
+    assert device.dispatch_s is not None
+    assert device.dispatch_s > 0
+    assert device.fingerprint
+    assert device.measured_at
 
 
 def test_a_tiny_calibration_of_this_machine() -> None:

@@ -43,7 +43,8 @@ def test_matrix_products_do_the_flops_that_xla_counts(dtype: str, executables: l
     conversions = executable.cost_analysis()["flops"] - probe.work
     assert conversions in (0, 2 * 96 * 96)  # of both operands, where XLA computes in a wider type
     assert f"{dtype}[96,96]" in executable.as_text()
-    assert probe.group == dtype and probe.working_set_bytes is None
+    assert probe.group == dtype
+    assert probe.working_set_bytes is None
     assert probe.run(monotonic_clock) > 0
 
 
@@ -104,4 +105,5 @@ def test_a_crew_times_from_the_first_start_to_the_last_end() -> None:
 def test_a_null_call_does_nothing(executables: list[Any]) -> None:
     probe = peak_kernels.null_calls(calls=3)
     assert executables[0].cost_analysis().get("flops", 0.0) == 0.0
-    assert probe.work == 3 and probe.run(monotonic_clock) > 0
+    assert probe.work == 3
+    assert probe.run(monotonic_clock) > 0

@@ -44,7 +44,8 @@ def test_what_was_saved_is_loaded(device: Device, cache_folder: Path) -> None:
     assert save_calibration(device) == cache_folder / "calibration.json"
     loaded = load_calibration()
     assert loaded == device
-    assert loaded is not None and list(loaded.peak_flops_per_s) == ["f32", "bf16"]
+    assert loaded is not None
+    assert list(loaded.peak_flops_per_s) == ["f32", "bf16"]
     assert [path.name for path in cache_folder.iterdir()] == ["calibration.json"]
 
 
@@ -73,7 +74,8 @@ def test_a_changed_machine_is_refused_and_the_change_named(device: Device) -> No
     assert "processor was an older one, is " in message
     assert "jax was 0.9.9, is " in message
     assert "cores" not in message
-    assert "edgegraph calibrate" in message and "\n" not in message
+    assert "edgegraph calibrate" in message
+    assert "\n" not in message
 
 
 def test_a_calibration_without_fingerprint_is_refused(device: Device) -> None:
@@ -102,7 +104,8 @@ def test_a_broken_file_warns_and_counts_as_none(content: bytes, cache_folder: Pa
     with pytest.warns(CalibrationWarning) as caught:
         assert load_calibration() is None
     message = str(caught[0].message)
-    assert "calibration.json" in message and "\n" not in message
+    assert "calibration.json" in message
+    assert "\n" not in message
 
 
 def test_a_cut_off_file_is_a_broken_file(device: Device) -> None:

@@ -141,9 +141,12 @@ def test_which_time_utilisation_and_throughput_are_of() -> None:
 
 def test_every_op_at_its_roof_lies_within_the_bracket() -> None:
     for row in eg.compare_devices(small_cnn(), devices=["device:rpi5"], batches=[1, 32]).rows:
-        assert row.low_s is not None and row.roof_s is not None and row.high_s is not None
+        assert row.low_s is not None
+        assert row.roof_s is not None
+        assert row.high_s is not None
         assert row.low_s <= row.roof_s <= row.high_s
-        assert row.compute_time_s is not None and row.memory_time_s is not None
+        assert row.compute_time_s is not None
+        assert row.memory_time_s is not None
         assert row.low_s == max(row.compute_time_s, row.memory_time_s)
         assert row.high_s == pytest.approx(row.compute_time_s + row.memory_time_s)
 

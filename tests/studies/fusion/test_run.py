@@ -38,7 +38,7 @@ def ladder(function: Any, *shapes: Any) -> FusionStudy:
 
 @pytest.fixture(scope="module", params=[1, 32])
 def cnn(request: pytest.FixtureRequest) -> Iterator[FusionStudy]:
-    yield eg.fusion_study(small_cnn(), batch=request.param, measure=False, device=analyses.DEVICE)
+    return eg.fusion_study(small_cnn(), batch=request.param, measure=False, device=analyses.DEVICE)
 
 
 def test_the_three_rungs_of_small_cnn_move_what_xla_says(cnn: FusionStudy) -> None:

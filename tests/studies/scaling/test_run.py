@@ -59,7 +59,8 @@ def test_every_chip_does_its_part() -> None:
     assert weak[1].network_time_s == pytest.approx((weak[1].wire_bytes or 0) / network)
     # It waits for all of that: nothing runs beside a synchronous all-reduce.
     assert weak[1].exposed_network_s == pytest.approx(weak[1].network_time_s)
-    assert weak[1].bound == "network" and study.binds_at("weak") == weak[1]
+    assert weak[1].bound == "network"
+    assert study.binds_at("weak") == weak[1]
 
 
 @pytest.mark.slow
@@ -69,7 +70,8 @@ def test_host_devices_run_and_are_measured() -> None:
     )
     (point,) = study.points
     assert point.error is None
-    assert point.latency_s is not None and point.latency_s > 0
+    assert point.latency_s is not None
+    assert point.latency_s > 0
     assert point.wire_bytes == 2 * 1 * 4 * (PARAMETERS + 1) // 2
     assert point.network_time_s is None  # cores have no links
 
@@ -108,7 +110,8 @@ FAILED = MADE.points[3]
 def test_speedup_and_efficiency_by_hand() -> None:
     """One chip does 10 in 1 ms, four 40 in 1.25 ms: 3.2 times as many, 80 % of perfect."""
     first, four, sixteen, failed = MADE.points
-    assert MADE.speedup(first) == 1 and MADE.efficiency(four) == pytest.approx(0.8)
+    assert MADE.speedup(first) == 1
+    assert MADE.efficiency(four) == pytest.approx(0.8)
     assert MADE.speedup(sixteen) == pytest.approx(4)
     assert MADE.speedup(failed) is None
     assert MADE.conclusions == (
@@ -123,13 +126,16 @@ def test_the_table_keeps_within_its_columns(width: int) -> None:
         console.print(scaling_table(MADE))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= width
-    assert "out of memory" in text and "80 %" in text and "None" not in text
+    assert "out of memory" in text
+    assert "80 %" in text
+    assert "None" not in text
 
 
 def test_it_is_kept_and_drawn(tmp_path: Path) -> None:
     assert eg.load(MADE.save(tmp_path / "scaling.edgegraph")) == MADE
     above, below = MADE.plot()
-    assert above.get_xlabel() == "" and below.get_xlabel() == "chips"
+    assert above.get_xlabel() == ""
+    assert below.get_xlabel() == "chips"
     assert list(MADE.frame["chips"]) == [1, 4, 16, 64]
     assert MADE.document["points"][1]["efficiency"] == pytest.approx(0.8)
     with pytest.raises(InputError, match="no mesh of the scaling study of 'net' has a time"):
