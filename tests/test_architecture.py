@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reporting": {"hlo", "device", "results"},
     "compare": {"hlo", "results", "reporting"},
     "gate": {"results", "compare", "reporting"},
-    "store": {"device", "results", "compare", "reporting"},
+    "store": {"device", "results", "reporting"},
     "studies": {
         "hlo", "device", "results", "workload", "compiler", "cost", "measure", "analysis",
         "reporting", "store",

@@ -14,6 +14,7 @@ from edgegraph.cli.job import Job
 from edgegraph.cli.output import progress
 from edgegraph.cli.values import parse_assignments, parse_compiler_option, parse_depths, parse_shape
 from edgegraph.errors import InputError, NoisyMeasurementError
+from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:
     from edgegraph.reporting.presenters import Study
@@ -209,7 +210,7 @@ def check_noise(job: Job, found: Sequence[Analysis]) -> None:
             raise NoisyMeasurementError(f"{at} was not measured, which --strict asks for")
         every: list[Latency | Throughput] = [analysis.latency, *analysis.other_latencies]
         for measured in every + list(analysis.throughputs):
-            if measured.verdict != "OK":
+            if measured.verdict != OK:
                 raise NoisyMeasurementError(
                     f"the measurement of {at} is {measured.verdict}"
                     f" ({'; '.join(measured.reasons)}); quiet the machine and run it again"

@@ -23,6 +23,7 @@ from edgegraph.cli.output import (
 from edgegraph.cli.run import interruptible, is_saved, options, resolve
 from edgegraph.cli.values import a_or_an
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
+from edgegraph.results.verdicts import NOISY, OK
 from edgegraph.studies.overlap.result import OverlapStudy
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _check(job: Job, studies: Sequence[FusionStudy]) -> None:
     """Hold the studies against ``--strict``."""
     for study in studies if job.strict else ():
         for step in study.steps:
-            if step.verdict in (None, "NOISY"):
+            if step.verdict in (None, NOISY):
                 said = step.comparison.reasons[0] if step.comparison else "it was not measured"
                 raise NoisyMeasurementError(
                     f"{step.name} at batch {study.batch} allows no verdict ({said}); quiet the"
@@ -178,7 +179,7 @@ def overlap(
             _present(study, paths, json)
             keep(study)
     for study in studies if job.strict else ():
-        if study.verdict != "OK":
+        if study.verdict != OK:
             raise NoisyMeasurementError(
                 f"the measurement of {study.workload} at batch {study.batch} is {study.verdict};"
                 " quiet the machine and run it again"

@@ -25,6 +25,7 @@ from edgegraph.cli.output import (
 from edgegraph.cli.run import is_saved, options, resolve
 from edgegraph.cli.values import a_or_an, complete_spec, parse_assignments, parse_compiler_option
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
+from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:
     from edgegraph.studies.sweep.plan import Plan
@@ -340,7 +341,7 @@ def _check(job: Job, name: str, points: Sequence[SweepPoint]) -> None:
         first = errors[0]
         raise EdgeGraphError(f"{name}: every point failed; batch {first.batch}: {first.error}")
     for point in points if job.strict else ():
-        if point.verdict != "OK":
+        if point.verdict != OK:
             raise NoisyMeasurementError(
                 f"{name}: batch {point.batch} is {point.verdict or 'not measured'}"
                 f" ({point.error or '; '.join(point.reasons)}); quiet the machine and run it again"

@@ -9,13 +9,14 @@ from edgegraph.base.timing import bulk
 from edgegraph.compare.changes import count_same, op_changes
 from edgegraph.compare.layers import align_layers, compare_latencies, layer_changes
 from edgegraph.compare.match import match
-from edgegraph.compare.result import ESTIMATED, Diff, Figure, Setting, Subject
+from edgegraph.compare.result import Diff, Figure, Setting, Subject
 from edgegraph.compare.side import make_side
 from edgegraph.errors import InputError
 from edgegraph.hlo.identity import Labels, label_instructions
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.files import load_analysis
 from edgegraph.results.timing import best_throughput
+from edgegraph.results.verdicts import ESTIMATED
 
 _TOTALS = {
     "ops": "", "params": "", "param_bytes": "B", "macs": "MAC", "flops": "FLOP",

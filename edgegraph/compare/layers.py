@@ -9,15 +9,10 @@ from difflib import SequenceMatcher
 from math import hypot
 
 from edgegraph.compare.result import (
-    ESTIMATED,
-    FASTER,
     NAME,
-    NO_DIFFERENCE,
-    NOISY,
     ORDER,
     PATH,
     SIGNATURE,
-    SLOWER,
     LayerChange,
     LayerFigures,
     OpChange,
@@ -25,6 +20,7 @@ from edgegraph.compare.result import (
 from edgegraph.hlo import opcodes
 from edgegraph.results.analysis import Analysis, LayerRecord
 from edgegraph.results.timing import UNATTRIBUTED, Latency, finest_cut
+from edgegraph.results.verdicts import ESTIMATED, OK, noise, verdict_of
 
 OWN = "/(own)"
 """Ends the row of what a layer does itself, beside those of the layers in it."""
@@ -181,45 +177,15 @@ def _in_order(
     ]
 
 
-SMALLEST_CHANGE = 0.01
-"""Differences below this share are none, however still the machine was."""
-
 _OWN = "/(own)"
-
-
-def noise_of(latencies: Iterable[tuple[Latency, int]]) -> float:
-    """Return how far the sum of some times may be off: their interquartile ranges, in squares.
-
-    Args:
-        latencies: Every measurement of one run, and how often it counts. Layers that share one
-            add up linearly.
-    """
-    counts: dict[Latency, int] = {}
-    for latency, times in latencies:
-        counts[latency] = counts.get(latency, 0) + times
-    return hypot(*(times * each.relative_iqr * each.median_s for each, times in counts.items()))
-
-
-def verdict_of(before_s: float, after_s: float, noise_s: float, *, sound: bool) -> str:
-    """Return whether a time differs by more than its noise, or by 1 % if that is more.
-
-    Example:
-        >>> verdict_of(1.0, 1.2, 0.1, sound=True), verdict_of(1.0, 1.05, 0.1, sound=True)
-        ('slower', 'no difference')
-    """
-    if not sound:
-        return NOISY
-    if abs(after_s - before_s) <= max(noise_s, SMALLEST_CHANGE * before_s):
-        return NO_DIFFERENCE
-    return SLOWER if after_s > before_s else FASTER
 
 
 def compare_latencies(before: Latency | None, after: Latency | None) -> tuple[float, str] | None:
     """Return the noise of a difference and the verdict; None where one was not measured."""
     if before is None or after is None:
         return None
-    noise_s = hypot(noise_of([(before, 1)]), noise_of([(after, 1)]))
-    sound = before.verdict == after.verdict == "OK"
+    noise_s = hypot(noise([(before, 1)]), noise([(after, 1)]))
+    sound = before.verdict == after.verdict == OK
     return noise_s, verdict_of(before.median_s, after.median_s, noise_s, sound=sound)
 
 
@@ -250,8 +216,8 @@ class LayerTimes:
         timed = self._of(0, before), self._of(1, after)
         if not all(timed):
             return None, None
-        noise_s = hypot(*map(noise_of, timed))
-        sound = all(latency.verdict == "OK" for side in timed for latency, _ in side)
+        noise_s = hypot(*map(noise, timed))
+        sound = all(latency.verdict == OK for side in timed for latency, _ in side)
         return noise_s, verdict_of(before.time_s, after.time_s, noise_s, sound=sound)
 
     def _of(self, side: int, row: LayerRecord) -> list[tuple[Latency, int]]:

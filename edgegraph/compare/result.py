@@ -28,12 +28,6 @@ FUSED = "fused differently"
 REWIRED = "rewired"
 SAME = "same"
 
-FASTER = "faster"
-SLOWER = "slower"
-NO_DIFFERENCE = "no difference"
-NOISY = "NOISY"
-ESTIMATED = "estimated"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:

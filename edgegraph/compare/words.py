@@ -8,10 +8,7 @@ from edgegraph.base.units import ratio, seconds, si
 from edgegraph.compare.result import (
     ADDED,
     CHANGED,
-    ESTIMATED,
     FUSED,
-    NO_DIFFERENCE,
-    NOISY,
     REMOVED,
     REWIRED,
     SAME,
@@ -23,6 +20,7 @@ from edgegraph.compare.result import (
     OpFigures,
 )
 from edgegraph.reporting.words import plural as plural
+from edgegraph.results.verdicts import ESTIMATED, FASTER, NO_DIFFERENCE, NOISY, SLOWER
 
 NAMES = {
     "ops": "ops",
@@ -172,7 +170,7 @@ def shown_layers(diff: Diff, *, everything: bool = False) -> list[LayerChange]:
     return [
         row
         for row in diff.layer_changes
-        if everything or row.kind != SAME or row.time_verdict in ("faster", "slower")
+        if everything or row.kind != SAME or row.time_verdict in (FASTER, SLOWER)
     ]
 
 

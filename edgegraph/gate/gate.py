@@ -13,8 +13,8 @@ from edgegraph.compare.result import Diff, Subject
 from edgegraph.errors import InputError
 from edgegraph.gate.limits import DEFAULT_LIMITS, LATENCY, METRICS, Limit, parse_limit
 from edgegraph.hlo import opcodes
+from edgegraph.results import verdicts
 from edgegraph.results.analysis import Analysis
-from edgegraph.results.timing import Latency
 
 PASSED = "passed"
 FAILED = "failed"
@@ -257,9 +257,10 @@ def _timed(
     if now is None:
         return UNDECIDED, _unknown(LATENCY, "what is checked"), None
     factor = 1 + (limit.share or 0.0)
-    noise = hypot(_iqr_s(now), 0.0 if then is None else factor * _iqr_s(then))
+    earlier = 0.0 if then is None else factor * verdicts.noise([(then, 1)])
+    noise = hypot(verdicts.noise([(now, 1)]), earlier)
     for latency, of in ((now, "the measurement"), (then, "the baseline's measurement")):
-        if latency is not None and latency.verdict != "OK":
+        if latency is not None and latency.verdict != verdicts.OK:
             reasons = "; ".join(latency.reasons) or "it spreads too far"
             return UNDECIDED, f"{of} is {latency.verdict} ({reasons})", noise
     if then is not None and before is not None:
@@ -271,11 +272,6 @@ def _timed(
     if now.median_s - allowed <= noise:
         return UNDECIDED, "it lies beyond the limit by less than the noise", noise
     return FAILED, None, noise
-
-
-def _iqr_s(latency: Latency) -> float:
-    """Return the interquartile range."""
-    return latency.relative_iqr * latency.median_s
 
 
 def _culprits(name: str, after: Analysis, changes: Diff | None) -> list[Culprit]:

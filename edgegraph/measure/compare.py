@@ -30,18 +30,9 @@ from edgegraph.measure.interleaved import sample_in_rounds
 from edgegraph.measure.latency import ExecutableCall, program_arguments
 from edgegraph.measure.process import run_in_subprocess, time_limit_s
 from edgegraph.measure.sampling import MeasurementSettings, Series, other_processes
-from edgegraph.results.timing import (
-    FASTER,
-    NO_DIFFERENCE,
-    NOISY,
-    SLOWER,
-    ProcessTimes,
-    TimingComparison,
-)
+from edgegraph.results.timing import ProcessTimes, TimingComparison
+from edgegraph.results.verdicts import NO_DIFFERENCE, NOISY, verdict_of_intervals
 from edgegraph.workload import Workload
-
-SMALLEST_DIFFERENCE = 1.01
-"""Ratios between one over this and this are no difference, however narrow the interval."""
 
 WIDEST_INTERVAL = 0.05
 """An interval that reaches further than this from its middle is too wide to say anything."""
@@ -202,14 +193,8 @@ def conclude(
     ratio, interval = _ratio([one.ratio for one in processes])
     control_ratio, control_interval = _ratio([one.control_ratio for one in processes])
     reasons = _noise(processes, interval, control_interval)
-    verdict = NO_DIFFERENCE
-    if reasons:
-        verdict = NOISY
-    elif interval[0] > max(SMALLEST_DIFFERENCE, control_interval[1]):
-        verdict = SLOWER
-    elif interval[1] < min(1 / SMALLEST_DIFFERENCE, control_interval[0]):
-        verdict = FASTER
-    elif _strays(interval):
+    verdict = NOISY if reasons else verdict_of_intervals(1.0, control_interval, interval)
+    if verdict == NO_DIFFERENCE and _strays(interval):
         verdict = NOISY
         reasons = ("the first program differs from itself as far as from the second",)
     return TimingComparison(
@@ -253,7 +238,7 @@ def _noise(
 
 def _strays(interval: tuple[float, float]) -> bool:
     """Return whether a whole interval lies outside 1 % around 1."""
-    return interval[0] > SMALLEST_DIFFERENCE or interval[1] < 1 / SMALLEST_DIFFERENCE
+    return verdict_of_intervals(1.0, (1.0, 1.0), interval) != NO_DIFFERENCE
 
 
 def _ratio(ratios: Sequence[float]) -> tuple[float, tuple[float, float]]:

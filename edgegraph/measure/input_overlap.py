@@ -16,6 +16,7 @@ from edgegraph.measure import statistics
 from edgegraph.measure.interleaved import sample_in_rounds
 from edgegraph.measure.latency import ExecutableCall, program_arguments, use_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings, Progress, Series, summarise
+from edgegraph.results.verdicts import worst
 from edgegraph.studies.overlap.result import InputOverlap
 
 Prepare = Callable[[int], Sequence[Any]]
@@ -26,8 +27,6 @@ STEPS = 16
 
 AHEAD = 2
 """Batches that the thread makes ahead at most."""
-
-_VERDICTS = ("OK", "NOISY", "INVALID")
 
 
 def measure_input_overlap(
@@ -94,7 +93,7 @@ def measure_input_overlap(
         step_s=step_s["step"],
         serial_s=step_s["serial"],
         overlapped_s=step_s["overlapped"],
-        verdict=max((latency.verdict for latency in found.values()), key=_VERDICTS.index),
+        verdict=worst(latency.verdict for latency in found.values()),
         reasons=tuple(
             f"{name}: {reason}" for name, latency in found.items() for reason in latency.reasons
         ),

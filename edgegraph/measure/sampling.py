@@ -10,11 +10,11 @@ from edgegraph.device import host
 from edgegraph.device.host import NOISY_OTHERS, OtherProcesses
 from edgegraph.measure import statistics
 from edgegraph.results.timing import WARM, Latency
+from edgegraph.results.verdicts import INVALID, NOISY, NOISY_RELATIVE_IQR, OK
 
 STABLE = "stable"
 TIME_LIMIT = "time limit"
 
-NOISY_RELATIVE_IQR = 0.10
 NOISY_DRIFT = 0.05
 INVALID_RELATIVE_IQR = 0.25
 
@@ -258,7 +258,7 @@ def judge(
             f"other processes took {_percent(others_share)} of the cores' time, more than"
             f" {_percent(NOISY_OTHERS)}"
         )
-    verdict = "INVALID" if invalid else "NOISY" if noisy else "OK"
+    verdict = INVALID if invalid else NOISY if noisy else OK
     return verdict, tuple(invalid + noisy)
 
 

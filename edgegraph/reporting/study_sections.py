@@ -15,9 +15,9 @@ from edgegraph.reporting.html_table import HtmlCell, HtmlTable, html_parts
 from edgegraph.reporting.presenters import Study, study_table
 from edgegraph.reporting.timeline import Chart, schedule_chart
 from edgegraph.reporting.words import sentence, where_made
-from edgegraph.results.timing import NO_DIFFERENCE
+from edgegraph.results.verdicts import HELPS, HURTS, NO_DIFFERENCE
 from edgegraph.studies.devices.result import DeviceComparison
-from edgegraph.studies.fusion.result import HELPS, HURTS, SAME, FusionStudy
+from edgegraph.studies.fusion.result import SAME, FusionStudy
 from edgegraph.studies.overlap.present import sentences
 from edgegraph.studies.overlap.result import OverlapStudy
 from edgegraph.studies.scaling.result import Scaling

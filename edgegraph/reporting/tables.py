@@ -18,14 +18,8 @@ from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.words import device_line, headline, measurement_line
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.columns import intensity
-from edgegraph.results.compiled_together import (
-    COST,
-    GAINED,
-    NOISY,
-    CompiledTogether,
-    compare_together,
-    what_if,
-)
+from edgegraph.results.compiled_together import CompiledTogether, compare_together, what_if
+from edgegraph.results.verdicts import COST, GAINED, NOISY
 
 BOUND_STYLE = {"compute": "blue", "memory": "yellow", "network": "magenta", "overhead": "red"}
 _BAR = 8

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from math import hypot
 from typing import TYPE_CHECKING
 
 from edgegraph.results.analysis import LayerRecord
 from edgegraph.results.timing import Latency, LayerLatency, finest_cut
+from edgegraph.results.verdicts import COST, GAINED, OK, noise, verdict_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-GAINED = "gained"
-COST = "cost"
-NO_DIFFERENCE = "no difference"
-NOISY = "NOISY"
-
-SMALLEST_CHANGE = 0.01
-"""Differences below this share of the parts are none, however still the machine was."""
 
 MOST_NOISY_SHARE = 0.1
 """Parts that were timed badly may take up this share of the sum."""
@@ -140,7 +132,7 @@ def _compare(
     if not parts or any(time is None for side in times for time in side):
         return None
     together_s, alone_s = (sum(time or 0.0 for time in side) for side in times)
-    noise_s = _noise([*together, *alone])
+    noise_s = noise([*together, *alone])
     return CompiledTogether(
         layer=layer,
         phase=phase,
@@ -149,7 +141,13 @@ def _compare(
         together_s=together_s,
         alone_s=alone_s,
         noise_s=noise_s,
-        verdict=_verdict(together_s, alone_s, noise_s, noisy=_noisy(together) or _noisy(alone)),
+        verdict=verdict_of(
+            alone_s,
+            together_s,
+            noise_s,
+            sound=not (_noisy(together) or _noisy(alone)),
+            words=(GAINED, COST),
+        ),
     )
 
 
@@ -158,28 +156,11 @@ def _net(latency: Latency, executions: int) -> float | None:
     return None if net is None else net * executions
 
 
-def _noise(timed: Sequence[tuple[Latency, int]]) -> float:
-    """Add interquartile ranges in squares; of layers that share one measurement, linearly."""
-    executions: dict[Latency, int] = {}
-    for latency, times in timed:
-        executions[latency] = executions.get(latency, 0) + times
-    return hypot(*(times * each.relative_iqr * each.median_s for each, times in executions.items()))
-
-
 def _noisy(timed: Sequence[tuple[Latency, int]]) -> bool:
     """Return whether badly timed parts take up so much that the sum cannot be trusted."""
-    sure = sum(_net(*each) or 0.0 for each in timed if each[0].verdict == "OK")
-    unsure = sum(_net(*each) or 0.0 for each in timed if each[0].verdict != "OK")
+    sure = sum(_net(*each) or 0.0 for each in timed if each[0].verdict == OK)
+    unsure = sum(_net(*each) or 0.0 for each in timed if each[0].verdict != OK)
     return unsure > MOST_NOISY_SHARE * (sure + unsure)
-
-
-def _verdict(together_s: float, alone_s: float, noise_s: float, *, noisy: bool) -> str:
-    if noisy:
-        return NOISY
-    difference_s = together_s - alone_s
-    if abs(difference_s) <= max(noise_s, SMALLEST_CHANGE * alone_s):
-        return NO_DIFFERENCE
-    return GAINED if difference_s < 0 else COST
 
 
 WHAT_IF_COLUMNS = (

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, SLOWER
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -177,12 +179,6 @@ def best_throughput(throughputs: tuple[Throughput, ...]) -> Throughput | None:
         True
     """
     return max(throughputs, key=lambda one: one.calls_per_s, default=None)
-
-
-FASTER = "faster"
-SLOWER = "slower"
-NO_DIFFERENCE = "no difference"
-NOISY = "NOISY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

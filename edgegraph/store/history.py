@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgegraph.compare.layers import verdict_of
+from edgegraph.results.verdicts import OK, verdict_of
 from edgegraph.store.runs import Run
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def follow(runs: Sequence[Run], metric: str) -> History:
             alike = _alike(run)
             entries.append(entry := _entry(run, last.get(alike), metric))
             # Nothing is held against a noisy measurement, where there is a sound one.
-            if alike not in last or entry.verdict in (None, "OK"):
+            if alike not in last or entry.verdict in (None, OK):
                 last[alike] = run
     return History(workload=runs[0].workload, metric=metric, entries=tuple(entries))
 
@@ -211,7 +211,7 @@ def _judged(before: Run, after: Run, metric: str) -> str | None:
     if iqr is None or not all(iqr in run.metrics for run in (before, after)):
         return None
     noise = hypot(before.metrics[iqr], after.metrics[iqr])
-    sound = before.verdict == after.verdict == "OK"
+    sound = before.verdict == after.verdict == OK
     former, latter = before.metrics[metric], after.metrics[metric]
     if metric == "throughput_per_s":
         # More of it is faster: judged by the time that each sample takes.

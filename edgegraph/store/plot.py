@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from edgegraph.reporting.figure import COLUMN_INCHES, FONT_POINTS, SMALL_POINTS, tidy
 from edgegraph.reporting.palette import INK, PAPER
+from edgegraph.results.verdicts import OK
 from edgegraph.store.history import History, Series
 from edgegraph.store.present import heading, written
 from edgegraph.studies.sweep.plot import CURVE_COLOURS, CURVE_MARKERS
@@ -48,7 +49,7 @@ def draw_history(history: History, ax: Axes | None = None) -> Axes:
         ax.plot(when, [run.value for run in runs], color=colour, linewidth=1.1)  # type: ignore[arg-type]
         ax.plot([], [], color=colour, marker=marker, markersize=_MARKER_POINTS, label=names[series])
         for time, run in zip(when, runs, strict=True):
-            face = colour if run.verdict in (None, "OK") else PAPER
+            face = colour if run.verdict in (None, OK) else PAPER
             ax.plot(
                 time, run.value, marker, color=colour, markersize=_MARKER_POINTS,  # type: ignore[arg-type]
                 markerfacecolor=face, markeredgewidth=0.9,

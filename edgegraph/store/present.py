@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import seconds, si
-from edgegraph.compare.result import FASTER, NOISY, SLOWER
+from edgegraph.results.verdicts import FASTER, NOISY, OK, SLOWER
 from edgegraph.store.history import Entry, History
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _words(entry: Entry, earlier: Sequence[Entry], whole: Sequence[Entry]) -> Te
     """Describe how far the change holds and what else changed; at the end, draw the curve."""
     before = next((each for each in earlier if each.id == entry.previous), None)
     words = [entry.judged] if entry.judged else []
-    if entry.verdict not in (None, "OK") and entry.judged != entry.verdict:
+    if entry.verdict not in (None, OK) and entry.judged != entry.verdict:
         words.append(str(entry.verdict))
     if entry.same_program is False:
         words.append("other program")

@@ -11,7 +11,7 @@ from edgegraph.reporting.html_table import HtmlTable
 from edgegraph.reporting.page import page
 from edgegraph.reporting.presenters import Study
 from edgegraph.reporting.study_sections import StudySection, study_section
-from edgegraph.studies.fusion.result import HURTS
+from edgegraph.results.verdicts import HURTS
 from tests import analyses
 from tests.analysis.test_schedule import COPIES, simulated
 from tests.studies import device_comparisons, fusion_studies, overlap_studies, sweeps

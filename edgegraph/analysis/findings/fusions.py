@@ -8,7 +8,6 @@ what is made inside is known by its own opcode, attributes and operands.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import hypot
 from typing import TYPE_CHECKING
 
 from edgegraph.analysis.findings.registry import (
@@ -22,8 +21,9 @@ from edgegraph.base.units import percent, seconds, si
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_tree import Kernel
 from edgegraph.results.analysis import Finding, OpRecord
-from edgegraph.results.compiled_together import COST, GAINED, NO_DIFFERENCE, NOISY, compare_together
+from edgegraph.results.compiled_together import compare_together
 from edgegraph.results.timing import UNATTRIBUTED, LayerLatency, finest_cut
+from edgegraph.results.verdicts import COST, GAINED, NO_DIFFERENCE, NOISY, OK, noise
 
 if TYPE_CHECKING:
     from edgegraph.hlo.module import Instruction
@@ -248,12 +248,12 @@ def library_fusion_hurts(evidence: Evidence) -> Iterator[Finding]:
     for kernel, layers in _library_fusions(evidence):
         parts = [part for layer in layers for part in alone.get(layer, ())]
         covered = all(layer in alone for layer in layers)
-        if not covered or any(part.covers or part.latency.verdict != "OK" for part in parts):
+        if not covered or any(part.covers or part.latency.verdict != OK for part in parts):
             continue
         # Launching them, and what of them runs outside of the fusion, is in here too: both speak
         # for the fusion, so that what is slower all the same is slower for sure.
         alone_s = sum(part.executions * part.latency.median_s for part in parts)
-        noise_s = hypot(*(_noise_s(part) for part in parts))
+        noise_s = noise((part.latency, part.executions) for part in parts)
         fused_s = kernel.head.time_s or 0.0
         if fused_s <= alone_s * (1 + LIBRARY_LOSS) + noise_s:
             continue
@@ -287,10 +287,6 @@ def _library_fusions(evidence: Evidence) -> Iterator[tuple[Kernel[OpRecord], Seq
         layers = list(dict.fromkeys((op.layer or UNATTRIBUTED, op.phase) for op in costly(kernel)))
         if len(layers) > 1 and evidence.instruction(kernel.head).fusion_kind == "kCustom":
             yield kernel, layers
-
-
-def _noise_s(part: LayerLatency) -> float:
-    return part.executions * part.latency.relative_iqr * part.latency.median_s
 
 
 def _widest_fusion(evidence: Evidence) -> tuple[str, int] | None:

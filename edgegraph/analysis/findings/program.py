@@ -16,6 +16,7 @@ from edgegraph.base.units import percent, seconds, si
 from edgegraph.hlo.op_tree import Kernel, launches
 from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.results.schedule import NETWORK, Schedule, Transfer
+from edgegraph.results.verdicts import INVALID, OK
 
 DISPATCH_BOUND = 0.5
 """Share of a call that launching takes: above it, no faster kernel halves the latency."""
@@ -263,7 +264,7 @@ known to take most of it, and above what is known to be small."""
 def noisy_machine(evidence: Evidence) -> Iterator[Finding]:
     """A measurement that spreads too far to rest a verdict on."""
     latency = evidence.analysis.latency
-    if latency is not None and latency.verdict != "OK":
+    if latency is not None and latency.verdict != OK:
         reasons = latency.reasons or (
             f"its middle half spreads over {percent(latency.relative_iqr)} of the median, and it"
             f" drifted {percent(abs(latency.drift))}",
@@ -276,7 +277,7 @@ def noisy_machine(evidence: Evidence) -> Iterator[Finding]:
             try_next="stop other work on this machine and measure again",
             numbers={"relative_iqr": latency.relative_iqr, "drift": latency.drift},
             certainty="high",
-            weight=1.0 if latency.verdict == "INVALID" else 0.5,
+            weight=1.0 if latency.verdict == INVALID else 0.5,
         )
 
 

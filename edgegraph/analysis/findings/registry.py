@@ -12,6 +12,7 @@ from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_tree import Kernel, OpTree
 from edgegraph.results.analysis import Analysis, Finding, LayerRecord, OpRecord
 from edgegraph.results.timing import UNATTRIBUTED
+from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:
     from edgegraph.hlo.module import Instruction, Module
@@ -122,13 +123,13 @@ class Evidence:
     def noisy(self) -> bool:
         """Whether the latency was not measured, or too badly to rest a verdict on."""
         latency = self.analysis.latency
-        return latency is None or latency.verdict != "OK"
+        return latency is None or latency.verdict != OK
 
     @cached_property
     def untrusted_times(self) -> bool:
         """Whether the ops' times were measured on a machine that was not still."""
         latency = self.analysis.latency
-        return self._measured and latency is not None and latency.verdict != "OK"
+        return self._measured and latency is not None and latency.verdict != OK
 
     @property
     def _measured(self) -> bool:

@@ -13,6 +13,7 @@ from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.device.device import Device
 from edgegraph.device.entry import Entry
 from edgegraph.reporting.tables import BOUND_STYLE
+from edgegraph.results.verdicts import OK
 from edgegraph.studies.devices.result import (
     AT_THE_ROOF,
     EXPECTED,
@@ -64,7 +65,7 @@ def _rows_table(rows: Sequence[DeviceRow]) -> Table:
 
 
 def _cells(row: DeviceRow, optional: Mapping[str, bool]) -> list[Text | str]:
-    noisy = "" if row.verdict in (None, "OK") else "!"
+    noisy = "" if row.verdict in (None, OK) else "!"
     times = {
         "expected": row.expected_s, "compiler": row.compiler_time_s, "measured": row.measured_s,
     }  # fmt: skip
@@ -120,7 +121,7 @@ def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
         )
     if any(row.device == "cpu" and row.low_s is None for row in rows):
         lines.append("cpu: its roofs are not known; run edgegraph calibrate once.")
-    if any(row.verdict not in (None, "OK") for row in rows):
+    if any(row.verdict not in (None, OK) for row in rows):
         lines.append("measured !: too noisy to rely on.")
     notes = [Text(line, style="dim") for line in lines if line]
     notes += [Text(line) for line in _largest(rows)]

@@ -11,13 +11,9 @@ from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import Module
 from edgegraph.hlo.op_tree import Kernel
 from edgegraph.measure import statistics
-from edgegraph.measure.sampling import NOISY_RELATIVE_IQR
 from edgegraph.results.analysis import Analysis, OpRecord
-from edgegraph.results.timing import NO_DIFFERENCE, NOISY
-from edgegraph.studies.fusion.result import HELPS, HURTS, FusionEffect
-
-SMALLEST_CHANGE = 0.01
-"""Differences below this share are none, however still the machine was."""
+from edgegraph.results.verdicts import HELPS, HURTS, NOISY, NOISY_RELATIVE_IQR, verdict_of
+from edgegraph.studies.fusion.result import FusionEffect
 
 Identity = tuple[str, str, str]
 """What tells operations apart in both programs: op_name, opcode, shape."""
@@ -62,7 +58,7 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
             time_s=record.time_s,
             unfused_time_s=None if unfused is None else unfused[0],
             time_source=("measured" if measured else "estimated") if known else None,
-            verdict=judge(record.time_s or 0.0, unfused[0], *noise)
+            verdict=fusion_verdict(record.time_s or 0.0, unfused[0], *noise)
             if unfused is not None and measured
             else None,
         )
@@ -78,10 +74,10 @@ def trace_noise(analysis: Analysis) -> float | None:
     return statistics.relative_interquartile_range([run.ops_s for run in analysis.op_trace.runs])
 
 
-def judge(
+def fusion_verdict(
     fused_s: float, unfused_s: float, fused_noise: float | None, unfused_noise: float | None
 ) -> str:
-    """Return whether a fusion helps, as far as the traces' noise lets one tell.
+    """Say whether a fusion helps, as far as the traces' noise lets one tell.
 
     Args:
         fused_s: Measured time of the fusion.
@@ -90,19 +86,16 @@ def judge(
         unfused_noise: Of the one without.
 
     Example:
-        >>> judge(1e-3, 2e-3, 0.05, 0.05), judge(1e-3, 1.05e-3, 0.05, 0.05)
+        >>> fusion_verdict(1e-3, 2e-3, 0.05, 0.05), fusion_verdict(1e-3, 1.05e-3, 0.05, 0.05)
         ('helps', 'no difference')
-        >>> judge(2e-3, 1e-3, 0.05, 0.05), judge(1e-3, 2e-3, 0.05, 0.2)
+        >>> fusion_verdict(2e-3, 1e-3, 0.05, 0.05), fusion_verdict(1e-3, 2e-3, 0.05, 0.2)
         ('hurts', 'NOISY')
     """
     if fused_noise is None or unfused_noise is None:
         return NOISY
-    if max(fused_noise, unfused_noise) > NOISY_RELATIVE_IQR:
-        return NOISY
-    margin_s = math.hypot(fused_noise * fused_s, unfused_noise * unfused_s)
-    if abs(unfused_s - fused_s) <= max(margin_s, SMALLEST_CHANGE * unfused_s):
-        return NO_DIFFERENCE
-    return HELPS if fused_s < unfused_s else HURTS
+    noise_s = math.hypot(fused_noise * fused_s, unfused_noise * unfused_s)
+    sound = max(fused_noise, unfused_noise) <= NOISY_RELATIVE_IQR
+    return verdict_of(unfused_s, fused_s, noise_s, sound=sound, words=(HELPS, HURTS))
 
 
 def _library_fusions(module: Module) -> frozenset[str]:

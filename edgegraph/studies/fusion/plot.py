@@ -29,7 +29,7 @@ def draw_ladder(
 ) -> tuple[Axes, Axes]:
     """Draw what every rung moves and how long it takes, side by side.
 
-    Left, the bytes that cross kernel borders, beside the number of kernels. Right, the measured
+    Left, the bytes that cross kernel borders, beside the number of launches. Right, the measured
     latency with its 95 % interval and what fusion did to it; a line marks the time that the
     roofline needs at least. Without a measurement the roofline bracket stands alone.
 
@@ -74,7 +74,7 @@ def _beside_each_other(study: FusionStudy, width: float) -> tuple[Axes, Axes]:
 
 
 def _label(rung: Rung) -> str:
-    count = f"{rung.kernels} kernel{'s' * (rung.kernels != 1)}"
+    count = f"{rung.kernels} launch{'es' * (rung.kernels != 1)}"
     return f"{LABELS[rung.name]}\n{count}"
 
 

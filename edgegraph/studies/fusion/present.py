@@ -11,8 +11,8 @@ from rich.text import Text
 
 from edgegraph.base.units import UNKNOWN, percent, seconds, si
 from edgegraph.reporting.labels import shorten
-from edgegraph.results.timing import NO_DIFFERENCE, NOISY
-from edgegraph.studies.fusion.result import HELPS, HURTS, SAME, FusionEffect, FusionStudy, RungLayer
+from edgegraph.results.verdicts import HELPS, HURTS, NO_DIFFERENCE, NOISY
+from edgegraph.studies.fusion.result import SAME, FusionEffect, FusionStudy, RungLayer
 
 VERDICT_STYLE = {HELPS: "green", HURTS: "red", NOISY: "yellow", NO_DIFFERENCE: "dim", SAME: "dim"}
 
@@ -59,7 +59,7 @@ def _table(title: str, *columns: str) -> Table:
 def _ladder(study: FusionStudy) -> Table:
     timed = any(rung.latency_s is not None for rung in study.rungs)
     times = ["latency"] if timed else []
-    table = _table("", "kernels", "bytes", "FLOP", "memory", "compute", *times)
+    table = _table("", "kernel\nruns", "bytes", "FLOP", "memory", "compute", *times)
     for rung in study.rungs:
         cells = [str(rung.kernels), si(rung.bytes, "B"), si(rung.flops)]
         cells += [seconds(rung.memory_time_s), seconds(rung.compute_time_s)]

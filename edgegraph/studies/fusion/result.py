@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.results.analysis import Environment
-from edgegraph.results.timing import FASTER, NO_DIFFERENCE, NOISY, SLOWER, TimingComparison
+from edgegraph.results.timing import TimingComparison
+from edgegraph.results.verdicts import (
+    FASTER,
+    HELPS,
+    HURTS,
+    NO_DIFFERENCE,
+    NOISY,
+    OK,
+    SLOWER,
+    verdict_of_intervals,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +32,6 @@ FULL = "full fusion"
 WITHOUT_LIBRARY = "without library fusion"
 WITHOUT_ANY = "without fusion"
 
-HELPS = "helps"
-HURTS = "hurts"
 SAME = "same program"
 
 VERDICTS = {FASTER: HELPS, SLOWER: HURTS, NO_DIFFERENCE: NO_DIFFERENCE, NOISY: NOISY}
@@ -36,8 +44,8 @@ class RungLayer:
 
     Attributes:
         layer, phase: Which; what is between layers stands at the scope that holds them.
-        kernels: Kernels that lie in it alone, per call; those that span layers count where all
-            of them belong.
+        kernels: Launches of kernels that lie in it alone, per call; those that span layers count
+            where all of them belong.
         bytes: Bytes that its ops move across kernel borders.
         memory_time_s: What the device needs at least to move them; None without a device.
         time_s: Measured, compiled alone with the rung's options and less the dispatch floor;
@@ -64,8 +72,8 @@ class Rung:
         name: ``full fusion``, ``without library fusion`` or ``without fusion``.
         options: Compiler options that make it so.
         same_as: Name of the rung above that compiled to the same program, or None.
-        kernels: Kernels that one call launches.
-        fusions: Kernels among them that hold more than one operation.
+        kernels: Launches of kernels in one call: one in a loop counts as often as it runs.
+        fusions: Those among them of kernels that hold more than one operation.
         flops: FLOPs of one call.
         bytes: Bytes that cross kernel borders.
         compute_time_s, memory_time_s: What the device needs at least; None without a device.
@@ -123,7 +131,7 @@ class Step:
             return f"{self.name}: same program, XLA found nothing to fuse this way"
         count = abs(self.saved_kernels)
         fewer = "fewer" if self.saved_kernels >= 0 else "more"
-        saved = f"{moved} moved, {count} kernel{'s' * (count != 1)} {fewer}"
+        saved = f"{moved} moved, {count} launch{'es' * (count != 1)} {fewer}"
         if self.comparison is None:
             return f"{self.name}: {saved}"
         found = self.comparison
@@ -291,13 +299,11 @@ class FusionStudy:
         )
         if with_ is None or without is None or not with_.interval_s or not without.interval_s:
             return None
-        if with_.verdict != "OK" or without.verdict != "OK":
+        if with_.verdict != OK or without.verdict != OK:
             return NOISY
-        if with_.interval_s[1] < min(without.interval_s[0], 0.99 * (without.time_s or 0.0)):
-            return HELPS
-        if with_.interval_s[0] > max(without.interval_s[1], 1.01 * (without.time_s or 0.0)):
-            return HURTS
-        return NO_DIFFERENCE
+        return verdict_of_intervals(
+            without.time_s or 0.0, without.interval_s, with_.interval_s, words=(HELPS, HURTS)
+        )
 
     @property
     def document(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from edgegraph.base.units import UNKNOWN, percent, ratio, seconds, si
 from edgegraph.reporting.words import plural
 from edgegraph.results.schedule import EXPOSED, HIDDEN, PARTLY_HIDDEN, Schedule
+from edgegraph.results.verdicts import OK
 from edgegraph.studies.overlap.plot import label
 from edgegraph.studies.overlap.result import ABOVE, BELOW, UNCLEAR, WITHIN, Bracket, OverlapStudy
 
@@ -40,7 +41,7 @@ def overlap_table(study: OverlapStudy, *, wide: bool = False) -> Group:
     if study.schedule is not None:
         parts += _schedule(study.schedule, wide)
     parts += [Text(line) for line in sentences(study)]
-    if study.verdict != "OK":
+    if study.verdict != OK:
         reasons = [*study.latency.reasons, *(study.host_input.reasons if study.host_input else ())]
         parts.append(Text(f"{study.verdict}: {'; '.join(reasons[:2])}", "yellow"))
     return Group(*parts)
@@ -53,7 +54,7 @@ def sentences(study: OverlapStudy) -> list[str]:
     if gain is not None:
         best = max(study.throughputs, key=lambda found: found.calls_per_s)
         found = [f"{ratio(gain)} times as many as one after the other"]
-        if best.verdict != "OK" or study.latency.verdict != "OK":
+        if best.verdict != OK or study.latency.verdict != OK:
             found.append("too noisy for a verdict")
         said.append(
             f"Calls in flight together: {si(best.samples_per_s)}/s at queue depth"
@@ -63,7 +64,7 @@ def sentences(study: OverlapStudy) -> list[str]:
     if host is None:
         said.append("Input overlap was not measured: the workload has no input pipeline.")
     else:
-        verdict = "too noisy for a verdict" if host.verdict != "OK" else _gained(host.gain)
+        verdict = "too noisy for a verdict" if host.verdict != OK else _gained(host.gain)
         said.append(
             f"Input: the host prepares a batch in {seconds(host.prepare_s)} and sends it in"
             f" {seconds(host.transfer_s)}, the device works {seconds(host.step_s)}. One after the"

@@ -13,6 +13,7 @@ from edgegraph.base.units import seconds
 from edgegraph.results.analysis import Environment
 from edgegraph.results.schedule import Schedule
 from edgegraph.results.timing import Latency, Throughput
+from edgegraph.results.verdicts import worst
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,7 +169,7 @@ class OverlapStudy:
         verdicts = [self.latency.verdict, *(found.verdict for found in self.throughputs)]
         if self.host_input is not None:
             verdicts.append(self.host_input.verdict)
-        return max(verdicts, key=("OK", "NOISY", "INVALID").index)
+        return worst(verdicts)
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgegraph.base.units import percent, seconds, si
+from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:
     from edgegraph.studies.sweep.result import SweepPoint
@@ -86,7 +87,7 @@ def find_knee(points: Sequence[SweepPoint]) -> Choice:
     knee = measured[position]
     for point in (best, knee, *measured[max(0, position - 1) : position]):
         assert point.throughput is not None
-        if point.throughput.verdict != "OK":
+        if point.throughput.verdict != OK:
             return _none(
                 points,
                 f"not said, since the throughput at batch {point.batch} is"
@@ -129,7 +130,7 @@ def within_budget(points: Sequence[SweepPoint], max_latency_s: float) -> Choice:
             point.latency.min_s <= max_latency_s
             and (chosen is None or _preference(point) > _preference(chosen))
         )
-        if might_do and point.latency.verdict != "OK":
+        if might_do and point.latency.verdict != OK:
             return _none(
                 points,
                 f"not said, since the latency at batch {point.batch} is {point.latency.verdict}",

@@ -22,6 +22,7 @@ from edgegraph.reporting.figure import (
     write_title,
 )
 from edgegraph.reporting.palette import INK, MUTED, NEUTRAL, PAPER
+from edgegraph.results.verdicts import OK
 from edgegraph.studies.sweep.choice import Choice, curve_name
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
 
@@ -141,7 +142,7 @@ def _curve(
     xs, ys = [point.batch for point, _ in found], [height for _, height in found]
     ax.plot(xs, ys, color=colour, linewidth=1.1)
     for point, height in found:
-        face = colour if point.verdict == "OK" else PAPER
+        face = colour if point.verdict == OK else PAPER
         ax.plot(
             point.batch, height, marker, color=colour, markersize=_MARKER_POINTS,
             markerfacecolor=face, markeredgewidth=0.9,
@@ -235,7 +236,7 @@ def _handles(sweep: Sweep) -> list[Line2D | Patch]:
     shared = NEUTRAL if several else next(iter(styles.values()))[0]
     if any(point.serial_time_s for point in sweep.points):
         handles.append(Patch(color=shared, alpha=0.35, linewidth=0, label="roofline bracket"))
-    if any(point.verdict not in (None, "OK") for point in sweep.points):
+    if any(point.verdict not in (None, OK) for point in sweep.points):
         handles.append(
             Line2D([], [], linestyle="none", marker="o", markersize=_MARKER_POINTS, color=shared,
                    markerfacecolor=PAPER, label="noisy")

@@ -11,10 +11,11 @@ from rich.text import Text
 
 from edgegraph.base.units import seconds, si
 from edgegraph.reporting.tables import BOUND_STYLE
+from edgegraph.results.verdicts import INVALID, NOISY, OK
 from edgegraph.studies.sweep.choice import curve_name
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
 
-VERDICT_STYLE = {"OK": "green", "NOISY": "yellow", "INVALID": "red"}
+VERDICT_STYLE = {OK: "green", NOISY: "yellow", INVALID: "red"}
 
 _WIDE = 120
 """Columns from which the two roofline times and the queue depth are shown too."""
@@ -118,5 +119,5 @@ def _noise(sweep: Sweep) -> list[str]:
     return [
         f"batch {point.batch}: {point.verdict}, since {point.reasons[0]}"
         for point in sweep.points
-        if point.verdict not in (None, "OK") and point.reasons
+        if point.verdict not in (None, OK) and point.reasons
     ]

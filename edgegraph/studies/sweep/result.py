@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
 from edgegraph.results.timing import Latency, Throughput
+from edgegraph.results.verdicts import OK, SOUNDNESS, worst
 from edgegraph.studies.sweep.choice import Choice, find_knee, within_budget
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 PLAIN_OPTIONS = "default"
 """Label of the compiler options that every point of a sweep shares, without any more."""
 
-VERDICTS = ("OK", "NOISY", "INVALID")
 
 COLUMNS = (
     "batch", "latency_s", "latency_p90_s", "throughput_per_s", "compute_time_s", "memory_time_s",
@@ -89,7 +89,7 @@ class SweepPoint:
         """The highest throughput of all queue depths; of those that are OK, if any is."""
         return max(
             self.throughputs,
-            key=lambda found: (found.verdict == "OK", found.samples_per_s),
+            key=lambda found: (found.verdict == OK, found.samples_per_s),
             default=None,
         )
 
@@ -123,13 +123,13 @@ class SweepPoint:
     def verdict(self) -> str | None:
         """The worse of the verdicts on latency and throughput; None without measurement."""
         found = [each.verdict for each in (self.latency, self.throughput) if each is not None]
-        return max(found, key=VERDICTS.index, default=None)
+        return worst(found) if found else None
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the verdict is not OK; what is behind the worse one first."""
         found = [each for each in (self.latency, self.throughput) if each is not None]
-        found.sort(key=lambda each: -VERDICTS.index(each.verdict))
+        found.sort(key=lambda each: -SOUNDNESS.index(each.verdict))
         return tuple(dict.fromkeys(reason for each in found for reason in each.reasons))
 
     @property

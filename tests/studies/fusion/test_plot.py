@@ -36,7 +36,7 @@ def test_bars_are_bytes_and_latencies() -> None:
     assert widths(left) == [3_402_024, 27_617_584, 59_126_596]
     assert widths(right) == [3.5e-3, 4.2e-3, 4.6e-3]
     assert texts(right) == ["3.5 ms, helps", "4.2 ms", "4.6 ms"]
-    assert left.get_yticklabels()[1].get_text() == "no library\n12 kernels"
+    assert left.get_yticklabels()[1].get_text() == "no library\n12 launches"
 
 
 def test_without_times_the_roofline_stands_alone_and_twins_are_named() -> None:

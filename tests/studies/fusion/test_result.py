@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgegraph.results.files import load
-from edgegraph.results.timing import NO_DIFFERENCE, NOISY
-from edgegraph.studies.fusion.result import FULL, HELPS, HURTS, FusionStudy, Rung
+from edgegraph.results.verdicts import HELPS, HURTS, NO_DIFFERENCE, NOISY
+from edgegraph.studies.fusion.result import FULL, FusionStudy, Rung
 from tests.studies.fusion_studies import effect, study, unmeasured
 
 
@@ -20,7 +20,7 @@ def test_steps_say_what_each_kind_of_fusion_brought() -> None:
     assert found.conclusions[0].startswith(
         "library fusion helps: 3.5 ms with, 4.2 ms without, ratio 0.83"
     )
-    assert found.conclusions[0].endswith("24.2 MB fewer moved, 10 kernels fewer")
+    assert found.conclusions[0].endswith("24.2 MB fewer moved, 10 launches fewer")
 
 
 def test_fusion_may_hurt_or_make_no_difference() -> None:
@@ -37,7 +37,7 @@ def test_noise_withholds_the_claim_on_time_but_not_on_bytes() -> None:
         step, verdict=NOISY, comparison=replace(step.comparison, reasons=("the control strays",))
     )
     assert noisy.sentence == (
-        "library fusion: 24.2 MB fewer moved, 10 kernels fewer; NOISY, so nothing is said of"
+        "library fusion: 24.2 MB fewer moved, 10 launches fewer; NOISY, so nothing is said of"
         " time: the control strays"
     )
 
@@ -45,7 +45,7 @@ def test_noise_withholds_the_claim_on_time_but_not_on_bytes() -> None:
 def test_twins_are_called_the_same_program() -> None:
     first, second, _ = unmeasured().conclusions
     assert first.startswith("library fusion: same program")
-    assert second == "loop fusion: 31.5 MB fewer moved, 12 kernels fewer"
+    assert second == "loop fusion: 31.5 MB fewer moved, 12 launches fewer"
 
 
 @pytest.mark.parametrize(

@@ -16,15 +16,9 @@ from edgegraph.hlo.op_tree import launches
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.timing import TimingComparison
+from edgegraph.results.verdicts import HELPS
 from edgegraph.studies.fusion import run as study
-from edgegraph.studies.fusion.result import (
-    FULL,
-    HELPS,
-    SAME,
-    WITHOUT_ANY,
-    WITHOUT_LIBRARY,
-    FusionStudy,
-)
+from edgegraph.studies.fusion.result import FULL, SAME, WITHOUT_ANY, WITHOUT_LIBRARY, FusionStudy
 from models.cnn import small_cnn
 from tests import analyses
 from tests.studies import fusion_studies
