@@ -20,14 +20,15 @@ from edgegraph.compare.result import (
 from edgegraph.compare.side import Side
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
+from edgegraph.hlo.identity import ATTRIBUTES
 from edgegraph.hlo.module import Instruction, Shape, WindowDimension
 from edgegraph.results.analysis import OpRecord
 
 _COUNTED = ("macs", "flops", "transcendentals", "wire_bytes")
 _ATTRIBUTES = (
-    "fusion_kind", "custom_call_target", "dimensions", "comparison", "collective", "window", "dot",
-    "convolution", "feature_group_count", "batch_group_count", "precision", "backend_config",
-)  # fmt: skip
+    *(name for name in ATTRIBUTES if name not in ("tuple_index", "literal")),
+    "backend_config",
+)
 _MOST_WRITTEN = 60
 """Characters of an attribute's value; longer ones are cut."""
 

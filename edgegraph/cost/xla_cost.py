@@ -15,18 +15,8 @@ from msgspec.structs import replace
 
 from edgegraph import xla
 from edgegraph.hlo import opcodes, schema
+from edgegraph.hlo.identity import written
 from edgegraph.hlo.module import Instruction, Module, Shape
-
-_IDENTITY = (
-    "name",
-    "id",
-    "metadata",
-    "operand_ids",
-    "control_predecessor_ids",
-    "called_computation_ids",
-    "backend_config",
-)
-"""Fields that say which instruction it is, not what it does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +90,9 @@ class XlaPricer:
             return self._numbers.setdefault((instruction.opcode, known), len(self._numbers))
         bare = schema.HloInstructionProto()
         bare.CopyFrom(self._proto(instruction.name))
-        for field in _IDENTITY:
-            bare.ClearField(field)
-        return self._numbers.setdefault(bare.SerializeToString(), len(self._numbers))
+        # What a backend makes of an instruction is no matter of its price.
+        content = written(bare, without=["backend_config"])
+        return self._numbers.setdefault(content, len(self._numbers))
 
     def _number_shape(self, shape: Shape) -> int:
         # Decoding makes one object of equal shapes, and the module keeps it alive.

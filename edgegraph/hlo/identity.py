@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from hashlib import sha256
 
 from msgspec import Struct
@@ -10,15 +10,40 @@ from msgspec import Struct
 from edgegraph.hlo import opcodes, schema
 from edgegraph.hlo.module import Instruction, Module
 
-_IDENTITY = (
-    "name",
-    "id",
-    "metadata",
-    "operand_ids",
-    "control_predecessor_ids",
-    "called_computation_ids",
-)
-"""Fields that name an instruction and others, or say where it was written."""
+NAMES = (
+    "name", "id", "metadata", "operand_ids", "control_predecessor_ids", "called_computation_ids",
+    "statistics_viz", "original_value",
+)  # fmt: skip
+"""Fields of an HloInstructionProto that name an instruction and others, or say where it came from;
+all others say what it does."""
+
+ATTRIBUTES = (
+    "tuple_index", "fusion_kind", "custom_call_target", "dimensions", "literal", "comparison",
+    "collective", "window", "dot", "convolution", "feature_group_count", "batch_group_count",
+    "precision",
+)  # fmt: skip
+"""Attributes of a decoded instruction, besides opcode and shape, that say what it does."""
+
+
+def written(proto: schema.Proto, *, without: Sequence[str] = ()) -> bytes:
+    """Return what XLA wrote of an instruction, equal for two that do the same to their operands.
+
+    Args:
+        proto: An HloInstructionProto; it loses its names.
+        without: More fields that do not count.
+    """
+    for field in (*NAMES, *without):
+        proto.ClearField(field)
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
+
+
+def decoded(instruction: Instruction) -> tuple[Hashable, ...]:
+    """Return what EdgeGraph reads of an instruction's attributes, in the order of `ATTRIBUTES`.
+
+    Different versions of XLA agree about it, not so about all that they write.
+    """
+    return tuple([getattr(instruction, name) for name in ATTRIBUTES])
 
 
 def module_digest(module: Module) -> str:
@@ -41,11 +66,7 @@ def module_digest(module: Module) -> str:
         >>> module_digest(y) == module_digest(z)
         True
     """
-    protos = {
-        proto.name: proto
-        for computation in schema.HloModuleProto.FromString(module.serialized).computations
-        for proto in computation.instructions
-    }
+    protos = _protos(module)
     digest = sha256()
     numbers = {name: number for number, name in enumerate(module.computations)}
     for name, computation in module.computations.items():
@@ -53,31 +74,14 @@ def module_digest(module: Module) -> str:
         order = module.schedule.get(name) or tuple(by_name)
         position_of = {instruction: position for position, instruction in enumerate(order)}
         for instruction in (by_name[inner] for inner in order):
-            bare = schema.HloInstructionProto()
-            bare.CopyFrom(protos[instruction.name])
-            for field in _IDENTITY:
-                bare.ClearField(field)
             wiring = (
                 [position_of[operand] for operand in instruction.operands],
                 [numbers[called] for called in instruction.called],
                 sorted(position_of[before] for before in instruction.control_predecessors),
             )
-            digest.update(bare.SerializeToString(deterministic=True) + repr(wiring).encode())
+            digest.update(written(protos[instruction.name]) + repr(wiring).encode())
         digest.update(f"root {position_of[computation.root]} of {name == module.entry}".encode())
     return digest.hexdigest()
-
-
-_LABEL_FIELDS = (
-    "name",
-    "id",
-    "metadata",
-    "operand_ids",
-    "control_predecessor_ids",
-    "called_computation_ids",
-    "statistics_viz",
-    "original_value",
-)
-"""Fields that name an instruction and others, or say where it came from."""
 
 
 class Labels:
@@ -126,18 +130,19 @@ def label_instructions(module: Module, labels: Labels, *, exact: bool) -> Mappin
     Returns:
         Labels by instruction name.
     """
-    bare = _written(module) if exact else None
+    protos = _protos(module) if exact else None
     bodies: dict[str, int] = {}
     found: dict[str, Label] = {}
     for name, computation in module.computations.items():
         values: dict[str, int] = {}
         for instruction in computation.instructions:
             entry_parameter = name == module.entry and instruction.opcode == "parameter"
-            what: Hashable = (
-                _decoded(instruction, numbered=not entry_parameter)
-                if bare is None or entry_parameter
-                else bare[instruction.name]
-            )
+            what: Hashable
+            if protos is None or entry_parameter:
+                number = None if entry_parameter else instruction.parameter_number
+                what = (instruction.opcode, instruction.shape, number, *decoded(instruction))
+            else:
+                what = written(protos[instruction.name])
             called = tuple(bodies[inner] for inner in instruction.called)
             deep = labels.of((what, called))
             compared_inside = instruction.opcode in opcodes.CALLERS
@@ -149,31 +154,10 @@ def label_instructions(module: Module, labels: Labels, *, exact: bool) -> Mappin
     return found
 
 
-def _written(module: Module) -> dict[str, bytes]:
-    """Return what XLA wrote of every instruction, without what identifies it."""
-    bare: dict[str, bytes] = {}
-    for computation in schema.HloModuleProto.FromString(module.serialized).computations:
-        for proto in computation.instructions:
-            name = proto.name
-            for field in _LABEL_FIELDS:
-                proto.ClearField(field)
-            bare[name] = proto.SerializeToString(deterministic=True)
-    return bare
-
-
-def _decoded(instruction: Instruction, *, numbered: bool) -> Hashable:
-    """Return what EdgeGraph reads of an instruction and two versions of XLA agree about."""
-    return (
-        instruction.opcode,
-        instruction.shape,
-        instruction.parameter_number if numbered else None,
-        *(getattr(instruction, name) for name in ATTRIBUTES),
-    )
-
-
-ATTRIBUTES = (
-    "tuple_index", "fusion_kind", "custom_call_target", "dimensions", "literal", "comparison",
-    "collective", "window", "dot", "convolution", "feature_group_count", "batch_group_count",
-    "precision",
-)  # fmt: skip
-"""Attributes of an instruction besides opcode and shape that say what it does."""
+def _protos(module: Module) -> dict[str, schema.Proto]:
+    """Parse the module anew; return its instructions by name."""
+    return {
+        proto.name: proto
+        for computation in schema.HloModuleProto.FromString(module.serialized).computations
+        for proto in computation.instructions
+    }

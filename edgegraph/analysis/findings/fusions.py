@@ -19,6 +19,7 @@ from edgegraph.analysis.findings.registry import (
 )
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.identity import decoded
 from edgegraph.hlo.op_tree import Kernel
 from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.results.compiled_together import compare_together
@@ -120,10 +121,7 @@ def _value(fusion: Instruction, instruction: Instruction, numbers: Mapping[str, 
     return (
         instruction.opcode,
         str(instruction.shape),
-        instruction.dimensions,
-        instruction.comparison,
-        instruction.literal,
-        instruction.tuple_index,
+        *decoded(instruction),
         instruction.op_name if named else "",
         *(numbers.get(operand, operand) for operand in instruction.operands),
     )
