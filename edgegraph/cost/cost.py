@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, astuple, replace
 
 from edgegraph.hlo.graph import Node
 
@@ -39,10 +39,7 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def known(self) -> bool:
         """Whether every figure is known."""
-        return None not in (
-            self.macs, self.flops, self.transcendentals, self.bytes_read, self.bytes_written,
-            self.wire_bytes, self.on_chip_bytes,
-        )  # fmt: skip
+        return None not in astuple(self)
 
     def __mul__(self, times: int) -> Cost:
         """Return the cost of running it `times` times; what is unknown stays unknown.
@@ -53,32 +50,18 @@ class Cost(Struct, frozen=True, kw_only=True, gc=False):
         """
         if times == 1:
             return self
-        return Cost(
-            macs=_times(self.macs, times),
-            flops=_times(self.flops, times),
-            transcendentals=_times(self.transcendentals, times),
-            bytes_read=_times(self.bytes_read, times),
-            bytes_written=_times(self.bytes_written, times),
-            wire_bytes=_times(self.wire_bytes, times),
-            on_chip_bytes=_times(self.on_chip_bytes, times),
-        )
+        figures = asdict(self).items()
+        return Cost(**{name: None if one is None else one * times for name, one in figures})
 
 
 ZERO = Cost()
-UNKNOWN = Cost(
-    macs=None, flops=None, transcendentals=None, bytes_read=None, bytes_written=None,
-    wire_bytes=None, on_chip_bytes=None,
-)  # fmt: skip
 FIGURES = Cost.__struct_fields__
 """Names of the figures of a cost."""
-
-
-def _times(value: int | None, times: int) -> int | None:
-    return None if value is None else value * times
+UNKNOWN = Cost(**dict.fromkeys(FIGURES))
 
 
 def known_sum(values: Iterable[int | None]) -> int:
-    """Add what is known: a lower bound where something is not."""
+    """Return the sum of what is known: a lower bound where something is not."""
     return sum([value for value in values if value is not None])
 
 
@@ -88,16 +71,8 @@ def sequence(costs: Iterable[Cost]) -> Cost:
     >>> sequence([Cost(flops=2), Cost(flops=3), Cost(flops=None)]).flops
     5
     """
-    known = list(costs)
-    return Cost(
-        macs=known_sum([c.macs for c in known]),
-        flops=known_sum([c.flops for c in known]),
-        transcendentals=known_sum([c.transcendentals for c in known]),
-        bytes_read=known_sum([c.bytes_read for c in known]),
-        bytes_written=known_sum([c.bytes_written for c in known]),
-        wire_bytes=known_sum([c.wire_bytes for c in known]),
-        on_chip_bytes=known_sum([c.on_chip_bytes for c in known]),
-    )
+    columns = zip(*map(astuple, costs), strict=True)
+    return Cost(**dict(zip(FIGURES, map(known_sum, columns), strict=False)))
 
 
 _COMPARED = (("macs",), ("flops",), ("transcendentals",),

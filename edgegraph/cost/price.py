@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from edgegraph.base.timing import bulk
 from edgegraph.cost.cost import Branches, Cost, sequence
 from edgegraph.cost.custom_calls import why_unpriced
 from edgegraph.cost.products import Multiplies
 from edgegraph.cost.trip_counts import trip_counts
-from edgegraph.cost.unit_cost import price_once
+from edgegraph.cost.unit_cost import UnitCost, price_once
 from edgegraph.errors import FormatError
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Instruction, Module
@@ -159,18 +159,11 @@ def price_nodes(
         The cost of every node by name, in the order of `nodes`. The cost of a container is the
         sum of its contents'; the nodes without parent add up to the program.
     """
-    contents = OpTree(nodes).contents
-    unit_costs = price_once(module, nodes, contents)
+    tree = OpTree(nodes)
+    unit_costs = price_once(module, tree)
     trips = trip_counts(module)
     executions = count_executions(nodes, trips, traced)
-    total: dict[str, Cost] = {}
-    branches = Branches(contents)
-    for node, one in zip(reversed(nodes), reversed(unit_costs), strict=True):
-        if one.cost is not None:
-            total[node.name] = one.cost * executions[node.name].counted
-        else:
-            branches.add(node, total)
-            total[node.name] = sequence([total[inner.name] for inner in contents[node.name]])
+    total, branches = _add_up(tree, unit_costs, executions)
     loops = {loop for loop, _ in traced or ()}
     # What costs the same as often is one object.
     known: dict[tuple[int, int], OpCost] = {}
@@ -188,15 +181,29 @@ def price_nodes(
                 computes=one.computes,
                 working_set_bytes=one.working_set_bytes,
                 unpriced=unpriced,
+                branches=branches.costs.get(name, ()),
+                cheapest=branches.cheapest.get(name),
                 traced=runs.traced,
             )
             if shared:
                 known[alike] = found
         result[name] = found
-    for name, cheapest in branches.cheapest.items():
-        costs = branches.costs.get(name, ())
-        result[name] = structs.replace(result[name], branches=costs, cheapest=cheapest)
     return result
+
+
+def _add_up(
+    tree: OpTree[Node], unit_costs: Sequence[UnitCost], executions: Mapping[str, Executions]
+) -> tuple[dict[str, Cost], Branches]:
+    """Return what all executions of every node cost, from the innermost outwards."""
+    total: dict[str, Cost] = {}
+    branches = Branches(tree.contents)
+    for node, one in zip(reversed(tree.ops), reversed(unit_costs), strict=True):
+        if one.cost is not None:
+            total[node.name] = one.cost * executions[node.name].counted
+        else:
+            branches.add(node, total)
+            total[node.name] = sequence([total[inner.name] for inner in tree.contents[node.name]])
+    return total, branches
 
 
 def _why_unpriced(

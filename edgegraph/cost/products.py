@@ -25,6 +25,7 @@ from edgegraph.hlo.module import (
     Instruction,
     Shape,
     WindowDimension,
+    dtype_family,
 )
 from edgegraph.hlo.op_name import parse_op_name
 
@@ -146,7 +147,7 @@ def multiplies(
     instruction: Instruction,
     operands: Sequence[Shape],
     cost: Cost,
-    beside: Mapping[str, Instruction],
+    beside: Mapping[str, Instruction] = {},
     *,
     element_by_element: bool = False,
 ) -> Multiplies:
@@ -161,7 +162,8 @@ def multiplies(
         element_by_element: Whether its kernel computes each element of the result by itself, as
             XLA does with small products that it fuses into loops.
     """
-    if not operands or not (is_product(instruction) or cost.macs):
+    is_call = instruction.opcode == "custom-call"
+    if not operands or not (is_product(instruction) or (is_call and cost.macs)):
         return elementwise(instruction.shape)
     # What follows the two are scales, sizes of groups, biases.
     dtype = _wider([operand.dtype for operand in operands[:2]])
@@ -211,16 +213,11 @@ def _source(name: str, beside: Mapping[str, Instruction]) -> str:
     while beside[name].opcode in opcodes.SAME_VALUES and beside[name].operands:
         before = beside[name].operands[0]
         dtype = beside[before].shape.dtype
-        if _family(dtype) != _family(narrowest):
-            break
+        if dtype_family(dtype) != dtype_family(narrowest):
+            break  # no integer unit serves floats
         narrowest = min(narrowest, dtype, key=_bits)
         name = before
     return narrowest
-
-
-def _family(dtype: str) -> str:
-    """Return the family of a dtype: no integer unit serves floats."""
-    return {"b": "f", "u": "s"}.get(dtype[0], dtype[0])
 
 
 def _wider(dtypes: Sequence[str]) -> str:

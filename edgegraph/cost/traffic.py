@@ -1,9 +1,21 @@
 """Bytes: across a fusion's boundary, unfused, on the chip, and on the wire.
 
-Counted for each device and in one direction: what it sends. The algorithms are the ring
-algorithms, which move the fewest bytes that the op allows (Thakur, Rabenseifner and Gropp,
-"Optimization of Collective Communication Operations in MPICH", 2005; NCCL's performance notes
-call the same factors the bus bandwidth's). With n devices in a group and B bytes:
+A fusion is one kernel: what its inner ops hand to each other stays in registers and caches. Only
+its operands are read and only its result is written; those bytes belong to the inner ops that use
+an operand or make a result.
+
+XLA's compiler for TPUs places values: a layout with a memory space other than 0 stands in memory
+on the chip (VMEM; CMEM on a v4), and reading or writing it does not cross the pins. Such bytes are
+part of the traffic between kernels, but not of main memory's, and take no time under the memory
+roof, since the bandwidth of that memory is not published. A value that is copied there from main
+memory is read once from main memory. Other compilers number their spaces otherwise (GPUs: memory
+for collectives, which is main memory), so that only modules of the TPU's compiler are read in this
+way. Space 5 is the host's memory everywhere.
+
+Bytes on the wire count for each device and in one direction: what it sends. The algorithms are the
+ring algorithms, which move the fewest bytes that the op allows (Thakur, Rabenseifner and Gropp,
+"Optimization of Collective Communication Operations in MPICH", 2005; NCCL's performance notes call
+the same factors the bus bandwidth's). With n devices in a group and B bytes:
 
 =====================  ====================  =============================
 op                     bytes sent            B
@@ -17,24 +29,11 @@ collective-reduce      B                     of the operands, summed up along th
 collective-permute     B                     of the operands
 send                   B                     of the operand, unless it goes to the host
 =====================  ====================  =============================
-
-XLA's compiler for TPUs places values: a layout with a memory space other than 0 stands in memory
-on the chip (VMEM; CMEM on a v4), and reading or writing it does not cross the pins. The rule: such
-bytes are part of the traffic between kernels, but not of main memory's, and take no time under the
-memory roof, since the bandwidth of that memory is not published. A value that is copied there from
-main memory is read once from main memory.
-
-Other compilers number their spaces otherwise (GPUs: memory for collectives, which is main memory),
-so that only modules of the TPU's compiler are read in this way. Space 5 is the host's memory
-everywhere.
-
-A fusion is one kernel: what its inner ops hand to each other stays in registers and caches.
-Only its operands are read and only its result is written; those bytes belong to the inner ops
-that use an operand or make a result.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from edgegraph.cost.xla_cost import XlaPrice, XlaPricer
@@ -104,13 +103,10 @@ def _group_size(opcode: str, collective: Collective, module: Module) -> int | No
         return size or replicas
     if opcode in opcodes.GROUPED_BY_PARTITION:
         return size or partitions
-    if collective.use_global_device_ids:
-        return size or _product(replicas, partitions)
-    return _product(size or replicas, partitions)
-
-
-def _product(first: int | None, second: int | None) -> int | None:
-    return None if first is None or second is None else first * second
+    if size and collective.use_global_device_ids:
+        return size
+    groups = size or replicas
+    return None if groups is None or partitions is None else groups * partitions
 
 
 def _gathered_bytes(instruction: Instruction) -> int:
@@ -129,11 +125,7 @@ class MemorySpaces:
     """Knows which part of what is moved stays on the chip."""
 
     def __init__(self, module: Module) -> None:
-        """Look whether the module's memory spaces have that meaning.
-
-        Args:
-            module: Of any compiler.
-        """
+        """Look whether the module is of the compiler whose memory spaces have that meaning."""
         self.placed = any(
             _TPU_CONFIG in instruction.backend_config
             for instruction in module.computations[module.entry].instructions
@@ -164,13 +156,13 @@ class MemorySpaces:
 
     def sum(self, moved: Sequence[int], shapes: Sequence[Shape]) -> int:
         """Add up the bytes that stay on the chip, of several values."""
-        if not self.placed:
-            return 0
-        return sum(map(self.on_chip, moved, shapes))
+        return sum(map(self.on_chip, moved, shapes)) if self.placed else 0
 
 
-Credit = dict[str, tuple[int, int, int]]
-"""Bytes read, bytes written, and how many of both stay on the chip, by node name."""
+Crossing = tuple[int, int, int]
+"""Bytes read and written across a fusion's boundary, and how many of both stay on the chip."""
+
+_READ, _WRITTEN, _KEPT = range(3)
 
 
 def attribute_boundary_bytes(
@@ -180,8 +172,8 @@ def attribute_boundary_bytes(
     price: XlaPrice,
     operands: Sequence[Shape],
     spaces: MemorySpaces,
-) -> Credit:
-    """Credit the bytes that XLA says cross the border to the ops inside.
+) -> dict[str, Crossing]:
+    """Credit the bytes that XLA says cross the boundary to the ops inside.
 
     Args:
         fusion: The fusion.
@@ -199,31 +191,23 @@ def attribute_boundary_bytes(
     for node in inner.values():
         for operand in dict.fromkeys(node.operands):
             users.setdefault(operand, []).append(node.name)
-    reads: dict[str, int] = {}
-    writes: dict[str, int] = {}
-    on_chip: dict[str, int] = {}
-    result = next(name for name, node in inner.items() if node.instruction.name == root)
+    credit: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+
+    def share(direction: int, moved: int, value: Shape, weights: Mapping[str, int]) -> None:
+        for figure, amount in ((direction, moved), (_KEPT, spaces.on_chip(moved, value))):
+            parts = _parts(amount, [*weights.values()]) if amount else ()
+            for name, part in zip(weights, parts, strict=False):
+                credit[_leaf(name, inner, contents)][figure] += part
+
     for name, node in inner.items():
         number = node.instruction.parameter_number
         if node.opcode == "parameter" and number is not None:
             workers = _working_users(name, inner, users) or [name]
-            read = price.operand_bytes[number]
-            _share(read, workers, [1] * len(workers), reads)
-            if kept := spaces.on_chip(read, operands[number]):
-                _share(kept, workers, [1] * len(workers), on_chip)
-    makers = _makers(result, inner)
-    sizes = [inner[maker].instruction.shape.bytes for maker in makers]
-    _share(price.output_bytes, makers, sizes, writes)
-    if kept := spaces.on_chip(price.output_bytes, fusion.instruction.shape):
-        _share(kept, makers, sizes, on_chip)
-    return {
-        _leaf(name, inner, contents): (
-            reads.get(name, 0),
-            writes.get(name, 0),
-            on_chip.get(name, 0),
-        )
-        for name in {**reads, **writes}
-    }
+            share(_READ, price.operand_bytes[number], operands[number], dict.fromkeys(workers, 1))
+    result = next(name for name, node in inner.items() if node.instruction.name == root)
+    makers = {name: inner[name].instruction.shape.bytes for name in _makers(result, inner)}
+    share(_WRITTEN, price.output_bytes, fusion.instruction.shape, makers)
+    return {name: (read, written, kept) for name, (read, written, kept) in credit.items()}
 
 
 def _working_users(
@@ -256,13 +240,12 @@ def _makers(root: str, inner: Mapping[str, Node]) -> list[str]:
     return list(found)
 
 
-def _share(amount: int, names: Sequence[str], weights: Sequence[int], into: dict[str, int]) -> None:
+def _parts(amount: int, weights: Sequence[int]) -> list[int]:
     """Split `amount` by `weights` into whole bytes; what rounding leaves goes to the first."""
-    whole = sum(weights) or len(weights)
-    parts = [amount * (weight if sum(weights) else 1) // whole for weight in weights]
+    whole = sum(weights)
+    parts = [amount * weight // whole if whole else amount // len(weights) for weight in weights]
     parts[0] += amount - sum(parts)
-    for name, part in zip(names, parts, strict=True):
-        into[name] = into.get(name, 0) + part
+    return parts
 
 
 def _leaf(

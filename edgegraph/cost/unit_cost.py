@@ -1,7 +1,7 @@
 """What one execution of every op costs, before loops multiply it.
 
 XLA prices each instruction alone, rules price custom calls, and the bytes that cross a fusion's
-border are credited to the ops inside that use or make them. Fusions that do the same to the same
+boundary are credited to the ops inside that use or make them. Fusions that do the same to the same
 shapes, of which repeated layers make many, are priced once.
 """
 
@@ -15,21 +15,18 @@ from msgspec.structs import replace
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost
 from edgegraph.cost.custom_calls import price_custom_call
 from edgegraph.cost.products import Multiplies, elementwise, is_product, macs, multiplies
-from edgegraph.cost.traffic import MemorySpaces, attribute_boundary_bytes, wire_bytes
+from edgegraph.cost.traffic import Crossing, MemorySpaces, attribute_boundary_bytes, wire_bytes
 from edgegraph.cost.xla_cost import XlaPrice, XlaPricer
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Instruction, Module, Shape
+from edgegraph.hlo.op_tree import OpTree
 
 _ARRIVES_AT = {
     "all-gather-start": 1, "collective-permute-start": 1, "copy-start": 0, "recv": 0, "send": None
 }  # fmt: skip
 """Which element of the result is the memory written to, of opcodes whose result also hands on
 the memory read and words to wait on, which XLA counts as written too. None: the data leaves."""
-
-
-Crossing = tuple[int, int, int]
-"""Bytes read and written across a fusion's border, and those of both that stay on the chip."""
 
 _NOTHING: Crossing = (0, 0, 0)
 
@@ -48,17 +45,10 @@ class UnitCost(Struct, frozen=True, kw_only=True, gc=False):
     working_set_bytes: int
 
 
-def price_once(
-    module: Module, nodes: Sequence[Node], contents: Mapping[str | None, Sequence[Node]]
-) -> list[UnitCost]:
-    """Price one execution of every node, in the order of `nodes`.
-
-    Args:
-        module: The module that `nodes` were flattened from.
-        nodes: All nodes, containers before their contents.
-        contents: Nodes by the name of the container that they run in.
-    """
-    pricer = _Pricer(module, nodes, contents)
+def price_once(module: Module, tree: OpTree[Node]) -> list[UnitCost]:
+    """Price one execution of every node of a module, in the order of the tree's ops."""
+    nodes = tree.ops
+    pricer = _Pricer(module, tree)
     alike: dict[tuple[int, ...], list[UnitCost]] = {}
     unit_costs: list[UnitCost] = []
     while len(unit_costs) < len(nodes):
@@ -101,27 +91,23 @@ def _same_everywhere(fusion: Sequence[Node], module: Module) -> bool:
 class _Pricer:
     """Prices single executions, with a look at what stands around an op."""
 
-    def __init__(
-        self, module: Module, nodes: Sequence[Node], contents: Mapping[str | None, Sequence[Node]]
-    ) -> None:
+    def __init__(self, module: Module, tree: OpTree[Node]) -> None:
         self.xla = XlaPricer(module)
         self._module = module
-        self._contents = contents
-        self._shapes = {node.name: node.instruction.shape for node in nodes}
+        self._contents = tree.contents
+        self._shapes = {node.name: node.instruction.shape for node in tree.ops}
         self._spaces = MemorySpaces(module)
         self._beside: dict[str, Mapping[str, Instruction]] = {}
 
     def kernel(self, node: Node) -> UnitCost:
         """Price an op that is a kernel of its own, or a container but no fusion."""
         if node.name in self._contents:
-            return UnitCost(
-                cost=None, computes=elementwise(node.instruction.shape), working_set_bytes=0
-            )
+            return _container(node)
         operands = self._operands(node)
-        cost = self._cost(node.instruction, operands, None, silent=False)
+        cost = self._cost(node.instruction, operands)
         return UnitCost(
             cost=cost,
-            computes=_computes(node.instruction, operands, cost),
+            computes=multiplies(node.instruction, operands, cost),
             working_set_bytes=(cost.bytes_read or 0) + (cost.bytes_written or 0),
         )
 
@@ -131,7 +117,7 @@ class _Pricer:
         price = self.xla.price(instruction.name)
         touched = sum(price.operand_bytes) + price.output_bytes
         root = self._module.computations[instruction.called[0]].root
-        border = attribute_boundary_bytes(
+        crossings = attribute_boundary_bytes(
             fusion, self._contents, root, price, self._operands(fusion), self._spaces
         )
         silent = _silent_ops(fusion, self._contents[fusion.name])
@@ -140,15 +126,24 @@ class _Pricer:
         }
         found: list[UnitCost] = []
         for node in nodes:
-            cost: Cost | None = None
-            computes = elementwise(node.instruction.shape)
-            if node.name not in self._contents:
-                operands = self._operands(node)
-                crossing = border.get(node.name, _NOTHING)
-                cost = self._cost(node.instruction, operands, crossing, silent=node.name in silent)
-                kind = kinds.get(node.parent or "")
-                computes = self._computes_inside(node, operands, cost, kind)
-            found.append(UnitCost(cost=cost, computes=computes, working_set_bytes=touched))
+            if node.name in self._contents:
+                found.append(_container(node, touched))
+                continue
+            operands = self._operands(node)
+            crossing = crossings.get(node.name, _NOTHING)
+            cost = (
+                _moving(ZERO, crossing)
+                if node.name in silent
+                else self._cost(node.instruction, operands, crossing)
+            )
+            kind = kinds.get(node.parent or "")
+            found.append(
+                UnitCost(
+                    cost=cost,
+                    computes=self._computes(node, operands, cost, kind),
+                    working_set_bytes=touched,
+                )
+            )
         return found
 
     def _operands(self, node: Node) -> list[Shape]:
@@ -158,14 +153,12 @@ class _Pricer:
         self,
         instruction: Instruction,
         operands: Sequence[Shape],
-        crossing: Crossing | None,
-        *,
-        silent: bool,
+        crossing: Crossing | None = None,
     ) -> Cost:
         """Price an op that is no container; `crossing` is None outside of fusions."""
         if instruction.opcode == "custom-call":
             return _price_call(instruction, operands, crossing, self._spaces)
-        if silent or _is_free(instruction, inside_kernel=crossing is not None):
+        if _is_free(instruction, inside_kernel=crossing is not None):
             return _moving(ZERO, crossing or _NOTHING)
         price = self.xla.price(instruction.name)
         read, written, on_chip = crossing or _moved(instruction, operands, price, self._spaces)
@@ -183,36 +176,25 @@ class _Pricer:
             wire_bytes=wire_bytes(instruction, operands, self._module) if sends else 0,
         )
 
-    def _computes_inside(
+    def _computes(
         self, node: Node, operands: Sequence[Shape], cost: Cost, kind: str | None
     ) -> Multiplies:
         """Return what an op inside a fusion, in a container of `kind`, computes in."""
         beside: Mapping[str, Instruction] = {}
         if is_product(node.instruction) and kind is not None:
-            beside = self._beside.get(node.computation) or {
-                inner.name: inner
-                for inner in self._module.computations[node.computation].instructions
-            }
-            self._beside[node.computation] = beside
+            if node.computation not in self._beside:
+                instructions = self._module.computations[node.computation].instructions
+                self._beside[node.computation] = {inner.name: inner for inner in instructions}
+            beside = self._beside[node.computation]
         # XLA computes small products that it fuses into loops without units for matrices.
-        return _computes(
+        return multiplies(
             node.instruction, operands, cost, beside, element_by_element=kind == "kLoop"
         )
 
 
-def _computes(
-    instruction: Instruction,
-    operands: Sequence[Shape],
-    cost: Cost,
-    beside: Mapping[str, Instruction] | None = None,
-    *,
-    element_by_element: bool = False,
-) -> Multiplies:
-    if not is_product(instruction) and instruction.opcode != "custom-call":
-        return elementwise(instruction.shape)
-    return multiplies(
-        instruction, operands, cost, beside or {}, element_by_element=element_by_element
-    )
+def _container(node: Node, working_set_bytes: int = 0) -> UnitCost:
+    computes = elementwise(node.instruction.shape)
+    return UnitCost(cost=None, computes=computes, working_set_bytes=working_set_bytes)
 
 
 def _moved(
@@ -233,7 +215,7 @@ def _moved(
 
 
 def _moving(cost: Cost, crossing: Crossing) -> Cost:
-    """Return a cost with the bytes that cross a fusion's border."""
+    """Return a cost with the bytes that cross a fusion's boundary."""
     if crossing == _NOTHING and cost is ZERO:
         return ZERO
     read, written, on_chip = crossing
@@ -253,7 +235,7 @@ def _price_call(
     crossing: Crossing | None,
     spaces: MemorySpaces,
 ) -> Cost:
-    """Price a custom call by its rule; inside a fusion, what crosses the border is moved."""
+    """Price a custom call by its rule; inside a fusion, what crosses the boundary is moved."""
     cost = price_custom_call(call, operands) or UNKNOWN
     if crossing is not None:
         return _moving(cost, crossing)
@@ -277,8 +259,8 @@ def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
     XLA costs a custom fusion that gathers or scatters as that one op: the rest of its body
     stands for indices that the kernel computes on the side.
     """
-    if fusion.instruction.fusion_kind != "kCustom" or not any(
-        node.opcode in opcodes.INDEXED for node in inner
-    ):
+    gathers = any(node.opcode in opcodes.INDEXED for node in inner)
+    if fusion.instruction.fusion_kind != "kCustom" or not gathers:
         return set()
-    return {node.name for node in inner if node.opcode not in opcodes.INDEXED}
+    priced = opcodes.INDEXED | {"custom-call"}
+    return {node.name for node in inner if node.opcode not in priced}

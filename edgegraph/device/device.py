@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from edgegraph.device.kernel_rates import KernelRate
 from edgegraph.errors import FormatError
-from edgegraph.hlo.module import BITS_BY_DTYPE
+from edgegraph.hlo.module import BITS_BY_DTYPE, dtype_family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +108,7 @@ class Device:
 
 def _kind_and_bits(dtype: str) -> tuple[str, int]:
     """Return the family of a dtype, float, integer or another, and its width."""
-    kind = {"b": "f", "t": "f", "u": "s", "p": "p"}.get(dtype[:1], dtype[:1])
-    return kind, 32 if dtype == "tf32" else BITS_BY_DTYPE.get(dtype, 0)
+    return dtype_family(dtype), 32 if dtype == "tf32" else BITS_BY_DTYPE.get(dtype, 0)
 
 
 def check_device(device: Device, where: str) -> None:

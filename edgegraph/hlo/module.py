@@ -27,6 +27,11 @@ BITS_BY_DTYPE: Mapping[str, int] = {
 """Bits of one element by XLA's lower-case primitive type name; sub-byte types are packed."""
 
 
+def dtype_family(dtype: str) -> str:
+    """Return the letter of a dtype's family: ``f`` for floats (and tf32), ``s`` for integers."""
+    return {"b": "f", "t": "f", "u": "s"}.get(dtype[:1], dtype[:1])
+
+
 class Shape(Struct, frozen=True, kw_only=True, gc=False):
     """An array shape, or a tuple of shapes.
 
