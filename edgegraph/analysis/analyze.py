@@ -19,7 +19,7 @@ from edgegraph.analysis.layers import (
 from edgegraph.analysis.memory import activation_memory, live_memory
 from edgegraph.analysis.records import op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
-from edgegraph.base.timing import collector_paused
+from edgegraph.base.timing import Progress, collector_paused, no_progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from edgegraph.measure.isolated import Depth
     from edgegraph.measure.latency import MeasurementSettings
     from edgegraph.measure.trace import Traced
-
-Progress = Callable[[str, float | None], None]
-"""Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""
 
 
 def analyze(
@@ -112,7 +109,7 @@ def analyze(
         >>> analysis.totals["macs"], analysis.totals["flops"]
         (25690112, 51380224)
     """
-    report = progress or _silent
+    report = progress or no_progress
     if measure:
         from edgegraph.measure.isolated import check_depth
         from edgegraph.measure.latency import prefer_synchronous_dispatch
@@ -253,10 +250,6 @@ def _take_trace(
         report(f"{program.name}: runs too many ops for a trace", None)
         return None
     return take_trace(program, nodes, trace_dir=trace_dir, settings=settings, progress=report)
-
-
-def _silent(message: str, fraction: float | None) -> None:
-    """Report nothing."""
 
 
 def _program(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ import platformdirs
 import portalocker
 from portalocker import AlreadyLocked, LockFlags
 
+from edgegraph.base.timing import Progress
 from edgegraph.errors import InputError
 
 
@@ -63,9 +64,6 @@ def cache_folder() -> Path:
     It need not exist.
     """
     return Path(os.environ.get(CACHE_FOLDER_VARIABLE) or platformdirs.user_cache_dir("edgegraph"))
-
-
-Progress = Callable[[str, float | None], None]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The clock, the garbage collector and the allocator, in the state that timing needs."""
+"""What timing needs: a clock, progress, the garbage collector and the allocator at rest."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ def bulk(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return paused
+
+
+Progress = Callable[[str, float | None], None]
+"""Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""
+
+
+def no_progress(message: str, fraction: float | None) -> None:
+    """Report nothing."""
 
 
 Clock = Callable[[], int]

@@ -28,10 +28,8 @@ from typing import IO
 import psutil
 
 from edgegraph import errors
+from edgegraph.base.timing import Progress
 from edgegraph.errors import EdgeGraphError, InputError
-
-Progress = Callable[[str, float | None], None]
-"""Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""
 
 Work = Callable[[bytes | mmap.mmap, Progress], bytes]
 """What runs in a child: from a payload (read-only) to an answer."""

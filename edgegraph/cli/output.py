@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgegraph.base.timing import Progress
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from edgegraph.results.memory import LiveMemory
     from edgegraph.results.op_trace import OpTrace
 
-
-Progress = Callable[[str, float | None], None]
 
 PLAIN_INTERVAL_S = 5.0
 """Where stderr is no terminal, a line at most this often; short work stays silent."""

@@ -11,7 +11,7 @@ import hashlib
 import mmap
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import msgspec
 
 from edgegraph import xla
 from edgegraph.base.files import cache_folder, replacing
+from edgegraph.base.timing import Progress
 from edgegraph.base.worker import peak_memory_bytes, run_child
 from edgegraph.compiler.program import memory_use
 from edgegraph.compiler.targets import Target, compiler_versions, require_compiler
@@ -29,7 +30,6 @@ TIMEOUT_S = 900.0
 """ResNet-50's train step takes 138 s for one TPU v5e; what takes this long is stuck."""
 
 Options = Mapping[str, str | int | float | bool]
-Progress = Callable[[str, float | None], None]
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from edgegraph import xla
-from edgegraph.compiler.ahead import TIMEOUT_S, Options, Progress, compile_ahead
+from edgegraph.base.timing import Progress
+from edgegraph.compiler.ahead import TIMEOUT_S, Options, compile_ahead
 from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded

@@ -30,7 +30,7 @@ from jax.experimental import serialize_executable
 from jax.extend import core
 
 from edgegraph import xla
-from edgegraph.base.worker import Progress
+from edgegraph.base.timing import Progress
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import EdgeGraphError, InputError

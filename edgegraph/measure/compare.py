@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from edgegraph.base.timing import monotonic_clock
-from edgegraph.base.worker import Progress
+from edgegraph.base.timing import Progress, monotonic_clock
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device import host

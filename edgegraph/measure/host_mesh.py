@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from edgegraph import xla
-from edgegraph.base.worker import Progress
+from edgegraph.base.timing import Progress
 from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.sharding import AUTOMATIC, DATA, TENSOR, DeviceMesh, Partition, sharded
 from edgegraph.errors import CompileError, first_line

@@ -9,13 +9,13 @@ from typing import Any
 
 import jax
 
-from edgegraph.base.timing import Clock, monotonic_clock
+from edgegraph.base.timing import Clock, Progress, monotonic_clock
 from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
 from edgegraph.measure.interleaved import sample_in_rounds
 from edgegraph.measure.latency import ExecutableCall, program_arguments, use_synchronous_dispatch
-from edgegraph.measure.sampling import MeasurementSettings, Progress, Series, summarise
+from edgegraph.measure.sampling import MeasurementSettings, Series, summarise
 from edgegraph.results.verdicts import worst
 from edgegraph.studies.overlap.result import InputOverlap
 

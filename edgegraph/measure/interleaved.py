@@ -7,8 +7,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, garbage_collection_paused
-from edgegraph.measure.sampling import STABLE, TIME_LIMIT, MeasurementSettings, Progress, Series
+from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, Progress, garbage_collection_paused
+from edgegraph.measure.sampling import STABLE, TIME_LIMIT, MeasurementSettings, Series
 
 LEAST_ROUNDS = 10
 """Samples are spread over at least this many rounds where time allows."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import jax
 
-from edgegraph.base.timing import Clock, monotonic_clock
+from edgegraph.base.timing import Clock, Progress, monotonic_clock, no_progress
 from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
@@ -30,7 +30,6 @@ from edgegraph.measure.latency import (
 from edgegraph.measure.regions import Region, Regions, find_regions
 from edgegraph.measure.sampling import (
     MeasurementSettings,
-    Progress,
     Series,
     other_processes,
     summarise,
@@ -40,10 +39,6 @@ from edgegraph.results.timing import UNATTRIBUTED, Latency, LayerLatency
 Depth = int | None | Literal["all"] | Sequence[int | None]
 """Where to cut: None for every scope alone, a number for all below a scope together, several of
 these, or ``all``."""
-
-
-def _silent(message: str, fraction: float | None) -> None:
-    """Report nothing."""
 
 
 def measure_layers(
@@ -77,7 +72,7 @@ def measure_layers(
     """
     settings = settings or MeasurementSettings()
     synchronous = use_synchronous_dispatch()
-    report = progress or _silent
+    report = progress or no_progress
     report(f"{program.name}: making arguments", None)
     arguments = program_arguments(program)
     if program.jaxpr is None:
@@ -209,7 +204,7 @@ def compile_layers(
     groups: Sequence[LayerGroup],
     arguments: Sequence[Any],
     options: Mapping[str, str | int | float | bool],
-    report: Progress = _silent,
+    report: Progress = no_progress,
 ) -> CompiledLayers:
     """Compile every layer alone and compute what flows into it.
 

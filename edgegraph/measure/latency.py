@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from edgegraph import __version__, xla
-from edgegraph.base.timing import Clock, monotonic_clock, warm_malloc
+from edgegraph.base.timing import Clock, Progress, monotonic_clock, warm_malloc
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import EdgeGraphError, InputError, UnsupportedVersionError
@@ -22,7 +22,6 @@ from edgegraph.measure import statistics
 from edgegraph.measure.interleaved import sample_in_rounds
 from edgegraph.measure.sampling import (
     MeasurementSettings,
-    Progress,
     Series,
     other_processes,
     summarise,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from edgegraph.base.worker import Progress, run_child
+from edgegraph.base.timing import Progress
+from edgegraph.base.worker import run_child
 from edgegraph.compiler.program import Program
 from edgegraph.measure.archive import ProgramArchive, program_archive, serve
 from edgegraph.measure.latency import MeasurementSettings, measure_program

@@ -18,9 +18,6 @@ TIME_LIMIT = "time limit"
 NOISY_DRIFT = 0.05
 INVALID_RELATIVE_IQR = 0.25
 
-Progress = Callable[[str, float | None], None]
-"""Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasurementSettings:

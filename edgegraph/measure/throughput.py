@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, monotonic_clock
+from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import InputError
@@ -24,7 +24,7 @@ from edgegraph.measure.archive import program_archive
 from edgegraph.measure.interleaved import sample_in_rounds
 from edgegraph.measure.latency import ExecutableCall, program_arguments
 from edgegraph.measure.process import run_in_subprocess, time_limit_s
-from edgegraph.measure.sampling import MeasurementSettings, Progress, Series, judge, other_processes
+from edgegraph.measure.sampling import MeasurementSettings, Series, judge, other_processes
 from edgegraph.results.timing import Throughput
 
 QUEUE_DEPTHS = (1, 2, 4, 8, 16, 32)

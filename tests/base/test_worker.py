@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from edgegraph.base.worker import Progress, run_child
+from edgegraph.base.timing import Progress
+from edgegraph.base.worker import run_child
 from edgegraph.errors import CompileError, EdgeGraphError, InputError
 
 HERE = "tests.base.test_worker"

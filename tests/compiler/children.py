@@ -10,7 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from edgegraph.base.worker import Progress
+from edgegraph.base.timing import Progress
 from edgegraph.errors import CompileError
 
 

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edgegraph import xla
-from edgegraph.base.timing import Clock
-from edgegraph.base.worker import Progress
+from edgegraph.base.timing import Clock, Progress
 from edgegraph.compiler.program import Program
 from edgegraph.measure.latency import ExecutableCall, MeasurementSettings, program_arguments
 

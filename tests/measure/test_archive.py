@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from edgegraph.base.worker import Progress
+from edgegraph.base.timing import Progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device import host

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from edgegraph import xla
-from edgegraph.base.timing import collector_paused
+from edgegraph.base.timing import Clock, Progress, collector_paused, monotonic_clock
 from edgegraph.device import host
 from edgegraph.device.calibration.memory_levels import (
     MAIN_MEMORY,
@@ -27,14 +27,11 @@ from edgegraph.device.calibration.memory_levels import (
 )
 from edgegraph.device.calibration.peaks import (
     DISPATCH,
-    Clock,
     Effort,
     Probe,
-    Progress,
     Sampled,
     group_rounds,
     is_confirmed,
-    monotonic_clock,
     sample,
     sustained,
     typical_shortfall,

@@ -23,7 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from edgegraph.device.calibration.peaks import DISPATCH, NANOSECONDS_PER_S, Clock, Probe
+from edgegraph.base.timing import NANOSECONDS_PER_S, Clock
+from edgegraph.device.calibration.peaks import DISPATCH, Probe
 
 DTYPES = {
     "f32": (jnp.float32, jnp.float32),

@@ -9,22 +9,14 @@ and the best rate that a second round confirms is the sustained one.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-Clock = Callable[[], int]
-"""Returns nanoseconds from an arbitrary start; never runs backwards."""
-
-Progress = Callable[[str, float | None], None]
-"""Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""
+from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock
 
 DISPATCH = "dispatch"
 """Group of the probe that launches an executable which does nothing."""
-
-NANOSECONDS_PER_S = 1_000_000_000
-monotonic_clock: Clock = time.perf_counter_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

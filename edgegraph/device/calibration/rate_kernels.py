@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from edgegraph.base.timing import warm_malloc
-from edgegraph.device.calibration.peaks import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock
+from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock, warm_malloc
 from edgegraph.device.kernel_rates import KernelRate, convolution_kind
 
 _DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgegraph.analysis.attribution import attribute
 from edgegraph.analysis.records import op_records
+from edgegraph.base.timing import Progress
 from edgegraph.compiler.program import Program
 from edgegraph.cost.price import price_nodes
 from edgegraph.device.calibration.calibrate import load_calibration
@@ -15,7 +16,7 @@ from edgegraph.device.catalogue import find_device
 from edgegraph.errors import FormatError, InputError
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.measure.latency import ExecutableCall, prefer_synchronous_dispatch, program_arguments
-from edgegraph.measure.sampling import MeasurementSettings, Progress
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.trace.runs import TracedRun, count_loops, find_runs
 from edgegraph.measure.trace.session import WARM_UP, events_per_call, keep, record
 from edgegraph.measure.trace.summary import summarise
@@ -201,7 +202,8 @@ def read_trace(path: str | Path, program: Program, *, warm_up: int = 1) -> OpTra
         FormatError: It is no profile.
 
     Example:
-        >>> from edgegraph.compiler.program import Program
+        >>> from edgegraph.base.timing import Progress
+    from edgegraph.compiler.program import Program
         >>> read_trace("no/such.xplane.pb", Program)
         Traceback (most recent call last):
         edgegraph.errors.InputError: no file at no/such.xplane.pb

@@ -6,7 +6,8 @@ from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
-from edgegraph.analysis.analyze import Progress, analyze
+from edgegraph.analysis.analyze import analyze
+from edgegraph.base.timing import Progress, no_progress
 from edgegraph.base.worker import end_children
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
@@ -95,7 +96,7 @@ def device_rows(
         for target in targets
         for batch in batches
     ]
-    report = progress or (lambda message, fraction: None)
+    report = progress or no_progress
     if measure:
         prefer_synchronous_dispatch()
     ahead = {target.name for target in targets if target.ahead}

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from edgegraph.analysis.analyze import Progress, analyze
+from edgegraph.analysis.analyze import analyze
+from edgegraph.base.timing import Progress, no_progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device
@@ -99,7 +100,7 @@ def fusion_study(
             f"cannot study {subject!r} without arguments; pass them as args=(...), or give a"
             " Workload"
         )
-    report = progress or _silent
+    report = progress or no_progress
     if measure:
         prefer_synchronous_dispatch()
     extra = rung_options(options or {})
@@ -154,10 +155,6 @@ def rung_options(options: Options) -> dict[str, dict[str, str | int | float | bo
         WITHOUT_LIBRARY: {LIBRARY_FUSION: ""},
         WITHOUT_ANY: {LIBRARY_FUSION: "", DISABLED_PASSES: disabled},
     }
-
-
-def _silent(message: str, fraction: float | None) -> None:
-    """Report nothing."""
 
 
 def _within(report: Progress, label: str) -> Progress:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from edgegraph.analysis.analyze import Progress, analyze
+from edgegraph.analysis.analyze import analyze
+from edgegraph.base.timing import Progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from edgegraph.analysis.analyze import Progress, analyze
+from edgegraph.analysis.analyze import analyze
+from edgegraph.base.timing import Progress, no_progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.sharding import DeviceMesh, Partition
 from edgegraph.compiler.targets import Target, parse_target, with_chips
@@ -80,7 +81,7 @@ def scaling_study(
             " cores of this host"
         )
     jobs = list(dict.fromkeys(_jobs(chosen, batch, batch_per_chip)))
-    report = progress or (lambda message, fraction: None)
+    report = progress or no_progress
     study = _Study(workload, base, partition, options or {}, settings)
     if base.ahead:
         found = study.ahead(jobs, report)

@@ -16,8 +16,9 @@ from typing import Any
 
 import msgspec
 
-from edgegraph.analysis.analyze import Progress, analyze
+from edgegraph.analysis.analyze import analyze
 from edgegraph.base.files import cache_folder, exclusive_lock, shared_lock
+from edgegraph.base.timing import Progress
 from edgegraph.base.units import si
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program

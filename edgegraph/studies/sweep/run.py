@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from contextlib import closing
 from functools import partial
 
-from edgegraph.analysis.analyze import Progress
+from edgegraph.base.timing import Progress
 from edgegraph.device import host
 from edgegraph.device.device import Device
 from edgegraph.measure.sampling import MeasurementSettings

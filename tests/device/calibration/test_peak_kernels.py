@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from edgegraph.base.timing import monotonic_clock
 from edgegraph.device.calibration import peak_kernels
 from edgegraph.device.calibration.peak_kernels import CoreThreads
-from edgegraph.device.calibration.peaks import Probe, monotonic_clock
+from edgegraph.device.calibration.peaks import Probe
 
 KIB = 1024
 
