@@ -1,4 +1,4 @@
-"""Rules for kernels with a cost of their own, callbacks, markers and selection."""
+"""Rules for kernels that say their cost, callbacks, markers, selection and random bits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def pallas(call: CustomCall) -> Cost | None:
     found = _COST_ESTIMATE.search(call.instruction.backend_config)
     if found is None:
         return None
-    estimate = _read(found.group(1))
+    try:
+        estimate: dict[str, Any] = json.loads(found.group(1))
+    except ValueError as error:
+        raise UnknownFormError(f"cost estimate {found.group(1)!r}") from error
     moved = integer(estimate.get("bytes_accessed", 0))
     written = min(moved, call.result.bytes)
     return call.cost(
@@ -49,14 +52,6 @@ def pallas(call: CustomCall) -> Cost | None:
         bytes_written=written,
         wire_bytes=integer(estimate.get("remote_bytes_transferred", 0)),
     )
-
-
-def _read(text: str) -> dict[str, Any]:
-    try:
-        estimate: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise UnknownFormError(f"cost estimate {text!r}") from error
-    return estimate
 
 
 _CALLBACKS = [f"{prefix}_python_{device}_callback" for device in ("cpu", "gpu")
@@ -95,11 +90,6 @@ def marker(call: CustomCall) -> Cost:
     return ZERO
 
 
-_THREEFRY_OPERATIONS = 119
-"""Of one block: 20 rounds of an addition, a rotation (two shifts, an or) and an xor; 5 key
-injections of 3 additions; 2 additions before and 2 xors for the third key."""
-
-
 @built_in("TopK", "__gpu$TopK", "mhlo.topk")
 def top_k(call: CustomCall) -> Cost:
     """The k largest of n: n log2(k) comparisons, rounded up as XLA rounds up a sort's n log2(n).
@@ -109,7 +99,7 @@ def top_k(call: CustomCall) -> Cost:
     """
     values, found = operand(call, 0), result(call, 0)
     if not found.dimensions:
-        raise UnknownFormError(f"{call.target} gives a scalar")
+        raise UnknownFormError(f"{call.target} returns a scalar")
     k = found.dimensions[-1]
     return call.cost(flops=values.size * max(1, math.ceil(math.log2(max(k, 1)))))
 
@@ -124,6 +114,11 @@ def approximate_top_k(call: CustomCall) -> Cost:
 def pivots_to_permutation(call: CustomCall) -> Cost:
     """Swap indices, one swap per pivot: nothing is computed."""
     return call.cost()
+
+
+_THREEFRY_OPERATIONS = 119
+"""Of one block: 20 rounds of an addition, a rotation (two shifts, an or) and an xor; 5 key
+injections of 3 additions; 2 additions before and 2 xors for the third key."""
 
 
 @built_in("cu_threefry2x32_ffi", "hip_threefry2x32_ffi")

@@ -187,24 +187,17 @@ def _symmetric(call: CustomCall, *, vectors: bool) -> Cost:
     return call.cost(flops=batch * (count.to_tridiagonal(n) + (2 * n**3 if vectors else 0)))
 
 
-@built_in(*lapack("geev"))
+@built_in(*lapack("geev"), *solver("geev"))
 def general(call: CustomCall) -> Cost:
     """GEEV: 10n^3 for eigenvalues alone, 26 1/3 n^3 with right eigenvectors (LUG).
 
     With left ones too, the 25n^3 of the Schur form (GVL 7.5.6) carry over, and the 4n^3/3 of
     turning it into eigenvectors come twice.
     """
-    sides = (letter(call, "compute_left") == "V") + (letter(call, "compute_right") == "V")
-    return _general(call, sides)
-
-
-@built_in(*solver("geev"))
-def gpu_general(call: CustomCall) -> Cost:
-    """GEEV of a GPU: the same count."""
-    return _general(call, attribute(call, "left") + attribute(call, "right"))
-
-
-def _general(call: CustomCall, sides: int) -> Cost:
+    if "compute_left" in attributes(call):
+        sides = (letter(call, "compute_left") == "V") + (letter(call, "compute_right") == "V")
+    else:
+        sides = attribute(call, "left") + attribute(call, "right")
     batch, n, _ = square(operand(call, 0))
     flops = (75 + 4 * sides) * n**3 // 3 if sides else 10 * n**3
     return call.cost(flops=batch * flops)
@@ -217,7 +210,7 @@ def schur(call: CustomCall) -> Cost | None:
     return call.cost(flops=batch * 25 * n**3) if letter(call, "mode") == "V" else None
 
 
-@built_in(*lapack("gesdd"))
+@built_in(*lapack("gesdd"), *solver("gesdd"))
 def singular_values(call: CustomCall) -> Cost:
     """GESDD, by divide and conquer: what its steps of fixed length take.
 
@@ -227,20 +220,8 @@ def singular_values(call: CustomCall) -> Cost:
     6.67 n^3. Divide and conquer of the bidiagonal matrix itself is left out: how much it can
     deflate depends on the matrix.
     """
-    mode = letter(call, "mode")
-    return _divide_and_conquer(call, vectors=mode != "N", full=mode == "A")
-
-
-@built_in(*solver("gesdd"))
-def gpu_singular_values(call: CustomCall) -> Cost:
-    """GESDD of a GPU: the same count."""
-    full = bool(attribute(call, "full_matrices"))
-    return _divide_and_conquer(call, vectors=bool(attribute(call, "compute_uv")), full=full)
-
-
-def _divide_and_conquer(call: CustomCall, *, vectors: bool, full: bool) -> Cost:
-    batch, m, n = matrix(operand(call, 0))
-    m, n = max(m, n), min(m, n)
+    batch, m, n = _tall(call)
+    vectors, full = _wanted_vectors(call)
     columns = m if full else n
     flops = 0
     if 6 * m >= 11 * n and m > n:
@@ -252,41 +233,44 @@ def _divide_and_conquer(call: CustomCall, *, vectors: bool, full: bool) -> Cost:
     if vectors:
         flops += count.multiply_by_q(m, columns, n, left=True)
         flops += count.multiply_by_q(n, n, n, left=False)
-    return _vectors_on_demand(call, batch * flops, vectors=vectors)
+    return _decomposition(call, batch * flops, vectors=vectors)
 
 
-@built_in(*lapack("gesvd"))
+@built_in(*lapack("gesvd"), *solver("gesvd"))
 def singular_values_by_qr(call: CustomCall) -> Cost:
     """GESVD, by QR iterations: the Golub-Reinsch algorithm (GVL 5.4.5).
 
     Of m x n with m >= n: 4mn^2 - 4n^3/3 for the values, 14mn^2 + 8n^3 with the thin U and V,
     4m^2n + 8mn^2 + 9n^3 with all of U.
     """
-    mode = letter(call, "mode")
-    return _golub_reinsch(call, vectors=mode != "N", full=mode == "A")
-
-
-@built_in(*solver("gesvd"))
-def gpu_singular_values_by_qr(call: CustomCall) -> Cost:
-    """GESVD of a GPU: the same count."""
-    full = bool(attributes(call).get("full_matrices"))
-    return _golub_reinsch(call, vectors=bool(attribute(call, "compute_uv")), full=full)
-
-
-def _golub_reinsch(call: CustomCall, *, vectors: bool, full: bool) -> Cost:
-    batch, m, n = matrix(operand(call, 0))
-    m, n = max(m, n), min(m, n)
+    batch, m, n = _tall(call)
+    vectors, full = _wanted_vectors(call)
     if not vectors:
         flops = (12 * m * n**2 - 4 * n**3) // 3
     elif full:
         flops = 4 * m**2 * n + 8 * m * n**2 + 9 * n**3
     else:
         flops = 14 * m * n**2 + 8 * n**3
-    return _vectors_on_demand(call, batch * flops, vectors=vectors)
+    return _decomposition(call, batch * flops, vectors=vectors)
 
 
-def _vectors_on_demand(call: CustomCall, flops: int, *, vectors: bool) -> Cost:
-    """Leave out the memory of U and V where the call has it but does not fill it."""
+def _tall(call: CustomCall) -> tuple[int, int, int]:
+    """Return how many matrices are decomposed, and their longer and their shorter side."""
+    batch, m, n = matrix(operand(call, 0))
+    return batch, max(m, n), min(m, n)
+
+
+def _wanted_vectors(call: CustomCall) -> tuple[bool, bool]:
+    """Return whether a call computes U and V, and all of U: a letter of LAPACK, flags of a GPU."""
+    options = attributes(call)
+    if "mode" in options:
+        mode = letter(call, "mode")
+        return mode != "N", mode == "A"
+    return bool(attribute(call, "compute_uv")), bool(options.get("full_matrices"))
+
+
+def _decomposition(call: CustomCall, flops: int, *, vectors: bool) -> Cost:
+    """Return the cost, without the memory of U and V where the call has it but does not fill it."""
     results = call.results
     if len(results) != 5:
         raise UnknownFormError(f"{call.target} has {len(results)} results, not A, S, U, V, info")

@@ -1,26 +1,22 @@
 """Rules for matrix products, convolutions and attention of the libraries.
 
-FLOPs are twice the MACs. What a library does to the product on the way out (bias, activation,
-scaling) is not counted, as in XLA's own GPU analysis (``gpu_hlo_cost_analysis.cc``): the fused
-epilogue is free beside the product.
-
 MACs count padding as if it were data, as published tables do (`edgegraph.cost.products`). FLOPs
-leave it out: twice the products of an element of the kernel with an element of the input, as
-XLA counts a convolution (``HloCostAnalysis::GetConvolutionFlops``), and as its GPU analysis
-counts these calls. Bias, activation and side input are not counted, as there.
+leave it out: twice the products of an element of the kernel with an element of the input, as XLA
+counts a convolution (``HloCostAnalysis::GetConvolutionFlops``). What a library does to the product
+on the way out (bias, activation, scaling, a side input) is not counted, as in XLA's own GPU
+analysis (``gpu_hlo_cost_analysis.cc``): the fused epilogue is free beside the product.
 
 cuDNN's backward calls carry the window and the dimension numbers of the forward convolution,
 and each of the three multiplies the same pairs of elements: the counts are the same.
 
 With B batches, N heads, T queries, S keys and values, and heads of size H (keys) and V (values),
-the forward pass multiplies queries by keys (B N T S H MACs) and weights by values (B N T S V).
-The backward pass has both again and the gradients of each operand of both: the scores are
-recomputed, so it is 3 products of size H and 2 of size V, 2.5 times the forward pass where they
-are equal (Dao, "FlashAttention-2", 2023, section 4.1).
-
-FLOPs are those of the products, as papers on attention count; the exponentials of the softmax
-are the transcendentals. A causal mask leaves out the scores above the diagonal, and a sliding
-window those that are further back, as the kernels do. Sequences that are padded count in full.
+attention multiplies queries by keys (B N T S H MACs) and weights by values (B N T S V). The
+backward pass has both again and the gradients of each operand of both: the scores are recomputed,
+so it is 3 products of size H and 2 of size V, 2.5 times the forward pass where they are equal (Dao,
+"FlashAttention-2", 2023, section 4.1). Its FLOPs are those of the products, as papers on attention
+count; the exponentials of the softmax are the transcendentals. A causal mask leaves out the scores
+above the diagonal, and a sliding window those that are further back, as the kernels do. Sequences
+that are padded count in full.
 """
 
 from __future__ import annotations
@@ -84,11 +80,7 @@ _MOST_TAPS = 1_000_000
 """Kernels that are longer along an axis are none."""
 
 
-@built_in(
-    "__cudnn$convForward",
-    "__cudnn$convForwardGraph",
-    "__cudnn$convBiasActivationForward",
-)
+@built_in(*[f"__cudnn$conv{kind}" for kind in ("Forward", "ForwardGraph", "BiasActivationForward")])
 def cudnn_forward(call: CustomCall) -> Cost:
     """Forward convolution: input and kernel give the output."""
     return _cudnn(call, operand(call, 0), operand(call, 1), result(call, 0))
@@ -126,8 +118,7 @@ def onednn_convolution(call: CustomCall) -> Cost:
     )
     shapes = operand(call, 0), operand(call, 1), result(call, 0)
     _check(dimensions, *shapes)
-    window = _onednn_window(options, dimensions, shapes)
-    return _convolution(call, dimensions, window, *shapes)
+    return _convolution(call, dimensions, _onednn_window(options, dimensions, shapes), *shapes)
 
 
 def _cudnn(call: CustomCall, image: Shape, kernel: Shape, output: Shape) -> Cost:
@@ -225,13 +216,10 @@ def _onednn_window(
             if stride > 0 and room // stride + 1 == output.dimensions[axis_out]:
                 window.append(
                     WindowDimension(
-                        size=size,
-                        stride=stride,
-                        padding_low=low,
-                        padding_high=high,
-                        window_dilation=dilation,
+                        size=size, stride=stride, window_dilation=dilation,
+                        padding_low=low, padding_high=high,
                     )
-                )
+                )  # fmt: skip
         if len(window) == len(rows):
             return tuple(window)
     raise UnknownFormError("a window of oneDNN does not give the size of its output")

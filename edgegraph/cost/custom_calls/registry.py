@@ -110,18 +110,17 @@ def register_custom_call(*targets: str) -> Callable[[Rule], Rule]:
             ' @eg.register_custom_call("my_kernel")'
         )
 
-    def register(rule: Rule) -> Rule:
-        _registered.update(dict.fromkeys(targets, rule))
-        return rule
-
-    return register
+    return _register(_registered, targets)
 
 
 def built_in(*targets: str) -> Callable[[Rule], Rule]:
     """Register the decorated function among the rules that EdgeGraph brings along."""
+    return _register(_built_in, targets)
 
+
+def _register(rules: dict[str, Rule], targets: Sequence[str]) -> Callable[[Rule], Rule]:
     def register(rule: Rule) -> Rule:
-        _built_in.update(dict.fromkeys(targets, rule))
+        rules.update(dict.fromkeys(targets, rule))
         return rule
 
     return register
@@ -152,14 +151,12 @@ def price_custom_call(instruction: Instruction, operands: Sequence[Shape]) -> Co
 
 def why_unpriced(target: str) -> str:
     """Return why calls of `target` have no cost, and what to do about it."""
+    register = f'eg.register_custom_call("{target}")'
     if _rule(target) is None:
-        return (
-            f"custom call {target}: no rule prices it; register one with"
-            f' eg.register_custom_call("{target}")'
-        )
+        return f"custom call {target}: no rule prices it; register one with {register}"
     return (
         f"custom call {target}: its cost depends on what HLO does not show; a rule of your own"
-        f' can say it: eg.register_custom_call("{target}")'
+        f" can say it: {register}"
     )
 
 
@@ -196,17 +193,18 @@ class Matrix(NamedTuple):
 
 def operand(call: CustomCall, number: int) -> Shape:
     """Return the shape of an operand."""
-    if number >= len(call.operands):
-        raise UnknownFormError(f"{call.target} has no operand {number}")
-    return call.operands[number]
+    return _shape(call, "operand", call.operands, number)
 
 
 def result(call: CustomCall, number: int) -> Shape:
     """Return the shape of a result."""
-    results = call.results
-    if number >= len(results):
-        raise UnknownFormError(f"{call.target} has no result {number}")
-    return results[number]
+    return _shape(call, "result", call.results, number)
+
+
+def _shape(call: CustomCall, what: str, shapes: Sequence[Shape], number: int) -> Shape:
+    if number >= len(shapes):
+        raise UnknownFormError(f"{call.target} has no {what} {number}")
+    return shapes[number]
 
 
 def matrix(shape: Shape) -> Matrix:
