@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgegraph.analysis.analyze import analyze as analyze
     from edgegraph.analysis.findings.registry import Evidence as Evidence
     from edgegraph.analysis.findings.registry import register_finding as register_finding
+    from edgegraph.analysis.traces import read_trace as read_trace
     from edgegraph.compare.diff import diff as diff
     from edgegraph.compare.result import Diff as Diff
     from edgegraph.compiler.compile import compile as compile
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from edgegraph.gate.gate import check as check
     from edgegraph.measure.compare import compare_timings as compare_timings
     from edgegraph.measure.sampling import MeasurementSettings as MeasurementSettings
-    from edgegraph.measure.trace.trace import read_trace as read_trace
     from edgegraph.results.analysis import Analysis as Analysis
     from edgegraph.results.analysis import Finding as Finding
     from edgegraph.results.files import load as load
@@ -86,7 +86,7 @@ _HOME = {
     "open_store": "edgegraph.store",
     "overlap_study": "edgegraph.studies.overlap.run",
     "read_hlo": "edgegraph.compiler.compile",
-    "read_trace": "edgegraph.measure.trace.trace",
+    "read_trace": "edgegraph.analysis.traces",
     "register_custom_call": "edgegraph.cost.custom_calls",
     "register_finding": "edgegraph.analysis.findings.registry",
     "scaling_study": "edgegraph.studies.scaling.run",

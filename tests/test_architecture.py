@@ -55,8 +55,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("edgegraph/__main__.py", "cli"): "python -m edgegraph is the command line",
     ("edgegraph/gate/gate.py", "hlo"): "still to be turned round",
     ("edgegraph/hlo/read.py", "xla"): "still to be turned round",
-    ("edgegraph/measure/input_overlap.py", "studies"): "still to be turned round",
-    ("edgegraph/measure/trace/trace.py", "analysis"): "still to be turned round",
     ("edgegraph/reporting/page.py", "compare"): "still to be turned round",
     ("edgegraph/reporting/presenters.py", "studies"): "still to be turned round",
     ("edgegraph/reporting/study_sections.py", "studies"): "still to be turned round",

@@ -16,8 +16,8 @@ from edgegraph.measure import statistics
 from edgegraph.measure.interleaved import sample_in_rounds
 from edgegraph.measure.latency import ExecutableCall, program_arguments, use_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings, Series, summarise
+from edgegraph.results.timing import InputOverlap
 from edgegraph.results.verdicts import worst
-from edgegraph.studies.overlap.result import InputOverlap
 
 Prepare = Callable[[int], Sequence[Any]]
 """Makes the inputs of one step on the host, by the number of the step."""

@@ -1,4 +1,4 @@
-"""The outcome of timing: latency, throughput, and which of two programs is faster."""
+"""The outcome of timing: latency, throughput, a host that works ahead, which of two is faster."""
 
 from __future__ import annotations
 
@@ -179,6 +179,44 @@ def best_throughput(throughputs: tuple[Throughput, ...]) -> Throughput | None:
         True
     """
     return max(throughputs, key=lambda one: one.calls_per_s, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputOverlap:
+    """Preparing the next batch on the host while the device works on this one.
+
+    All times are of one step, medians over blocks of `steps` steps.
+
+    Attributes:
+        steps: Steps in a block; the first preparation of a block is never hidden.
+        prepare_s: The host makes a batch.
+        transfer_s: The batch goes to the device.
+        step_s: The device works on it.
+        serial_s: One after the other, measured.
+        overlapped_s: The next batch made and sent by a thread meanwhile, measured.
+        verdict: ``OK``, ``NOISY`` or ``INVALID``: the worst of the five measurements'.
+        reasons: Why it is not ``OK``.
+    """
+
+    steps: int
+    prepare_s: float
+    transfer_s: float
+    step_s: float
+    serial_s: float
+    overlapped_s: float
+    verdict: str
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def gain(self) -> float:
+        """Share of the serial time that overlapping takes away; negative where it costs."""
+        return 1 - self.overlapped_s / self.serial_s
+
+    @property
+    def hidden(self) -> float | None:
+        """Share of the shorter side, host or device, that was hidden behind the longer one."""
+        shorter_s = min(self.prepare_s + self.transfer_s, self.step_s)
+        return (self.serial_s - self.overlapped_s) / shorter_s if shorter_s else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,8 @@ from time import perf_counter
 
 import edgegraph as eg
 from edgegraph import xla
+from edgegraph.analysis.traces import trace_program
 from edgegraph.measure.latency import ExecutableCall, prefer_synchronous_dispatch, program_arguments
-from edgegraph.measure.trace import trace_program
 from models.cnn import small_cnn
 from models.mlp import mlp
 

@@ -12,7 +12,7 @@ from edgegraph.compiler import compile as compile_program
 from edgegraph.errors import InputError
 from edgegraph.measure.input_overlap import STEPS, measure_input_overlap, run_ahead
 from edgegraph.measure.sampling import MeasurementSettings
-from edgegraph.studies.overlap.result import InputOverlap
+from edgegraph.results.timing import InputOverlap
 from tests.measure.fake_clock import FakeClock
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from edgegraph.measure.latency import environment
-from edgegraph.studies.overlap.result import Bracket, InputOverlap, OverlapStudy
+from edgegraph.results.timing import InputOverlap
+from edgegraph.studies.overlap.result import Bracket, OverlapStudy
 from tests import analyses
 from tests.studies.sweeps import throughput
 

@@ -8,6 +8,7 @@ by their roofline times, and within a layer always by the latter.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from edgegraph.base.timing import bulk
@@ -15,8 +16,17 @@ from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.measure.trace.runs import OpFigures, TracedRun
+from edgegraph.measure.trace.timeline import Timeline
 from edgegraph.results.analysis import OpRecord
-from edgegraph.results.op_trace import LoopTrace, OpShare, OpTiming, OpTrace, RunTiming, TraceEvent
+from edgegraph.results.op_trace import (
+    LoopTrace,
+    OpShare,
+    OpTiming,
+    OpTrace,
+    RunTiming,
+    TraceEvent,
+    executions_of,
+)
 from edgegraph.results.timing import UNATTRIBUTED, LayerLatency, finest_cut
 
 MEASURED, ESTIMATED = "measured", "estimated"
@@ -152,62 +162,75 @@ MOST_EVENTS = 20_000
 _NOTHING = OpFigures(executions=0, self_ps=0, thread_ps=0, total_ps=0)
 
 
-@bulk
-def summarise(
-    runs: Sequence[TracedRun],
-    *,
-    module: str,
-    nodes: Sequence[Node],
-    records: Sequence[OpRecord],
-    loops: tuple[LoopTrace, ...],
-    threads: Sequence[str],
-    calls_ps: Sequence[tuple[int, int]],
-    latencies: Sequence[LayerLatency] = (),
-    warm_up: int = 0,
-    untraced_s: float | None = None,
-    kept_at: str | None = None,
-) -> OpTrace:
-    """Put the figures of all calls together.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """A trace joined to a program's graph, before its ops are priced.
 
-    Args:
-        runs: At least one, without the warm-up.
+    Attributes:
         module: Name of the HLO module.
         nodes: Its ops.
-        records: Their costs and places.
-        loops: How often its loops ran.
-        threads: Names of the trace's lines.
-        calls_ps: Start and end of the calls that were made for the trace.
-        latencies: Measured times of layers compiled alone, to split fusions by.
+        runs: The traced calls without the warm-up, at least one.
+        timeline: What they were found in.
+        loops: How often loops ran.
         warm_up: Calls that were dropped.
-        untraced_s: Median of calls without the profiler.
-        kept_at: Folder that the trace was kept in.
+        untraced_s: Median of calls without the profiler, or None.
+        kept_at: Folder that the trace was kept in, or None.
     """
-    by_span = sorted(runs, key=lambda run: run.span_ps)
-    aside = len(runs) // 4
-    counted = by_span[aside : len(runs) - aside]
-    timings = _timings(runs, counted, nodes, records)
-    shares = share_out(records, {timing.name: timing.self_s for timing in timings}, latencies)
-    shown = by_span[len(runs) // 2]
-    lines, events = _events(shown, threads)
-    unmatched = {name for run in counted for name in run.unmatched_ps}
-    among = {id(run) for run in counted}
-    return OpTrace(
-        module=module,
-        timings=tuple(sorted(timings, key=lambda timing: -timing.self_s)),
-        shares=shares,
-        loops=loops,
-        runs=tuple(_run_timing(run, calls_ps, counted=id(run) in among) for run in runs),
-        warm_up=warm_up,
-        untraced_s=untraced_s,
-        unmatched={
-            name: _mean([run.unmatched_ps.get(name, 0) for run in counted])
-            for name in sorted(unmatched)
-        },
-        threads=lines,
-        events=events,
-        events_left_out=len(shown.spans) - len(events),
-        kept_at=kept_at,
-    )
+
+    module: str
+    nodes: Sequence[Node]
+    runs: Sequence[TracedRun]
+    timeline: Timeline
+    loops: tuple[LoopTrace, ...]
+    warm_up: int
+    untraced_s: float | None = None
+    kept_at: str | None = None
+
+    @property
+    def executions(self) -> Mapping[tuple[str, str], int]:
+        """How often loops ran, as `price_nodes` takes it."""
+        return executions_of(self.loops)
+
+    @property
+    def counts_unknown_loops(self) -> bool:
+        """Whether it says how often a loop ran of which the module does not."""
+        return any(loop.trips is None and loop.iterations is not None for loop in self.loops)
+
+    @bulk
+    def summary(
+        self, records: Sequence[OpRecord], latencies: Sequence[LayerLatency] = ()
+    ) -> OpTrace:
+        """Return the result, with the ops' costs and places.
+
+        Args:
+            records: Of all ops.
+            latencies: Measured times of layers compiled alone, to split fusions by.
+        """
+        runs, calls_ps = self.runs, self.timeline.calls_ps
+        by_span = sorted(runs, key=lambda run: run.span_ps)
+        aside = len(runs) // 4
+        counted = by_span[aside : len(runs) - aside]
+        timings = _timings(runs, counted, self.nodes, records)
+        shown = by_span[len(runs) // 2]
+        lines, events = _events(shown, self.timeline.threads)
+        among = {id(run) for run in counted}
+        return OpTrace(
+            module=self.module,
+            timings=tuple(sorted(timings, key=lambda timing: -timing.self_s)),
+            shares=share_out(records, {each.name: each.self_s for each in timings}, latencies),
+            loops=self.loops,
+            runs=tuple(_run_timing(run, calls_ps, counted=id(run) in among) for run in runs),
+            warm_up=self.warm_up,
+            untraced_s=self.untraced_s,
+            unmatched={
+                name: _mean([run.unmatched_ps.get(name, 0) for run in counted])
+                for name in sorted({name for run in counted for name in run.unmatched_ps})
+            },
+            threads=lines,
+            events=events,
+            events_left_out=len(shown.spans) - len(events),
+            kept_at=self.kept_at,
+        )
 
 
 def _timings(

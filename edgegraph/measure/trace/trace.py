@@ -1,136 +1,65 @@
-"""Taking and reading op traces."""
+"""Calling a program under the profiler, and finding its ops in a profile."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-from edgegraph.analysis.attribution import attribute
-from edgegraph.analysis.records import op_records
-from edgegraph.base.timing import Progress
+import jax
+
+from edgegraph import xla
+from edgegraph.base.files import replacing
+from edgegraph.base.timing import (
+    NANOSECONDS_PER_S,
+    Clock,
+    Progress,
+    garbage_collection_paused,
+    monotonic_clock,
+    no_progress,
+)
 from edgegraph.compiler.program import Program
-from edgegraph.cost.price import price_nodes
-from edgegraph.device.calibration.calibrate import load_calibration
-from edgegraph.device.catalogue import find_device
-from edgegraph.errors import FormatError, InputError
-from edgegraph.hlo.graph import Node, flatten
+from edgegraph.cost.price import count_executions
+from edgegraph.cost.trip_counts import trip_counts
+from edgegraph.errors import InputError
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.module import Module
+from edgegraph.hlo.op_tree import OpTree
 from edgegraph.measure.latency import ExecutableCall, prefer_synchronous_dispatch, program_arguments
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.trace.runs import TracedRun, count_loops, find_runs
-from edgegraph.measure.trace.session import WARM_UP, events_per_call, keep, record
-from edgegraph.measure.trace.summary import summarise
-from edgegraph.measure.trace.timeline import Timeline, read_timeline
+from edgegraph.measure.trace.summary import Traced
+from edgegraph.measure.trace.timeline import STEP, read_timeline
 from edgegraph.measure.trace.xplane import read_planes
-from edgegraph.results.analysis import OpRecord
-from edgegraph.results.op_trace import LoopTrace, OpTrace, executions_of
-from edgegraph.results.timing import LayerLatency
 
-_MOST_BYTES = 2 << 30
-"""More than this, protobuf cannot hold."""
+WARM_UP = 2
+"""Traced calls that are dropped: the first was seen to take 40 ms where later ones took 3."""
 
+FEWEST, MOST = 3, 50
+"""Traced calls that count, unless their number is asked for."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traced:
-    """A trace joined to a program's graph, before its ops are priced.
+SHARE_OF_LIMIT = 0.1
+"""Of the time limit of a measurement that the traced calls may take."""
 
-    Attributes:
-        module: Name of the HLO module.
-        nodes: Its ops.
-        runs: The traced calls without the warm-up.
-        timeline: What they were found in.
-        loops: How often loops ran.
-        warm_up: Calls that were dropped.
-        untraced_s: Median of calls without the profiler, or None.
-        kept_at: Folder that the trace was kept in, or None.
-    """
+MOST_EVENTS = 1_000_000
+"""In a trace; it is held in memory and decoded."""
 
-    module: str
-    nodes: Sequence[Node]
-    runs: Sequence[TracedRun]
-    timeline: Timeline
-    loops: tuple[LoopTrace, ...]
-    warm_up: int
-    untraced_s: float | None = None
-    kept_at: str | None = None
-
-    @property
-    def executions(self) -> Mapping[tuple[str, str], int]:
-        """How often loops ran, as `price_nodes` takes it."""
-        return executions_of(self.loops)
-
-    @property
-    def counts_unknown_loops(self) -> bool:
-        """Whether it says how often a loop ran of which the module does not."""
-        return any(loop.trips is None and loop.iterations is not None for loop in self.loops)
-
-    def summary(
-        self, records: Sequence[OpRecord], latencies: Sequence[LayerLatency] = ()
-    ) -> OpTrace:
-        """Return the result, with the ops' costs and places.
-
-        Args:
-            records: Of all ops.
-            latencies: Measured times of layers compiled alone, to split fusions by.
-        """
-        return summarise(
-            self.runs,
-            module=self.module,
-            nodes=self.nodes,
-            records=records,
-            loops=self.loops,
-            threads=self.timeline.threads,
-            calls_ps=self.timeline.calls_ps,
-            latencies=latencies,
-            warm_up=self.warm_up,
-            untraced_s=self.untraced_s,
-            kept_at=self.kept_at,
-        )
+_EVENTS_PER_OP = 3
 
 
-def trace_program(
-    program: Program,
-    *,
-    warm_up: int = WARM_UP,
-    steps: int | None = None,
-    trace_dir: str | Path | None = None,
-    settings: MeasurementSettings | None = None,
-    progress: Progress | None = None,
-) -> OpTrace:
-    """Run a program under the profiler and measure each of its ops.
+def fits(module: Module, nodes: Sequence[Node]) -> bool:
+    """Return whether a trace of the fewest calls holds no more events than are taken."""
+    return events_per_call(module, nodes) * (WARM_UP + FEWEST) <= MOST_EVENTS
 
-    Args:
-        program: Compiled for this host.
-        warm_up: Traced calls that are dropped.
-        steps: Traced calls that count; None for as many as fit into a tenth of the settings'
-            time limit.
-        trace_dir: Log folder to keep the profile in, for XProf and TensorBoard.
-        settings: How long to measure.
-        progress: Called with a message and a fraction.
 
-    Raises:
-        InputError: The program cannot run here, a number makes no sense, the folder cannot be
-            written, the trace would be too large, or none of the ops shows in it.
-        EdgeGraphError: Another profiler is running.
-
-    Example:
-        >>> import jax.numpy as jnp, edgegraph as eg
-        >>> program = eg.compile(lambda x: jnp.sort(x @ x), jnp.ones((64, 64)))
-        >>> trace = trace_program(program, steps=3)
-        >>> len(trace.runs), [timing.executions for timing in trace.timings]
-        (3, [1, 1])
-    """
-    nodes = flatten(program.module)
-    traced = take_trace(
-        program,
-        nodes,
-        warm_up=warm_up,
-        steps=steps,
-        trace_dir=trace_dir,
-        settings=settings,
-        progress=progress,
-    )
-    return _priced(program, traced)
+def events_per_call(module: Module, nodes: Sequence[Node]) -> int:
+    """Estimate how many events a call leaves in a trace, loops of unknown length counted once."""
+    executions = count_executions(nodes, trip_counts(module))
+    return _EVENTS_PER_OP * sum(executions[node.name].counted for node in OpTree(nodes).outside)
 
 
 def take_trace(
@@ -143,19 +72,22 @@ def take_trace(
     settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Traced:
-    """Trace a program and join the trace to its ops; as `trace_program`, before pricing.
+    """Trace a program and find its ops in the trace.
 
     Args:
         program: Compiled for this host.
         nodes: Its ops.
         warm_up: Traced calls that are dropped.
-        steps: Traced calls that count, or None.
-        trace_dir: Log folder to keep the profile in.
+        steps: Traced calls that count; None for as many as fit into a tenth of the settings'
+            time limit.
+        trace_dir: Log folder to keep the profile in, for XProf and TensorBoard.
         settings: How long to measure.
         progress: Called with a message and a fraction.
 
     Raises:
-        InputError, EdgeGraphError: As `trace_program`.
+        InputError: The program cannot run here, a number makes no sense, the folder cannot be
+            written, the trace would be too large, or none of the ops shows in it.
+        EdgeGraphError: Another profiler is running.
     """
     if warm_up < 1 or (steps is not None and steps < 1):
         raise InputError(
@@ -164,8 +96,7 @@ def take_trace(
         )
     # Ops take what they take in whichever thread; only the calls' own lengths gain by it.
     prefer_synchronous_dispatch()
-    if progress is not None:
-        progress(f"{program.name}: tracing ops", None)
+    (progress or no_progress)(f"{program.name}: tracing ops", None)
     call = ExecutableCall(program.executable, program_arguments(program))
     recording = record(
         call,
@@ -176,54 +107,131 @@ def take_trace(
         events=events_per_call(program.module, nodes),
         with_modules=trace_dir is not None,
     )
-    kept = None if trace_dir is None else keep(recording.xspace, Path(trace_dir), program.name)
+    if trace_dir is not None:
+        keep(recording.xspace, Path(trace_dir), program.name)
     return replace(
-        _join(recording.xspace, program, nodes, warm_up),
+        join_trace(recording.xspace, program, nodes, warm_up),
         untraced_s=recording.untraced_s,
-        kept_at=None if kept is None else str(trace_dir),
+        kept_at=None if trace_dir is None else str(trace_dir),
     )
 
 
-def read_trace(path: str | Path, program: Program, *, warm_up: int = 1) -> OpTrace:
-    """Read a profile that was taken elsewhere, and join it to a program's ops.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A profile, and what calls took around it.
+
+    Attributes:
+        xspace: The serialized profile.
+        untraced_s: Median of the calls without the profiler, half of them before the trace and
+            half after it.
+    """
+
+    xspace: bytes
+    untraced_s: float
+
+
+def record(
+    call: Callable[[], Any],
+    *,
+    after: Callable[[object], None] | None = None,
+    warm_up: int = WARM_UP,
+    steps: int | None = None,
+    limit_s: float,
+    events: int,
+    with_modules: bool = False,
+    clock: Clock = monotonic_clock,
+) -> Recording:
+    """Call a program some times under the profiler, and as often without it.
 
     Args:
-        path: An ``.xplane.pb`` file of a CPU, GPU or TPU, as jax.profiler and XProf write it.
-        program: The program that was running, compiled or read from its HLO dump; ops are found
-            by their instruction's name and the name of the module.
-        warm_up: Calls at the beginning of the trace that are dropped on every device; at least
-            one is kept.
-
-    Returns:
-        The trace; hand it to `edgegraph.analyze` with `program` to see it by layer.
+        call: Blocks until the results are there.
+        after: Handed every result, to replace what the call consumed.
+        warm_up: Traced calls to be dropped later.
+        steps: Traced calls that count; as many as fit into a tenth of `limit_s` where None,
+            but at least 3 and at most 50.
+        limit_s: Of the measurement.
+        events: What a call leaves in the trace.
+        with_modules: Keep the HLO in the profile.
+        clock: Nanoseconds.
 
     Raises:
-        InputError: There is no such file, or nothing of the program shows in it.
-        FormatError: It is no profile.
-
-    Example:
-        >>> from edgegraph.base.timing import Progress
-    from edgegraph.compiler.program import Program
-        >>> read_trace("no/such.xplane.pb", Program)
-        Traceback (most recent call last):
-        edgegraph.errors.InputError: no file at no/such.xplane.pb
+        InputError: The trace would not fit into memory.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no file at {path}")
-    if path.stat().st_size > _MOST_BYTES:
-        raise FormatError(f"{path} is larger than 2 GiB, more than a profile can be")
-    if warm_up < 0:
-        raise InputError(f"warm_up must be a non-negative integer, not {warm_up}")
+    if events * (warm_up + (steps or FEWEST)) > MOST_EVENTS:
+        raise InputError(
+            f"a trace of this program would hold about {events} events per call; more than"
+            f" {MOST_EVENTS} in all are not taken; leave the trace out"
+        )
+
+    def timed() -> float:
+        started = clock()
+        result = call()
+        ended = clock()
+        if after is not None:
+            after(result)
+        return (ended - started) / NANOSECONDS_PER_S
+
+    timed()
+    call_s = timed()
+    if steps is None:
+        fitting = min(limit_s * SHARE_OF_LIMIT / max(call_s, 1e-9), MOST_EVENTS / max(events, 1))
+        steps = max(FEWEST, min(MOST, int(fitting) - warm_up))
+    half = (steps + 1) // 2
+
+    def traced() -> None:
+        for step in range(warm_up + steps):
+            with jax.profiler.StepTraceAnnotation(STEP, step_num=step):
+                result = call()
+            if after is not None:
+                after(result)
+
+    with garbage_collection_paused():
+        untraced = [timed() for _ in range(half)]
+        xspace = xla.profile(traced, with_modules=with_modules)
+        timed()
+        untraced += [timed() for _ in range(half)]
+    return Recording(xspace=xspace, untraced_s=median(untraced))
+
+
+def keep(xspace: bytes, folder: Path, name: str) -> Path:
+    """Write a profile where XProf and TensorBoard look for it.
+
+    Args:
+        xspace: The serialized profile.
+        folder: The log folder; made where it is missing.
+        name: Of the program; with the time, it names the run.
+
+    Returns:
+        The file written: ``<folder>/plugins/profile/<run>/<host>.xplane.pb``.
+
+    Raises:
+        InputError: The folder cannot be made or written.
+    """
+    plain = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+    run = f"{plain}_{datetime.now():%Y_%m_%d_%H_%M_%S_%f}"
+    path = folder / "plugins" / "profile" / run / f"{socket.gethostname()}.xplane.pb"
     try:
-        traced = _join(path.read_bytes(), program, flatten(program.module), warm_up)
-    except InputError as error:
-        raise type(error)(f"{path}: {error}") from error
-    return _priced(program, traced)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {path.parent}: {error.strerror}") from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(xspace)
+    return path
 
 
-def _join(xspace: bytes, program: Program, nodes: Sequence[Node], warm_up: int) -> Traced:
-    """Find the program's ops in a profile."""
+def join_trace(xspace: bytes, program: Program, nodes: Sequence[Node], warm_up: int) -> Traced:
+    """Find a program's ops in a profile.
+
+    Args:
+        xspace: The serialized profile.
+        program: What was running.
+        nodes: Its ops.
+        warm_up: Calls that are dropped on every device; at least one is kept.
+
+    Raises:
+        InputError: Nothing of the program shows in the profile.
+        FormatError: It is no profile.
+    """
     module = program.module
     timeline = read_timeline(read_planes(xspace), module.name)
     runs = find_runs(timeline, nodes)
@@ -250,10 +258,3 @@ def _without_warm_up(runs: Sequence[TracedRun], warm_up: int) -> list[TracedRun]
         by_device.setdefault(run.device, []).append(run)
     kept = [run for group in by_device.values() for run in group[min(warm_up, len(group) - 1) :]]
     return sorted(kept, key=lambda run: run.start_ps)
-
-
-def _priced(program: Program, traced: Traced) -> OpTrace:
-    nodes = traced.nodes
-    costs = price_nodes(program.module, nodes, traced.executions)
-    roofs = find_device(program.device) if program.device else load_calibration()
-    return traced.summary(op_records(nodes, costs, attribute(nodes), roofs))
