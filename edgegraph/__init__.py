@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgegraph.analysis.analyze import analyze as analyze
     from edgegraph.analysis.findings.registry import Evidence as Evidence
     from edgegraph.analysis.findings.registry import register_finding as register_finding
+    from edgegraph.analysis.measurement import Measurement as Measurement
     from edgegraph.analysis.traces import read_trace as read_trace
     from edgegraph.compare.diff import diff as diff
     from edgegraph.compare.result import Diff as Diff
@@ -64,6 +65,7 @@ _HOME = {
     "Finding": "edgegraph.results.analysis",
     "FusionStudy": "edgegraph.studies.fusion.result",
     "GateResult": "edgegraph.gate.gate",
+    "Measurement": "edgegraph.analysis.measurement",
     "MeasurementSettings": "edgegraph.measure.sampling",
     "OpTrace": "edgegraph.results.op_trace",
     "OverlapStudy": "edgegraph.studies.overlap.result",

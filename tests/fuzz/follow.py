@@ -77,7 +77,7 @@ def without_xla() -> Iterator[None]:
     """Replace XLA's prices by a stand-in, and look at the machine only once."""
     with (
         patch.object(xla, "cost_analysis", _made_up),
-        patch("edgegraph.analysis.analyze.environment", cache(environment)),
+        patch("edgegraph.analysis.passes.environment", cache(environment)),
     ):
         yield
 

@@ -1,0 +1,317 @@
+"""The passes of an analysis: each adds what it finds out to one immutable draft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edgegraph.analysis.attribution import Attribution, attribute, model_macs, with_model_macs
+from edgegraph.analysis.estimates import compiler_coverage, with_compiler_times, with_expected_times
+from edgegraph.analysis.layers import (
+    Parameters,
+    overlapped,
+    prevailing_bound,
+    roll_up,
+    sum_of_times,
+)
+from edgegraph.analysis.measurement import Measurement
+from edgegraph.analysis.memory import activation_memory, live_memory
+from edgegraph.analysis.records import op_records, with_traced_times
+from edgegraph.analysis.schedule import simulate_schedule
+from edgegraph.base.timing import Progress, bulk
+from edgegraph.compiler.program import Program
+from edgegraph.cost.cost import known_sum, sequence
+from edgegraph.cost.price import OpCost, price_nodes
+from edgegraph.device.device import Device
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node, flatten
+from edgegraph.hlo.op_name import parse_parameter_name
+from edgegraph.hlo.op_tree import OpTree
+from edgegraph.measure.isolated import measure_layers
+from edgegraph.measure.latency import environment
+from edgegraph.measure.process import measure_conditions
+from edgegraph.measure.throughput import measure_throughput
+from edgegraph.measure.trace import fits, take_trace
+from edgegraph.memory.live import profile_memory
+from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
+from edgegraph.results.op_trace import OpTrace
+from edgegraph.results.timing import UNATTRIBUTED, Latency, LayerLatency, Throughput, finest_cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What is asked about a program, and what the passes have found out so far.
+
+    Attributes:
+        program: What is analysed.
+        device: Whose roofs are used, or None.
+        measurement: What to measure.
+        report: Called with a message and a fraction.
+        nodes: Every executing instruction, in schedule order.
+        attributions, costs: Of every node, by name.
+        executions: What a trace counted of loops whose length the program does not tell.
+        ops, layers: The records of the Analysis.
+        latency, layer_latencies, throughputs, other_latencies, op_trace: As on `Analysis`.
+    """
+
+    program: Program
+    device: Device | None
+    measurement: Measurement
+    report: Progress
+    nodes: tuple[Node, ...] = ()
+    attributions: Mapping[str, Attribution] = field(default_factory=dict)
+    costs: Mapping[str, OpCost] = field(default_factory=dict)
+    executions: Mapping[tuple[str, str], int] | None = None
+    ops: tuple[OpRecord, ...] = ()
+    layers: tuple[LayerRecord, ...] = ()
+    latency: Latency | None = None
+    layer_latencies: tuple[LayerLatency, ...] = ()
+    throughputs: tuple[Throughput, ...] = ()
+    other_latencies: tuple[Latency, ...] = ()
+    op_trace: OpTrace | None = None
+
+
+Pass = Callable[[Draft], Draft]
+"""Returns the draft with what it has found out."""
+
+
+def list_ops(draft: Draft) -> Draft:
+    """List what executes, and say where in the model it belongs."""
+    nodes = flatten(draft.program.module)
+    return replace(draft, nodes=nodes, attributions=attribute(nodes))
+
+
+def price_ops(draft: Draft) -> Draft:
+    """Put a cost and the times at the roofs on every op."""
+    program, nodes, device = draft.program, draft.nodes, draft.device
+    costs = price_nodes(program.module, nodes, draft.executions)
+    ops = op_records(nodes, costs, draft.attributions, device)
+    # Before it is partitioned, a program is that of all chips.
+    whole = program.module.partition_count in (None, 1)
+    if program.ahead and whole and program.module_before is not None:
+        wanted = model_macs(program.module_before)
+        if wanted:
+            ops = with_model_macs(ops, wanted)
+    ops = with_compiler_times(nodes, ops, None if device is None else device.clock_hz)
+    return replace(draft, costs=costs, ops=with_expected_times(nodes, ops, device))
+
+
+def time_layers(draft: Draft) -> Draft:
+    """Time the whole, and every layer alone."""
+    wanted = draft.measurement
+    if not wanted.latency:
+        return draft
+    latency, layer_latencies = measure_layers(
+        draft.program, depth=wanted.depth, settings=wanted.settings, progress=draft.report
+    )
+    return replace(draft, latency=latency, layer_latencies=layer_latencies)
+
+
+def trace_ops(draft: Draft) -> Draft:
+    """Time every op inside the running program, where that was asked for or fits."""
+    wanted, program = draft.measurement, draft.program
+    if not wanted.takes_trace:
+        return draft
+    chosen_here = wanted.trace is None and wanted.trace_dir is None
+    if chosen_here and not fits(program.module, draft.nodes):
+        draft.report(f"{program.name}: runs too many ops for a trace", None)
+        return draft
+    traced = take_trace(
+        program,
+        draft.nodes,
+        trace_dir=wanted.trace_dir,
+        settings=wanted.settings,
+        progress=draft.report,
+    )
+    if traced.counts_unknown_loops:
+        draft = bulk(price_ops)(replace(draft, executions=traced.executions))
+    return replace(draft, op_trace=traced.summary(draft.ops, draft.layer_latencies))
+
+
+def time_throughput(draft: Draft) -> Draft:
+    """Time the whole with several calls in flight."""
+    wanted = draft.measurement
+    if not wanted.throughput:
+        return draft
+    throughputs = measure_throughput(draft.program, settings=wanted.settings, progress=draft.report)
+    return replace(draft, throughputs=throughputs)
+
+
+def time_conditions(draft: Draft) -> Draft:
+    """Time the whole with cold caches and on fewer cores."""
+    wanted = draft.measurement
+    if not wanted.cold and wanted.cores is None:
+        return draft
+    other_latencies = measure_conditions(
+        draft.program,
+        cold=wanted.cold,
+        cores=wanted.cores,
+        settings=wanted.settings,
+        progress=draft.report,
+    )
+    return replace(draft, other_latencies=other_latencies)
+
+
+def take_traced_times(draft: Draft) -> Draft:
+    """Put the traced times in place of the estimates."""
+    if draft.op_trace is None:
+        return draft
+    return replace(draft, ops=with_traced_times(draft.ops, draft.op_trace.shares))
+
+
+def roll_up_layers(draft: Draft) -> Draft:
+    """Add the ops up by layer and phase."""
+    parameters = _parameters(draft.nodes, draft.attributions)
+    shares = () if draft.op_trace is None else draft.op_trace.shares
+    return replace(draft, layers=roll_up(draft.ops, parameters, draft.layer_latencies, shares))
+
+
+COUNT: Sequence[Pass] = (list_ops, price_ops)
+"""What follows from the program alone."""
+
+MEASURE: Sequence[Pass] = (time_layers, trace_ops, time_throughput, time_conditions)
+"""What takes running it; each does nothing unless it was asked for."""
+
+COMBINE: Sequence[Pass] = (take_traced_times, roll_up_layers)
+"""What follows from both."""
+
+
+def _parameters(
+    nodes: Sequence[Node], attributions: Mapping[str, Attribution]
+) -> Mapping[str, Parameters]:
+    """Count the model's parameters by layer, from the entry parameters' own names."""
+    owned: dict[str, Parameters] = {}
+    for node in nodes:
+        instruction = node.instruction
+        if instruction.opcode != "parameter" or node.parent is not None:
+            continue
+        if parse_parameter_name(instruction.op_name) is not None:
+            layer = attributions[node.name].layer or ""
+            parameters = Parameters(count=instruction.shape.size, bytes=instruction.shape.bytes)
+            owned[layer] = owned.get(layer, Parameters()) + parameters
+    return owned
+
+
+def summarise(draft: Draft) -> Analysis:
+    """Return the analysis, its findings still empty."""
+    program, nodes, module = draft.program, draft.nodes, draft.program.module
+    network_bytes_per_s = None if draft.device is None else draft.device.network_bytes_per_s
+    return Analysis(
+        workload=program.name,
+        batch=program.batch,
+        target=program.target,
+        stage=program.stage,
+        options=dict(program.options),
+        device=draft.device,
+        environment=environment(),
+        op_records=draft.ops,
+        layer_records=draft.layers,
+        totals=_totals(draft),
+        memory=program.memory,
+        lower_s=program.lower_s,
+        compile_s=program.compile_s,
+        latency=draft.latency,
+        layer_latencies=draft.layer_latencies,
+        findings=(),
+        unpriced={name: cost.unpriced for name, cost in draft.costs.items() if cost.unpriced},
+        live_memory=live_memory(profile_memory(module, nodes), draft.attributions),
+        activation_memory=activation_memory(program),
+        schedule=(
+            simulate_schedule(nodes, draft.ops, network_bytes_per_s=network_bytes_per_s)
+            if module.schedule
+            else None
+        ),
+        throughputs=draft.throughputs,
+        other_latencies=draft.other_latencies,
+        op_trace=draft.op_trace,
+        fingerprint=program.fingerprint,
+        serialized_module=program.serialized,
+    )
+
+
+_COUNTS = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written", "wire_bytes")
+_TIMES = ("compute_time_s", "memory_time_s", "network_time_s", "compiler_time_s")
+_EXPECTED = ("expected_time_s", "expected_low_s", "expected_high_s")
+
+
+def _totals(draft: Draft) -> Totals:
+    """Add up the program."""
+    tree, roots = OpTree(draft.ops), [row for row in draft.layers if row.depth == 0]
+    return Totals(
+        ops=sum(op.opcode not in opcodes.FREE for op in tree.leaves),
+        params=sum(row.params for row in roots),
+        param_bytes=sum(row.param_bytes for row in roots),
+        bound=prevailing_bound(draft.layers),
+        lower_bound=any(cost.unpriced is not None for cost in draft.costs.values()),
+        **_sums(draft, tree.top, [row for row in roots if row.layer != UNATTRIBUTED]),
+        **_compiler_figures(draft, tree.top),
+        **_measured_figures(draft),
+    )
+
+
+def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) -> dict[str, Any]:
+    """Add up the columns of the ops that no other holds, and derive what follows from the sums.
+
+    Args:
+        draft: With all records.
+        top: Its ops that no other holds; they carry everything.
+        placed: Its outermost layers, less what belongs to none.
+    """
+    found: dict[str, Any] = {name: known_sum(getattr(op, name) for op in top) for name in _COUNTS}
+    found |= {name: sum_of_times(getattr(op, name) for op in top) for name in _TIMES}
+    dispatch_s = None if draft.device is None else draft.device.dispatch_s or 0.0
+    for name in _EXPECTED:
+        ops_s = sum_of_times(getattr(op, name) for op in top)
+        found[name] = None if ops_s is None or dispatch_s is None else ops_s + dispatch_s
+    moved = found["bytes_read"] + found["bytes_written"]
+    main_memory_bytes = moved - known_sum(op.on_chip_bytes for op in top)
+    times_s = compute_s, memory_s, network_s = [found[name] for name in _TIMES[:3]]
+    known = compute_s is not None and memory_s is not None
+    placed_bytes = sum((row.bytes_read or 0) + (row.bytes_written or 0) for row in placed)
+    return found | {
+        "main_memory_bytes": main_memory_bytes,
+        "intensity_flops_per_byte": (
+            found["flops"] / main_memory_bytes if main_memory_bytes else None
+        ),
+        "overlapped_time_s": overlapped(*times_s),
+        "serial_time_s": compute_s + memory_s + (network_s or 0.0) if known else None,
+        "flops_coverage": _share(known_sum(row.flops for row in placed), found["flops"]),
+        "bytes_coverage": _share(placed_bytes, moved),
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
+
+
+def _compiler_figures(draft: Draft, top: Sequence[OpRecord]) -> dict[str, Any]:
+    """Return XLA's own totals, and what the cheapest branches would come to."""
+    program, costs = draft.program, draft.costs
+    lowest = sequence(costs[op.name].cheapest or costs[op.name].cost for op in top)
+    optimal_s = (program.compiler_cost or {}).get("optimal_seconds")
+    if optimal_s is not None:
+        # XLA takes a second off for every custom call that it cannot price.
+        optimal_s += sum(node.opcode == "custom-call" for node in draft.nodes)
+    return {
+        "flops_lowest": known_sum([lowest.flops]),
+        "bytes_lowest": known_sum([lowest.bytes_read, lowest.bytes_written]),
+        "xla_flops": program.xla_cost.get("flops"),
+        "xla_transcendentals": program.xla_cost.get("transcendentals"),
+        "xla_bytes": program.xla_cost.get("bytes accessed"),
+        "compiler_coverage": compiler_coverage(draft.ops),
+        "compiler_optimal_s": optimal_s,
+    }
+
+
+def _measured_figures(draft: Draft) -> dict[str, Any]:
+    """Return what was measured of the whole, and of the layers compiled alone."""
+    latency, op_trace = draft.latency, draft.op_trace
+    layers_s = sum_of_times(each.time_s for each in finest_cut(draft.layer_latencies))
+    net_s = None if latency is None else latency.net_s
+    return {
+        "time_s": None if latency is None else latency.median_s,
+        "layers_time_s": layers_s,
+        "compiled_together_s": None if net_s is None or layers_s is None else net_s - layers_s,
+        "traced_time_s": None if op_trace is None else op_trace.time_s,
+    }
