@@ -212,6 +212,9 @@ need not be."""
 MAY_ALIAS = frozenset({"custom-call", "fusion"})
 """They say themselves which operands they write over."""
 
+WRITES_OVER = frozenset({"dynamic-update-slice", "scatter", "set-dimension-size"})
+"""They change part of an array, in the memory that it lies in."""
+
 GIVEN = frozenset({"constant", "parameter"})
 """Values that nothing has to compute."""
 

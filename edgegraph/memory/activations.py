@@ -208,7 +208,7 @@ def _layer(step: Step, output: _Size, needed: _Size) -> LayerActivations:
 
 def _is_layer(step: Step) -> bool:
     """Return whether an op is a layer of its own, not one that happens in place."""
-    return step.joins or (step.makes is not None and not step.in_place)
+    return step.makes is not None and (step.joins or not step.in_place)
 
 
 def _held_by_layer(
@@ -217,9 +217,8 @@ def _held_by_layer(
     """Return the inputs and the output of every layer."""
     layers = []
     for step in flow.steps:
-        if not _is_layer(step):
+        if step.makes is None or not _is_layer(step):
             continue
-        assert step.makes is not None  # it is a layer
         inputs = sum((sizes[number] for number in step.reads), _NOTHING)
         output = sizes[step.makes]
         if step.in_place:

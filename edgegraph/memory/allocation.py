@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from edgegraph.errors import FormatError
 from edgegraph.hlo.module import Module, Shape
 from edgegraph.memory.heap import Request, TimeSlots, heap_bytes
-from edgegraph.memory.values import BufferReuse, InPlace, Value, Values, find_buffer_reuse
+from edgegraph.memory.values import BufferReuse, Value, Values, find_buffer_reuse
 
 POINTER_BYTES = 8
 """What an element takes in the table of a tuple."""
@@ -43,31 +44,19 @@ class Allocation:
     taken_over: frozenset[int]
 
 
-def allocate(module: Module, values: Values, in_place: InPlace) -> Allocation:
-    """Lay a program's buffers in memory as XLA does.
-
-    Args:
-        module: The scheduled module.
-        values: Its values.
-        in_place: Which ops may write over their operands.
+def allocate(module: Module, values: Values) -> Allocation:
+    """Lay the buffers of a scheduled module in memory as XLA does.
 
     Raises:
         FormatError: The buffers are larger than any memory.
     """
-    members = values.by_storage()
-    sizes = {
-        storage: max([values.all[number].bytes for number in numbers])
-        for storage, numbers in members.items()
-    }
-    if sum(sizes.values()) > MAX_BYTES:
-        raise FormatError(f"HLO module {module.name!r}: its buffers add up to over 2^60 bytes")
+    buffers = _buffers(module, values)
+    members, sizes, reuse = buffers.members, buffers.sizes, buffers.reuse
     held = values.storages(values.arguments + values.constants)
     outputs = values.storages(values.outputs)
-    reuse = find_buffer_reuse(values, in_place)
-    layout = _Layout(values, members, sizes, reuse, _ranks(module, values.all))
-    places = layout.lay_in_results(outputs, held)
+    places = _lay_in_results(buffers, outputs, held)
     heap = [s for s in members if s not in places and s not in held and sizes[s]]
-    requests, groups = layout.replay(heap)
+    requests, groups = _replay(buffers, heap)
     places |= groups
     result = values.shapes[module.computations[module.entry].root]
     # What takes no memory has no place in it.
@@ -89,8 +78,43 @@ def allocate(module: Module, values: Values, in_place: InPlace) -> Allocation:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Buffers:
+    """The buffers of a program and what XLA goes by when it lays them.
+
+    Attributes:
+        values: The values in them.
+        members: The values in each, by storage.
+        sizes: Bytes of each, by storage.
+        reuse: Which values may lie where an earlier one lay.
+        ranks: The values' numbers as XLA counts them: by the instructions' order in the file.
+    """
+
+    values: Values
+    members: Mapping[int, Sequence[int]]
+    sizes: Mapping[int, int]
+    reuse: BufferReuse
+    ranks: Sequence[int]
+
+
+def _buffers(module: Module, values: Values) -> _Buffers:
+    members = values.by_storage()
+    sizes = {
+        storage: max([values.all[number].bytes for number in numbers])
+        for storage, numbers in members.items()
+    }
+    if sum(sizes.values()) > MAX_BYTES:
+        raise FormatError(f"HLO module {module.name!r}: its buffers add up to over 2^60 bytes")
+    return _Buffers(
+        values=values,
+        members=members,
+        sizes=sizes,
+        reuse=find_buffer_reuse(module, values),
+        ranks=_ranks(module, values.all),
+    )
+
+
 def _ranks(module: Module, values: Sequence[Value]) -> list[int]:
-    """Number the values as XLA does: by the instructions' order in the file."""
     known: dict[str, dict[str, int]] = {}
     first = 0
     outside_fusions = {value.node.computation for value in values}
@@ -109,80 +133,43 @@ def _table_bytes(shape: Shape) -> int:
     return POINTER_BYTES * len(shape.elements) + inside
 
 
-class _Layout:
-    """The buffers of a program and what XLA goes by when it lays them."""
+def _lay_in_results(
+    buffers: _Buffers, outputs: frozenset[int], held: frozenset[int]
+) -> dict[int, int]:
+    """Set memory aside for results, and lay into it what has left it when they are made.
 
-    def __init__(
-        self,
-        values: Values,
-        members: Mapping[int, Sequence[int]],
-        sizes: Mapping[int, int],
-        reuse: BufferReuse,
-        ranks: Sequence[int],
-    ) -> None:
-        self._values = values
-        self._members = members
-        self._sizes = sizes
-        self._reuse = reuse
-        self._ranks = ranks
+    Args:
+        buffers: All buffers.
+        outputs: Storages of results.
+        held: Storages of arguments and constants; those that are results too are donated.
 
-    def lay_in_results(self, outputs: frozenset[int], held: frozenset[int]) -> dict[int, int]:
-        """Set memory aside for results, and lay into it what has left it when they are made.
-
-        Args:
-            outputs: Storages of results.
-            held: Storages of arguments and constants; those that are results too are donated.
-
-        Returns:
-            The number of the result's memory by storage, for all storages laid there.
-        """
-        ranks = {s: min([self._ranks[n] for n in numbers]) for s, numbers in self._members.items()}
-        laid = _Laid(self._values, self._members, self._reuse)
-        waiting = [s for s in self._members if (s in outputs or s not in held) and self._sizes[s]]
-        for storage in sorted(waiting, key=lambda s: (-self._sizes[s], s not in outputs, ranks[s])):
-            if storage in outputs:
-                laid.reserve(storage)
-            else:
-                laid.try_to_lay(storage)
-        return laid.places
-
-    def replay(self, heap: Iterable[int]) -> tuple[list[Request], dict[int, int]]:
-        """Replay in which order the heap's buffers are needed and freed.
-
-        Args:
-            heap: Storages that lie in the heap.
-
-        Returns:
-            What is needed when, and a number by storage that is the same for those that take
-            over each other's memory.
-        """
-        every = self._values.all
-        ordered = sorted(
-            (every[number].start, every[number].end, self._ranks[number], number)
-            for storage in heap
-            for number in self._members[storage]
-        )
-        made: dict[int, list[int]] = {}
-        freed: dict[int, list[int]] = {}
-        for start, end, _, number in ordered:
-            made.setdefault(start, []).append(number)
-            freed.setdefault(end, []).append(number)
-        replay = _Replay(self._values, self._members, self._reuse)
-        for time in sorted(made.keys() | freed.keys()):
-            replay.step(made.get(time, ()), freed.get(time, []))
-        return replay.requests(self._sizes, self._ranks), replay.groups()
+    Returns:
+        The number of the result's memory by storage, for all storages laid there.
+    """
+    members, sizes = buffers.members, buffers.sizes
+    ranks = {s: min([buffers.ranks[number] for number in members[s]]) for s in members}
+    laid = _ResultMemory(buffers)
+    waiting = [s for s in members if (s in outputs or s not in held) and sizes[s]]
+    for storage in sorted(waiting, key=lambda s: (-sizes[s], s not in outputs, ranks[s])):
+        if storage in outputs:
+            laid.reserve(storage)
+        else:
+            laid.try_to_lay(storage)
+    return laid.places
 
 
-class _Laid:
-    """What lies in the memory of results."""
+class _ResultMemory:
+    """What lies in the memory of results.
 
-    def __init__(
-        self, values: Values, members: Mapping[int, Sequence[int]], reuse: BufferReuse
-    ) -> None:
-        self._values = values
-        self._members = members
-        self._reuse = reuse
-        self._slots = TimeSlots(len(values.nodes))
+    Attributes:
+        places: The number of the result's memory, by storage.
+    """
+
+    def __init__(self, buffers: _Buffers) -> None:
+        self._values = buffers.values
+        self._members = buffers.members
+        self._reuse = buffers.reuse
+        self._slots = TimeSlots(len(buffers.values.nodes))
         self._count = 0
         self._beginning: dict[tuple[int, int], set[int]] = {}
         self._ending: dict[tuple[int, int], set[int]] = {}
@@ -253,76 +240,64 @@ class _Laid:
         return None
 
 
-class _Replay:
-    """The heap's buffers in the order in which they are needed and freed.
+def _replay(buffers: _Buffers, heap: Iterable[int]) -> tuple[list[Request], dict[int, int]]:
+    """Replay in which order the heap's buffers are needed and freed.
 
-    Attributes:
-        clock: Counts every making and freeing; XLA's heap knows no other time.
+    Time counts every making and freeing; XLA's heap knows no other.
+
+    Args:
+        buffers: All buffers.
+        heap: Storages that lie in the heap.
+
+    Returns:
+        What is needed when, and a number below zero by storage that is the same for those that
+        take over each other's memory.
     """
-
-    def __init__(
-        self, values: Values, members: Mapping[int, Sequence[int]], reuse: BufferReuse
-    ) -> None:
-        self._values = values
-        self._members = members
-        self._reuse = reuse
-        self._clock = 0
-        self._made: dict[int, int] = {}
-        self._freed: dict[int, int] = {}
-        self._first: dict[int, int] = {}
-        self._together: dict[int, list[int]] = {}
-
-    def step(self, made: Iterable[int], freed: list[int]) -> None:
-        """Run an op: its results are made, then what dies with it is freed.
-
-        Args:
-            made: Values that begin.
-            freed: Values that end; those that are taken over are removed.
-        """
-        for number in made:
-            storage = self._values.all[number].storage
-            source = None if storage in self._first else self._source(number, freed)
+    every, ranks = buffers.values.all, buffers.ranks
+    numbers = [number for storage in heap for number in buffers.members[storage]]
+    made: dict[int, list[int]] = {}
+    freed: dict[int, list[int]] = {}
+    for number in sorted(numbers, key=lambda n: (every[n].start, every[n].end, ranks[n], n)):
+        made.setdefault(every[number].start, []).append(number)
+        freed.setdefault(every[number].end, []).append(number)
+    now = count()
+    begins: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    first: dict[int, int] = {}  # value in the memory of each storage
+    together: dict[int, list[int]] = {}
+    for time in sorted(made.keys() | freed.keys()):
+        dying = freed.get(time, [])
+        for number in made.get(time, ()):
+            storage = every[number].storage
+            source = None if storage in first else _source(buffers, number, dying, first)
             if source is not None:
-                freed.remove(source)
-                self._free(source)
-                self._first[storage] = self._first[self._values.all[source].storage]
-            first = self._first.setdefault(storage, number)
-            self._together.setdefault(first, []).append(number)
-            self._made[number] = self._tick()
-        for number in freed:
-            self._free(number)
+                dying.remove(source)
+                ends[source] = next(now)
+                first[storage] = first[every[source].storage]
+            together.setdefault(first.setdefault(storage, number), []).append(number)
+            begins[number] = next(now)
+        ends |= {number: next(now) for number in dying}
+    requests = [
+        Request(
+            size_bytes=max([buffers.sizes[every[number].storage] for number in shared]),
+            spans=tuple([(begins[number], ends[number]) for number in shared]),
+            rank=ranks[oldest],
+        )
+        for oldest, shared in together.items()
+    ]
+    return requests, {storage: -1 - oldest for storage, oldest in first.items()}
 
-    def requests(self, sizes: Mapping[int, int], ranks: Sequence[int]) -> list[Request]:
-        """Return what is needed when."""
-        return [
-            Request(
-                size_bytes=max([sizes[self._values.all[number].storage] for number in numbers]),
-                spans=tuple([(self._made[number], self._freed[number]) for number in numbers]),
-                rank=ranks[first],
-            )
-            for first, numbers in self._together.items()
-        ]
 
-    def groups(self) -> dict[int, int]:
-        """Number the storages that take over each other's memory, below zero."""
-        return {storage: -1 - first for storage, first in self._first.items()}
-
-    def _source(self, number: int, freed: Sequence[int]) -> int | None:
-        """Find the operand whose memory a value takes over: one that no other value shares."""
-        every, members = self._values.all, self._members
-        value = every[number]
-        if len(members[value.storage]) > 1:
-            return None
-        for source in self._reuse.sources.get(number, ()):
-            storage = every[source].storage
-            alone = len(members[storage]) == 1 and storage in self._first
-            if alone and every[source].node.name in value.node.operands and source in freed:
-                return source
+def _source(
+    buffers: _Buffers, number: int, dying: Sequence[int], first: Mapping[int, int]
+) -> int | None:
+    """Find the operand whose memory a value takes over: one that no other value shares."""
+    every, members = buffers.values.all, buffers.members
+    if len(members[every[number].storage]) > 1:
         return None
-
-    def _free(self, number: int) -> None:
-        self._freed[number] = self._tick()
-
-    def _tick(self) -> int:
-        self._clock += 1
-        return self._clock - 1
+    for source in buffers.reuse.sources.get(number, ()):
+        storage = every[source].storage
+        alone = len(members[storage]) == 1 and storage in first
+        if alone and every[source].node.name in every[number].node.operands and source in dying:
+            return source
+    return None

@@ -17,24 +17,23 @@ from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Alias, Module, Shape
 from edgegraph.memory.dataflow import is_held
-from edgegraph.memory.values import InPlace, Leaves, TupleParts, Value, Values
+from edgegraph.memory.values import Leaves, TupleParts, Value, Values, written_over
 
 _READS_NOTHING = opcodes.TUPLES | {"while"}
 """Ops that hand values on; what a loop is handed has already become what its body is handed."""
 
 
-def trace_values(module: Module, nodes: Sequence[Node], in_place: InPlace) -> Values:
+def trace_values(module: Module, nodes: Sequence[Node]) -> Values:
     """Follow the values of a scheduled module through its memory.
 
     Args:
         module: A scheduled module; XLA has put copies where two values need memory of their own.
         nodes: All its nodes, from `edgegraph.hlo.graph.flatten`.
-        in_place: Which ops must write over their operands.
 
     Raises:
         FormatError: A loop or branch is handed, or gives back, another number of arrays.
     """
-    tracer = _Tracer(module, in_place)
+    tracer = _Tracer(module)
     for node in nodes:
         tracer.visit(node)
     return tracer.finish()
@@ -60,9 +59,8 @@ class _Open:
 class _Tracer:
     """What is known after the nodes visited so far."""
 
-    def __init__(self, module: Module, in_place: InPlace) -> None:
+    def __init__(self, module: Module) -> None:
         self._module = module
-        self._in_place = in_place
         self._roots = {c.name: c.root for c in module.computations.values()}
         self._open: list[_Open] = []
         self._inside: set[str | None] = {None}
@@ -116,7 +114,7 @@ class _Tracer:
         """Place a result in memory of its own, or in that of the operands it is written over."""
         instruction = node.instruction
         over: dict[int, int] = {}
-        for alias in self._in_place.written_over(instruction):
+        for alias in written_over(self._module, instruction):
             operand = node.operands[alias.operand]
             written = self.parts.part(instruction.shape, alias.output_index)
             given = self.parts.part(self.shapes[operand], alias.operand_index)

@@ -169,18 +169,17 @@ class _Tracer:
         return tuple(dict.fromkeys(numbers))
 
     def _take_parameter(self, node: Node) -> None:
-        if node.parent is None:
-            self._define(node, () if is_held(node.instruction.op_name) else (self._input(node),))
-            return
-        number = node.instruction.parameter_number
-        assert number is not None  # it is a parameter
-        operand = self.calls[node.parent].operands[number]
-        self._define(node, self.held[operand], self.members.get(operand))
-
-    def _input(self, node: Node) -> int:
-        number = self._new(node.instruction.shape)
-        self.inputs.append(number)
-        return number
+        instruction = node.instruction
+        if node.parent is not None:
+            number = instruction.parameter_number
+            assert number is not None  # it is a parameter
+            operand = self.calls[node.parent].operands[number]
+            self._define(node, self.held[operand], self.members.get(operand))
+        elif is_held(instruction.op_name):
+            self._define(node, ())
+        else:
+            self.inputs.append(self._new(instruction.shape))
+            self._define(node, (self.inputs[-1],))
 
     def _take_element(self, node: Node) -> None:
         (operand,) = node.operands
@@ -199,30 +198,23 @@ class _Tracer:
         if not held or opcode in opcodes.VIEWS:
             self._define(node, held)
         elif opcode in opcodes.ELEMENTWISE:
-            self._compute_elementwise(node, self._read_through(held))
-        elif opcode == "dynamic-update-slice":
-            self._update_slice(node, self._read_through(held))
+            waiting = _Waiting(node, self._read_through(held))
+            if self._joins(node, waiting.reads):
+                # Were sums to wait too, all that a residual stream ever added would have to be
+                # held.
+                self.store((waiting,))
+            self._define(node, (waiting,))
+        elif opcode == "dynamic-update-slice" and not self.held[node.operands[0]]:
+            # A cache that is updated is state, and stays state.
+            self._step(node, self._read_through(held), None, in_place=True)
+            self._define(node, ())
         else:
-            reads = (
-                self._read_through(held) if opcode in opcodes.READS_THROUGH else self.store(held)
-            )
+            updates = opcode == "dynamic-update-slice"
+            through = updates or opcode in opcodes.READS_THROUGH
+            reads = self._read_through(held) if through else self.store(held)
             made = self._new(node.instruction.shape)
-            self._step(node, reads, made, in_place=False)
+            self._step(node, reads, made, in_place=updates)
             self._define(node, (made,))
-
-    def _compute_elementwise(self, node: Node, reads: tuple[int, ...]) -> None:
-        waiting = _Waiting(node, reads)
-        if self._joins(node, reads):
-            # Were sums to wait too, all that a residual stream ever added would have to be held.
-            self.store((waiting,))
-        self._define(node, (waiting,))
-
-    def _update_slice(self, node: Node, reads: tuple[int, ...]) -> None:
-        # A cache that is updated is state, and stays state.
-        into_state = not self.held[node.operands[0]]
-        made = None if into_state else self._new(node.instruction.shape)
-        self._step(node, reads, made, in_place=True)
-        self._define(node, () if made is None else (made,))
 
     def _joins(self, node: Node, reads: tuple[int, ...]) -> bool:
         size = node.instruction.shape.size

@@ -153,18 +153,18 @@ def _least_bytes(requests: Sequence[Request]) -> int:
 
 def _lay(requests: Sequence[Request]) -> int:
     """Lay buffers in this order and return the height of the heap."""
-    laid = _Laid(sum(len(request.spans) for request in requests))
+    heap = _Heap(sum(len(request.spans) for request in requests))
     height = 0
     for request in requests:
         if request.size_bytes:
-            offset = laid.tightest_gap(request)
-            laid.add(request, offset)
+            offset = heap.tightest_gap(request)
+            heap.add(request, offset)
             height = max(height, offset + request.size_bytes)
     return height
 
 
-class _Laid:
-    """Spans of the buffers that have their place, by offset."""
+class _Heap:
+    """The spans of the buffers that have their place, by offset."""
 
     def __init__(self, capacity: int) -> None:
         self._count = 0
@@ -193,11 +193,8 @@ class _Laid:
 
     def add(self, request: Request, offset: int) -> None:
         """Note where a buffer was laid."""
-        at, count, new = (
-            int(np.searchsorted(self._offsets[: self._count], offset)),
-            self._count,
-            len(request.spans),
-        )
+        count, new = self._count, len(request.spans)
+        at = int(np.searchsorted(self._offsets[:count], offset))
         rows = np.array(request.spans, np.int64)
         for column, values in (
             (self._offsets, offset),

@@ -12,7 +12,7 @@ from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Module
 from edgegraph.memory.allocation import Allocation, allocate
 from edgegraph.memory.buffers import trace_values
-from edgegraph.memory.values import InPlace, Values
+from edgegraph.memory.values import Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +84,10 @@ def profile_memory(module: Module, nodes: Sequence[Node]) -> MemoryProfile | Non
     """
     if module.entry not in module.schedule:
         return None
-    in_place = InPlace(module)
-    values = trace_values(module, nodes, in_place)
-    allocation = allocate(module, values, in_place)
-    lives = _lives(values, allocation)
-    alive = _alive(lives, values, allocation)
+    values = trace_values(module, nodes)
+    allocation = allocate(module, values)
+    spans = _spans(values, allocation)
+    alive = _alive(spans, values, allocation)
     steps, alive_bytes, peaks = _by_step(values.nodes, alive)
     peak_step = max(range(len(steps)), key=lambda step: alive_bytes[step])
     peak_time = peaks[peak_step]
@@ -97,27 +96,19 @@ def profile_memory(module: Module, nodes: Sequence[Node]) -> MemoryProfile | Non
         alive_bytes=alive_bytes,
         peak_step=peak_step,
         peak_node=values.nodes[peak_time],
-        held=_held(peak_time, lives, values, allocation),
+        held=_held(peak_time, spans, values, allocation),
         allocation=allocation,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Lives:
-    """When the memory of every storage is in use.
-
-    Attributes:
-        spans: First and last time of every storage, without gaps between; in order.
-        fixed: Storages in use for the whole run: arguments and constants.
-    """
-
-    spans: Mapping[int, list[tuple[int, int]]]
-    fixed: frozenset[int]
+_Spans = Mapping[int, list[tuple[int, int]]]
+"""When the memory of every storage is in use: first and last time, without gaps, in order."""
 
 
-def _lives(values: Values, allocation: Allocation) -> _Lives:
+def _spans(values: Values, allocation: Allocation) -> _Spans:
+    """Find out when memory is in use; that of arguments and constants is for the whole run."""
     fixed = values.storages(values.arguments + values.constants)
-    spans: dict[int, list[tuple[int, int]]] = {}
+    spans = {storage: [(0, len(values.nodes) - 1)] for storage in fixed}
     for storage, numbers in values.by_storage().items():
         if storage in fixed or storage in allocation.in_arguments:
             continue
@@ -128,7 +119,7 @@ def _lives(values: Values, allocation: Allocation) -> _Lives:
             end = value.end - 1 if number in allocation.taken_over else value.end
             pieces.append((value.start, end))
         spans[storage] = _merged(pieces)
-    return _Lives(spans, fixed)
+    return spans
 
 
 def _merged(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -146,13 +137,12 @@ def _merged(pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _alive(lives: _Lives, values: Values, allocation: Allocation) -> list[int]:
+def _alive(spans: _Spans, values: Values, allocation: Allocation) -> list[int]:
     """Return the bytes alive at every time."""
     changes = [0] * (len(values.nodes) + 1)
-    changes[0] = sum(allocation.sizes[storage] for storage in lives.fixed)
-    for storage, spans in lives.spans.items():
+    for storage, pieces in spans.items():
         size = allocation.sizes[storage]
-        for start, end in spans:
+        for start, end in pieces:
             changes[start] += size
             changes[end + 1] -= size
     return list(accumulate(changes[:-1]))
@@ -178,26 +168,22 @@ def _by_step(
 
 
 def _held(
-    time: int, lives: _Lives, values: Values, allocation: Allocation
+    time: int, spans: _Spans, values: Values, allocation: Allocation
 ) -> tuple[HeldBuffer, ...]:
     """Name the buffers that are alive at a time."""
-    outputs = values.storages(values.outputs)
-    constants = values.storages(values.constants)
+    roles = dict.fromkeys(values.storages(values.outputs), "output")
+    roles |= dict.fromkeys(values.storages(values.arguments), "argument")
+    roles |= dict.fromkeys(values.storages(values.constants), "constant")
     members = values.by_storage()
-    alive = [s for s, spans in lives.spans.items() if any(a <= time <= b for a, b in spans)]
     held = []
-    for storage in (*lives.fixed, *alive):
+    for storage, pieces in spans.items():
         size = allocation.sizes[storage]
-        if not size:
+        if not size or not any(start <= time <= end for start, end in pieces):
             continue
-        number = _representative(members[storage], values, time)
-        if storage in constants:
-            role = "constant"
-        elif storage in lives.fixed:
-            role = "argument"
-            number = members[storage][0]
-        else:
-            role = "output" if storage in outputs else "temporary"
+        role = roles.get(storage, "temporary")
+        number = members[storage][0]
+        if role != "argument":
+            number = _representative(members[storage], values, time)
         value = values.all[number]
         held.append(HeldBuffer(node=value.node, bytes=size, role=role, from_input=value.from_input))
     return tuple(sorted(held, key=lambda buffer: (-buffer.bytes, buffer.node.position)))

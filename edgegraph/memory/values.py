@@ -10,7 +10,7 @@ Source: openxla/xla, ``HloDataflowAnalysis::GetInPlaceInputOutputPairs`` and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -120,68 +120,65 @@ class TupleParts:
         return known
 
 
-class InPlace:
-    """Answers for one module; it looks into fusions."""
+def written_over(module: Module, instruction: Instruction) -> tuple[Alias, ...]:
+    """Name the operands that an op must write its result over."""
+    if instruction.output_aliases:
+        return instruction.output_aliases
+    if instruction.opcode == "fusion":
+        return _fusion_written_over(module, instruction)
+    return _changed_arrays(instruction)
 
-    def __init__(self, module: Module) -> None:
-        self._module = module
 
-    def written_over(self, instruction: Instruction) -> tuple[Alias, ...]:
-        """Name the operands that an op must write its result over."""
-        if instruction.output_aliases:
-            return instruction.output_aliases
-        opcode = instruction.opcode
-        if opcode == "fusion":
-            return self._fusion_written_over(instruction)
-        return _OVERWRITES.get(opcode, _nothing)(instruction)
+def may_share(module: Module, user: Instruction, operand: int, shape: Shape, result: Shape) -> bool:
+    """Return whether an op may write a result of shape `result` over a dying operand.
 
-    def may_share(self, user: Instruction, operand: int, shape: Shape, result: Shape) -> bool:
-        """Return whether an op may write a result of shape `result` over a dying operand.
+    Args:
+        module: The module it stands in.
+        user: The op.
+        operand: Position of an operand that is an array.
+        shape: Its shape.
+        result: Shape of the result, or of one of several.
+    """
+    if shape.dtype != result.dtype or shape.dimensions != result.dimensions:
+        return False
+    if shape.layout != result.layout or user.opcode == "copy":
+        return False
+    if user.opcode == "fusion":
+        return _fused_elementwise_on(module, user, operand)
+    return _elementwise_on(user, operand)
 
-        Args:
-            user: The op.
-            operand: Position of an operand that is an array.
-            shape: Its shape.
-            result: Shape of the result, or of one of several.
-        """
-        if shape.dtype != result.dtype or shape.dimensions != result.dimensions:
-            return False
-        if shape.layout != result.layout or user.opcode == "copy":
-            return False
-        if user.opcode == "fusion":
-            return self._fused_elementwise_on(user, operand)
-        return _elementwise_on(user, operand)
 
-    def _fusion_written_over(self, fusion: Instruction) -> tuple[Alias, ...]:
-        instructions = self._module.computations[fusion.called[0]].instructions
-        if not any(instruction.opcode in _OVERWRITES for instruction in instructions):
-            return ()
-        by_name = {instruction.name: instruction for instruction in instructions}
-        root = by_name[self._module.computations[fusion.called[0]].root]
-        sources: dict[tuple[int, ...], Instruction] = {(): root}
-        if root.opcode == "tuple":
-            sources = {(place,): by_name[name] for place, name in enumerate(root.operands)}
-        found = []
-        for index, source in sources.items():
-            for pair in _OVERWRITES.get(source.opcode, _nothing)(source):
-                number = by_name[source.operands[pair.operand]].parameter_number
-                if number is not None and not pair.output_index:
-                    found.append(Alias(output_index=index, operand=number))
-        return tuple(found)
+def _fusion_written_over(module: Module, fusion: Instruction) -> tuple[Alias, ...]:
+    fused = module.computations[fusion.called[0]]
+    if not any(instruction.opcode in opcodes.WRITES_OVER for instruction in fused.instructions):
+        return ()
+    by_name = {instruction.name: instruction for instruction in fused.instructions}
+    root = by_name[fused.root]
+    sources: dict[tuple[int, ...], Instruction] = {(): root}
+    if root.opcode == "tuple":
+        sources = {(place,): by_name[name] for place, name in enumerate(root.operands)}
+    found = []
+    for index, source in sources.items():
+        for pair in _changed_arrays(source):
+            number = by_name[source.operands[pair.operand]].parameter_number
+            if number is not None and not pair.output_index:
+                found.append(Alias(output_index=index, operand=number))
+    return tuple(found)
 
-    def _fused_elementwise_on(self, fusion: Instruction, operand: int) -> bool:
-        """Return whether a fusion reads each element of an operand only where it writes it."""
-        followed: set[str] = set()
-        for instruction in self._module.computations[fusion.called[0]].instructions:
-            if instruction.parameter_number == operand:
-                followed.add(instruction.name)
-            elif not followed.isdisjoint(instruction.operands):
-                if instruction.opcode != "tuple":
-                    for position, name in enumerate(instruction.operands):
-                        if name in followed and not _elementwise_on(instruction, position):
-                            return False
-                followed.add(instruction.name)
-        return True
+
+def _fused_elementwise_on(module: Module, fusion: Instruction, operand: int) -> bool:
+    """Return whether a fusion reads each element of an operand only where it writes it."""
+    followed: set[str] = set()
+    for instruction in module.computations[fusion.called[0]].instructions:
+        if instruction.parameter_number == operand:
+            followed.add(instruction.name)
+        elif not followed.isdisjoint(instruction.operands):
+            if instruction.opcode != "tuple":
+                for position, name in enumerate(instruction.operands):
+                    if name in followed and not _elementwise_on(instruction, position):
+                        return False
+            followed.add(instruction.name)
+    return True
 
 
 def _elementwise_on(user: Instruction, operand: int) -> bool:
@@ -192,27 +189,14 @@ def _elementwise_on(user: Instruction, operand: int) -> bool:
     return user.opcode in opcodes.ELEMENTWISE
 
 
-def _nothing(instruction: Instruction) -> tuple[Alias, ...]:
-    return ()
-
-
-def _first(instruction: Instruction) -> tuple[Alias, ...]:
-    return (Alias(operand=0),) if instruction.operands else ()
-
-
-def _scatter(instruction: Instruction) -> tuple[Alias, ...]:
+def _changed_arrays(instruction: Instruction) -> tuple[Alias, ...]:
     """Pair results and operands: a scatter of n arrays takes these, the indices, n updates."""
+    if instruction.opcode not in opcodes.WRITES_OVER or not instruction.operands:
+        return ()
     if instruction.shape.dtype != "tuple":
-        return _first(instruction)
+        return (Alias(operand=0),)
     count = min(len(instruction.operands) // 2, len(instruction.shape.elements))
     return tuple([Alias(output_index=(number,), operand=number) for number in range(count)])
-
-
-_OVERWRITES: Mapping[str, Callable[[Instruction], tuple[Alias, ...]]] = {
-    "dynamic-update-slice": _first,
-    "scatter": _scatter,
-    "set-dimension-size": _first,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +212,7 @@ class BufferReuse:
     targets: Mapping[int, Sequence[int]]
 
 
-def find_buffer_reuse(values: Values, in_place: InPlace) -> BufferReuse:
+def find_buffer_reuse(module: Module, values: Values) -> BufferReuse:
     """Find what may take over the memory of an operand that dies with the op."""
     sources: dict[int, list[int]] = {}
     targets: dict[int, list[int]] = {}
@@ -236,14 +220,19 @@ def find_buffer_reuse(values: Values, in_place: InPlace) -> BufferReuse:
     for node in values.nodes:
         users.update(node.operands)
     for number, value in enumerate(values.all):
-        if value.node.opcode in opcodes.ENTRIES | opcodes.GIVEN:
+        node = value.node
+        if node.opcode in opcodes.ENTRIES | opcodes.GIVEN:
             continue
         for position, source in _dying_operands(value, values):
-            if not _may_reuse(number, position, values, users, in_place):
-                continue
-            known = sources.setdefault(number, [])
-            if source not in known:
-                known.append(source)
+            name = node.operands[position]
+            if node.opcode == "sort":
+                # The array that is sorted by others' keys is another one at the same position.
+                shares = users[name] == 1 and values.leaves[node.name].index(number) == position
+            else:
+                shape = values.shapes[name]
+                shares = may_share(module, node.instruction, position, shape, value.shape)
+            if shares and source not in sources.get(number, ()):
+                sources.setdefault(number, []).append(source)
                 targets.setdefault(source, []).append(number)
     return BufferReuse(sources=sources, targets=targets)
 
@@ -256,16 +245,3 @@ def _dying_operands(value: Value, values: Values) -> Iterator[tuple[int, int]]:
             operand = values.all[leaves[0]]
             if operand.end == value.start and operand.storage != value.storage:
                 yield position, leaves[0]
-
-
-def _may_reuse(
-    number: int, position: int, values: Values, users: Mapping[str, int], in_place: InPlace
-) -> bool:
-    """Return whether a value may lie where an operand of its op lay."""
-    value = values.all[number]
-    node = value.node
-    name = node.operands[position]
-    if node.opcode == "sort":
-        # The array that is sorted by others' keys is another one at the same position.
-        return users[name] == 1 and values.leaves[node.name].index(number) == position
-    return in_place.may_share(node.instruction, position, values.shapes[name], value.shape)
