@@ -1,16 +1,64 @@
-"""The command line, one small file per command."""
+"""The command line, one small file for commands of a kind; importing it imports nothing heavy."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from edgegraph import __version__
+from edgegraph.cli import analyze, devices, diff, report, studies, sweep
 from edgegraph.errors import EdgeGraphError
 
 PACKAGE = Path(__file__).resolve().parent.parent
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _edgegraph(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Where the time of a JAX model goes, layer by layer, and what would make it faster.
+
+    Results go to stdout or a file, progress to stderr. Exit codes: 0 done, 1 a gate failed, 2 bad
+    input, 3 the measurement is too noisy under --strict.
+    """
+
+
+def _help(command: object) -> str:
+    """Return a docstring as typer shows it well: a line a paragraph, and brackets as they are."""
+    paragraphs = (inspect.getdoc(command) or "").replace("[", r"\[").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+app.callback(help=_help(_edgegraph))(_edgegraph)
+for command in (
+    report.report, analyze.analyze, analyze.show, sweep.sweep, studies.fusion, studies.overlap,
+    diff.history, studies.scaling, diff.diff, diff.check, report.plot, report.export,
+    devices.compare_devices, devices.devices, devices.calibrate, analyze.models,
+):  # fmt: skip
+    app.command(help=_help(command))(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,8 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 a gate failed, 2 bad input, 3 the measurement is too noisy under
         ``--strict``, 130 interrupted.
     """
-    from edgegraph.cli.app import app
-
     # Programs run on this host. JAX would else start every platform that is installed, and the
     # compilers for devices that are not here complain about that at length.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")

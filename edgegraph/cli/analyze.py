@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import importlib
 import sys
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgegraph.cli.job import Job, StoreOption, saving_to, takes_job
-from edgegraph.cli.output import (
-    check_writable,
-    document,
-    file_name,
-    print_analysis,
-    print_json,
-    print_rich,
-    print_study,
-    study_document,
-)
+from edgegraph.cli.job import Job, JsonLines, StoreOption, grouped_options, saving_to
+from edgegraph.cli.output import check_writable, file_name, print_json, print_result, print_rich
 from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible, results
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from edgegraph.results.analysis import Analysis
 
-@takes_job
+
+@grouped_options()
 def analyze(
     job: Job,
     output: Annotated[
@@ -38,13 +31,11 @@ def analyze(
         ),
     ] = None,
     store: StoreOption = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on one line for every batch size.")
-    ] = False,
+    json: JsonLines = False,
 ) -> None:
     """Print what every layer costs, what bounds it and how long it takes."""
     to_file = output is not None and output.suffix == SAVED_SUFFIX
-    if to_file and len(set(job.batch or ())) > 1:
+    if to_file and len(job.batches) > 1:
         raise InputError(
             f"-o {output} is one file, but several batches were asked for; name a folder"
         )
@@ -57,23 +48,22 @@ def analyze(
             found.append(analysis)
             if output is not None:
                 kept.append(analysis.save(output if to_file else output / file_name(analysis)))
-            if json:
-                print_json(document(analysis))
-            else:
-                print_analysis(analysis)
+            print_result(analysis, json=json)
             keep(analysis)
     check_noise(job, found)
 
 
 SORTS = ("time", "flops", "macs", "bytes")
+PHASES = ("forward", "backward", "rematerialised", "update")
 
 
-@partial(takes_job, without=("depth",))
-def show(
-    job: Job,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Which rows of an analysis to show."""
+
     depth: Annotated[
         int | None, typer.Option(help="Levels below the top; all where not given.")
-    ] = None,
+    ] = None
     sort: Annotated[
         str | None,
         typer.Option(
@@ -81,49 +71,57 @@ def show(
             help="The largest first; the model's order where not given.",
             autocompletion=lambda: list(SORTS),
         ),
-    ] = None,
+    ] = None
     phase: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="Only that phase: forward, backward, rematerialised or update.",
-            autocompletion=lambda: ["forward", "backward", "rematerialised", "update"],
+            autocompletion=lambda: list(PHASES),
         ),
-    ] = None,
-    ops: Annotated[bool, typer.Option("--ops", help="Single ops, the longest first.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="With --ops: all of them.")] = False,
+    ] = None
+    ops: Annotated[bool, typer.Option("--ops", help="Single ops, the longest first.")] = False
+    all: Annotated[bool, typer.Option("--all", help="With --ops: all of them.")] = False
+
+
+@grouped_options(without=("depth",))
+def show(
+    job: Job,
+    rows: Rows,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False,
 ) -> None:
     """Show a saved analysis (or a SPEC) in the terminal: layers as a tree, or ops.
 
     Of a saved sweep, fusion study, overlap study or device comparison: its tables.
     """
-    from edgegraph.reporting.tables import MOST_OPS, shown_layers, shown_ops
     from edgegraph.results.analysis import Analysis
 
     found = []
-    for analysis in results(job):
-        if not isinstance(analysis, Analysis):
-            _refuse(job, depth=depth, sort=sort, phase=phase, ops=ops, all=everything)
-            if json:
-                print_json(study_document(analysis))
-            else:
-                print_study(analysis)
-            continue
-        found.append(analysis)
-        if json:
-            print_json(document(analysis))
-        elif ops:
-            most = None if everything else MOST_OPS
-            print_rich(shown_ops(analysis, sort=sort, phase=phase, most=most))
+    for result in results(job):
+        if isinstance(result, Analysis):
+            found.append(result)
+            if not json:
+                _print_rows(result, rows)
+                continue
         else:
-            print_rich(shown_layers(analysis, depth=depth, sort=sort, phase=phase))
+            _refuse(job, rows)
+        print_result(result, json=json)
     check_noise(job, found)
 
 
-def _refuse(job: Job, **options: object) -> None:
+def _print_rows(analysis: Analysis, rows: Rows) -> None:
+    from edgegraph.reporting.tables import MOST_OPS, shown_layers, shown_ops
+
+    if rows.ops:
+        most = None if rows.all else MOST_OPS
+        print_rich(shown_ops(analysis, sort=rows.sort, phase=rows.phase, most=most))
+    else:
+        print_rich(shown_layers(analysis, depth=rows.depth, sort=rows.sort, phase=rows.phase))
+
+
+def _refuse(job: Job, rows: Rows) -> None:
     """Refuse options about layers and ops, which a study does not have."""
-    for name, value in options.items():
+    for name, value in asdict(rows).items():
         if value is not None and value is not False:
             raise InputError(
                 f"--{name} chooses layers or ops of an analysis, and {job.spec} holds none; leave"

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgegraph.base.units import si
-from edgegraph.cli.job import Job, StoreOption, saving_to, takes_job
+from edgegraph.cli.job import (
+    ANALYSIS_ONLY,
+    Job,
+    JsonObject,
+    StoreOption,
+    grouped_options,
+    saving_to,
+)
 from edgegraph.cli.output import (
+    STUDY_SUFFIXES,
     StudyFiles,
-    check_study_file,
+    check_files,
+    present_study,
     print_json,
     print_rich,
     progress,
-    write_study,
 )
-from edgegraph.cli.run import resolve
-from edgegraph.cli.sweep import parse_batches
-from edgegraph.cli.values import complete_spec
-from edgegraph.errors import EdgeGraphError, InputError
-from edgegraph.studies.devices.result import DeviceComparison, DeviceRow
+from edgegraph.cli.run import check_is_code, exit_interrupted, resolve, settings
+from edgegraph.cli.values import complete_spec, parse_batches
+from edgegraph.errors import EdgeGraphError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from edgegraph.device.device import Device
+    from edgegraph.studies.devices.result import DeviceRow
 
 
 def devices(
@@ -120,13 +125,21 @@ def _table(name: str, *columns: str) -> Table:
     return table
 
 
-FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What is compared, besides the workloads."""
+
+    devices: Annotated[
+        str,
+        typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5."),
+    ]
+    batch: Annotated[str, typer.Option("--batch", "-b", help="Batch sizes: 1,8,64 or 1:64.")] = "1"
 
 
-@partial(takes_job, without=("batch", "target", "stage", "depth", "compiler_options"))
+@grouped_options(without=("batch", "target", "stage", "compiler_options", "strict", *ANALYSIS_ONLY))
 def compare_devices(
     job: Job,
-    *,
+    compared: Compared,
     more: Annotated[
         list[str] | None,
         typer.Argument(
@@ -135,71 +148,50 @@ def compare_devices(
             autocompletion=complete_spec,
         ),
     ] = None,
-    devices: Annotated[
-        str,
-        typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5."),
-    ],
-    batch: Annotated[str, typer.Option("--batch", "-b", help="Batch sizes: 1,8,64 or 1:64.")] = "1",
     output: StudyFiles = None,
     store: StoreOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: JsonObject = False,
 ) -> None:
     """Hold devices against each other: time, bound, use of the peak, memory, throughput.
 
     What a TPU or GPU would run is compiled ahead of time; with --measure, cpu is measured.
     """
-    paths = output or []
-    for path in paths:
-        check_study_file(path)
+    check_files(output or (), STUDY_SUFFIXES)
     jobs = [job, *(replace(job, spec=spec) for spec in more or ())]
     for each in jobs:
-        if each.file is not None:
-            raise InputError(
-                f"SPEC {each.spec!r} is not package.module:attribute; it is compiled for every"
-                " device, which needs the Python code"
-            )
-    from edgegraph.measure.sampling import MeasurementSettings
-    from edgegraph.studies.devices.run import comparison, device_rows
+        check_is_code(each, "it is compiled for every device")
+    from edgegraph.studies.devices.run import comparison
 
-    if job.measure:
-        from edgegraph.measure.latency import prefer_synchronous_dispatch
-
-        prefer_synchronous_dispatch()
     rows: list[DeviceRow] = []
+    interrupted = False
     with saving_to(store) as keep:
         try:
-            with progress() as report:
-                for row in device_rows(
-                    [resolve(each) for each in jobs],
-                    devices=[name.strip() for name in devices.split(",")],
-                    batches=parse_batches(batch),
-                    measure=bool(job.measure),
-                    settings=MeasurementSettings.quick() if job.quick else None,
-                    progress=report,
-                ):
-                    rows.append(row)  # noqa: PERF402
+            for row in _rows(jobs, compared):
+                rows.append(row)  # noqa: PERF402 # the rows before an interruption are kept
         except KeyboardInterrupt:
-            kept = _present(comparison(rows), paths, json) if rows else []
-            if rows:
-                keep(comparison(rows))
-            names = "".join(f", {path}" for path in kept)
-            typer.echo(f"edgegraph: interrupted; kept: {len(rows)} finished rows{names}", err=True)
-            raise typer.Exit(130) from None
-        keep(comparison(rows))
-    _present(comparison(rows), paths, json)
+            interrupted = True
+        found = comparison(rows)
+        if rows:
+            keep(found)
+    drawable = any(row.low_s for row in rows)
+    written = present_study(found, output or (), json=json, has_figure=drawable) if rows else []
+    if interrupted:
+        exit_interrupted(", ".join([f"{len(rows)} finished rows", *map(str, written)]))
     errors = [row for row in rows if row.error is not None]
     if len(errors) == len(rows):
         raise EdgeGraphError(f"no device has figures; {errors[0].device}: {errors[0].error}")
 
 
-def _present(comparison: DeviceComparison, paths: Sequence[Path], json: bool) -> list[Path]:
-    """Print the comparison and write its files; return those that were written."""
-    if json:
-        print_json(comparison.document)
-    else:
-        from edgegraph.studies.devices.present import comparison_table
+def _rows(jobs: Sequence[Job], compared: Compared) -> Iterator[DeviceRow]:
+    """Yield a row for every workload, device and batch size, as soon as it is there."""
+    from edgegraph.studies.devices.run import device_rows
 
-        print_rich(comparison_table(comparison))
-    timed = any(row.low_s for row in comparison.rows)
-    written = [path for path in paths if timed or path.suffix not in FIGURE_SUFFIXES]
-    return [write_study(comparison, path) for path in written]
+    with progress() as report:
+        yield from device_rows(
+            [resolve(each) for each in jobs],
+            devices=[name.strip() for name in compared.devices.split(",")],
+            batches=parse_batches(compared.batch),
+            measure=bool(jobs[0].measure),
+            settings=settings(jobs[0]),
+            progress=report,
+        )

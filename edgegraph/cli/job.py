@@ -5,20 +5,24 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from edgegraph.cli.values import complete_spec
+from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
     from edgegraph.store import Store
 
 
 TIMED_TOO = ("depth", "throughput", "cold", "cores")
-"""Fields that say what an analysis times besides the whole; they mean nothing to a study."""
+"""Fields that say what an analysis times besides the whole; they mean nothing to a gate."""
+
+ANALYSIS_ONLY = (*TIMED_TOO, "trace", "trace_dir")
+"""Fields that mean nothing to a study."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,45 +114,79 @@ class Job:
         path = Path(self.spec)
         return path if ":" not in self.spec or path.exists() else None
 
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """The batch sizes, each once; 1 where none is given.
 
-def takes_job(
-    command: Callable[..., None], *, without: Collection[str] = (), spec: Any = None
-) -> Callable[..., None]:
-    """Return `command`, whose first parameter is a `Job`, with the job's fields as options.
+        Raises:
+            InputError: One is below 1.
+        """
+        for batch in self.batch or ():
+            if batch < 1:
+                raise InputError(f"--batch must be a positive integer, not {batch}")
+        return tuple(dict.fromkeys(self.batch or (1,)))
+
+    def check_one_batch(self, reason: str) -> None:
+        """Refuse several batch sizes, for the reason given."""
+        if len(self.batches) > 1:
+            raise InputError(f"{reason}; give one --batch")
+
+
+def flag(name: str) -> str:
+    """Return the option that sets a field of `Job`.
+
+    Example:
+        >>> flag("input_shape"), flag("measure"), flag("target")
+        ('--input', '--measure', '--target')
+    """
+    (option,) = get_type_hints(Job, include_extras=True)[name].__metadata__
+    # Within Annotated, typer takes what stands where a default would as the first name.
+    return option.default.partition("/")[0] if isinstance(option.default, str) else f"--{name}"
+
+
+Command = Callable[..., None]
+
+
+def grouped_options(
+    *, without: Collection[str] = (), spec: Any = None
+) -> Callable[[Command], Command]:
+    """Return a decorator that turns every parameter whose type is a dataclass into its options.
 
     Args:
-        command: The command.
-        without: Fields that mean nothing to it; they keep their defaults.
-        spec: What the first argument is, where that is not the job's own SPEC.
+        without: Fields of `Job` that mean nothing to the command; they keep their defaults.
+        spec: What the first argument is, where that is not the SPEC of `Job`.
     """
 
-    def with_options(**values: Any) -> None:
-        own = {name: values.pop(name) for name in names[1:]}
-        command(Job(**values), **own)
+    def decorate(command: Command) -> Command:
+        groups: dict[str, tuple[Any, list[str]]] = {}
+        options: list[inspect.Parameter] = []
+        hints = get_type_hints(command, include_extras=True)
+        for parameter in inspect.signature(command).parameters.values():
+            hint = hints[parameter.name]
+            if not (isinstance(hint, type) and is_dataclass(hint)):
+                options.append(parameter.replace(annotation=hint, kind=parameter.KEYWORD_ONLY))
+                continue
+            made = inspect.signature(hint).parameters.values()
+            own = [each for each in made if hint is not Job or each.name not in without]
+            own_hints = get_type_hints(hint, include_extras=True)
+            if hint is Job and spec is not None:
+                own_hints["spec"] = spec
+            options += [each.replace(annotation=own_hints[each.name]) for each in own]
+            groups[parameter.name] = (hint, [each.name for each in own])
 
-    parameters = list(inspect.signature(command).parameters.values())
-    names = [parameter.name for parameter in parameters]
-    hints = get_type_hints(command, include_extras=True)
-    job_hints = get_type_hints(Job, include_extras=True)
-    if spec is not None:
-        job_hints["spec"] = spec
-    signature = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.name == "spec" else field.default,
-            annotation=job_hints[field.name],
-        )
-        for field in fields(Job)
-        if field.name not in without
-    ] + [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
-        for parameter in parameters[1:]
-    ]
-    with_options.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {p.name: p.annotation for p in signature}
-    with_options.__doc__ = command.__doc__
-    return with_options
+        def grouped(**values: Any) -> None:
+            made = {
+                name: group(**{own: values.pop(own) for own in names})
+                for name, (group, names) in groups.items()
+            }
+            command(**made, **values)
+
+        grouped.__name__, grouped.__doc__ = command.__name__, command.__doc__
+        grouped.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        grouped.__annotations__ = {option.name: option.annotation for option in options}
+        return grouped
+
+    return decorate
 
 
 StoreOption = Annotated[
@@ -160,6 +198,14 @@ StoreOption = Annotated[
         help="Keep the results in this run database, such as runs.db.",
     ),
 ]
+
+
+JsonObject = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+JsonLines = Annotated[
+    bool, typer.Option("--json", help="One JSON object on one line for every batch size.")
+]
+JsonFiles = Annotated[bool, typer.Option("--json", help="Print the files as a JSON list.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")]
 
 
 @contextmanager

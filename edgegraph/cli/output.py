@@ -7,8 +7,9 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,15 +91,26 @@ PLAIN_WIDTH = 160
 STUDY_SUFFIXES = (".edgegraph", ".csv", ".png", ".svg", ".pdf", ".html")
 """Endings of the files that a study can be written to."""
 
-StudyFiles = Annotated[
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def files_option(suffixes: Sequence[str], more: str = "") -> Any:
+    """Return the option ``-o`` of commands whose files are written by their endings."""
+    text = f"Write there, by ending: {', '.join(suffixes)}; repeatable.{more}"
+    return typer.Option("--output", "-o", help=text)
+
+
+StudyFiles = Annotated[list[Path] | None, files_option(STUDY_SUFFIXES)]
+StudyFilesByBatch = Annotated[
     list[Path] | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable.",
+    files_option(STUDY_SUFFIXES, " With several batches every file is named by its batch too."),
+]
+StudyFilesByTarget = Annotated[
+    list[Path] | None,
+    files_option(
+        STUDY_SUFFIXES, " With several sweeps every file is named by its workload and target too."
     ),
 ]
-"""The option of commands that make a study."""
 
 
 def print_analysis(analysis: Analysis) -> None:
@@ -118,6 +130,16 @@ def print_rich(*renderables: Any) -> None:
     console = Console(width=None if has_width else PLAIN_WIDTH)
     for renderable in renderables:
         console.print(renderable)
+
+
+def print_form(result: Any, table: Callable[[], object], *, json: bool, markdown: bool) -> None:
+    """Print a result on stdout: as JSON, as Markdown, or as its table."""
+    if json:
+        print_json(result.document)
+    elif markdown:
+        typer.echo(result.to_markdown(), nl=False)
+    else:
+        print_rich(table())
 
 
 def print_json(document: Any) -> None:
@@ -233,35 +255,19 @@ def _live_memory(live: LiveMemory | None) -> dict[str, Any] | None:
     }
 
 
-def check_study_file(path: Path) -> None:
-    """Make sure, before any work, that a study can be written to `path`.
+def print_result(result: Analysis | Study, *, json: bool) -> None:
+    """Print a result on stdout, as a JSON object or as the tables of its kind."""
+    from edgegraph.results.analysis import Analysis
 
-    Raises:
-        InputError: Its ending is none of `STUDY_SUFFIXES`, or as `check_writable`.
-    """
-    if path.suffix not in STUDY_SUFFIXES:
-        raise InputError(f"-o {path}: choose a name that ends in {', '.join(STUDY_SUFFIXES)}")
-    check_writable(path)
-
-
-def write_study(study: Study, path: Path) -> Path:
-    """Write a study as the ending of `path` says: one of `STUDY_SUFFIXES`."""
-    if path.suffix == ".edgegraph":
-        return study.save(path)
-    if path.suffix == ".html":
-        from edgegraph.reporting.page import write_page
-
-        return write_page([study], path)
-    if path.suffix == ".csv":
-        from edgegraph.base.files import replacing
-
-        with replacing(path) as temporary:
-            study.frame.to_csv(temporary, index=False)
-        return path
-    from edgegraph.reporting.figure import save_figure
-
-    axes = study.plot()
-    return save_figure(axes[0] if isinstance(axes, tuple) else axes, path)
+    if isinstance(result, Analysis):
+        if json:
+            print_json(document(result))
+        else:
+            print_analysis(result)
+    elif json:
+        print_json(study_document(result))
+    else:
+        print_study(result)
 
 
 def print_study(study: Study) -> None:
@@ -278,11 +284,78 @@ def study_document(study: Study) -> dict[str, Any]:
     return {"kind": kind_of(study), **study.document}
 
 
+def present_study(
+    study: Study, paths: Sequence[Path], *, json: bool, has_figure: bool = True
+) -> list[Path]:
+    """Print a study and write its files; return those that were written.
+
+    Args:
+        study: What a command found out.
+        paths: Where to write it.
+        json: Whether to print it as a JSON object.
+        has_figure: Whether there is anything to draw; files of figures are left out otherwise.
+    """
+    if json:
+        print_json(study.document)
+    else:
+        print_study(study)
+    return [
+        write_result(study, path)
+        for path in paths
+        if has_figure or path.suffix not in FIGURE_SUFFIXES
+    ]
+
+
+def write_result(
+    result: Any, path: Path, *, write_page: Callable[[Path], object] | None = None
+) -> Path:
+    """Write a result as the ending of `path` says.
+
+    Args:
+        result: A study, a history or a diff, which can be written so.
+        path: The file; its ending has been checked.
+        write_page: Writes the page, where that is not the page of a study.
+    """
+    if path.suffix == ".edgegraph":
+        result.save(path)
+    elif path.suffix == ".html":
+        from edgegraph.reporting import page
+
+        (write_page or partial(page.write_page, [result]))(path)
+    elif path.suffix == ".md":
+        from edgegraph.base.files import replacing
+
+        with replacing(path) as temporary:
+            temporary.write_text(result.to_markdown(), "utf-8")
+    elif path.suffix in FIGURE_SUFFIXES:
+        from edgegraph.reporting.figure import save_figure
+
+        axes = result.plot()
+        save_figure(axes[0] if isinstance(axes, tuple) else axes, path)
+    else:
+        from edgegraph.reporting.exports.tables import write_frame
+
+        write_frame(result.frame, path, parquet=path.suffix == ".parquet")
+    return path
+
+
 def file_name(analysis: Analysis) -> str:
     """Name the file of an analysis: ``small_cnn_b32.edgegraph``."""
     stem = re.sub(r"[^\w.-]+", "_", analysis.workload) or "analysis"
     batch = "" if analysis.batch is None else f"_b{analysis.batch}"
     return f"{stem}{batch}.edgegraph"
+
+
+def check_files(paths: Sequence[Path], suffixes: Sequence[str]) -> None:
+    """Make sure, before any work, that files can be written.
+
+    Raises:
+        InputError: An ending is none of `suffixes`, or as `check_writable`.
+    """
+    for path in paths:
+        if path.suffix not in suffixes:
+            raise InputError(f"-o {path}: choose a name that ends in {', '.join(suffixes)}")
+        check_writable(path)
 
 
 def check_writable(path: Path) -> None:

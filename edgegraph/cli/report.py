@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgegraph.cli.job import Job, StoreOption, saving_to, takes_job
+from edgegraph.cli.job import Job, JsonFiles, StoreOption, grouped_options, saving_to
 from edgegraph.cli.output import (
     check_writable,
     document,
     file_name,
-    print_analysis,
     print_json,
-    print_study,
+    print_result,
     study_document,
 )
 from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved, results
@@ -25,10 +23,11 @@ from edgegraph.cli.values import complete_spec
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
+    from edgegraph.reporting.presenters import Study
     from edgegraph.results.analysis import Analysis
 
 
-@takes_job
+@grouped_options()
 def report(
     job: Job,
     more: Annotated[
@@ -57,7 +56,7 @@ def report(
 
     check_writable(output)
     kept: list[Path] = []
-    found = []
+    found: list[Analysis | Study] = []
     with interruptible(kept), saving_to(store) as keep:
         for each in _jobs(job, more or ()):
             for result in results(each):
@@ -65,29 +64,31 @@ def report(
                 if isinstance(result, Analysis) and not is_saved(each):
                     kept.append(result.save(_beside(output, result, kept)))
                     keep(result)
-                if json:
-                    continue
-                if isinstance(result, Analysis):
-                    print_analysis(result)
-                else:
-                    print_study(result)
-        from edgegraph.reporting.page import write_page
+                if not json:
+                    print_result(result, json=False)
+        _write_page(found, output, kept, json=json)
+    check_noise(job, [result for result in found if isinstance(result, Analysis)])
 
-        write_page(found, output)
-    analyses = [result for result in found if isinstance(result, Analysis)]
-    if json:
-        studies = [result for result in found if not isinstance(result, Analysis)]
-        print_json(
-            {
-                "page": str(output),
-                "saved": [str(path) for path in kept],
-                "analyses": [document(analysis) for analysis in analyses],
-                "studies": [study_document(study) for study in studies],
-            }
-        )
-    else:
+
+def _write_page(
+    found: Sequence[Analysis | Study], output: Path, kept: Sequence[Path], *, json: bool
+) -> None:
+    """Write the page, and say where it is and what is saved beside it."""
+    from edgegraph.reporting.page import write_page
+    from edgegraph.results.analysis import Analysis
+
+    write_page(found, output)
+    if not json:
         typer.echo(f"Page: {output}" + "".join(f"\nSaved: {path}" for path in kept))
-    check_noise(job, analyses)
+        return
+    print_json(
+        {
+            "page": str(output),
+            "saved": [str(path) for path in kept],
+            "analyses": [document(each) for each in found if isinstance(each, Analysis)],
+            "studies": [study_document(each) for each in found if not isinstance(each, Analysis)],
+        }
+    )
 
 
 def _jobs(job: Job, more: Sequence[str]) -> Iterator[Job]:
@@ -135,8 +136,7 @@ def complete_kind(incomplete: str) -> list[str]:
     return kinds + complete_spec(incomplete)
 
 
-@partial(
-    takes_job,
+@grouped_options(
     spec=Annotated[
         str,
         typer.Argument(
@@ -169,14 +169,10 @@ def plot(
             autocompletion=lambda: list(WIDTHS),
         ),
     ] = "column",
-    json: Annotated[bool, typer.Option("--json", help="Print the files as a JSON list.")] = False,
+    json: JsonFiles = False,
 ) -> None:
     """Draw a figure of a saved result, or of a SPEC that is analysed first."""
-    kind, job = (None, job) if of is None else (job.spec, replace(job, spec=of))
-    if kind is not None and kind not in KINDS:
-        raise InputError(f"there is no figure {kind!r}; choose one of: {', '.join(KINDS)}")
-    if of is None and job.spec in KINDS and not Path(job.spec).exists():
-        raise InputError(f"{job.spec}: a figure needs a saved file or a SPEC after its kind")
+    kind, job = _kind(job, of)
     if not output:
         raise InputError("-o names no file; give one that ends in .png, .svg or .pdf")
     if width not in WIDTHS:
@@ -190,11 +186,24 @@ def plot(
     result = _result(job, kind)
     inches = figures.COLUMN_INCHES if width == "column" else figures.PAGE_INCHES
     ax = figures.draw(result, kind, width=inches)
-    written = [str(figures.save(ax, path)) for path in output]
+    _print_written([figures.save(ax, path) for path in output], json=json)
+
+
+def _kind(job: Job, of: str | None) -> tuple[str | None, Job]:
+    """Return the kind of figure, None where it is left out, and the job of what it shows."""
+    kind = None if of is None else job.spec
+    if kind is not None and kind not in KINDS:
+        raise InputError(f"there is no figure {kind!r}; choose one of: {', '.join(KINDS)}")
+    if of is None and job.spec in KINDS and not Path(job.spec).exists():
+        raise InputError(f"{job.spec}: a figure needs a saved file or a SPEC after its kind")
+    return kind, replace(job, spec=of or job.spec)
+
+
+def _print_written(paths: Sequence[Path], *, json: bool) -> None:
     if json:
-        print_json(written)
+        print_json([str(path) for path in paths])
     else:
-        typer.echo("\n".join(f"Written: {path}" for path in written))
+        typer.echo("\n".join(f"Written: {path}" for path in paths))
 
 
 def _result(job: Job, kind: str | None) -> Any:
@@ -208,8 +217,7 @@ def _result(job: Job, kind: str | None) -> Any:
             f"{kind} shows a saved result, but {job.spec!r} is not one; make one with"
             f" `edgegraph {_COMMANDS[kind]} {job.spec} -o FILE.edgegraph`"
         )
-    if len(set(job.batch or ())) > 1:
-        raise InputError("a figure shows one analysis; give one --batch")
+    job.check_one_batch("a figure shows one analysis")
     (analysis,) = analyses(job)
     check_noise(job, [analysis])
     return analysis
@@ -221,7 +229,7 @@ FORMATS = (
 )  # fmt: skip
 
 
-@partial(takes_job, without=("depth",))
+@grouped_options(without=("depth",))
 def export(
     job: Job,
     output: Annotated[
@@ -236,7 +244,7 @@ def export(
             autocompletion=lambda: list(FORMATS),
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the files as a JSON list.")] = False,
+    json: JsonFiles = False,
 ) -> None:
     """Write an analysis as CSV, Parquet, JSON, GraphML, DOT, Markdown, LaTeX, ...
 
@@ -245,8 +253,7 @@ def export(
     """
     from edgegraph.reporting import exports
 
-    if len(set(job.batch or ())) > 1:
-        raise InputError("a file holds one analysis; give one --batch")
+    job.check_one_batch("a file holds one analysis")
     if format is not None and format not in exports.EXPORTS:
         raise InputError(f"--format {format!r} is unknown; choose one of: {', '.join(FORMATS)}")
     for path in output:
@@ -254,9 +261,5 @@ def export(
             exports.format_of(path)
         check_writable(path)
     (analysis,) = analyses(job)
-    written = [str(exports.export(analysis, path, format)) for path in output]
-    if json:
-        print_json(written)
-    else:
-        typer.echo("\n".join(f"Written: {path}" for path in written))
+    _print_written([exports.export(analysis, path, format) for path in output], json=json)
     check_noise(job, [analysis])

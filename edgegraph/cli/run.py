@@ -5,18 +5,20 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
-from edgegraph.cli.job import Job
+from edgegraph.cli.job import Job, flag
 from edgegraph.cli.output import progress
 from edgegraph.cli.values import parse_assignments, parse_compiler_option, parse_depths, parse_shape
 from edgegraph.errors import InputError, NoisyMeasurementError
 from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:
+    from edgegraph.measure.sampling import MeasurementSettings
     from edgegraph.reporting.presenters import Study
     from edgegraph.results.analysis import Analysis
     from edgegraph.results.timing import Latency, Throughput
@@ -24,24 +26,7 @@ if TYPE_CHECKING:
 
 SAVED_SUFFIX = ".edgegraph"
 
-_WORKLOAD_OPTIONS = {
-    "batch": "--batch",
-    "input_shape": "--input",
-    "dtype": "--dtype",
-    "arguments": "--set",
-    "compiler_options": "--option",
-    "target": "--target",
-    "stage": "--stage",
-    "measure": "--measure",
-    "quick": "--quick",
-    "depth": "--depth",
-    "throughput": "--throughput",
-    "cold": "--cold",
-    "cores": "--cores",
-    "trace": "--trace",
-    "trace_dir": "--trace-dir",
-}
-"""Options, by field of `Job`, that mean nothing to a file."""
+_Saved = TypeVar("_Saved")
 
 
 def analyses(job: Job) -> Iterator[Analysis]:
@@ -50,7 +35,7 @@ def analyses(job: Job) -> Iterator[Analysis]:
     Raises:
         EdgeGraphError: SPEC or an option cannot be used, or the workload does not compile.
     """
-    batches = _batches(job)
+    batches = job.batches
     path = job.file
     if path is None:
         yield from _of_workload(job, batches)
@@ -98,11 +83,24 @@ def is_saved(job: Job) -> bool:
     return path.suffix == SAVED_SUFFIX or zipfile.is_zipfile(path) or is_address(path)
 
 
-def _batches(job: Job) -> tuple[int, ...]:
-    for batch in job.batch or ():
-        if batch < 1:
-            raise InputError(f"--batch must be a positive integer, not {batch}")
-    return tuple(dict.fromkeys(job.batch or (1,)))
+def load_saved(job: Job, kind: type[_Saved]) -> _Saved:
+    """Return the saved result that SPEC names.
+
+    Raises:
+        InputError: It is of another kind, or an option has no effect on a file.
+    """
+    _check_file(job, Path(job.spec))
+    from edgegraph.results.files import load
+
+    result = load(job.spec)
+    if not isinstance(result, kind):
+        raise InputError(f"{job.spec} contains {_named(type(result))}; expected {_named(kind)}")
+    return result
+
+
+def _named(kind: type) -> str:
+    """Return the name of a type with its article: ``an Analysis``."""
+    return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 
 def _check_file(job: Job, path: Path) -> None:
@@ -114,18 +112,22 @@ def _check_file(job: Job, path: Path) -> None:
             f"SPEC {job.spec!r} is neither a file nor package.module:attribute, such as"
             " models.cnn:small_cnn"
         )
-    for name, flag in _WORKLOAD_OPTIONS.items():
+    for name in (field.name for field in fields(Job) if field.name not in ("spec", "strict")):
         if getattr(job, name):
-            raise InputError(f"{flag} has no effect on the file {path}; leave it out")
+            raise InputError(f"{flag(name)} has no effect on the file {path}; leave it out")
+
+
+def check_is_code(job: Job, reason: str) -> None:
+    """Refuse a SPEC that names a file, for the reason given."""
+    if job.file is not None:
+        raise InputError(
+            f"SPEC {job.spec!r} is not package.module:attribute; {reason}, so it needs the Python"
+            " code"
+        )
 
 
 def resolve(job: Job, *, dtype: str | None = None) -> Workload:
-    """Return the workload that SPEC names, with the job's arguments.
-
-    Args:
-        job: What was asked for.
-        dtype: In place of the job's own, where given.
-    """
+    """Return the workload that SPEC names, with the job's arguments; `dtype` replaces its own."""
     from edgegraph.workload.spec import resolve_spec
 
     return resolve_spec(
@@ -144,23 +146,20 @@ def options(job: Job) -> dict[str, str | int | float | bool]:
     }
 
 
+def settings(job: Job) -> MeasurementSettings | None:
+    """Return how briefly to measure with ``--quick``; None without, for the usual care."""
+    from edgegraph.measure.sampling import MeasurementSettings
+
+    return MeasurementSettings.quick() if job.quick else None
+
+
 def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
     from edgegraph import xla
     from edgegraph.analysis.analyze import analyze
-    from edgegraph.measure.sampling import MeasurementSettings
 
     measure = _measures(job)
+    _check_timed(job, measure)
     depth = parse_depths(job.depth or ())
-    if job.depth and not measure:
-        raise InputError("--depth has no effect where nothing is timed; leave it out")
-    for name in ("throughput", "cold", "cores"):
-        if getattr(job, name) and not measure:
-            raise InputError(f"--{name} has no effect where nothing is timed; leave it out")
-    if (job.trace or job.trace_dir is not None) and not measure:
-        name = "--trace" if job.trace else "--trace-dir"
-        raise InputError(f"{name} needs the program to run, and nothing is timed; leave it out")
-    if job.trace is False and job.trace_dir is not None:
-        raise InputError("--trace-dir keeps a trace, but --no-trace takes none; leave one out")
     if measure:
         xla.set_synchronous_dispatch()
     workload = resolve(job)
@@ -178,22 +177,45 @@ def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
                 cores=job.cores,
                 trace=job.trace,
                 trace_dir=job.trace_dir,
-                settings=MeasurementSettings.quick() if job.quick else None,
+                settings=settings(job),
                 options=options(job),
                 progress=report,
             )
         yield analysis
 
 
+def runs_here(job: Job) -> bool:
+    """Return whether what is compiled can run on this machine."""
+    return job.target in (None, "cpu") and job.stage in (None, "optimized")
+
+
 def _measures(job: Job) -> bool:
-    """Return whether to measure: where it can run here, unless asked otherwise."""
-    runs_here = job.target in (None, "cpu") and job.stage in (None, "optimized")
-    if job.measure and not runs_here:
+    """Return whether to measure: where it can run here, unless asked otherwise.
+
+    Raises:
+        InputError: It was asked for, but it cannot run here.
+    """
+    if job.measure and not runs_here(job):
         raise InputError(
             f"--measure needs --target cpu and --stage optimized, not {job.target or 'cpu'} and"
             f" {job.stage or 'optimized'}; only what is compiled for this machine can run here"
         )
-    return runs_here if job.measure is None else job.measure
+    return runs_here(job) if job.measure is None else job.measure
+
+
+def _check_timed(job: Job, measure: bool) -> None:
+    """Refuse options about timing where nothing is timed."""
+    if not measure:
+        for name in ("depth", "throughput", "cold", "cores"):
+            if getattr(job, name):
+                raise InputError(f"{flag(name)} has no effect where nothing is timed; leave it out")
+        for name in ("trace", "trace_dir"):
+            if getattr(job, name):
+                raise InputError(
+                    f"{flag(name)} needs the program to run, and nothing is timed; leave it out"
+                )
+    if job.trace is False and job.trace_dir is not None:
+        raise InputError("--trace-dir keeps a trace, but --no-trace takes none; leave one out")
 
 
 def check_noise(job: Job, found: Sequence[Analysis]) -> None:
@@ -202,9 +224,7 @@ def check_noise(job: Job, found: Sequence[Analysis]) -> None:
     Raises:
         NoisyMeasurementError: A measurement was not clean, or there was none.
     """
-    if not job.strict:
-        return
-    for analysis in found:
+    for analysis in found if job.strict else ():
         at = f"{analysis.workload} at batch {analysis.batch}"
         if analysis.latency is None:
             raise NoisyMeasurementError(f"{at} was not measured, which --strict asks for")
@@ -223,6 +243,10 @@ def interruptible(kept: Sequence[Path]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        names = ", ".join(map(str, kept)) or "nothing was finished and saved"
-        typer.echo(f"edgegraph: interrupted; kept: {names}", err=True)
-        raise typer.Exit(130) from None
+        exit_interrupted(", ".join(map(str, kept)) or "nothing was finished and saved")
+
+
+def exit_interrupted(kept: str) -> NoReturn:
+    """Say what is left of an interrupted command, and exit with 130."""
+    typer.echo(f"edgegraph: interrupted; kept: {kept}", err=True)
+    raise typer.Exit(130) from None

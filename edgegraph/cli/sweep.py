@@ -7,23 +7,29 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgegraph.cli.job import TIMED_TOO, Job, StoreOption, open_if_given, takes_job
+from edgegraph.cli.job import ANALYSIS_ONLY, Job, StoreOption, grouped_options, open_if_given
 from edgegraph.cli.output import (
     STUDY_SUFFIXES,
-    check_study_file,
-    print_json,
-    print_rich,
+    StudyFilesByTarget,
+    check_files,
+    present_study,
     progress,
-    write_study,
 )
-from edgegraph.cli.run import is_saved, options, resolve
-from edgegraph.cli.values import a_or_an, complete_spec, parse_assignments, parse_compiler_option
+from edgegraph.cli.run import (
+    check_is_code,
+    exit_interrupted,
+    is_saved,
+    load_saved,
+    options,
+    resolve,
+    settings,
+)
+from edgegraph.cli.values import complete_spec, parse_batches, parse_options_set, parse_time
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
 from edgegraph.results.verdicts import OK
 
@@ -32,29 +38,22 @@ if TYPE_CHECKING:
     from edgegraph.studies.sweep.result import Sweep, SweepPoint
     from edgegraph.workload import Workload
 
-FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
-_SECONDS_BY_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What to sweep over, what takes the points, and where they go."""
 
-
-@partial(takes_job, without=("batch", "target", "stage", "trace", "trace_dir", *TIMED_TOO))
-def sweep(
-    job: Job,
-    more: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="SPEC", help="More of them.", autocompletion=complete_spec),
-    ] = None,
     batches: Annotated[
         str,
         typer.Option(help="Batch sizes: 1:256 (each twice the last), 1,2,8, or both: 1,8:64."),
-    ] = "1:256",
+    ] = "1:256"
     targets: Annotated[
         str, typer.Option(metavar="LIST", help="What to compile for: cpu,tpu:v5e,gpu:orin.")
-    ] = "cpu",
+    ] = "cpu"
     dtypes: Annotated[
         str | None,
         typer.Option(metavar="LIST", help="One curve for each dtype: float32,bfloat16."),
-    ] = None,
+    ] = None
     options_set: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,12 +61,12 @@ def sweep(
             metavar="NAME:KEY=VALUE,...",
             help="One more curve, compiled with these XLA options; repeatable.",
         ),
-    ] = None,
+    ] = None
     max_latency: Annotated[
         str | None,
         typer.Option("--max-latency", metavar="TIME", help="Say the best batch for 10ms."),
-    ] = None,
-    store: StoreOption = None,
+    ] = None
+    store: StoreOption = None
     workers: Annotated[
         int | None,
         typer.Option(
@@ -76,26 +75,34 @@ def sweep(
             help="Take points by N processes of this machine, 0 for this one alone. Default: 0"
             " for one SPEC and target, else one for each core.",
         ),
-    ] = None,
+    ] = None
     dask: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Take points by a Dask cluster: tcp://10.0.0.1:8786."),
-    ] = None,
+    ] = None
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over; do not continue an interrupted sweep.")
-    ] = False,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help=f"Write there, by ending: {', '.join(STUDY_SUFFIXES)}; repeatable. With several"
-            " sweeps every file is named by its workload and target too.",
-        ),
-    ] = None,
+    ] = False
+    output: StudyFilesByTarget = None
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object on one line for every sweep.")
-    ] = False,
+    ] = False
+
+    @property
+    def budget_s(self) -> float | None:
+        """The latency budget in seconds."""
+        text = self.max_latency
+        return None if text is None else parse_time("--max-latency", text)
+
+
+@grouped_options(without=("batch", "target", "stage", *ANALYSIS_ONLY))
+def sweep(
+    job: Job,
+    swept: Swept,
+    more: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SPEC", help="More of them.", autocompletion=complete_spec),
+    ] = None,
 ) -> None:
     """Measure and predict latency and throughput over the batch size, and find the knee.
 
@@ -103,105 +110,23 @@ def sweep(
     becomes a row with its error. What is only compiled fills all workers; what is timed has its
     machine alone.
     """
-    paths = output or []
-    for path in paths:
-        check_study_file(path)
-    budget_s = None if max_latency is None else parse_time("--max-latency", max_latency)
+    check_files(swept.output or (), STUDY_SUFFIXES)
     if is_saved(job) and not more:
-        _present(_saved(job, budget_s), paths, json)
+        _present(_saved(job, swept.budget_s), swept.output or (), json=swept.json)
         return
-    jobs = [job, *(replace(job, spec=spec) for spec in more or ())]
-    for each in jobs:
-        if each.file is not None:
-            raise InputError(
-                f"SPEC {each.spec!r} is not package.module:attribute; a sweep compiles the workload"
-                " at every batch size, so it needs the Python code"
-            )
-    if dask is not None and workers is not None:
-        raise InputError("--dask and --workers exclude each other; leave one out")
-    plans = _plans(jobs, targets, batches, dtypes, options_set or (), budget_s)
-    if workers is None and len(plans) == 1:
-        workers = 0
+    plans = _plans([job, *(replace(job, spec=spec) for spec in more or ())], swept)
     parts: list[list[Sweep]] = [[] for _ in plans]
+    interrupted = False
     try:
-        _collect(plans, parts, fresh=fresh, store=store, workers=workers, dask=dask)
+        _collect(plans, parts, swept)
     except KeyboardInterrupt:
-        names = "".join(f", {path}" for path in _present_all(plans, parts, paths, json))
-        typer.echo(
-            f"edgegraph: interrupted; kept: {sum(map(len, parts))} of {_count(plans)} points"
-            f"{names}; the same command continues",
-            err=True,
-        )
-        raise typer.Exit(130) from None
-    _present_all(plans, parts, paths, json)
+        interrupted = True
+    written = _present_all(plans, parts, swept)
+    if interrupted:
+        told = f"{sum(map(len, parts))} of {_count(plans)} points"
+        exit_interrupted(f"{', '.join([told, *map(str, written)])}; the same command continues")
     for plan, own in zip(plans, parts, strict=True):
         _check(job, f"{plan.name}, {plan.target}", [point for part in own for point in part.points])
-
-
-def parse_batches(text: str) -> list[int]:
-    """Read batch sizes: a list of numbers and of spans, whose steps double.
-
-    Raises:
-        InputError: It is something else.
-
-    Example:
-        >>> parse_batches("1:8"), parse_batches("1,3:20"), parse_batches("100:300")
-        ([1, 2, 4, 8], [1, 3, 6, 12, 20], [100, 200, 300])
-    """
-    batches: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if not 1 <= first <= last:
-            raise InputError(
-                f"--batches {text!r}: {part.strip()!r} is neither a batch size nor a span such as"
-                " 1:256"
-            )
-        while first < last:
-            batches.append(first)
-            first *= 2
-        batches.append(last)
-    return sorted(set(batches))
-
-
-def parse_time(option: str, text: str) -> float:
-    """Read a time with its unit, in seconds.
-
-    Raises:
-        InputError: It is no time above 0, or has no unit.
-
-    Example:
-        >>> parse_time("--max-latency", "10ms"), parse_time("--max-latency", "250 us")
-        (0.01, 0.00025)
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|us|µs)\s*", text)
-    value = float(match[1]) * _SECONDS_BY_UNIT[match[2]] if match else 0.0
-    if not value > 0:
-        raise InputError(
-            f"{option} {text!r} is not a time; expected, for example, 10ms, 250us or 0.5s"
-        )
-    return value
-
-
-def parse_options_set(text: str) -> tuple[str, dict[str, str | int | float | bool]]:
-    """Read a label and compiler options; a comma before a word without ``=`` belongs to a value.
-
-    Raises:
-        InputError: It has another form.
-
-    Example:
-        >>> parse_options_set("unfused:xla_disable_hlo_passes=fusion,cse,xla_cpu_use_x=false")
-        ('unfused', {'xla_disable_hlo_passes': 'fusion,cse', 'xla_cpu_use_x': False})
-    """
-    name, colon, rest = text.partition(":")
-    if not (name.strip() and colon and rest.strip()):
-        raise InputError(
-            f"--options-set {text!r} is not NAME:KEY=VALUE,..., such as"
-            " unfused:xla_disable_hlo_passes=fusion"
-        )
-    pairs = re.split(r",(?=\s*\w+\s*=)", rest)
-    values = parse_assignments("--options-set", pairs)
-    return name.strip(), {key: parse_compiler_option(value) for key, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,36 +140,33 @@ class Named:
         return resolve(self.job, dtype=dtype)
 
 
-def _plans(
-    jobs: Sequence[Job],
-    targets: str,
-    batches: str,
-    dtypes: str | None,
-    options_set: Sequence[str],
-    max_latency_s: float | None,
-) -> tuple[Plan, ...]:
+def _plans(jobs: Sequence[Job], swept: Swept) -> tuple[Plan, ...]:
     job = jobs[0]
-    sets = [parse_options_set(text) for text in options_set]
+    for each in jobs:
+        check_is_code(each, "a sweep compiles the workload at every batch size")
+    if swept.dask is not None and swept.workers is not None:
+        raise InputError("--dask and --workers exclude each other; leave one out")
+    sets = [parse_options_set(text) for text in swept.options_set or ()]
     names = [name for name, _ in sets]
     if len(set(names)) < len(names):
         raise InputError(f"--options-set has one name twice: {', '.join(names)}")
-    if dtypes is not None and job.dtype is not None:
+    if swept.dtypes is not None and job.dtype is not None:
         raise InputError("give --dtype or --dtypes, not both")
-    sizes = parse_batches(batches)
+    batches = parse_batches(swept.batches)
+    budget_s = swept.budget_s
 
-    from edgegraph.measure.sampling import MeasurementSettings
     from edgegraph.studies.sweep.plan import make_plans
 
     return make_plans(
         [Named(each) for each in jobs],
-        targets=_listed(targets),
+        targets=_listed(swept.targets),
         measure=job.measure,
-        batches=sizes,
-        dtypes=None if dtypes is None else _listed(dtypes),
+        batches=batches,
+        dtypes=None if swept.dtypes is None else _listed(swept.dtypes),
         options=options(job),
         option_sets=dict(sets),
-        max_latency_s=max_latency_s,
-        settings=MeasurementSettings.quick() if job.quick else None,
+        max_latency_s=budget_s,
+        settings=settings(job),
     )
 
 
@@ -256,15 +178,7 @@ def _count(plans: Sequence[Plan]) -> int:
     return sum(len(plan.cells) for plan in plans)
 
 
-def _collect(
-    plans: Sequence[Plan],
-    parts: Sequence[list[Sweep]],
-    *,
-    fresh: bool,
-    store: Path | None,
-    workers: int | None,
-    dask: str | None,
-) -> None:
+def _collect(plans: Sequence[Plan], parts: Sequence[list[Sweep]], swept: Swept) -> None:
     """Take the points one by one, so that an interruption leaves those that are finished."""
     from edgegraph.studies.sweep.pool import dask_executor
     from edgegraph.studies.sweep.run import choose_run, take_all
@@ -276,14 +190,15 @@ def _collect(
             err=True,
         )
 
+    workers = 0 if swept.workers is None and len(plans) == 1 else swept.workers
     with ExitStack() as held:
-        database = held.enter_context(open_if_given(store))
-        executor = None if dask is None else held.enter_context(dask_executor(dask))
+        database = held.enter_context(open_if_given(swept.store))
+        executor = None if swept.dask is None else held.enter_context(dask_executor(swept.dask))
         report = held.enter_context(progress())
         taken = take_all(
             plans,
             run=choose_run(executor, workers),
-            fresh=fresh,
+            fresh=swept.fresh,
             store=database,
             on_continue=say_continued,
             progress=report,
@@ -293,11 +208,12 @@ def _collect(
 
 
 def _present_all(
-    plans: Sequence[Plan], parts: Sequence[Sequence[Sweep]], paths: Sequence[Path], json: bool
+    plans: Sequence[Plan], parts: Sequence[Sequence[Sweep]], swept: Swept
 ) -> list[Path]:
     """Present every sweep that has points; return the files that were written."""
     written = []
     names: Counter[str] = Counter()
+    paths = swept.output or []
     for plan, own in zip(plans, parts, strict=True):
         name = re.sub(r"[^\w.-]+", "-", f"{plan.name}_{plan.target}")
         names[name] += 1
@@ -305,33 +221,21 @@ def _present_all(
             name += f"_{names[name]}"
         if own:
             named = [p.with_stem(f"{p.stem}_{name}") for p in paths] if len(plans) > 1 else paths
-            written += _present(plan.result(own), named, json)
+            written += _present(plan.result(own), named, json=swept.json)
     return written
 
 
 def _saved(job: Job, max_latency_s: float | None) -> Sweep:
     """Return the saved sweep that SPEC names; a new budget may be asked of it."""
-    from edgegraph.results.files import load
     from edgegraph.studies.sweep.result import Sweep
 
-    sweep = load(job.spec)
-    if not isinstance(sweep, Sweep):
-        raise InputError(f"{job.spec} contains {a_or_an(type(sweep).__name__)}; expected a Sweep")
+    sweep = load_saved(job, Sweep)
     return sweep if max_latency_s is None else replace(sweep, max_latency_s=max_latency_s)
 
 
-def _present(sweep: Sweep, paths: Sequence[Path], json: bool) -> list[Path]:
-    """Print the sweep and write its files; return those that were written."""
-    if json:
-        print_json(sweep.document)
-    else:
-        from edgegraph.studies.sweep.present import sweep_table
-
-        print_rich(sweep_table(sweep))
+def _present(sweep: Sweep, paths: Sequence[Path], *, json: bool) -> list[Path]:
     measured = any(point.latency is not None for point in sweep.points)
-    return [
-        write_study(sweep, path) for path in paths if measured or path.suffix not in FIGURE_SUFFIXES
-    ]
+    return present_study(sweep, paths, json=json, has_figure=measured)
 
 
 def _check(job: Job, name: str, points: Sequence[SweepPoint]) -> None:

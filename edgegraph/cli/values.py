@@ -1,8 +1,9 @@
-"""Values on the command line: shapes, KEY=VALUE pairs, and completing a SPEC."""
+"""Values on the command line: shapes, batch sizes, times, KEY=VALUE pairs; completing a SPEC."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -53,6 +54,75 @@ def parse_assignments(option: str, pairs: Iterable[str]) -> dict[str, str]:
     return values
 
 
+def parse_options_set(text: str) -> tuple[str, dict[str, str | int | float | bool]]:
+    """Read a label and compiler options; a comma before a word without ``=`` belongs to a value.
+
+    Raises:
+        InputError: It has another form.
+
+    Example:
+        >>> parse_options_set("unfused:xla_disable_hlo_passes=fusion,cse,xla_cpu_use_x=false")
+        ('unfused', {'xla_disable_hlo_passes': 'fusion,cse', 'xla_cpu_use_x': False})
+    """
+    name, colon, rest = text.partition(":")
+    if not (name.strip() and colon and rest.strip()):
+        raise InputError(
+            f"--options-set {text!r} is not NAME:KEY=VALUE,..., such as"
+            " unfused:xla_disable_hlo_passes=fusion"
+        )
+    pairs = re.split(r",(?=\s*\w+\s*=)", rest)
+    values = parse_assignments("--options-set", pairs)
+    return name.strip(), {key: parse_compiler_option(value) for key, value in values.items()}
+
+
+def parse_batches(text: str) -> list[int]:
+    """Read batch sizes: a list of numbers and of spans, whose steps double.
+
+    Raises:
+        InputError: It is something else.
+
+    Example:
+        >>> parse_batches("1:8"), parse_batches("1,3:20"), parse_batches("100:300")
+        ([1, 2, 4, 8], [1, 3, 6, 12, 20], [100, 200, 300])
+    """
+    batches: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last:
+            raise InputError(
+                f"--batches {text!r}: {part.strip()!r} is neither a batch size nor a span such as"
+                " 1:256"
+            )
+        while first < last:
+            batches.append(first)
+            first *= 2
+        batches.append(last)
+    return sorted(set(batches))
+
+
+_SECONDS_BY_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+
+
+def parse_time(option: str, text: str) -> float:
+    """Read a time with its unit, in seconds.
+
+    Raises:
+        InputError: It is no time above 0, or has no unit.
+
+    Example:
+        >>> parse_time("--max-latency", "10ms"), parse_time("--max-latency", "250 us")
+        (0.01, 0.00025)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|us|µs)\s*", text)
+    value = float(match[1]) * _SECONDS_BY_UNIT[match[2]] if match else 0.0
+    if not value > 0:
+        raise InputError(
+            f"{option} {text!r} is not a time; expected, for example, 10ms, 250us or 0.5s"
+        )
+    return value
+
+
 def parse_shape(text: str) -> tuple[int, ...]:
     """Read a shape such as ``28x28x1`` or ``28,28,1``.
 
@@ -93,11 +163,6 @@ def parse_depths(texts: Sequence[str]) -> tuple[int | None, ...] | Literal["all"
                 f"--depth {text!r} is not a depth; expected 0, 1, 2, ..., leaves or all"
             )
     return tuple(None if text == "leaves" else int(text) for text in texts) or (None,)
-
-
-def a_or_an(noun: str) -> str:
-    """Put the article in front of the name of a type: ``an Analysis``."""
-    return f"{'an' if noun[0] in 'AEIOU' else 'a'} {noun}"
 
 
 FILE_SUFFIXES = (".edgegraph", ".txt", ".hlo", ".pb")

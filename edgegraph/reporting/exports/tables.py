@@ -9,7 +9,7 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from types import GenericAlias
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
@@ -20,6 +20,9 @@ from edgegraph.reporting.words import headline
 from edgegraph.results import analysis as records
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.columns import intensity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HEADINGS = ("layer", "params", "MACs", "FLOP", "bytes", "FLOP/B", "bound", "time", "share")
 
@@ -32,14 +35,12 @@ _LATEX_SPECIAL = {
 
 def write_csv(analysis: Analysis, path: Path) -> None:
     """Write the layers, with the columns of `Analysis.layers`."""
-    with replacing(path) as temporary:
-        analysis.layers.to_csv(temporary, index=False)
+    write_frame(analysis.layers, path)
 
 
 def write_ops_csv(analysis: Analysis, path: Path) -> None:
     """Write the ops, with the columns of `Analysis.ops`."""
-    with replacing(path) as temporary:
-        analysis.ops.to_csv(temporary, index=False)
+    write_frame(analysis.ops, path)
 
 
 def write_parquet(analysis: Analysis, path: Path) -> None:
@@ -48,9 +49,21 @@ def write_parquet(analysis: Analysis, path: Path) -> None:
     Raises:
         InputError: No Parquet library is installed.
     """
+    write_frame(analysis.ops, path, parquet=True)
+
+
+def write_frame(frame: pd.DataFrame, path: Path, *, parquet: bool = False) -> None:
+    """Write any frame without its index, as CSV or as Parquet.
+
+    Raises:
+        InputError: The path cannot be written, or no Parquet library is installed.
+    """
     with replacing(path) as temporary:
+        if not parquet:
+            frame.to_csv(temporary, index=False)
+            return
         try:
-            analysis.ops.to_parquet(temporary, index=False)
+            frame.to_parquet(temporary, index=False)
         except ImportError as error:
             raise InputError(
                 f"writing {path} needs pyarrow, which this Python does not have; run pip install"

@@ -148,11 +148,16 @@ def test_a_real_study_has_all_its_parts() -> None:
 
 
 @pytest.mark.usefixtures("no_other_process")
-def test_the_command_refuses_what_cannot_run(
+def test_the_command_shows_what_was_saved_and_refuses_what_cannot_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved = made().save(tmp_path / "a.edgegraph")
-    assert main(["overlap", str(saved)]) == 2
+    assert main(["overlap", str(saved)]) == 0
+    shown = capsys.readouterr().out
+    assert main(["show", str(saved)]) == 0
+    assert capsys.readouterr().out == shown
+    (tmp_path / "dump.txt").touch()
+    assert main(["overlap", str(tmp_path / "dump.txt")]) == 2
     assert "needs the Python code" in capsys.readouterr().err
     assert main(["overlap", "models.cnn:small_cnn", "-o", "x.doc"]) == 2
     assert ".edgegraph, .csv, .png" in capsys.readouterr().err
