@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from edgegraph.base.timing import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_name import OWN, UNATTRIBUTED, scope_of
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import LayerRecord, OpRecord
 from edgegraph.results.op_trace import OpShare
-from edgegraph.results.timing import UNATTRIBUTED, LayerLatency, finest_cut
+from edgegraph.results.timing import LayerLatency, finest_cut
 
-OWN = "(own)"
 PHASES = ("forward", "backward", "rematerialised", "update")
 
 _COUNTS = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
@@ -136,7 +136,7 @@ def _timed_as_one(
     path: str, phase: str, below: Sequence[LayerRecord], measured: Mapping[tuple[str, str], _Timing]
 ) -> bool:
     """Return whether the rows below share the time of a piece that was measured as a whole."""
-    leaves = [row.layer.removesuffix(f"/{OWN}") for row in below if row.leaf]
+    leaves = [scope_of(row.layer) for row in below if row.leaf]
     timings = [measured.get((layer, phase)) for layer in leaves]
     return all(timing is not None and timing.pieces == {path} for timing in timings)
 

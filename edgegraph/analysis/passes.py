@@ -26,7 +26,7 @@ from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.device import Device
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
-from edgegraph.hlo.op_name import parse_parameter_name
+from edgegraph.hlo.op_name import UNATTRIBUTED, parse_parameter_name
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.measure.isolated import measure_layers
 from edgegraph.measure.latency import environment
@@ -36,7 +36,7 @@ from edgegraph.measure.trace import fits, take_trace
 from edgegraph.memory.live import profile_memory
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.op_trace import OpTrace
-from edgegraph.results.timing import UNATTRIBUTED, Latency, LayerLatency, Throughput, finest_cut
+from edgegraph.results.timing import Latency, LayerLatency, Throughput, finest_cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,11 @@ from edgegraph.compare.result import (
     OpChange,
 )
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_name import is_own, lies_in, scope_of
 from edgegraph.results.analysis import Analysis, LayerRecord
-from edgegraph.results.timing import UNATTRIBUTED, Latency, finest_cut
+from edgegraph.results.timing import Latency, finest_cut
 from edgegraph.results.verdicts import ESTIMATED, OK, noise, verdict_of
 
-OWN = "/(own)"
 """Ends the row of what a layer does itself, beside those of the layers in it."""
 
 
@@ -92,16 +92,6 @@ def align_layers(before: Analysis, after: Analysis) -> Alignment:
                 known[layer.path] = len(how)
                 how[len(how)] = ""
     return Alignment(before=numbers[0], after=numbers[1], how=how)
-
-
-def scope_of(layer: str | None) -> str:
-    """Return the scope that a record's layer stands for.
-
-    Example:
-        >>> scope_of("Net/block/(own)"), scope_of(None)
-        ('Net/block', '(unattributed)')
-    """
-    return UNATTRIBUTED if layer is None else layer.removesuffix(OWN)
 
 
 def _tree(analysis: Analysis) -> _Layer:
@@ -177,9 +167,6 @@ def _in_order(
     ]
 
 
-_OWN = "/(own)"
-
-
 def compare_latencies(before: Latency | None, after: Latency | None) -> tuple[float, str] | None:
     """Return the noise of a difference and the verdict; None where one was not measured."""
     if before is None or after is None:
@@ -222,12 +209,11 @@ class LayerTimes:
 
     def _of(self, side: int, row: LayerRecord) -> list[tuple[Latency, int]]:
         """Return what was measured of a layer, with all below it unless the row is its own part."""
-        scope = row.layer.removesuffix(_OWN)
+        scope, own = scope_of(row.layer), is_own(row.layer)
         return [
             (latency, executions)
             for layer, phase, latency, executions in self._timed[side]
-            if phase == row.phase
-            and (layer == scope or (not row.layer.endswith(_OWN) and layer.startswith(f"{scope}/")))
+            if phase == row.phase and (layer == scope if own else lies_in(layer, scope))
         ]
 
 
@@ -271,7 +257,7 @@ def layer_changes(
 
 
 def _key(row: LayerRecord, numbers: Mapping[str, int]) -> _Key:
-    return numbers[scope_of(row.layer)], row.layer.endswith(OWN), row.phase
+    return numbers[scope_of(row.layer)], is_own(row.layer), row.phase
 
 
 def _merged(before: Sequence[_Key], after: Sequence[_Key]) -> Iterable[_Key]:
@@ -335,11 +321,9 @@ class _Peaks:
         if self._first[row.layer] != row.phase:
             return 0
         scope = scope_of(row.layer)
-        own = self._held.get(scope, 0)
-        if row.layer.endswith(OWN):
-            return own
-        below = f"{scope}/"
-        return own + sum(held for path, held in self._held.items() if path.startswith(below))
+        if is_own(row.layer):
+            return self._held.get(scope, 0)
+        return sum(held for path, held in self._held.items() if lies_in(path, scope))
 
 
 def _figures(row: LayerRecord, peaks: _Peaks) -> LayerFigures:

@@ -9,6 +9,7 @@ from pathlib import Path
 from edgegraph.base.files import replacing
 from edgegraph.compare import words
 from edgegraph.compare.result import SAME, Diff
+from edgegraph.hlo.op_name import scope_of
 from edgegraph.reporting.page import page_section, page_tabs, render
 from edgegraph.results.analysis import Analysis
 
@@ -74,7 +75,7 @@ def _marks(diff: Diff, side: str) -> dict[tuple[str, str], str]:
         figures = getattr(row, side)
         if figures is not None and row.kind != SAME:
             marks[figures.layer, row.phase] = row.kind
-            marks.setdefault((figures.layer.removesuffix("/(own)"), row.phase), row.kind)
+            marks.setdefault((scope_of(figures.layer), row.phase), row.kind)
     return marks
 
 

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgegraph.compare.layers import scope_of
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.identity import Label, Labels
-from edgegraph.hlo.op_name import parse_parameter_name
+from edgegraph.hlo.op_name import parse_parameter_name, scope_of
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import Analysis, OpRecord
 

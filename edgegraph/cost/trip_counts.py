@@ -163,7 +163,7 @@ class LoopValues:
         found: list[_Value] = []
         for caller in self._callers.get(computation, ()):
             frame = self._outer_frame(self._home[caller.name])
-            if caller.opcode in ("call", "fusion", "async-start"):
+            if caller.opcode in opcodes.INLINED | {"async-start"}:
                 found.append(self._evaluate(caller.operands[number], frame))
             elif caller.opcode == "while":
                 found.append(_LoopResult(caller))
@@ -203,7 +203,7 @@ class LoopValues:
             return _Tuple(operands, frame)
         if opcode == "while":
             return _LoopResult(instruction)
-        if opcode in ("call", "fusion"):
+        if opcode in opcodes.INLINED:
             inner = _Frame(instruction.called[0], lambda i: self._evaluate(operands[i], frame))
             return self._evaluate(self._module.computations[inner.computation].root, inner)
         if opcode == "get-tuple-element":

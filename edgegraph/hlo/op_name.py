@@ -20,6 +20,12 @@ OPTIMIZER_SCOPE = "optimizer"
 LOSS_SCOPE = "loss"
 """Named scope of the loss in a train step."""
 
+UNATTRIBUTED = "(unattributed)"
+"""Stands for the layer of ops that are in no scope."""
+
+OWN = "(own)"
+"""Last part of the name of what a layer does itself, beside the layers below it."""
+
 _WRAPPER = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 _AROUND_SCOPES = frozenset({"jvp", "transpose", "vmap", "linearize", "remat", "checkpoint"})
 _AROUND_FUNCTION = frozenset({"jit", "pjit", "pmap", "core_call", "custom_partitioning"})
@@ -329,3 +335,28 @@ def _join_indices(steps: list[str | int]) -> list[str]:
         else:
             names.append(str(step))
     return names
+
+
+def scope_of(layer: str | None) -> str:
+    """Return the scope that a row of a layer, or what it does itself, stands for.
+
+    Example:
+        >>> scope_of("Net/block/(own)"), scope_of(None)
+        ('Net/block', '(unattributed)')
+    """
+    return UNATTRIBUTED if layer is None else layer.removesuffix(f"/{OWN}")
+
+
+def is_own(layer: str) -> bool:
+    """Return whether a row is only what a layer does itself, without the layers below it."""
+    return layer.endswith(f"/{OWN}")
+
+
+def lies_in(layer: str, scope: str) -> bool:
+    """Return whether a layer is a scope, or lies below it.
+
+    Example:
+        >>> lies_in("Net/block/conv", "Net/block"), lies_in("Net/block2", "Net/block")
+        (True, False)
+    """
+    return layer == scope or layer.startswith(f"{scope}/")

@@ -17,6 +17,7 @@ import jax
 from edgegraph.base.timing import Clock, Progress, monotonic_clock, no_progress
 from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.measure import statistics
 from edgegraph.measure.flow import compile_flat, run_watched, static_executions
 from edgegraph.measure.groups import LayerGroup, cut, deepest, group_regions
@@ -34,7 +35,7 @@ from edgegraph.measure.sampling import (
     other_processes,
     summarise,
 )
-from edgegraph.results.timing import UNATTRIBUTED, Latency, LayerLatency
+from edgegraph.results.timing import Latency, LayerLatency
 
 Depth = int | None | Literal["all"] | Sequence[int | None]
 """Where to cut: None for every scope alone, a number for all below a scope together, several of

@@ -15,12 +15,11 @@ from typing import Literal, get_args
 
 from edgegraph.errors import InputError
 from edgegraph.hlo.module import BITS_BY_DTYPE, Module, Shape
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.memory.dataflow import Dataflow, Step, trace_activations
 
 Policy = Literal["in_out", "inplace_depthwise", "liveness"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
-
-UNATTRIBUTED = "(unattributed)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

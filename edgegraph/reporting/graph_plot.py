@@ -15,6 +15,7 @@ from matplotlib.path import Path
 from edgegraph.base.units import seconds
 from edgegraph.errors import InputError
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_name import OWN, lies_in
 from edgegraph.reporting.figure import (
     COLUMN_INCHES,
     SMALL_POINTS,
@@ -191,11 +192,11 @@ def _labels(
         scope = "/".join(path)
         # In topological order the last is the furthest along.
         found = [labels[operand] for operand in sorted(read)]
-        below = [label for label in found if label and label.startswith(f"{scope}/")]
+        below = [label for label in found if label and label != scope and lies_in(label, scope)]
         if len(path) >= depth or not path:
             labels.append("/".join(path[:depth]) or None)
         else:
-            labels.append(below[-1] if below else f"{scope} (own)" if any(found) else None)
+            labels.append(below[-1] if below else f"{scope} {OWN}" if any(found) else None)
     return labels
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from edgegraph.hlo.op_name import lies_in
 from edgegraph.results.analysis import LayerRecord
 from edgegraph.results.timing import Latency, LayerLatency, finest_cut
 from edgegraph.results.verdicts import COST, GAINED, OK, noise, verdict_of
@@ -108,11 +109,7 @@ def _layers_against_parts(latencies: Sequence[LayerLatency]) -> Iterator[Compile
     for (depth, layer, phase), piece in pieces.items():
         if depth == finest[0].depth or not any(each.covers for each in piece):
             continue
-        parts = [
-            part
-            for part in finest
-            if part.phase == phase and (part.layer == layer or part.layer.startswith(f"{layer}/"))
-        ]
+        parts = [part for part in finest if part.phase == phase and lies_in(part.layer, layer)]
         as_one = [(each.latency, each.executions) for each in piece]
         compared = _compare(layer, phase, finest[0].depth, as_one, parts)
         if compared is not None:

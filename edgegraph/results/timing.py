@@ -20,7 +20,6 @@ WARM = "warm"
 COLD = "cold"
 """Four times the last cache's size of other data was touched before every call."""
 
-UNATTRIBUTED = "(unattributed)"
 """Stands for the layer of operations that belong to none."""
 
 

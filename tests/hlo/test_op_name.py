@@ -18,9 +18,12 @@ from edgegraph.hlo.decode import decode
 from edgegraph.hlo.op_name import (
     LOSS_SCOPE,
     OPTIMIZER_SCOPE,
+    is_own,
+    lies_in,
     parse_op_name,
     parse_parameter_name,
     qualify_op_name,
+    scope_of,
 )
 
 FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
@@ -336,3 +339,14 @@ def test_parameters_of_a_raw_nnx_model() -> None:
     }
     linear = {(f"blocks_{k}", leaf) for k in range(2) for leaf in ("kernel", "bias")}
     assert found == linear | {("norm", "scale"), ("norm", "bias")}
+
+
+def test_rows_of_layers_stand_for_scopes() -> None:
+    """What a layer does itself has a row of its own, and lies in the layer like those below."""
+    assert scope_of("Net/block") == scope_of("Net/block/(own)") == "Net/block"
+    assert scope_of(None) == "(unattributed)"
+    assert is_own("Net/block/(own)")
+    assert not is_own("Net/block")
+    assert [lies_in(layer, "Net") for layer in ("Net", "Net/a/b", "Net/(own)", "Net2", "Ne")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip

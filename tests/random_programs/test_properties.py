@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import edgegraph as eg
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.results.analysis import Analysis
-from edgegraph.results.timing import UNATTRIBUTED
 from tests import analyses
 from tests.conformance import harness
 from tests.random_programs.strategies import RandomProgram, programs

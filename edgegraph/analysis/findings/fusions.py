@@ -20,10 +20,11 @@ from edgegraph.analysis.findings.registry import (
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.identity import decoded
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.hlo.op_tree import Kernel
 from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.results.compiled_together import compare_together
-from edgegraph.results.timing import UNATTRIBUTED, LayerLatency, finest_cut
+from edgegraph.results.timing import LayerLatency, finest_cut
 from edgegraph.results.verdicts import COST, GAINED, NO_DIFFERENCE, NOISY, OK, noise
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from edgegraph.analysis.findings.registry import LARGE_SHARE, Evidence, register_finding
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
 from edgegraph.results.analysis import Finding, LayerRecord, OpRecord
 from edgegraph.results.columns import intensity as intensity_of
 from edgegraph.results.compiled_together import what_if
 from edgegraph.results.records import main_memory_bytes
-from edgegraph.results.timing import UNATTRIBUTED
 
 FAR_UNDER = 0.25
 """Well-written kernels of simple ops reach half of a roof and more; a quarter is another matter."""
@@ -195,7 +195,7 @@ def _together(
 
 
 def _layer_phase(row: LayerRecord) -> tuple[str, str]:
-    return row.layer.removesuffix("/(own)"), row.phase
+    return scope_of(row.layer), row.phase
 
 
 def _dense_layers(evidence: Evidence) -> frozenset[tuple[str, str]]:

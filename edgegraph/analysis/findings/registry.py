@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgegraph.base.timing import bulk
 from edgegraph.errors import InputError
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
 from edgegraph.hlo.op_tree import Kernel, OpTree
 from edgegraph.results.analysis import Analysis, Finding, LayerRecord, OpRecord
-from edgegraph.results.timing import UNATTRIBUTED
 from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Evidence:
         What has no products is never asked for its ops, and that is most of an optimizer's.
         """
         large = {
-            (row.layer.removesuffix("/(own)"), row.phase): row
+            (scope_of(row.layer), row.phase): row
             for row in self.analysis.layer_records
             if row.leaf and row.share is not None and row.share >= LARGE_SHARE
         }

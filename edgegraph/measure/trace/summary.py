@@ -14,6 +14,7 @@ from statistics import median
 from edgegraph.base.timing import bulk
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.measure.trace.runs import OpFigures, TracedRun
 from edgegraph.measure.trace.timeline import Timeline
@@ -27,7 +28,7 @@ from edgegraph.results.op_trace import (
     TraceEvent,
     executions_of,
 )
-from edgegraph.results.timing import UNATTRIBUTED, LayerLatency, finest_cut
+from edgegraph.results.timing import LayerLatency, finest_cut
 
 MEASURED, ESTIMATED = "measured", "estimated"
 BY_LAYERS, BY_ROOFLINE, BY_COUNTS = "split by layers", "split by roofline", "split by counts"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
+from edgegraph.hlo.op_name import OWN, UNATTRIBUTED
 from edgegraph.reporting.scene.hierarchy import Item
 from edgegraph.results.analysis import Analysis, OpRecord
-from edgegraph.results.timing import UNATTRIBUTED
 
 _MOST_PAIRS = 256
 """An op between more scopes belongs to none of them."""
@@ -104,7 +104,7 @@ class _Layers:
         """Find the record that counts the op, or of what costs nothing the nearest around it."""
         layer = UNATTRIBUTED if record.layer is None else record.layer
         scopes = layer.split("/")
-        names = [f"{layer}/(own)", *("/".join(scopes[:n]) for n in range(len(scopes), 0, -1))]
+        names = [f"{layer}/{OWN}", *("/".join(scopes[:n]) for n in range(len(scopes), 0, -1))]
         places = ((name, record.phase) for name in names)
         return next((self._at[place] for place in places if place in self._at), None)
 

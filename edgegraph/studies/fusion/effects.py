@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from edgegraph.cost.traffic import unfused_bytes
 from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import Module
-from edgegraph.hlo.op_tree import Kernel
+from edgegraph.hlo.op_tree import Kernel, launches
 from edgegraph.measure import statistics
 from edgegraph.results.analysis import Analysis, OpRecord
 from edgegraph.results.verdicts import HELPS, HURTS, NOISY, NOISY_RELATIVE_IQR, verdict_of
@@ -52,7 +52,7 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
             ops=len(kernel.ops),
             executions=record.executions,
             border_bytes=(record.bytes_read or 0) + (record.bytes_written or 0),
-            own_bytes=own[record.name] * (record.executions or 1),
+            own_bytes=own[record.name] * launches([kernel]),
             flops=sum(map(_work, kernel.ops)),
             recomputed_flops=_recomputed(kernel, fused_counts, alone_counts),
             time_s=record.time_s,

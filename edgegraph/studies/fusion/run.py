@@ -15,13 +15,14 @@ from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.hlo.identity import module_digest
+from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
 from edgegraph.hlo.op_tree import launches
 from edgegraph.measure import statistics
 from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis, LayerRecord
-from edgegraph.results.timing import UNATTRIBUTED, Latency, TimingComparison
+from edgegraph.results.timing import Latency, TimingComparison
 from edgegraph.studies.fusion.effects import effects
 from edgegraph.studies.fusion.result import (
     FULL,
@@ -272,9 +273,10 @@ def _layers(analysis: Analysis) -> tuple[RungLayer, ...]:
         counts[head.layer or UNATTRIBUTED, head.phase] += launches([kernel])
     timed = {(each.layer, each.phase): each for each in analysis.layer_latencies}
     return tuple(
-        _layer(row, counts[_scope(row), row.phase], timed.get((_scope(row), row.phase)))
+        _layer(row, counts[place], timed.get(place))
         for row in analysis.layer_records
         if row.leaf
+        for place in [(scope_of(row.layer), row.phase)]
     )
 
 
@@ -296,11 +298,6 @@ def _layer(row: LayerRecord, count: int, timed: Any) -> RungLayer:
         interval_s=(max(0.0, low - floor_s) * times, max(0.0, high - floor_s) * times),
         verdict=timed.latency.verdict,
     )
-
-
-def _scope(row: LayerRecord) -> str:
-    """Name the scope that a leaf stands for; its own operations are called ``(own)``."""
-    return row.layer.removesuffix("/(own)")
 
 
 def _of_blocks(latency: Latency) -> tuple[float, tuple[float, float]]:

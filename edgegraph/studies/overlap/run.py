@@ -12,6 +12,7 @@ from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
+from edgegraph.hlo.op_name import scope_of
 from edgegraph.measure.input_overlap import measure_input_overlap
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings
@@ -128,7 +129,7 @@ def _layers(analysis: Analysis) -> tuple[Bracket, ...]:
             time_s=row.time_s,
             compute_time_s=row.compute_time_s,
             memory_time_s=row.memory_time_s,
-            noise=noise.get((row.layer.removesuffix("/(own)"), row.phase), 0.0),
+            noise=noise.get((scope_of(row.layer), row.phase), 0.0),
         )
         for row in analysis.layer_records
         if row.leaf
