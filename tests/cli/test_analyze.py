@@ -1,108 +1,22 @@
+"""``edgegraph analyze``, ``show`` and ``models``; figures from the networks themselves."""
+
+from __future__ import annotations
+
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgegraph.cli import main
+from edgegraph.results.files import save
 from tests import analyses
-from tests.cli.conftest import make_analysis, make_latency
+from tests.studies import fusion_studies, sweeps
+
+ROOT = Path(__file__).parent.parent.parent
 
 Asked = list[dict[str, Any]]
-
-
-def test_options_reach_the_analysis(asked: Asked) -> None:
-    options = "--batch 1 -b 8 -b 1 --input 28x28x1 --dtype bfloat16 --set width=64 --set flavor=nnx"
-    more = "--option xla_cpu_enable_fast_math=true --stage lowered --json"
-    assert main(["analyze", "models.cnn:small_cnn", *options.split(), *more.split()]) == 0
-    resolved, first, second = asked
-    assert resolved == {
-        "spec": "models.cnn:small_cnn",
-        "input_shape": (28, 28, 1),
-        "dtype": "bfloat16",
-        "arguments": {"width": "64", "flavor": "nnx"},
-    }
-    assert (first["batch"], second["batch"]) == (1, 8)
-    assert first["options"] == {"xla_cpu_enable_fast_math": True}
-    assert (first["stage"], first["target"], first["measure"]) == ("lowered", "cpu", False)
-
-
-def test_it_measures_where_it_can(asked: Asked) -> None:
-    main(["analyze", "a:b", "--json"])
-    main(["analyze", "a:b", "--json", "--no-measure"])
-    assert [call["measure"] for call in asked if "measure" in call] == [True, False]
-
-
-def test_quick_takes_less_time(asked: Asked) -> None:
-    main(["analyze", "a:b", "--json"])
-    main(["analyze", "a:b", "--json", "--quick"])
-    usual, quick = (call["settings"] for call in asked if "settings" in call)
-    assert usual is None
-    assert quick.limit_s < 15
-
-
-def test_conditions_reach_the_measurement(asked: Asked) -> None:
-    main(["analyze", "a:b", "--json", "--throughput", "--cold", "--cores", "1"])
-    main(["analyze", "a:b", "--json"])
-    conditions = [
-        (call["throughput"], call["cold"], call["cores"]) for call in asked if "cold" in call
-    ]
-    assert conditions == [(True, True, 1), (False, False, None)]
-
-
-@pytest.mark.parametrize("option", ["--throughput", "--cold", "--cores 1"])
-def test_conditions_without_a_measurement_are_refused(
-    option: str, asked: Asked, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["analyze", "a:b", "--no-measure", *option.split()]) == 2
-    assert f"{option.split()[0]} has no effect where nothing is timed" in capsys.readouterr().err
-
-
-def test_the_trace_reaches_the_measurement(asked: Asked, tmp_path: Path) -> None:
-    main(["analyze", "a:b", "--json"])
-    main(["analyze", "a:b", "--json", "--no-trace"])
-    main(["analyze", "a:b", "--json", "--trace", "--trace-dir", str(tmp_path)])
-    traces = [(call["trace"], call["trace_dir"]) for call in asked if "trace" in call]
-    assert traces == [(None, None), (False, None), (True, tmp_path)]
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ("--trace --no-measure", "--trace needs the program to run, and nothing is timed"),
-        ("--trace-dir logs --stage lowered", "--trace-dir needs the program to run"),
-        ("--trace-dir logs --no-trace", "--trace-dir keeps a trace, but --no-trace takes none"),
-    ],
-)
-def test_a_trace_of_nothing_is_refused(
-    asked: Asked, capsys: pytest.CaptureFixture[str], options: str, reason: str
-) -> None:
-    assert main(["analyze", "a:b", *options.split()]) == 2
-    assert reason in capsys.readouterr().err
-
-
-def test_depths_reach_the_measurement(asked: Asked) -> None:
-    main(["analyze", "a:b", "--json", "--depth", "1", "--depth", "leaves"])
-    main(["analyze", "a:b", "--json", "--depth", "all"])
-    main(["analyze", "a:b", "--json"])
-    depths = [call["depth"] for call in asked if "depth" in call]
-    assert depths == [(1, None), "all", (None,)]
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ("--depth blocks", "--depth 'blocks' is not a depth; expected 0, 1, 2, ..., leaves or all"),
-        ("--depth 1 --no-measure", "--depth has no effect where nothing is timed"),
-    ],
-)
-def test_a_depth_without_meaning_is_refused(
-    asked: Asked, capsys: pytest.CaptureFixture[str], options: str, reason: str
-) -> None:
-    assert main(["analyze", "a:b", *options.split()]) == 2
-    assert reason in capsys.readouterr().err
 
 
 def test_json_is_one_object_a_line(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,38 +98,121 @@ def test_bad_input_is_one_line_and_2(
     assert not [call for call in asked if "measure" in call]
 
 
-@pytest.mark.parametrize(("verdict", "code"), [("OK", 0), ("NOISY", 3), ("INVALID", 3)])
-def test_strict_wants_a_clean_measurement(
-    verdict: str,
-    code: int,
-    asked: Asked,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.fixture
+def saved(tmp_path: Path) -> str:
+    return str(analyses.small_cnn(32).save(tmp_path / "small_cnn.edgegraph"))
+
+
+def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["show", *words]) == 0
+    out = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    return out
+
+
+def first_words(text: str) -> list[str]:
+    return [line.split()[0] for line in text.splitlines() if line.strip()]
+
+
+def test_layers_stand_in_the_models_order_or_sorted(
+    saved: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = make_analysis(latency=make_latency(verdict))
-    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", lambda *a, **k: found)
-    assert main(["analyze", "a:b", "--json"]) == 0
-    assert main(["analyze", "a:b", "--json", "--strict"]) == code
-    out, err = capsys.readouterr()
-    assert len(out.splitlines()) == 2  # the result is there, clean or not
-    assert (f"is {verdict}" in err) == (code == 3)
+    layers = ("conv1", "conv2", "dense1", "dense2")
+    words = first_words(shown(capsys, monkeypatch, saved))
+    assert [word for word in words if word in layers] == list(layers)
+    # MACs of one image: 225,792, 3,612,672, 802,816 and 2,560.
+    words = first_words(shown(capsys, monkeypatch, saved, "--sort", "macs"))
+    assert [word for word in words if word in layers] == ["conv2", "dense1", "conv1", "dense2"]
+
+
+def test_depth_leaves_out_what_is_deeper(
+    saved: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = first_words(shown(capsys, monkeypatch, saved, "--depth", "0"))
+    assert "SmallCNN" in words
+    assert "conv1" not in words
+
+
+def test_ops_come_by_what_they_take(
+    saved: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = shown(capsys, monkeypatch, saved, "--ops", "--sort", "flops").splitlines()
+    ops = [line for line in lines if " conv2 " in line or " dense1 " in line or " conv1 " in line]
+    assert " conv2 " in ops[0]
+    assert "210 M" in ops[0]  # 3,276,800 products with real neighbours an image, 32 images
+
+
+def test_json_is_that_of_analyze(saved: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", saved, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["totals"]["macs"] == 32 * 4_643_840
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("words", "said"),
     [
-        {"other_latencies": (make_latency("NOISY"),)},
-        {"throughputs": (analyses.throughput(1, 1e3), analyses.throughput(2, 1e3, "NOISY"))},
+        (["--sort", "colour"], "--sort 'colour' is not a column; choose one of: time, flops"),
+        (["--depth", "-1"], "--depth must be a non-negative integer, not -1"),
+        (["--phase", "update"], "--phase 'update' is not in this analysis; it has: forward"),
     ],
 )
-def test_strict_wants_all_that_was_asked_for(
-    changes: dict[str, Any], asked: Asked, monkeypatch: pytest.MonkeyPatch
+def test_bad_input_to_show_is_one_line(
+    saved: str, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = replace(make_analysis(latency=make_latency()), **changes)
-    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", lambda *a, **k: found)
-    assert main(["analyze", "a:b", "--json"]) == 0
-    assert main(["analyze", "a:b", "--json", "--strict"]) == 3
+    assert main(["show", saved, *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
 
 
-def test_strict_wants_a_measurement(asked: Asked) -> None:
-    assert main(["analyze", "a:b", "--json", "--strict", "--no-measure"]) == 3
+def test_a_study_is_shown_by_its_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = sweeps.saturating().save(tmp_path / "sweep.edgegraph")
+    assert "knee: batch 8 is the smallest" in shown(capsys, monkeypatch, str(sweep))
+    fusion = fusion_studies.study().save(tmp_path / "fusion.edgegraph")
+    assert "all fusion helps" in shown(capsys, monkeypatch, str(fusion))
+    assert main(["show", str(sweep), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["workload"]) == ("sweep", "small_cnn")
+
+
+def test_what_chooses_layers_is_refused_on_a_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = sweeps.saturating().save(tmp_path / "sweep.edgegraph")
+    assert main(["show", str(sweep), "--sort", "time"]) == 2
+    assert "--sort chooses layers or ops of an analysis" in capsys.readouterr().err
+
+
+def test_what_is_nothing_alone_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = fusion_studies.study().steps[0].comparison
+    assert step is not None
+    saved = save(step, tmp_path / "comparison.edgegraph")
+    assert main(["show", str(saved)]) == 2
+    assert "cannot show a saved comparison of timings by itself" in capsys.readouterr().err
+
+
+def test_the_zoo_is_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["models", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert set(rows["models.cnn:small_cnn"]) >= {"name", "params", "macs", "input", "source"}
+    # conv 9*1*32+32, conv 9*32*64+64, dense 3136*256+256, dense 256*10+10
+    assert rows["models.cnn:small_cnn"]["params"] == 824_458
+    # MACs at batch 32 by layer over 32: 225,792 + 3,612,672 + 802,816 + 2,560
+    assert rows["models.cnn:small_cnn"]["macs"] == 4_643_840
+    assert main(["models"]) == 0
+    assert "4,643,840" in capsys.readouterr().out
+
+
+def test_outside_of_the_checkout_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["models"]) == 2
+    assert "source checkout" in capsys.readouterr().err

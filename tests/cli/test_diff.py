@@ -1,18 +1,103 @@
-"""``edgegraph check``: a pull request that doubles a layer fails, one that renames passes."""
+"""``edgegraph diff``, ``check`` and ``history`` on saved analyses and on a database.
+
+A pull request that doubles a layer fails ``check``, one that renames passes.
+"""
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
+import edgegraph as eg
 from edgegraph.cli import main
 from tests import analyses
 from tests.compare.networks import analysis
+from tests.studies import sweeps
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[str, str]:
+    before = analysis().save(tmp_path / "before.edgegraph")
+    after = analysis(kernel=5).save(tmp_path / "after.edgegraph")
+    return str(before), str(after)
+
+
+def test_it_tells_layers_and_ops_in_80_columns(
+    pair: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["diff", *pair]) == 0
+    out = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert "of the ops 2 changed" in out
+    assert "conv2" in out
+    assert "conv1" not in out
+    # 55,296 + 294,912 + 40,960 MACs become 55,296 + 819,200 + 40,960.
+    assert "+134 %" in out
+    assert main(["diff", *pair, "--all"]) == 0
+    assert "conv1" in capsys.readouterr().out
+
+
+def test_json_of_a_diff_has_the_attributes(
+    pair: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diff", *pair, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert not found["empty"]
+    changed = {row["layer"] for row in found["layer_changes"] if row["kind"] == "changed"}
+    assert changed == {"Net", "Net/conv2"}
+    assert [change["kind"] for change in found["op_changes"]] == ["changed", "changed"]
+
+
+def test_nothing_is_told_of_the_same(
+    pair: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diff", pair[0], pair[0]]) == 0
+    assert "the same" in capsys.readouterr().out
+
+
+def test_files_hold_it(
+    pair: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["diff.html", "diff.md", "diff.csv", "diff.edgegraph"]
+    outputs = [word for name in names for word in ("-o", str(tmp_path / name))]
+    assert main(["diff", *pair, *outputs]) == 0
+    capsys.readouterr()
+    assert main(["diff", *pair, "--markdown"]) == 0
+    assert (tmp_path / "diff.md").read_text("utf-8") == capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "diff.csv").read_text("utf-8").splitlines()))
+    assert {row["layer"]: row["change"] for row in rows}["Net/conv2"] == "changed"
+    assert isinstance(eg.load(tmp_path / "diff.edgegraph"), eg.Diff)
+    page = (tmp_path / "diff.html").read_text("utf-8")
+    assert page.count('<section class="analysis"') == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["none.edgegraph", "none.edgegraph"], "is neither a file nor"),
+        (["models.cnn:small_cnn", "x.edgegraph"], "is not a file; save an analysis first"),
+        (["a", "b", "-o", "diff.pdf"], "choose a name that ends in .html, .md"),
+        (["a", "b", "--json", "--markdown"], "--json and --markdown exclude each other"),
+    ],
+)
+def test_bad_input_to_diff_is_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diff", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
 
 NETWORK = """
 import jax
@@ -134,10 +219,81 @@ def test_limits_of_the_command_line_come_before_those_of_the_project(
         (["--json", "--markdown"], "--json and --markdown exclude each other"),
     ],
 )
-def test_bad_input_is_one_line(
+def test_bad_input_to_check_is_one_line(
     saved: tuple[str, str], words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", saved[0], *words]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    def made(batches: Iterable[int], rate: float, day: int) -> Any:
+        whole = sweeps.sweep(*(sweeps.point(batch, rate * batch) for batch in batches))
+        when = f"2026-01-{day:02}T10:00:00+00:00"
+        return replace(whole, environment=replace(whole.environment, created_at=when))
+
+    with eg.open_store(tmp_path / "runs.db") as store:
+        store.put(made([1, 8], 1000.0, 1))
+        store.put(made([1, 8], 500.0, 8))
+    return tmp_path / "runs.db"
+
+
+def test_history_follows_a_figure(
+    database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EDGEGRAPH_STORE", str(database))
+    assert main(["history", "small_cnn"]) == 0
+    assert capsys.readouterr().out.count("+100.0 %  slower") == 2
+    assert main(["history", "small_cnn", "--batch", "8", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["value"] for entry in found["runs"]] == [1e-3, 2e-3]
+    table, plot = database.parent / "a.csv", database.parent / "a.svg"
+    assert (
+        main(["history", "small_cnn", "--metric", "flops", "-o", f"{table}", "-o", f"{plot}"]) == 0
+    )
+    assert list(pd.read_csv(table)["change"].dropna()) == [0.0, 0.0]
+    assert plot.read_text().startswith("<?xml")
+
+
+def test_history_takes_a_spec(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", "models.cnn:small_cnn", "--store", str(database)]) == 0
+    assert "small_cnn: latency" in capsys.readouterr().out
+
+
+def test_history_tells_what_there_is(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    every = database.parent / "runs.csv"
+    assert main(["history", "--store", str(database), "-o", str(every)]) == 0
+    assert "small_cnn 4 sweep cpu 2026-01-01 10:00 2026-01-08 10:00" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert len(pd.read_csv(every)) == 4
+    assert main(["history", "--store", str(database), "--json"]) == 0
+    assert [one["batch"] for one in json.loads(capsys.readouterr().out)["runs"]] == [1, 8, 1, 8]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "has no run of 'nothing'; it has small_cnn"),
+        (["small_cnn", "--metric", "macs"], "has 'macs'; there is bytes"),
+        (["small_cnn", "-o", "a.txt"], "ends in .csv, .parquet, .png, .svg, .pdf"),
+        (["-o", "a.png"], "ends in .csv, .parquet"),
+    ],
+)
+def test_bad_input_to_history_is_one_line(
+    database: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["history", "--store", str(database), *arguments]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_no_database_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history"]) == 2
+    assert "--store runs.db, or set EDGEGRAPH_STORE" in capsys.readouterr().err
+    assert main(["history", "--store", str(tmp_path / "none.db")]) == 2
+    assert "no run database at" in capsys.readouterr().err

@@ -1,9 +1,27 @@
+"""Where results go, and what is said while they are made."""
+
+from __future__ import annotations
+
 import io
+import math
 import sys
+from pathlib import Path
 
 import pytest
+from rich.rule import Rule
 
-from edgegraph.cli.output import PLAIN_INTERVAL_S, progress
+from edgegraph.cli.output import (
+    check_files,
+    check_writable,
+    file_name,
+    print_json,
+    print_rich,
+    progress,
+    write_result,
+)
+from edgegraph.errors import InputError
+from tests.cli.conftest import make_analysis
+from tests.studies import sweeps
 
 
 def test_short_work_stays_silent_and_long_work_tells_now_and_then(
@@ -12,10 +30,12 @@ def test_short_work_stays_silent_and_long_work_tells_now_and_then(
     now = 0.0
     with progress(clock=lambda: now) as report:
         report("compiling", None)
-        now = PLAIN_INTERVAL_S
+        now = 5.0  # seconds between two lines, as PLAIN_INTERVAL_S has it
         report("layer conv1", 0.25)
         report("layer conv2", 0.5)
-        now = 2 * PLAIN_INTERVAL_S
+        now = 9.9
+        report("layer conv3", 0.75)
+        now = 10.0
         report("[bold]op", None)
     out, err = capsys.readouterr()
     assert out == ""
@@ -37,3 +57,57 @@ def test_at_a_terminal_the_line_is_live_and_gone_at_the_end(
     written = terminal.getvalue()
     assert "layer [conv1]" in written
     assert written.rstrip().endswith("\x1b[2K")  # the line is erased
+
+
+def test_a_file_is_as_wide_as_a_wide_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    print_rich(Rule())
+    assert capsys.readouterr().out == 160 * "─" + "\n"
+    monkeypatch.setenv("COLUMNS", "90")
+    print_rich(Rule())
+    assert capsys.readouterr().out == 90 * "─" + "\n"
+
+
+def test_json_is_one_line_and_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"time_s": math.nan, "name": "a\nb"})
+    assert capsys.readouterr().out == '{"time_s":null,"name":"a\\nb"}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.doc", "choose a name that ends in .csv, .html"),
+        ("folder.csv", "is a folder; name a file in it"),
+        ("file/a.csv", "cannot be written"),
+    ],
+)
+def test_files_that_cannot_be_written_are_refused(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=said):
+        check_files([tmp_path / name], (".csv", ".html"))
+
+
+def test_folders_are_made_where_they_are_missing(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b" / "c.csv")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+
+def test_the_ending_says_how_a_result_is_written(tmp_path: Path) -> None:
+    starts = {
+        "a.csv": b"batch,", "a.edgegraph": b"PK", "a.png": b"\x89PNG",
+        "a.html": b"<!DOCTYPE html>", "a.parquet": b"PAR1",
+    }  # fmt: skip
+    for name, start in starts.items():
+        if name.endswith(".parquet"):
+            pytest.importorskip("pyarrow")
+        path = write_result(sweeps.saturating(), tmp_path / name)
+        assert path.read_bytes().lower().startswith(start.lower()), name
+
+
+def test_an_analysis_is_named_by_its_workload_and_batch() -> None:
+    assert file_name(make_analysis("models/cnn: a", batch=8)) == "models_cnn_a_b8.edgegraph"
+    assert file_name(make_analysis("dense", batch=None)) == "dense.edgegraph"

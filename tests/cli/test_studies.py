@@ -1,3 +1,5 @@
+"""``edgegraph fusion`` and ``scaling``; ``overlap`` is in tests/studies/overlap."""
+
 from __future__ import annotations
 
 import json
@@ -8,8 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import edgegraph as eg
 from edgegraph.cli import main
+from edgegraph.cli.studies import Spread, _meshes
 from edgegraph.studies.fusion.result import FusionStudy
+from tests.compiler.test_ahead import needs
 from tests.studies.fusion_studies import study, unmeasured
 
 Asked = list[dict[str, Any]]
@@ -38,6 +43,8 @@ def test_options_reach_the_study(asked: Asked, capsys: pytest.CaptureFixture[str
     assert asked[0]["measure"] is True
     out = capsys.readouterr().out
     assert out.count("library fusion helps") == 2
+    assert main(["fusion", "a:b"]) == 0
+    assert (asked[2]["processes"], asked[2]["settings"]) == (7, None)
 
 
 def test_json_is_one_object_a_line(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,6 +96,8 @@ def test_a_saved_study_is_shown_again(
     assert main(["fusion", str(path)]) == 0
     assert capsys.readouterr().out == shown
     assert len(asked) == 1
+    assert main(["fusion", str(path), "--quick"]) == 2
+    assert "--quick has no effect on the file" in capsys.readouterr().err
     assert main(["sweep", str(path)]) == 2
     assert "contains a FusionStudy; expected a Sweep" in capsys.readouterr().err
 
@@ -98,3 +107,53 @@ def test_a_file_cannot_be_studied(tmp_path: Path, capsys: pytest.CaptureFixture[
     path.touch()
     assert main(["fusion", str(path)]) == 2
     assert "it needs the Python code" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--chips", "four"], "--chips 'four' is not a list of numbers"),
+        (["--chips", "0,2"], "--chips must be positive integers, not"),
+        (["--parallel", "pipeline"], "--parallel 'pipeline' is unknown; choose data, tensor, both"),
+        (["--parallel", "both", "--tensor", "3", "--chips", "4"], "--tensor 3 does not divide"),
+        (["--target", "device:rpi5"], "no links between chips"),
+        (["-o", "x.txt"], "choose a name that ends in"),
+        (["--batch", "0"], "batch must be a positive integer, not 0"),
+    ],
+)
+def test_bad_questions_to_scaling_are_one_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scaling", "models.mlp:mlp", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("spread", "meshes"),
+    [
+        (Spread(), [(1, 1), (2, 1), (4, 1), (8, 1)]),
+        (Spread(chips="2,8", parallel="tensor"), [(1, 2), (1, 8)]),
+        (Spread(chips="1,4,8", parallel="both", tensor=4), [(1, 1), (1, 4), (2, 4)]),
+    ],
+)
+def test_chips_split_the_batch_the_kernels_or_both(
+    spread: Spread, meshes: list[tuple[int, int]]
+) -> None:
+    assert _meshes(spread) == meshes
+
+
+@needs("tpu:v5e")
+def test_scaling_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved, page = tmp_path / "scaling.edgegraph", tmp_path / "scaling.html"
+    arguments = ["--chips", "4", "--parallel", "both", "--batch", "8", "--json"]
+    assert main(["scaling", "models.mlp:mlp", *arguments, "-o", str(saved), "-o", str(page)]) == 0
+    (point,) = json.loads(capsys.readouterr().out)["points"]
+    assert (point["data"], point["tensor"], point["batch"]) == (2, 2, 8)
+    # The second layer's 512 outputs of four examples, summed over two chips.
+    assert point["wire_bytes"] == 2 * 1 * 4 * 4 * 512 // 2
+    assert isinstance(eg.load(saved), eg.Scaling)
+    assert "Speedup, and what a step consists of" in page.read_text("utf-8")
+    assert main(["show", str(saved)]) == 0
+    assert "strong scaling" in capsys.readouterr().out

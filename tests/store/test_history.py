@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
-import edgegraph as eg
-from edgegraph.cli import main
 from edgegraph.store import Run
 from edgegraph.store.history import Entry, History, follow
 from edgegraph.store.present import history_table
-from tests.studies import sweeps
 
 
 def run(number: int, value: float, metric: str = "latency_s", iqr: float = 0.0, **more: Any) -> Run:
@@ -121,74 +115,3 @@ def test_the_frame_has_the_figure_by_its_name() -> None:
     assert list(frame["latency_s"]) == [1.0, 1.01, 1.0, 1.25]
     assert pd.isna(frame["previous"][0])
     assert "<td>slower</td>" in weeks()._repr_html_()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    def made(batches: Iterable[int], rate: float, day: int) -> Any:
-        whole = sweeps.sweep(*(sweeps.point(batch, rate * batch) for batch in batches))
-        when = f"2026-01-{day:02}T10:00:00+00:00"
-        return replace(whole, environment=replace(whole.environment, created_at=when))
-
-    with eg.open_store(tmp_path / "runs.db") as store:
-        store.put(made([1, 8], 1000.0, 1))
-        store.put(made([1, 8], 500.0, 8))
-    return tmp_path / "runs.db"
-
-
-def test_the_command(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("EDGEGRAPH_STORE", str(path))
-    assert main(["history", "small_cnn"]) == 0
-    assert capsys.readouterr().out.count("+100.0 %  slower") == 2
-    assert main(["history", "small_cnn", "--batch", "8", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [entry["value"] for entry in found["runs"]] == [1e-3, 2e-3]
-    table, plot = path.parent / "a.csv", path.parent / "a.svg"
-    assert (
-        main(["history", "small_cnn", "--metric", "flops", "-o", f"{table}", "-o", f"{plot}"]) == 0
-    )
-    assert list(pd.read_csv(table)["change"].dropna()) == [0.0, 0.0]
-    assert plot.read_text().startswith("<?xml")
-
-
-def test_the_command_takes_a_spec(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["history", "models.cnn:small_cnn", "--store", str(path)]) == 0
-    assert "small_cnn: latency" in capsys.readouterr().out
-
-
-def test_the_command_tells_what_there_is(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    every = path.parent / "runs.csv"
-    assert main(["history", "--store", str(path), "-o", str(every)]) == 0
-    assert "small_cnn 4 sweep cpu 2026-01-01 10:00 2026-01-08 10:00" in " ".join(
-        capsys.readouterr().out.split()
-    )
-    assert len(pd.read_csv(every)) == 4
-    assert main(["history", "--store", str(path), "--json"]) == 0
-    assert [one["batch"] for one in json.loads(capsys.readouterr().out)["runs"]] == [1, 8, 1, 8]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nothing"], "has no run of 'nothing'; it has small_cnn"),
-        (["small_cnn", "--metric", "macs"], "has 'macs'; there is bytes"),
-        (["small_cnn", "-o", "a.txt"], "ends in .csv, .parquet, .png, .svg, .pdf"),
-        (["-o", "a.png"], "ends in .csv, .parquet"),
-    ],
-)
-def test_bad_input_is_one_line(
-    path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["history", "--store", str(path), *arguments]) == 2
-    err = capsys.readouterr().err
-    assert message in err
-    assert err.count("\n") == 1
-
-
-def test_no_database_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["history"]) == 2
-    assert "--store runs.db, or set EDGEGRAPH_STORE" in capsys.readouterr().err
-    assert main(["history", "--store", str(tmp_path / "none.db")]) == 2
-    assert "no run database at" in capsys.readouterr().err

@@ -1,15 +1,61 @@
-"""``--store``: what a command finds out is kept, and can be named afterwards."""
+"""Options that commands share, and ``--store``: what is found out is kept and can be named."""
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+import typer
 
 import edgegraph as eg
 from edgegraph.cli import main
+from edgegraph.cli.job import Job, grouped_options
+from edgegraph.errors import InputError
 from tests.cli.test_sweep import Bench, bench  # noqa: F401  # a fixture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """A group of options."""
+
+    width: Annotated[int, typer.Option("--width", "-w")]
+    unit: str = "cm"
+
+
+def test_a_group_becomes_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    made: list[object] = []
+
+    @grouped_options(without=("batch", "target"))
+    def draw(job: Job, size: Size, twice: bool = False) -> None:
+        made.append((job, size, twice))
+
+    options = inspect.signature(draw).parameters
+    assert list(options)[-3:] == ["width", "unit", "twice"]
+    assert not {"batch", "target", "size"} & set(options)
+    app = typer.Typer()
+    app.command()(draw)
+    app(["a:b", "-w", "3", "--set", "k=v"], standalone_mode=False)
+    assert made == [(Job(spec="a:b", arguments=["k=v"]), Size(width=3), False)]
+
+
+def test_batches_are_there_once_and_positive() -> None:
+    assert Job(spec="a:b").batches == (1,)
+    assert Job(spec="a:b", batch=[8, 1, 8]).batches == (8, 1)
+    with pytest.raises(InputError, match="--batch must be a positive integer, not -1"):
+        _ = Job(spec="a:b", batch=[-1]).batches
+    with pytest.raises(InputError, match="a file holds one analysis; give one --batch"):
+        Job(spec="a:b", batch=[1, 2]).check_one_batch("a file holds one analysis")
+
+
+def test_a_file_is_told_from_python_code(tmp_path: Path) -> None:
+    assert Job(spec="models.cnn:small_cnn").file is None
+    assert Job(spec="dump.txt").file == Path("dump.txt")
+    odd = tmp_path / "a:b"
+    odd.touch()
+    assert Job(spec=str(odd)).file == odd
 
 
 @pytest.fixture

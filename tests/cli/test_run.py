@@ -1,0 +1,144 @@
+"""From options to analyses: what reaches the measurement, what has no effect, and ``--strict``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgegraph.cli import main
+from tests import analyses
+from tests.cli.conftest import make_analysis, make_latency
+
+Asked = list[dict[str, Any]]
+
+
+def test_options_reach_the_analysis(asked: Asked) -> None:
+    options = "--batch 1 -b 8 -b 1 --input 28x28x1 --dtype bfloat16 --set width=64 --set flavor=nnx"
+    more = "--option xla_cpu_enable_fast_math=true --stage lowered --json"
+    assert main(["analyze", "models.cnn:small_cnn", *options.split(), *more.split()]) == 0
+    resolved, first, second = asked
+    assert resolved == {
+        "spec": "models.cnn:small_cnn",
+        "input_shape": (28, 28, 1),
+        "dtype": "bfloat16",
+        "arguments": {"width": "64", "flavor": "nnx"},
+    }
+    assert (first["batch"], second["batch"]) == (1, 8)
+    assert first["options"] == {"xla_cpu_enable_fast_math": True}
+    assert (first["stage"], first["target"], first["measure"]) == ("lowered", "cpu", False)
+
+
+def test_it_measures_where_it_can(asked: Asked) -> None:
+    main(["analyze", "a:b", "--json"])
+    main(["analyze", "a:b", "--json", "--no-measure"])
+    assert [call["measure"] for call in asked if "measure" in call] == [True, False]
+
+
+def test_quick_takes_less_time(asked: Asked) -> None:
+    main(["analyze", "a:b", "--json"])
+    main(["analyze", "a:b", "--json", "--quick"])
+    usual, quick = (call["settings"] for call in asked if "settings" in call)
+    assert usual is None
+    assert quick.limit_s < 15
+
+
+def test_conditions_reach_the_measurement(asked: Asked) -> None:
+    main(["analyze", "a:b", "--json", "--throughput", "--cold", "--cores", "1"])
+    main(["analyze", "a:b", "--json"])
+    conditions = [
+        (call["throughput"], call["cold"], call["cores"]) for call in asked if "cold" in call
+    ]
+    assert conditions == [(True, True, 1), (False, False, None)]
+
+
+@pytest.mark.parametrize("option", ["--throughput", "--cold", "--cores 1"])
+def test_conditions_without_a_measurement_are_refused(
+    option: str, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "a:b", "--no-measure", *option.split()]) == 2
+    assert f"{option.split()[0]} has no effect where nothing is timed" in capsys.readouterr().err
+
+
+def test_the_trace_reaches_the_measurement(asked: Asked, tmp_path: Path) -> None:
+    main(["analyze", "a:b", "--json"])
+    main(["analyze", "a:b", "--json", "--no-trace"])
+    main(["analyze", "a:b", "--json", "--trace", "--trace-dir", str(tmp_path)])
+    traces = [(call["trace"], call["trace_dir"]) for call in asked if "trace" in call]
+    assert traces == [(None, None), (False, None), (True, tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("--trace --no-measure", "--trace needs the program to run, and nothing is timed"),
+        ("--trace-dir logs --stage lowered", "--trace-dir needs the program to run"),
+        ("--trace-dir logs --no-trace", "--trace-dir keeps a trace, but --no-trace takes none"),
+    ],
+)
+def test_a_trace_of_nothing_is_refused(
+    asked: Asked, capsys: pytest.CaptureFixture[str], options: str, reason: str
+) -> None:
+    assert main(["analyze", "a:b", *options.split()]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_depths_reach_the_measurement(asked: Asked) -> None:
+    main(["analyze", "a:b", "--json", "--depth", "1", "--depth", "leaves"])
+    main(["analyze", "a:b", "--json", "--depth", "all"])
+    main(["analyze", "a:b", "--json"])
+    depths = [call["depth"] for call in asked if "depth" in call]
+    assert depths == [(1, None), "all", (None,)]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("--depth blocks", "--depth 'blocks' is not a depth; expected 0, 1, 2, ..., leaves or all"),
+        ("--depth 1 --no-measure", "--depth has no effect where nothing is timed"),
+    ],
+)
+def test_a_depth_without_meaning_is_refused(
+    asked: Asked, capsys: pytest.CaptureFixture[str], options: str, reason: str
+) -> None:
+    assert main(["analyze", "a:b", *options.split()]) == 2
+    assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("OK", 0), ("NOISY", 3), ("INVALID", 3)])
+def test_strict_wants_a_clean_measurement(
+    verdict: str,
+    code: int,
+    asked: Asked,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = make_analysis(latency=make_latency(verdict))
+    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", lambda *a, **k: found)
+    assert main(["analyze", "a:b", "--json"]) == 0
+    assert main(["analyze", "a:b", "--json", "--strict"]) == code
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 2  # the result is there, clean or not
+    assert (f"is {verdict}" in err) == (code == 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"other_latencies": (make_latency("NOISY"),)},
+        {"throughputs": (analyses.throughput(1, 1e3), analyses.throughput(2, 1e3, "NOISY"))},
+    ],
+)
+def test_strict_wants_all_that_was_asked_for(
+    changes: dict[str, Any], asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = replace(make_analysis(latency=make_latency()), **changes)
+    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", lambda *a, **k: found)
+    assert main(["analyze", "a:b", "--json"]) == 0
+    assert main(["analyze", "a:b", "--json", "--strict"]) == 3
+
+
+def test_strict_wants_a_measurement(asked: Asked) -> None:
+    assert main(["analyze", "a:b", "--json", "--strict", "--no-measure"]) == 3
