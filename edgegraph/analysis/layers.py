@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgegraph.base.timing import bulk
-from edgegraph.cost.cost import known_sum
+from edgegraph.device.roofline import bound, overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import OWN, UNATTRIBUTED, scope_of
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import LayerRecord, OpRecord
+from edgegraph.results.columns import add_up
 from edgegraph.results.op_trace import OpShare
+from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS
 from edgegraph.results.timing import LayerLatency, finest_cut
 
 PHASES = ("forward", "backward", "rematerialised", "update")
-
-_COUNTS = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +148,10 @@ def _without_children(scope: _Scope) -> _Scope:
     )
 
 
+_FROM_OPS = [column for name, column in OP_COLUMNS.items() if column.adds and name in LAYER_COLUMNS]
+_ROOFS = [OP_COLUMNS[name] for name in ("compute_time_s", "memory_time_s", "network_time_s")]
+
+
 def _leaf(
     scope: _Scope,
     name: str,
@@ -157,9 +161,6 @@ def _leaf(
 ) -> LayerRecord:
     """Add up the ops of one scope."""
     ops = scope.ops
-    compute = sum_of_times(op.compute_time_s for op in ops)
-    memory = sum_of_times(op.memory_time_s for op in ops)
-    network = sum_of_times(op.network_time_s for op in ops)
     timing = measured.get((scope.path, phase)) or _Timing(_estimate(ops), "estimated")
     row = LayerRecord(
         layer=name,
@@ -169,93 +170,33 @@ def _leaf(
         ops=sum(op.opcode not in opcodes.FREE for op in ops),
         params=scope.parameters.count,
         param_bytes=scope.parameters.bytes,
-        macs=known_sum(op.macs for op in ops),
-        flops=known_sum(op.flops for op in ops),
-        transcendentals=known_sum(op.transcendentals for op in ops),
-        bytes_read=known_sum(op.bytes_read for op in ops),
-        bytes_written=known_sum(op.bytes_written for op in ops),
-        on_chip_bytes=known_sum(op.on_chip_bytes for op in ops),
-        compute_time_s=compute,
-        memory_time_s=memory,
-        network_time_s=network,
-        bound="overhead" if timing.overhead else bound(compute, memory, network),
+        bound=None,
         time_s=timing.time_s,
         time_source=None if timing.time_s is None else timing.source,
         share=None,
         efficiency=None,
         traced_time_s=scope.traced_s,
-        compiler_time_s=sum_of_times(op.compiler_time_s for op in ops),
-        expected_time_s=sum_of_times(op.expected_time_s for op in ops),
-        expected_low_s=sum_of_times(op.expected_low_s for op in ops),
-        expected_high_s=sum_of_times(op.expected_high_s for op in ops),
+        **add_up(ops, _FROM_OPS),
     )
-    return replace(row, efficiency=_efficiency(row))
+    roof = bound(row.compute_time_s, row.memory_time_s, row.network_time_s)
+    return replace(row, bound="overhead" if timing.overhead else roof, efficiency=_efficiency(row))
 
 
 def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) -> LayerRecord:
     """Return the row of a parent: the sum of its direct children."""
-    compute = sum_of_times(child.compute_time_s for child in children)
-    memory = sum_of_times(child.memory_time_s for child in children)
-    time = sum_of_times(child.time_s for child in children)
     sources = {child.time_source for child in children if child.time_source is not None}
     row = LayerRecord(
         layer=layer,
         phase=phase,
         depth=depth,
         leaf=False,
-        ops=sum(child.ops for child in children),
-        params=sum(child.params for child in children),
-        param_bytes=sum(child.param_bytes for child in children),
-        macs=known_sum(child.macs for child in children),
-        flops=known_sum(child.flops for child in children),
-        transcendentals=known_sum(child.transcendentals for child in children),
-        bytes_read=known_sum(child.bytes_read for child in children),
-        bytes_written=known_sum(child.bytes_written for child in children),
-        on_chip_bytes=known_sum(child.on_chip_bytes for child in children),
-        compute_time_s=compute,
-        memory_time_s=memory,
-        network_time_s=sum_of_times(child.network_time_s for child in children),
         bound=None,
-        time_s=time,
         time_source=sources.pop() if len(sources) == 1 else "estimated" if sources else None,
         share=None,
         efficiency=None,
-        traced_time_s=sum_of_times(child.traced_time_s for child in children),
-        compiler_time_s=sum_of_times(child.compiler_time_s for child in children),
-        expected_time_s=sum_of_times(child.expected_time_s for child in children),
-        expected_low_s=sum_of_times(child.expected_low_s for child in children),
-        expected_high_s=sum_of_times(child.expected_high_s for child in children),
+        **add_up(children, LAYER_COLUMNS.values()),
     )
     return replace(row, efficiency=_efficiency(row))
-
-
-def bound(
-    compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
-) -> str | None:
-    """Return which roof binds; None where no time is known or all are 0.
-
-    Example:
-        >>> bound(2.0, 1.0), bound(2.0, 1.0, 3.0), bound(0.0, 0.0)
-        ('compute', 'network', None)
-    """
-    roof_s = overlapped(compute_time_s, memory_time_s, network_time_s)
-    if not roof_s:
-        return None
-    if roof_s == compute_time_s:
-        return "compute"
-    return "memory" if roof_s == memory_time_s else "network"
-
-
-def overlapped(
-    compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
-) -> float | None:
-    """Return the time under perfect overlap, the largest; None where one is unknown.
-
-    Without a network, or where nothing is sent, its time is None and counts as none.
-    """
-    if compute_time_s is None or memory_time_s is None:
-        return None
-    return max(compute_time_s, memory_time_s, network_time_s or 0.0)
 
 
 def prevailing_bound(rows: Iterable[LayerRecord]) -> str | None:
@@ -336,20 +277,14 @@ def _ops_of(trees: Mapping[str, _Scope], key: tuple[str, str]) -> Sequence[OpRec
 
 def _estimate(ops: Iterable[OpRecord]) -> float | None:
     """Return the time under perfect overlap: the largest of the roofline times."""
-    held = list(ops)
-    return overlapped(
-        sum_of_times(op.compute_time_s for op in held),
-        sum_of_times(op.memory_time_s for op in held),
-        sum_of_times(op.network_time_s for op in held),
-    )
+    return overlapped(**add_up(ops, _ROOFS))
 
 
 def _efficiency(row: LayerRecord) -> float | None:
     """Roofline time over measured time."""
     if row.time_source != "measured" or not row.time_s:
         return None
-    roof_s = overlapped(row.compute_time_s, row.memory_time_s, row.network_time_s)
-    return None if roof_s is None else roof_s / row.time_s
+    return None if row.roof_time_s is None else row.roof_time_s / row.time_s
 
 
 def _with_shares(rows: Sequence[LayerRecord]) -> tuple[LayerRecord, ...]:
@@ -359,9 +294,3 @@ def _with_shares(rows: Sequence[LayerRecord]) -> tuple[LayerRecord, ...]:
     return tuple(
         row if row.time_s is None else replace(row, share=row.time_s / whole) for row in rows
     )
-
-
-def sum_of_times(values: Iterable[float | None]) -> float | None:
-    """Add times; unknown if all of them are, since no device was given then."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

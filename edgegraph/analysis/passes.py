@@ -8,13 +8,7 @@ from typing import Any
 
 from edgegraph.analysis.attribution import Attribution, attribute, model_macs, with_model_macs
 from edgegraph.analysis.estimates import compiler_coverage, with_compiler_times, with_expected_times
-from edgegraph.analysis.layers import (
-    Parameters,
-    overlapped,
-    prevailing_bound,
-    roll_up,
-    sum_of_times,
-)
+from edgegraph.analysis.layers import Parameters, prevailing_bound, roll_up
 from edgegraph.analysis.measurement import Measurement
 from edgegraph.analysis.memory import activation_memory, live_memory
 from edgegraph.analysis.records import op_records, with_traced_times
@@ -24,6 +18,7 @@ from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
 from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.device import Device
+from edgegraph.device.roofline import overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.op_name import UNATTRIBUTED, parse_parameter_name
@@ -35,7 +30,9 @@ from edgegraph.measure.throughput import measure_throughput
 from edgegraph.measure.trace import fits, take_trace
 from edgegraph.memory.live import profile_memory
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
+from edgegraph.results.columns import add_up, sum_of_times
 from edgegraph.results.op_trace import OpTrace
+from edgegraph.results.records import OP_COLUMNS
 from edgegraph.results.timing import Latency, LayerLatency, Throughput, finest_cut
 
 
@@ -230,9 +227,12 @@ def summarise(draft: Draft) -> Analysis:
     )
 
 
-_COUNTS = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written", "wire_bytes")
-_TIMES = ("compute_time_s", "memory_time_s", "network_time_s", "compiler_time_s")
+_TOTALS = frozenset(Totals.__dataclass_fields__)
+_FROM_OPS = [column for name, column in OP_COLUMNS.items() if column.adds and name in _TOTALS]
+"""What the whole adds up over its ops,"""
+
 _EXPECTED = ("expected_time_s", "expected_low_s", "expected_high_s")
+"""and launching the executable to these."""
 
 
 def _totals(draft: Draft) -> Totals:
@@ -258,17 +258,17 @@ def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) 
         top: Its ops that no other holds; they carry everything.
         placed: Its outermost layers, less what belongs to none.
     """
-    found: dict[str, Any] = {name: known_sum(getattr(op, name) for op in top) for name in _COUNTS}
-    found |= {name: sum_of_times(getattr(op, name) for op in top) for name in _TIMES}
-    dispatch_s = None if draft.device is None else draft.device.dispatch_s or 0.0
+    found = add_up(top, _FROM_OPS)
     for name in _EXPECTED:
-        ops_s = sum_of_times(getattr(op, name) for op in top)
-        found[name] = None if ops_s is None or dispatch_s is None else ops_s + dispatch_s
+        if draft.device is not None and found[name] is not None:
+            found[name] += draft.device.dispatch_s or 0.0
     moved = found["bytes_read"] + found["bytes_written"]
     main_memory_bytes = moved - known_sum(op.on_chip_bytes for op in top)
-    times_s = compute_s, memory_s, network_s = [found[name] for name in _TIMES[:3]]
+    times_s = compute_s, memory_s, network_s = [
+        found[f"{roof}_time_s"] for roof in ("compute", "memory", "network")
+    ]
     known = compute_s is not None and memory_s is not None
-    placed_bytes = sum((row.bytes_read or 0) + (row.bytes_written or 0) for row in placed)
+    placed_bytes = sum(row.bytes or 0 for row in placed)
     return found | {
         "main_memory_bytes": main_memory_bytes,
         "intensity_flops_per_byte": (

@@ -8,16 +8,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from edgegraph.analysis.attribution import Attribution
-from edgegraph.analysis.layers import bound, overlapped, sum_of_times
 from edgegraph.base.timing import bulk
 from edgegraph.cost.price import OpCost
 from edgegraph.cost.products import Multiplies
 from edgegraph.device.device import Arithmetic, Device, arithmetic
-from edgegraph.device.roofline import roofline_times
+from edgegraph.device.roofline import bound, overlapped, roofline_times
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import OpRecord
+from edgegraph.results.columns import sum_of_times
 from edgegraph.results.op_trace import OpShare
 from edgegraph.results.records import main_memory_bytes
 

@@ -21,8 +21,6 @@ from edgegraph.errors import InputError
 if TYPE_CHECKING:
     from edgegraph.reporting.presenters import Study
     from edgegraph.results.analysis import Analysis
-    from edgegraph.results.memory import LiveMemory
-    from edgegraph.results.op_trace import OpTrace
 
 
 PLAIN_INTERVAL_S = 5.0
@@ -81,9 +79,6 @@ def _plain(clock: Callable[[], float]) -> Progress:
 
     return report
 
-
-MOST_BUFFERS = 20
-"""Buffers of the peak that stand in a JSON document, the largest first."""
 
 PLAIN_WIDTH = 160
 """Columns where stdout is no terminal and COLUMNS says nothing, so that no table is cut off."""
@@ -150,117 +145,14 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
-def document(analysis: Analysis) -> dict[str, Any]:
-    """Return an analysis as a JSON object.
-
-    Its keys are the attributes of `edgegraph.results.analysis.Analysis`: ``workload``, ``batch``,
-    ``target``, ``stage``, ``options``, ``device``, ``environment``, ``totals``, ``layers``,
-    ``memory``, ``live_memory``, ``activation_memory``, ``lower_s``, ``compile_s``, ``latency``,
-    ``other_latencies``, ``throughputs``, ``op_trace``, ``layer_latencies``, ``what_if``,
-    ``compiled_together``, ``findings`` and ``unpriced``; what is below them has the attributes'
-    and the frames' names. Single ops, what is alive while each runs, raw samples and the HLO module
-    stand in the saved file only.
-    """
-    from msgspec import to_builtins
-
-    from edgegraph.results.columns import intensity
-    from edgegraph.results.compiled_together import compare_together, what_if
-
-    latency = to_builtins(analysis.latency)
-    layer_latencies = to_builtins(analysis.layer_latencies)
-    others = to_builtins(analysis.other_latencies)
-    for measured in [latency, *others, *(row["latency"] for row in layer_latencies)]:
-        if measured is not None:
-            del measured["samples_s"]
-    memory = to_builtins(analysis.memory)
-    if analysis.memory is not None:
-        memory["peak_bytes"] = analysis.memory.peak_bytes
-    return {
-        "workload": analysis.workload,
-        "batch": analysis.batch,
-        "target": analysis.target,
-        "stage": analysis.stage,
-        "options": dict(analysis.options),
-        "device": _device(analysis),
-        "environment": to_builtins(analysis.environment),
-        "totals": dict(analysis.totals),
-        "layers": [
-            {**to_builtins(row), "intensity_flops_per_byte": intensity(row)}
-            for row in analysis.layer_records
-        ],
-        "memory": memory,
-        "live_memory": _live_memory(analysis.live_memory),
-        "activation_memory": to_builtins(analysis.activation_memory),
-        "lower_s": analysis.lower_s,
-        "compile_s": analysis.compile_s,
-        "latency": latency,
-        "other_latencies": others,
-        "throughputs": to_builtins(analysis.throughputs),
-        "op_trace": _op_trace(analysis.op_trace),
-        "layer_latencies": layer_latencies,
-        "what_if": [to_builtins(each) for each in what_if(analysis.layer_records)],
-        "compiled_together": [
-            {**to_builtins(each), "difference_s": each.difference_s, "change": each.change}
-            for each in compare_together(analysis.latency, analysis.layer_latencies)
-        ],
-        "findings": to_builtins(analysis.findings),
-        "unpriced": dict(analysis.unpriced),
-    }
-
-
-def _device(analysis: Analysis) -> dict[str, Any] | None:
-    """Return the roofs; the calibration's table of kernels stands in the saved file."""
-    from msgspec import to_builtins
-
-    device: dict[str, Any] | None = to_builtins(analysis.device)
-    if device is not None:
-        del device["kernel_rates"]
-    return device
-
-
-def _op_trace(trace: OpTrace | None) -> dict[str, Any] | None:
-    """Return how far a trace holds; the ops themselves stand in the saved file."""
-    if trace is None:
-        return None
-    from msgspec import to_builtins
-
-    return {
-        "calls": len(trace.runs),
-        "warm_up": trace.warm_up,
-        "time_s": trace.time_s,
-        "span_s": trace.span_s,
-        "coverage": trace.coverage,
-        "traced_ratio": trace.traced_ratio,
-        "unmatched": dict(trace.unmatched),
-        "loops": to_builtins(trace.loops),
-        "kept_at": trace.kept_at,
-    }
-
-
-def _live_memory(live: LiveMemory | None) -> dict[str, Any] | None:
-    """Return the peak with its buffers; what is alive at every op stands in the saved file."""
-    if live is None:
-        return None
-    from msgspec.structs import asdict
-
-    return {
-        "peak_bytes": live.peak_bytes,
-        "peak_op": live.peak_op,
-        "peak_layer": live.peak_layer,
-        "held_bytes": live.held_bytes,
-        "working_bytes": live.working_bytes,
-        "allocated_bytes": live.allocated_bytes,
-        "peak_by_kind": dict(live.peak_by_kind),
-        "peak_buffers": [asdict(buffer) for buffer in live.peak_buffers[:MOST_BUFFERS]],
-    }
-
-
 def print_result(result: Analysis | Study, *, json: bool) -> None:
     """Print a result on stdout, as a JSON object or as the tables of its kind."""
     from edgegraph.results.analysis import Analysis
 
     if isinstance(result, Analysis):
         if json:
+            from edgegraph.results.document import document
+
             print_json(document(result))
         else:
             print_analysis(result)

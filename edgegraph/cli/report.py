@@ -12,7 +12,6 @@ import typer
 from edgegraph.cli.job import Job, JsonFiles, StoreOption, grouped_options, saving_to
 from edgegraph.cli.output import (
     check_writable,
-    document,
     file_name,
     print_json,
     print_result,
@@ -76,6 +75,7 @@ def _write_page(
     """Write the page, and say where it is and what is saved beside it."""
     from edgegraph.reporting.page import write_page
     from edgegraph.results.analysis import Analysis
+    from edgegraph.results.document import document
 
     write_page(found, output)
     if not json:

@@ -84,3 +84,32 @@ def roofline_times(
     if compute_time_s is not None and memory_time_s is not None and (flops or bytes):
         bound = "compute" if compute_time_s >= memory_time_s else "memory"
     return RooflineTimes(compute_time_s, memory_time_s, bound, roof, level.name)
+
+
+def bound(
+    compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
+) -> str | None:
+    """Return which roof binds; None where no time is known or all are 0.
+
+    Example:
+        >>> bound(2.0, 1.0), bound(2.0, 1.0, 3.0), bound(0.0, 0.0)
+        ('compute', 'network', None)
+    """
+    roof_s = overlapped(compute_time_s, memory_time_s, network_time_s)
+    if not roof_s:
+        return None
+    if roof_s == compute_time_s:
+        return "compute"
+    return "memory" if roof_s == memory_time_s else "network"
+
+
+def overlapped(
+    compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
+) -> float | None:
+    """Return the time under perfect overlap, the largest; None where one is unknown.
+
+    Without a network, or where nothing is sent, its time is None and counts as none.
+    """
+    if compute_time_s is None or memory_time_s is None:
+        return None
+    return max(compute_time_s, memory_time_s, network_time_s or 0.0)

@@ -33,8 +33,8 @@ from edgegraph.reporting.presenters import Study
 from edgegraph.reporting.scene.pack import pack
 from edgegraph.reporting.study_sections import study_section, study_tab, workloads
 from edgegraph.reporting.timeline import timeline
-from edgegraph.results.analysis import Analysis
-from edgegraph.results.columns import intensity
+from edgegraph.results.analysis import Analysis, LayerRecord
+from edgegraph.results.columns import columns_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,6 +65,12 @@ class _Strip:
     source: str
     spans: tuple[tuple[float, float, str, str], ...]
     """Left, width, kind and tooltip of every piece."""
+
+
+_LAYER_COLUMNS = columns_of(
+    LayerRecord, "params", "macs", "flops", "bytes", "intensity_flops_per_byte"
+).values()
+"""What stands before the times in the table of layers."""
 
 
 def write_page(results: Sequence[Analysis | Study], path: str | Path) -> Path:
@@ -158,7 +164,7 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "si": si, "seconds": seconds, "percent": percent, "ratio": ratio,
-        "intensity": intensity, "words": words, "memory_words": memory_words,
+        "layer_columns": _LAYER_COLUMNS, "words": words, "memory_words": memory_words,
         "diff_words": diff_words,
     }  # fmt: skip
     return environment

@@ -22,7 +22,6 @@ from edgegraph.reporting.labels import (
 )
 from edgegraph.reporting.palette import BOUND_MARKERS, INK, PAPER, bound_colour
 from edgegraph.results.analysis import Analysis, LayerRecord
-from edgegraph.results.columns import intensity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +99,7 @@ def draw_roofline(ax: Axes, analysis: Analysis, device: Device, font_points: flo
 
 def _mark(row: LayerRecord) -> _Mark | None:
     """Place a layer, unless it has no place on logarithmic axes."""
-    x = intensity(row)
+    x = row.intensity_flops_per_byte
     if not x or not row.flops or not row.time_s:
         return None
     overlapped = max(row.compute_time_s or 0.0, row.memory_time_s or 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.base.units import percent, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.words import device_line, headline, measurement_line
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
-from edgegraph.results.columns import intensity
-from edgegraph.results.compiled_together import CompiledTogether, compare_together, what_if
+from edgegraph.results.columns import columns_of
+from edgegraph.results.compiled_together import CompiledTogether, WhatIf, compare_together, what_if
 from edgegraph.results.verdicts import COST, GAINED, NOISY
 
 BOUND_STYLE = {"compute": "blue", "memory": "yellow", "network": "magenta", "overhead": "red"}
@@ -84,66 +84,89 @@ class _LayerTable:
         yield _table(self.analysis, wide=width >= _WIDE, widest=width >= _WIDEST)
 
 
+_COLUMNS = {
+    **columns_of(LayerRecord, "bytes", "intensity_flops_per_byte", rest=True),
+    **columns_of(WhatIf, "gain_share"),
+}
+
+
 def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
-    rows, totals = analysis.layer_records, analysis.totals
+    rows = analysis.layer_records
     phases = len({row.phase for row in rows}) > 1
-    timed = any(row.time_s is not None for row in rows)
-    measured = any(row.time_source == "measured" for row in rows)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
-    traced = widest and totals.traced_time_s is not None
-    compiler = wide and totals.compiler_time_s is not None
     table.add_column("layer", footer="total", overflow="ellipsis", no_wrap=True, min_width=10)
-    if wide:
-        _numbers(table, "params", si(totals.params))
-    _numbers(table, "MACs", si(totals.macs))
-    if wide:
-        _numbers(table, "FLOP", ("≥ " if totals.lower_bound else "") + si(totals.flops))
-    _numbers(table, "bytes", si(totals.bytes_read + totals.bytes_written, "B"))
-    _numbers(table, "FLOP/B", ratio(totals.intensity_flops_per_byte))
-    if timed:
-        table.add_column("bound", no_wrap=True, footer=_bound(totals.bound))
-        whole = totals.layers_time_s if measured else totals.overlapped_time_s
-        _numbers(table, "time", seconds(whole))
-        if traced:
-            _numbers(table, "traced", seconds(totals.traced_time_s))
-        if compiler:
-            _numbers(table, "compiler", seconds(totals.compiler_time_s))
-        table.add_column("share", no_wrap=True)
-    if measured:
-        _numbers(table, "of roof", "")
-    if measured and wide:
-        _numbers(table, "gain", "")
+    names = _shown(analysis, wide=wide, widest=widest)
+    for name in names:
+        table.add_column(
+            _COLUMNS[name].heading,
+            footer=_whole(analysis, name),
+            justify="left" if name in ("bound", "share") else "right",
+            no_wrap=True,
+        )
     gains = {(each.layer, each.phase): each.gain_share for each in what_if(rows)}
     phase = None
     for row in rows:
         if phases and row.phase != phase:
             phase = row.phase
             table.add_row(Text(phase, style="italic dim"))
-        name = "  " * row.depth + row.layer.rpartition("/")[2]
-        cells: list[RenderableType] = [Text(shorten(name, _NAME if wide else _NARROW_NAME))]
-        cells += [si(row.params) if row.params else ""] * wide
-        cells += [si(row.macs) if row.macs else ""]
-        cells += [si(row.flops)] * wide
-        moved = (row.bytes_read or 0) + (row.bytes_written or 0)
-        cells += [si(moved, "B"), ratio(intensity(row)) if moved else ""]
-        if timed:
-            cells += [_bound(row.bound), _time(row)]
-            if traced:
-                cells.append("" if row.traced_time_s is None else seconds(row.traced_time_s))
-            if compiler:
-                cells.append("" if row.compiler_time_s is None else seconds(row.compiler_time_s))
-            cells.append(share_bar(row.share))
-        if measured:
-            cells.append(percent(row.efficiency) if row.efficiency is not None else "")
-        if measured and wide:
-            gain = gains.get((row.layer, row.phase))
-            cells.append(percent(gain) if gain is not None else "")
-        table.add_row(*cells, style="bold" if row.depth == 0 else "")
+        layer = "  " * row.depth + row.layer.rpartition("/")[2]
+        gain = gains.get((row.layer, row.phase))
+        cells = [_cell(row, name, gain) for name in names]
+        table.add_row(
+            Text(shorten(layer, _NAME if wide else _NARROW_NAME)),
+            *cells,
+            style="bold" if row.depth == 0 else "",
+        )
     return table
 
 
-def _numbers(table: Table, heading: str, footer: str) -> None:
-    table.add_column(heading, footer=footer, justify="right", no_wrap=True)
+def _shown(analysis: Analysis, *, wide: bool, widest: bool) -> Sequence[str]:
+    """Name the columns for which there are figures, and room."""
+    totals, rows = analysis.totals, analysis.layer_records
+    timed = any(row.time_s is not None for row in rows)
+    measured = any(row.time_source == "measured" for row in rows)
+    shown = {
+        "params": wide,
+        "macs": True,
+        "flops": wide,
+        "bytes": True,
+        "intensity_flops_per_byte": True,
+        "bound": timed,
+        "time_s": timed,
+        "traced_time_s": timed and widest and totals.traced_time_s is not None,
+        "compiler_time_s": timed and wide and totals.compiler_time_s is not None,
+        "share": timed,
+        "efficiency": measured,
+        "gain_share": measured and wide,
+    }
+    return [name for name, has in shown.items() if has]
+
+
+def _whole(analysis: Analysis, name: str) -> str | Text:
+    """Write what stands below a column."""
+    totals = analysis.totals
+    if name == "bound":
+        return _bound(totals.bound)
+    if name in ("share", "efficiency", "gain_share"):
+        return ""
+    value: Any = totals.get(name)
+    if name == "bytes":
+        value = totals.bytes_read + totals.bytes_written
+    elif name == "time_s":
+        measured = any(row.time_source == "measured" for row in analysis.layer_records)
+        value = totals.layers_time_s if measured else totals.overlapped_time_s
+    bounded = name == "flops" and totals.lower_bound
+    return "≥ " * bounded + _COLUMNS[name].text(value)
+
+
+def _cell(row: LayerRecord, name: str, gain: float | None) -> str | Text:
+    if name == "bound":
+        return _bound(row.bound)
+    if name == "time_s":
+        return _time(row)
+    if name == "share":
+        return share_bar(row.share)
+    return _COLUMNS[name].cell(gain if name == "gain_share" else getattr(row, name))
 
 
 def _bound(bound: str | None) -> Text:
@@ -218,7 +241,7 @@ SORTS: Mapping[str, Callable[[LayerRecord | OpRecord], float]] = {
     "time": lambda row: row.time_s or 0.0,
     "flops": lambda row: row.flops or 0,
     "macs": lambda row: row.macs or 0,
-    "bytes": lambda row: (row.bytes_read or 0) + (row.bytes_written or 0),
+    "bytes": lambda row: row.bytes or 0,
 }
 """What rows can be sorted by, the largest first."""
 
@@ -295,7 +318,7 @@ def shown_ops(
             shorten(row.name, _OP_NAME - len(_times(row))) + _times(row),
             shorten((row.layer or "").rpartition("/")[2], _LAYER),
             si(row.flops),
-            si((row.bytes_read or 0) + (row.bytes_written or 0), "B"),
+            si(row.bytes, "B"),
             Text(row.bound or "", style=BOUND_STYLE.get(row.bound or "", "")),
             Text("~" * estimated + seconds(row.time_s), style="dim" if estimated else ""),
             share_bar((row.time_s or 0.0) / whole if whole else None),

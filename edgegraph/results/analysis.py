@@ -12,12 +12,16 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
 
+from msgspec.structs import asdict
+
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.base import Exportable
+from edgegraph.results.columns import frame
 from edgegraph.results.memory import ActivationMemory, LiveMemory
 from edgegraph.results.op_trace import OpTrace
+from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS
 from edgegraph.results.records import LayerRecord as LayerRecord
 from edgegraph.results.records import OpRecord as OpRecord
 from edgegraph.results.schedule import Schedule
@@ -64,6 +68,7 @@ class Totals(Mapping[str, "int | float | str | None"]):
         traced_time_s: Times of all ops in an op trace; the layers' add up to it. None without.
         compiler_time_s: What a TPU's or GPU's compiler expects, added up over the kernels of which
             it says something; None where it says nothing.
+        compiler_coverage: Share of the time at the roof that is of ops of which it does.
         compiler_optimal_s: XLA's own roofline for such a device (``optimal_seconds``), custom
             calls left out; None where it gives none.
         expected_time_s, expected_low_s, expected_high_s: Time to expect of one call, and its
@@ -124,7 +129,15 @@ class Totals(Mapping[str, "int | float | str | None"]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryUse:
-    """XLA's own memory statistics of the executable, in bytes."""
+    """XLA's own memory statistics of the executable, in bytes.
+
+    Attributes:
+        argument_bytes: What it is called with, weights included.
+        output_bytes: Its results.
+        temp_bytes: What is set aside for intermediates.
+        alias_bytes: Results that are written over arguments.
+        code_bytes: The machine code.
+    """
 
     argument_bytes: int
     output_bytes: int
@@ -140,7 +153,18 @@ class MemoryUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Where and with what the analysis was made."""
+    """Where and with what the analysis was made.
+
+    Attributes:
+        edgegraph, jax, jaxlib, python: Versions.
+        platform: The operating system.
+        processor: Name of the processor.
+        cores: Logical cores that it has.
+        affinity: Cores that the process could use.
+        governor: How the system sets the clock rate; None if it does not tell.
+        load_1min: Processes that ran or waited in the last minute, on average; None if unknown.
+        created_at: UTC, ISO 8601.
+    """
 
     edgegraph: str
     jax: str
@@ -261,26 +285,23 @@ class Analysis(Exportable):
         ``dtype`` and ``bytes``.
         """
         from edgegraph.hlo.graph import build_graph
-        from edgegraph.results.columns import op_attributes
 
         graph = build_graph(self.module)
         for record in self.op_records:
-            graph.nodes[record.name].update(op_attributes(record))
+            derived = {"intensity_flops_per_byte": record.intensity_flops_per_byte}
+            graph.nodes[record.name].update(asdict(record) | derived)
+            del graph.nodes[record.name]["name"]
         return graph
 
     @cached_property
     def ops(self) -> pd.DataFrame:
-        """One row per executed instruction, in schedule order."""
-        from edgegraph.results.columns import ops_frame
-
-        return ops_frame(self)
+        """One row per executed instruction, in schedule order; times are seconds."""
+        return frame(self.op_records, OP_COLUMNS)
 
     @cached_property
     def layers(self) -> pd.DataFrame:
         """One row per layer and phase, parents before children."""
-        from edgegraph.results.columns import layers_frame
-
-        return layers_frame(self)
+        return frame(self.layer_records, LAYER_COLUMNS)
 
     @cached_property
     def what_if(self) -> pd.DataFrame:

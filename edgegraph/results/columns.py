@@ -1,88 +1,187 @@
-"""Records as pandas tables; unknown is NaN or <NA>, never 0."""
+"""Columns, each declared once: a field of a record, and how it adds up and is shown.
+
+The annotation of a field gives its type, its name the unit, its class's docstring what it is. What
+else there is to say stands beside the type, as ``Annotated[int | None, Column(heading="MACs")]``.
+Frames, the roll-up of layers, tables and exports read all of this from here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from inspect import getdoc
+from types import MappingProxyType, NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-import pandas as pd
+from edgegraph.base.units import percent, ratio, seconds, si
 
-from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
-from edgegraph.results.records import main_memory_bytes
+if TYPE_CHECKING:
+    import pandas as pd
 
-OP_COLUMNS = (
-    "name", "opcode", "layer", "phase", "parent", "executions", "macs", "flops",
-    "transcendentals", "bytes_read", "bytes_written", "intensity_flops_per_byte",
-    "compute_time_s", "memory_time_s", "bound", "time_s", "time_source", "source",
-    "shape", "roof", "level", "op_name", "wire_bytes", "flops_lowest",
-    "executions_source", "dtype", "passes", "on_chip_bytes", "compiler_time_s",
-    "expected_time_s", "expected_low_s", "expected_high_s", "network_time_s",
-)  # fmt: skip
-LAYER_COLUMNS = (
-    "layer", "phase", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
-    "bytes_read", "bytes_written", "intensity_flops_per_byte", "compute_time_s",
-    "memory_time_s", "bound", "time_s", "time_source", "share", "efficiency", "depth", "leaf",
-    "traced_time_s", "on_chip_bytes", "compiler_time_s",
-    "expected_time_s", "expected_low_s", "expected_high_s", "network_time_s",
-)  # fmt: skip
+_DTYPES = {int: "Int64", float: "float64", str: "string", bool: "boolean"}
 
-_COUNTS = frozenset(
-    {
-        "executions", "ops", "params", "param_bytes", "macs", "flops", "transcendentals",
-        "bytes_read", "bytes_written", "wire_bytes", "flops_lowest", "on_chip_bytes",
-    }
-)  # fmt: skip
-_FLOATS = frozenset(
-    {
-        "intensity_flops_per_byte", "compute_time_s", "memory_time_s", "time_s", "share",
-        "efficiency", "traced_time_s", "compiler_time_s", "expected_time_s", "expected_low_s",
-        "expected_high_s", "network_time_s",
-    }
-)  # fmt: skip
-
-_NUMBERS = frozenset({"depth", "leaf", "passes"})
+_ATTRIBUTES = re.compile(r"^ {4}(\w[\w, ]*): (.+(?:\n {5,}.+)*)", re.MULTILINE)
+"""Names and text in the section of a docstring."""
 
 
-def ops_frame(analysis: Analysis) -> pd.DataFrame:
-    """Return one row per executed instruction, in schedule order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """What is known of a column. A declaration leaves out what follows from the field.
 
-    Counts are nullable integers (``Int64``), exact; times are seconds.
+    Attributes:
+        name: Of the field or property.
+        type: Of its values.
+        dtype: Of pandas, where unknown is NaN or <NA>, never 0. Counts are exact.
+        unit: ``s``, ``B``, ``FLOP/B``, or "" for a count, a share, a word.
+        adds: How the whole follows from its parts: their ``sum`` or the ``largest``; None where it
+            does not.
+        heading: In tables.
+        write: Turns a value into the text of a cell.
+        zero: Whether a cell shows a 0.
+        about: What it is.
     """
-    return _frame(analysis.op_records, OP_COLUMNS)
+
+    name: str = ""
+    type: Any = None
+    dtype: str = "object"
+    unit: str = ""
+    adds: Literal["sum", "largest"] | None = None
+    heading: str = ""
+    write: Callable[[Any], str] | None = None
+    zero: bool = True
+    about: str = ""
+
+    def text(self, value: Any) -> str:
+        """Write a value.
+
+        Example:
+            >>> times = Column(dtype="float64", unit="s")
+            >>> times.text(0.0031), times.text(None), times.cell(None)
+            ('3.1 ms', '?', '')
+        """
+        if self.write is not None:
+            return self.write(value)
+        if self.unit == "s":
+            return seconds(value)
+        if self.dtype == "Int64":
+            return si(value, self.unit)
+        return ratio(value) if self.dtype == "float64" else value or ""
+
+    def cell(self, value: Any) -> str:
+        """Write a value in a table, where of what is unknown only counts are marked."""
+        counted = self.dtype == "Int64" and self.zero
+        silent = not counted if value is None else value == 0 and not self.zero
+        return "" if silent else self.text(value)
+
+    def add(self, values: Iterable[Any]) -> Any:
+        """Return the whole of some parts; counts are a lower bound, where a part is unknown.
+
+        Example:
+            >>> times = Column(dtype="float64", adds="sum")
+            >>> Column(dtype="Int64", adds="sum").add([1, None]), times.add([None])
+            (1, None)
+        """
+        known = [value for value in values if value is not None]
+        if self.adds == "largest":
+            return max(known, default=None)
+        return sum(known) if self.dtype == "Int64" else sum_of_times(known)
 
 
-def layers_frame(analysis: Analysis) -> pd.DataFrame:
-    """Return one row per layer and phase, parents before children."""
-    return _frame(analysis.layer_records, LAYER_COLUMNS)
+def sum_of_times(values: Iterable[float | None]) -> float | None:
+    """Add times; unknown if all of them are, since no device was given then."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
-def op_attributes(record: OpRecord) -> dict[str, Any]:
-    """Return the node attributes of an op in the graph: those of its row in the frame."""
-    attributes = {field: getattr(record, field) for field in record.__struct_fields__}
-    attributes["intensity_flops_per_byte"] = intensity(record)
-    del attributes["name"]
-    return attributes
+SHARE = Column(dtype="float64", write=percent)
+"""A share from 0 to 1, shown in percent."""
 
 
-def intensity(record: OpRecord | LayerRecord) -> float | None:
-    """Return the FLOPs per byte of main memory; None where a count is unknown or 0 bytes move."""
-    moved = main_memory_bytes(record)
-    return record.flops / moved if moved and record.flops is not None else None
+Columns = MappingProxyType[str, Column]
+"""By name, in the order of the frame."""
 
 
-def _frame(records: Sequence[OpRecord | LayerRecord], columns: Sequence[str]) -> pd.DataFrame:
-    data: dict[str, Any] = {}
-    for column in columns:
-        if column == "intensity_flops_per_byte":
-            values: list[Any] = [intensity(record) for record in records]
-        else:
-            values = [getattr(record, column) for record in records]
-        if column in _COUNTS:
-            data[column] = pd.array(values, dtype="Int64")
-        elif column in _FLOATS:
-            data[column] = pd.array(values, dtype="float64")
-        elif column in _NUMBERS:
-            data[column] = values
-        else:
-            data[column] = pd.array(values, dtype="string")
+@cache
+def columns_of(record: type, *names: str, rest: bool = False) -> Columns:
+    """Return columns of a record, by name.
+
+    Args:
+        record: A dataclass or msgspec Struct.
+        names: Of fields and properties; all fields where none are named.
+        rest: Whether the fields that are not named follow those that are.
+    """
+    fields = get_type_hints(record, include_extras=True)
+    about = {
+        name: " ".join(text.split())
+        for several, text in _ATTRIBUTES.findall(getdoc(record) or "")
+        for name in several.split(", ")
+    }
+    found = {}
+    others = fields if rest or not names else ()
+    for name in dict.fromkeys((*names, *others)):
+        hint = fields.get(name)
+        if hint is None:
+            getter = getattr(record, name).fget
+            hint = get_type_hints(getter, include_extras=True)["return"]
+            about[name] = " ".join((getdoc(getter) or "").split())
+        found[name] = _column(name, hint, about.get(name, ""))
+    return MappingProxyType(found)
+
+
+def _column(name: str, hint: Any, about: str) -> Column:
+    declared = Column()
+    if get_origin(hint) is Annotated:
+        hint, declared = get_args(hint)
+    kinds = set(get_args(hint)) - {NoneType} or {hint}
+    dtype = _DTYPES.get(kinds.pop(), "object") if len(kinds) == 1 else "object"
+    if hint is bool:
+        dtype = "bool"
+    return replace(
+        declared,
+        name=name,
+        type=hint,
+        dtype=dtype,
+        unit=declared.unit or _unit(name.split("_")),
+        heading=declared.heading or name,
+        about=about,
+    )
+
+
+def _unit(words: Sequence[str]) -> str:
+    if "per" in words:
+        return ""
+    return "B" if "bytes" in words else "s" if words[-1] == "s" else ""
+
+
+def add_up(parts: Iterable[object], columns: Iterable[Column]) -> dict[str, Any]:
+    """Return the whole of some records in every column that adds up, by name."""
+    held = list(parts)
+    return {
+        column.name: column.add([getattr(part, column.name) for part in held])
+        for column in columns
+        if column.adds
+    }
+
+
+def frame(
+    records: Sequence[object], columns: Mapping[str, Column], **computed: Sequence[Any]
+) -> pd.DataFrame:
+    """Return records as a table, one row each.
+
+    Args:
+        records: All of one kind.
+        columns: In their order.
+        computed: Values of columns that are no attributes of the records.
+    """
+    import pandas as pd
+
+    data = {
+        name: pd.Series(
+            computed[name] if name in computed else [getattr(record, name) for record in records],
+            dtype=column.dtype,
+        )
+        for name, column in columns.items()
+    }
     return pd.DataFrame(data)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
+from edgegraph.base.units import percent
 from edgegraph.hlo.op_name import lies_in
-from edgegraph.results.analysis import LayerRecord
+from edgegraph.results.columns import Column, columns_of, frame
+from edgegraph.results.records import LayerRecord
 from edgegraph.results.timing import Latency, LayerLatency, finest_cut
 from edgegraph.results.verdicts import COST, GAINED, OK, noise, verdict_of
 
@@ -17,11 +19,6 @@ if TYPE_CHECKING:
 
 MOST_NOISY_SHARE = 0.1
 """Parts that were timed badly may take up this share of the sum."""
-
-COLUMNS = (
-    "layer", "phase", "depth", "parts", "together_s", "alone_s", "difference_s", "change",
-    "noise_s", "verdict",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +60,13 @@ class CompiledTogether:
         return self.difference_s / self.alone_s if self.alone_s else None
 
 
+COLUMNS = columns_of(
+    CompiledTogether, "layer", "phase", "depth", "parts", "together_s", "alone_s", "difference_s",
+    "change", "noise_s", "verdict",
+)  # fmt: skip
+"""Of the frame."""
+
+
 def compare_together(
     whole: Latency | None, latencies: Sequence[LayerLatency]
 ) -> tuple[CompiledTogether, ...]:
@@ -88,16 +92,7 @@ def compare_together(
 
 def together_frame(compared: Sequence[CompiledTogether]) -> pd.DataFrame:
     """Return one row per comparison; the whole program has no layer."""
-    import pandas as pd
-
-    rows = [
-        {**asdict(each), "difference_s": each.difference_s, "change": each.change}
-        for each in compared
-    ]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    floats = ("together_s", "alone_s", "difference_s", "change", "noise_s")
-    kinds = {"layer": "string", "phase": "string", "depth": "Int64", "verdict": "string"}
-    return frame.astype({**kinds, "parts": "int64", **dict.fromkeys(floats, "float64")})
+    return frame(compared, COLUMNS)
 
 
 def _layers_against_parts(latencies: Sequence[LayerLatency]) -> Iterator[CompiledTogether]:
@@ -160,12 +155,6 @@ def _noisy(timed: Sequence[tuple[Latency, int]]) -> bool:
     return unsure > MOST_NOISY_SHARE * (sure + unsure)
 
 
-WHAT_IF_COLUMNS = (
-    "layer", "phase", "time_s", "roof_time_s", "gain_s", "gain_share", "speedup", "bound",
-    "time_source",
-)  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
     """One layer, and the program if that layer alone ran at its roofline.
@@ -186,7 +175,7 @@ class WhatIf:
     time_s: float | None
     roof_time_s: float | None
     gain_s: float | None
-    gain_share: float | None
+    gain_share: Annotated[float | None, Column(heading="gain", write=percent)]
     speedup: float | None
     bound: str | None
     time_source: str | None
@@ -211,19 +200,11 @@ def what_if(layers: Sequence[LayerRecord]) -> tuple[WhatIf, ...]:
 
 def what_if_frame(layers: Sequence[LayerRecord]) -> pd.DataFrame:
     """Return `what_if` as a table, one row per layer and phase."""
-    import pandas as pd
-
-    frame = pd.DataFrame([asdict(each) for each in what_if(layers)], columns=list(WHAT_IF_COLUMNS))
-    floats = ("time_s", "roof_time_s", "gain_s", "gain_share", "speedup")
-    words = ("layer", "phase", "bound", "time_source")
-    return frame.astype({**dict.fromkeys(floats, "float64"), **dict.fromkeys(words, "string")})
+    return frame(what_if(layers), columns_of(WhatIf))
 
 
 def _at_roof(row: LayerRecord, whole_s: float) -> WhatIf:
-    roof_s = None
-    if row.compute_time_s is not None and row.memory_time_s is not None:
-        roof_s = max(row.compute_time_s, row.memory_time_s, row.network_time_s or 0.0)
-    gain_s = None
+    roof_s, gain_s = row.roof_time_s, None
     if row.time_source == "measured" and row.time_s is not None and roof_s is not None:
         gain_s = max(0.0, row.time_s - roof_s)
     share = gain_s / whole_s if gain_s is not None and whole_s else None

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from edgegraph.base.files import replacing
 from edgegraph.errors import InputError
+from edgegraph.results.columns import SHARE, columns_of, frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,6 +200,11 @@ class OpTrace:
     kept_at: str | None = None
 
     @property
+    def calls(self) -> int:
+        """How many calls were traced, the warm-up left out."""
+        return len(self.runs)
+
+    @property
     def time_s(self) -> float:
         """Self times of all ops in one call: the traced whole that the layers add up to."""
         return sum(timing.self_s for timing in self.timings)
@@ -231,19 +237,9 @@ class OpTrace:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per op that ran, the longest first; `share` is of the traced whole."""
-        import pandas as pd
-
-        fields = OpTiming.__struct_fields__
-        data: dict[str, Any] = {
-            name: [getattr(timing, name) for timing in self.timings] for name in fields
-        }
-        for name in ("executions", "flops", "bytes"):
-            data[name] = pd.array(data[name], dtype="Int64")
-        for name in ("name", "opcode", "shapes", "layer", "phase", "source"):
-            data[name] = pd.array(data[name], dtype="string")
-        frame = pd.DataFrame(data)
-        frame["share"] = frame["self_s"] / self.time_s if self.time_s else 0.0
-        return frame
+        columns = columns_of(OpTiming) | {"share": SHARE}
+        shares = [each.self_s / self.time_s if self.time_s else 0.0 for each in self.timings]
+        return frame(self.timings, columns, share=shares)
 
     def grouped(self, by: str = "opcode") -> pd.DataFrame:
         """Add up the ops of a kind, the longest first.

@@ -3,12 +3,89 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from msgspec import Struct
 
+from edgegraph.base.units import percent
+from edgegraph.device.roofline import overlapped
+from edgegraph.results.columns import SHARE, Column, columns_of
 
-class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+_SUM = Column(adds="sum")
+Count = Annotated[int | None, _SUM]
+"""Adds up over ops and layers; None where it is unknown."""
+
+Seconds = Annotated[float | None, _SUM]
+"""Likewise."""
+
+Macs = Annotated[int | None, Column(adds="sum", heading="MACs", zero=False)]
+Flops = Annotated[int | None, Column(adds="sum", heading="FLOP")]
+Params = Annotated[int, Column(adds="sum", zero=False)]
+
+
+class Moves(Protocol):
+    """What says how many bytes it moves: a record, or a cost."""
+
+    @property
+    def bytes_read(self) -> int | None:
+        """Bytes read."""
+
+    @property
+    def bytes_written(self) -> int | None:
+        """Bytes written."""
+
+    @property
+    def on_chip_bytes(self) -> int | None:
+        """Those of both that stay on the chip."""
+
+
+def main_memory_bytes(what: Moves) -> int | None:
+    """Return the bytes read from main memory and written to it, or None where unknown."""
+    if what.bytes_read is None or what.bytes_written is None or what.on_chip_bytes is None:
+        return None
+    return what.bytes_read + what.bytes_written - what.on_chip_bytes
+
+
+class _Priced(Moves, Protocol):
+    """A record of what is done, and how long it takes at the roofs."""
+
+    @property
+    def flops(self) -> int | None: ...
+    @property
+    def compute_time_s(self) -> float | None: ...
+    @property
+    def memory_time_s(self) -> float | None: ...
+    @property
+    def network_time_s(self) -> float | None: ...
+
+
+class _Derived:
+    """Figures that follow from those of a record."""
+
+    __slots__ = ()
+
+    @property
+    def bytes(self: _Priced) -> int | None:
+        """Bytes read and written; None where unknown."""
+        if self.bytes_read is None or self.bytes_written is None:
+            return None
+        return self.bytes_read + self.bytes_written
+
+    @property
+    def intensity_flops_per_byte(
+        self: _Priced,
+    ) -> Annotated[float | None, Column(unit="FLOP/B", heading="FLOP/B")]:
+        """FLOPs per byte of main memory; None where a count is unknown or 0 bytes move."""
+        moved = main_memory_bytes(self)
+        return self.flops / moved if moved and self.flops is not None else None
+
+    @property
+    def roof_time_s(self: _Priced) -> float | None:
+        """Time at the roof under perfect overlap: the largest of the three."""
+        return overlapped(self.compute_time_s, self.memory_time_s, self.network_time_s)
+
+
+class OpRecord(_Derived, Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One executed HLO instruction with its cost and its place on the roofline.
 
     Costs count every execution: an op in a loop of 12 trips carries 12 times its own cost.
@@ -72,35 +149,35 @@ class OpRecord(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     parent: str | None
     shape: str
     executions: int | None
-    macs: int | None
-    flops: int | None
-    transcendentals: int | None
-    bytes_read: int | None
-    bytes_written: int | None
-    wire_bytes: int | None
+    macs: Macs
+    flops: Flops
+    transcendentals: Count
+    bytes_read: Count
+    bytes_written: Count
+    wire_bytes: Count
     flops_lowest: int | None
     roof: str | None
     level: str | None
-    compute_time_s: float | None
-    memory_time_s: float | None
+    compute_time_s: Seconds
+    memory_time_s: Seconds
     bound: str | None
-    time_s: float | None
+    time_s: Annotated[float | None, Column(heading="time")]
     time_source: str | None
     source: str | None
     op_name: str
     executions_source: str = "module"
     dtype: str | None = None
     passes: int = 1
-    on_chip_bytes: int | None = 0
-    compiler_time_s: float | None = None
-    expected_time_s: float | None = None
-    expected_low_s: float | None = None
-    expected_high_s: float | None = None
-    network_time_s: float | None = None
+    on_chip_bytes: Count = 0
+    compiler_time_s: Seconds = None
+    expected_time_s: Seconds = None
+    expected_low_s: Seconds = None
+    expected_high_s: Seconds = None
+    network_time_s: Seconds = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerRecord:
+class LayerRecord(_Derived):
     """One layer in one phase; inclusive of the layers below it.
 
     The children of a layer add up to it in every counted column, because what a parent does
@@ -137,48 +214,42 @@ class LayerRecord:
     phase: str
     depth: int
     leaf: bool
-    ops: int
-    params: int
-    param_bytes: int
-    macs: int | None
-    flops: int | None
-    transcendentals: int | None
-    bytes_read: int | None
-    bytes_written: int | None
-    compute_time_s: float | None
-    memory_time_s: float | None
+    ops: Annotated[int, _SUM]
+    params: Params
+    param_bytes: Params
+    macs: Macs
+    flops: Flops
+    transcendentals: Count
+    bytes_read: Count
+    bytes_written: Count
+    compute_time_s: Seconds
+    memory_time_s: Seconds
     bound: str | None
-    time_s: float | None
+    time_s: Annotated[float | None, Column(adds="sum", heading="time")]
     time_source: str | None
-    share: float | None
-    efficiency: float | None
-    traced_time_s: float | None = None
-    on_chip_bytes: int | None = 0
-    compiler_time_s: float | None = None
-    expected_time_s: float | None = None
-    expected_low_s: float | None = None
-    expected_high_s: float | None = None
-    network_time_s: float | None = None
+    share: Annotated[float | None, SHARE]
+    efficiency: Annotated[float | None, Column(heading="of roof", write=percent)]
+    traced_time_s: Annotated[float | None, Column(adds="sum", heading="traced")] = None
+    on_chip_bytes: Count = 0
+    compiler_time_s: Annotated[float | None, Column(adds="sum", heading="compiler")] = None
+    expected_time_s: Seconds = None
+    expected_low_s: Seconds = None
+    expected_high_s: Seconds = None
+    network_time_s: Seconds = None
 
 
-class Moves(Protocol):
-    """What says how many bytes it moves: a record, or a cost."""
+OP_COLUMNS = columns_of(
+    OpRecord, "name", "opcode", "layer", "phase", "parent", "executions", "macs", "flops",
+    "transcendentals", "bytes_read", "bytes_written", "intensity_flops_per_byte",
+    "compute_time_s", "memory_time_s", "bound", "time_s", "time_source", "source", "shape",
+    "roof", "level", "op_name", "wire_bytes", "flops_lowest", rest=True,
+)  # fmt: skip
+"""Of the frame of ops; a field that is not named here stands at the end."""
 
-    @property
-    def bytes_read(self) -> int | None:
-        """Bytes read."""
-
-    @property
-    def bytes_written(self) -> int | None:
-        """Bytes written."""
-
-    @property
-    def on_chip_bytes(self) -> int | None:
-        """Those of both that stay on the chip."""
-
-
-def main_memory_bytes(what: Moves) -> int | None:
-    """Return the bytes read from main memory and written to it, or None where unknown."""
-    if what.bytes_read is None or what.bytes_written is None or what.on_chip_bytes is None:
-        return None
-    return what.bytes_read + what.bytes_written - what.on_chip_bytes
+LAYER_COLUMNS = columns_of(
+    LayerRecord, "layer", "phase", "ops", "params", "param_bytes", "macs", "flops",
+    "transcendentals", "bytes_read", "bytes_written", "intensity_flops_per_byte",
+    "compute_time_s", "memory_time_s", "bound", "time_s", "time_source", "share", "efficiency",
+    "depth", "leaf", rest=True,
+)  # fmt: skip
+"""Of the frame of layers, likewise."""

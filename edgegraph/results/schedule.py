@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from edgegraph.results.columns import columns_of, frame
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -119,10 +121,4 @@ class Schedule:
     @property
     def frame(self) -> pd.DataFrame:
         """One row per transfer, with the columns of `Transfer`."""
-        import pandas as pd
-
-        columns = list(Transfer.__struct_fields__)
-        return pd.DataFrame(
-            [[getattr(transfer, column) for column in columns] for transfer in self.transfers],
-            columns=columns,
-        )
+        return frame(self.transfers, columns_of(Transfer))

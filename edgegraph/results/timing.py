@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgegraph.results.columns import columns_of, frame
 from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, SLOWER
 
 if TYPE_CHECKING:
@@ -280,12 +281,7 @@ class TimingComparison:
     @property
     def frame(self) -> pd.DataFrame:
         """One row per process, in the order they ran; columns as on `ProcessTimes`."""
-        import pandas as pd
-
-        names = [field.name for field in fields(ProcessTimes)]
-        return pd.DataFrame(
-            {name: [getattr(one, name) for one in self.processes] for name in names}
-        ).astype({"others_share": "float64"})
+        return frame(self.processes, columns_of(ProcessTimes))
 
     def save(self, path: str | Path) -> Path:
         """Write the comparison to `path` (usually ``*.edgegraph``), atomically.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgegraph.errors import InputError
-from edgegraph.results.columns import LAYER_COLUMNS, OP_COLUMNS
+from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS
 from tests import analyses
 
 # The published names, in the published order; more may follow them.

@@ -9,7 +9,6 @@ from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
 from edgegraph.results.analysis import Finding, LayerRecord, OpRecord
-from edgegraph.results.columns import intensity as intensity_of
 from edgegraph.results.compiled_together import what_if
 from edgegraph.results.records import main_memory_bytes
 
@@ -31,7 +30,7 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
     for row, ops in evidence.large_layers:
         if row.bound != "memory" or not any(map(_is_dense, ops)):
             continue
-        intensity, ridge = intensity_of(row), _ridge(evidence, ops)
+        intensity, ridge = row.intensity_flops_per_byte, _ridge(evidence, ops)
         if intensity is None or ridge is None:
             continue
         seen = (
@@ -85,7 +84,7 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
     for row, ops in evidence.large_layers:
         if row.bound != "compute" or not row.macs:
             continue
-        intensity, ridge = intensity_of(row), _ridge(evidence, ops)
+        intensity, ridge = row.intensity_flops_per_byte, _ridge(evidence, ops)
         if intensity is None or ridge is None:
             continue
         reached = ""

@@ -5,26 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
-from functools import cache
 from pathlib import Path
-from types import GenericAlias
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgegraph.base.files import replacing
-from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.words import headline
-from edgegraph.results import analysis as records
-from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
-from edgegraph.results.columns import intensity
+from edgegraph.results.analysis import Analysis, LayerRecord
+from edgegraph.results.columns import columns_of
+from edgegraph.results.document import document, schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HEADINGS = ("layer", "params", "MACs", "FLOP", "bytes", "FLOP/B", "bound", "time", "share")
+SHOWN = columns_of(
+    LayerRecord, "params", "macs", "flops", "bytes", "intensity_flops_per_byte", "bound", "time_s",
+    "share",
+)  # fmt: skip
+HEADINGS = ("layer", *(column.heading for column in SHOWN.values()))
+_LEFT = [column.dtype == "string" for column in SHOWN.values()]
 
 _LATEX_SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$",
@@ -86,7 +87,7 @@ def write_latex(analysis: Analysis, path: Path) -> None:
 def markdown(analysis: Analysis) -> str:
     """Return the layers as a Markdown table, with the headline above it."""
     lines = [f"**{markdown_text(headline(analysis))}**", "", markdown_row(HEADINGS)]
-    lines.append("|---|" + "--:|" * 5 + "---|" + "--:|" * 2)
+    lines.append("|---|" + "".join("---|" if left else "--:|" for left in _LEFT))
     for row in analysis.layer_records:
         name = "&nbsp;&nbsp;" * row.depth + markdown_text(_name(row))
         lines.append(markdown_row([name, *_cells(row)]))
@@ -97,7 +98,7 @@ def latex(analysis: Analysis) -> str:
     """Return the layers as a LaTeX tabular, for the package booktabs."""
     lines = [
         f"% {headline(analysis)}".replace("\n", " "),
-        r"\begin{tabular}{lrrrrrlrr}",
+        rf"\begin{{tabular}}{{l{''.join('l' if left else 'r' for left in _LEFT)}}}",
         r"\toprule",
         " & ".join(map(_latex, HEADINGS)) + r" \\",
         r"\midrule",
@@ -114,17 +115,10 @@ def _name(row: LayerRecord) -> str:
 
 
 def _cells(row: LayerRecord) -> Iterator[str]:
-    known = row.bytes_read is not None and row.bytes_written is not None
-    moved = (row.bytes_read or 0) + (row.bytes_written or 0) if known else None
-    estimated = "~" if row.time_source == "estimated" else ""
-    yield si(row.params) if row.params else ""
-    yield si(row.macs) if row.macs else ""
-    yield si(row.flops)
-    yield si(moved, "B")
-    yield ratio(intensity(row)) if moved else ""
-    yield row.bound or ""
-    yield "" if row.time_s is None else estimated + seconds(row.time_s)
-    yield "" if row.share is None else percent(row.share)
+    for name, column in SHOWN.items():
+        cell = column.cell(getattr(row, name))
+        estimated = name == "time_s" and cell and row.time_source == "estimated"
+        yield f"~{cell}" if estimated else cell
 
 
 def markdown_row(cells: Sequence[str]) -> str:
@@ -141,70 +135,13 @@ def _latex(text: str) -> str:
     return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
 
 
-VERSION = 1
-"""Of the document's form; raised when a field goes or comes to mean something else."""
-
-
 def write_json(analysis: Analysis, path: Path) -> None:
-    """Write the workload, the totals, every layer and every op."""
+    """Write everything but the HLO, every op included."""
     with replacing(path) as temporary:
-        temporary.write_bytes(msgspec.json.encode(document(analysis)))
+        temporary.write_bytes(msgspec.json.encode(document(analysis, ops=True)))
 
 
 def write_schema(analysis: Analysis, path: Path) -> None:
     """Write the JSON Schema of what `write_json` writes; it is the same for every analysis."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(schema(), indent=2), "utf-8")
-
-
-def document(analysis: Analysis) -> dict[str, Any]:
-    """Return an analysis as JSON objects, with the names of the frames."""
-    return {
-        "format": "edgegraph-document",
-        "version": VERSION,
-        "workload": analysis.workload,
-        "batch": analysis.batch,
-        "target": analysis.target,
-        "stage": analysis.stage,
-        "device": None if analysis.device is None else analysis.device.name,
-        "created_at": analysis.environment.created_at,
-        "totals": dict(analysis.totals),
-        "layers": [
-            {field.name: getattr(row, field.name) for field in fields(LayerRecord)}
-            for row in analysis.layer_records
-        ],
-        "ops": [
-            {name: getattr(op, name) for name in OpRecord.__struct_fields__}
-            for op in analysis.op_records
-        ],
-    }
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of `document`."""
-    kinds = {
-        kind.__name__: msgspec.defstruct(
-            kind.__name__,
-            list(get_type_hints(kind, vars(records)).items()),
-            forbid_unknown_fields=True,
-        )
-        for kind in (Totals, LayerRecord, OpRecord)
-    }
-    whole = msgspec.defstruct(
-        "EdgeGraphDocument",
-        [
-            ("format", str),
-            ("version", int),
-            ("workload", str),
-            ("batch", int | None),
-            ("target", str),
-            ("stage", str),
-            ("device", str | None),
-            ("created_at", str),
-            ("totals", kinds["Totals"]),
-            ("layers", GenericAlias(list, (kinds["LayerRecord"],))),
-            ("ops", GenericAlias(list, (kinds["OpRecord"],))),
-        ],
-    )
-    return msgspec.json.schema(whole)
