@@ -16,7 +16,7 @@ from edgegraph.analysis.passes import COMBINE, COUNT, MEASURE, Draft, Pass, summ
 from edgegraph.base.timing import Progress, collector_paused, no_progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
-from edgegraph.device.calibration.calibrate import load_calibration
+from edgegraph.device.calibration.saved import load_calibration
 from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError

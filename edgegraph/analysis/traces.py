@@ -9,7 +9,7 @@ from edgegraph.analysis.records import op_records
 from edgegraph.base.timing import Progress
 from edgegraph.compiler.program import Program
 from edgegraph.cost.price import price_nodes
-from edgegraph.device.calibration.calibrate import load_calibration
+from edgegraph.device.calibration.saved import load_calibration
 from edgegraph.device.catalogue import find_device
 from edgegraph.errors import FormatError, InputError
 from edgegraph.hlo.graph import flatten

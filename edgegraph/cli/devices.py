@@ -79,9 +79,10 @@ def calibrate(
     """Measure this machine's peak arithmetic and memory bandwidth, once, in about a minute."""
     from edgegraph import xla
     from edgegraph.device.calibration import calibrate as calibration
+    from edgegraph.device.calibration.saved import load_calibration
 
     xla.set_synchronous_dispatch()
-    device = None if fresh else calibration.load_calibration()
+    device = None if fresh else load_calibration()
     known = device is not None
     if device is None:
         with progress() as report:

@@ -18,8 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgegraph.device.catalogue import find_entry
-from edgegraph.device.entry import Entry
+from edgegraph.device.catalogue import Entry, find_entry
 from edgegraph.errors import InputError
 
 _GPUS = Path(__file__).with_name("gpu_targets.toml")

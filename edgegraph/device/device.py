@@ -89,10 +89,10 @@ class Device:
 
     def level_for(self, working_set_bytes: int) -> MemoryLevel:
         """Return the fastest memory level that holds `working_set_bytes`."""
-        for level in self.memory:
-            if level.size_bytes is None or working_set_bytes <= level.size_bytes:
-                return level
-        return self.memory[-1]
+        holds = (
+            m for m in self.memory if m.size_bytes is None or working_set_bytes <= m.size_bytes
+        )
+        return next(holds, self.memory[-1])
 
     def ridge_point(self, dtype: str, level: str | None = None) -> float:
         """Arithmetic intensity in FLOP/byte where the roofs of `dtype` and `level` meet.

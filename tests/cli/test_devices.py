@@ -28,7 +28,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return DEVICE
 
     monkeypatch.setattr("edgegraph.device.calibration.calibrate.calibrate", calibrate)
-    monkeypatch.setattr("edgegraph.device.calibration.calibrate.load_calibration", lambda: None)
+    monkeypatch.setattr("edgegraph.device.calibration.saved.load_calibration", lambda: None)
     monkeypatch.setattr("edgegraph.xla.set_synchronous_dispatch", lambda: None)
     return calls
 
@@ -50,7 +50,7 @@ def test_it_shows_peaks_bandwidths_and_ridge_points(
 def test_a_stored_calibration_is_reused_unless_asked_for_a_fresh_one(
     measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("edgegraph.device.calibration.calibrate.load_calibration", lambda: DEVICE)
+    monkeypatch.setattr("edgegraph.device.calibration.saved.load_calibration", lambda: DEVICE)
     assert main(["calibrate"]) == 0
     assert not measured
     assert "Taken at 2026-01-01" in capsys.readouterr().out

@@ -13,9 +13,16 @@ import pytest
 import edgegraph as eg
 from edgegraph.device import catalogue as catalogue_module
 from edgegraph.device.calibration import saved
-from edgegraph.device.catalogue import catalogue, devices, find_device, find_entry
+from edgegraph.device.catalogue import (
+    KINDS,
+    Entry,
+    catalogue,
+    devices,
+    find_device,
+    find_entry,
+    read_catalogue,
+)
 from edgegraph.device.device import Device, MemoryLevel
-from edgegraph.device.entry import KINDS, Entry, read_catalogue
 from edgegraph.errors import FormatError, InputError
 
 SHIPPED = Path(catalogue_module.__file__).with_name("catalogue.toml")

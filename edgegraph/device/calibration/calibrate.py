@@ -1,4 +1,4 @@
-"""Measuring what this machine can do, through XLA itself.
+"""Calibrates this machine: what is measured, in which order, and what comes out of it.
 
 A calibration gives the roofs of the roofline, so every figure is the best sustained rate that was
 found, not a typical one: STREAM and the Empirical Roofline Toolkit report the best repetition for
@@ -12,11 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from edgegraph import xla
-from edgegraph.base.timing import Clock, Progress, collector_paused, monotonic_clock
+from edgegraph.base.timing import (
+    Clock,
+    Progress,
+    collector_paused,
+    monotonic_clock,
+    no_progress,
+)
 from edgegraph.device import host
+from edgegraph.device.calibration import peak_kernels, rate_kernels
 from edgegraph.device.calibration.memory_levels import (
     MAIN_MEMORY,
     Point,
@@ -25,6 +31,7 @@ from edgegraph.device.calibration.memory_levels import (
     unguided_working_sets,
     working_sets,
 )
+from edgegraph.device.calibration.peak_kernels import CoreThreads
 from edgegraph.device.calibration.peaks import (
     DISPATCH,
     Effort,
@@ -36,21 +43,10 @@ from edgegraph.device.calibration.peaks import (
     sustained,
     typical_shortfall,
 )
-from edgegraph.device.calibration.saved import (
-    load_calibration,
-    machine_identity,
-    prepare_folder,
-    save_calibration,
-)
+from edgegraph.device.calibration.saved import machine_identity, prepare_folder, save_calibration
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.device.host import NOISY_OTHERS, Cache, OtherProcesses
-from edgegraph.device.kernel_rates import KernelRate
 from edgegraph.errors import EdgeGraphError
-
-if TYPE_CHECKING:
-    from edgegraph.device.calibration.peak_kernels import CoreThreads
-
-__all__ = ["Plan", "calibrate", "load_calibration", "measure_host"]
 
 REFERENCE_DTYPE = "f32"
 
@@ -105,7 +101,7 @@ def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device
 
     Args:
         store: Keep the result in the user's cache folder, for `load_calibration`.
-        progress: Called with a message and the fraction done.
+        progress: Told what is being done and how far it is.
 
     Returns:
         The calibrated device; rates in FLOP/s and bytes/s.
@@ -117,7 +113,7 @@ def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device
         prepare_folder()
     with suppress(EdgeGraphError):
         xla.set_synchronous_dispatch()
-    device = measure_host(Plan.for_this_host(), progress=progress)
+    device = measure_host(Plan.for_this_host(), progress=progress or no_progress)
     if store:
         save_calibration(device)
     return device
@@ -128,18 +124,15 @@ def measure_host(
     *,
     effort: Effort | None = None,
     clock: Clock = monotonic_clock,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Device:
     """Measure this machine by a plan; see `calibrate`."""
-    from edgegraph.device.calibration.peak_kernels import CoreThreads
-
     effort = Effort() if effort is None else effort
     with CoreThreads(plan.cores) as threads, collector_paused(), OtherProcesses() as others:
         probes = list(_arithmetic_probes(plan, clock, progress))
-        if progress is not None:
-            progress("compiling memory kernels", 0.0)
+        progress("compiling memory kernels", 0.0)
         probes += _memory_probes(plan, threads)
-        probes.append(_dispatch_probe())
+        probes.append(peak_kernels.null_calls())
         sampled = sample(probes, effort=effort, clock=clock, progress=progress)
     dispatch_s = 1 / sustained(group_rounds(sampled)[DISPATCH], effort.agreement)
     return Device(
@@ -151,27 +144,11 @@ def measure_host(
         dispatch_s=dispatch_s,
         fingerprint=machine_identity(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        kernel_rates=_kernel_rates(plan, dispatch_s, progress),
-        op_launch_s=_op_launch_s(plan),
+        kernel_rates=(
+            rate_kernels.measure_kernels(dispatch_s, progress=progress) if plan.kernels else ()
+        ),
+        op_launch_s=rate_kernels.measure_op_launch() if plan.kernels else None,
     )
-
-
-def _kernel_rates(
-    plan: Plan, dispatch_s: float, progress: Progress | None
-) -> tuple[KernelRate, ...]:
-    if not plan.kernels:
-        return ()
-    from edgegraph.device.calibration.rate_kernels import measure_kernels
-
-    return measure_kernels(dispatch_s, progress=progress)
-
-
-def _op_launch_s(plan: Plan) -> float | None:
-    if not plan.kernels:
-        return None
-    from edgegraph.device.calibration.rate_kernels import measure_op_launch
-
-    return measure_op_launch()
 
 
 def peaks_from_samples(sampled: Sequence[Sampled], agreement: float) -> dict[str, float]:
@@ -231,12 +208,9 @@ def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | 
     return "; ".join(parts)
 
 
-def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress | None) -> Iterator[Probe]:
-    from edgegraph.device.calibration import peak_kernels
-
+def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress) -> Iterator[Probe]:
     for dtype, sizes in plan.product_sizes.items():
-        if progress is not None:
-            progress(f"compiling {dtype} kernels", 0.0)
+        progress(f"compiling {dtype} kernels", 0.0)
         for size in sizes:
             probe = peak_kernels.matrix_product(dtype, size)
             yield probe
@@ -248,8 +222,6 @@ def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress | None) -> I
 
 
 def _memory_probes(plan: Plan, threads: CoreThreads) -> Iterator[Probe]:
-    from edgegraph.device.calibration import peak_kernels
-
     if plan.caches:
         sets = working_sets(plan.caches, plan.memory_bytes)
         private = {cache.name for cache in plan.caches if cache.instances > 1}
@@ -263,9 +235,3 @@ def _memory_probes(plan: Plan, threads: CoreThreads) -> Iterator[Probe]:
             yield peak_kernels.matrix_vector_products(group, size)
             if group in private:
                 yield peak_kernels.updates_by_core(group, size, threads)
-
-
-def _dispatch_probe() -> Probe:
-    from edgegraph.device.calibration import peak_kernels
-
-    return peak_kernels.null_calls()

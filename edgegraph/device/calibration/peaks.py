@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock
+from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock, no_progress
 
 DISPATCH = "dispatch"
 """Group of the probe that launches an executable which does nothing."""
@@ -86,7 +86,7 @@ def sample(
     *,
     effort: Effort,
     clock: Clock = monotonic_clock,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[Sampled, ...]:
     """Run the probes in rounds until every group's best rate is settled or time is up.
 
@@ -116,9 +116,8 @@ def sample(
         sampled = tuple(after)
         rounds += 1
         time_used = _elapsed_s(started, clock) / effort.limit_s
-        if progress is not None:
-            share = max(rounds / effort.minimum_rounds, time_used)
-            progress(f"measuring peak rates, round {rounds}", min(share, 1.0))
+        share = max(rounds / effort.minimum_rounds, time_used)
+        progress(f"measuring peak rates, round {rounds}", min(share, 1.0))
         settled = all(
             is_settled(rates, effort.agreement) for rates in group_rounds(sampled).values()
         )

@@ -12,10 +12,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock, warm_malloc
+from edgegraph.base.timing import (
+    NANOSECONDS_PER_S,
+    Clock,
+    Progress,
+    monotonic_clock,
+    no_progress,
+    warm_malloc,
+)
+from edgegraph.device.calibration.peak_kernels import DTYPES
 from edgegraph.device.kernel_rates import KernelRate, convolution_kind
-
-_DTYPES = {"f32": jnp.float32, "bf16": jnp.bfloat16}
 
 _DOTS = (
     (1, 128, 128), (1, 512, 512), (1, 2048, 2048), (1, 4096, 4096), (1, 1024, 4096),
@@ -154,7 +160,7 @@ def measure_kernels(
     chosen: Sequence[Case] | None = None,
     budget_s: float = 0.1,
     clock: Clock = monotonic_clock,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[KernelRate, ...]:
     """Measure the table; about 25 s.
 
@@ -169,9 +175,8 @@ def measure_kernels(
     warm_malloc()
     found = []
     for number, case in enumerate(chosen):
-        if progress is not None:
-            progress(f"timing a kernel ({case.kind})", number / len(chosen))
-        took = _typical_s(case.function, case.shapes, _DTYPES[case.dtype], budget_s, clock)
+        progress(f"timing a kernel ({case.kind})", number / len(chosen))
+        took = _typical_s(case.function, case.shapes, DTYPES[case.dtype][0], budget_s, clock)
         rows, columns, depth = case.sizes
         # A kernel shorter than the launch is known no better than the launch is.
         net_s = max(took - dispatch_s, 0.2 * took)

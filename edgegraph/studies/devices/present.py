@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.device.catalogue import Entry
 from edgegraph.device.device import Device
-from edgegraph.device.entry import Entry
 from edgegraph.reporting.tables import BOUND_STYLE
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.devices.result import (

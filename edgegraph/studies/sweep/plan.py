@@ -13,8 +13,7 @@ import msgspec
 from edgegraph import __version__
 from edgegraph.compiler.compile import workload_fingerprint
 from edgegraph.compiler.targets import parse_target
-from edgegraph.device.calibration.calibrate import load_calibration
-from edgegraph.device.calibration.saved import machine_identity
+from edgegraph.device.calibration.saved import load_calibration, machine_identity
 from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError

@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from edgegraph.base.timing import no_progress
 from edgegraph.device.calibration import calibrate as calibration
 from edgegraph.device.calibration.calibrate import (
     Plan,
     calibrate,
     levels_from_samples,
-    load_calibration,
     measure_host,
     peaks_from_samples,
     source_of,
 )
 from edgegraph.device.calibration.peaks import Effort, Probe, Sampled
+from edgegraph.device.calibration.saved import load_calibration
 from edgegraph.device.device import Device
 from edgegraph.device.host import Cache
 from edgegraph.errors import InputError
@@ -140,7 +141,7 @@ def test_larger_products_are_left_out_on_a_slow_machine() -> None:
     plan = Plan(
         product_sizes={"f32": (16, 32, 48)}, slow_s=-1.0, caches=(), cores=1, memory_bytes=None
     )
-    labels = [probe.label for probe in calibration._arithmetic_probes(plan, lambda: 0, None)]
+    labels = [probe.label for probe in calibration._arithmetic_probes(plan, lambda: 0, no_progress)]
     assert [label for label in labels if "product" in label] == ["f32 matrix product of 16"]
 
 

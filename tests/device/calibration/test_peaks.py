@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgegraph.base.timing import Clock
 from edgegraph.device.calibration.peaks import (
-    Clock,
     Effort,
     Probe,
     Sampled,
