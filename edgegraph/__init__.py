@@ -6,6 +6,8 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from edgegraph.results.kinds import Kind, provide, register, register_study
+
 if TYPE_CHECKING:
     from edgegraph import plot as plot
     from edgegraph.analysis.analyze import analyze as analyze
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from edgegraph.gate.gate import check as check
     from edgegraph.measure.compare import compare_timings as compare_timings
     from edgegraph.measure.sampling import MeasurementSettings as MeasurementSettings
+    from edgegraph.reporting.page import report as report
     from edgegraph.results.analysis import Analysis as Analysis
     from edgegraph.results.analysis import Finding as Finding
     from edgegraph.results.files import load as load
@@ -91,10 +94,50 @@ _HOME = {
     "read_trace": "edgegraph.analysis.traces",
     "register_custom_call": "edgegraph.cost.custom_calls",
     "register_finding": "edgegraph.analysis.findings.registry",
+    "report": "edgegraph.reporting.page",
     "scaling_study": "edgegraph.studies.scaling.run",
     "sweep": "edgegraph.studies.sweep.run",
     "sweep_all": "edgegraph.studies.sweep.run",
 }
+
+register(
+    Kind(
+        word="analysis",
+        home="edgegraph.results.analysis:Analysis",
+        presenter="edgegraph.reporting.analysis_page:PRESENTER",
+        figures={
+            "roofline": "edgegraph.reporting.plots:roofline",
+            "layers": "edgegraph.reporting.plots:layer_times",
+            "memory": "edgegraph.reporting.plots:memory",
+            "graph": "edgegraph.reporting.graph_plot:layer_graph",
+        },
+        exports="edgegraph.reporting.exports:export",
+    )
+)
+register_study("sweep", word="sweep", result="Sweep")
+register_study("fusion", word="fusion study", result="FusionStudy")
+register_study("overlap", word="overlap study", result="OverlapStudy")
+register_study(
+    "devices", word="device comparison", result="DeviceComparison", command="compare-devices"
+)
+register_study("scaling", word="scaling study", result="Scaling")
+register(
+    Kind(
+        word="diff",
+        home="edgegraph.compare.result:Diff",
+        presenter="edgegraph.compare.page:PRESENTER",
+        command="diff",
+    )
+)
+register(Kind(word="op trace", home="edgegraph.results.op_trace:OpTrace"))
+register(Kind(word="comparison of timings", home="edgegraph.results.timing:TimingComparison"))
+provide(
+    page="edgegraph.reporting.page:report",
+    load_address="edgegraph.store:load_address",
+    history_figure="edgegraph.store.plot:draw_history",
+    gate_lines="edgegraph.gate.present:lines",
+    gate_markdown="edgegraph.gate.present:markdown",
+)
 
 _RENAMED = {"Mesh": "DeviceMesh", "Settings": "MeasurementSettings"}
 """Names of version 0.1, which version 0.2 drops."""

@@ -21,25 +21,25 @@ function       shows                                       of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgegraph.errors import InputError
 from edgegraph.reporting.figure import COLUMN_INCHES, PAGE_INCHES
 from edgegraph.reporting.figure import save_figure as save
-from edgegraph.reporting.graph_plot import layer_graph as graph
-from edgegraph.reporting.plots import layer_times as layers
-from edgegraph.reporting.plots import memory, roofline
-from edgegraph.results.files import kind_of
-from edgegraph.studies.devices.plot import device_times as devices
-from edgegraph.studies.fusion.plot import draw_ladder as fusion
-from edgegraph.studies.overlap.plot import brackets as overlap
-from edgegraph.studies.scaling.plot import draw_scaling as scaling
-from edgegraph.studies.sweep.plot import draw_sweep as sweep
+from edgegraph.results.base import Shown
+from edgegraph.results.kinds import figure_places, resolve
+
+if TYPE_CHECKING:
+    from edgegraph.reporting.graph_plot import layer_graph as graph
+    from edgegraph.reporting.plots import layer_times as layers
+    from edgegraph.reporting.plots import memory, roofline
+    from edgegraph.studies.devices.plot import draw as devices
+    from edgegraph.studies.fusion.plot import draw as fusion
+    from edgegraph.studies.overlap.plot import draw as overlap
+    from edgegraph.studies.scaling.plot import draw as scaling
+    from edgegraph.studies.sweep.plot import draw as sweep
 
 __all__ = [
     "COLUMN_INCHES",
-    "KINDS",
     "PAGE_INCHES",
     "devices",
     "draw",
@@ -54,18 +54,18 @@ __all__ = [
     "sweep",
 ]
 
-KINDS: dict[str, dict[str, Callable[..., Any]]] = {
-    "analysis": {"roofline": roofline, "layers": layers, "memory": memory, "graph": graph},
-    "sweep": {"sweep": sweep},
-    "fusion study": {"fusion": fusion},
-    "overlap study": {"overlap": overlap},
-    "device comparison": {"devices": devices},
-    "scaling study": {"scaling": scaling},
-}
-"""What shows which kind of result, the first unless another is asked for."""
+
+def __getattr__(name: str) -> Any:
+    if name not in (places := figure_places()):
+        raise AttributeError(f"module 'edgegraph.plot' has no attribute {name!r}")
+    return resolve(places[name])
 
 
-def draw(result: Any, kind: str | None = None, *, width: float = COLUMN_INCHES) -> Any:
+def __dir__() -> list[str]:
+    return __all__
+
+
+def draw(result: Shown, kind: str | None = None, *, width: float = COLUMN_INCHES) -> Any:
     """Draw what shows a result.
 
     Args:
@@ -80,16 +80,5 @@ def draw(result: Any, kind: str | None = None, *, width: float = COLUMN_INCHES) 
     Raises:
         InputError: There is no such figure of such a result, or it lacks what that shows.
     """
-    of = kind_of(result)
-    fitting = KINDS.get(of, {})
-    if kind is None and of == "analysis":
-        kind = "graph" if result.device is None else "roofline"
-    elif kind is None:
-        kind = next(iter(fitting), "")
-    if kind not in fitting:
-        raise InputError(
-            f"{kind!r} shows another kind of result than this {of}; of such a result there is"
-            f" {', '.join(fitting) or 'no figure'}"
-        )
-    ax = fitting[kind](result, width=width)
-    return ax[0] if isinstance(ax, tuple) else ax
+    axes = result.draw(kind, width=width)
+    return axes[0] if isinstance(axes, tuple) else axes

@@ -55,7 +55,7 @@ def devices(
         if json:
             print_json(to_builtins(entry))
         else:
-            from edgegraph.studies.devices.present import device_table
+            from edgegraph.reporting.catalogue import device_table
 
             print_rich(device_table(entry))
         return
@@ -63,7 +63,7 @@ def devices(
     if json:
         print_json([{"device": key, **to_builtins(device)} for key, device in known.items()])
     else:
-        from edgegraph.studies.devices.present import devices_table
+        from edgegraph.reporting.catalogue import devices_table
 
         print_rich(devices_table(known, {entry.key: entry for entry in catalogue()}))
 

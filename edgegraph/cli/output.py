@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +18,8 @@ from edgegraph.base.timing import Progress
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
-    from edgegraph.reporting.presenters import Study
     from edgegraph.results.analysis import Analysis
+    from edgegraph.results.base import Shown, Study
 
 
 PLAIN_INTERVAL_S = 5.0
@@ -108,15 +107,6 @@ StudyFilesByTarget = Annotated[
 ]
 
 
-def print_analysis(analysis: Analysis) -> None:
-    """Print the layer table, comparisons of layers with their parts, and the findings on stdout."""
-    from edgegraph.reporting.tables import findings_panel, layer_table, together_table
-
-    together = together_table(analysis)
-    compared = [] if together is None else [together]
-    print_rich(layer_table(analysis), *compared, findings_panel(analysis))
-
-
 def print_rich(*renderables: Any) -> None:
     """Print rich renderables on stdout."""
     from rich.console import Console
@@ -145,35 +135,29 @@ def print_json(document: Any) -> None:
     sys.stdout.flush()
 
 
-def print_result(result: Analysis | Study, *, json: bool) -> None:
+def print_result(result: Shown, *, json: bool) -> None:
     """Print a result on stdout, as a JSON object or as the tables of its kind."""
-    from edgegraph.results.analysis import Analysis
+    from edgegraph.results.kinds import presenter_of
 
-    if isinstance(result, Analysis):
-        if json:
-            from edgegraph.results.document import document
-
-            print_json(document(result))
-        else:
-            print_analysis(result)
-    elif json:
-        print_json(study_document(result))
+    if json:
+        print_json(result_document(result))
     else:
-        print_study(result)
+        print_rich(presenter_of(result).table(result, None))
 
 
-def print_study(study: Study) -> None:
-    """Print the tables of a study, whichever it is."""
-    from edgegraph.reporting.presenters import study_table
+def result_document(result: Any) -> dict[str, Any]:
+    """Return any result as a JSON object."""
+    from edgegraph.results.analysis import Analysis
+    from edgegraph.results.document import document
 
-    print_rich(study_table(study))
+    return document(result) if isinstance(result, Analysis) else study_document(result)
 
 
-def study_document(study: Study) -> dict[str, Any]:
+def study_document(study: Any) -> dict[str, Any]:
     """Return a study as a JSON object, with the word for its kind."""
-    from edgegraph.results.files import kind_of
+    from edgegraph.results.kinds import kind_of
 
-    return {"kind": kind_of(study), **study.document}
+    return {"kind": kind_of(study).word, **study.document}
 
 
 def present_study(
@@ -190,7 +174,7 @@ def present_study(
     if json:
         print_json(study.document)
     else:
-        print_study(study)
+        print_result(study, json=False)
     return [
         write_result(study, path)
         for path in paths
@@ -211,9 +195,7 @@ def write_result(
     if path.suffix == ".edgegraph":
         result.save(path)
     elif path.suffix == ".html":
-        from edgegraph.reporting import page
-
-        (write_page or partial(page.write_page, [result]))(path)
+        (write_page or result.to_html)(path)
     elif path.suffix == ".md":
         from edgegraph.base.files import replacing
 

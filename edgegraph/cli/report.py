@@ -20,10 +20,11 @@ from edgegraph.cli.output import (
 from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved, results
 from edgegraph.cli.values import complete_spec
 from edgegraph.errors import InputError
+from edgegraph.results.kinds import KINDS, figure_places
 
 if TYPE_CHECKING:
-    from edgegraph.reporting.presenters import Study
     from edgegraph.results.analysis import Analysis
+    from edgegraph.results.base import Shown
 
 
 @grouped_options()
@@ -55,7 +56,7 @@ def report(
 
     check_writable(output)
     kept: list[Path] = []
-    found: list[Analysis | Study] = []
+    found: list[Shown] = []
     with interruptible(kept), saving_to(store) as keep:
         for each in _jobs(job, more or ()):
             for result in results(each):
@@ -69,15 +70,13 @@ def report(
     check_noise(job, [result for result in found if isinstance(result, Analysis)])
 
 
-def _write_page(
-    found: Sequence[Analysis | Study], output: Path, kept: Sequence[Path], *, json: bool
-) -> None:
+def _write_page(found: Sequence[Shown], output: Path, kept: Sequence[Path], *, json: bool) -> None:
     """Write the page, and say where it is and what is saved beside it."""
-    from edgegraph.reporting.page import write_page
+    from edgegraph.reporting import page
     from edgegraph.results.analysis import Analysis
     from edgegraph.results.document import document
 
-    write_page(found, output)
+    page.report(found, output)
     if not json:
         typer.echo(f"Page: {output}" + "".join(f"\nSaved: {path}" for path in kept))
         return
@@ -108,31 +107,13 @@ def _beside(page: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:
     return path
 
 
-KINDS = (
-    "roofline",
-    "layers",
-    "memory",
-    "graph",
-    "sweep",
-    "fusion",
-    "overlap",
-    "devices",
-    "scaling",
-)
+FIGURES = tuple(figure_places())
 WIDTHS = ("column", "page")
-_COMMANDS = {
-    "sweep": "sweep",
-    "fusion": "fusion",
-    "overlap": "overlap",
-    "devices": "compare-devices",
-    "scaling": "scaling",
-}
-"""Which command makes what a figure shows, where that is no analysis."""
 
 
 def complete_kind(incomplete: str) -> list[str]:
     """Offer the kinds of figures, and what can stand in their place."""
-    kinds = [kind for kind in KINDS if kind.startswith(incomplete)]
+    kinds = [kind for kind in FIGURES if kind.startswith(incomplete)]
     return kinds + complete_spec(incomplete)
 
 
@@ -141,7 +122,7 @@ def complete_kind(incomplete: str) -> list[str]:
         str,
         typer.Argument(
             metavar="KIND",
-            help=f"The figure: {', '.join(KINDS)}. Left out, it is the one that fits the file.",
+            help=f"The figure: {', '.join(FIGURES)}. Left out, it is the one that fits the file.",
             autocompletion=complete_kind,
         ),
     ],
@@ -192,9 +173,9 @@ def plot(
 def _kind(job: Job, of: str | None) -> tuple[str | None, Job]:
     """Return the kind of figure, None where it is left out, and the job of what it shows."""
     kind = None if of is None else job.spec
-    if kind is not None and kind not in KINDS:
-        raise InputError(f"there is no figure {kind!r}; choose one of: {', '.join(KINDS)}")
-    if of is None and job.spec in KINDS and not Path(job.spec).exists():
+    if kind is not None and kind not in FIGURES:
+        raise InputError(f"there is no figure {kind!r}; choose one of: {', '.join(FIGURES)}")
+    if of is None and job.spec in FIGURES and not Path(job.spec).exists():
         raise InputError(f"{job.spec}: a figure needs a saved file or a SPEC after its kind")
     return kind, replace(job, spec=of or job.spec)
 
@@ -212,10 +193,11 @@ def _result(job: Job, kind: str | None) -> Any:
         from edgegraph.results.files import load
 
         return load(job.spec)
-    if kind in _COMMANDS:
+    of = next((each for each in KINDS.values() if kind in each.figures), None)
+    if of is not None and of.word != "analysis":
         raise InputError(
             f"{kind} shows a saved result, but {job.spec!r} is not one; make one with"
-            f" `edgegraph {_COMMANDS[kind]} {job.spec} -o FILE.edgegraph`"
+            f" `edgegraph {of.command} {job.spec} -o FILE.edgegraph`"
         )
     job.check_one_batch("a figure shows one analysis")
     (analysis,) = analyses(job)

@@ -19,8 +19,8 @@ from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:
     from edgegraph.measure.sampling import MeasurementSettings
-    from edgegraph.reporting.presenters import Study
     from edgegraph.results.analysis import Analysis
+    from edgegraph.results.base import Shown
     from edgegraph.results.timing import Latency, Throughput
     from edgegraph.workload import Workload
 
@@ -54,7 +54,7 @@ def analyses(job: Job) -> Iterator[Analysis]:
         yield analysis
 
 
-def results(job: Job) -> Iterator[Analysis | Study]:
+def results(job: Job) -> Iterator[Shown]:
     """Yield what was saved in the file that SPEC names, or else its analyses.
 
     Raises:
@@ -65,12 +65,12 @@ def results(job: Job) -> Iterator[Analysis | Study]:
         yield from analyses(job)
         return
     _check_file(job, path)
-    from edgegraph.reporting.presenters import check_study
-    from edgegraph.results.analysis import Analysis
     from edgegraph.results.files import load
+    from edgegraph.results.kinds import presenter_of
 
     result = load(path)
-    yield result if isinstance(result, Analysis) else check_study(result)
+    presenter_of(result)
+    yield result
 
 
 def is_saved(job: Job) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from edgegraph.base.files import replacing
 from edgegraph.compare import words
+from edgegraph.compare.present import diff_table, markdown
 from edgegraph.compare.result import SAME, Diff
 from edgegraph.hlo.op_name import scope_of
-from edgegraph.reporting.page import page_section, page_tabs, render
+from edgegraph.reporting.analysis_page import analysis_section, analysis_tab
+from edgegraph.reporting.page import render, write
+from edgegraph.reporting.presenters import Presenter, Section, Tab
 from edgegraph.results.analysis import Analysis
 
 MOST_OPS = 500
@@ -36,36 +38,47 @@ def write_diff_page(diff: Diff, before: Analysis, after: Analysis, path: str | P
     Raises:
         InputError: The path cannot be written.
     """
-    path = Path(path)
-    text = diff_page(diff, before, after)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-    return path
+    return write(diff_page(diff, before, after), path)
 
 
 def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
     """Return the page as text; see `write_diff_page`."""
-    sections = [
-        page_section(analysis, number, _marks(diff, side))
-        for number, (analysis, side) in enumerate(zip((before, after), _SIDES, strict=True))
-    ]
-    tabs = page_tabs((before, after))
-    for tab, side in zip(tabs, _SIDES, strict=True):
-        tab["name"] = f"{side}: {getattr(diff, side).title}"
+    sections, tabs = [_section(diff, 0)], [_tab(diff, 0, False)]
+    for number, (analysis, side) in enumerate(zip((before, after), _SIDES, strict=True)):
+        sections.append(analysis_section(analysis, number, _marks(diff, side)))
+        name = f"{side}: {getattr(diff, side).title}"
+        tabs.append({**analysis_tab(analysis, number, True), "name": name})
+    hint = " Layers that differ are marked on the left, and framed in the graphs."
+    return render(sections, tabs, _title(diff), hint)
+
+
+def _title(diff: Diff) -> str:
+    return f"{diff.before.title} → {diff.after.title}"
+
+
+def _section(diff: Diff, number: int) -> Section:
+    return {
+        "id": f"diff{number or ''}",
+        "number": number,
+        "template": "diff.html.j2",
+        "scene": None,
+        "diff": diff,
+        "words": words,
+        "op_changes": diff.op_changes[:MOST_OPS],
+        "layers": words.shown_layers(diff, everything=True),
+        "figures": words.shown_figures(diff, everything=True),
+        "timed": any(words.time_change(row) for row in diff.layer_changes),
+    }
+
+
+def _tab(diff: Diff, number: int, named: bool) -> Tab:
     count = words.plural(len(diff.op_changes), "change")
-    changed = "nothing" if diff.empty else f"{count} of ops"
-    tabs.insert(0, {"id": "diff", "name": "what changed", "summary": changed, "bound": None})
-    return render(
-        "diff.html.j2",
-        sections,
-        tabs,
-        f"{diff.before.title} → {diff.after.title}",
-        diff=diff,
-        op_changes=diff.op_changes[:MOST_OPS],
-        layers=words.shown_layers(diff, everything=True),
-        figures=words.shown_figures(diff, everything=True),
-        timed=any(words.time_change(row) for row in diff.layer_changes),
-    )
+    return {
+        "id": f"diff{number or ''}",
+        "name": f"what changed: {_title(diff)}" if named else "what changed",
+        "summary": "nothing" if diff.empty else f"{count} of ops",
+        "bound": None,
+    }
 
 
 def _marks(diff: Diff, side: str) -> dict[tuple[str, str], str]:
@@ -79,7 +92,7 @@ def _marks(diff: Diff, side: str) -> dict[tuple[str, str], str]:
     return marks
 
 
-def notebook(diff: Diff) -> str:
+def _notebook(diff: Diff) -> str:
     """Show the whole and the layers that differ in a notebook."""
     figures = [
         (
@@ -103,3 +116,14 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+PRESENTER = Presenter(
+    table=lambda diff, wide: diff_table(diff),
+    section=_section,
+    tab=_tab,
+    workloads=lambda diff: (_title(diff),),
+    headline=words.headline,
+    notebook=_notebook,
+    markdown=markdown,
+)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from edgegraph.results.base import Shown
+from edgegraph.results.kinds import presenter_of
 
+if TYPE_CHECKING:
     import pandas as pd
 
 PATH = "path"
@@ -256,7 +257,7 @@ _TIMES = frozenset({"compute_time_s", "memory_time_s", "time_s"})
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Diff:
+class Diff(Shown):
     """What changed from one analysis to another.
 
     Attributes:
@@ -358,33 +359,10 @@ class Diff:
             row.update(layer=change.layer, kind=change.kind)
         return document
 
-    def save(self, path: str | Path) -> Path:
-        """Write the diff to `path` (usually ``*.edgegraph``), atomically.
-
-        Raises:
-            InputError: The folder does not exist or cannot be written.
-        """
-        from edgegraph.results.files import save
-
-        return save(self, path)
-
     def to_markdown(self) -> str:
         """Return it as Markdown, for a pull request."""
-        from edgegraph.compare.present import markdown
-
-        return markdown(self)
-
-    def __repr__(self) -> str:
-        """Describe in one line what changed."""
-        from edgegraph.compare.words import headline
-
-        return f"<Diff {headline(self)}>"
-
-    def _repr_html_(self) -> str:
-        """Show the whole, the layers and the ops in a notebook."""
-        from edgegraph.compare.page import notebook
-
-        return notebook(self)
+        text: str = presenter_of(self).markdown(self)
+        return text
 
 
 def _column(name: str, values: list[Any]) -> Any:

@@ -23,8 +23,9 @@ from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_lin
 from edgegraph.hlo.read import read_module
 from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.results.analysis import MemoryUse
+from edgegraph.workload import Call, Workload
 from edgegraph.workload.calls import plain
-from edgegraph.workload.workload import Call, Workload, function_name, is_flax_module
+from edgegraph.workload.workload import function_name, is_flax_module
 
 STAGES = ("optimized", "lowered")
 

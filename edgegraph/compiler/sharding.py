@@ -18,7 +18,7 @@ import jax
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 from edgegraph.errors import InputError
-from edgegraph.workload.workload import Call, Workload
+from edgegraph.workload import Call, Workload
 
 DATA, TENSOR = "data", "tensor"
 

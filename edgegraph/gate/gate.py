@@ -15,6 +15,7 @@ from edgegraph.gate.limits import DEFAULT_LIMITS, LATENCY, METRICS, Limit, parse
 from edgegraph.hlo import opcodes
 from edgegraph.results import verdicts
 from edgegraph.results.analysis import Analysis
+from edgegraph.results.kinds import provided
 
 PASSED = "passed"
 FAILED = "failed"
@@ -111,15 +112,12 @@ class GateResult:
 
     def to_markdown(self) -> str:
         """Return it as Markdown, for a pull request."""
-        from edgegraph.gate.present import markdown
-
-        return markdown(self)
+        text: str = provided("gate_markdown")(self)
+        return text
 
     def __str__(self) -> str:
         """Return the checks line by line, with the culprits."""
-        from edgegraph.gate.present import lines
-
-        return "\n".join(lines(self))
+        return "\n".join(provided("gate_lines")(self))
 
 
 MOST_CULPRITS = 5

@@ -43,6 +43,11 @@ BOUND_LINES: dict[str, Literal["-", "--", ":", "-."]] = {
 }
 """Matplotlib's line style by bound, for outlines."""
 
+CURVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", INK)
+"""Okabe and Ito's, in the order of the curves; every curve has a marker of its own too."""
+
+CURVE_MARKERS = ("o", "s", "^", "D", "v", "P")
+
 PAGE_VARIABLES = {
     PAPER: "--paper",
     INK: "--ink",

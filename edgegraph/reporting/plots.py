@@ -29,7 +29,6 @@ from edgegraph.reporting.figure import (
     write_title,
 )
 from edgegraph.reporting.figure import column_axes as column_axes
-from edgegraph.reporting.graph_plot import layer_graph
 from edgegraph.reporting.labels import CHARACTER_WIDTH, short_names, shorten
 from edgegraph.reporting.memory import KINDS
 from edgegraph.reporting.palette import (
@@ -165,15 +164,6 @@ def memory(analysis: Analysis, ax: Axes | None = None, *, width: float = COLUMN_
     draw_memory(ax, analysis.live_memory, FONT_POINTS)
     tidy(ax)
     return ax
-
-
-PLOTS = {
-    "roofline": roofline,
-    "layers": layer_times,
-    "memory": memory,
-    "graph": layer_graph,
-}
-"""Every plot of one analysis by its name."""
 
 
 def layer_times_axes(

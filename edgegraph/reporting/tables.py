@@ -19,9 +19,10 @@ from edgegraph.reporting.words import device_line, headline, measurement_line
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.columns import columns_of
 from edgegraph.results.compiled_together import CompiledTogether, WhatIf, compare_together, what_if
-from edgegraph.results.verdicts import COST, GAINED, NOISY
+from edgegraph.results.verdicts import COST, GAINED, INVALID, NOISY, OK
 
 BOUND_STYLE = {"compute": "blue", "memory": "yellow", "network": "magenta", "overhead": "red"}
+VERDICT_STYLE = {OK: "green", NOISY: "yellow", INVALID: "red"}
 _BAR = 8
 _NAME, _NARROW_NAME = 40, 18
 """Characters of a layer's name; without indentation it is what tells layers apart."""
@@ -31,6 +32,13 @@ _WIDE = 104
 
 _WIDEST = 116
 """Columns from which traced times stand beside those of layers alone."""
+
+
+def analysis_tables(analysis: Analysis) -> Group:
+    """Show the layers, comparisons of layers with their parts, and the findings."""
+    together = together_table(analysis)
+    compared = [] if together is None else [together]
+    return Group(layer_table(analysis), *compared, findings_panel(analysis))
 
 
 def layer_table(analysis: Analysis) -> RenderableType:

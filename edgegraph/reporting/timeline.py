@@ -10,10 +10,10 @@ from typing import NamedTuple
 from edgegraph.base.units import seconds
 from edgegraph.reporting.html_table import HtmlTable, html_table
 from edgegraph.reporting.palette import BOUND_COLOURS
+from edgegraph.reporting.schedule import schedule_sentences, transfer_table
 from edgegraph.results.analysis import Analysis, OpRecord
 from edgegraph.results.op_trace import OpTrace, TraceEvent
 from edgegraph.results.schedule import COMPUTE, Schedule, ScheduledOp, Transfer
-from edgegraph.studies.overlap.present import schedule_sentences, transfer_table
 
 MOST_MARKS = 2000
 """Rectangles of one chart; where there are more ops, neighbours are drawn as one."""

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
 from edgegraph.device.device import Device
-from edgegraph.errors import InputError
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.base import Exportable
 from edgegraph.results.columns import frame
 from edgegraph.results.memory import ActivationMemory, LiveMemory
+from edgegraph.results.notes import Notes, analysis_notes
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS
 from edgegraph.results.records import LayerRecord as LayerRecord
@@ -28,8 +27,6 @@ from edgegraph.results.schedule import Schedule
 from edgegraph.results.timing import Latency, LayerLatency, Throughput
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import networkx as nx
     import pandas as pd
     from matplotlib.axes import Axes
@@ -327,25 +324,19 @@ class Analysis(Exportable):
 
         return together_frame(compare_together(self.latency, self.layer_latencies))
 
-    def save(self, path: str | Path) -> Path:
-        """Write the analysis to `path` (usually ``*.edgegraph``), atomically.
+    @property
+    def run_notes(self) -> Notes:
+        """What the run database notes about it."""
+        return analysis_notes(self)
 
-        Returns:
-            The path written.
-
-        Raises:
-            InputError: The folder does not exist or cannot be written.
-        """
-        from edgegraph.results.files import save
-
-        return save(self, path)
-
-    def plot(self, kind: str = "roofline", ax: Axes | None = None) -> Axes:
+    def plot(self, kind: str | None = None, ax: Axes | None = None, **size: float) -> Axes:
         """Draw one of the figures.
 
         Args:
-            kind: ``roofline``, ``layers``, ``memory`` or ``graph``.
+            kind: ``roofline``, ``layers``, ``memory`` or ``graph``; where None the roofline, or
+                without a device the graph, for there are no roofs.
             ax: Where to draw; a new figure of one paper column where None.
+            **size: ``width`` of a new figure, in inches.
 
         Returns:
             The Axes drawn on; ``ax.figure.savefig("roofline.pdf")`` keeps it.
@@ -353,20 +344,9 @@ class Analysis(Exportable):
         Raises:
             InputError: There is no figure of that kind, or the analysis lacks what it shows.
         """
-        from edgegraph.reporting.plots import PLOTS
+        drawn: Axes = self.draw(kind, ax, **size)
+        return drawn
 
-        if kind not in PLOTS:
-            raise InputError(f"no plot is called {kind!r}; choose one of: {', '.join(PLOTS)}")
-        return PLOTS[kind](self, ax)
-
-    def __repr__(self) -> str:
-        """Name the program and its size; the records themselves are for the frames."""
-        from edgegraph.reporting.words import headline
-
-        return f"<Analysis {headline(self)}>"
-
-    def _repr_html_(self) -> str:
-        """Show the headline and the layers in a notebook."""
-        from edgegraph.reporting.words import headline
-
-        return f"<p><b>{escape(headline(self))}</b></p>{self.layers.to_html(na_rep='?')}"
+    @property
+    def _main_figure(self) -> str:
+        return "graph" if self.device is None else "roofline"

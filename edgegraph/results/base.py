@@ -1,15 +1,151 @@
-"""Analyses as the files of other tools, by methods of their own."""
+"""What results have in common: they are saved, drawn, exported and shown in one way."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Self
+
+from edgegraph.errors import InputError
+from edgegraph.results.files import save
+from edgegraph.results.kinds import kind_of, presenter_of, provided, resolve
 
 if TYPE_CHECKING:
-    from edgegraph.results.analysis import Analysis
+    import pandas as pd
+
+    from edgegraph.results.notes import Notes
 
 
-class Exportable:
+class Saved:
+    """A result that a file can hold."""
+
+    __slots__ = ()
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to `path` (usually ``*.edgegraph``), atomically; `edgegraph.load` reads it.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: The folder does not exist or cannot be written.
+        """
+        return save(self, path)
+
+    @property
+    def run_notes(self) -> Notes:
+        """What the run database notes about it.
+
+        Raises:
+            InputError: It has no place there.
+        """
+        raise InputError(
+            "the run database keeps analyses, sweeps, and studies, and no"
+            f" {kind_of(self).word}; save it to a file"
+        )
+
+    @property
+    def parts(self) -> tuple[Self, ...]:
+        """What the run database keeps one by one."""
+        return (self,)
+
+    def joined(self, parts: Sequence[Self]) -> Self:
+        """Return the whole again; `parts` are what the database has of it, this one among them."""
+        return self
+
+
+class Shown(Saved):
+    """A result with a presenter: it has a page, and some kinds have figures."""
+
+    __slots__ = ()
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one self-contained page that shows it; `edgegraph.report` shows several on one.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: The path cannot be written.
+        """
+        written: Path = provided("page")([self], path)
+        return written
+
+    def draw(self, figure: str | None = None, axes: Any = None, **size: float) -> Any:
+        """Draw one of its figures, its main one where none is named; see `edgegraph.plot`.
+
+        Raises:
+            InputError: There is no such figure of such a result, or it lacks what that shows.
+        """
+        kind = kind_of(self)
+        name = self._main_figure if figure is None else figure
+        if name not in kind.figures:
+            raise InputError(
+                f"{name!r} shows another kind of result than this {kind.word}; of such a result"
+                f" there is {', '.join(kind.figures) or 'no figure'}"
+            )
+        return resolve(kind.figures[name])(self, axes, **size)
+
+    @property
+    def _main_figure(self) -> str:
+        return next(iter(kind_of(self).figures), "")
+
+    def __repr__(self) -> str:
+        """Say in one line what it is; the records themselves are for the frames."""
+        return f"<{type(self).__name__} {presenter_of(self).headline(self)}>"
+
+    def _repr_html_(self) -> str:
+        """Show the headline and what matters most in a notebook."""
+        shown: str = presenter_of(self).notebook(self)
+        return shown
+
+
+class Study(Shown):
+    """What is made of several programs or measurements."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def frame(self) -> pd.DataFrame:
+            """One row for each of what it holds side by side."""
+
+        @property
+        def document(self) -> dict[str, Any]:
+            """The study as a JSON object."""
+
+    @property
+    def conclusions(self) -> tuple[str, ...]:
+        """What the study says, in a line each."""
+        return ()
+
+    def plot(self, axes: Any = None, *, kind: str | None = None, **size: float) -> Any:
+        """Draw the study.
+
+        Args:
+            axes: Where to draw, one or a pair as the figure has panels; a new figure of one paper
+                column where None.
+            kind: Name of the figure; the study's main one where None.
+            **size: ``width`` of a new figure, in inches.
+
+        Returns:
+            The Axes drawn on, or the pair; ``.figure.savefig("study.pdf")`` of one keeps it.
+
+        Raises:
+            InputError: There is no such figure of such a study, or nothing to draw.
+        """
+        return self.draw(kind, axes, **size)
+
+    def _repr_html_(self) -> str:
+        """Show the rows and the conclusions in a notebook."""
+        said = "".join(f"<p>{escape(line)}</p>" for line in self.conclusions)
+        head = f"<p><b>{escape(repr(self)[1:-1])}</b></p>"
+        return f"{head}{self.frame.to_html(na_rep='?')}{said}"
+
+
+class Exportable(Shown):
     """What an `Analysis` can be written as; `edgegraph export` does the same.
 
     Every method writes the file atomically and gives its path, and raises an InputError where the
@@ -66,6 +202,7 @@ class Exportable:
         return self._export(path, "chrome-trace")
 
     def _export(self, path: str | Path, format: str) -> Path:
-        from edgegraph.reporting.exports import export
-
-        return export(cast("Analysis", self), path, format)
+        exports = kind_of(self).exports
+        assert exports is not None
+        written: Path = resolve(exports)(self, path, format)
+        return written

@@ -6,7 +6,6 @@ module against its digest, and the sizes before anything is unpacked.
 
 from __future__ import annotations
 
-import importlib
 import io
 import math
 import re
@@ -22,25 +21,13 @@ import msgspec
 
 from edgegraph.base.files import replacing
 from edgegraph.errors import FormatError, InputError
+from edgegraph.results.kinds import KINDS, kind_of, provided, resolve, saved_words
 
 if TYPE_CHECKING:
     from edgegraph.results.analysis import Analysis
 
 FORMAT_VERSION = 2
 """Version of the saved form; a reader takes no other."""
-
-KINDS = {
-    "analysis": "edgegraph.results.analysis:Analysis",
-    "device comparison": "edgegraph.studies.devices.result:DeviceComparison",
-    "comparison of timings": "edgegraph.results.timing:TimingComparison",
-    "diff": "edgegraph.compare.result:Diff",
-    "fusion study": "edgegraph.studies.fusion.result:FusionStudy",
-    "scaling study": "edgegraph.studies.scaling.result:Scaling",
-    "overlap study": "edgegraph.studies.overlap.result:OverlapStudy",
-    "op trace": "edgegraph.results.op_trace:OpTrace",
-    "sweep": "edgegraph.studies.sweep.result:Sweep",
-}
-"""What can be saved, by the word for it, and where its class stands."""
 
 _RECORDS = "result.json"
 _MODULE = "module.hlo.pb"
@@ -109,7 +96,7 @@ def pack(result: Any) -> bytes:
     Raises:
         InputError: As `save`.
     """
-    kind = kind_of(result)
+    kind = kind_of(result).word
     module: bytes | None = getattr(result, "serialized_module", None)
     saved = _Saved(
         format="edgegraph",
@@ -153,9 +140,7 @@ def load(path: str | Path) -> Any:
     """
     path = Path(path)
     if is_address(path):
-        from edgegraph.store import load_address
-
-        return load_address(str(path))
+        return provided("load_address")(str(path))
     if not path.is_file():
         raise InputError(f"no file at {path}")
     return unpack(path, path)
@@ -195,7 +180,7 @@ def unpack(content: bytes | Path, path: str | Path) -> Any:
             " .save() wrote"
         ) from error
     try:
-        result = _decode(records, _class(header.kind))
+        result = _decode(records, resolve(KINDS[header.kind].home))
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
     if module is None:
@@ -212,31 +197,11 @@ def load_analysis(path: str | Path) -> Analysis:
         InputError: There is no such file.
         FormatError: As `load`, or the file holds another kind of result.
     """
-    from edgegraph.results.analysis import Analysis
-
     result = load(path)
-    if not isinstance(result, Analysis):
-        raise FormatError(f"{path} holds a {kind_of(result)}; expected a saved analysis")
-    return result
-
-
-def kind_of(result: Any) -> str:
-    """Return the word for a result's kind.
-
-    Raises:
-        InputError: It is nothing that can be saved.
-    """
-    name = f"{type(result).__module__}:{type(result).__qualname__}"
-    for kind, home in KINDS.items():
-        if home == name:
-            return kind
-    raise InputError(f"cannot save {result!r}; expected one of: {', '.join(KINDS)}")
-
-
-def _class(kind: str) -> type[Any]:
-    module, _, name = KINDS[kind].partition(":")
-    found: type[Any] = getattr(importlib.import_module(module), name)
-    return found
+    if (kind := kind_of(result).word) != "analysis":
+        raise FormatError(f"{path} holds a {kind}; expected a saved analysis")
+    analysis: Analysis = result
+    return analysis
 
 
 def _decode(records: bytes, kind: type[_Result]) -> _Result:
@@ -284,10 +249,10 @@ def _header(records: bytes, path: str | Path) -> _Header:
             f"{path} has format version {header.version}, and this EdgeGraph reads"
             f" {FORMAT_VERSION}; {todo}"
         )
-    if header.kind not in KINDS:
+    if header.kind not in saved_words():
         raise FormatError(
             f"{path} is damaged: it claims to hold a {header.kind!r}; expected one of:"
-            f" {', '.join(KINDS)}"
+            f" {', '.join(saved_words())}"
         )
     return header
 

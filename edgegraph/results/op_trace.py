@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from edgegraph.base.files import replacing
 from edgegraph.errors import InputError
+from edgegraph.results.base import Saved
 from edgegraph.results.columns import SHARE, columns_of, frame
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def executions_of(loops: Sequence[LoopTrace]) -> Mapping[tuple[str, str], int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpTrace:
+class OpTrace(Saved):
     """Measured time of every op inside the running program.
 
     Attributes:
@@ -324,19 +325,6 @@ class OpTrace:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(self.chrome_trace()), "utf-8")
         return path
-
-    def save(self, path: str | Path) -> Path:
-        """Write the trace to `path` (usually ``*.edgegraph``), atomically; `eg.load` reads it.
-
-        Returns:
-            The path written.
-
-        Raises:
-            InputError: The folder does not exist or cannot be written.
-        """
-        from edgegraph.results.files import save
-
-        return save(self, path)
 
     def __repr__(self) -> str:
         """Name the module and its size; the ops themselves are for the frames."""

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgegraph.results.base import Saved
 from edgegraph.results.columns import columns_of, frame
 from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, SLOWER
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
 
 
@@ -242,7 +241,7 @@ class ProcessTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimingComparison:
+class TimingComparison(Saved):
     """The second program against the first, paired and interleaved over fresh processes.
 
     Attributes:
@@ -282,16 +281,6 @@ class TimingComparison:
     def frame(self) -> pd.DataFrame:
         """One row per process, in the order they ran; columns as on `ProcessTimes`."""
         return frame(self.processes, columns_of(ProcessTimes))
-
-    def save(self, path: str | Path) -> Path:
-        """Write the comparison to `path` (usually ``*.edgegraph``), atomically.
-
-        Raises:
-            InputError: The folder does not exist or cannot be written.
-        """
-        from edgegraph.results.files import save
-
-        return save(self, path)
 
     def __str__(self) -> str:
         """Describe the outcome in one line."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edgegraph.results.kinds import provided
 from edgegraph.results.verdicts import OK, verdict_of
 from edgegraph.store.runs import Run
 
@@ -129,9 +130,8 @@ class History:
         Args:
             ax: Where to draw; a new figure of one paper column where None.
         """
-        from edgegraph.store.plot import draw_history
-
-        return draw_history(self, ax)
+        drawn: Axes = provided("history_figure")(self, ax)
+        return drawn
 
     def __repr__(self) -> str:
         """Name the workload and the figure."""

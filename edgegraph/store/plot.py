@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from edgegraph.reporting.figure import COLUMN_INCHES, FONT_POINTS, SMALL_POINTS, tidy
-from edgegraph.reporting.palette import INK, PAPER
+from edgegraph.reporting.palette import CURVE_COLOURS, CURVE_MARKERS, INK, PAPER
 from edgegraph.results.verdicts import OK
 from edgegraph.store.history import History, Series
 from edgegraph.store.present import heading, written
-from edgegraph.studies.sweep.plot import CURVE_COLOURS, CURVE_MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

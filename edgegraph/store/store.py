@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 
 from edgegraph.errors import InputError
-from edgegraph.results.files import kind_of, pack, unpack
+from edgegraph.results.base import Saved
+from edgegraph.results.files import pack, unpack
+from edgegraph.results.kinds import kind_of
+from edgegraph.results.notes import Notes
 from edgegraph.store.database import connect, explained, repeated, writing
 from edgegraph.store.history import History, follow
-from edgegraph.store.runs import Run, describe, split
-from edgegraph.studies.sweep.result import Sweep
+from edgegraph.store.runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +116,8 @@ class Store:
             InputError: It cannot be kept: it is of another kind, the disk is full, the database
                 stays locked. What was there before is kept.
         """
-        made = [(each, pack(each)) for each in split(result)]
+        kind_of(result)
+        made = [(each, pack(each)) for each in result.parts]
 
         def insert() -> tuple[int, ...]:
             with writing(self._connection):
@@ -239,7 +241,7 @@ class Store:
 
         self._changed(finish)
 
-    def put_point(self, sweep: int, cell: str, result: Sweep) -> bool:
+    def put_point(self, sweep: int, cell: str, result: Saved) -> bool:
         """Keep a point of a sweep that is going on, unless it is there already without error.
 
         Args:
@@ -262,14 +264,14 @@ class Store:
 
         return self._changed(insert)
 
-    def points(self, sweep: int) -> dict[str, Sweep]:
+    def points(self, sweep: int) -> dict[str, Any]:
         """Return the points of a sweep that are there, by cell."""
         rows = self._read(
             "SELECT id, cell, content FROM runs WHERE sweep = ? ORDER BY id", (sweep,)
         )
         return {cell: unpack(bytes(content), f"{self.path}#{id}") for id, cell, content in rows}
 
-    def sweep(self, number: int) -> Sweep:
+    def sweep(self, number: int) -> Any:
         """Put the points of a sweep together again.
 
         Raises:
@@ -278,10 +280,7 @@ class Store:
         parts = list(self.points(number).values())
         if not parts:
             raise InputError(f"{self.path} has no point of a sweep {number}")
-        points = tuple(point for part in parts for point in part.points)
-        sets = {name: extra for part in parts for name, extra in part.option_sets.items()}
-        batches = tuple(sorted({point.batch for point in points}))
-        return replace(parts[0], batches=batches, option_sets=sets, points=points)
+        return parts[0].joined(parts)
 
     def _finish(self, identity: str) -> None:
         self._connection.execute(
@@ -296,10 +295,10 @@ class Store:
         sweep: int | None = None,
         cell: str | None = None,
     ) -> int | None:
-        notes = describe(result)
+        notes: Notes = result.run_notes
         environment = notes.environment
         row = {
-            "kind": kind_of(result),
+            "kind": kind_of(result).word,
             "workload": notes.workload,
             "fingerprint": fingerprint or notes.fingerprint,
             "batch": notes.batch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import jax.numpy as jnp
 
 from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
-from edgegraph.workload.flax_model import Inputs, Model, model_of
+from edgegraph.workload.call import Call
+from edgegraph.workload.flax_model import Inputs, Model, linen_model
+from edgegraph.workload.nnx_model import nnx_model
 from edgegraph.workload.values import (
     Shape,
     input_structs,
@@ -21,7 +24,6 @@ from edgegraph.workload.values import (
     parse_shapes,
     random_values,
 )
-from edgegraph.workload.workload import Call
 
 CROSS_ENTROPY = "cross_entropy"
 
@@ -125,7 +127,7 @@ def inference(
     module: Any, input_shape: Any, dtype: Any, *, seed: int, integers_below: int
 ) -> tuple[str, CallAt]:
     """Return the model's name, and the calls of its forward pass in evaluation mode."""
-    model = model_of(module, seed=seed)
+    model = _model_of(module, seed=seed)
     shapes = parse_shapes(input_shape)
     dtypes = parse_dtypes(dtype, len(shapes))
 
@@ -192,7 +194,7 @@ def training(
             f"optimizer {optimizer!r} is not an optax gradient transformation, such as"
             " optax.adam(1e-3)"
         )
-    model = model_of(module, seed=seed)
+    model = _model_of(module, seed=seed)
     shapes = parse_shapes(input_shape)
     dtypes = parse_dtypes(dtype, len(shapes))
     step = _step(model, optimizer, loss_function(loss))
@@ -318,3 +320,46 @@ def _is_array_like(leaf: Any) -> bool:
     return isinstance(leaf, (bool, int, float, complex)) or (
         hasattr(leaf, "shape") and hasattr(leaf, "dtype")
     )
+
+
+def _model_of(module: Any, *, seed: int) -> Model:
+    """Wrap a linen module, an NNX module, or a factory for one.
+
+    Args:
+        module: A linen module; an NNX module; a class of either; or a function that makes an
+            NNX module and takes nothing or ``rngs``.
+        seed: Seed of the initial weights.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    from flax import linen, nnx
+
+    if inspect.isclass(module) and issubclass(module, linen.Module):
+        module = _instantiate(module)
+    if isinstance(module, linen.Module):
+        return linen_model(module, seed=seed)
+    if isinstance(module, nnx.Module) or _is_factory(module):
+        return nnx_model(module, seed=seed)
+    raise InputError(
+        f"{module!r} is not a Flax module; give a linen module, an NNX module, or a function or"
+        " class that makes an NNX module from nothing or from rngs"
+    )
+
+
+def _is_factory(candidate: Any) -> bool:
+    from flax import nnx
+
+    if inspect.isclass(candidate):
+        return issubclass(candidate, nnx.Module)
+    return callable(candidate)
+
+
+def _instantiate(module_class: type) -> Any:
+    try:
+        return module_class()
+    except TypeError as error:
+        raise InputError(
+            f"the linen module {module_class.__name__} cannot be made without arguments"
+            f" ({error}); give an instance"
+        ) from error

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from edgegraph.errors import InputError
 from edgegraph.workload.values import run_once
 
 RNGS = "rngs"
@@ -109,51 +108,6 @@ class Model:
     abstract: Callable[[Inputs, bool], Variables]
     concrete: Callable[[Inputs, bool], Variables]
     apply: Callable[[Any, Any, Inputs, bool], tuple[Any, Any]]
-
-
-def model_of(module: Any, *, seed: int) -> Model:
-    """Wrap a linen module, an NNX module, or a factory for one.
-
-    Args:
-        module: A linen module; an NNX module; a class of either; or a function that makes an
-            NNX module and takes nothing or ``rngs``.
-        seed: Seed of the initial weights.
-
-    Raises:
-        InputError: It is none of these.
-    """
-    from flax import linen, nnx
-
-    from edgegraph.workload.nnx_model import nnx_model
-
-    if inspect.isclass(module) and issubclass(module, linen.Module):
-        module = _instantiate(module)
-    if isinstance(module, linen.Module):
-        return linen_model(module, seed=seed)
-    if isinstance(module, nnx.Module) or _is_factory(module):
-        return nnx_model(module, seed=seed)
-    raise InputError(
-        f"{module!r} is not a Flax module; give a linen module, an NNX module, or a function or"
-        " class that makes an NNX module from nothing or from rngs"
-    )
-
-
-def _is_factory(candidate: Any) -> bool:
-    from flax import nnx
-
-    if inspect.isclass(candidate):
-        return issubclass(candidate, nnx.Module)
-    return callable(candidate)
-
-
-def _instantiate(module_class: type) -> Any:
-    try:
-        return module_class()
-    except TypeError as error:
-        raise InputError(
-            f"the linen module {module_class.__name__} cannot be made without arguments"
-            f" ({error}); give an instance"
-        ) from error
 
 
 _TRUE_IN_TRAINING = ("train", "training", "is_training")

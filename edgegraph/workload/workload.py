@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgegraph.workload.call import Call
+
 
 def _module_classes() -> tuple[type, ...]:
     """Return Flax's module classes; what was not imported has no instances."""
@@ -28,21 +30,6 @@ def is_flax_module(value: Any) -> bool:
 def is_flax_class(value: Any) -> bool:
     """Return whether an object is a class of linen or NNX modules."""
     return inspect.isclass(value) and issubclass(value, _module_classes())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One call at one batch size.
-
-    Attributes:
-        function: The function to compile; its parameter names appear in the HLO.
-        abstract: Its positional arguments as trees of `jax.ShapeDtypeStruct`.
-        concrete: Makes the arguments with values, on the default device, deterministically.
-    """
-
-    function: Callable[..., Any]
-    abstract: tuple[Any, ...]
-    concrete: Callable[[], tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import edgegraph as eg
-from edgegraph.reporting.page import write_page
+from edgegraph.reporting.page import report
 from edgegraph.reporting.scene.hierarchy import nest
 from edgegraph.reporting.scene.items import ops_of
 from edgegraph.reporting.scene.layout import lay_out_all
@@ -80,7 +80,7 @@ def main() -> None:
     table.add_row("layout", f"{time.perf_counter() - start:.2f} s")
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        path = write_page([analysis], Path(folder) / "page.html")
+        path = report([analysis], Path(folder) / "page.html")
         table.add_row("writing the page", f"{time.perf_counter() - start:.2f} s")
         table.add_row("its size", f"{path.stat().st_size / 1e6:.2f} MB")
         with sync_playwright() as playwright:

@@ -79,4 +79,4 @@ def page(monkeypatch: pytest.MonkeyPatch) -> None:
     def write_page(analyses: list[Analysis], path: Any) -> None:
         path.write_text(" ".join(f"{a.workload}@{a.batch}" for a in analyses))
 
-    monkeypatch.setattr("edgegraph.reporting.page.write_page", write_page)
+    monkeypatch.setattr("edgegraph.reporting.page.report", write_page)

@@ -85,7 +85,7 @@ def test_saved_results_of_every_kind_go_into_one_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written: list[Any] = []
-    monkeypatch.setattr("edgegraph.reporting.page.write_page", lambda all, _: written.extend(all))
+    monkeypatch.setattr("edgegraph.reporting.page.report", lambda all, _: written.extend(all))
     results: dict[str, Any] = {
         "analysis": make_analysis(),
         "sweep": sweeps.saturating(),
@@ -126,7 +126,7 @@ def test_a_study_writes_a_page_of_its_own(
 ) -> None:
     written: dict[Path, Any] = {}
     monkeypatch.setattr(
-        "edgegraph.reporting.page.write_page", lambda found, path: written.update({path: found})
+        "edgegraph.reporting.page.report", lambda found, path: written.update({path: found})
     )
     saved = study.save(tmp_path / "study.edgegraph")
     assert main([command, str(saved), "-o", str(tmp_path / "study.html")]) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from edgegraph.reporting.page import write_page
+from edgegraph.reporting.page import report
 from tests import analyses
 from tests.reporting.conftest import MAKERS
 
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = [MAKERS["measured"](), MAKERS["forward"](), MAKERS["hostile"](), MAKERS["phases"]()]
-    return write_page(shown, tmp_path_factory.mktemp("page") / "report.html")
+    return report(shown, tmp_path_factory.mktemp("page") / "report.html")
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 import edgegraph as eg
-from edgegraph.compare.page import notebook, write_diff_page
+from edgegraph.compare.page import write_diff_page
 from edgegraph.compare.present import diff_table
 from edgegraph.compare.words import relative
 from edgegraph.results.analysis import Analysis
@@ -69,7 +69,7 @@ PRESENTERS: dict[str, Callable[[str, Path], str]] = {
     "table": table,
     "page": page,
     "markdown": lambda name, folder: pair(name)[2].to_markdown(),
-    "notebook": lambda name, folder: notebook(pair(name)[2]),
+    "notebook": lambda name, folder: pair(name)[2]._repr_html_(),
     "repr": lambda name, folder: repr(pair(name)[2]),
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from edgegraph.reporting.page import write_page
+from edgegraph.reporting.page import report
 from tests import analyses
 from tests.reporting.conftest import MAKERS
 
@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = [MAKERS["measured"](), MAKERS["hostile"]()]
-    return write_page(shown, tmp_path_factory.mktemp("explorer") / "report.html")
+    return report(shown, tmp_path_factory.mktemp("explorer") / "report.html")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgegraph.errors import InputError
-from edgegraph.reporting.page import page, write_page
+from edgegraph.reporting.page import page, report
 from tests import analyses
 from tests.reporting.conftest import MAKERS
 
@@ -155,11 +155,11 @@ def test_equal_analyses_are_numbered() -> None:
 
 def test_a_page_needs_an_analysis(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least one analysis"):
-        write_page([], tmp_path / "page.html")
+        report([], tmp_path / "page.html")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot write"):
-        write_page([MAKERS["forward"]()], tmp_path / "no" / "page.html")
-    path = write_page([MAKERS["forward"]()], tmp_path / "page.html")
+        report([MAKERS["forward"]()], tmp_path / "no" / "page.html")
+    path = report([MAKERS["forward"]()], tmp_path / "page.html")
     assert [each.name for each in tmp_path.iterdir()] == [path.name]

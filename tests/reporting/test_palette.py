@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from edgegraph.reporting import palette, plots
 from edgegraph.studies.overlap import plot
-from edgegraph.studies.sweep import plot as sweep_plot
 
 # G. M. Machado, M. M. Oliveira, L. A. F. Fernandes: A Physiologically-based Model for Simulation
 # of Color Vision Deficiency, IEEE TVCG 15 (2009), the authors' tables for severity 1.0.
@@ -59,7 +58,7 @@ a figure are small and lie apart, so that four times as much is asked for."""
 TOGETHER = {
     "bounds": (*palette.BOUND_COLOURS.values(), palette.NEUTRAL, palette.INK, palette.PAPER),
     "overlap": (*plot.COLOURS.values(), palette.INK, palette.PAPER),
-    "sweep": (*sweep_plot.CURVE_COLOURS, palette.PAPER),
+    "sweep": (*palette.CURVE_COLOURS, palette.PAPER),
     # As they look on paper, for they are drawn translucent.
     "memory": (
         blended(palette.WORKING, plots.WORKING_ALPHA),
@@ -101,5 +100,5 @@ def test_the_simulation_is_that_of_the_paper() -> None:
 def test_bounds_have_a_second_mark() -> None:
     for marks in (palette.BOUND_MARKERS, palette.BOUND_LINES):
         assert len(set(marks.values())) == len(palette.BOUND_COLOURS) == len(marks)
-    assert len(set(sweep_plot.CURVE_MARKERS)) == len(sweep_plot.CURVE_COLOURS)
+    assert len(set(palette.CURVE_MARKERS)) == len(palette.CURVE_COLOURS)
     assert len(set(plot.MARKERS.values())) == len(plot.COLOURS)

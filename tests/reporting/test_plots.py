@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import save_figure
-from edgegraph.reporting.plots import PLOTS, layer_times, roofline
+from edgegraph.reporting.plots import layer_times, roofline
+from edgegraph.results.kinds import KINDS
 from tests import analyses
 from tests.reporting.conftest import MAKERS
 
@@ -91,10 +92,10 @@ def test_estimates_are_hollow_and_say_so() -> None:
     assert all(text.startswith("~") for text in texts(ax))
 
 
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize("name", KINDS["analysis"].figures)
 def test_a_plot_takes_axes_and_gives_them_back(name: str) -> None:
     ax = Figure().subplots()
-    assert PLOTS[name](MAKERS["phases"](), ax) is ax
+    assert MAKERS["phases"]().plot(name, ax) is ax
 
 
 @pytest.mark.parametrize("kind", MAGIC)

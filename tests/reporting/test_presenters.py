@@ -11,10 +11,10 @@ from rich.console import Console
 
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import save_figure
-from edgegraph.reporting.page import write_page
-from edgegraph.reporting.plots import PLOTS
+from edgegraph.reporting.page import report
 from edgegraph.reporting.tables import findings_panel, layer_table
 from edgegraph.results.analysis import Analysis
+from edgegraph.results.kinds import KINDS
 
 
 def table(analysis: Analysis, folder: Path) -> str:
@@ -25,13 +25,13 @@ def table(analysis: Analysis, folder: Path) -> str:
 
 
 def page(analysis: Analysis, folder: Path) -> str:
-    return write_page([analysis], folder / "page.html").read_text("utf-8")
+    return report([analysis], folder / "page.html").read_text("utf-8")
 
 
 def plot(name: str) -> Callable[[Analysis, Path], str]:
     def draw(analysis: Analysis, folder: Path) -> str:
         try:
-            return save_figure(PLOTS[name](analysis), folder / "plot.svg").read_text("utf-8")
+            return save_figure(analysis.plot(name), folder / "plot.svg").read_text("utf-8")
         except InputError as error:
             return refused(name, analysis, str(error))
 
@@ -52,7 +52,9 @@ def refused(name: str, analysis: Analysis, message: str) -> str:
     return message
 
 
-PRESENTERS = {"table": table, "page": page} | {name: plot(name) for name in PLOTS}
+PRESENTERS = {"table": table, "page": page} | {
+    name: plot(name) for name in KINDS["analysis"].figures
+}
 
 
 @pytest.mark.parametrize("presenter", PRESENTERS.values(), ids=PRESENTERS)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from edgegraph.reporting.page import write_page
-from edgegraph.reporting.presenters import Study
+from edgegraph.reporting.page import report
 from edgegraph.results.analysis import Analysis
+from edgegraph.results.base import Study
 from tests.reporting.conftest import MAKERS
 from tests.results.test_op_trace import TRACE
 from tests.studies import device_comparisons, fusion_studies, overlap_studies, sweeps
@@ -41,7 +41,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         overlap_studies.made(workload="small_cnn"),
         device_comparisons.three(),
     ]
-    return write_page(results, tmp_path_factory.mktemp("page") / "report.html")
+    return report(results, tmp_path_factory.mktemp("page") / "report.html")
 
 
 @pytest.fixture(scope="module")

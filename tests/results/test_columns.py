@@ -78,5 +78,5 @@ def test_an_analysis_says_what_it_is_in_one_line_and_in_a_notebook() -> None:
 def test_an_analysis_draws_its_plots() -> None:
     analysis = analyses.small_cnn(32)
     assert analysis.plot().get_xlabel().startswith("arithmetic intensity (FLOP/byte)")
-    with pytest.raises(InputError, match="no plot is called 'pie'"):
+    with pytest.raises(InputError, match="'pie' shows another kind of result than this analysis"):
         analysis.plot("pie")

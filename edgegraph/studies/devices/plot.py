@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def device_times(
+def draw(
     comparison: DeviceComparison, ax: Axes | None = None, *, width: float = COLUMN_INCHES
 ) -> Axes:
     """Draw the bracket of every row, from all overlapped to nothing overlapped.

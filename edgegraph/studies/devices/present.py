@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import percent, ratio, seconds, si
-from edgegraph.device.catalogue import Entry
-from edgegraph.device.device import Device
+from edgegraph.reporting.study_page import Summary, at_batch, study_presenter
 from edgegraph.reporting.tables import BOUND_STYLE
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.devices.result import (
@@ -23,8 +22,12 @@ from edgegraph.studies.devices.result import (
 )
 
 
-def comparison_table(comparison: DeviceComparison) -> Group:
+def comparison_table(comparison: DeviceComparison, wide: bool | None = None) -> Group:
     """Show workloads, devices and batch sizes side by side.
+
+    Args:
+        comparison: Any comparison.
+        wide: Makes no difference; the columns are few.
 
     Returns:
         A renderable that is readable at 80 columns: the rows, what the marks mean, where several
@@ -258,47 +261,24 @@ _WORTH_SHOWING = 0.02
 """Share of the time from which a kind of op is shown."""
 
 
-def devices_table(devices: Mapping[str, Device], entries: Mapping[str, Entry]) -> RenderableType:
-    """Show every known device: its reference peak, bandwidth, ridge point, memory and power."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("device", no_wrap=True)
-    table.add_column("name", overflow="ellipsis", no_wrap=True, max_width=30)
-    for heading in ("peak", "bandwidth", "FLOP/B", "memory", "power"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    kind = None
-    for key, device in devices.items():
-        entry = entries.get(key)
-        now = "this machine" if entry is None else entry.kind
-        if now != kind:
-            kind = now
-            table.add_row("", Text(kind, style="italic dim"))
-        dtype, peak = next(iter(device.peak_flops_per_s.items()))
-        capacity = None if entry is None else entry.capacity_bytes
-        power = None if entry is None or entry.power is None else entry.power.value
-        table.add_row(
-            key,
-            device.name,
-            f"{si(peak, 'FLOP/s')} {dtype}",
-            si(device.memory[-1].bandwidth_bytes_per_s, "B/s"),
-            ratio(device.ridge_point(dtype)),
-            "" if capacity is None else si(capacity, "B"),
-            "" if power is None else f"{power:g} W",
-        )
-    return table
+def _summary(comparison: DeviceComparison) -> Summary:
+    timed = [row for row in comparison.rows if row.low_s is not None]
+    headline = f"{', '.join(comparison.workloads)}: ", "no device has figures", "."
+    if timed:
+        best = min(timed, key=lambda row: (row.low_s or 0.0) / (row.batch or 1))
+        least = f": at least {seconds(best.low_s)}{at_batch(best.batch, ' at batch')}."
+        headline = f"{best.workload} can be fastest on ", best.device, least
+    count = len({row.device for row in comparison.rows})
+    drawn = any(row.low_s and row.high_s for row in comparison.rows)
+    return Summary(
+        name="devices",
+        workloads=comparison.workloads,
+        target=None,
+        environment=comparison.environment,
+        headline=headline,
+        found=f"{count} device{'s' * (count != 1)}",
+        figure="Time by device" if drawn else None,
+    )
 
 
-def device_table(entry: Entry) -> RenderableType:
-    """Show one device of the catalogue: every figure, how sure it is, and its source."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("figure")
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("sure")
-    table.add_column("source", overflow="fold")
-    for name, figure in entry.figures():
-        unit = figure.unit.replace("bytes", "B")
-        table.add_row(name, si(figure.value, unit), figure.certainty, figure.source)
-    names = ", ".join((entry.key, *entry.aliases))
-    parts: list[RenderableType] = [Text(f"{entry.name} ({names})", style="bold"), table]
-    if entry.note:
-        parts.append(Text(entry.note, style="dim"))
-    return Group(*parts)
+PRESENTER = study_presenter(comparison_table, _summary)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgegraph.base.units import seconds
@@ -15,12 +14,11 @@ from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import Instruction, Shape
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import Analysis, Environment, OpRecord
+from edgegraph.results.base import Study
+from edgegraph.results.notes import Notes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
-    from matplotlib.axes import Axes
 
 
 MEASURED = "measured"
@@ -180,7 +178,7 @@ KIND_COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class DeviceComparison:
+class DeviceComparison(Study):
     """Workloads, devices and batch sizes, side by side.
 
     Attributes:
@@ -234,26 +232,6 @@ class DeviceComparison:
             ],
         }
 
-    def save(self, path: str | Path) -> Path:
-        """Write the comparison to `path` (usually ``*.edgegraph``), atomically.
-
-        Raises:
-            InputError: The folder does not exist or cannot be written.
-        """
-        from edgegraph.results.files import save
-
-        return save(self, path)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the time on every device, and what binds it.
-
-        Raises:
-            InputError: There is no row with figures.
-        """
-        from edgegraph.studies.devices.plot import device_times
-
-        return device_times(self, ax)
-
     def __repr__(self) -> str:
         """Name the fastest and the slowest."""
         timed = sorted((row.low_s, row.device) for row in self.rows if row.low_s is not None)
@@ -261,9 +239,23 @@ class DeviceComparison:
         said = " ... ".join(dict.fromkeys((ends[0], ends[-1]))) if ends else "no figures"
         return f"<DeviceComparison of {len(self.rows)} rows: {said}>"
 
-    def _repr_html_(self) -> str:
-        """Show the rows in a notebook."""
-        return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{self.frame.to_html(na_rep='?')}"
+    @property
+    def workloads(self) -> tuple[str, ...]:
+        """Names of what was compared."""
+        return tuple(dict.fromkeys(row.workload for row in self.rows))
+
+    @property
+    def run_notes(self) -> Notes:
+        """What the run database notes: what was compared, without a figure of the whole."""
+        batches = {row.batch for row in self.rows}
+        return Notes(
+            workload=", ".join(self.workloads),
+            batch=batches.pop() if len(batches) == 1 else None,
+            target=", ".join(dict.fromkeys(row.device for row in self.rows)),
+            options={},
+            environment=self.environment,
+            metrics={},
+        )
 
 
 def op_kinds(analysis: Analysis) -> tuple[OpKind, ...]:

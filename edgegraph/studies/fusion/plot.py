@@ -24,7 +24,7 @@ _BAR_HEIGHT = 0.6
 _HEIGHT_INCHES = 1.5
 
 
-def draw_ladder(
+def draw(
     study: FusionStudy, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
 ) -> tuple[Axes, Axes]:
     """Draw what every rung moves and how long it takes, side by side.

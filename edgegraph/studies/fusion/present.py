@@ -11,6 +11,7 @@ from rich.text import Text
 
 from edgegraph.base.units import UNKNOWN, percent, seconds, si
 from edgegraph.reporting.labels import shorten
+from edgegraph.reporting.study_page import Summary, at_batch, study_presenter
 from edgegraph.results.verdicts import HELPS, HURTS, NO_DIFFERENCE, NOISY
 from edgegraph.studies.fusion.result import SAME, FusionEffect, FusionStudy, RungLayer
 
@@ -21,7 +22,7 @@ MOST_FUSIONS, MOST_FUSIONS_WIDE = 8, 30
 _NAME, _NARROW_NAME, _WIDE_NAME = 24, 18, 60
 
 
-def fusion_tables(study: FusionStudy, *, wide: bool = False) -> Group:
+def fusion_tables(study: FusionStudy, wide: bool | None = None) -> Group:
     """Show a fusion study: ladder, conclusions, layers, and the fusions that save most.
 
     Args:
@@ -43,7 +44,7 @@ def fusion_tables(study: FusionStudy, *, wide: bool = False) -> Group:
     parts.append(_layers(study, _WIDE_NAME if wide else _NAME))
     full = [effect for effect in study.fusions if effect.rung == study.rungs[0].name]
     if full:
-        parts.append(_fusions(full, wide=wide))
+        parts.append(_fusions(full, wide=bool(wide)))
     return Group(*parts)
 
 
@@ -141,3 +142,31 @@ def _with_margin(value: float | None, interval: tuple[float, float] | None) -> s
         return seconds(value)
     low, high = interval
     return f"{seconds(value)} ±{percent(max(high - value, value - low) / value)}"
+
+
+_EFFECT = {
+    HELPS: "helps",
+    HURTS: "hurts",
+    NO_DIFFERENCE: "makes no difference to",
+    SAME: "changes nothing in",
+}
+
+
+def _summary(study: FusionStudy) -> Summary:
+    name, verdict = f"{study.workload}{at_batch(study.batch, ' at batch')}", study.verdict
+    why = "not measured" if verdict is None else "too noisy for a verdict"
+    return Summary(
+        name=f"fusion{at_batch(study.batch)}",
+        workloads=(study.workload,),
+        target=study.target,
+        environment=study.environment,
+        headline=("Fusion ", _EFFECT[verdict], f" {name}.")
+        if verdict in _EFFECT
+        else (f"What fusion does to {name}: ", why, "."),
+        found=verdict or "not measured",
+        lead=study.conclusions,
+        figure="Bytes and latency, by how much is fused",
+    )
+
+
+PRESENTER = study_presenter(fusion_tables, _summary)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.results.analysis import Environment
+from edgegraph.results.base import Study
+from edgegraph.results.notes import Notes, numbers
 from edgegraph.results.timing import TimingComparison
 from edgegraph.results.verdicts import (
     FASTER,
@@ -23,10 +24,7 @@ from edgegraph.results.verdicts import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
-    from matplotlib.axes import Axes
 
 FULL = "full fusion"
 WITHOUT_LIBRARY = "without library fusion"
@@ -36,6 +34,13 @@ SAME = "same program"
 
 VERDICTS = {FASTER: HELPS, SLOWER: HURTS, NO_DIFFERENCE: NO_DIFFERENCE, NOISY: NOISY}
 """What fusion did, by how the program with it compares to the one without."""
+
+
+_NOTED = (
+    "latency_s", "kernels", "fusions", "flops", "bytes", "compute_time_s", "memory_time_s",
+    "temp_bytes", "compile_s",
+)  # fmt: skip
+"""What the run database notes of a rung."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +204,7 @@ class FusionEffect:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class FusionStudy:
+class FusionStudy(Study):
     """One program with full fusion, without library fusion, and without any.
 
     Attributes:
@@ -316,36 +321,20 @@ class FusionStudy:
                 del step["comparison"]["processes"]
         return document | {"verdict": self.verdict, "conclusions": list(self.conclusions)}
 
-    def save(self, path: str | Path) -> Path:
-        """Write the study to `path` (usually ``*.edgegraph``), atomically.
-
-        Raises:
-            InputError: The folder does not exist or cannot be written.
-        """
-        from edgegraph.results.files import save
-
-        return save(self, path)
-
-    def plot(self, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
-        """Draw the ladder: bytes and latency of every rung.
-
-        Args:
-            axes: Where to draw bytes and latency; a new figure of one paper column where None.
-
-        Returns:
-            The two axes; ``axes[0].figure.savefig("fusion.pdf")`` keeps them.
-        """
-        from edgegraph.studies.fusion.plot import draw_ladder
-
-        return draw_ladder(self, axes)
-
     def __repr__(self) -> str:
         """Name the program and the verdict."""
         at = "" if self.batch is None else f", batch {self.batch}"
         return f"<FusionStudy {self.workload}{at}: fusion {self.verdict or 'not measured'}>"
 
-    def _repr_html_(self) -> str:
-        """Show the rungs and the conclusions in a notebook."""
-        said = "".join(f"<p>{escape(line)}</p>" for line in self.conclusions)
-        head = f"<p><b>{escape(repr(self)[1:-1])}</b></p>"
-        return f"{head}{self.frame.to_html(na_rep='?')}{said}"
+    @property
+    def run_notes(self) -> Notes:
+        """What the run database notes: the rung with full fusion."""
+        full = next(rung for rung in self.rungs if rung.name == FULL)
+        return Notes(
+            workload=self.workload,
+            batch=self.batch,
+            target=self.target,
+            options=full.options,
+            environment=self.environment,
+            metrics=numbers((name, getattr(full, name)) for name in _NOTED),
+        )

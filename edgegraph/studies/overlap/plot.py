@@ -42,7 +42,7 @@ _FEW_DECADES = 100
 """Axes that span less than this ratio have ticks at 2 and 5 too."""
 
 
-def brackets(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLUMN_INCHES) -> Axes:
+def draw(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLUMN_INCHES) -> Axes:
     """Draw every layer's measured time in its bracket, from perfect to no overlap.
 
     Args:

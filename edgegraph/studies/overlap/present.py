@@ -7,20 +7,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgegraph.base.units import UNKNOWN, percent, ratio, seconds, si
-from edgegraph.reporting.words import plural
-from edgegraph.results.schedule import EXPOSED, HIDDEN, PARTLY_HIDDEN, Schedule
+from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.reporting.schedule import schedule_sentences, transfer_table
+from edgegraph.reporting.study_page import Summary, at_batch, study_presenter
+from edgegraph.results.schedule import Schedule
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.overlap.plot import label
 from edgegraph.studies.overlap.result import ABOVE, BELOW, UNCLEAR, WITHIN, Bracket, OverlapStudy
 
-MOST_TRANSFERS = 20
-
-_VERDICT_STYLE = {HIDDEN: "green", PARTLY_HIDDEN: "yellow", EXPOSED: "red"}
 _STYLE = {WITHIN: "blue", ABOVE: "red", BELOW: "magenta", UNCLEAR: "dim"}
 
 
-def overlap_table(study: OverlapStudy, *, wide: bool = False) -> Group:
+def overlap_table(study: OverlapStudy, wide: bool | None = None) -> Group:
     """Show a study: brackets, transfers, critical path, dispatch and input.
 
     Args:
@@ -39,7 +37,7 @@ def overlap_table(study: OverlapStudy, *, wide: bool = False) -> Group:
     else:
         parts.append(_brackets([study.whole, *study.layers]))
     if study.schedule is not None:
-        parts += _schedule(study.schedule, wide)
+        parts += _schedule(study.schedule, bool(wide))
     parts += [Text(line) for line in sentences(study)]
     if study.verdict != OK:
         reasons = [*study.latency.reasons, *(study.host_input.reasons if study.host_input else ())]
@@ -109,55 +107,20 @@ def _schedule(schedule: Schedule, wide: bool) -> list[RenderableType]:
     return [*parts, *map(Text, schedule_sentences(schedule))]
 
 
-def schedule_sentences(schedule: Schedule) -> list[str]:
-    """Describe in words what a schedule comes to: what it waits for, and the critical path."""
-    said = []
-    if not schedule.transfers:
-        said.append("The schedule has no asynchronous operations.")
-    elif schedule.transfer_s:
-        said.append(
-            f"Asynchronous operations take {seconds(schedule.transfer_s)} in all; the compute waits"
-            f" {seconds(schedule.exposed_s)} for them."
-        )
-    if schedule.parallelism is not None:
-        gain = ratio(schedule.parallelism)
-        could = f"could make it at most {gain} times faster" if gain != "1" else "gain nothing"
-        said.append(
-            f"Critical path {seconds(schedule.critical_path_s)} of"
-            f" {seconds(schedule.compute_s)} ({schedule.time_source} op times): parallel units"
-            f" {could}."
-        )
-    if schedule.untimed:
-        said.append(f"{plural(schedule.untimed, 'op')} of unknown time count as nothing.")
-    return said
+def _summary(study: OverlapStudy) -> Summary:
+    place = "" if study.whole is None else f", {study.whole.place} its roofline bracket"
+    name = f"{study.workload}{at_batch(study.batch, ' at batch')}"
+    return Summary(
+        name=f"overlap{at_batch(study.batch)}",
+        workloads=(study.workload,),
+        target=study.target,
+        environment=study.environment,
+        headline=(f"{name} takes ", seconds(study.latency.median_s), f"{place}."),
+        found=seconds(study.latency.median_s),
+        lead=sentences(study),
+        figure=None if study.whole is None else "Layers in their brackets",
+        schedule=study.schedule,
+    )
 
 
-def transfer_table(schedule: Schedule, *, wide: bool = False) -> Table:
-    """Show the asynchronous operations, those that the compute waits for longest first.
-
-    Args:
-        schedule: Any schedule.
-        wide: Whether there is room for the layer, and for how often each runs in a call.
-    """
-    waited = sorted(schedule.transfers, key=lambda t: -(t.exposed_s or 0.0) * (t.executions or 1))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("transfer", overflow="ellipsis", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    if wide:
-        table.add_column("layer", no_wrap=True)
-    for heading in ["runs"] * wide + ["bytes", "takes", "compute beside", "exposed"]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for transfer in waited[:MOST_TRANSFERS]:
-        runs = UNKNOWN if transfer.executions is None else f"{transfer.executions:,}"
-        table.add_row(
-            f"{transfer.opcode} {transfer.start}",
-            Text(transfer.verdict or UNKNOWN, _VERDICT_STYLE.get(transfer.verdict or "", "")),
-            *[transfer.layer or "", runs] * wide,
-            si(transfer.bytes, "B"),
-            seconds(transfer.duration_s),
-            seconds(transfer.compute_s),
-            seconds(transfer.exposed_s),
-        )
-    if len(waited) > MOST_TRANSFERS:
-        table.add_row(f"{len(waited) - MOST_TRANSFERS} more", *[""] * (7 if wide else 5))
-    return table
+PRESENTER = study_presenter(overlap_table, _summary)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict
 
 from edgegraph.base.units import seconds
 from edgegraph.results.analysis import Environment
+from edgegraph.results.base import Study
+from edgegraph.results.notes import Notes, numbers, timed
 from edgegraph.results.schedule import Schedule
-from edgegraph.results.timing import InputOverlap, Latency, Throughput
+from edgegraph.results.timing import InputOverlap, Latency, Throughput, best_throughput
 from edgegraph.results.verdicts import worst
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
-    from matplotlib.axes import Axes
 
 BELOW, WITHIN, ABOVE, UNCLEAR = "below", "within", "above", "unclear"
 
@@ -87,7 +85,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class OverlapStudy:
+class OverlapStudy(Study):
     """Where overlap helps one program on this machine.
 
     Attributes:
@@ -188,31 +186,21 @@ class OverlapStudy:
             "verdict": self.verdict,
         }
 
-    def save(self, path: str | Path) -> Path:
-        """Write the study to `path` (usually ``*.edgegraph``), atomically.
-
-        Raises:
-            InputError: The folder does not exist or cannot be written.
-        """
-        from edgegraph.results.files import save
-
-        return save(self, path)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw every layer's measured time in its bracket.
-
-        Raises:
-            InputError: The study was made without a device, so there are no brackets.
-        """
-        from edgegraph.studies.overlap.plot import brackets
-
-        return brackets(self, ax)
-
     def __repr__(self) -> str:
         """Name the program and what was measured of it."""
         at = "" if self.batch is None else f", batch {self.batch}"
         return f"<OverlapStudy {self.workload}{at}: {seconds(self.latency.median_s)}>"
 
-    def _repr_html_(self) -> str:
-        """Show the brackets in a notebook."""
-        return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{self.frame.to_html(na_rep='?')}"
+    @property
+    def run_notes(self) -> Notes:
+        """What the run database notes: the program measured as a whole."""
+        figures = timed(self.latency, best_throughput(self.throughputs))
+        return Notes(
+            workload=self.workload,
+            batch=self.batch,
+            verdict=self.verdict,
+            target=self.target,
+            options={},
+            environment=self.environment,
+            metrics=numbers((figures | {"dispatch_gain": self.dispatch_gain}).items()),
+        )

@@ -10,9 +10,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from edgegraph.base.units import seconds
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import COLUMN_INCHES, FONT_POINTS, SMALL_POINTS, tidy, write_title
-from edgegraph.reporting.palette import INK, MUTED, PAPER, bound_colour
+from edgegraph.reporting.palette import (
+    CURVE_COLOURS,
+    CURVE_MARKERS,
+    INK,
+    MUTED,
+    PAPER,
+    bound_colour,
+)
 from edgegraph.studies.scaling.result import Scaling, ScalingPoint
-from edgegraph.studies.sweep.plot import CURVE_COLOURS, CURVE_MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +28,7 @@ _LINES = {"weak": "-", "strong": "--"}
 _PARTS = ("compute", "memory", "network")
 
 
-def draw_scaling(
+def draw(
     scaling: Scaling, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
 ) -> tuple[Axes, Axes]:
     """Draw the speedup over the chips, and below it the three times of one chip.

@@ -10,15 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import percent, seconds, si
-from edgegraph.reporting.tables import BOUND_STYLE
+from edgegraph.reporting.study_page import Summary, study_presenter
+from edgegraph.reporting.tables import BOUND_STYLE, VERDICT_STYLE
 from edgegraph.studies.scaling.result import Scaling, ScalingPoint
-from edgegraph.studies.sweep.present import VERDICT_STYLE
 
 _WIDE = 110
 """Columns from which the batch, the bytes sent and the memory of a chip are shown too."""
 
 
-def scaling_table(scaling: Scaling, *, wide: bool | None = None) -> Group:
+def scaling_table(scaling: Scaling, wide: bool | None = None) -> Group:
     """Show a scaling study: a row a mesh, then what it says.
 
     Args:
@@ -94,3 +94,26 @@ def _cells(scaling: Scaling, point: ScalingPoint, wide: bool) -> list[Renderable
         bound if point.latency is None else Text(verdict, style=VERDICT_STYLE.get(verdict, "")),
     ]
     return cells
+
+
+def _summary(study: Scaling) -> Summary:
+    known = [point for point in study.points if study.speedup(point)]
+    name = f"{study.workload} on {study.target}"
+    headline = f"{name}: ", "no mesh has figures", "."
+    if known:
+        best = max(known, key=lambda point: point.throughput_per_s or 0.0)
+        chips = f" on {best.chips} chip{'s' * (best.chips != 1)}."
+        headline = f"{name} reaches ", f"{si(best.throughput_per_s)}/s", chips
+    return Summary(
+        name="scaling",
+        workloads=(study.workload,),
+        target=study.target,
+        environment=study.environment,
+        headline=headline,
+        found=f"{max((point.chips for point in study.points), default=0)} chips",
+        lead=study.conclusions,
+        figure="Speedup, and what a step consists of, over the chips" if known else None,
+    )
+
+
+PRESENTER = study_presenter(scaling_table, _summary)

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from edgegraph.base.units import percent
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
+from edgegraph.results.base import Study
+from edgegraph.results.notes import Notes
 from edgegraph.results.timing import Latency
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
-    from matplotlib.axes import Axes
 
 WEAK = "weak"
 """The batch of every chip stays the same; the batch over all grows with the chips."""
@@ -139,7 +137,7 @@ class ScalingPoint:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Scaling:
+class Scaling(Study):
     """One workload over meshes of chips.
 
     Attributes:
@@ -248,36 +246,24 @@ class Scaling:
             return getattr(self, column)(point)
         return getattr(point, column)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the study to `path` (usually ``*.edgegraph``), atomically.
-
-        Raises:
-            InputError: The folder does not exist or cannot be written.
-        """
-        from edgegraph.results.files import save
-
-        return save(self, path)
-
-    def plot(self, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
-        """Draw the speedup and the parts of a step over the number of chips.
-
-        Args:
-            axes: Where to draw; a new figure of one paper column where None.
-
-        Raises:
-            InputError: No mesh has a time.
-        """
-        from edgegraph.studies.scaling.plot import draw_scaling
-
-        return draw_scaling(self, axes)
-
     def __repr__(self) -> str:
         """Name the workload and the meshes."""
         most = max((point.chips for point in self.points), default=0)
         return f"<Scaling {self.workload} on {self.target}: {len(self.points)} meshes, to {most}>"
 
-    def _repr_html_(self) -> str:
-        """Show the meshes and what they say in a notebook."""
-        said = "".join(f"<p>{escape(line)}</p>" for line in self.conclusions)
-        head = f"<p><b>{escape(repr(self)[1:-1])}</b></p>"
-        return f"{head}{self.frame.to_html(na_rep='?')}{said}"
+    @property
+    def run_notes(self) -> Notes:
+        """What the run database notes: how far the most chips are from perfect."""
+        figures: dict[str, float] = {}
+        for scaling, points in self.series.items():
+            known = [point for point in points if self.efficiency(point) is not None]
+            if known:
+                figures[f"{scaling}_chips"] = known[-1].chips
+                figures[f"{scaling}_efficiency"] = self.efficiency(known[-1]) or 0.0
+        return Notes(
+            workload=self.workload,
+            target=self.target,
+            options={},
+            environment=self.environment,
+            metrics=figures,
+        )

@@ -21,18 +21,13 @@ from edgegraph.reporting.figure import (
     tidy,
     write_title,
 )
-from edgegraph.reporting.palette import INK, MUTED, NEUTRAL, PAPER
+from edgegraph.reporting.palette import CURVE_COLOURS, CURVE_MARKERS, INK, MUTED, NEUTRAL, PAPER
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.sweep.choice import Choice, curve_name
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-CURVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", INK)
-"""Okabe and Ito's, in the order of the curves; every curve has a marker of its own too."""
-
-CURVE_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 _HEIGHT_INCHES = 3.4
 _MOST_TICKS = 10
@@ -46,7 +41,7 @@ Styles = Mapping[tuple[str | None, str], tuple[str, str]]
 """Colour and marker by curve."""
 
 
-def draw_sweep(
+def draw(
     sweep: Sweep, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
 ) -> tuple[Axes, Axes]:
     """Draw latency and throughput over the batch size, one above the other.

@@ -10,18 +10,17 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import seconds, si
-from edgegraph.reporting.tables import BOUND_STYLE
-from edgegraph.results.verdicts import INVALID, NOISY, OK
+from edgegraph.reporting.study_page import Summary, study_presenter
+from edgegraph.reporting.tables import BOUND_STYLE, VERDICT_STYLE
+from edgegraph.results.verdicts import OK
 from edgegraph.studies.sweep.choice import curve_name
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
-
-VERDICT_STYLE = {OK: "green", NOISY: "yellow", INVALID: "red"}
 
 _WIDE = 120
 """Columns from which the two roofline times and the queue depth are shown too."""
 
 
-def sweep_table(sweep: Sweep, *, wide: bool | None = None) -> Group:
+def sweep_table(sweep: Sweep, wide: bool | None = None) -> Group:
     """Show a sweep: a row a point, then its errors, the knee and the batch for the budget.
 
     Args:
@@ -121,3 +120,32 @@ def _noise(sweep: Sweep) -> list[str]:
         for point in sweep.points
         if point.verdict not in (None, OK) and point.reasons
     ]
+
+
+def _summary(sweep: Sweep) -> Summary:
+    measured = any(point.latency is not None for point in sweep.points)
+    most = max((point.throughput_per_s or 0.0 for point in sweep.points), default=0.0)
+    swept = f"{sweep.workload} over {_span(sweep)}"
+    return Summary(
+        name="sweep",
+        workloads=(sweep.workload,),
+        target=sweep.target,
+        environment=sweep.environment,
+        headline=(f"{swept} reaches ", f"{si(most)}/s", ".")
+        if most
+        else (f"{swept}: ", "nothing was measured", "."),
+        found=_span(sweep),
+        lead=sweep.conclusions,
+        figure="Latency and throughput over the batch size" if measured else None,
+    )
+
+
+def _span(sweep: Sweep) -> str:
+    batches = sorted({point.batch for point in sweep.points})
+    if not batches:
+        return "no batch"
+    ends = dict.fromkeys((batches[0], batches[-1]))
+    return f"batch {' to '.join(map(str, ends))}"
+
+
+PRESENTER = study_presenter(sweep_table, _summary)

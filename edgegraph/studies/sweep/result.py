@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
+from edgegraph.results.base import Study
+from edgegraph.results.notes import Notes, numbers, timed
 from edgegraph.results.timing import Latency, Throughput
 from edgegraph.results.verdicts import OK, SOUNDNESS, worst
 from edgegraph.studies.sweep.choice import Choice, find_knee, within_budget
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
-    from matplotlib.axes import Axes
 
 PLAIN_OPTIONS = "default"
 """Label of the compiler options that every point of a sweep shares, without any more."""
@@ -29,6 +27,13 @@ COLUMNS = (
     "bound", "peak_memory_bytes", "error", "dtype", "options", "overlapped_time_s",
     "serial_time_s", "queue_depth", "verdict", "flops", "bytes", "live_memory_bytes", "compile_s",
 )  # fmt: skip
+
+_NOTED = (
+    "latency_s", "latency_p90_s", "throughput_per_s", "compute_time_s", "memory_time_s",
+    "overlapped_time_s", "serial_time_s", "peak_memory_bytes", "live_memory_bytes", "flops",
+    "bytes", "queue_depth", "compile_s",
+)  # fmt: skip
+"""What the run database notes of a point."""
 
 _COUNTS = frozenset(
     {"batch", "queue_depth", "flops", "bytes", "peak_memory_bytes", "live_memory_bytes"}
@@ -139,7 +144,7 @@ class SweepPoint:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Sweep:
+class Sweep(Study):
     """One workload over batch sizes, and where asked for over dtypes and compiler options.
 
     Attributes:
@@ -232,44 +237,11 @@ class Sweep:
             else to_builtins(self.within(self.max_latency_s)),
         }
 
-    def save(self, path: str | Path) -> Path:
-        """Write the sweep to `path` (usually ``*.edgegraph``), atomically.
-
-        Raises:
-            InputError: The folder does not exist or cannot be written.
-        """
-        from edgegraph.results.files import save
-
-        return save(self, path)
-
-    def plot(self, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
-        """Draw latency and throughput over the batch size, with prediction and knee.
-
-        Args:
-            axes: Where to draw latency and throughput; a new figure of one paper column where
-                None.
-
-        Returns:
-            The two axes; ``axes[0].figure.savefig("sweep.pdf")`` keeps them.
-
-        Raises:
-            InputError: No point was measured.
-        """
-        from edgegraph.studies.sweep.plot import draw_sweep
-
-        return draw_sweep(self, axes)
-
     def __repr__(self) -> str:
         """Name the workload and what was swept."""
         done = {point.batch for point in self.points}
         span = f"batch {min(done)} to {max(done)}" if done else "no batch"
         return f"<Sweep {self.workload}: {span}, {len(self.points)} points>"
-
-    def _repr_html_(self) -> str:
-        """Show the points and the choices in a notebook."""
-        said = "".join(f"<p>{escape(line)}</p>" for line in self.conclusions)
-        head = f"<p><b>{escape(repr(self)[1:-1])}</b></p>"
-        return f"{head}{self.frame.to_html(na_rep='?')}{said}"
 
     @property
     def conclusions(self) -> tuple[str, ...]:
@@ -289,3 +261,50 @@ class Sweep:
             f"{what}{f' ({choice.label})' if several else ''}: {choice.reason}"
             for what, choice in lines
         )
+
+    @property
+    def run_notes(self) -> Notes:
+        """What the run database notes of a sweep of one point."""
+        (point,) = self.points
+        return Notes(
+            workload=self.workload,
+            fingerprint=point.fingerprint,
+            batch=point.batch,
+            dtype=point.dtype,
+            target=self.target,
+            options={**self.options, **self.option_sets.get(point.options, {})},
+            environment=self.environment,
+            error=point.error,
+            verdict=point.verdict,
+            metrics=numbers(
+                [
+                    *((name, getattr(point, name)) for name in _NOTED),
+                    *timed(point.latency, point.throughput).items(),
+                ]
+            ),
+        )
+
+    @property
+    def parts(self) -> tuple[Self, ...]:
+        """The sweep once for every point, with that point alone.
+
+        Choices are made when all are together again.
+        """
+        return tuple(
+            replace(
+                self,
+                batches=(point.batch,),
+                option_sets={
+                    name: extra for name, extra in self.option_sets.items() if name == point.options
+                },
+                points=(point,),
+            )
+            for point in self.points
+        )
+
+    def joined(self, parts: Sequence[Self]) -> Self:
+        """Return the sweep with the points of all its parts."""
+        points = tuple(point for part in parts for point in part.points)
+        sets = {name: extra for part in parts for name, extra in part.option_sets.items()}
+        batches = tuple(sorted({point.batch for point in points}))
+        return replace(self, batches=batches, option_sets=sets, points=points)

@@ -13,7 +13,7 @@ from rich.console import Console
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import save_figure
 from edgegraph.reporting.palette import PAPER
-from edgegraph.studies.sweep.plot import draw_sweep
+from edgegraph.studies.sweep.plot import draw as draw_sweep
 from edgegraph.studies.sweep.present import sweep_table
 from edgegraph.studies.sweep.result import Sweep
 from tests.studies.sweeps import failed, point, saturating, sweep

@@ -9,8 +9,9 @@ import pytest
 
 from edgegraph.reporting.html_table import HtmlTable
 from edgegraph.reporting.page import page
-from edgegraph.reporting.presenters import Study
-from edgegraph.reporting.study_sections import StudySection, study_section
+from edgegraph.reporting.study_page import StudySection
+from edgegraph.results.base import Study
+from edgegraph.results.kinds import presenter_of
 from edgegraph.results.verdicts import HURTS
 from tests import analyses
 from tests.analysis.test_schedule import COPIES, simulated
@@ -29,7 +30,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
 
 
 def shown(study: Study) -> StudySection:
-    found = study_section(study, 0)["study"]
+    found = presenter_of(study).section(study, 0)["study"]
     assert isinstance(found, StudySection)
     return found
 

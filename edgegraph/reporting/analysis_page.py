@@ -1,0 +1,238 @@
+"""An analysis on the page, and everything else that shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from edgegraph.base.units import seconds
+from edgegraph.reporting import plots, words
+from edgegraph.reporting.exports.tables import markdown
+from edgegraph.reporting.figure import inline_svg
+from edgegraph.reporting.labels import short_names
+from edgegraph.reporting.presenters import Presenter, Section, Tab
+from edgegraph.reporting.scene.pack import pack
+from edgegraph.reporting.tables import analysis_tables
+from edgegraph.reporting.timeline import timeline
+from edgegraph.results.analysis import Analysis, Totals
+from edgegraph.results.timing import Latency
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FIRST_FINDINGS = 4
+"""Findings beyond these are folded away."""
+
+THIN_PERCENT = 1.5
+"""Pieces of a strip below this are drawn without a gap."""
+
+_FIGURE_INCHES = 4.5
+
+_Span = tuple[float, float, str, str]
+"""Left and width in percent, kind and tooltip of a piece of a strip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Strip:
+    """One line of the time summary."""
+
+    name: str
+    value: str
+    source: str
+    spans: tuple[_Span, ...]
+
+
+def analysis_section(
+    analysis: Analysis, number: int, marks: Mapping[tuple[str, str], str] | None = None
+) -> Section:
+    """Gather what the template shows of one analysis.
+
+    Args:
+        analysis: The analysis.
+        number: Its place on the page.
+        marks: What happened to a layer, by layer and phase; such layers are marked.
+    """
+    rows = analysis.layer_records
+    phases = list(dict.fromkeys(row.phase for row in rows))
+    return {
+        "id": f"analysis-{number}",
+        "number": number,
+        "template": "section.html.j2",
+        "analysis": analysis,
+        "bound": words.overall_bound(analysis),
+        "advice": next(
+            (finding for finding in analysis.findings if finding.rule != "noisy-machine"), None
+        ),
+        "first_findings": analysis.findings[:FIRST_FINDINGS],
+        "more_findings": analysis.findings[FIRST_FINDINGS:],
+        "phases": [(phase, [row for row in rows if row.phase == phase]) for phase in phases],
+        "measured": any(row.time_source == "measured" for row in rows),
+        "timed": any(row.time_s is not None for row in rows),
+        "strips": _strips(analysis),
+        "roofline": _roofline(analysis, number),
+        "layer_times": _layer_times(analysis, number),
+        "memory": _memory(analysis, number),
+        "timeline": timeline(analysis),
+        "marks": marks or {},
+        "scene": pack(analysis, marks),
+    }
+
+
+def _roofline(analysis: Analysis, number: int) -> dict[str, Any] | None:
+    """Draw the roofline, and tell the script where its axes lie so that it finds the points."""
+    if analysis.device is None:
+        return None
+    ax = plots.roofline(analysis, plots.column_axes(3.5, left=0.55, width=_FIGURE_INCHES))
+    box, figure = ax.get_position(), ax.get_figure(root=True)
+    assert figure is not None
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    axes = {
+        "xlim": ax.get_xlim(),
+        "ylim": ax.get_ylim(),
+        # In points from the upper left corner, as SVG counts.
+        "box": [box.x0 * width, height * (1 - box.y1), box.x1 * width, height * (1 - box.y0)],
+    }
+    svg = _inline(ax, analysis, f"a{number}-roofline-", "roofline")
+    return {"svg": svg, "axes": json.dumps(axes)}
+
+
+def _layer_times(analysis: Analysis, number: int) -> Markup | None:
+    if all(row.time_s is None for row in analysis.layer_records if row.leaf):
+        return None
+    ax = plots.layer_times_axes(analysis, width=_FIGURE_INCHES, top=0.22)
+    return _inline(plots.layer_times(analysis, ax), analysis, f"a{number}-times-", "time by layer")
+
+
+def _memory(analysis: Analysis, number: int) -> Markup | None:
+    if analysis.live_memory is None:
+        return None
+    ax = plots.column_axes(2.4, left=0.48, width=_FIGURE_INCHES)
+    return _inline(plots.memory(analysis, ax), analysis, f"a{number}-memory-", "bytes alive")
+
+
+def _inline(ax: Axes, analysis: Analysis, prefix: str, what: str) -> Markup:
+    # The markup is matplotlib's own, parsed and written out again; all text in it is escaped.
+    return Markup(inline_svg(ax, prefix=prefix, label=f"{what} of {words.title(analysis)}"))
+
+
+def _strips(analysis: Analysis) -> list[_Strip]:
+    """Set bracket, whole and sum of layers side by side on one scale of time."""
+    totals, latency = analysis.totals, analysis.latency
+    longest = max(
+        totals.serial_time_s or 0.0,
+        totals.layers_time_s or 0.0,
+        totals.expected_high_s or 0.0,
+        0.0 if latency is None else latency.p90_s or latency.median_s,
+    )
+    if not longest:
+        return []
+    strips = [_bracket_strip(totals, longest), _expected_strip(totals, longest)]
+    if latency is not None:
+        strips.append(_whole_strip(latency, longest))
+    if totals.layers_time_s is not None:
+        strips.append(
+            _Strip(
+                name="sum of the layers",
+                value=seconds(totals.layers_time_s),
+                source="measured: each layer compiled alone" + _unmeasured(analysis),
+                spans=tuple(_stacked(analysis, longest)),
+            )
+        )
+    return [strip for strip in strips if strip is not None]
+
+
+def _bracket_strip(totals: Totals, longest: float) -> _Strip | None:
+    overlapped, serial = totals.overlapped_time_s, totals.serial_time_s
+    if overlapped is None or serial is None:
+        return None
+    return _Strip(
+        name="roofline bracket",
+        value=f"{seconds(overlapped)} to {seconds(serial)}",
+        source="estimated: perfect overlap to none",
+        spans=(_span(overlapped, serial, longest, "bracket"),),
+    )
+
+
+def _expected_strip(totals: Totals, longest: float) -> _Strip | None:
+    if totals.expected_time_s is None:
+        return None
+    low, high = totals.expected_low_s, totals.expected_high_s
+    assert low is not None
+    assert high is not None
+    return _Strip(
+        name="expected",
+        value=f"{seconds(low)} to {seconds(high)}",
+        source=f"estimated: {seconds(totals.expected_time_s)}, from kernels timed here",
+        spans=(_span(low, high, longest, "bracket"),),
+    )
+
+
+def _whole_strip(latency: Latency, longest: float) -> _Strip:
+    median, p90 = latency.median_s, latency.p90_s
+    spans = [_span(0.0, median, longest, "whole", "median")]
+    if p90 is not None and p90 > median:
+        spans.append(_span(median, p90, longest, "tail", f"90th percentile: {seconds(p90)}"))
+    return _Strip(
+        name="whole program",
+        value=seconds(median),
+        source="measured: median" + ("" if p90 is None else f", then p90 {seconds(p90)}"),
+        spans=tuple(spans),
+    )
+
+
+def _span(low: float, high: float, longest: float, kind: str, tooltip: str = "") -> _Span:
+    return round(100 * low / longest, 3), round(100 * (high - low) / longest, 3), kind, tooltip
+
+
+def _unmeasured(analysis: Analysis) -> str:
+    split = any(r.leaf and r.time_s and r.time_source != "measured" for r in analysis.layer_records)
+    return ", or a share of one that was" if split else ""
+
+
+def _stacked(analysis: Analysis, longest: float) -> list[_Span]:
+    names = short_names(analysis.layer_records)
+    spans, left = [], 0.0
+    for row in analysis.layer_records:
+        if row.leaf and row.time_s:
+            width = 100 * row.time_s / longest
+            about = "" if row.time_source == "measured" else "~"
+            tooltip = f"{names[row.layer, row.phase]}: {about}{seconds(row.time_s)}"
+            # Between thin pieces there is no room for a line that parts them.
+            kind = (row.bound or "neutral") + (" thin" if width < THIN_PERCENT else "")
+            spans.append((round(left, 3), round(width, 3), kind, tooltip))
+            left += width
+    return spans
+
+
+def analysis_tab(analysis: Analysis, number: int, named: bool) -> Tab:
+    """Name an analysis by what tells it from the others on a page."""
+    name = words.title(analysis)
+    if not named and analysis.batch is not None:
+        name = f"batch {analysis.batch}"
+    return {
+        "id": f"analysis-{number}",
+        "name": name,
+        "summary": words.time_summary(analysis),
+        "bound": words.overall_bound(analysis),
+    }
+
+
+def _notebook(analysis: Analysis) -> str:
+    layers: str = analysis.layers.to_html(na_rep="?")
+    return f"<p><b>{escape(words.headline(analysis))}</b></p>{layers}"
+
+
+PRESENTER = Presenter(
+    table=lambda analysis, wide: analysis_tables(analysis),
+    section=analysis_section,
+    tab=analysis_tab,
+    workloads=lambda analysis: (analysis.workload,),
+    headline=words.headline,
+    notebook=_notebook,
+    markdown=markdown,
+)
