@@ -67,7 +67,7 @@ def draw(
 def _beside_each_other(study: FusionStudy, width: float) -> tuple[Axes, Axes]:
     figure = Figure(figsize=(width, _HEIGHT_INCHES))
     left, right = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.175, right=0.98, bottom=0.27, top=0.87, wspace=0.12)
+    figure.subplots_adjust(left=0.2, right=0.98, bottom=0.27, top=0.87, wspace=0.12)
     batch = "" if study.batch is None else f", batch {study.batch}"
     write_title(left, f"{study.workload}{batch}, {study.target}: fusion")
     return left, right
