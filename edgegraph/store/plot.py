@@ -72,13 +72,13 @@ def _names(series: list[Series]) -> dict[Series, str]:
 
 def _finish(ax: Axes, history: History) -> None:
     series = list(history.series)
-    low, high = ax.get_ylim()
-    if low > 0 and high / low > _LARGE_RATIO:
+    values = [entry.value for entry in history.entries]
+    if min(values) > 0 and max(values) / min(values) > _LARGE_RATIO:
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=9))
         ax.yaxis.set_minor_formatter(NullFormatter())
     else:
-        ax.set_ylim(0, 1.03 * high)  # from 0, so that a small change looks small
+        ax.set_ylim(0, 1.03 * ax.get_ylim()[1])  # from 0, so that a small change looks small
     locator = AutoDateLocator(maxticks=6)  # type: ignore[no-untyped-call] # has no types
     ax.xaxis.set_major_locator(locator)
     dates = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call] # has no types

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from edgegraph.store import Run
 from edgegraph.store.history import Entry, History, follow
-from edgegraph.store.present import history_table
 
 
 def run(number: int, value: float, metric: str = "latency_s", iqr: float = 0.0, **more: Any) -> Run:
@@ -81,32 +78,6 @@ def weeks() -> History:
     values = [(1.0, "OK"), (1.01, "NOISY"), (1.0, "OK"), (1.25, "OK")]
     runs = [run(n, value, verdict=verdict) for n, (value, verdict) in enumerate(values, 1)]
     return follow([*runs[:3], replace(runs[3], jax="0.12.0", fingerprint="b")], "latency_s")
-
-
-def test_the_table_says_what_changed() -> None:
-    text = io.StringIO()
-    Console(width=100, file=text).print(history_table(weeks()))
-    lines = [" ".join(line.split()) for line in text.getvalue().splitlines()]
-    assert lines[:2] == ["net: latency", "cpu, on m"]
-    assert "8 #1 2026-01-01 10:00 1 s" in lines
-    assert "#2 2026-01-02 10:00 1.01 s +1.0 % NOISY" in lines
-    assert "#3 2026-01-03 10:00 1 s 0.0 % no difference, since #1" in lines
-    assert (
-        "#4 2026-01-04 10:00 1.25 s +25.0 % slower, other program, jax 0.10.2 → 0.12.0 ▁▁▁█"
-        in lines
-    )
-
-
-def test_the_plot_has_a_line_for_all_that_compare() -> None:
-    ax = follow([run(1, 1.0), run(2, 2.0, batch=16), run(3, 1.5)], "latency_s").plot()
-    legend = ax.get_legend()
-    assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["batch 8", "batch 16"]
-    assert ax.get_title(loc="left") == "net"
-    ax = weeks().plot()
-    assert ax.get_title(loc="left") == "net, batch 8"
-    assert ax.yaxis.get_major_formatter()(0.25) == "250 ms"
-    assert ax.get_ylim()[0] == 0
 
 
 def test_the_frame_has_the_figure_by_its_name() -> None:
