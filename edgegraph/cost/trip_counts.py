@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from operator import add, mul, sub
 from typing import NamedTuple
 
@@ -96,6 +97,23 @@ def fits(value: int, dtype: str) -> bool:
     return value in _RANGES.get(dtype, ())
 
 
+_Question = Callable[["LoopValues", Instruction, int], int | None]
+
+
+def _remembered(find: _Question) -> _Question:
+    """Ask a question about an element of a loop's state only once."""
+
+    @wraps(find)
+    def answer(values: LoopValues, loop: Instruction, element: int) -> int | None:
+        key = (find.__name__, loop.name, element)
+        if key not in values.answers:
+            values.answers[key] = None  # while it is being found
+            values.answers[key] = find(values, loop, element)
+        return values.answers[key]
+
+    return answer
+
+
 class LoopValues:
     """Answers questions about the values in the loops of one module."""
 
@@ -112,7 +130,7 @@ class LoopValues:
                     self._callers.setdefault(called, []).append(instruction)
         self._steps_left = 0
         self._depth = 0
-        self._answers: dict[tuple[str, str, int], int | None] = {}
+        self.answers: dict[tuple[str, str, int], int | None] = {}
 
     def condition(self, loop: Instruction) -> Comparison | None:
         """Return what the loop's condition compares; begins a question about this loop."""
@@ -120,28 +138,18 @@ class LoopValues:
         value = self._inside(loop.called[1], loop)
         return value if isinstance(value, Comparison) else None
 
+    @_remembered
     def start(self, loop: Instruction, element: int) -> int | None:
         """Return the constant that an element of the state starts from."""
-        return self._remember(("start", loop.name, element), lambda: self._start(loop, element))
-
-    def step(self, loop: Instruction, element: int) -> int | None:
-        """Return the constant that the body adds to an element of the state; 0 if it keeps it."""
-        return self._remember(("step", loop.name, element), lambda: self._step(loop, element))
-
-    def _remember(self, key: tuple[str, str, int], find: Callable[[], int | None]) -> int | None:
-        if key not in self._answers:
-            self._answers[key] = None  # while it is being found
-            self._answers[key] = find()
-        return self._answers[key]
-
-    def _start(self, loop: Instruction, element: int) -> int | None:
         frame = self._outer_frame(self._home[loop.name])
         value = self._evaluate(loop.operands[0], frame)
         if loop.shape.dtype == "tuple":
             value = self._member(value, element)
         return value if isinstance(value, int) else None
 
-    def _step(self, loop: Instruction, element: int) -> int | None:
+    @_remembered
+    def step(self, loop: Instruction, element: int) -> int | None:
+        """Return the constant that the body adds to an element of the state; 0 if it keeps it."""
         value = self._inside(loop.called[0], loop)
         if loop.shape.dtype == "tuple":
             value = self._member(value, element)
@@ -233,12 +241,9 @@ class LoopValues:
         if isinstance(value, _Tuple) and index < len(value.members):
             return self._evaluate(value.members[index], value.frame)
         if isinstance(value, _LoopResult) and value.loop.shape.dtype == "tuple":
-            return self._never_changed(value.loop, index)
+            keeps = self.step(value.loop, index) == 0
+            return self.start(value.loop, index) if keeps else None
         return None
-
-    def _never_changed(self, loop: Instruction, index: int) -> int | None:
-        """Return an element of a loop's state that the loop keeps as it started."""
-        return self.start(loop, index) if self.step(loop, index) == 0 else None
 
 
 def _arithmetic(opcode: str, left: _Value, right: _Value) -> _Value:

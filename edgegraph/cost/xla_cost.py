@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from edgegraph import xla
 from edgegraph.hlo import opcodes, schema
-from edgegraph.hlo.identity import written
+from edgegraph.hlo.identity import Labels, written
 from edgegraph.hlo.module import Instruction, Module, Shape
 
 
@@ -41,15 +41,11 @@ class XlaPricer:
     """Prices the instructions of one module, remembering what it has priced."""
 
     def __init__(self, module: Module) -> None:
-        """Keep the module's messages by instruction name.
-
-        Args:
-            module: A decoded module that carries its serialized form.
-        """
+        """Keep the messages of a decoded module by instruction name."""
         self._module = module
         self._instructions: dict[str, Instruction] = {}
-        self._numbers: dict[object, int] = {}
-        self._fingerprints: dict[str, int] = {}
+        self._labels = Labels()
+        self._bodies: dict[str, int] = {}
         self._prices: dict[tuple[int, ...], XlaPrice] = {}
         self._places: dict[str, tuple[schema.Proto, int]] = {}
         proto = schema.HloModuleProto.FromString(module.serialized)
@@ -70,55 +66,48 @@ class XlaPricer:
         return (
             self._number(instruction),
             *[self._number_shape(known[operand].shape) for operand in instruction.operands],
-            *[self._fingerprint(computation) for computation in instruction.called],
+            *[self._number_body(computation) for computation in instruction.called],
         )
 
     def price(self, name: str) -> XlaPrice:
         """Return XLA's price of the instruction called `name`, for one execution."""
         instruction = self._instructions[name]
         key = self.key(instruction)
-        found = self._prices.get(key)
-        if found is None:
-            properties = xla.cost_analysis(self._alone(instruction))
-            found = self._prices[key] = _read(properties, len(instruction.operands))
-        return found
+        if key not in self._prices:
+            properties = xla.cost_analysis(self._wrap(instruction))
+            self._prices[key] = _read(properties, len(instruction.operands))
+        return self._prices[key]
 
     def _number(self, instruction: Instruction) -> int:
         """Return the same number for what does the same to the same shapes."""
         if instruction.opcode in opcodes.PRICED_BY_SHAPE:
-            known = self._number_shape(instruction.shape)
-            return self._numbers.setdefault((instruction.opcode, known), len(self._numbers))
+            return self._labels.of((instruction.opcode, self._number_shape(instruction.shape)))
         bare = schema.HloInstructionProto()
         bare.CopyFrom(self._proto(instruction.name))
         # What a backend makes of an instruction is no matter of its price.
-        content = written(bare, without=["backend_config"])
-        return self._numbers.setdefault(content, len(self._numbers))
+        return self._labels.of(written(bare, without=["backend_config"]))
 
     def _number_shape(self, shape: Shape) -> int:
         # Decoding makes one object of equal shapes, and the module keeps it alive.
-        return self._numbers.setdefault(id(shape), len(self._numbers))
+        return self._labels.of(id(shape))
 
-    def _fingerprint(self, name: str) -> int:
+    def _number_body(self, name: str) -> int:
         """Number what a computation does, without names, ids and metadata."""
-        known = self._fingerprints.get(name)
-        if known is None:
+        if name not in self._bodies:
             computation = self._module.computations[name]
             number_of = {inner.name: i for i, inner in enumerate(computation.instructions)}
-            body = (
-                number_of[computation.root],
-                *[
-                    (
-                        self._number(inner),
-                        *[number_of[operand] for operand in inner.operands],
-                        *[("calls", self._fingerprint(called)) for called in inner.called],
-                    )
-                    for inner in computation.instructions
-                ],
-            )
-            known = self._fingerprints[name] = self._numbers.setdefault(body, len(self._numbers))
-        return known
+            body = [
+                (
+                    self._number(inner),
+                    *[number_of[operand] for operand in inner.operands],
+                    *[("calls", self._number_body(called)) for called in inner.called],
+                )
+                for inner in computation.instructions
+            ]
+            self._bodies[name] = self._labels.of((number_of[computation.root], *body))
+        return self._bodies[name]
 
-    def _alone(self, instruction: Instruction) -> bytes:
+    def _wrap(self, instruction: Instruction) -> bytes:
         """Wrap one instruction as a module: operands become parameters.
 
         Ids are renumbered from the smallest up: XLA sizes its tables by the largest one.

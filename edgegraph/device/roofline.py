@@ -80,10 +80,8 @@ def roofline_times(
     level = device.level_for(0 if working_set_bytes is None else working_set_bytes)
     compute_time_s = None if flops is None else flops * passes / peaks[roof]
     memory_time_s = None if bytes is None else bytes / level.bandwidth_bytes_per_s
-    bound = None
-    if compute_time_s is not None and memory_time_s is not None and (flops or bytes):
-        bound = "compute" if compute_time_s >= memory_time_s else "memory"
-    return RooflineTimes(compute_time_s, memory_time_s, bound, roof, level.name)
+    binding = bound(compute_time_s, memory_time_s)
+    return RooflineTimes(compute_time_s, memory_time_s, binding, roof, level.name)
 
 
 def bound(

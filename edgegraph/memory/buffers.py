@@ -31,7 +31,7 @@ def trace_values(module: Module, nodes: Sequence[Node]) -> Values:
         nodes: All its nodes, from `edgegraph.hlo.graph.flatten`.
 
     Raises:
-        FormatError: A loop or branch is handed, or gives back, another number of arrays.
+        FormatError: A loop or branch takes or returns another number of arrays than it has.
     """
     tracer = _Tracer(module)
     for node in nodes:
@@ -47,7 +47,7 @@ class _Open:
         node: The container.
         operands: Its operands' values.
         computation: The one of its computations that is being visited, or "".
-        roots: What the computations visited so far give back.
+        roots: What the computations visited so far return.
     """
 
     node: Node
@@ -90,7 +90,7 @@ class _Tracer:
             self._run(node, _RULES.get(opcode, _Tracer.make)(self, node))
 
     def finish(self) -> Values:
-        """Close what is open; what the program gives back stays alive to its end."""
+        """Close what is open; what the program returns stays alive to its end."""
         while self._open:
             self._close(self._open.pop())
         root = self._module.computations[self._module.entry].root
@@ -338,7 +338,7 @@ def _start(index: int) -> _Rule:
 
 
 def _done(index: int) -> _Rule:
-    """Make the rule of an op that waits for a transfer: it gives part `index` of its operand."""
+    """Make the rule of an op that waits for a transfer: its result is that part of its operand."""
 
     def rule(tracer: _Tracer, node: Node) -> Leaves:
         if index >= len(tracer.shapes[_operand(node)].elements):

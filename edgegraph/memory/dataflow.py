@@ -54,7 +54,7 @@ class Dataflow:
     Attributes:
         shapes: Shape of every activation; the position is its number.
         inputs: Activations that the program is called with.
-        outputs: Activations that it gives back.
+        outputs: Activations that it returns.
         steps: The ops.
     """
 

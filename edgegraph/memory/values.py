@@ -61,7 +61,7 @@ class Values:
         shapes: The shape of each op's result, by its name.
         arguments: Values that the program is called with.
         constants: Values that stand in the program.
-        outputs: Values that it gives back.
+        outputs: Values that it returns.
     """
 
     all: Sequence[Value]

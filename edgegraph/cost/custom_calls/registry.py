@@ -38,7 +38,7 @@ class CustomCall:
 
     @property
     def results(self) -> tuple[Shape, ...]:
-        """The arrays that the call gives back, tuples taken apart."""
+        """The arrays that the call returns, tuples taken apart."""
         return self.result.leaves()
 
     def cost(

@@ -14,9 +14,8 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
 from threading import Barrier
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -46,9 +45,8 @@ FLOAT_BYTES = 4
 Built = TypeVar("Built")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
-    """A compiled kernel with its buffers.
+class Update(NamedTuple):
+    """A compiled update of a buffer of its own.
 
     Attributes:
         call: Runs it and waits for the result.
@@ -86,7 +84,7 @@ class CoreThreads:
         return [future.result() for future in [self._pool.submit(build) for _ in range(self.size)]]
 
     def run(self, calls: Sequence[Callable[[], object]], clock: Clock) -> float:
-        """Run one call on each thread; gives the seconds from the first start to the last end."""
+        """Run one call on each thread; return the seconds from the first start to the last end."""
 
         def span(call: Callable[[], object]) -> tuple[int, int]:
             self._barrier.wait()
@@ -211,7 +209,7 @@ def null_calls(calls: int = 50) -> Probe:
     return Probe(group=DISPATCH, label="null executable", work=calls, run=_timed(call))
 
 
-def _update(working_set_bytes: int, traffic_bytes: int) -> Kernel:
+def _update(working_set_bytes: int, traffic_bytes: int) -> Update:
     """Compile the update of one buffer, which it keeps and hands back to itself."""
     elements = working_set_bytes // FLOAT_BYTES
     pass_bytes = 2 * FLOAT_BYTES * elements
@@ -230,9 +228,7 @@ def _update(working_set_bytes: int, traffic_bytes: int) -> Kernel:
     def call() -> None:
         held[0] = jax.block_until_ready(step(held[0]))
 
-    return Kernel(
-        call=call, moved_bytes=passes * pass_bytes, working_set_bytes=FLOAT_BYTES * elements
-    )
+    return Update(call, passes * pass_bytes, FLOAT_BYTES * elements)
 
 
 def _processor() -> jax.Device:
@@ -257,7 +253,7 @@ def _random(shape: tuple[int, ...], dtype: Any, seed: int) -> jax.Array:
 
 
 def _timed(call: Callable[[], object]) -> Callable[[Clock], float]:
-    """Make a call into one that gives the seconds that it took."""
+    """Make a call into one that returns the seconds that it took."""
 
     def run(clock: Clock) -> float:
         started = clock()

@@ -27,7 +27,7 @@ class Probe:
         group: What its best rate is a candidate for: a dtype, a memory level, ``dispatch``.
         label: What it does, for people.
         work: FLOPs, bytes or calls in one run.
-        run: Runs it once and gives the seconds that it took by the given clock.
+        run: Runs it once and returns the seconds that it took by a clock.
         working_set_bytes: Bytes that it touches over and over; None where that does not matter.
     """
 
