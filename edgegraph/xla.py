@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import mmap
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from edgegraph.base.timing import Progress
+from edgegraph.base.worker import run_child
 from edgegraph.errors import CompileError, EdgeGraphError, FormatError, UnsupportedVersionError
 
 if TYPE_CHECKING:
@@ -151,39 +152,24 @@ def validate_in_subprocess(foreign: str | bytes) -> bytes:
         FormatError: XLA refuses it, or crashes on it.
         UnsupportedVersionError: The installed jax lacks what is needed.
     """
-    _analysis(), _hlo()  # What this process cannot import, the child cannot either.
     data = b"T" + foreign.encode() if isinstance(foreign, str) else b"M" + foreign
-    code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {__name__} import _validate; _validate()"
+    work = f"{__name__}:_validate"
     try:
-        child = subprocess.run(
-            [sys.executable, "-c", code],
-            input=data,
-            capture_output=True,
-            timeout=_VALIDATION_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise FormatError(f"XLA does not finish reading it in {_VALIDATION_S:.0f} s") from error
-    verdict, content = child.stdout[:1], child.stdout[1:]
-    if child.returncode == 0 and verdict == b"+":
-        return content
-    if child.returncode == 0 and verdict == b"-":
-        raise FormatError(content.decode())
-    lines = child.stderr.decode(errors="replace").splitlines()
-    cause = next((line for line in lines if "Check failed" in line), (lines or ["no message"])[-1])
-    cause = re.sub(r"^.*?(?=Check failed)", "", cause).strip()
-    raise FormatError(f"XLA crashes on it ({cause}); it is damaged or of another XLA version")
+        return run_child(work, data, timeout_s=_VALIDATION_S, name="XLA's reader")
+    except (FormatError, UnsupportedVersionError):
+        raise
+    except EdgeGraphError as error:
+        raise FormatError(
+            f"XLA cannot read it: {error}; it is damaged or of another XLA version"
+        ) from error
 
 
-def _validate() -> None:
+def _validate(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     """Do the work of `validate_in_subprocess`: the child's side."""
-    data = sys.stdin.buffer.read()
-    try:
-        module = parse_text(data[1:].decode()) if data[:1] == b"T" else data[1:]
-        cost_analysis(module)
-        answer = b"+" + module
-    except FormatError as error:
-        answer = b"-" + str(error).encode()
-    sys.stdout.buffer.write(answer)
+    kind, data = bytes(payload[:1]), bytes(payload[1:])
+    module = parse_text(data.decode()) if kind == b"T" else data
+    cost_analysis(module)
+    return module
 
 
 def compiled_module(compiled: jax.stages.Compiled) -> bytes:

@@ -69,7 +69,7 @@ def test_bytes_that_are_no_module() -> None:
 
 
 def test_what_ends_xlas_process_does_not_end_ours() -> None:
-    with pytest.raises(FormatError, match=r"XLA crashes on it \(Check failed: .+\)"):
+    with pytest.raises(FormatError, match=r"XLA cannot read it: .+\(Check failed: .+\)"):
         xla.validate_in_subprocess(DOT.replace("parameter(1)", "parameter(9)"))
     with pytest.raises(FormatError, match="XLA refuses the HLO module"):
         xla.validate_in_subprocess(b"hello")

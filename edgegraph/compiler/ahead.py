@@ -19,7 +19,7 @@ import msgspec
 
 from edgegraph import xla
 from edgegraph.base.files import cache_folder, replacing
-from edgegraph.base.timing import Progress
+from edgegraph.base.timing import Progress, no_progress
 from edgegraph.base.worker import peak_memory_bytes, run_child
 from edgegraph.compiler.program import memory_use
 from edgegraph.compiler.targets import Target, compiler_versions, require_compiler
@@ -111,31 +111,36 @@ def compile_ahead(
     )
     kept = _kept_file(request, target)
     known = _read(kept)
-    if known is not None:
-        return known
-    if progress is not None:
-        progress(f"{label}: compiling for {target.name}", None)
-    payload = msgspec.msgpack.encode(request)
-    try:
-        # A compiler that is ended leaves its logs and what it handed to the assembler.
-        with tempfile.TemporaryDirectory(prefix="edgegraph-", ignore_cleanup_errors=True) as folder:
-            answer = run_child(
+    if known is None:
+        (progress or no_progress)(f"{label}: compiling for {target.name}", None)
+        answer = _run_compiler(request, target, label=label, timeout_s=timeout_s)
+        _keep(kept, answer)
+        known = msgspec.msgpack.decode(answer, type=Compiled)
+    return known
+
+
+def _run_compiler(request: _Request, target: Target, *, label: str, timeout_s: float) -> bytes:
+    """Compile in a process of its own; return a `Compiled` as it is kept."""
+    # A compiler that is ended leaves its logs and what it handed to the assembler.
+    with tempfile.TemporaryDirectory(prefix="edgegraph-", ignore_cleanup_errors=True) as folder:
+        folders = {"TMPDIR": folder, "TPU_LOG_DIR": folder}
+        try:
+            return run_child(
                 "edgegraph.compiler.ahead:serve",
-                payload,
+                msgspec.msgpack.encode(request),
                 timeout_s=timeout_s,
-                environment={
-                    **target.environment,
-                    "JAX_PLATFORMS": "cpu",
-                    "TMPDIR": folder,
-                    "TPU_LOG_DIR": folder,
-                },
+                environment={**target.environment, "JAX_PLATFORMS": "cpu", **folders},
             )
-    except EdgeGraphError as error:
-        if any(name in str(error) for name in options):
-            raise InputError(f"XLA does not take the compiler option: {error}") from error
-        raise CompileError(f"XLA does not compile {label} for {target.name}: {error}") from error
-    _keep(kept, answer)
-    return msgspec.msgpack.decode(answer, type=Compiled)
+        except EdgeGraphError as error:
+            what = f"{label} for {target.name}"
+            raise refusal(str(error), request.options, what) from error
+
+
+def refusal(message: str, options: Options, what: str) -> EdgeGraphError:
+    """Return the error for XLA's message: that of an option, if it names one that was set."""
+    if any(name in message for name in options):
+        return InputError(f"XLA does not take the compiler option: {message}")
+    return CompileError(f"XLA does not compile {what}: {message}")
 
 
 def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:

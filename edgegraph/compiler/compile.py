@@ -14,7 +14,7 @@ import numpy as np
 
 from edgegraph import xla
 from edgegraph.base.timing import Progress
-from edgegraph.compiler.ahead import TIMEOUT_S, Options, compile_ahead
+from edgegraph.compiler.ahead import TIMEOUT_S, Options, compile_ahead, refusal
 from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded
@@ -22,10 +22,9 @@ from edgegraph.compiler.targets import Target, parse_target
 from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line
 from edgegraph.hlo.read import read_module
 from edgegraph.hlo.schema import HloModuleProto
-from edgegraph.results.analysis import MemoryUse
-from edgegraph.workload import Call, Workload
-from edgegraph.workload.calls import plain
-from edgegraph.workload.workload import function_name, is_flax_module
+from edgegraph.workload.calls import Call, plain
+from edgegraph.workload.flax_model import is_flax_module
+from edgegraph.workload.workload import Workload, function_name
 
 STAGES = ("optimized", "lowered")
 
@@ -210,14 +209,13 @@ def _function_call(function: Any, args: tuple[Any, ...], batch: int | None) -> C
 
 
 def _compile(job: _Job) -> Program:
-    target = job.target
     start = time.perf_counter()
     traced = _trace(job.call, job.label)
     lowered = _lower(traced, job)
     program = Program(
         name=job.name,
         batch=job.batch,
-        target=target.name,
+        target=job.target.name,
         stage=job.stage,
         options=job.options,
         serialized=b"",
@@ -225,38 +223,49 @@ def _compile(job: _Job) -> Program:
         jaxpr=traced.jaxpr,
         lowered=lowered,
         concrete=job.call.concrete,
-        device=target.device,
+        device=job.target.device,
         fingerprint=sha256(lowered.as_text().encode()).hexdigest(),
     )
     if job.stage == "lowered":
         return replace(program, serialized=xla.lowered_module(lowered))
-    if target.ahead:
-        compiled = compile_ahead(
-            xla.stablehlo(lowered),
-            target,
-            job.options,
-            chips=job.chips,
-            label=job.label,
-            timeout_s=job.timeout_s,
-            progress=job.progress,
-        )
-        return replace(
-            program,
-            serialized=compiled.serialized,
-            memory=compiled.memory,
-            compile_s=compiled.compile_s,
-            compiler_cost=compiled.cost,
-            compiler_memory_bytes=compiled.compiler_memory_bytes,
-        )
+    return (_compile_ahead if job.target.ahead else _compile_here)(program, job)
+
+
+def _compile_ahead(program: Program, job: _Job) -> Program:
+    compiled = compile_ahead(
+        xla.stablehlo(program.lowered),
+        job.target,
+        job.options,
+        chips=job.chips,
+        label=job.label,
+        timeout_s=job.timeout_s,
+        progress=job.progress,
+    )
+    return replace(
+        program,
+        serialized=compiled.serialized,
+        memory=compiled.memory,
+        compile_s=compiled.compile_s,
+        compiler_cost=compiled.cost,
+        compiler_memory_bytes=compiled.compiler_memory_bytes,
+    )
+
+
+def _compile_here(program: Program, job: _Job) -> Program:
     start = time.perf_counter()
-    executable = _run_compiler(lowered, job.options, job.label)
+    try:
+        executable = program.lowered.compile(compiler_options=job.options or None)
+    except Exception as error:  # XLA's errors have no common public type
+        message = first_line(error).removeprefix("INVALID_ARGUMENT: ")
+        raise refusal(message, job.options, job.label) from error
+    statistics = executable.memory_analysis()
     return replace(
         program,
         serialized=xla.compiled_module(executable),
-        memory=_memory(executable),
+        memory=None if statistics is None else memory_use(statistics),
         compile_s=time.perf_counter() - start,
         # What runs here says nothing of the time that another device takes.
-        executable=executable if target.device is None else None,
+        executable=executable if job.target.device is None else None,
     )
 
 
@@ -286,23 +295,6 @@ def _lower(traced: jax.stages.Traced, job: _Job) -> jax.stages.Lowered:
     except Exception as error:  # lowering rules raise what they like
         raise CompileError(f"{job.label} cannot be lowered for XLA: {first_line(error)}") from error
     return lowered
-
-
-def _run_compiler(
-    lowered: jax.stages.Lowered, options: dict[str, Any], label: str
-) -> jax.stages.Compiled:
-    try:
-        return lowered.compile(compiler_options=options or None)
-    except Exception as error:  # XLA's errors have no common public type
-        message = first_line(error).removeprefix("INVALID_ARGUMENT: ")
-        if any(name in message for name in options):
-            raise InputError(f"XLA does not take the compiler option: {message}") from error
-        raise CompileError(f"XLA does not compile {label}: {message}") from error
-
-
-def _memory(executable: jax.stages.Compiled) -> MemoryUse | None:
-    statistics: Any = executable.memory_analysis()
-    return None if statistics is None else memory_use(statistics)
 
 
 def workload_fingerprint(workload: Workload, *, batch: int | None, target: str = "cpu") -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from edgegraph import xla
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Module
 from edgegraph.results.analysis import MemoryUse
@@ -81,8 +82,6 @@ class Program:
             return self.module
         if self.lowered is None:
             return None
-        from edgegraph import xla
-
         return decode(xla.lowered_module(self.lowered))
 
     @cached_property
@@ -92,8 +91,6 @@ class Program:
         Raises:
             UnsupportedVersionError: The installed jax lacks the cost analysis.
         """
-        from edgegraph import xla
-
         # What was compiled here need not be read by XLA once more.
         own = None if self.executable is None else self.executable.cost_analysis()
         return own or xla.cost_analysis(self.serialized)

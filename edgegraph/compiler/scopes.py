@@ -9,13 +9,15 @@ give (``SmallCNN/conv1``, ``Net/blocks_0/attention``). Nothing else about the tr
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import jax
+from flax import linen, nnx
+
+from edgegraph.workload.nnx_model import named_members
 
 _PATH = "_edgegraph_path"
 """Static attribute in which a module carries its path through Flax's transformations."""
@@ -69,12 +71,8 @@ def module_scopes(*, carry: bool = True) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(_traced("carry" if carry else "identity"))
-        if "flax.linen" in sys.modules:
-            from flax import linen
-
-            stack.enter_context(linen.override_named_call(True))
-        if "flax.nnx" in sys.modules:
-            stack.enter_context(_wrapped_methods())
+        stack.enter_context(linen.override_named_call(True))
+        stack.enter_context(_wrapped_methods())
         before = _trace.carry
         _trace.depth, _trace.carry = _trace.depth + 1, carry
         try:
@@ -108,8 +106,6 @@ def _wrapped_methods() -> Iterator[None]:
 
 
 def _wrap_all() -> None:
-    from flax import nnx
-
     waiting = type.__subclasses__(nnx.Module)
     seen: set[type] = set()
     while waiting:
@@ -134,8 +130,6 @@ def _is_method(name: str, member: Any) -> bool:
 
 
 def _scoped(method: Callable[..., Any]) -> Callable[..., Any]:
-    from flax import nnx
-
     @functools.wraps(method)
     def scoped(*args: Any, **kwargs: Any) -> Any:
         # A function in a class may also be called through the class, without an instance.
@@ -168,10 +162,6 @@ def _scope(module: Any) -> Iterator[None]:
 @contextmanager
 def _outermost(module: Any) -> Iterator[str]:
     """Name all modules below an unknown one by their paths, for as long as it runs."""
-    from flax import nnx
-
-    from edgegraph.workload.nnx_model import named_members
-
     name = type(module).__name__
     path = f"{_trace.active[-1]}/{name}" if _trace.active else name
     below = [

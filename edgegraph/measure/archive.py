@@ -16,11 +16,11 @@ import mmap
 import pickle
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,12 +30,21 @@ from jax.experimental import serialize_executable
 from jax.extend import core
 
 from edgegraph import xla
-from edgegraph.base.timing import Progress
+from edgegraph.base.timing import Progress, no_progress
+from edgegraph.base.worker import run_child
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import EdgeGraphError, InputError
 
 _LAPACK = b"lapack_"
+
+_ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "1"}
+
+_STARTING_S = 120.0
+_BYTES_PER_S = 20e6
+"""A disk that gives the arguments back slower than this counts as one that hangs."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +228,53 @@ def _write_values(
             pickle.dump((array, key), file, protocol=5)
         positions.append(known[identity])
     return tuple(positions)
+
+
+def run_in_subprocess(
+    task: Callable[[list[Program], Progress], Answer],
+    archive: ProgramArchive,
+    *,
+    label: str,
+    timeout_s: float,
+    environment: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Answer:
+    """Call a function with programs in a fresh process, and return its answer.
+
+    Args:
+        task: A function of a module, or a `functools.partial` of one. It takes the programs and
+            a progress callable; its answer must be one that can be pickled.
+        archive: The programs, and the cores that the process may run on.
+        label: What to put before the messages of progress, and to call the task in errors.
+        timeout_s: The process is killed when it takes longer.
+        environment: Environment variables to set in addition.
+        progress: Called with a message and a fraction.
+
+    Raises:
+        EdgeGraphError: As `edgegraph.base.worker.run_child` raises it.
+        KeyboardInterrupt: Passed through; the process is gone by then.
+    """
+    report = progress or no_progress
+
+    answer: Answer = pickle.loads(
+        run_child(
+            f"{serve.__module__}:{serve.__name__}",
+            archive.with_task(task),
+            name=label,
+            timeout_s=timeout_s,
+            environment={**_ENVIRONMENT, **(environment or {})},
+            cores=archive.cores,
+            progress=lambda message, fraction: report(f"{label}: {message}", fraction),
+        )
+    )
+    return answer
+
+
+def time_limit_s(archive: ProgramArchive, measuring_s: float) -> float:
+    """Return the time after which a process that measures for so long must have hung."""
+    return (
+        _STARTING_S + 4 * measuring_s + 10 * archive.compile_s + archive.size_bytes / _BYTES_PER_S
+    )
 
 
 def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:

@@ -24,11 +24,9 @@ from edgegraph.device import host
 from edgegraph.device.host import NOISY_OTHERS
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
-from edgegraph.measure.archive import program_archive
-from edgegraph.measure.interleaved import sample_in_rounds
+from edgegraph.measure.archive import program_archive, run_in_subprocess, time_limit_s
 from edgegraph.measure.latency import ExecutableCall, program_arguments
-from edgegraph.measure.process import run_in_subprocess, time_limit_s
-from edgegraph.measure.sampling import MeasurementSettings, Series, other_processes
+from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds
 from edgegraph.results.timing import ProcessTimes, TimingComparison
 from edgegraph.results.verdicts import NO_DIFFERENCE, NOISY, verdict_of_intervals
 from edgegraph.workload import Workload
@@ -99,9 +97,11 @@ def compare_timings(
         >>> print(outcome)  # doctest: +SKIP
         no difference between sin and cos: 6.95 us against 6.93 us, ratio 0.998 ...
     """
-    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 3:
+    whole = isinstance(processes, int) and not isinstance(processes, bool)
+    if not whole or processes < FEWEST_PROCESSES:
         raise InputError(
-            f"processes={processes!r} are too few; an interval needs at least {FEWEST_PROCESSES}"
+            f"processes must be an integer of at least {FEWEST_PROCESSES}, as an interval needs so"
+            f" many, not {processes!r}"
         )
     settings = settings or SETTINGS
     one, other = (_program(subject, args, batch, options) for subject in (first, second))
@@ -130,14 +130,13 @@ def _time_in_turns(
     """Time the first program, the first again, and the second, in a fresh process."""
     calls = [ExecutableCall(one.executable, program_arguments(one)) for one in programs]
     every = [Series(call=call, after=call.after, clock=monotonic_clock) for call in calls]
-    with other_processes(monotonic_clock) as others:
-        sample_in_rounds(every, settings, monotonic_clock, rewarm=True, progress=report)
+    sampling = sample_in_rounds(every, settings, monotonic_clock, rewarm=True, progress=report)
     first_s, control_s, second_s = (series.samples_s for series in every)
     return process_times(
         first_s=first_s,
         control_s=control_s,
         second_s=second_s,
-        others_share=others.share,
+        others_share=sampling.others_share,
     )
 
 

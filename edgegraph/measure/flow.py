@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
 
-from edgegraph.measure.regions import Region, Regions, effects_of, scan_parts
+from edgegraph.measure.regions import Region, Regions, effects_of, scan_parts, struct_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +230,7 @@ class _Watch:
 
     def _nothing(self, region: Region) -> _Seen:
         """Return zeros for everything that can be seen in a region."""
-        inputs = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in region.jaxpr.invars]
+        inputs = [struct_of(variable) for variable in region.jaxpr.invars]
         _, seen = jax.eval_shape(lambda: self.run(region, _zeros(inputs)))
         nothing: _Seen = _zeros(seen)
         return nothing

@@ -12,7 +12,7 @@ function does.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,10 +26,10 @@ from edgegraph.measure.regions import (
     Region,
     Regions,
     effects_of,
-    find_regions,
     inner_scope,
     join,
     scan_parts,
+    struct_of,
     variables,
 )
 
@@ -68,29 +68,6 @@ class LayerGroup:
         return function
 
 
-def layer_groups(traced: Any, depth: int | None = None) -> tuple[LayerGroup, ...]:
-    """Cut a traced function into its layers.
-
-    Args:
-        traced: A ClosedJaxpr, such as ``jax.make_jaxpr(f)(x)``.
-        depth: As `cut` takes it.
-
-    Raises:
-        InputError: Equations share a mutable reference, so they cannot run one without another.
-
-    Example:
-        >>> def net(x):
-        ...     with jax.named_scope("Net"), jax.named_scope("double"):
-        ...         return x * 2
-        >>> traced = jax.make_jaxpr(net)(1.0)
-        >>> [group.layer for group in layer_groups(traced)]
-        ['Net/double']
-        >>> [group.layer for group in layer_groups(traced, depth=0)]
-        ['Net']
-    """
-    return cut(find_regions(traced), depth)
-
-
 def cut(regions: Regions, depth: int | None = None) -> tuple[LayerGroup, ...]:
     """Cut a function into its layers.
 
@@ -104,6 +81,14 @@ def cut(regions: Regions, depth: int | None = None) -> tuple[LayerGroup, ...]:
 
     Raises:
         InputError: Equations share a mutable reference, so they cannot run one without another.
+
+    Example:
+        >>> def net(x):
+        ...     with jax.named_scope("Net"), jax.named_scope("double"):
+        ...         return x * 2
+        >>> regions = find_regions(jax.make_jaxpr(net)(1.0))
+        >>> [group.layer for depth in (None, 0) for group in cut(regions, depth)]
+        ['Net/double', 'Net']
     """
     return tuple(_cut_region(regions, regions.root, depth))
 
@@ -227,36 +212,27 @@ def _bookkeeping(regions: Regions, scan: Any, body: Region, key: _Key) -> Iterat
     ]
     if not kept and not sliced:
         return
-
-    def step(position: Any, scanned: Any, stacks: Any, made: Any) -> Any:
-        rows = [lax.dynamic_index_in_dim(stack, position, keepdims=False) for stack in scanned]
-        return rows, [
-            lax.dynamic_update_index_in_dim(stack, row, position, 0)
-            for stack, row in zip(stacks, made, strict=True)
-        ]
-
-    first = regions.positions[scan.params["length"] - 1 if scan.params["reverse"] else 0]
-    inputs = (
-        first,
-        *(stack for stack, _ in sliced),
-        *(stack for stack, _ in kept),
-        *(row for _, row in kept),
-    )
-    abstract = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in inputs]
-    start, end = 1 + len(sliced), 1 + len(sliced) + len(kept)
-    traced = jax.make_jaxpr(step)(
-        abstract[0], abstract[1:start], abstract[start:end], abstract[end:]
-    )
+    position = regions.positions[scan.params["length"] - 1 if scan.params["reverse"] else 0]
+    stacks = [stack for stack, _ in kept]
+    arguments = (position, [stack for stack, _ in sliced], stacks, [row for _, row in kept])
     layer, phase = key
     yield LayerGroup(
         layer=layer,
         phase=phase,
         region=body,
-        jaxpr=traced.jaxpr,
-        inputs=inputs,
-        outputs=(*(row for _, row in sliced), *(stack for stack, _ in kept)),
-        donated=tuple(range(start, end)),
+        jaxpr=jax.make_jaxpr(_slice_and_stack)(*jax.tree.map(struct_of, arguments)).jaxpr,
+        inputs=tuple(jax.tree.leaves(arguments)),
+        outputs=(*(row for _, row in sliced), *stacks),
+        donated=tuple(range(1 + len(sliced), 1 + len(sliced) + len(kept))),
     )
+
+
+def _slice_and_stack(position: Any, scanned: Any, stacks: Any, made: Any) -> Any:
+    rows = [lax.dynamic_index_in_dim(stack, position, keepdims=False) for stack in scanned]
+    return rows, [
+        lax.dynamic_update_index_in_dim(stack, row, position, 0)
+        for stack, row in zip(stacks, made, strict=True)
+    ]
 
 
 def _group_of(
@@ -264,15 +240,15 @@ def _group_of(
 ) -> tuple[_Key, bool]:
     """Return the group an equation belongs to, and whether it belongs as a whole."""
     equation, path = region.jaxpr.eqns[position], region.paths[position]
-    named = parse_op_name(f"{path}/{equation.primitive.name}")
-    own = (_at(named.layer, depth), named.phase)
+    layer, phase = _named(path, equation.primitive.name)
+    own = (_at(layer, depth), phase)
     keys = {(_at(layer, depth), phase) for layer, phase in scopes}
     if keys <= {own}:
         return own, True
     if position in region.inside:
         return own, False
     layers = {layer for layer, _ in keys if layer is not None}
-    return (_common(layers) or own[0], named.phase), True
+    return (_common(layers) or own[0], phase), True
 
 
 def _at(layer: str | None, depth: int | None) -> str | None:
@@ -284,17 +260,16 @@ def _at(layer: str | None, depth: int | None) -> str | None:
 def _scopes(region: Region, position: int) -> set[_Key]:
     """Return layer and phase of an equation, or of everything inside it."""
     equation, path = region.jaxpr.eqns[position], region.paths[position]
-    inside: set[_Key] = set()
     if position in region.inside:
         inside = {key for inner in region.inside[position] for key in _scopes_below(inner)}
     else:
-        for inner_path, primitive in _inside(equation, path):
-            named = parse_op_name(f"{inner_path}/{primitive}")
-            inside.add((named.layer, named.phase))
-    if inside:
-        return inside
-    named = parse_op_name(f"{path}/{equation.primitive.name}")
-    return {(named.layer, named.phase)}
+        inside = {_named(*inner) for inner in _inside(equation, path)}
+    return inside or {_named(path, equation.primitive.name)}
+
+
+def _named(path: str, primitive: str) -> _Key:
+    named = parse_op_name(f"{path}/{primitive}")
+    return named.layer, named.phase
 
 
 def _scopes_below(region: Region) -> set[_Key]:
@@ -304,9 +279,7 @@ def _scopes_below(region: Region) -> set[_Key]:
 def _common(layers: Iterable[str]) -> str:
     """Return the path that all the layers begin with, "" if there is none."""
     parts = [layer.split("/") for layer in layers]
-    if not parts:
-        return ""
-    first, last = min(parts), max(parts)
+    first, last = min(parts, default=[]), max(parts, default=[])
     shared = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     return "/".join(part for part, _ in shared)
 
@@ -322,8 +295,3 @@ def _inside(equation: Any, path: str) -> Iterator[tuple[str, str]]:
                 yield from nested
             else:
                 yield inner_path, inner.primitive.name
-
-
-def group_regions(groups: Sequence[LayerGroup]) -> tuple[Region, ...]:
-    """Return the regions that groups stand in, each once."""
-    return tuple(dict.fromkeys(group.region for group in groups))

@@ -21,9 +21,9 @@ from edgegraph.base.timing import Progress
 from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.sharding import AUTOMATIC, DATA, TENSOR, DeviceMesh, Partition, sharded
 from edgegraph.errors import CompileError, first_line
-from edgegraph.measure.archive import program_archive
-from edgegraph.measure.latency import MeasurementSettings, measure_program
-from edgegraph.measure.process import run_in_subprocess
+from edgegraph.measure.archive import program_archive, run_in_subprocess
+from edgegraph.measure.latency import measure_program
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.timing import Latency
 from edgegraph.workload import Workload
 from edgegraph.workload.values import random_values

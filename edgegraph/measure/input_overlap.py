@@ -12,10 +12,8 @@ import jax
 from edgegraph.base.timing import Clock, Progress, monotonic_clock
 from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
-from edgegraph.measure import statistics
-from edgegraph.measure.interleaved import sample_in_rounds
 from edgegraph.measure.latency import ExecutableCall, program_arguments, use_synchronous_dispatch
-from edgegraph.measure.sampling import MeasurementSettings, Series, summarise
+from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds, summarise
 from edgegraph.results.timing import InputOverlap
 from edgegraph.results.verdicts import worst
 
@@ -66,38 +64,39 @@ def measure_input_overlap(
             call.after(result)
         return result
 
+    blocks = _blocks(prepare, step, given)
+    every = {name: Series(call=block, clock=clock) for name, block in blocks.items()}
+    sampling = sample_in_rounds(list(every.values()), settings, clock, progress=progress)
+    found = {
+        name: summarise(series, sampling, synchronous=synchronous) for name, series in every.items()
+    }
+    step_s = {f"{name}_s": latency.median_s / STEPS for name, latency in found.items()}
+    return InputOverlap(
+        steps=STEPS,
+        **step_s,
+        verdict=worst(latency.verdict for latency in found.values()),
+        reasons=tuple(
+            f"{name}: {reason}" for name, latency in found.items() for reason in latency.reasons
+        ),
+    )
+
+
+def _blocks(
+    prepare: Prepare, step: Callable[[Sequence[Any]], object], given: Sequence[Any]
+) -> dict[str, Callable[[], object]]:
+    """Return what is timed, by the name of its time."""
+
     def send(inputs: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(jax.block_until_ready(jax.device_put(tuple(inputs))))
 
     there = send(given)
-    calls: dict[str, Callable[[], object]] = {
+    return {
         "prepare": lambda: [prepare(number) for number in range(STEPS)],
         "transfer": lambda: [send(given) for _ in range(STEPS)],
         "step": lambda: [step(there) for _ in range(STEPS)],
         "serial": lambda: [step(send(prepare(number))) for number in range(STEPS)],
         "overlapped": lambda: run_ahead(lambda number: send(prepare(number)), step, STEPS),
     }
-    every = {name: Series(call=block, clock=clock) for name, block in calls.items()}
-    stopped_by = sample_in_rounds(
-        list(every.values()), settings, clock, rewarm=False, progress=progress
-    )
-    found = {
-        name: summarise(series, stopped_by=stopped_by, settings=settings, synchronous=synchronous)
-        for name, series in every.items()
-    }
-    step_s = {name: statistics.median(series.samples_s) / STEPS for name, series in every.items()}
-    return InputOverlap(
-        steps=STEPS,
-        prepare_s=step_s["prepare"],
-        transfer_s=step_s["transfer"],
-        step_s=step_s["step"],
-        serial_s=step_s["serial"],
-        overlapped_s=step_s["overlapped"],
-        verdict=worst(latency.verdict for latency in found.values()),
-        reasons=tuple(
-            f"{name}: {reason}" for name, latency in found.items() for reason in latency.reasons
-        ),
-    )
 
 
 def run_ahead(make: Callable[[int], Any], use: Callable[[Any], object], steps: int) -> None:

@@ -17,11 +17,13 @@ import jax
 from edgegraph.base.timing import Clock, Progress, monotonic_clock, no_progress
 from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
+<<<<<<< HEAD
 from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.measure import statistics
+=======
+>>>>>>> a7b2e76 (Measure, compile and make workloads with fewer files, without circles)
 from edgegraph.measure.flow import compile_flat, run_watched, static_executions
-from edgegraph.measure.groups import LayerGroup, cut, deepest, group_regions
-from edgegraph.measure.interleaved import sample_in_rounds
+from edgegraph.measure.groups import LayerGroup, cut, deepest
 from edgegraph.measure.latency import (
     ExecutableCall,
     null_call,
@@ -31,8 +33,9 @@ from edgegraph.measure.latency import (
 from edgegraph.measure.regions import Region, Regions, find_regions
 from edgegraph.measure.sampling import (
     MeasurementSettings,
+    Sampling,
     Series,
-    other_processes,
+    sample_in_rounds,
     summarise,
 )
 from edgegraph.results.timing import Latency, LayerLatency
@@ -84,34 +87,12 @@ def measure_layers(
     ]
     groups = [group for _, group in pieces]
     layers = compile_layers(regions, groups, jax.tree.leaves(arguments), program.options, report)
-    floors = {
-        layer.signature: Series(call=null_call(layer.arguments, layer.results), clock=clock)
-        for layer in reversed(layers.distinct)
-    }
-    calls = [layer.call for layer in layers.distinct]
-    alone = [Series(call=call, after=call.after, clock=clock) for call in calls]
-    call = ExecutableCall(program.executable, arguments)
-    whole = Series(call=call, after=call.after, clock=clock)
-    floor = Series(call=null_call(arguments, program.executable.out_info), clock=clock)
-    every = [whole, floor, *alone, *floors.values()]
-    with other_processes(clock) as others:
-        stopped_by = sample_in_rounds(every, settings, clock, rewarm=True, progress=progress)
-
-    def outcome(series: Series, floor: Series) -> Latency:
-        return summarise(
-            series,
-            stopped_by=stopped_by,
-            settings=settings,
-            dispatch_s=statistics.median(floor.samples_s),
-            synchronous=synchronous,
-            others_share=others.share,
-        )
-
-    outcomes = [
-        outcome(series, floors[layer.signature])
-        for layer, series in zip(layers.distinct, alone, strict=True)
-    ]
-    return outcome(whole, floor), tuple(
+    every = [CompiledLayer(program.executable, arguments), *layers.distinct]
+    sampling, timed = _time_in_turns(every, settings, clock, report)
+    whole, *outcomes = (
+        summarise(series, sampling, floor=floor, synchronous=synchronous) for series, floor in timed
+    )
+    return whole, tuple(
         LayerLatency(
             layer=group.layer or UNATTRIBUTED,
             phase=group.phase,
@@ -126,6 +107,25 @@ def measure_layers(
         )
         if index is not None
     )
+
+
+def _time_in_turns(
+    every: Sequence[CompiledLayer], settings: MeasurementSettings, clock: Clock, progress: Progress
+) -> tuple[Sampling, list[tuple[Series, Series]]]:
+    """Sample the whole and its layers, each with its dispatch floor."""
+    floors: dict[object, Series] = {}
+    for one in every:
+        if one.signature not in floors:
+            floor = null_call(one.arguments, one.results)
+            floors[one.signature] = Series(call=floor, clock=clock)
+    calls = [one.call for one in every]
+    timed = [Series(call=call, after=call.after, clock=clock) for call in calls]
+    sampling = sample_in_rounds(
+        [*timed, *floors.values()], settings, clock, rewarm=True, progress=progress
+    )
+    return sampling, [
+        (series, floors[one.signature]) for series, one in zip(timed, every, strict=True)
+    ]
 
 
 def which_depths(depth: Depth, regions: Regions) -> tuple[int | None, ...]:
@@ -158,16 +158,16 @@ def _several(depth: Any) -> Sequence[Any]:
     return depth if isinstance(depth, Sequence) and not isinstance(depth, str) else (depth,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class CompiledLayer:
-    """A layer as an executable, with the values that flow into it."""
+    """A layer, or the whole, as an executable with the values that flow into it."""
 
     executable: Any
     arguments: tuple[Any, ...]
 
     @property
     def call(self) -> ExecutableCall:
-        """The layer as a call that waits for its results."""
+        """It as a call that waits for its results."""
         return ExecutableCall(self.executable, self.arguments)
 
     @property
@@ -176,13 +176,13 @@ class CompiledLayer:
         return self.executable.out_info
 
     @property
-    def signature(self) -> tuple[int, int]:
-        """Number of arguments and results, on which the dispatch floor depends.
+    def signature(self) -> object:
+        """Structure of arguments and results, on which the dispatch floor depends.
 
         It does not depend on their sizes: 4 arguments and 10 results took 12.9 us as scalars and
         as a megabyte each, while a further argument took 0.3 us and a further result 0.9 us.
         """
-        return len(self.arguments), len(jax.tree.leaves(self.results))
+        return jax.tree.structure(self.arguments), jax.tree.structure(self.results)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +226,7 @@ def compile_layers(
     flow = run_watched(
         regions,
         (variable for group in watched for variable in group.inputs),
-        group_regions(groups),
+        (group.region for group in groups),
         arguments,
         options,
     )
@@ -241,7 +241,7 @@ def compile_layers(
         values = tuple(flow.values[variable] for variable in group.inputs)
         executable = compile_flat(group.function, values, options, group.donated)
         index_by_group.update({id(member): len(distinct) for member in running})
-        distinct.append(CompiledLayer(executable=executable, arguments=values))
+        distinct.append(CompiledLayer(executable, values))
     return CompiledLayers(
         distinct=tuple(distinct),
         index_by_group=tuple(index_by_group.get(id(group)) for group in groups),

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from edgegraph import __version__, xla
+from edgegraph import xla
 from edgegraph.base.timing import Clock, Progress, monotonic_clock, warm_malloc
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import EdgeGraphError, InputError, UnsupportedVersionError
-from edgegraph.measure import statistics
-from edgegraph.measure.interleaved import sample_in_rounds
-from edgegraph.measure.sampling import (
-    MeasurementSettings,
-    Series,
-    other_processes,
-    summarise,
-)
-from edgegraph.results.analysis import Environment
+from edgegraph.measure.archive import program_archive, run_in_subprocess, time_limit_s
+from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds, summarise
 from edgegraph.results.timing import COLD, WARM, Latency
 
 
@@ -205,9 +196,6 @@ def cache_emptier(size_bytes: int | None = None) -> Callable[[], None]:
     return empty
 
 
-__all__ = ["MeasurementSettings", "measure_latency", "measure_program"]
-
-
 def measure_latency(
     call: Callable[[], object],
     *,
@@ -244,15 +232,8 @@ def measure_latency(
     main = Series(call=call, after=after, clock=clock)
     null = None if null_call is None else Series(call=null_call, clock=clock)
     every = [main] if null is None else [main, null]
-    with other_processes(clock) as others:
-        stopped_by = sample_in_rounds(every, settings, clock, rewarm=False, progress=progress)
-    return summarise(
-        main,
-        stopped_by=stopped_by,
-        settings=settings,
-        dispatch_s=None if null is None else statistics.median(null.samples_s),
-        others_share=others.share,
-    )
+    sampling = sample_in_rounds(every, settings, clock, progress=progress)
+    return summarise(main, sampling, floor=null)
 
 
 def measure_program(
@@ -291,41 +272,78 @@ def measure_program(
     main = Series(call=call, before=before, after=call.after, clock=clock)
     nothing = null_call(arguments, program.executable.out_info)
     null = Series(call=nothing, before=before, clock=clock)
-    every = [main, null]
-    with other_processes(clock) as others:
-        stopped_by = sample_in_rounds(every, settings, clock, rewarm=False, progress=progress)
-    return summarise(
-        main,
-        stopped_by=stopped_by,
-        settings=settings,
-        dispatch_s=statistics.median(null.samples_s),
-        synchronous=synchronous,
-        others_share=others.share,
-        cache=cache,
-    )
+    sampling = sample_in_rounds([main, null], settings, clock, progress=progress)
+    return summarise(main, sampling, floor=null, synchronous=synchronous, cache=cache)
 
 
-def environment() -> Environment:
-    """Describe this machine and the versions in use, without importing jax.
+def measure_apart(
+    program: Program,
+    *,
+    cores: int | None = None,
+    cache: str = WARM,
+    settings: MeasurementSettings | None = None,
+    progress: Progress | None = None,
+) -> Latency:
+    """Time one blocking call of a program in a subprocess, with synchronous dispatch.
+
+    Args:
+        program: Compiled for this host.
+        cores: Run on this many of the cores that this process may use. XLA compiles for the
+            number of cores, so for fewer than all the program is compiled again in that
+            process: it is timed as it would be on such a machine.
+        cache: ``warm``, or ``cold``.
+        settings: How long and how carefully.
+        progress: Called with a message and a fraction.
 
     Returns:
-        The environment; `created_at` is the time of the call, UTC, in ISO 8601 with seconds.
+        The latency, with the cores and the state of the caches.
 
-    Example:
-        >>> here = environment()
-        >>> 1 <= here.affinity <= here.cores
-        True
+    Raises:
+        InputError: The program cannot be run here or cannot leave this process, or there are
+            not so many cores.
+        EdgeGraphError: The process died, or did not end in time.
+        KeyboardInterrupt: Passed through; the process is gone by then.
     """
-    return Environment(
-        edgegraph=__version__,
-        jax=host.version("jax"),
-        jaxlib=host.version("jaxlib"),
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
-        processor=host.processor(),
-        cores=os.cpu_count() or 1,
-        affinity=len(host.usable_cores()),
-        governor=host.governor(),
-        load_1min=host.load(),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    settings = settings or MeasurementSettings()
+    with program_archive([program], cores=cores) as archive:
+        return run_in_subprocess(
+            partial(_time_call, cache=cache, settings=settings),
+            archive,
+            label=f"{program.name}, {cache} caches",
+            timeout_s=time_limit_s(archive, settings.limit_s),
+            progress=progress,
+        )
+
+
+def measure_conditions(
+    program: Program,
+    *,
+    cold: bool,
+    cores: int | None,
+    settings: MeasurementSettings | None = None,
+    progress: Progress | None = None,
+) -> tuple[Latency, ...]:
+    """Time a program with cold caches, and on some of the cores, each in its own process.
+
+    Args:
+        program: Compiled for this host.
+        cold: Whether with cold caches, on all cores.
+        cores: On how many cores, with warm caches; None for not at all.
+        settings: How long and how carefully, for each.
+        progress: Called with a message and a fraction.
+
+    Raises:
+        InputError: The program cannot be run here or cannot leave this process, there are not
+            so many cores, or the system does not tell how large its caches are.
+    """
+    conditions = [(None, COLD)] * cold + [(cores, WARM)] * (cores is not None)
+    return tuple(
+        measure_apart(program, cores=count, cache=cache, settings=settings, progress=progress)
+        for count, cache in conditions
     )
+
+
+def _time_call(
+    programs: Sequence[Program], report: Progress, *, cache: str, settings: MeasurementSettings
+) -> Latency:
+    return measure_program(programs[0], cache=cache, settings=settings, progress=report)

@@ -254,6 +254,11 @@ def variables(atoms: Iterable[Any]) -> Iterator[Any]:
     return (atom for atom in atoms if not isinstance(atom, core.Literal))
 
 
+def struct_of(variable: Any) -> jax.ShapeDtypeStruct:
+    """Return the shape and dtype of a variable."""
+    return jax.ShapeDtypeStruct(variable.aval.shape, variable.aval.dtype)
+
+
 def effects_of(equations: Iterable[Any]) -> set[Any]:
     """Return the effects of all the equations."""
     return set().union(*(equation.effects for equation in equations))

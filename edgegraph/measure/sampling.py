@@ -1,22 +1,41 @@
-"""Taking samples: how long, how often, and what they add up to."""
+"""Taking samples of many things in turns, so that what happens to the machine happens to all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, monotonic_clock
+from edgegraph.base.timing import (
+    NANOSECONDS_PER_S,
+    Clock,
+    Progress,
+    garbage_collection_paused,
+    monotonic_clock,
+    no_progress,
+)
 from edgegraph.device import host
-from edgegraph.device.host import NOISY_OTHERS, OtherProcesses
+from edgegraph.device.host import OtherProcesses
 from edgegraph.measure import statistics
 from edgegraph.results.timing import WARM, Latency
-from edgegraph.results.verdicts import INVALID, NOISY, NOISY_RELATIVE_IQR, OK
 
 STABLE = "stable"
 TIME_LIMIT = "time limit"
 
-NOISY_DRIFT = 0.05
-INVALID_RELATIVE_IQR = 0.25
+LEAST_ROUNDS = 10
+"""Samples are spread over at least this many rounds where time allows."""
+
+MOST_SAMPLES_A_TURN = 10
+
+REWARM_S = 0.002
+"""A turn begins with about this long of calls that count for nothing: calls of 20 to 600 us were
+found 20 to 60 % slower at first, when others had just run, and settled within 1 to 2 ms."""
+
+MOST_REWARMING_CALLS = 20
+
+SMALL_SHARE = 0.01
+"""Series below this share of a round's time need not hold still before sampling may end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,30 +160,171 @@ class Series:
         return elapsed / NANOSECONDS_PER_S
 
 
-def other_processes(clock: Clock) -> OtherProcesses:
-    """Return what watches other processes; nothing is seen by any clock but the system's own."""
-    return OtherProcesses() if clock is monotonic_clock else OtherProcesses(busy_s=lambda: None)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How some series were sampled together.
+
+    Attributes:
+        settings: How long and how carefully.
+        stopped_by: ``stable`` or ``time limit``.
+        others_share: Share of the cores' time that other processes took; None if unknown.
+    """
+
+    settings: MeasurementSettings
+    stopped_by: str
+    others_share: float | None
+
+
+def warm_up(every: Sequence[Series], settings: MeasurementSettings, clock: Clock) -> None:
+    """Call everything in turns until it is warm, and choose the blocks of short calls.
+
+    Args:
+        every: What will be timed.
+        settings: At least `warm_up_calls` each and `warm_up_s` in all, at most a third of
+            `limit_s`, but one call each in any case.
+        clock: Nanoseconds.
+    """
+    started = clock()
+    calls = 0
+    while True:
+        for series in every:
+            series.warm_up()
+        calls += 1
+        elapsed_s = (clock() - started) / NANOSECONDS_PER_S
+        enough = calls >= settings.warm_up_calls and elapsed_s >= settings.warm_up_s
+        if enough or elapsed_s >= settings.limit_s / 3:
+            break
+    for series in every:
+        series.choose_block(settings)
+
+
+def sample_in_rounds(
+    every: Sequence[Series],
+    settings: MeasurementSettings,
+    clock: Clock,
+    *,
+    rewarm: bool = False,
+    progress: Progress | None = None,
+) -> Sampling:
+    """Start, warm up and sample everything, in random order in every round.
+
+    In a round each series gets a turn of some samples. Sampling ends when every series has
+    enough samples and all those that matter hold still, else at the time limit.
+
+    Args:
+        every: What to time; a KeyboardInterrupt leaves the samples taken so far in it.
+        settings: How long and how carefully, for all series together; the seed of the order.
+        clock: Nanoseconds.
+        rewarm: Begin each turn with calls that count for nothing, because the others have
+            driven its data out of the caches.
+        progress: Called after each round.
+    """
+    # Nothing of the machine is seen by any clock but its own.
+    watch = OtherProcesses() if clock is monotonic_clock else OtherProcesses(busy_s=lambda: None)
+    with watch as others, garbage_collection_paused():
+        stopped_by = _take_rounds(every, settings, clock, rewarm, progress or no_progress)
+    return Sampling(settings=settings, stopped_by=stopped_by, others_share=others.share)
+
+
+def _take_rounds(
+    every: Sequence[Series],
+    settings: MeasurementSettings,
+    clock: Clock,
+    rewarm: bool,
+    progress: Progress,
+) -> str:
+    shuffle = random.Random(settings.seed).shuffle
+    for series in every:
+        series.start()
+    started = clock()
+    warm_up(every, settings, clock)
+    sampling = clock()
+    deadline = started + round(settings.limit_s * NANOSECONDS_PER_S)
+    left_s = (deadline - sampling) / NANOSECONDS_PER_S
+    turns = list(zip(every, plan_turns(every, left_s, rewarm=rewarm), strict=True))
+    checked = 0
+    while True:
+        shuffle(turns)
+        for series, turn in turns:
+            for _ in range(turn.rewarming_calls):
+                series.touch()
+            for _ in range(turn.samples):
+                series.sample()
+            if clock() >= deadline and all(other.samples_s for other in every):
+                return TIME_LIMIT
+        taken, now = min(len(series.samples_s) for series in every), clock()
+        share = (now - started) / (deadline - started)
+        progress(f"timing: {taken} samples each", min(1.0, share))
+        long_enough = now - sampling >= settings.minimum_s * NANOSECONDS_PER_S
+        if long_enough and taken >= max(settings.minimum_samples, checked * 4 / 3):
+            checked = taken
+            if _hold_still(every, settings):
+                return STABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one series does in one round."""
+
+    rewarming_calls: int
+    samples: int
+
+
+def plan_turns(every: Sequence[Series], left_s: float, *, rewarm: bool) -> list[Turn]:
+    """Plan the turns of a round, so that the time left holds at least ten rounds.
+
+    Args:
+        every: Warm series.
+        left_s: Seconds left for all rounds.
+        rewarm: Begin a turn with 2 ms of calls that count for nothing, but one at least and 20
+            at most; with a single one where the time does not hold more.
+
+    Returns:
+        One turn for each series, all with the same number of samples, ten at most.
+    """
+    round_s = left_s / LEAST_ROUNDS
+    sampling_s = max(sum(series.sample_cost_s for series in every), 1e-9)
+    calls = [_rewarming_calls(series) if rewarm else 0 for series in every]
+    rewarming_s = sum(count * series.typical_s for count, series in zip(calls, every, strict=True))
+    if rewarming_s + sampling_s > round_s:
+        calls = [min(count, 1) for count in calls]
+    affordable = int((round_s - rewarming_s) / sampling_s)
+    samples = max(1, min(affordable, MOST_SAMPLES_A_TURN))
+    return [Turn(count, samples) for count in calls]
+
+
+def _rewarming_calls(series: Series) -> int:
+    wanted = math.ceil(REWARM_S / max(series.typical_s, 1e-9))
+    return max(1, min(wanted, MOST_REWARMING_CALLS))
+
+
+def _hold_still(every: Sequence[Series], settings: MeasurementSettings) -> bool:
+    """Return whether the last three windows of every series that matters agree."""
+    total = sum(series.typical_s for series in every)
+    for series in every:
+        if series.typical_s < SMALL_SHARE * total:
+            continue
+        spread = series.window_spread
+        if spread is None or spread > settings.window_tolerance:
+            return False
+    return True
 
 
 def summarise(
     series: Series,
+    sampling: Sampling,
     *,
-    stopped_by: str,
-    settings: MeasurementSettings,
-    dispatch_s: float | None = None,
+    floor: Series | None = None,
     synchronous: bool = True,
-    others_share: float | None = None,
     cache: str = WARM,
 ) -> Latency:
     """Return what a series of samples says.
 
     Args:
         series: At least one sample.
-        stopped_by: Which condition ended the sampling.
-        settings: Holds the tolerance of the windows.
-        dispatch_s: The dispatch floor, if taken.
+        sampling: How it was sampled.
+        floor: The null call's samples, whose median is the dispatch floor.
         synchronous: Whether the calls ran in the calling thread.
-        others_share: Share of the cores' time that other processes took; None if unknown.
         cache: ``warm``, or ``cold`` where other data was touched before every call.
     """
     samples = series.samples_s
@@ -172,13 +332,13 @@ def summarise(
     window_spread = series.window_spread
     relative_iqr = statistics.relative_interquartile_range(samples)
     drift = statistics.drift(samples)
-    verdict, reasons = judge(
+    verdict, reasons = statistics.judge(
         samples=len(samples),
         relative_iqr=relative_iqr,
         drift=drift,
         window_spread=window_spread,
-        tolerance=settings.window_tolerance,
-        others_share=others_share,
+        tolerance=sampling.settings.window_tolerance,
+        others_share=sampling.others_share,
     )
     return Latency(
         median_s=statistics.median(samples),
@@ -190,9 +350,9 @@ def summarise(
         drift=drift,
         samples=len(samples),
         outliers=statistics.outlier_count(samples),
-        stopped_by=stopped_by,
+        stopped_by=sampling.stopped_by,
         first_call_s=series.first_call_s,
-        dispatch_s=dispatch_s,
+        dispatch_s=None if floor is None else statistics.median(floor.samples_s),
         verdict=verdict,
         samples_s=tuple(samples),
         calls_per_sample=series.calls_per_sample,
@@ -201,63 +361,5 @@ def summarise(
         synchronous=synchronous,
         cache=cache,
         cores=len(host.usable_cores()),
-        others_share=others_share,
+        others_share=sampling.others_share,
     )
-
-
-def judge(
-    *,
-    samples: int,
-    relative_iqr: float,
-    drift: float,
-    window_spread: float | None,
-    tolerance: float,
-    others_share: float | None = None,
-) -> tuple[str, tuple[str, ...]]:
-    """Return the verdict on a series of samples, and why.
-
-    Args:
-        samples: Number of samples; too few are INVALID.
-        relative_iqr: NOISY above 10 %, INVALID above 25 %.
-        drift: NOISY above 5 % either way.
-        window_spread: Of the last three windows; NOISY above the tolerance.
-        tolerance: Of the windows.
-        others_share: Share of the cores' time that other processes took; NOISY above 10 %, for
-            a second process may slow all calls down evenly, so that nothing else shows it.
-
-    Example:
-        >>> judge(samples=100, relative_iqr=0.02, drift=-0.07, window_spread=0.01, tolerance=0.1)
-        ('NOISY', ('the second half is 7 % faster than the first, more than 5 %',))
-    """
-    invalid: list[str] = []
-    noisy: list[str] = []
-    if samples < statistics.FEWEST_SAMPLES:
-        invalid.append(f"{samples} samples, fewer than {statistics.FEWEST_SAMPLES}")
-    if relative_iqr > NOISY_RELATIVE_IQR:
-        fatal = relative_iqr > INVALID_RELATIVE_IQR
-        limit = INVALID_RELATIVE_IQR if fatal else NOISY_RELATIVE_IQR
-        (invalid if fatal else noisy).append(
-            f"the middle half of the samples spreads over {_percent(relative_iqr)} of the median,"
-            f" more than {_percent(limit)}"
-        )
-    if abs(drift) > NOISY_DRIFT:
-        noisy.append(
-            f"the second half is {_percent(abs(drift))} {'slower' if drift > 0 else 'faster'} than"
-            f" the first, more than {_percent(NOISY_DRIFT)}"
-        )
-    if window_spread is not None and window_spread > tolerance:
-        noisy.append(
-            f"the last three windows lie {_percent(window_spread)} apart, more than"
-            f" {_percent(tolerance)}"
-        )
-    if others_share is not None and others_share > NOISY_OTHERS:
-        noisy.append(
-            f"other processes took {_percent(others_share)} of the cores' time, more than"
-            f" {_percent(NOISY_OTHERS)}"
-        )
-    verdict = INVALID if invalid else NOISY if noisy else OK
-    return verdict, tuple(invalid + noisy)
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.3g} %"

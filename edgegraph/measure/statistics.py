@@ -12,6 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from edgegraph.device.host import NOISY_OTHERS
+from edgegraph.results.verdicts import INVALID, NOISY, NOISY_RELATIVE_IQR, OK
+
 Samples = Sequence[float] | npt.NDArray[np.float64]
 
 FEWEST_SAMPLES = 6
@@ -22,6 +25,9 @@ All n samples lie on one side of the median with probability 2 * 0.5**n: 3.1 % f
 
 PERCENTILE_RISK = 0.01
 """Probability that a percentile's estimate lies below the true percentile, as in MLPerf."""
+
+NOISY_DRIFT = 0.05
+INVALID_RELATIVE_IQR = 0.25
 
 
 def median(samples: Samples) -> float:
@@ -185,7 +191,65 @@ def mean_interval(samples: Samples, confidence: float) -> tuple[float, float]:
     return mean - half, mean + half
 
 
+def judge(
+    *,
+    samples: int,
+    relative_iqr: float,
+    drift: float,
+    window_spread: float | None,
+    tolerance: float,
+    others_share: float | None = None,
+) -> tuple[str, tuple[str, ...]]:
+    """Return the verdict on a series of samples, and why.
+
+    Args:
+        samples: Number of samples; too few are INVALID.
+        relative_iqr: NOISY above 10 %, INVALID above 25 %.
+        drift: NOISY above 5 % either way.
+        window_spread: Of the last three windows; NOISY above the tolerance.
+        tolerance: Of the windows.
+        others_share: Share of the cores' time that other processes took; NOISY above 10 %, for
+            a second process may slow all calls down evenly, so that nothing else shows it.
+
+    Example:
+        >>> judge(samples=100, relative_iqr=0.02, drift=-0.07, window_spread=0.01, tolerance=0.1)
+        ('NOISY', ('the second half is 7 % faster than the first, more than 5 %',))
+    """
+    invalid: list[str] = []
+    noisy: list[str] = []
+    if samples < FEWEST_SAMPLES:
+        invalid.append(f"{samples} samples, fewer than {FEWEST_SAMPLES}")
+    if relative_iqr > NOISY_RELATIVE_IQR:
+        fatal = relative_iqr > INVALID_RELATIVE_IQR
+        limit = INVALID_RELATIVE_IQR if fatal else NOISY_RELATIVE_IQR
+        (invalid if fatal else noisy).append(
+            f"the middle half of the samples spreads over {_percent(relative_iqr)} of the median,"
+            f" more than {_percent(limit)}"
+        )
+    if abs(drift) > NOISY_DRIFT:
+        noisy.append(
+            f"the second half is {_percent(abs(drift))} {'slower' if drift > 0 else 'faster'} than"
+            f" the first, more than {_percent(NOISY_DRIFT)}"
+        )
+    if window_spread is not None and window_spread > tolerance:
+        noisy.append(
+            f"the last three windows lie {_percent(window_spread)} apart, more than"
+            f" {_percent(tolerance)}"
+        )
+    if others_share is not None and others_share > NOISY_OTHERS:
+        noisy.append(
+            f"other processes took {_percent(others_share)} of the cores' time, more than"
+            f" {_percent(NOISY_OTHERS)}"
+        )
+    verdict = INVALID if invalid else NOISY if noisy else OK
+    return verdict, tuple(invalid + noisy)
+
+
 def _ratio(part: float, whole: float) -> float:
     if part == 0.0:
         return 0.0
     return part / whole if whole else math.inf
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.3g} %"

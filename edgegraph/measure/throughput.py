@@ -20,11 +20,9 @@ from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import InputError
 from edgegraph.measure import statistics
-from edgegraph.measure.archive import program_archive
-from edgegraph.measure.interleaved import sample_in_rounds
+from edgegraph.measure.archive import program_archive, run_in_subprocess, time_limit_s
 from edgegraph.measure.latency import ExecutableCall, program_arguments
-from edgegraph.measure.process import run_in_subprocess, time_limit_s
-from edgegraph.measure.sampling import MeasurementSettings, Series, judge, other_processes
+from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds
 from edgegraph.results.timing import Throughput
 
 QUEUE_DEPTHS = (1, 2, 4, 8, 16, 32)
@@ -152,10 +150,9 @@ def time_windows(
     windows = replace(
         settings, warm_up_calls=1, warm_up_s=0.0, minimum_samples=LEAST_WINDOWS, block_below_s=0.0
     )
-    with other_processes(clock) as others:
-        sample_in_rounds(every, windows, clock, rewarm=False, progress=progress)
+    sampling = sample_in_rounds(every, windows, clock, progress=progress)
     return [
-        _throughput(series.samples_s, depth, calls, batch, others.share)
+        _throughput(series.samples_s, depth, calls, batch, sampling.others_share)
         for series, depth, calls in zip(every, depths, counts, strict=True)
     ]
 
@@ -209,7 +206,7 @@ def _throughput(
     calls_per_s = calls * len(windows_s) / wall_s
     relative_iqr = statistics.relative_interquartile_range(windows_s)
     drift = statistics.drift(windows_s)
-    verdict, reasons = judge(
+    verdict, reasons = statistics.judge(
         samples=len(windows_s),
         relative_iqr=relative_iqr,
         drift=drift,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from inspect import isclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
+from flax import linen, nnx
 
 from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
-from edgegraph.workload.call import Call
 from edgegraph.workload.flax_model import Inputs, Model, linen_model
 from edgegraph.workload.nnx_model import nnx_model
 from edgegraph.workload.values import (
@@ -25,39 +26,29 @@ from edgegraph.workload.values import (
     random_values,
 )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call at one batch size.
+
+    Attributes:
+        function: The function to compile; its parameter names appear in the HLO.
+        abstract: Its positional arguments as trees of `jax.ShapeDtypeStruct`.
+        concrete: Makes the arguments with values, on the default device, deterministically.
+    """
+
+    function: Callable[..., Any]
+    abstract: tuple[Any, ...]
+    concrete: Callable[[], tuple[Any, ...]]
+
+
 CROSS_ENTROPY = "cross_entropy"
 
 LossFunction = Callable[[Any, Any], Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelSpec:
-    """Shape of one label and its dtype, each None where the outputs decide."""
-
-    shape: Shape | None
-    dtype: str | None
-
-
-def parse_labels(shape: Any, dtype: Any) -> LabelSpec:
-    """Read shape and dtype of one label.
-
-    Raises:
-        InputError: One is not what it should be.
-
-    Example:
-        >>> parse_labels((10,), "int8")
-        LabelSpec(shape=(10,), dtype='int8')
-    """
-    return LabelSpec(
-        shape=None if shape is None else parse_shapes(shape)[0],
-        dtype=None if dtype is None else parse_dtypes(dtype, 1)[0],
-    )
-
-
 def cross_entropy(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     """Mean softmax cross-entropy of logits with class numbers, computed in float32."""
-    import optax
-
     logits = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
     losses: jax.Array = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return losses.mean()
@@ -87,76 +78,72 @@ def loss_function(loss: str | LossFunction) -> LossFunction:
     return _LOSSES[loss]
 
 
-def label_struct(outputs: Any, loss: str | LossFunction, labels: LabelSpec) -> Any:
+def label_struct(
+    outputs: Any, loss: str | LossFunction, shape: Shape | None, dtype: str | None
+) -> Any:
     """Return shape and dtype of the labels for a batch.
 
     Args:
         outputs: Abstract outputs of the model, a tree.
         loss: Name of the loss, or a function.
-        labels: What the user wants.
+        shape: Of one label, without batch; None where the outputs decide.
+        dtype: Likewise.
 
     Raises:
         InputError: ``cross_entropy`` was asked for, and the outputs are not one array of logits.
     """
     leaves = jax.tree.leaves(outputs)
-    if labels.shape is not None:
+    if shape is not None:
         default = "int32" if loss == CROSS_ENTROPY else leaves[0].dtype
-        return jax.ShapeDtypeStruct((leaves[0].shape[0], *labels.shape), labels.dtype or default)
+        return jax.ShapeDtypeStruct((leaves[0].shape[0], *shape), dtype or default)
     if loss != CROSS_ENTROPY:
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, labels.dtype or x.dtype), outputs
-        )
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype or x.dtype), outputs)
     if len(leaves) != 1 or leaves[0].ndim < 2:
         raise InputError(
             "loss 'cross_entropy' needs a model that returns one array of logits, batch first and"
             f" classes last, not {[leaf.shape for leaf in leaves]}; use another loss"
         )
-    return jax.ShapeDtypeStruct(leaves[0].shape[:-1], labels.dtype or "int32")
-
-
-def class_count(outputs: Any, loss: str | LossFunction) -> int:
-    """Return the number of classes, below which integer labels stay."""
-    leaves = jax.tree.leaves(outputs)
-    return int(leaves[0].shape[-1]) if loss == CROSS_ENTROPY else 2
+    return jax.ShapeDtypeStruct(leaves[0].shape[:-1], dtype or "int32")
 
 
 CallAt = Callable[[int], Call]
 
 
-def inference(
-    module: Any, input_shape: Any, dtype: Any, *, seed: int, integers_below: int
-) -> tuple[str, CallAt]:
-    """Return the model's name, and the calls of its forward pass in evaluation mode."""
-    model = _model_of(module, seed=seed)
-    shapes = parse_shapes(input_shape)
-    dtypes = parse_dtypes(dtype, len(shapes))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A Flax model and what its inputs are like.
 
-    def forward(params: Any, state: Any, *inputs: Any) -> Any:
-        return _apply(model, params, state, inputs, False)[0]
+    Attributes:
+        model: The model.
+        shapes: Shapes of the inputs, without batch.
+        dtypes: Their dtypes.
+        seed: Of all values.
+        integers_below: Integer inputs are uniform in [0, `integers_below`).
+    """
 
-    def call(batch: int) -> Call:
-        inputs = input_structs(shapes, dtypes, batch)
-        params, state = _variables(model, inputs, False)
-        return Call(
-            function=forward,
-            abstract=(params, state, *inputs),
-            concrete=lambda: (
-                *model.concrete(inputs, False),
-                *random_values(inputs, seed=seed, integers_below=integers_below),
-            ),
-        )
+    model: Model
+    shapes: tuple[Shape, ...]
+    dtypes: tuple[str, ...]
+    seed: int
+    integers_below: int
 
-    return model.name, call
+    def inputs(self, batch: int) -> Inputs:
+        """Return shapes and dtypes of the inputs, the batch in front."""
+        return input_structs(self.shapes, self.dtypes, batch)
 
+    def values(self, inputs: Inputs) -> Any:
+        """Return inputs with values."""
+        return random_values(inputs, seed=self.seed, integers_below=self.integers_below)
 
-def _variables(model: Model, inputs: Inputs, train: bool) -> tuple[Any, Any]:
-    with _refusals(model, inputs):
-        return model.abstract(inputs, train)
+    def variables(self, inputs: Inputs, train: bool) -> tuple[Any, Any]:
+        """Return shapes of the parameters and of all other state."""
+        with _refusals(self.model, inputs):
+            return self.model.abstract(inputs, train)
 
-
-def _apply(model: Model, params: Any, state: Any, inputs: Inputs, train: bool) -> tuple[Any, Any]:
-    with _refusals(model, inputs):
-        return model.apply(params, state, inputs, train)
+    def apply(self, params: Any, state: Any, inputs: Inputs, train: bool) -> tuple[Any, Any]:
+        """Return the outputs, and the state after the call."""
+        with _refusals(self.model, inputs):
+            return self.model.apply(params, state, inputs, train)
 
 
 @contextmanager
@@ -164,7 +151,7 @@ def _refusals(model: Model, inputs: Inputs) -> Iterator[None]:
     """Explain in one line why a model does not take its inputs.
 
     Raises:
-        CompileError: Instead of the error that the user's module raised.
+        CompileError: Instead of whatever the user's module raised.
     """
     try:
         yield
@@ -177,68 +164,108 @@ def _refusals(model: Model, inputs: Inputs) -> Iterator[None]:
         ) from error
 
 
+def network(
+    module: Any, input_shape: Any, dtype: Any, *, seed: int, integers_below: int
+) -> Network:
+    """Wrap a linen module, an NNX module, or a factory for one.
+
+    Args:
+        module: A linen module; an NNX module; a class of either; or a function that makes an
+            NNX module and takes nothing or ``rngs``.
+        input_shape: One shape without batch, or one for each input.
+        dtype: One for all inputs, or one for each.
+        seed: Seed of the initial weights and of the inputs.
+        integers_below: Integer inputs are uniform below it.
+
+    Raises:
+        InputError: It is none of these, or shape or dtype are none.
+    """
+    kind = module if isclass(module) else type(module)
+    if issubclass(kind, linen.Module):
+        model = linen_model(module, seed=seed)
+    elif issubclass(kind, nnx.Module) or (callable(module) and not isclass(module)):
+        model = nnx_model(module, seed=seed)
+    else:
+        raise InputError(
+            f"{module!r} is not a Flax module; give a linen module, an NNX module, or a function or"
+            " class that makes an NNX module from nothing or from rngs"
+        )
+    shapes = parse_shapes(input_shape)
+    return Network(
+        model=model,
+        shapes=shapes,
+        dtypes=parse_dtypes(dtype, len(shapes)),
+        seed=seed,
+        integers_below=integers_below,
+    )
+
+
+def inference(net: Network) -> CallAt:
+    """Return the calls of a model's forward pass in evaluation mode."""
+
+    def forward(params: Any, state: Any, *inputs: Any) -> Any:
+        return net.apply(params, state, inputs, False)[0]
+
+    def call(batch: int) -> Call:
+        inputs = net.inputs(batch)
+        return Call(
+            function=forward,
+            abstract=(*net.variables(inputs, False), *inputs),
+            concrete=lambda: (*net.model.concrete(inputs, False), *net.values(inputs)),
+        )
+
+    return call
+
+
 def training(
-    module: Any,
-    optimizer: Any,
-    input_shape: Any,
-    dtype: Any,
-    *,
-    loss: str | LossFunction,
-    labels: LabelSpec,
-    seed: int,
-    integers_below: int,
-) -> tuple[str, CallAt]:
-    """Return the model's name, and the calls of its training step."""
+    net: Network, optimizer: Any, *, loss: str | LossFunction, label_shape: Any, label_dtype: Any
+) -> CallAt:
+    """Return the calls of a model's training step.
+
+    Raises:
+        InputError: The optimizer, the loss, or shape or dtype of a label cannot be used.
+    """
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise InputError(
             f"optimizer {optimizer!r} is not an optax gradient transformation, such as"
             " optax.adam(1e-3)"
         )
-    model = _model_of(module, seed=seed)
-    shapes = parse_shapes(input_shape)
-    dtypes = parse_dtypes(dtype, len(shapes))
-    step = _step(model, optimizer, loss_function(loss))
+    shape = None if label_shape is None else parse_shapes(label_shape)[0]
+    dtype = None if label_dtype is None else parse_dtypes(label_dtype, 1)[0]
+    step = _step(net, optimizer, loss_function(loss))
 
     def call(batch: int) -> Call:
-        inputs = input_structs(shapes, dtypes, batch)
-        params, state = _variables(model, inputs, True)
-        outputs, _ = jax.eval_shape(partial(_apply, model, train=True), params, state, inputs)
-        targets = label_struct(outputs, loss, labels)
+        inputs = net.inputs(batch)
+        params, state = net.variables(inputs, True)
+        outputs, _ = jax.eval_shape(partial(net.apply, train=True), params, state, inputs)
+        targets = label_struct(outputs, loss, shape, dtype)
+        classes = jax.tree.leaves(outputs)[0].shape[-1] if loss == CROSS_ENTROPY else 2
 
         def concrete() -> tuple[Any, ...]:
-            weights, held = model.concrete(inputs, True)
-            values = random_values(inputs, seed=seed, integers_below=integers_below)
-            wanted = random_values(
-                targets, seed=seed + 1, integers_below=class_count(outputs, loss)
-            )
-            return weights, held, jax.jit(optimizer.init)(weights), _bundle(values), wanted
+            weights, held = net.model.concrete(inputs, True)
+            wanted = random_values(targets, seed=net.seed + 1, integers_below=classes)
+            optimizer_state = jax.jit(optimizer.init)(weights)
+            return weights, held, optimizer_state, _bundle(net.values(inputs)), wanted
 
+        optimizer_state = jax.eval_shape(optimizer.init, params)
         return Call(
             function=step,
-            abstract=(
-                params,
-                state,
-                jax.eval_shape(optimizer.init, params),
-                _bundle(inputs),
-                targets,
-            ),
+            abstract=(params, state, optimizer_state, _bundle(inputs), targets),
             concrete=concrete,
         )
 
-    return model.name, call
+    return call
 
 
 def _bundle(inputs: Sequence[Any]) -> Any:
     return inputs[0] if len(inputs) == 1 else tuple(inputs)
 
 
-def _step(model: Model, optimizer: Any, loss: LossFunction) -> Callable[..., Any]:
-    import optax
-
+def _step(net: Network, optimizer: Any, loss: LossFunction) -> Callable[..., Any]:
     def train_step(params: Any, state: Any, opt_state: Any, inputs: Any, labels: Any) -> Any:
         def loss_of(params: Any) -> tuple[Any, Any]:
             bundle = inputs if isinstance(inputs, tuple) else (inputs,)
-            outputs, state_after = _apply(model, params, state, bundle, True)
+            outputs, state_after = net.apply(params, state, bundle, True)
             with jax.named_scope(LOSS_SCOPE):
                 return loss(outputs, labels), state_after
 
@@ -278,88 +305,34 @@ def plain(
 
 def _abstract(make_args: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
     """Return the arguments' shapes, by tracing what makes them where it can be traced."""
-    trees: list[Any] = []
-
-    def arrays() -> list[Any]:
-        leaves, treedef = jax.tree.flatten(make_args())
-        trees.append((leaves, treedef))
-        return [leaf for leaf in leaves if not isinstance(leaf, jax.ShapeDtypeStruct)]
-
     try:
-        made = iter(jax.eval_shape(arrays))
+        return _shapes(make_args)
     except EdgeGraphError:
         raise
     except Exception:  # such as NumPy working on JAX's arrays; then they have to be made
-        return abstract_arguments(make_args())
-    leaves, treedef = trees[-1]
-    shapes = [leaf if isinstance(leaf, jax.ShapeDtypeStruct) else next(made) for leaf in leaves]
-    tree: tuple[Any, ...] = jax.tree.unflatten(treedef, shapes)
-    return tree
-
-
-def abstract_arguments(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the shapes of arguments that may be arrays, numbers or shapes already."""
-    leaves, treedef = jax.tree.flatten(args)
-    for leaf in leaves:
-        if not isinstance(leaf, jax.ShapeDtypeStruct) and not _is_array_like(leaf):
+        args = make_args()
+    for leaf in jax.tree.leaves(args):
+        if not isinstance(leaf, (bool, int, float, complex)) and not (
+            hasattr(leaf, "shape") and hasattr(leaf, "dtype")
+        ):
             raise InputError(
                 f"the argument {leaf!r} is a {type(leaf).__name__}, which JAX does not take;"
                 " give arrays, numbers or jax.ShapeDtypeStruct, and bind all else with"
                 " functools.partial"
             )
-    arrays = [leaf for leaf in leaves if not isinstance(leaf, jax.ShapeDtypeStruct)]
-    made = iter(jax.eval_shape(lambda *leaves: leaves, *arrays))
-    tree: tuple[Any, ...] = jax.tree.unflatten(
-        treedef,
-        [leaf if isinstance(leaf, jax.ShapeDtypeStruct) else next(made) for leaf in leaves],
-    )
+    return _shapes(lambda: args)
+
+
+def _shapes(make_args: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Return the shapes of arguments that may be arrays, numbers or shapes already."""
+    trees: list[Any] = []
+
+    def arrays() -> list[Any]:
+        trees[:] = jax.tree.flatten(make_args())
+        return [leaf for leaf in trees[0] if not isinstance(leaf, jax.ShapeDtypeStruct)]
+
+    made = iter(jax.eval_shape(arrays))
+    leaves, treedef = trees
+    shapes = [leaf if isinstance(leaf, jax.ShapeDtypeStruct) else next(made) for leaf in leaves]
+    tree: tuple[Any, ...] = jax.tree.unflatten(treedef, shapes)
     return tree
-
-
-def _is_array_like(leaf: Any) -> bool:
-    return isinstance(leaf, (bool, int, float, complex)) or (
-        hasattr(leaf, "shape") and hasattr(leaf, "dtype")
-    )
-
-
-def _model_of(module: Any, *, seed: int) -> Model:
-    """Wrap a linen module, an NNX module, or a factory for one.
-
-    Args:
-        module: A linen module; an NNX module; a class of either; or a function that makes an
-            NNX module and takes nothing or ``rngs``.
-        seed: Seed of the initial weights.
-
-    Raises:
-        InputError: It is none of these.
-    """
-    from flax import linen, nnx
-
-    if inspect.isclass(module) and issubclass(module, linen.Module):
-        module = _instantiate(module)
-    if isinstance(module, linen.Module):
-        return linen_model(module, seed=seed)
-    if isinstance(module, nnx.Module) or _is_factory(module):
-        return nnx_model(module, seed=seed)
-    raise InputError(
-        f"{module!r} is not a Flax module; give a linen module, an NNX module, or a function or"
-        " class that makes an NNX module from nothing or from rngs"
-    )
-
-
-def _is_factory(candidate: Any) -> bool:
-    from flax import nnx
-
-    if inspect.isclass(candidate):
-        return issubclass(candidate, nnx.Module)
-    return callable(candidate)
-
-
-def _instantiate(module_class: type) -> Any:
-    try:
-        return module_class()
-    except TypeError as error:
-        raise InputError(
-            f"the linen module {module_class.__name__} cannot be made without arguments"
-            f" ({error}); give an instance"
-        ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import inspect
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,14 @@ import jax
 from flax import nnx
 
 from edgegraph.errors import EdgeGraphError, InputError, first_line
-from edgegraph.workload.flax_model import Inputs, Model, Variables, mode_arguments
+from edgegraph.workload.flax_model import (
+    Inputs,
+    Model,
+    Variables,
+    mode_arguments,
+    parameters_of,
+    required,
+)
 from edgegraph.workload.values import run_once
 
 Names = tuple[str, ...]
@@ -134,13 +141,7 @@ def pick(names: tuple[Names, ...], tree: Any) -> list[Any]:
         >>> pick((("conv1", "kernel"), ("conv1", "bias")), {"conv1": {"kernel": 1, "bias": 2}})
         [1, 2]
     """
-    leaves = []
-    for path in names:
-        branch = tree
-        for name in path:
-            branch = branch[name]
-        leaves.append(branch)
-    return leaves
+    return [functools.reduce(operator.getitem, path, tree) for path in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +212,10 @@ def nnx_model(module: nnx.Module | Callable[..., nnx.Module], *, seed: int) -> M
         split, variables = _split(module)
         return _model(split, jax.eval_shape(lambda: variables), lambda: variables)
 
-    def make() -> nnx.Module:
-        return _call_factory(module, seed)
-
     taken: list[_Split] = []
 
     def make_variables() -> Variables:
-        made = make()
+        made = _call_factory(module, seed)
         split, variables = _split(made)
         if _holds_tracer(made):
             raise _HoldsArrayError
@@ -228,7 +226,7 @@ def nnx_model(module: nnx.Module | Callable[..., nnx.Module], *, seed: int) -> M
         abstract: Variables = jax.eval_shape(make_variables)
     except _HoldsArrayError:
         # Flax takes a bare array attribute that is being traced for a constant of the graph.
-        return nnx_model(make(), seed=seed)
+        return nnx_model(_call_factory(module, seed), seed=seed)
     return _model(taken[0], abstract, lambda: run_once(make_variables))
 
 
@@ -247,23 +245,19 @@ def _holds_tracer(module: nnx.Module) -> bool:
 
 
 def _call_factory(factory: Callable[..., Any], seed: int) -> nnx.Module:
-    name = _factory_name(factory)
-    parameters = _parameters(factory)
-    needed = [
-        parameter.name
-        for parameter in parameters
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and parameter.name != "rngs"
-    ]
+    function: Any = factory
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", repr(function))
+    parameters = parameters_of(factory)
+    needed = [each for each in required(parameters.values()) if each != "rngs"]
     if needed:
         raise InputError(
             f"{name} needs {', '.join(needed)}; bind them with functools.partial, or give an"
             " instance"
         )
-    takes_rngs = any(parameter.name == "rngs" for parameter in parameters)
     try:
-        made = factory(rngs=nnx.Rngs(seed)) if takes_rngs else factory()
+        made = factory(rngs=nnx.Rngs(seed)) if "rngs" in parameters else factory()
     except EdgeGraphError:
         raise
     except Exception as error:  # whatever the user's module raises
@@ -273,30 +267,12 @@ def _call_factory(factory: Callable[..., Any], seed: int) -> nnx.Module:
     return made
 
 
-def _factory_name(factory: Any) -> str:
-    while isinstance(factory, functools.partial):
-        factory = factory.func
-    return str(getattr(factory, "__name__", repr(factory)))
-
-
-def _parameters(factory: Callable[..., Any]) -> list[inspect.Parameter]:
-    bound = factory if isinstance(factory, functools.partial) else functools.partial(factory)
-    made: Any = bound.func
-    if inspect.isclass(made):
-        # The signature of an NNX class is that of its metaclass, which takes anything.
-        bound = functools.partial(made.__init__, None, *bound.args, **bound.keywords)
-    return list(inspect.signature(bound).parameters.values())
-
-
 def _model(split: _Split, abstract: Variables, make: Callable[[], Variables]) -> Model:
     values = functools.cache(make)
 
     def apply(params: Any, state: Any, inputs: Inputs, train: bool) -> tuple[Any, Any]:
         module = split.merge(params, state)
-        if train:
-            module.train()
-        else:
-            module.eval()
+        (module.train if train else module.eval)()
         outputs = module(*inputs, **mode_arguments(module, train=train))
         return outputs, split.state_after(module) if train else state
 

@@ -17,9 +17,17 @@ from typing import Any, Literal, Union
 
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.workload import Workload
-from edgegraph.workload.workload import is_flax_class, is_flax_module
+from edgegraph.workload.flax_model import (
+    is_flax_class,
+    is_flax_module,
+    parameters_of,
+    required,
+)
 
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_WORDS: Mapping[Any, Mapping[str, Any]] = {
+    bool: {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False},
+    NoneType: {"none": None},
+}
 
 _NAMES = {
     bool: "true or false",
@@ -109,26 +117,24 @@ def _convert(value: Any, wanted: Any) -> Any:
     origin, members = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (Union, UnionType):
         return _first_that_fits(value, members)
-    if origin is Literal:
-        return next(_or_refuse(m for m in members if m == value or str(m) == str(value)))
     if origin in (tuple, list, Sequence) or wanted in (tuple, list):
         return _convert_sequence(value, list if (origin or wanted) is list else tuple, members)
     if wanted is str:
         return str(value)
-    if wanted is bool:
-        return next(_or_refuse(b for text, b in _TRUTH.items() if text == str(value).lower()))
-    if wanted is NoneType:
-        return next(_or_refuse(None for _ in range(str(value).lower() == "none")))
     if wanted in (int, float):
         if isinstance(value, bool) or (wanted is int and isinstance(value, float)):
             raise ValueError
         return wanted(value)
-    return _literal(value)
-
-
-def _or_refuse(values: Iterable[Any]) -> typing.Iterator[Any]:
-    yield from values
-    raise ValueError
+    if origin is Literal:
+        words: Mapping[str, Any] = {str(member): member for member in members}
+        text = str(value)
+    elif wanted in _WORDS:
+        words, text = _WORDS[wanted], str(value).lower()
+    else:
+        return _literal(value)
+    if text not in words:
+        raise ValueError
+    return words[text]
 
 
 def _first_that_fits(value: Any, members: Iterable[Any]) -> Any:
@@ -312,15 +318,14 @@ def _from_class(
     dtype: str | None,
     arguments: dict[str, Any],
 ) -> Workload:
-    # The signature of an NNX class is that of its metaclass, which takes anything.
-    parameters = dict(list(inspect.signature(module_class.__init__).parameters.items())[1:])
+    parameters = parameters_of(module_class)
     if dtype is not None and "dtype" in parameters:
         arguments.setdefault("dtype", dtype)
     converted = convert_arguments(spec, module_class.__init__, parameters, arguments)
-    made = functools.partial(module_class, **converted)
-    if "rngs" in parameters:
-        return _from_flax(spec, made, input_shape, dtype)
-    return _from_flax(spec, _call(spec, made, parameters, converted), input_shape, dtype)
+    made: Any = functools.partial(module_class, **converted)
+    if "rngs" not in parameters:
+        made = _call(spec, made, parameters, converted)
+    return _from_flax(spec, made, input_shape, dtype)
 
 
 def _from_function(
@@ -330,23 +335,23 @@ def _from_function(
     dtype: str | None,
     arguments: dict[str, Any],
 ) -> Workload:
-    parameters = dict(inspect.signature(function).parameters)
-    makes_nnx = "rngs" in parameters
-    for name, value in {"input_shape": input_shape, "dtype": dtype}.items():
+    parameters = parameters_of(function)
+    own = {"input_shape": input_shape, "dtype": dtype}
+    for name, value in own.items():
         if value is not None and name in parameters:
             if name in arguments:
                 raise InputError(f"{name} of {spec} is given twice; give it once")
             arguments[name] = value
     converted = convert_arguments(spec, function, parameters, arguments)
     made = functools.partial(function, **converted)
-    if makes_nnx:
+    if "rngs" in parameters:
         return _from_flax(spec, made, input_shape, dtype)
     result = _call(spec, made, parameters, converted)
     if is_flax_module(result):
         return _from_flax(spec, result, input_shape, dtype)
     if not isinstance(result, Workload):
         raise InputError(f"{spec} returned {_what(result)}; expected {EXPECTED}")
-    for name, value in {"input_shape": input_shape, "dtype": dtype}.items():
+    for name, value in own.items():
         if value is not None and name not in parameters:
             raise InputError(
                 f"{spec} has no parameter {name}, and the Workload that it returns knows its"
@@ -361,13 +366,7 @@ def _call(
     parameters: Mapping[str, inspect.Parameter],
     arguments: Mapping[str, Any],
 ) -> Any:
-    missing = [
-        name
-        for name, parameter in parameters.items()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and name not in arguments
-    ]
+    missing = [name for name in required(parameters.values()) if name not in arguments]
     if missing:
         raise InputError(
             f"{spec} needs {', '.join(missing)}; give each, such as --set {missing[0]}=VALUE"

@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgegraph.workload.call import Call
-
-
-def _module_classes() -> tuple[type, ...]:
-    """Return Flax's module classes; what was not imported has no instances."""
-    packages = [sys.modules.get("flax.linen"), sys.modules.get("flax.nnx")]
-    return tuple(package.Module for package in packages if package is not None)
-
-
-def is_flax_module(value: Any) -> bool:
-    """Return whether an object is an instance of a linen or NNX module.
-
-    Example:
-        >>> is_flax_module(print)
-        False
-    """
-    return isinstance(value, _module_classes())
-
-
-def is_flax_class(value: Any) -> bool:
-    """Return whether an object is a class of linen or NNX modules."""
-    return inspect.isclass(value) and issubclass(value, _module_classes())
+from edgegraph.workload.calls import Call, inference, network, plain, training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +69,8 @@ class Workload:
             >>> params["kernel"].shape, inputs.shape
             ((784, 10), (32, 784))
         """
-        from edgegraph.workload.calls import inference
-
-        made_name, call = inference(
-            module, input_shape, dtype, seed=seed, integers_below=integers_below
-        )
-        return cls(name=name or made_name, call=call)
+        net = network(module, input_shape, dtype, seed=seed, integers_below=integers_below)
+        return cls(name=name or net.model.name, call=inference(net))
 
     @classmethod
     def from_function(
@@ -129,8 +102,6 @@ class Workload:
             >>> workload.name, workload.call(32).abstract[0].shape
             ('matmul', (32, 784))
         """
-        from edgegraph.workload.calls import plain
-
         return cls(
             name=name or function_name(function),
             call=lambda batch: plain(function, lambda: make_args(batch), seed=seed),
@@ -186,19 +157,9 @@ class Workload:
             >>> labels.shape, labels.dtype.name
             ((32,), 'int32')
         """
-        from edgegraph.workload.calls import parse_labels, training
-
-        made_name, call = training(
-            module,
-            optimizer,
-            input_shape,
-            dtype,
-            loss=loss,
-            labels=parse_labels(label_shape, label_dtype),
-            seed=seed,
-            integers_below=integers_below,
-        )
-        return cls(name=name or f"{made_name}_train_step", call=call)
+        net = network(module, input_shape, dtype, seed=seed, integers_below=integers_below)
+        call = training(net, optimizer, loss=loss, label_shape=label_shape, label_dtype=label_dtype)
+        return cls(name=name or f"{net.model.name}_train_step", call=call)
 
 
 def function_name(function: Callable[..., Any]) -> str:

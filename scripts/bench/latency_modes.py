@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import edgegraph as eg
 from edgegraph.base.units import seconds, si
 from edgegraph.device.host import usable_cores
-from edgegraph.measure.process import measure_apart
+from edgegraph.measure.latency import measure_apart
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.throughput import measure_throughput
 from edgegraph.results.timing import COLD, WARM

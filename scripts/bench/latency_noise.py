@@ -15,9 +15,8 @@ from dataclasses import replace
 
 import edgegraph as eg
 from edgegraph.base.timing import monotonic_clock
-from edgegraph.measure.interleaved import sample_in_rounds
 from edgegraph.measure.latency import ExecutableCall, prefer_synchronous_dispatch, program_arguments
-from edgegraph.measure.sampling import MeasurementSettings, Series, summarise
+from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds, summarise
 from models.cnn import small_cnn
 
 SETTINGS = MeasurementSettings(warm_up_s=0.1, minimum_s=0.5, limit_s=2.0)
@@ -27,9 +26,10 @@ def medians(call: ExecutableCall, seed: int, *, in_turns: bool) -> tuple[float, 
     """Time the same call as A and as B; give both medians and the worse verdict."""
     settings = replace(SETTINGS, seed=seed)
     a, b = (Series(call=call, clock=monotonic_clock) for _ in range(2))
+    outcomes = []
     for every in [[a, b]] if in_turns else [[a], [b]]:
-        sample_in_rounds(every, settings, monotonic_clock, rewarm=in_turns)
-    outcomes = [summarise(series, stopped_by="", settings=settings) for series in (a, b)]
+        sampling = sample_in_rounds(every, settings, monotonic_clock, rewarm=in_turns)
+        outcomes += [summarise(series, sampling) for series in every]
     verdict = min((latency.verdict for latency in outcomes), key=["INVALID", "NOISY", "OK"].index)
     return outcomes[0].median_s, outcomes[1].median_s, verdict
 

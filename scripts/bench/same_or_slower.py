@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import edgegraph as eg
 from edgegraph.measure.compare import SETTINGS
-from edgegraph.measure.process import measure_apart
+from edgegraph.measure.latency import measure_apart
 from edgegraph.results.timing import TimingComparison
 from models.cnn import small_cnn
 

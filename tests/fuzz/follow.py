@@ -23,7 +23,7 @@ from edgegraph.analysis.analyze import analyze
 from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.hlo.graph import build_graph
-from edgegraph.measure.latency import environment
+from edgegraph.measure.environment import environment
 from edgegraph.reporting.tables import findings_panel, layer_table
 
 DEVICE = Device(

@@ -13,7 +13,8 @@ import numpy as np
 from edgegraph import xla
 from edgegraph.base.timing import Clock, Progress
 from edgegraph.compiler.program import Program
-from edgegraph.measure.latency import ExecutableCall, MeasurementSettings, program_arguments
+from edgegraph.measure.latency import ExecutableCall, program_arguments
+from edgegraph.measure.sampling import MeasurementSettings
 
 FEW = MeasurementSettings(
     warm_up_calls=1, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0, limit_s=2.0

@@ -19,8 +19,7 @@ from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import EdgeGraphError, InputError
-from edgegraph.measure.archive import ProgramArchive, program_archive
-from edgegraph.measure.process import run_in_subprocess
+from edgegraph.measure.archive import ProgramArchive, program_archive, run_in_subprocess
 from edgegraph.workload import Workload
 from tests.measure.apart import (
     PROGRAMS,

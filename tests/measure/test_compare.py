@@ -191,7 +191,7 @@ def test_train_steps_and_names() -> None:
 
 @pytest.mark.parametrize("processes", [0, 2, 3.0, True])
 def test_too_few_processes(processes: int) -> None:
-    with pytest.raises(InputError, match="3 at least"):
+    with pytest.raises(InputError, match="of at least 3"):
         compare_timings(train_step(), train_step(), processes=processes)
 
 

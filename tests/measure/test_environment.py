@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import edgegraph
-from edgegraph.measure.latency import environment
+from edgegraph.measure.environment import environment
 
 
 def test_versions_are_those_installed() -> None:
@@ -36,7 +36,7 @@ def test_created_at_is_now_in_utc_with_seconds() -> None:
 def test_jax_is_not_imported() -> None:
     code = (
         "import sys\n"
-        "from edgegraph.measure.latency import environment\n"
+        "from edgegraph.measure.environment import environment\n"
         "environment()\n"
         "sys.exit('jax' in sys.modules)"
     )

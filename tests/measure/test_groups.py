@@ -21,7 +21,7 @@ from edgegraph.errors import InputError
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.op_name import parse_op_name
 from edgegraph.measure.flow import run_watched
-from edgegraph.measure.groups import LayerGroup, cut, deepest, group_regions, layer_groups
+from edgegraph.measure.groups import LayerGroup, cut, deepest
 from edgegraph.measure.regions import Region, Regions, find_regions
 from tests.measure.traced import FUNCTIONS
 
@@ -41,13 +41,17 @@ def _cut(name: str, depth: int | None = None) -> tuple[LayerGroup, ...]:
     return cut(_regions(name)[0], depth)
 
 
+def _groups(traced: Any) -> tuple[LayerGroup, ...]:
+    return cut(find_regions(traced))
+
+
 def _check_replay(
     regions: Regions, groups: tuple[LayerGroup, ...], arguments: list[Any], results: list[Any]
 ) -> None:
     """Run the groups one by one and compare what each gives, up to the function's results."""
     borders = {v for group in groups for v in (*group.inputs, *group.outputs)}
     outputs = [atom for atom in regions.root.jaxpr.outvars if isinstance(atom, core.Var)]
-    flow = run_watched(regions, [*borders, *outputs], group_regions(groups), arguments)
+    flow = run_watched(regions, [*borders, *outputs], [group.region for group in groups], arguments)
     made: dict[Any, Any] = {}
     for group in groups:
         if flow.executions[group.region]:
@@ -223,7 +227,7 @@ def test_a_loop_under_vmap_cannot_be_opened_and_covers_what_is_inside() -> None:
         with jax.named_scope("Net"):
             return lax.while_loop(lambda v: v < 3.0, _named("inner", lambda v: v + 1.0), x)
 
-    groups = layer_groups(jax.make_jaxpr(jax.vmap(net))(jnp.zeros(4)))
+    groups = _groups(jax.make_jaxpr(jax.vmap(net))(jnp.zeros(4)))
     assert [(g.layer, g.covers) for g in groups] == [("Net", ("Net/inner",))]
 
 
@@ -247,7 +251,7 @@ def test_constants_flow_in_as_values_not_as_constants() -> None:
         with jax.named_scope("add"):
             return x + table
 
-    (group,) = layer_groups(jax.make_jaxpr(net)(table))
+    (group,) = _groups(jax.make_jaxpr(net)(table))
     assert len(group.inputs) == 2
     assert not group.jaxpr.constvars
     assert "dense" not in jax.jit(group.function).lower(table, table).as_text()
@@ -274,13 +278,13 @@ def test_an_effect_is_needed_although_it_gives_nothing() -> None:
             jax.debug.callback(lambda _: None, x)
         return x
 
-    (group,) = layer_groups(jax.make_jaxpr(net)(1.0))
+    (group,) = _groups(jax.make_jaxpr(net)(1.0))
     assert (group.layer, len(group.inputs), len(group.outputs)) == ("show", 1, 0)
     assert jax.jit(group.function)(1.0) == []
 
 
 def test_a_function_that_does_nothing_has_no_groups() -> None:
-    assert layer_groups(jax.make_jaxpr(lambda x: (x, 1.0))(2.0)) == ()
+    assert _groups(jax.make_jaxpr(lambda x: (x, 1.0))(2.0)) == ()
 
 
 def test_layers_that_share_a_reference_cannot_be_cut_apart() -> None:
@@ -292,7 +296,7 @@ def test_layers_that_share_a_reference_cannot_be_cut_apart() -> None:
         return reference[...]
 
     with pytest.raises(InputError, match="mutable reference"):
-        layer_groups(jax.make_jaxpr(net)(jnp.ones(3)))
+        _groups(jax.make_jaxpr(net)(jnp.ones(3)))
 
 
 def _gradient_through_nested_loops(x: Any) -> Any:

@@ -21,12 +21,12 @@ from edgegraph.measure.groups import LayerGroup, cut
 from edgegraph.measure.isolated import CompiledLayers, compile_layers, measure_layers, which_depths
 from edgegraph.measure.latency import (
     ExecutableCall,
-    MeasurementSettings,
     measure_program,
     null_call,
     prefer_synchronous_dispatch,
 )
 from edgegraph.measure.regions import find_regions
+from edgegraph.measure.sampling import MeasurementSettings
 from tests.measure.traced import FUNCTIONS, cnn, filled
 
 FEW = MeasurementSettings(warm_up_calls=2, warm_up_s=0.0, minimum_samples=6, minimum_s=0.0)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import gc
 import itertools
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 
-from edgegraph.measure.interleaved import plan_turns, sample_in_rounds
-from edgegraph.measure.latency import MeasurementSettings, measure_latency
-from edgegraph.measure.sampling import Series, judge
+from edgegraph.analysis.analyze import analyze
+from edgegraph.compiler import compile as compile_workload
+from edgegraph.device import host
+from edgegraph.errors import InputError
+from edgegraph.measure import latency as module
+from edgegraph.measure.latency import measure_apart, measure_latency, measure_program
+from edgegraph.measure.sampling import MeasurementSettings
+from tests import programs
+from tests.measure.apart import FEW, eigenvalues, ticking, train_step
 from tests.measure.fake_clock import FakeClock, both
+
+MANY = len(host.usable_cores()) > 1
 
 
 def test_a_steady_call() -> None:
@@ -181,95 +188,69 @@ def test_quick_settings_stop_soon() -> None:
     assert clock.now <= 3.5e9
 
 
-@pytest.mark.parametrize(
-    ("samples", "relative_iqr", "drift", "window_spread", "verdict"),
-    [
-        (100, 0.10, 0.05, 0.10, "OK"),
-        (100, 0.11, 0.0, 0.0, "NOISY"),
-        (100, 0.0, 0.06, 0.0, "NOISY"),
-        (100, 0.0, -0.06, 0.0, "NOISY"),
-        (100, 0.0, 0.0, 0.11, "NOISY"),
-        (100, 0.26, 0.06, 0.11, "INVALID"),
-        (5, 0.0, 0.0, None, "INVALID"),
-    ],
-)
-def test_verdict(
-    samples: int, relative_iqr: float, drift: float, window_spread: float | None, verdict: str
-) -> None:
-    given, reasons = judge(
-        samples=samples,
-        relative_iqr=relative_iqr,
-        drift=drift,
-        window_spread=window_spread,
-        tolerance=0.10,
+def test_in_a_process_of_its_own() -> None:
+    found = measure_apart(eigenvalues(), settings=FEW)
+    assert found.synchronous
+    assert (found.cache, found.cores) == ("warm", len(host.usable_cores()))
+    assert found.samples >= 6
+    assert found.dispatch_s is not None
+
+
+@pytest.mark.skipif(not MANY, reason="there is only one core")
+def test_on_one_core_and_with_cold_caches() -> None:
+    function, arguments = programs.small_cnn(1)
+    program = compile_workload(function, *arguments, name="cnn")
+    found = measure_apart(program, cores=1, cache="cold", settings=FEW)
+    assert (found.cache, found.cores, found.calls_per_sample) == ("cold", 1, 1)
+
+
+@pytest.mark.slow
+def test_an_analysis_takes_what_it_is_asked_for() -> None:
+    function, arguments = programs.small_cnn(1)
+    found = analyze(
+        function, args=arguments, throughput=True, cold=True, cores=1, settings=FEW, name="cnn"
     )
-    assert given == verdict
-    assert bool(reasons) == (verdict != "OK")
-
-
-def test_a_busy_second_process_makes_even_steady_samples_noisy() -> None:
-    """It slows every call down alike, so that only the system's own count shows it."""
-    steady = partial(
-        judge, samples=100, relative_iqr=0.0, drift=0.0, window_spread=0.0, tolerance=0.1
+    assert found.latency is None
+    conditions = [(one.cache, one.cores) for one in found.other_latencies]
+    assert conditions == [("cold", len(host.usable_cores())), ("warm", 1)]
+    assert [one.queue_depth for one in found.throughputs] == sorted(
+        {one.queue_depth for one in found.throughputs}
     )
-    assert steady(others_share=0.10) == ("OK", ())
-    verdict, (reason,) = steady(others_share=0.48)
-    assert verdict == "NOISY"
-    assert reason == "other processes took 48 % of the cores' time, more than 10 %"
+    assert found.throughputs
+    with pytest.raises(InputError, match="no executable that could be measured"):
+        analyze(function, args=arguments, stage="lowered", throughput=True)
 
 
-def _series(clock: FakeClock, *durations_s: float) -> list[Series]:
-    return [Series(call=clock.call(duration), clock=clock) for duration in durations_s]
+def test_no_more_cores_than_there_are() -> None:
+    for cores in (0, 100_000, True):
+        with pytest.raises(InputError, match="this process may use"):
+            measure_apart(train_step(), cores=cores)
 
 
-def test_rounds_treat_all_alike() -> None:
-    clock = FakeClock()
-    every = _series(clock, 0.002, 0.0001, 5e-6)
-    assert sample_in_rounds(every, MeasurementSettings(), clock, rewarm=True) == "stable"
-    assert len({len(series.samples_s) for series in every}) == 1
-    assert [series.samples_s[0] for series in every] == pytest.approx([0.002, 0.0001, 5e-6])
+def test_cold_caches_are_emptied_before_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    emptied: list[int] = []
+
+    def emptier() -> object:
+        return lambda: emptied.append(1)
+
+    monkeypatch.setattr(module, "cache_emptier", emptier)
+    found = measure_program(train_step(), cache="cold", settings=FEW, clock=ticking())
+    assert found.cache == "cold"
+    assert found.median_s == found.dispatch_s == 0.001  # nothing of it is in the times
+    # Program and null executable: first call, warm-up, samples.
+    assert len(emptied) == 2 * (1 + 1 + found.samples)
+    with pytest.raises(InputError, match="'tepid'"):
+        measure_program(train_step(), cache="tepid")
 
 
-def test_rounds_come_in_random_but_repeatable_order() -> None:
-    def order(seed: int) -> list[int]:
-        clock = FakeClock()
-        called: list[int] = []
-        every = [
-            Series(call=both(partial(called.append, name), clock.call(0.01)), clock=clock)
-            for name in range(4)
-        ]
-        sample_in_rounds(every, MeasurementSettings(seed=seed), clock, rewarm=False)
-        return called
-
-    assert order(1) == order(1) != order(2)
-
-
-def test_a_round_is_planned_to_fit_ten_times() -> None:
-    clock = FakeClock()
-    every = _series(clock, 0.1, 0.05)
-    for series in every:
-        series.warm_up()
-    turns = plan_turns(every, 10.0, rewarm=True)
-    assert [turn.rewarming_calls for turn in turns] == [1, 1]
-    assert [turn.samples for turn in turns] == [5, 5]  # a round of 0.15 + 5 * 0.15 s
-
-
-def test_short_calls_are_warmed_for_two_milliseconds() -> None:
-    clock = FakeClock()
-    every = _series(clock, 0.0005, 20e-6)
-    for series in every:
-        series.warm_up()
-    assert [turn.rewarming_calls for turn in plan_turns(every, 10.0, rewarm=True)] == [4, 20]
-    assert [turn.rewarming_calls for turn in plan_turns(every, 10.0, rewarm=False)] == [0, 0]
-
-
-def test_the_limit_bounds_many_series_together() -> None:
-    clock = FakeClock()
-    every = _series(clock, *[0.2] * 30)
-    assert (
-        sample_in_rounds(every, MeasurementSettings(limit_s=15.0), clock, rewarm=True)
-        == "time limit"
+def test_four_times_the_last_cache_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    caches = (
+        host.Cache(name="L1", size_bytes=1024, instances=1),
+        host.Cache(name="L2", size_bytes=4096, instances=1),
     )
-    # The first calls and one round in any case: 30 calls of 0.2 s each.
-    assert clock.now / 1e9 <= 15.0 + 2 * 6.0 + 0.4
-    assert all(series.samples_s for series in every)
+    monkeypatch.setattr(host, "caches", lambda cores: caches)
+    assert module.cold_bytes() == 4 * 4096
+    module.cache_emptier()()
+    monkeypatch.setattr(host, "caches", lambda cores: ())
+    with pytest.raises(InputError, match="how large its caches are"):
+        module.cache_emptier()

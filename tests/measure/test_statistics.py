@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -144,3 +145,40 @@ def test_a_median_of_zero_gives_no_false_comfort() -> None:
 def test_six_samples_hold_the_median_with_95_percent() -> None:
     assert 1 - 2 * 0.5**statistics.FEWEST_SAMPLES >= 0.95
     assert 1 - 2 * 0.5 ** (statistics.FEWEST_SAMPLES - 1) < 0.95
+
+
+@pytest.mark.parametrize(
+    ("samples", "relative_iqr", "drift", "window_spread", "verdict"),
+    [
+        (100, 0.10, 0.05, 0.10, "OK"),
+        (100, 0.11, 0.0, 0.0, "NOISY"),
+        (100, 0.0, 0.06, 0.0, "NOISY"),
+        (100, 0.0, -0.06, 0.0, "NOISY"),
+        (100, 0.0, 0.0, 0.11, "NOISY"),
+        (100, 0.26, 0.06, 0.11, "INVALID"),
+        (5, 0.0, 0.0, None, "INVALID"),
+    ],
+)
+def test_verdict(
+    samples: int, relative_iqr: float, drift: float, window_spread: float | None, verdict: str
+) -> None:
+    given, reasons = statistics.judge(
+        samples=samples,
+        relative_iqr=relative_iqr,
+        drift=drift,
+        window_spread=window_spread,
+        tolerance=0.10,
+    )
+    assert given == verdict
+    assert bool(reasons) == (verdict != "OK")
+
+
+def test_a_busy_second_process_makes_even_steady_samples_noisy() -> None:
+    """It slows every call down alike, so that only the system's own count shows it."""
+    steady = partial(
+        statistics.judge, samples=100, relative_iqr=0.0, drift=0.0, window_spread=0.0, tolerance=0.1
+    )
+    assert steady(others_share=0.10) == ("OK", ())
+    verdict, (reason,) = steady(others_share=0.48)
+    assert verdict == "NOISY"
+    assert reason == "other processes took 48 % of the cores' time, more than 10 %"

@@ -8,7 +8,7 @@ import pytest
 
 from edgegraph.device import host
 from edgegraph.errors import InputError
-from edgegraph.measure.latency import MeasurementSettings
+from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.throughput import (
     QUEUE_DEPTHS,
     fitting_depths,

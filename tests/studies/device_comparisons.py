@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgegraph.measure.latency import environment
+from edgegraph.measure.environment import environment
 from edgegraph.studies.devices.result import DeviceComparison, DeviceRow
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgegraph.measure.compare import conclude
-from edgegraph.measure.latency import environment
+from edgegraph.measure.environment import environment
 from edgegraph.results.timing import ProcessTimes, TimingComparison
 from edgegraph.studies.fusion.result import (
     FULL,

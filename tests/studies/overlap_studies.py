@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from edgegraph.measure.latency import environment
+from edgegraph.measure.environment import environment
 from edgegraph.results.timing import InputOverlap
 from edgegraph.studies.overlap.result import Bracket, OverlapStudy
 from tests import analyses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgegraph.measure.latency import environment
+from edgegraph.measure.environment import environment
 from edgegraph.results.timing import Throughput
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
 from tests import analyses

@@ -15,7 +15,8 @@ from edgegraph.compiler.targets import parse_target
 from edgegraph.device import host
 from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import EdgeGraphError, InputError
-from edgegraph.measure.latency import environment, prefer_synchronous_dispatch
+from edgegraph.measure.environment import environment
+from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
 from edgegraph.studies.devices.result import DeviceComparison, DeviceRow, op_kinds

@@ -17,7 +17,7 @@ from edgegraph.device.calibration.saved import load_calibration, machine_identit
 from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
-from edgegraph.measure.latency import environment
+from edgegraph.measure.environment import environment
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.studies.sweep.result import PLAIN_OPTIONS, Sweep, SweepPoint
 from edgegraph.workload import Workload

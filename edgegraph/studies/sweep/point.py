@@ -26,7 +26,7 @@ from edgegraph.device import host
 from edgegraph.device.calibration.saved import prepare_folder
 from edgegraph.device.device import Device
 from edgegraph.errors import EdgeGraphError, InputError
-from edgegraph.measure.process import measure_apart
+from edgegraph.measure.latency import measure_apart
 from edgegraph.measure.throughput import measure_throughput
 from edgegraph.results.timing import Latency, Throughput
 from edgegraph.store import Store

@@ -11,7 +11,7 @@ import edgegraph as eg
 from edgegraph.cli import main
 from edgegraph.device.catalogue import find_device
 from edgegraph.errors import InputError
-from edgegraph.measure.latency import environment
+from edgegraph.measure.environment import environment
 from edgegraph.studies.scaling.present import scaling_table
 from edgegraph.studies.scaling.result import CollectiveUse, Scaling, ScalingPoint
 from edgegraph.studies.scaling.run import collectives_of
