@@ -23,9 +23,9 @@ from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.op_name import UNATTRIBUTED, parse_parameter_name
 from edgegraph.hlo.op_tree import OpTree
+from edgegraph.measure.environment import environment
 from edgegraph.measure.isolated import measure_layers
-from edgegraph.measure.latency import environment
-from edgegraph.measure.process import measure_conditions
+from edgegraph.measure.latency import measure_conditions
 from edgegraph.measure.throughput import measure_throughput
 from edgegraph.measure.trace import fits, take_trace
 from edgegraph.memory.live import profile_memory

@@ -17,11 +17,7 @@ import jax
 from edgegraph.base.timing import Clock, Progress, monotonic_clock, no_progress
 from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
-<<<<<<< HEAD
 from edgegraph.hlo.op_name import UNATTRIBUTED
-from edgegraph.measure import statistics
-=======
->>>>>>> a7b2e76 (Measure, compile and make workloads with fewer files, without circles)
 from edgegraph.measure.flow import compile_flat, run_watched, static_executions
 from edgegraph.measure.groups import LayerGroup, cut, deepest
 from edgegraph.measure.latency import (

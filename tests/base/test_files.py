@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -18,7 +17,7 @@ FRESH = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep the locks of this test apart from all others on this machine."""
     monkeypatch.setattr("platformdirs.user_runtime_path", lambda name: tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
