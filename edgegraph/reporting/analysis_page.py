@@ -20,6 +20,7 @@ from edgegraph.reporting.scene.pack import pack
 from edgegraph.reporting.tables import analysis_tables
 from edgegraph.reporting.timeline import timeline
 from edgegraph.results.analysis import Analysis, Totals
+from edgegraph.results.columns import notebook_table
 from edgegraph.results.timing import Latency
 
 if TYPE_CHECKING:
@@ -223,8 +224,7 @@ def analysis_tab(analysis: Analysis, number: int, named: bool) -> Tab:
 
 
 def _notebook(analysis: Analysis) -> str:
-    layers: str = analysis.layers.to_html(na_rep="?")
-    return f"<p><b>{escape(words.headline(analysis))}</b></p>{layers}"
+    return f"<p><b>{escape(words.headline(analysis))}</b></p>{notebook_table(analysis.layers)}"
 
 
 PRESENTER = Presenter(

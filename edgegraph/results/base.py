@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from edgegraph.errors import InputError
+from edgegraph.results.columns import notebook_table
 from edgegraph.results.files import save
 from edgegraph.results.kinds import kind_of, presenter_of, provided, resolve
 
@@ -142,7 +143,7 @@ class Study(Shown):
         """Show the rows and the conclusions in a notebook."""
         said = "".join(f"<p>{escape(line)}</p>" for line in self.conclusions)
         head = f"<p><b>{escape(repr(self)[1:-1])}</b></p>"
-        return f"{head}{self.frame.to_html(na_rep='?')}{said}"
+        return f"{head}{notebook_table(self.frame)}{said}"
 
 
 class Exportable(Shown):

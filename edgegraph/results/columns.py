@@ -95,6 +95,9 @@ def sum_of_times(values: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
+TEXT = Column(dtype="string")
+TIME = Column(dtype="float64", unit="s")
+RATIO = Column(dtype="float64")
 SHARE = Column(dtype="float64", write=percent)
 """A share from 0 to 1, shown in percent."""
 
@@ -109,8 +112,8 @@ def columns_of(record: type, *names: str, rest: bool = False) -> Columns:
 
     Args:
         record: A dataclass or msgspec Struct.
-        names: Of fields and properties; all fields where none are named.
-        rest: Whether the fields that are not named follow those that are.
+        names: Of fields and properties; where none are named, all fields that hold one value.
+        rest: Whether those that are not named follow those that are.
     """
     fields = get_type_hints(record, include_extras=True)
     about = {
@@ -119,14 +122,15 @@ def columns_of(record: type, *names: str, rest: bool = False) -> Columns:
         for name in several.split(", ")
     }
     found = {}
-    others = fields if rest or not names else ()
-    for name in dict.fromkeys((*names, *others)):
+    for name in dict.fromkeys((*names, *(fields if rest or not names else ()))):
         hint = fields.get(name)
         if hint is None:
             getter = getattr(record, name).fget
             hint = get_type_hints(getter, include_extras=True)["return"]
             about[name] = " ".join((getdoc(getter) or "").split())
-        found[name] = _column(name, hint, about.get(name, ""))
+        column = _column(name, hint, about.get(name, ""))
+        if name in names or column.dtype != "object":
+            found[name] = column
     return MappingProxyType(found)
 
 
@@ -166,22 +170,34 @@ def add_up(parts: Iterable[object], columns: Iterable[Column]) -> dict[str, Any]
 
 
 def frame(
-    records: Sequence[object], columns: Mapping[str, Column], **computed: Sequence[Any]
+    records: Iterable[object], columns: Mapping[str, Column], **computed: Sequence[Any]
 ) -> pd.DataFrame:
     """Return records as a table, one row each.
 
     Args:
         records: All of one kind.
-        columns: In their order.
+        columns: By their name in the table, in its order.
         computed: Values of columns that are no attributes of the records.
     """
     import pandas as pd
 
+    held = list(records)
     data = {
         name: pd.Series(
-            computed[name] if name in computed else [getattr(record, name) for record in records],
+            computed[name] if name in computed else [getattr(each, column.name) for each in held],
             dtype=column.dtype,
         )
         for name, column in columns.items()
     }
     return pd.DataFrame(data)
+
+
+def notebook_table(frame: pd.DataFrame) -> str:
+    """Return a table as HTML, with a ? for what is unknown, whatever its type."""
+    table: str = frame.to_html(na_rep="?")
+    return table.replace("&lt;NA&gt;", "?")
+
+
+def rows(records: Iterable[object], columns: Iterable[str]) -> list[dict[str, Any]]:
+    """Return records as JSON objects, with the names of the frame."""
+    return [{name: getattr(record, name) for name in columns} for record in records]

@@ -15,7 +15,7 @@ from msgspec import Struct
 from edgegraph.base.files import replacing
 from edgegraph.errors import InputError
 from edgegraph.results.base import Saved
-from edgegraph.results.columns import SHARE, columns_of, frame
+from edgegraph.results.columns import SHARE, columns_of, frame, notebook_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -335,8 +335,7 @@ class OpTrace(Saved):
 
     def _repr_html_(self) -> str:
         """Show the time by opcode in a notebook."""
-        table: str = self.grouped("opcode").to_html(na_rep="?")
-        return table
+        return notebook_table(self.grouped("opcode"))
 
 
 _GROUPINGS = {

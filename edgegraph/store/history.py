@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edgegraph.results.columns import TEXT, columns_of, frame, notebook_table
 from edgegraph.results.kinds import provided
 from edgegraph.results.verdicts import OK, verdict_of
 from edgegraph.store.runs import Run
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 
 Series = tuple[str, str, str, int | None, str]
 """What entries have in common that compare: machine, target, dtype, batch, options."""
-
-_TYPES: Mapping[str, Any] = {
-    "id": "Int64", "batch": "Int64", "previous": "Int64", "value": "float64",
-    "change": "float64", "same_program": "boolean",
-}  # fmt: skip
-"""Of the frame's columns; all others are text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +99,12 @@ class History:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per run; the figure stands under its name."""
-        import pandas as pd
-
-        data: dict[str, Any] = {}
-        for name in Entry.__dataclass_fields__:
-            values = [getattr(entry, name) for entry in self.entries]
-            if name == "options":
-                values = [msgspec.json.encode(value).decode() for value in values]
-            column = self.metric if name == "value" else name
-            data[column] = pd.array(values, dtype=_TYPES.get(name, "string"))
-        return pd.DataFrame(data)
+        columns = {**columns_of(Entry, *Entry.__dataclass_fields__), "options": TEXT}
+        options = [msgspec.json.encode(entry.options).decode() for entry in self.entries]
+        named = {
+            self.metric if name == "value" else name: column for name, column in columns.items()
+        }
+        return frame(self.entries, named, options=options)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -139,7 +130,7 @@ class History:
 
     def _repr_html_(self) -> str:
         """Show the runs in a notebook."""
-        return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{self.frame.to_html(na_rep='?')}"
+        return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{notebook_table(self.frame)}"
 
 
 def _order(series: Series) -> tuple[Any, ...]:

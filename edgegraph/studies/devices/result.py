@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from edgegraph.hlo.module import Instruction, Shape
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import Analysis, Environment, OpRecord
 from edgegraph.results.base import Study
+from edgegraph.results.columns import SHARE, columns_of, frame, rows
 from edgegraph.results.notes import Notes
 
 if TYPE_CHECKING:
@@ -163,17 +164,18 @@ class DeviceRow:
         return None if not self.time_s else (self.batch or 1) / self.time_s
 
 
-COLUMNS = (
-    *(field.name for field in fields(DeviceRow) if field.name != "kinds"),
-    "fits", "needed_beside_weights_bytes", "time_s", "time_source", "utilisation",
+COLUMNS = columns_of(DeviceRow) | columns_of(
+    DeviceRow, "fits", "needed_beside_weights_bytes", "time_s", "time_source", "utilisation",
     "throughput_per_s",
 )  # fmt: skip
 """Of the frame."""
 
-KIND_COLUMNS = (
-    "workload", "device", "batch", "kind", "ops", "macs", "flops", "time_s", "compiler_time_s",
-    "macs_share", "time_share",
-)  # fmt: skip
+KIND_COLUMNS = {
+    **columns_of(DeviceRow, "workload", "device", "batch"),
+    **columns_of(OpKind),
+    "macs_share": SHARE,
+    "time_share": SHARE,
+}
 """Of the frame of kinds."""
 
 
@@ -192,31 +194,23 @@ class DeviceComparison(Study):
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per workload, device and batch size, with the columns of `DeviceRow`."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [[getattr(row, column) for column in COLUMNS] for row in self.rows],
-            columns=list(COLUMNS),
-        )
+        return frame(self.rows, COLUMNS)
 
     @cached_property
     def kinds_frame(self) -> pd.DataFrame:
         """One row per workload, device, batch size and kind of op, with its shares of the whole."""
-        import pandas as pd
-
-        found = []
-        for row in self.rows:
-            macs = sum(kind.macs for kind in row.kinds)
-            time_s = sum(kind.time_s for kind in row.kinds)
-            found += [
-                (
-                    row.workload, row.device, row.batch, kind.kind, kind.ops, kind.macs, kind.flops,
-                    kind.time_s, kind.compiler_time_s, kind.macs / macs if macs else None,
-                    kind.time_s / time_s if time_s else None,
-                )
-                for kind in row.kinds
-            ]  # fmt: skip
-        return pd.DataFrame(found, columns=list(KIND_COLUMNS))
+        of = [(row, kind) for row in self.rows for kind in row.kinds]
+        macs = {row: sum(kind.macs for kind in row.kinds) for row in self.rows}
+        times_s = {row: sum(kind.time_s for kind in row.kinds) for row in self.rows}
+        return frame(
+            (kind for _, kind in of),
+            KIND_COLUMNS,
+            workload=[row.workload for row, _ in of],
+            device=[row.device for row, _ in of],
+            batch=[row.batch for row, _ in of],
+            macs_share=[kind.macs / macs[row] if macs[row] else None for row, kind in of],
+            time_share=[kind.time_s / times_s[row] if times_s[row] else None for row, kind in of],
+        )
 
     @property
     def document(self) -> dict[str, Any]:
@@ -226,9 +220,8 @@ class DeviceComparison(Study):
         return {
             "environment": to_builtins(self.environment),
             "rows": [
-                {column: getattr(row, column) for column in COLUMNS}
-                | {"kinds": to_builtins(row.kinds)}
-                for row in self.rows
+                told | {"kinds": to_builtins(row.kinds)}
+                for row, told in zip(self.rows, rows(self.rows, COLUMNS), strict=True)
             ],
         }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
+from edgegraph.results.columns import TEXT, TIME, columns_of, frame
 from edgegraph.results.notes import Notes, numbers
 from edgegraph.results.timing import TimingComparison
 from edgegraph.results.verdicts import (
@@ -230,43 +231,30 @@ class FusionStudy(Study):
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per rung: kernels, bytes, times."""
-        import pandas as pd
-
-        columns = (
-            "name", "same_as", "kernels", "fusions", "flops", "bytes", "compute_time_s",
-            "memory_time_s", "temp_bytes", "compile_s", "latency_s",
-        )  # fmt: skip
-        rows = [
-            [*(getattr(rung, column) for column in columns), *(rung.interval_s or (None, None))]
-            for rung in self.rungs
-        ]
-        return pd.DataFrame(rows, columns=[*columns, "latency_low_s", "latency_high_s"])
+        return frame(
+            self.rungs,
+            {**columns_of(Rung), "latency_low_s": TIME, "latency_high_s": TIME},
+            latency_low_s=[_end(rung.interval_s, 0) for rung in self.rungs],
+            latency_high_s=[_end(rung.interval_s, 1) for rung in self.rungs],
+        )
 
     @cached_property
     def layers(self) -> pd.DataFrame:
         """One row per rung and layer."""
-        import pandas as pd
-
-        columns = [field.name for field in fields(RungLayer) if field.name != "interval_s"]
-        rows = [
-            [
-                rung.name,
-                *(getattr(layer, column) for column in columns),
-                *(layer.interval_s or (None, None)),
-            ]
-            for rung in self.rungs
-            for layer in rung.layers
-        ]
-        return pd.DataFrame(rows, columns=["rung", *columns, "time_low_s", "time_high_s"])
+        layers = [layer for rung in self.rungs for layer in rung.layers]
+        return frame(
+            layers,
+            {"rung": TEXT, **columns_of(RungLayer), "time_low_s": TIME, "time_high_s": TIME},
+            rung=[rung.name for rung in self.rungs for _ in rung.layers],
+            time_low_s=[_end(layer.interval_s, 0) for layer in layers],
+            time_high_s=[_end(layer.interval_s, 1) for layer in layers],
+        )
 
     @cached_property
     def fusions_frame(self) -> pd.DataFrame:
         """One row per fusion and rung, with what it saves."""
-        import pandas as pd
-
-        columns = [*(field.name for field in fields(FusionEffect)), "saved_bytes", "saved_s"]
-        rows = [[getattr(effect, column) for column in columns] for effect in self.fusions]
-        return pd.DataFrame(rows, columns=columns)
+        fields = columns_of(FusionEffect, "rung", "name", "kind", "layers", rest=True)
+        return frame(self.fusions, fields | columns_of(FusionEffect, "saved_bytes", "saved_s"))
 
     @property
     def verdict(self) -> str | None:
@@ -338,3 +326,7 @@ class FusionStudy(Study):
             environment=self.environment,
             metrics=numbers((name, getattr(full, name)) for name in _NOTED),
         )
+
+
+def _end(interval_s: tuple[float, float] | None, number: int) -> float | None:
+    return None if interval_s is None else interval_s[number]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 from edgegraph.base.units import seconds
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
+from edgegraph.results.columns import columns_of, frame, rows
 from edgegraph.results.notes import Notes, numbers, timed
 from edgegraph.results.schedule import Schedule
 from edgegraph.results.timing import InputOverlap, Latency, Throughput, best_throughput
@@ -78,9 +79,7 @@ class Bracket:
         return (self.serial_s - self.time_s) / width_s
 
 
-COLUMNS = (
-    *(field.name for field in fields(Bracket)), "overlapped_s", "serial_s", "place", "overlap",
-)  # fmt: skip
+COLUMNS = columns_of(Bracket) | columns_of(Bracket, "overlapped_s", "serial_s", "place", "overlap")
 """Of the frame."""
 
 
@@ -137,10 +136,7 @@ class OverlapStudy(Study):
 
         The columns are those of `Bracket`, then ``overlapped_s serial_s place overlap``.
         """
-        import pandas as pd
-
-        rows = [[getattr(bracket, column) for column in COLUMNS] for bracket in self._brackets]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return frame(self._brackets, COLUMNS)
 
     @property
     def _brackets(self) -> tuple[Bracket, ...]:
@@ -177,10 +173,7 @@ class OverlapStudy(Study):
             "latency": latency,
             "throughputs": to_builtins(self.throughputs),
             "dispatch_gain": self.dispatch_gain,
-            "brackets": [
-                {column: getattr(bracket, column) for column in COLUMNS}
-                for bracket in self._brackets
-            ],
+            "brackets": rows(self._brackets, COLUMNS),
             "schedule": schedule,
             "host_input": host_input,
             "verdict": self.verdict,

@@ -11,6 +11,7 @@ from edgegraph.base.units import percent
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
+from edgegraph.results.columns import RATIO, SHARE, columns_of, frame
 from edgegraph.results.notes import Notes
 from edgegraph.results.timing import Latency
 
@@ -21,16 +22,6 @@ WEAK = "weak"
 """The batch of every chip stays the same; the batch over all grows with the chips."""
 STRONG = "strong"
 """The batch over all chips stays the same; every chip gets a smaller part of it."""
-
-COLUMNS = (
-    "scaling", "data", "tensor", "chips", "batch", "step_s", "throughput_per_s", "speedup",
-    "efficiency", "compute_time_s", "memory_time_s", "network_time_s", "exposed_network_s",
-    "bound", "flops", "wire_bytes", "peak_memory_bytes", "fits", "latency_s", "verdict",
-    "target", "compile_s", "error",
-)  # fmt: skip
-_COUNTS = frozenset({"data", "tensor", "chips", "batch", "flops", "wire_bytes",
-                     "peak_memory_bytes"})  # fmt: skip
-_TEXTS = frozenset({"scaling", "bound", "verdict", "target", "error"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +127,21 @@ class ScalingPoint:
         return None if None in waits else sum(each for each in waits if each is not None)
 
 
+COLUMNS = {
+    **columns_of(
+        ScalingPoint, "scaling", "data", "tensor", "chips", "batch", "step_s", "throughput_per_s"
+    ),
+    "speedup": RATIO,
+    "efficiency": SHARE,
+    **columns_of(
+        ScalingPoint, "compute_time_s", "memory_time_s", "network_time_s", "exposed_network_s",
+        "bound", "flops", "wire_bytes", "peak_memory_bytes", "fits", "latency_s", "verdict",
+        "target", "compile_s", "error",
+    ),
+}  # fmt: skip
+"""Of the frame."""
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Scaling(Study):
     """One workload over meshes of chips.
@@ -202,22 +208,11 @@ class Scaling(Study):
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per mesh; times are seconds, unknown is NaN or <NA>."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            {
-                column: pd.array(
-                    [self._value(point, column) for point in self.points],
-                    dtype="Int64"
-                    if column in _COUNTS
-                    else "string"
-                    if column in _TEXTS
-                    else "boolean"
-                    if column == "fits"
-                    else "float64",
-                )
-                for column in COLUMNS
-            }
+        return frame(
+            self.points,
+            COLUMNS,
+            speedup=[self.speedup(point) for point in self.points],
+            efficiency=[self.efficiency(point) for point in self.points],
         )
 
     @property
@@ -234,7 +229,7 @@ class Scaling(Study):
             "device": device,
             "environment": to_builtins(self.environment),
             "points": [
-                {column: self._value(point, column) for column in COLUMNS}
+                {name: self._value(point, name) for name in COLUMNS}
                 | {"collectives": to_builtins(point.collectives)}
                 for point in self.points
             ],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
+from edgegraph.results.columns import columns_of, frame, rows
 from edgegraph.results.notes import Notes, numbers, timed
 from edgegraph.results.timing import Latency, Throughput
 from edgegraph.results.verdicts import OK, SOUNDNESS, worst
@@ -20,25 +21,6 @@ if TYPE_CHECKING:
 
 PLAIN_OPTIONS = "default"
 """Label of the compiler options that every point of a sweep shares, without any more."""
-
-
-COLUMNS = (
-    "batch", "latency_s", "latency_p90_s", "throughput_per_s", "compute_time_s", "memory_time_s",
-    "bound", "peak_memory_bytes", "error", "dtype", "options", "overlapped_time_s",
-    "serial_time_s", "queue_depth", "verdict", "flops", "bytes", "live_memory_bytes", "compile_s",
-)  # fmt: skip
-
-_NOTED = (
-    "latency_s", "latency_p90_s", "throughput_per_s", "compute_time_s", "memory_time_s",
-    "overlapped_time_s", "serial_time_s", "peak_memory_bytes", "live_memory_bytes", "flops",
-    "bytes", "queue_depth", "compile_s",
-)  # fmt: skip
-"""What the run database notes of a point."""
-
-_COUNTS = frozenset(
-    {"batch", "queue_depth", "flops", "bytes", "peak_memory_bytes", "live_memory_bytes"}
-)
-_TEXTS = frozenset({"bound", "error", "dtype", "options", "verdict"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +125,18 @@ class SweepPoint:
         return self.dtype, self.options
 
 
+COLUMNS = columns_of(
+    SweepPoint, "batch", "latency_s", "latency_p90_s", "throughput_per_s", "compute_time_s",
+    "memory_time_s", "bound", "peak_memory_bytes", "error", "dtype", "options",
+    "overlapped_time_s", "serial_time_s", "queue_depth", "verdict", "flops", "bytes",
+    "live_memory_bytes", "compile_s",
+)  # fmt: skip
+"""Of the frame."""
+
+_NOTED = [name for name, column in COLUMNS.items() if column.dtype != "string" and name != "batch"]
+"""What the run database notes of a point."""
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Sweep(Study):
     """One workload over batch sizes, and where asked for over dtypes and compiler options.
@@ -196,21 +190,7 @@ class Sweep(Study):
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per point; times are seconds, unknown is NaN or <NA>."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            {
-                column: pd.array(
-                    [getattr(point, column) for point in self.points],
-                    dtype="Int64"
-                    if column in _COUNTS
-                    else "string"
-                    if column in _TEXTS
-                    else "float64",
-                )
-                for column in COLUMNS
-            }
-        )
+        return frame(self.points, COLUMNS)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -227,9 +207,8 @@ class Sweep(Study):
             "option_sets": {name: dict(extra) for name, extra in self.option_sets.items()},
             "max_latency_s": self.max_latency_s,
             "points": [
-                {column: getattr(point, column) for column in COLUMNS}
-                | {"reasons": list(point.reasons)}
-                for point in self.points
+                row | {"reasons": list(point.reasons)}
+                for point, row in zip(self.points, rows(self.points, COLUMNS), strict=True)
             ],
             "knees": to_builtins(self.knees),
             "budget": None
