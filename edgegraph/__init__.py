@@ -125,7 +125,7 @@ register(
     Kind(
         word="diff",
         home="edgegraph.compare.result:Diff",
-        presenter="edgegraph.compare.page:PRESENTER",
+        presenter="edgegraph.compare.present:PRESENTER",
         command="diff",
     )
 )

@@ -56,8 +56,7 @@ def diff(
     check_files(output or (), DIFF_SUFFIXES)
     _check_one_form(json=json, markdown=markdown)
     from edgegraph.compare.diff import diff as compare
-    from edgegraph.compare.page import write_diff_page
-    from edgegraph.compare.present import diff_table
+    from edgegraph.compare.present import diff_table, write_diff_page
 
     left, right = read_analysis(before), read_analysis(after)
     found = compare(left, right)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar, cast
 
 from edgegraph.compare.match import Match
 from edgegraph.compare.result import (
@@ -22,7 +23,10 @@ from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.identity import ATTRIBUTES
 from edgegraph.hlo.module import Instruction, Shape, WindowDimension
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.results.analysis import OpRecord
+
+_Number = TypeVar("_Number", int, float)
 
 _COUNTED = ("macs", "flops", "transcendentals", "wire_bytes")
 _ATTRIBUTES = (
@@ -140,10 +144,10 @@ def _figures(side: Side, positions: Sequence[int]) -> OpFigures | None:
         opcode=", ".join(dict.fromkeys(record.opcode for record in records)),
         shape=", ".join(dict.fromkeys(record.shape for record in records)),
         layer=_common([record.layer for record in records]),
-        macs=_sum(records, lambda record: record.macs),
-        flops=_sum(records, lambda record: record.flops),
-        bytes=_sum(records, _moved),
-        time_s=_seconds(records),
+        macs=_sum(record.macs for record in records),
+        flops=_sum(record.flops for record in records),
+        bytes=_sum(map(_bytes, records)),
+        time_s=_sum(record.time_s for record in records),
         time_source=sources.pop() if len(sources) == 1 else None,
     )
 
@@ -161,20 +165,15 @@ def _common(layers: Sequence[str | None]) -> str | None:
     return "/".join(shared) or None
 
 
-def _sum(records: Sequence[OpRecord], value: Callable[[OpRecord], int | None]) -> int | None:
-    values = [value(record) for record in records]
-    return None if None in values else sum(each for each in values if each is not None)
+def _sum(values: Iterable[_Number | None]) -> _Number | None:
+    """Add up; None where one is unknown."""
+    held = list(values)
+    known = [value for value in held if value is not None]
+    return None if len(known) < len(held) else cast(_Number, sum(known))
 
 
-def _moved(record: OpRecord) -> int | None:
-    if record.bytes_read is None or record.bytes_written is None:
-        return None
-    return record.bytes_read + record.bytes_written
-
-
-def _seconds(records: Sequence[OpRecord]) -> float | None:
-    values = [record.time_s for record in records]
-    return None if None in values else sum(each for each in values if each is not None)
+def _bytes(record: OpRecord) -> int | None:
+    return _sum((record.bytes_read, record.bytes_written))
 
 
 def _forms(before: Side, one: int, after: Side, other: int) -> Iterator[Facet]:
@@ -195,7 +194,7 @@ def _forms(before: Side, one: int, after: Side, other: int) -> Iterator[Facet]:
 
 
 def _layer_and_phase(record: OpRecord) -> str:
-    layer = record.layer or "(unattributed)"
+    layer = record.layer or UNATTRIBUTED
     return layer if record.phase == "forward" else f"{layer} ({record.phase})"
 
 
@@ -249,29 +248,22 @@ def _costs(
 ) -> Iterator[Facet]:
     left = [before.record(at) for at in lefts]
     right = [after.record(at) for at in rights]
-    single = len(left) == len(right) == 1
-    if single and left[0].executions != right[0].executions:
-        yield Facet(
-            name="executions",
-            before=_number(left[0].executions),
-            after=_number(right[0].executions),
-        )
+    if len(left) == len(right) == 1:
+        yield from _count("executions", left[0].executions, right[0].executions)
     if {record.opcode for record in left + right} & opcodes.CALLERS:
         return
     for name in _COUNTED:
-        one, other = (
-            _sum(each, lambda record, name=name: getattr(record, name))  # type: ignore[misc]
-            for each in (left, right)
-        )
-        if one != other:
-            yield Facet(name=name, before=_number(one), after=_number(other))
-    moved = [_sum(each, _moved) for each in (left, right)]
-    if moved[0] != moved[1]:
-        yield Facet(name="bytes", before=_number(moved[0]), after=_number(moved[1]))
+        sums = (_sum(getattr(record, name) for record in each) for each in (left, right))
+        yield from _count(name, *sums)
+    yield from _count("bytes", *(_sum(map(_bytes, each)) for each in (left, right)))
 
 
-def _number(value: int | None) -> str:
-    return "?" if value is None else f"{value:,}"
+def _count(name: str, *counts: int | None) -> Iterator[Facet]:
+    """Yield a facet where a count differs."""
+    one, other = counts
+    if one != other:
+        before, after = ("?" if count is None else f"{count:,}" for count in counts)
+        yield Facet(name=name, before=before, after=after)
 
 
 def _attributes(left: Instruction, right: Instruction) -> Iterator[Facet]:
@@ -290,15 +282,15 @@ def _attributes(left: Instruction, right: Instruction) -> Iterator[Facet]:
 def _window(window: Sequence[WindowDimension]) -> str:
     """Write a window as XLA does: ``size=3x3 pad=1_1x1_1``."""
     parts = {
-        "size": [str(each.size) for each in window],
-        "stride": [str(each.stride) for each in window if each.stride != 1],
+        "size": [f"{each.size}" for each in window],
+        "stride": [f"{each.stride}" for each in window if each.stride != 1],
         "pad": [
             f"{each.padding_low}_{each.padding_high}"
             for each in window
             if each.padding_low or each.padding_high
         ],
-        "rhs_dilate": [str(each.window_dilation) for each in window if each.window_dilation != 1],
-        "lhs_dilate": [str(each.base_dilation) for each in window if each.base_dilation != 1],
+        "rhs_dilate": [f"{each.window_dilation}" for each in window if each.window_dilation != 1],
+        "lhs_dilate": [f"{each.base_dilation}" for each in window if each.base_dilation != 1],
     }
     return " ".join(f"{name}={'x'.join(values)}" for name, values in parts.items() if values)
 

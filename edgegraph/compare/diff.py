@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from edgegraph.base.timing import bulk
 from edgegraph.compare.changes import count_same, op_changes
@@ -18,13 +19,17 @@ from edgegraph.results.files import load_analysis
 from edgegraph.results.timing import best_throughput
 from edgegraph.results.verdicts import ESTIMATED
 
-_TOTALS = {
-    "ops": "", "params": "", "param_bytes": "B", "macs": "MAC", "flops": "FLOP",
+_UNITS = {
+    "ops": "", "kernels": "", "params": "", "param_bytes": "B", "macs": "MAC", "flops": "FLOP",
     "transcendentals": "", "bytes_read": "B", "bytes_written": "B", "main_memory_bytes": "B",
     "wire_bytes": "B", "intensity_flops_per_byte": "FLOP/B",
+    "peak_memory_bytes": "B", "temp_bytes": "B", "live_peak_bytes": "B", "code_bytes": "B",
+    "compute_time_s": "s", "memory_time_s": "s", "overlapped_time_s": "s", "serial_time_s": "s",
+    "latency_s": "s", "throughput_per_s": "/s",
 }  # fmt: skip
+"""The figures of the whole that are compared, with their units."""
+
 _ROOFS = ("compute_time_s", "memory_time_s", "overlapped_time_s", "serial_time_s")
-_MEMORY = ("peak_memory_bytes", "temp_bytes", "live_peak_bytes", "code_bytes")
 
 
 def subject(analysis: Analysis) -> Subject:
@@ -71,62 +76,37 @@ def _settings(before: Subject, after: Subject) -> Iterator[tuple[str, str, str]]
 
 def figures(before: Analysis, after: Analysis) -> tuple[Figure, ...]:
     """Return the figures of the whole that either side has; times with their noise."""
-    found = [
-        Figure(name=name, unit=unit, before=_number(before, name), after=_number(after, name))
-        for name, unit in _TOTALS.items()
-    ]
-    found.insert(
-        1, Figure(name="kernels", unit="", before=kernel_count(before), after=kernel_count(after))
-    )
-    found += [
-        Figure(name=name, unit="B", before=_memory(before)[name], after=_memory(after)[name])
-        for name in _MEMORY
-    ]
-    same_device = before.device == after.device and before.device is not None
-    found += [
+    left, right = whole(before), whole(after)
+    noise_s, verdict = compare_latencies(before.latency, after.latency) or (None, None)
+    verdicts = {"latency_s": verdict}
+    if before.device == after.device and before.device is not None:
+        verdicts |= dict.fromkeys(_ROOFS, ESTIMATED)
+    return tuple(
         Figure(
-            name=name, unit="s", before=_number(before, name), after=_number(after, name),
-            verdict=ESTIMATED if same_device else None,
+            name=name, unit=unit, before=left[name], after=right[name],
+            noise=noise_s if name == "latency_s" else None, verdict=verdicts.get(name),
         )
-        for name in _ROOFS
-    ]  # fmt: skip
-    found.append(_latency(before, after))
-    rates = [best_throughput(each.throughputs) for each in (before, after)]
-    one, other = (None if rate is None else rate.samples_per_s for rate in rates)
-    found.append(Figure(name="throughput_per_s", unit="/s", before=one, after=other))
-    return tuple(each for each in found if each.before is not None or each.after is not None)
+        for name, unit in _UNITS.items()
+        if left[name] is not None or right[name] is not None
+    )  # fmt: skip
 
 
-def kernel_count(analysis: Analysis) -> int:
-    """Count the kernels of the program, each once however often it runs."""
-    return len(analysis.op_tree.kernels)
-
-
-def _memory(analysis: Analysis) -> dict[str, int | None]:
-    use, live = analysis.memory, analysis.live_memory
+def whole(analysis: Analysis) -> dict[str, Any]:
+    """Return the figures of a whole program by name; None where unknown."""
+    use, live, latency = analysis.memory, analysis.live_memory, analysis.latency
+    rate = best_throughput(analysis.throughputs)
     return {
+        **analysis.totals,
+        "bytes": analysis.totals.bytes_read + analysis.totals.bytes_written,
+        # Each counts once, however often it runs.
+        "kernels": len(analysis.op_tree.kernels),
         "peak_memory_bytes": None if use is None else use.peak_bytes,
         "temp_bytes": None if use is None else use.temp_bytes,
         "live_peak_bytes": None if live is None else live.peak_bytes,
         "code_bytes": None if use is None else use.code_bytes,
+        "latency_s": None if latency is None else latency.median_s,
+        "throughput_per_s": None if rate is None else rate.samples_per_s,
     }
-
-
-def _number(analysis: Analysis, name: str) -> int | float | None:
-    value = analysis.totals[name]
-    return None if isinstance(value, str) else value
-
-
-def _latency(before: Analysis, after: Analysis) -> Figure:
-    compared = compare_latencies(before.latency, after.latency)
-    return Figure(
-        name="latency_s",
-        unit="s",
-        before=None if before.latency is None else before.latency.median_s,
-        after=None if after.latency is None else after.latency.median_s,
-        noise=None if compared is None else compared[0],
-        verdict=None if compared is None else compared[1],
-    )
 
 
 @bulk

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from difflib import SequenceMatcher
 from math import hypot
 
 from edgegraph.compare.result import (
-    NAME,
-    ORDER,
-    PATH,
-    SIGNATURE,
     LayerChange,
     LayerFigures,
     OpChange,
@@ -23,7 +19,14 @@ from edgegraph.results.analysis import Analysis, LayerRecord
 from edgegraph.results.timing import Latency, finest_cut
 from edgegraph.results.verdicts import ESTIMATED, OK, noise, verdict_of
 
-"""Ends the row of what a layer does itself, beside those of the layers in it."""
+PATH = "path"
+"""The layers have one path."""
+NAME = "name"
+"""They have one name, in layers that are each other's counterpart."""
+SIGNATURE = "signature"
+"""Their ops are the same, and they stand in the same order."""
+ORDER = "order"
+"""Both multiply, and they stand in the same order."""
 
 
 @dataclass(slots=True)
@@ -246,8 +249,8 @@ def layer_changes(
                 depth=present.depth,
                 leaf=present.leaf,
                 aligned_by=aligned.how[key[0]] if left and right else None,
-                before=None if left is None else _figures(left, peaks[0]),
-                after=None if right is None else _figures(right, peaks[1]),
+                before=_figures(left, peaks[0]),
+                after=_figures(right, peaks[1]),
                 op_changes=changed.get(key, 0),
                 noise_s=noise_s,
                 time_verdict=verdict,
@@ -326,21 +329,11 @@ class _Peaks:
         return sum(held for path, held in self._held.items() if lies_in(path, scope))
 
 
-def _figures(row: LayerRecord, peaks: _Peaks) -> LayerFigures:
-    return LayerFigures(
-        layer=row.layer,
-        ops=row.ops,
-        params=row.params,
-        param_bytes=row.param_bytes,
-        macs=row.macs,
-        flops=row.flops,
-        transcendentals=row.transcendentals,
-        bytes_read=row.bytes_read,
-        bytes_written=row.bytes_written,
-        peak_bytes=peaks.of(row),
-        compute_time_s=row.compute_time_s,
-        memory_time_s=row.memory_time_s,
-        bound=row.bound,
-        time_s=row.time_s,
-        time_source=row.time_source,
-    )
+def _figures(row: LayerRecord | None, peaks: _Peaks) -> LayerFigures | None:
+    if row is None:
+        return None
+    return LayerFigures(peak_bytes=peaks.of(row), **{name: getattr(row, name) for name in _ON_ROW})
+
+
+_ON_ROW = tuple(field.name for field in fields(LayerFigures) if field.name != "peak_bytes")
+"""Figures that stand on the layer's row already."""

@@ -1,9 +1,11 @@
-"""A diff at the terminal, and as Markdown for a pull request."""
+"""A diff at the terminal, as Markdown for a pull request, in a notebook, and as a page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
+from pathlib import Path
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -11,17 +13,38 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import seconds, si
-from edgegraph.compare import words as words
-from edgegraph.compare.result import ADDED, CHANGED, FUSED, REMOVED, REWIRED, Diff, LayerChange
+from edgegraph.compare import words
+from edgegraph.compare.result import (
+    ADDED,
+    CHANGED,
+    FUSED,
+    REMOVED,
+    REWIRED,
+    SAME,
+    Diff,
+    LayerChange,
+)
+from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
 from edgegraph.reporting.exports.tables import markdown_row, markdown_text
 from edgegraph.reporting.labels import shorten
+from edgegraph.reporting.presenters import Presenter, Section, Tab
+from edgegraph.results.analysis import Analysis
 
 STYLE = {ADDED: "green", REMOVED: "red", CHANGED: "yellow", FUSED: "magenta", REWIRED: "cyan"}
 MOST_OPS = 20
 """Changes of ops that are shown unless all are asked for."""
 
+MOST_MARKDOWN_OPS = 50
+"""Changes of ops that are listed; a comment on a pull request holds no more."""
+
+MOST_PAGE_OPS = 500
+"""Changes of ops that stand on the page."""
+
 _WIDE = 110
 """Columns from which bound, memory and former names are shown too."""
+
+_SIDES = ("before", "after")
+_WHOLE = ("whole", *_SIDES, "change")
 
 
 def diff_table(diff: Diff, *, everything: bool = False) -> RenderableType:
@@ -36,24 +59,33 @@ def diff_table(diff: Diff, *, everything: bool = False) -> RenderableType:
     """
     parts: list[RenderableType] = [Text(words.headline(diff), style="bold")]
     if diff.settings:
-        told = "; ".join(f"{each.name} {each.before} → {each.after}" for each in diff.settings)
-        parts.append(Text(f"set differently: {told}", style="dim"))
+        parts.append(Text(f"set differently: {words.settings(diff)}", style="dim"))
     parts += [Text(note, style="dim") for note in diff.notes]
-    figures = words.shown_figures(diff, everything=everything)
+    figures = _figure_rows(diff, everything=everything)
     if figures:
         table = _plain()
-        table.add_column("whole", no_wrap=True)
-        for heading in ("before", "after", "change"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for figure in figures:
-            before, after = (words.value(figure, side) for side in ("before", "after"))
-            table.add_row(words.NAMES[figure.name], before, after, words.change(figure))
+        for position, heading in enumerate(_WHOLE):
+            table.add_column(heading, justify="right" if position else "left", no_wrap=True)
+        for row in figures:
+            table.add_row(*row)
         parts.append(table)
     rows = words.shown_layers(diff, everything=everything)
     if rows:
         parts.append(_Layers(rows))
     parts += _ops(diff, None if everything else MOST_OPS)
     return Group(*parts)
+
+
+def _figure_rows(diff: Diff, *, everything: bool = False) -> list[tuple[str, ...]]:
+    """Return a row for every figure of the whole that is shown, with the columns of `_WHOLE`."""
+    return [
+        (
+            words.NAMES[figure.name],
+            *(words.value(figure, side) for side in _SIDES),
+            words.change(figure),
+        )
+        for figure in words.shown_figures(diff, everything=everything)
+    ]
 
 
 def _plain() -> Table:
@@ -74,10 +106,8 @@ class _Layers:
         table = _plain()
         table.add_column("layer", no_wrap=True, overflow="ellipsis", min_width=10)
         table.add_column("", no_wrap=True)
-        for heading in ("FLOP", "", "bytes", "", *(("memory", "") if wide else ())):
+        for heading in ("FLOP", "bytes", *["memory"] * wide, *["time"] * timed):
             table.add_column(heading, justify="right", no_wrap=True)
-        if timed:
-            table.add_column("time", justify="right", no_wrap=True)
             table.add_column("", justify="right", no_wrap=True)
         if wide:
             table.add_column("bound", no_wrap=True)
@@ -97,21 +127,19 @@ def _cells(row: LayerChange, *, wide: bool, timed: bool) -> list[RenderableType]
         Text(shorten(name, 40 if wide else 20)),
         Text(row.kind, style=STYLE.get(row.kind, "dim")),
     ]
-    names = ["flops", "bytes", *(["peak_bytes"] if wide else [])]
-    for quantity in names:
-        before, after = (
-            None if side is None else getattr(side, quantity) for side in (row.before, row.after)
-        )
-        unit = "" if quantity == "flops" else "B"
-        cells.append(si(before if row.after is None else after, unit))
-        cells.append(words.relative(before, after))
+    for quantity in ("flops", "bytes", *["peak_bytes"] * wide):
+        cells += _quantity(row, quantity)
     if timed:
-        present = row.after or row.before
-        cells.append(seconds(None if present is None else present.time_s))
-        cells.append(words.time_change(row))
+        cells += [seconds(row.present.time_s), words.time_change(row)]
     if wide:
         cells += [words.bound_change(row), Text(words.aligned(row), style="dim")]
     return cells
+
+
+def _quantity(row: LayerChange, name: str) -> tuple[str, str]:
+    """Return what a layer comes to, and how that changed."""
+    unit = "" if name == "flops" else "B"
+    return si(getattr(row.present, name), unit), words.relative(*row.both(name))
 
 
 def _ops(diff: Diff, most: int | None) -> list[RenderableType]:
@@ -121,7 +149,7 @@ def _ops(diff: Diff, most: int | None) -> list[RenderableType]:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for row in diff.op_changes[:most]:
-        where = row.layer or "(unattributed)"
+        where = row.layer or UNATTRIBUTED
         if row.phase != "forward":
             where += f", {row.phase}"
         said = Text(where, style="bold") + Text(f"  {words.op_names(row)}", style="not bold")
@@ -129,61 +157,28 @@ def _ops(diff: Diff, most: int | None) -> list[RenderableType]:
         if row.facets:
             grid.add_row("", Text("; ".join(map(words.facet, row.facets)), style="dim"))
     left = len(diff.op_changes) - len(diff.op_changes[:most])
-    parts: list[RenderableType] = [grid]
     if left:
-        parts.append(Text(f"and {left:,} changes of ops more; --all shows them", style="dim"))
-    return parts
-
-
-MOST_MARKDOWN_OPS = 50
-"""Changes of ops that are listed; a comment on a pull request holds no more."""
+        more = Text(f"and {left:,} changes of ops more; --all shows them", style="dim")
+        return [grid, more]
+    return [grid]
 
 
 def markdown(diff: Diff) -> str:
     """Return what changed as Markdown: the whole, the layers that differ, the ops."""
     lines = [f"**{markdown_text(words.headline(diff))}**", ""]
     if diff.settings:
-        told = "; ".join(f"{each.name} {each.before} → {each.after}" for each in diff.settings)
-        lines += [f"Set differently: {markdown_text(told)}", ""]
+        lines += [f"Set differently: {markdown_text(words.settings(diff))}", ""]
     lines += [f"Note: {markdown_text(note)}\n" for note in diff.notes]
-    figures = words.shown_figures(diff)
+    figures = _figure_rows(diff)
     if figures:
-        lines += _table(
-            ("whole", "before", "after", "change"),
-            (
-                (
-                    words.NAMES[figure.name], words.value(figure, "before"),
-                    words.value(figure, "after"), words.change(figure),
-                )
-                for figure in figures
-            ),
-        )  # fmt: skip
+        lines += _markdown_table(_WHOLE, figures)
     rows = words.shown_layers(diff)
     if rows:
         headings = ("layer", "", "FLOP", "bytes", "memory", "time", "bound")
-        lines += _table(headings, (list(_markdown_cells(row)) for row in rows))
+        lines += _markdown_table(headings, (list(_markdown_cells(row)) for row in rows))
     if diff.op_changes:
-        count = len(diff.op_changes)
-        lines += ["<details>", f"<summary>{words.plural(count, 'change')} of ops</summary>", ""]
-        lines += _table(
-            ("", "layer", "op", "differs in"),
-            (
-                (
-                    row.kind, markdown_text(row.layer or "(unattributed)"),
-                    markdown_text(words.op_names(row)),
-                    markdown_text("; ".join(map(words.facet, row.facets))),
-                )
-                for row in diff.op_changes[:MOST_MARKDOWN_OPS]
-            ),
-        )  # fmt: skip
-        if count > MOST_MARKDOWN_OPS:
-            lines += [f"and {count - MOST_MARKDOWN_OPS:,} more", ""]
-        lines.append("</details>")
+        lines += _markdown_ops(diff)
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [markdown_row(headings), "|" + "---|" * len(headings), *map(markdown_row, rows), ""]
 
 
 def _markdown_cells(row: LayerChange) -> Iterator[str]:
@@ -191,17 +186,137 @@ def _markdown_cells(row: LayerChange) -> Iterator[str]:
     name = row.layer.rpartition("/")[2] + ("" if row.phase == "forward" else f" ({row.phase})")
     yield "&nbsp;&nbsp;" * row.depth + markdown_text(f"{name} ({former})" if former else name)
     yield row.kind
-    for quantity, unit in (("flops", ""), ("bytes", "B"), ("peak_bytes", "B")):
-        before, after = (
-            None if side is None else getattr(side, quantity) for side in (row.before, row.after)
-        )
-        said = words.relative(before, after)
-        number = si(before if row.after is None else after, unit)
-        yield number if said in ("", "=") else f"{number} ({said})"
-    present = row.after or row.before
-    time_s = None if present is None else present.time_s
-    said = words.time_change(row)
-    yield (
-        "" if time_s is None else seconds(time_s) + (f" ({said})" if said not in ("", "=") else "")
-    )
+    quantities = [_quantity(row, quantity) for quantity in ("flops", "bytes", "peak_bytes")]
+    time_s = row.present.time_s
+    quantities.append(("", "") if time_s is None else (seconds(time_s), words.time_change(row)))
+    for number, change in quantities:
+        yield number if change in ("", "=") else f"{number} ({change})"
     yield words.bound_change(row)
+
+
+def _markdown_ops(diff: Diff) -> Iterator[str]:
+    """Yield the changes of ops, folded up."""
+    count = len(diff.op_changes)
+    yield from ("<details>", f"<summary>{words.plural(count, 'change')} of ops</summary>", "")
+    yield from _markdown_table(
+        ("", "layer", "op", "differs in"),
+        (
+            (
+                row.kind,
+                markdown_text(row.layer or UNATTRIBUTED),
+                markdown_text(words.op_names(row)),
+                markdown_text("; ".join(map(words.facet, row.facets))),
+            )
+            for row in diff.op_changes[:MOST_MARKDOWN_OPS]
+        ),
+    )
+    if count > MOST_MARKDOWN_OPS:
+        yield from (f"and {count - MOST_MARKDOWN_OPS:,} more", "")
+    yield "</details>"
+
+
+def _markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [markdown_row(headings), "|" + "---|" * len(headings), *map(markdown_row, rows), ""]
+
+
+def _notebook(diff: Diff) -> str:
+    """Show the whole and the layers that differ in a notebook."""
+    layers = diff.frame[diff.frame["change"] != SAME].dropna(axis="columns", how="all")
+    head = "".join(f"<th>{escape(each)}</th>" for each in _WHOLE)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
+        for row in _figure_rows(diff)
+    )
+    return (
+        f"<p><b>{escape(words.headline(diff))}</b></p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        + (layers.to_html(na_rep="?", index=False) if len(layers) else "")
+    )
+
+
+def write_diff_page(diff: Diff, before: Analysis, after: Analysis, path: str | Path) -> Path:
+    """Write a page that shows what changed, and both analyses with their graphs.
+
+    Layers that differ are marked in both.
+
+    Args:
+        diff: What `edgegraph.diff` returned for them.
+        before: The one analysis.
+        after: The other.
+        path: Where to write; an existing file is replaced as a whole.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: The path cannot be written.
+    """
+    from edgegraph.reporting.page import write
+
+    return write(diff_page(diff, before, after), path)
+
+
+def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
+    """Return the page as text; see `write_diff_page`."""
+    # The page draws with matplotlib, which the terminal need not wait for.
+    from edgegraph.reporting.analysis_page import analysis_section, analysis_tab
+    from edgegraph.reporting.page import render
+
+    sections, tabs = [_section(diff, 0)], [_tab(diff, 0, False)]
+    for number, (analysis, side) in enumerate(zip((before, after), _SIDES, strict=True)):
+        sections.append(analysis_section(analysis, number, _marks(diff, side)))
+        name = f"{side}: {getattr(diff, side).title}"
+        tabs.append({**analysis_tab(analysis, number, True), "name": name})
+    hint = " Layers that differ are marked on the left, and framed in the graphs."
+    return render(sections, tabs, _title(diff), hint)
+
+
+def _title(diff: Diff) -> str:
+    return f"{diff.before.title} → {diff.after.title}"
+
+
+def _section(diff: Diff, number: int) -> Section:
+    return {
+        "id": f"diff{number or ''}",
+        "number": number,
+        "template": "diff.html.j2",
+        "scene": None,
+        "diff": diff,
+        "words": words,
+        "op_changes": diff.op_changes[:MOST_PAGE_OPS],
+        "layers": words.shown_layers(diff, everything=True),
+        "figures": words.shown_figures(diff, everything=True),
+        "timed": any(words.time_change(row) for row in diff.layer_changes),
+    }
+
+
+def _tab(diff: Diff, number: int, named: bool) -> Tab:
+    count = words.plural(len(diff.op_changes), "change")
+    return {
+        "id": f"diff{number or ''}",
+        "name": f"what changed: {_title(diff)}" if named else "what changed",
+        "summary": "nothing" if diff.empty else f"{count} of ops",
+        "bound": None,
+    }
+
+
+def _marks(diff: Diff, side: str) -> dict[tuple[str, str], str]:
+    """Describe what happened to the layers of one side, by path and phase."""
+    marks: dict[tuple[str, str], str] = {}
+    for row in diff.layer_changes:
+        figures = getattr(row, side)
+        if figures is not None and row.kind != SAME:
+            marks[figures.layer, row.phase] = row.kind
+            marks.setdefault((scope_of(figures.layer), row.phase), row.kind)
+    return marks
+
+
+PRESENTER = Presenter(
+    table=lambda diff, wide: diff_table(diff),
+    section=_section,
+    tab=_tab,
+    workloads=lambda diff: (_title(diff),),
+    headline=words.headline,
+    notebook=_notebook,
+    markdown=markdown,
+)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from msgspec import to_builtins
+
+from edgegraph.hlo import opcodes
 from edgegraph.results.base import Shown
 from edgegraph.results.kinds import presenter_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PATH = "path"
-"""The layers have one path."""
-NAME = "name"
-"""They have one name, in layers that are each other's counterpart."""
-SIGNATURE = "signature"
-"""Their ops are the same, and they stand in the same order."""
-ORDER = "order"
-"""Both multiply, and they stand in the same order."""
+_Figures = TypeVar("_Figures")
 
 ADDED = "added"
 REMOVED = "removed"
@@ -146,8 +142,28 @@ COUNTED = (
 """Figures of a layer that follow from the program alone."""
 
 
+class _Change(Generic[_Figures]):
+    """Figures of one thing before and after; one of the two sides may not be there."""
+
+    __slots__ = ()
+    before: _Figures | None
+    after: _Figures | None
+
+    @property
+    def present(self) -> _Figures:
+        """The figures after, or before where it was removed."""
+        return cast(_Figures, self.after or self.before)
+
+    def both(self, name: str) -> tuple[Any, Any]:
+        """Return one figure before and after; None where that side is not there."""
+        before, after = (
+            None if side is None else getattr(side, name) for side in (self.before, self.after)
+        )
+        return before, after
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerChange:
+class LayerChange(_Change[LayerFigures]):
     """One layer in one phase, before and after; inclusive of the layers below it.
 
     Attributes:
@@ -175,8 +191,7 @@ class LayerChange:
     @property
     def layer(self) -> str:
         """Its path after, or before where it was removed."""
-        present = self.after or self.before
-        return "" if present is None else present.layer
+        return self.present.layer
 
     @property
     def kind(self) -> str:
@@ -221,9 +236,14 @@ class OpFigures:
     time_s: float | None
     time_source: str | None
 
+    @property
+    def computed(self) -> int:
+        """How many of them something has to compute: all but parameters and constants."""
+        return 0 if self.opcode in opcodes.GIVEN else len(self.names)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpChange:
+class OpChange(_Change[OpFigures]):
     """Ops that were added, removed, changed, fused differently, or are wired differently.
 
     Attributes:
@@ -243,17 +263,7 @@ class OpChange:
     @property
     def layer(self) -> str | None:
         """The layer after, or before where it was removed."""
-        present = self.after or self.before
-        return None if present is None else present.layer
-
-
-_OP_COLUMNS = ("opcode", "shape", "macs", "flops", "bytes", "time_s", "time_source")
-_LAYER_COLUMNS = tuple(field.name for field in fields(LayerFigures) if field.name != "layer")
-_INTEGERS = frozenset(
-    {"ops", "params", "param_bytes", "macs", "flops", "transcendentals", "bytes_read",
-     "bytes_written", "peak_bytes", "bytes"}
-)  # fmt: skip
-_TIMES = frozenset({"compute_time_s", "memory_time_s", "time_s"})
+        return self.present.layer
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -294,26 +304,17 @@ class Diff(Shown):
         import pandas as pd
 
         rows = self.layer_changes
-        data: dict[str, Any] = {
+        data = {
             "layer": [row.layer for row in rows],
-            "layer_before": [row.before.layer if row.before else None for row in rows],
-            "phase": [row.phase for row in rows],
+            "layer_before": [row.both("layer")[0] for row in rows],
+            **_attributes(rows, "phase"),
             "change": [row.kind for row in rows],
-            "aligned_by": [row.aligned_by for row in rows],
-            "op_changes": [row.op_changes for row in rows],
+            **_attributes(rows, "aligned_by", "op_changes"),
+            **_both_sides(LayerFigures, rows),
+            **_attributes(rows, "noise_s", "time_verdict", "depth", "leaf"),
         }
-        for name in _LAYER_COLUMNS:
-            for side in ("before", "after"):
-                present = [getattr(row, side) for row in rows]
-                data[f"{name}_{side}"] = _column(
-                    name, [None if each is None else getattr(each, name) for each in present]
-                )
-        data["noise_s"] = pd.array([row.noise_s for row in rows], dtype="float64")
-        data["time_verdict"] = [row.time_verdict for row in rows]
-        data["depth"] = [row.depth for row in rows]
-        data["leaf"] = [row.leaf for row in rows]
         texts = ("layer", "layer_before", "phase", "change", "aligned_by", "time_verdict")
-        return pd.DataFrame(data).astype(dict.fromkeys(texts, "string"))
+        return pd.DataFrame(data).astype({**dict.fromkeys(texts, "string"), "noise_s": "float64"})
 
     @cached_property
     def ops(self) -> pd.DataFrame:
@@ -321,20 +322,14 @@ class Diff(Shown):
         import pandas as pd
 
         rows = self.op_changes
-        data: dict[str, Any] = {
+        data = {
             "change": [row.kind for row in rows],
-            "layer": [row.layer for row in rows],
-            "phase": [row.phase for row in rows],
+            **_attributes(rows, "layer", "phase"),
             "differs_in": [", ".join(facet.name for facet in row.facets) for row in rows],
             "before": [", ".join(row.before.names) if row.before else None for row in rows],
             "after": [", ".join(row.after.names) if row.after else None for row in rows],
+            **_both_sides(OpFigures, rows),
         }
-        for name in _OP_COLUMNS:
-            for side in ("before", "after"):
-                present = [getattr(row, side) for row in rows]
-                data[f"{name}_{side}"] = _column(
-                    name, [None if each is None else getattr(each, name) for each in present]
-                )
         texts = ("change", "layer", "phase", "differs_in", "before", "after")
         return pd.DataFrame(data).astype(dict.fromkeys(texts, "string"))
 
@@ -352,8 +347,6 @@ class Diff(Shown):
     @property
     def document(self) -> dict[str, Any]:
         """The diff as a JSON object; its keys are the attributes' names, and ``empty``."""
-        from msgspec import to_builtins
-
         document: dict[str, Any] = {"empty": self.empty, **to_builtins(self)}
         for row, change in zip(document["layer_changes"], self.layer_changes, strict=True):
             row.update(layer=change.layer, kind=change.kind)
@@ -365,8 +358,20 @@ class Diff(Shown):
         return text
 
 
-def _column(name: str, values: list[Any]) -> Any:
+def _both_sides(figures: type, rows: Sequence[_Change[Any]]) -> dict[str, Any]:
+    """Return two columns for each figure, ``name_before`` and ``name_after``."""
     import pandas as pd
 
-    kind = "Int64" if name in _INTEGERS else "float64" if name in _TIMES else "string"
-    return pd.array(values, dtype=kind)  # type: ignore[call-overload]
+    dtypes = {"int": "Int64", "float": "float64", "str": "string"}
+    found: dict[str, Any] = {}
+    for field in fields(figures):
+        if field.name not in ("layer", "names"):
+            dtype: Any = dtypes[str(field.type).partition(" ")[0]]
+            sides = zip(*(row.both(field.name) for row in rows), strict=True) if rows else ((), ())
+            for side, values in zip(("before", "after"), sides, strict=True):
+                found[f"{field.name}_{side}"] = pd.array(list(values), dtype=dtype)
+    return found
+
+
+def _attributes(rows: Sequence[_Change[Any]], *names: str) -> dict[str, Any]:
+    return {name: [getattr(row, name) for row in rows] for name in names}

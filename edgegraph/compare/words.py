@@ -69,6 +69,11 @@ def headline(diff: Diff) -> str:
     return f"{sides}: {'; '.join([f'of the ops {ops}' if ops else 'no op differs', same, *moved])}"
 
 
+def settings(diff: Diff) -> str:
+    """Describe what was set differently."""
+    return "; ".join(f"{each.name} {each.before} → {each.after}" for each in diff.settings)
+
+
 def value(figure: Figure, side: str) -> str:
     """Write one side of a figure with its unit."""
     number: float | int | None = getattr(figure, side)
@@ -116,24 +121,23 @@ def _small(change: float) -> str:
 
 def time_change(row: LayerChange) -> str:
     """Describe how a layer's time changed, held against its noise."""
-    before, after = row.before, row.after
-    if before is None or after is None or before.time_s is None or after.time_s is None:
+    before_s, after_s = row.both("time_s")
+    if before_s is None or after_s is None:
         return ""
     if row.time_verdict is None:
         return "not comparable"
     if row.time_verdict in (NO_DIFFERENCE, NOISY):
         return "=" if row.time_verdict == NO_DIFFERENCE else NOISY
     mark = "~" if row.time_verdict == ESTIMATED else ""
-    said = relative(before.time_s, after.time_s)
+    said = relative(before_s, after_s)
     return said if said == "=" else mark + said
 
 
 def bound_change(row: LayerChange) -> str:
     """Describe what binds a layer, and what did before where that was something else."""
-    before = None if row.before is None else row.before.bound
-    after = None if row.after is None else row.after.bound
+    before, after = row.both("bound")
     if row.before is None or row.after is None or before == after:
-        return after or before or ""
+        return row.present.bound or ""
     return f"{before or 'nothing'} → {after or 'nothing'}"
 
 

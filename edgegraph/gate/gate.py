@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import hypot
@@ -12,7 +13,7 @@ from edgegraph.compare.diff import diff, given_analysis, subject
 from edgegraph.compare.result import Diff, Subject
 from edgegraph.errors import InputError
 from edgegraph.gate.limits import DEFAULT_LIMITS, LATENCY, METRICS, Limit, parse_limit
-from edgegraph.hlo import opcodes
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.results import verdicts
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.kinds import provided
@@ -274,46 +275,33 @@ def _timed(
 
 def _culprits(name: str, after: Analysis, changes: Diff | None) -> list[Culprit]:
     """Name the layers that grew most; without a baseline, the largest."""
+    of_layer = METRICS[name].of_layer
     if name == "kernels":
         grown = _grown_kernels(changes)
-    elif METRICS[name].of_layer is None:
+    elif of_layer is None:
         return []
-    elif changes is None:
-        # Held against itself, every layer is there; what it was before does not matter.
-        grown = [
-            Culprit(layer=each.layer, phase=each.phase, before=None, after=each.after)
-            for each in _layers(name, diff(after, after))
-        ]
     else:
-        grown = _layers(name, changes)
+        # Held against itself, every layer is there; what it was before does not matter.
+        rows = (diff(after, after) if changes is None else changes).layer_changes
+        grown = []
+        for row in rows:
+            then, now = row.both(of_layer)
+            before = None if changes is None else then
+            if row.leaf:
+                grown.append(Culprit(layer=row.layer, phase=row.phase, before=before, after=now))
     grown = sorted((each for each in grown if each.growth > 0), key=lambda each: -each.growth)
     return grown[:MOST_CULPRITS]
 
 
-def _layers(name: str, changes: Diff) -> list[Culprit]:
-    of_layer = METRICS[name].of_layer
-    assert of_layer is not None
-    return [
-        Culprit(
-            layer=row.layer,
-            phase=row.phase,
-            before=None if row.before is None else of_layer(row.before),
-            after=None if row.after is None else of_layer(row.after),
-        )
-        for row in changes.layer_changes
-        if row.leaf
-    ]
-
-
 def _grown_kernels(changes: Diff | None) -> list[Culprit]:
     """Count the kernels that came and went, by layer."""
-    counts: dict[tuple[str, str], list[int]] = {}
+    gone: Counter[tuple[str, str]] = Counter()
+    come: Counter[tuple[str, str]] = Counter()
     for change in () if changes is None else changes.op_changes:
-        held = counts.setdefault((change.layer or "(unattributed)", change.phase), [0, 0])
-        for number, side in enumerate((change.before, change.after)):
-            if side is not None and side.opcode not in opcodes.GIVEN:
-                held[number] += len(side.names)
+        where = change.layer or UNATTRIBUTED, change.phase
+        for counts, figures in ((gone, change.before), (come, change.after)):
+            counts[where] += 0 if figures is None else figures.computed
     return [
-        Culprit(layer=layer, phase=phase, before=held[0], after=held[1])
-        for (layer, phase), held in counts.items()
+        Culprit(layer=where[0], phase=where[1], before=gone[where], after=come[where])
+        for where in come
     ]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgegraph.compare.diff import kernel_count
-from edgegraph.compare.result import LayerFigures
+from edgegraph.compare.diff import whole
 from edgegraph.errors import FormatError, InputError
 from edgegraph.results.analysis import Analysis
 
@@ -125,68 +124,45 @@ def _scale(unit: str, written: str) -> float | None:
     return _PREFIXES.get(prefix)
 
 
-Value = Callable[[Analysis], "int | float | None"]
-LayerValue = Callable[[LayerFigures], "int | float | None"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Metric:
     """A figure that can be limited.
 
     Attributes:
         unit: As on `Check`.
-        value: Returns it of an analysis; None where unknown.
-        of_layer: Returns a layer's part of it; None where layers have none.
+        title: What it is called.
+        figures: Its names among the figures of the whole; the first that is known counts.
+        of_layer: Name of a layer's part of it; None where layers have none.
     """
 
     unit: str
-    value: Value
-    of_layer: LayerValue | None = None
+    title: str
+    figures: tuple[str, ...]
+    of_layer: str | None = None
 
-
-def _total(name: str) -> Value:
-    def value(analysis: Analysis) -> int | float | None:
-        found = analysis.totals[name]
-        return None if isinstance(found, str) else found
-
-    return value
-
-
-def _bytes(analysis: Analysis) -> int:
-    return analysis.totals.bytes_read + analysis.totals.bytes_written
-
-
-def _peak(analysis: Analysis) -> int | None:
-    """Return what XLA sets aside; of a module from a file what is alive at most."""
-    if analysis.memory is not None:
-        return analysis.memory.peak_bytes
-    return None if analysis.live_memory is None else analysis.live_memory.peak_bytes
-
-
-def _temporary(analysis: Analysis) -> int | None:
-    return None if analysis.memory is None else analysis.memory.temp_bytes
-
-
-def _latency(analysis: Analysis) -> float | None:
-    return None if analysis.latency is None else analysis.latency.median_s
+    def value(self, analysis: Analysis) -> int | float | None:
+        """Return it of an analysis; None where unknown."""
+        found = whole(analysis)
+        return next((found[name] for name in self.figures if found[name] is not None), None)
 
 
 LATENCY = "latency"
 
 METRICS: Mapping[str, Metric] = {
-    "flops": Metric(unit="FLOP", value=_total("flops"), of_layer=lambda layer: layer.flops),
-    "macs": Metric(unit="MAC", value=_total("macs"), of_layer=lambda layer: layer.macs),
-    "bytes": Metric(unit="B", value=_bytes, of_layer=lambda layer: layer.bytes),
-    "peak_memory": Metric(unit="B", value=_peak, of_layer=lambda layer: layer.peak_bytes),
-    "temp_memory": Metric(unit="B", value=_temporary),
-    "params": Metric(unit="", value=_total("params"), of_layer=lambda layer: layer.params),
-    "param_bytes": Metric(
-        unit="B", value=_total("param_bytes"), of_layer=lambda layer: layer.param_bytes
+    "flops": Metric("FLOP", "FLOPs", ("flops",), "flops"),
+    "macs": Metric("MAC", "MACs", ("macs",), "macs"),
+    "bytes": Metric("B", "bytes", ("bytes",), "bytes"),
+    # What XLA sets aside; of a module from a file what is alive at most.
+    "peak_memory": Metric(
+        "B", "peak memory", ("peak_memory_bytes", "live_peak_bytes"), "peak_bytes"
     ),
-    "ops": Metric(unit="", value=_total("ops"), of_layer=lambda layer: layer.ops),
-    "kernels": Metric(unit="", value=kernel_count),
-    "wire_bytes": Metric(unit="B", value=_total("wire_bytes")),
-    LATENCY: Metric(unit="s", value=_latency, of_layer=lambda layer: layer.time_s),
+    "temp_memory": Metric("B", "temporary memory", ("temp_bytes",)),
+    "params": Metric("", "parameters", ("params",), "params"),
+    "param_bytes": Metric("B", "parameter bytes", ("param_bytes",), "param_bytes"),
+    "ops": Metric("", "ops", ("ops",), "ops"),
+    "kernels": Metric("", "kernels", ("kernels",)),
+    "wire_bytes": Metric("B", "bytes sent", ("wire_bytes",)),
+    LATENCY: Metric("s", "latency", ("latency_s",), "time_s"),
 }
 """By name; ``peak_memory`` is ``--max-peak-memory`` on the command line."""
 

@@ -10,21 +10,9 @@ from rich.text import Text
 from edgegraph.base.units import seconds, si
 from edgegraph.compare.words import relative
 from edgegraph.gate.gate import FAILED, PASSED, UNDECIDED, Check, Culprit, GateResult
+from edgegraph.gate.limits import METRICS
 from edgegraph.reporting.exports.tables import markdown_row, markdown_text
 
-NAMES = {
-    "flops": "FLOPs",
-    "macs": "MACs",
-    "bytes": "bytes",
-    "peak_memory": "peak memory",
-    "temp_memory": "temporary memory",
-    "params": "parameters",
-    "param_bytes": "parameter bytes",
-    "ops": "ops",
-    "kernels": "kernels",
-    "wire_bytes": "bytes sent",
-    "latency": "latency",
-}
 HEADINGS = ("limit of", "before", "after", "change", "limit", "verdict")
 STYLE = {PASSED: "green", FAILED: "bold red", UNDECIDED: "yellow"}
 
@@ -33,9 +21,11 @@ def headline(result: GateResult) -> str:
     """Return whether it passed, and what did not."""
     said = f"{result.after.title}: {'passed' if result.passed else 'failed'}"
     if result.failed:
-        said += f" ({', '.join(NAMES[check.metric] for check in result.failed)})"
+        said += f" ({', '.join(METRICS[check.metric].title for check in result.failed)})"
     if result.undecided:
-        said += f", undecided: {', '.join(NAMES[check.metric] for check in result.undecided)}"
+        said += (
+            f", undecided: {', '.join(METRICS[check.metric].title for check in result.undecided)}"
+        )
     return said
 
 
@@ -73,8 +63,8 @@ def explanations(result: GateResult) -> list[str]:
         if check.culprits:
             what = "largest" if result.before is None else "grew"
             named = "; ".join(_culprit(each, check) for each in check.culprits)
-            said.append(f"{NAMES[check.metric]}, {what}: {named}")
-    said += [f"{NAMES[check.metric]}: {check.reason}" for check in result.undecided]
+            said.append(f"{METRICS[check.metric].title}, {what}: {named}")
+    said += [f"{METRICS[check.metric].title}: {check.reason}" for check in result.undecided]
     return said + list(result.notes)
 
 
@@ -89,7 +79,7 @@ def markdown(result: GateResult) -> str:
 
 def _cells(check: Check) -> tuple[str, str, str, str, str, str]:
     return (
-        NAMES[check.metric],
+        METRICS[check.metric].title,
         "" if check.before is None else _value(check, check.before),
         _value(check, check.after),
         relative(check.before, check.after),

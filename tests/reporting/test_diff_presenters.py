@@ -14,8 +14,7 @@ import pytest
 from rich.console import Console
 
 import edgegraph as eg
-from edgegraph.compare.page import write_diff_page
-from edgegraph.compare.present import diff_table
+from edgegraph.compare.present import diff_table, write_diff_page
 from edgegraph.compare.words import relative
 from edgegraph.results.analysis import Analysis
 from tests.analyses import HOSTILE
