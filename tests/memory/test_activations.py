@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax import lax
 
 import edgegraph as eg
 from edgegraph import xla
@@ -21,7 +20,6 @@ from edgegraph.memory.activations import ActivationMemory, Policy, activation_me
 from models.alexnet import alexnet
 from models.mobilenet import mobilenet_v2
 from models.resnet import resnet18, resnet50
-from models.transformer import transformer_decode
 from models.vgg import vgg16
 
 KIB = 1024
@@ -134,53 +132,6 @@ def test_softmax_happens_in_place() -> None:
     assert elements(memory) == [("dot", 64), ("reduce", 36), ("reduce", 40), ("dot", 64)]
 
 
-def test_a_gate_joins_two_activations() -> None:
-    def net(params: Any, x: Any) -> Any:
-        return (jax.nn.silu(x @ params["w0"]) * (x @ params["w1"])) @ params["w2"]
-
-    memory = activation_memory(lowered(net, (4, 8)), policy="in_out")
-    assert elements(memory) == [("dot", 64), ("dot", 64), ("multiply", 64), ("dot", 64)]
-
-
-def test_views_and_weights_are_free() -> None:
-    def net(params: Any, x: Any) -> Any:
-        turned = (params["w0"] * 2).T
-        return (x.reshape(8, 4).T @ turned)[:2]
-
-    memory = activation_memory(lowered(net, (4, 8)), policy="liveness")
-    assert elements(memory) == [("dot", 64)]
-
-
-def test_a_call_is_looked_into() -> None:
-    @jax.jit
-    def inner(params: Any, x: Any) -> Any:
-        return jax.nn.relu(x @ params["w0"]), x @ params["w1"]
-
-    def net(params: Any, x: Any) -> Any:
-        first, second = inner(params, x)
-        return first @ params["w2"] + second
-
-    memory = activation_memory(lowered(net, (4, 8)), policy="liveness")
-    assert [opcode for opcode, _ in elements(memory)] == ["dot", "dot", "dot", "add"]
-    assert memory.peak_elements == 96
-
-
-def test_a_loop_is_one_layer() -> None:
-    def net(params: Any, x: Any) -> Any:
-        return lax.fori_loop(0, 3, lambda _, x: jnp.tanh(x @ params["w0"]), x)
-
-    (layer,) = activation_memory(lowered(net, (4, 8)), policy="in_out").layers
-    assert layer.opcode == "while"
-    assert layer.elements >= 64
-
-
-def test_a_cache_is_state() -> None:
-    workload = transformer_decode(context=4096, width=32, depth=2, heads=4, vocabulary=50)
-    memory = activation_memory(network(workload), policy="liveness")
-    # Scores of every head for every position of the cache, and no keys or values.
-    assert memory.peak_elements < 2 * 4 * 4096
-
-
 def test_an_input_that_nothing_reads_is_not_held() -> None:
     def net(params: Any, x: Any, unused: Any) -> Any:
         return x @ params["w0"]
@@ -192,13 +143,6 @@ def test_an_input_that_nothing_reads_is_not_held() -> None:
 def test_a_program_without_layers_needs_its_input() -> None:
     memory = activation_memory(lowered(lambda params, x: x, (4, 8)), policy="in_out")
     assert (memory.peak, memory.peak_elements, memory.peak_bytes) == (None, 32, 0)
-
-
-def test_an_optimised_module_is_refused() -> None:
-    x = jax.ShapeDtypeStruct((64, 64), "float32")
-    compiled = jax.jit(lambda x: jnp.tanh(x) + jnp.sin(x) * 2).lower(x).compile()
-    with pytest.raises(InputError, match=r"is optimised: .* give the module of stage='lowered'"):
-        activation_memory(decode(xla.compiled_module(compiled)))
 
 
 def test_unknown_policy_and_dtype_are_refused() -> None:

@@ -9,20 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from jax import lax
 
 import edgegraph as eg
 from edgegraph import xla
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
+from edgegraph.errors import FormatError
 from edgegraph.hlo.decode import decode
-from edgegraph.hlo.graph import flatten
-from edgegraph.hlo.module import Module
-from edgegraph.memory.heap import ALIGNMENT_BYTES, Request, TimeSlots, heap_bytes
-from edgegraph.memory.live import MemoryProfile, profile_memory
+from edgegraph.memory.heap import ALIGNMENT_BYTES
 from models import catalogue
+from tests.memory.scheduled import KIB, alive, profile, scheduled
 
 SLOW = {
     "models.resnet:resnet50",
@@ -35,10 +32,14 @@ SLOW = {
     "models.mixer:mixer_s16",
     "models.transformer:transformer_prefill",
 }
+
+
 NETWORKS = [
     pytest.param(row["name"], marks=[pytest.mark.slow] if row["name"] in SLOW else [])
     for row in catalogue()
 ]
+
+
 TRAINING = [
     ("models.lenet:lenet5_train", 16),
     ("models.mlp:mlp_train", 8),
@@ -46,12 +47,6 @@ TRAINING = [
     pytest.param("models.resnet:resnet18_train", 4, marks=pytest.mark.slow),
     pytest.param("models.mobilenet:mobilenet_v2_train", 4, marks=pytest.mark.slow),
 ]
-
-
-def profile(module: Module) -> MemoryProfile:
-    found = profile_memory(module, flatten(module))
-    assert found is not None
-    return found
 
 
 def workload(spec: str) -> eg.Workload:
@@ -94,6 +89,8 @@ def array(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
 
 
 SQUARE = array(128, 128)
+
+
 PROGRAMS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]] = {
     "chain": (lambda x, w: jnp.tanh(jnp.tanh(x @ w) @ w), (SQUARE, SQUARE), ()),
     "gaps": (lambda x: [jnp.sin(x * i) @ x for i in range(6)], (SQUARE,), ()),
@@ -172,57 +169,36 @@ def test_programs_take_what_xla_says(name: str) -> None:
     assert 0 <= tables <= 4 * ALIGNMENT_BYTES
 
 
-def test_heap_fills_the_tightest_gap() -> None:
-    # 256 and 64 bytes are free below what stays; 64 go into the smaller gap.
-    requests = [
-        Request(size_bytes=512, spans=((0, 9),), rank=0),
-        Request(size_bytes=256, spans=((1, 4),), rank=1),
-        Request(size_bytes=128, spans=((2, 8),), rank=2),
-        Request(size_bytes=64, spans=((5, 7),), rank=3),
-    ]
-    assert heap_bytes(requests) == 512 + 256 + 128
-
-
-def test_heap_of_nothing() -> None:
-    assert heap_bytes([]) == 0
-    assert heap_bytes([Request(size_bytes=0, spans=((0, 1),), rank=0)]) == 0
-
-
-def test_buffers_that_take_turns_share_a_place() -> None:
-    requests = [
-        Request(size_bytes=100, spans=((0, 1), (6, 7)), rank=0),
-        Request(size_bytes=100, spans=((2, 3),), rank=1),
-        Request(size_bytes=100, spans=((4, 5),), rank=2),
-    ]
-    assert heap_bytes(requests) == 100
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 1000), st.integers(0, 30), st.integers(0, 30)), max_size=20)
-)
-def test_heap_holds_what_is_needed_at_once(drawn: list[tuple[int, int, int]]) -> None:
-    requests = [
-        Request(size_bytes=size, spans=((start, start + length),), rank=rank)
-        for rank, (size, start, length) in enumerate(drawn)
-    ]
-    at_once = max(
-        (sum(s for s, a, d in drawn if a <= time <= a + d) for time in range(61)), default=0
+def test_donated_argument_is_not_counted_again() -> None:
+    module = scheduled(
+        """
+      x = v parameter(0)
+      a = v reverse(x), dimensions={0}
+      ROOT y = v reverse(a), dimensions={0}""",
+        header=", input_output_alias={ {}: (0, {}, may-alias) }",
     )
-    waste = ALIGNMENT_BYTES * len(drawn)
-    assert at_once <= heap_bytes(requests) <= sum(size for size, _, _ in drawn) + waste
+    # y lies where x lay; a cannot, as x is read while a is made.
+    assert alive(module) == {"x": 1, "a": 2, "y": 2}
+    assert profile(module).allocation.output_bytes == 0
+    assert profile(module).allocation.temp_bytes == KIB
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 39), st.integers(0, 39)), max_size=12),
-    st.integers(0, 39),
-    st.integers(0, 39),
-)
-def test_time_slots_know_what_is_taken(
-    taken: list[tuple[int, int, int]], one: int, other: int
-) -> None:
-    slots = TimeSlots(40)
-    for place, start, end in taken:
-        slots.take(place, min(start, end), max(start, end))
-    first, last = min(one, other), max(one, other)
-    expected = {p for p, a, b in taken if min(a, b) <= last and max(a, b) >= first}
-    assert slots.taken(first, last) == sum(1 << place for place in expected)
+def test_temporaries_wait_in_donated_arguments() -> None:
+    module = scheduled(
+        """
+      x = v parameter(0)
+      a = v reverse(x), dimensions={0}
+      b = v reverse(a), dimensions={0}
+      c = v reverse(b), dimensions={0}
+      ROOT y = v reverse(c), dimensions={0}""",
+        header=", input_output_alias={ {}: (0, {}, may-alias) }",
+    )
+    # x is dead after a: b lies where it lay. c lies where a lay.
+    assert alive(module) == {"x": 1, "a": 2, "b": 2, "c": 2, "y": 2}
+    assert profile(module).allocation.temp_bytes == KIB
+
+
+def test_more_memory_than_there_is_is_refused() -> None:
+    module = scheduled("x = f32[4611686018427387904] parameter(0)\n ROOT y = f32[] constant(1)")
+    with pytest.raises(FormatError, match="add up to over"):
+        profile(module)

@@ -1,52 +1,17 @@
-"""Prices of custom calls that JAX makes on this host, by hand from the published formulas."""
+"""LAPACK's calls on this host and their like on GPUs and TPUs, by hand from published formulas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from jax import lax
 
-import edgegraph as eg
-from edgegraph import xla
-from edgegraph.cost.cost import ZERO, Cost
-from edgegraph.cost.custom_calls import price_custom_call, registry
-from edgegraph.cost.price import OpCost, price_nodes
-from edgegraph.errors import InputError
-from edgegraph.hlo.decode import decode
-from edgegraph.hlo.graph import flatten
-from edgegraph.hlo.module import Instruction, Shape
-
-
-def array(*dimensions: int, dtype: str = "float32") -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(dimensions, jnp.dtype(dtype))
-
-
-def calls(serialized: bytes) -> dict[str, list[OpCost]]:
-    """Return the prices of the custom calls of a module by target."""
-    module = decode(serialized)
-    nodes = flatten(module)
-    costs = price_nodes(module, nodes)
-    found: dict[str, list[OpCost]] = {}
-    for node in nodes:
-        if node.instruction.opcode == "custom-call":
-            target = node.instruction.custom_call_target or ""
-            found.setdefault(target, []).append(costs[node.name])
-    return found
-
-
-def compiled(function: Callable[..., Any], *arguments: Any) -> bytes:
-    return xla.compiled_module(jax.jit(function).lower(*arguments).compile())
-
-
-def lowered(function: Callable[..., Any], *arguments: Any) -> bytes:
-    return xla.lowered_module(jax.jit(function).lower(*arguments))
+from tests.cost.custom_calls.calls import array, call, calls, compiled
 
 
 def thin_svd(x: Any) -> Any:
@@ -167,100 +132,64 @@ def test_a_solve_is_its_parts() -> None:
     assert [op.cost.flops for op in found["lapack_strsm_ffi"]] == [2 * 56, 2 * 64]
 
 
-def test_python_on_the_host_is_unknown_on_purpose() -> None:
-    def run(x: Any) -> Any:
-        return jax.pure_callback(lambda v: v, jax.ShapeDtypeStruct((4,), jnp.float32), x)
-
-    (call,) = calls(compiled(run, array(4)))["xla_ffi_python_cpu_callback"]
-    assert call.cost.flops is None
-    assert "xla_ffi_python_cpu_callback" in (call.unpriced or "")
-
-
-def test_markers_cost_nothing() -> None:
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    found = calls(lowered(lambda x: lax.with_sharding_constraint(x, device) * 2, array(8, 8)))
-    assert [op.cost for ops in found.values() for op in ops] == [ZERO]
+def test_cublas_triangular_solve() -> None:
+    config = {"left_side": True, "lower": True, "unit_diagonal": False}
+    found = call(
+        "(f32[2,64,5], s8[32])", "f32[2,64,64] f32[2,64,5]", "__cublas$triangularSolve",
+        config=config,
+    )  # fmt: skip
+    assert found.cost.flops == 2 * 5 * 64 * 64
+    assert found.cost.bytes_written == 4 * 2 * 64 * 5
 
 
-@pytest.fixture
-def own_rules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Take back what a test registers."""
-    monkeypatch.setattr(registry, "_registered", {})
-    return
-
-
-def foreign(target: str) -> bytes:
-    return xla.parse_text(f"""HloModule m
-    ENTRY e {{
-      x = f32[8,4] parameter(0)
-      ROOT y = f32[8] custom-call(x), custom_call_target="{target}"
-    }}""")
-
-
-@pytest.mark.usefixtures("own_rules")
-def test_a_users_rule_prices_a_call() -> None:
-    assert calls(foreign("row_norms"))["row_norms"][0].cost.flops is None
-
-    @eg.register_custom_call("row_norms", "row_norms_fast")
-    def row_norms(call: eg.CustomCall) -> eg.Cost:
-        return call.cost(flops=2 * call.operands[0].size, transcendentals=call.result.size)
-
-    for target in ("row_norms", "row_norms_fast"):
-        (found,) = calls(foreign(target))[target]
-        assert found.unpriced is None
-        assert found.cost == Cost(flops=64, transcendentals=8, bytes_read=128, bytes_written=32)
-
-
-@pytest.mark.usefixtures("own_rules")
-def test_a_users_rule_comes_before_ours_and_may_say_unknown() -> None:
-    eg.register_custom_call("TopK")(lambda call: None)
-    (found,) = calls(compiled(lambda x: lax.top_k(x, 5), array(4, 100)))["TopK"]
-    assert found.cost.flops is None
-    assert "TopK" in (found.unpriced or "")
-
-
-def test_a_rule_without_a_target_is_refused() -> None:
-    with pytest.raises(InputError, match="name at least one"):
-        eg.register_custom_call()
-
-
-def test_the_registry_is_restored() -> None:
-    assert calls(foreign("row_norms"))["row_norms"][0].cost.flops is None
-
-
-SHAPES = st.builds(
-    lambda dtype, dimensions: Shape(dtype=dtype, dimensions=tuple(dimensions)),
-    st.sampled_from(["f32", "bf16", "s8", "c64", "token"]),
-    st.lists(st.integers(0, 5), max_size=4),
-)
-CONFIGURATIONS = st.sampled_from(
-    ["", "{}", "[", "{" * 2000, "{mode = 83 : ui8}", "{left = true, side = 300 : ui16}",
-     '{"gemm_backend_config":{"dot_dimension_numbers":{"lhs_contracting_dimensions":["7"]}}}',
-     '{"gemm_backend_config":[]}', '{"onednn_conv_config":{"window":{}}}', '"cost_estimate":{x}',
-     '{"cudnn_fmha_backend_config":{"intermediate_tensor_shape":{"dimensions":["a"]}}}',
-     '{"onednn_matmul_config":{"transpose_a":true}}', '"cost_estimate":{"flops":"x"}']
+@pytest.mark.parametrize(
+    ("target", "result", "operands", "config", "flops"),
+    [
+        ("cusolver_potrf_ffi", "(f32[3,8,8], s32[3])", "f32[3,8,8]", "{lower = true}", 612),
+        ("cusolver_getrf_ffi", "(f32[8,8], s32[8], s32[])", "f32[8,8]", "{}", 316),
+        ("cusolver_geqrf_ffi", "(f32[8,6], f32[6])", "f32[8,6]", "{}", 544),
+        ("cusolver_orgqr_ffi", "f32[8,6]", "f32[8,6] f32[6]", "{}", 448),
+        ("cusolver_ormqr_ffi", "f32[8,6]", "f32[8,6] f32[6] f32[8,6]", "{left = true}", 828),
+        (
+            "cusolver_syevd_ffi", "(f32[64,64], f32[64], s32[])", "f32[64,64]",
+            "{algorithm = 1 : ui8, lower = true}", (8 * 64**3 + 21 * 64**2 - 17 * 64) // 6 - 19
+            + 2 * 64**3,
+        ),
+        (
+            "cusolver_syevd_ffi", "(f32[8,8], f32[8], s32[])", "f32[8,8]",
+            "{algorithm = 0 : ui8, lower = true}", None,
+        ),
+        (
+            "cusolver_gesvd_ffi", "(f32[8,6], f32[6], f32[8,6], f32[6,6], s32[])", "f32[8,6]",
+            "{compute_uv = true, full_matrices = false, transposed = false}", 5760,
+        ),
+        (
+            # 4m^2 n + 8mn^2 + 9n^3 with all of U.
+            "cusolver_gesvd_ffi", "(f32[8,6], f32[6], f32[8,8], f32[6,6], s32[])", "f32[8,6]",
+            "{compute_uv = true, full_matrices = true, transposed = false}",
+            4 * 64 * 6 + 8 * 8 * 36 + 9 * 216,
+        ),
+        (
+            "cusolver_gesdd_ffi", "(f32[8,6], f32[6], f32[8,6], f32[6,6], s32[])", "f32[8,6]",
+            "{compute_uv = true, full_matrices = false}", 974 + 828 + 525,
+        ),
+        (
+            "cusolver_geev_ffi", "(c64[8], c64[8,8], c64[8,8], s32[])", "f32[8,8]",
+            "{left = false, right = true}", 79 * 512 // 3,
+        ),
+        (
+            "cusolver_gesvdj_ffi", "(f32[8,6], f32[6], f32[8,8], f32[6,6], s32[])", "f32[8,6]",
+            "{compute_uv = true, full_matrices = true}", None,
+        ),
+        ("Cholesky", "f32[3,8,8]", "f32[3,8,8]", "{}", 612),
+        ("LuRealDecompositionBlock", "(f32[8,8], s32[8], s32[8])", "f32[8,8]", "{}", 316),
+        ("QrDecompositionBlock", "(f32[8,6], f32[6])", "f32[8,6]", "{}", 544),
+        ("InvertDiagBlocksLowerTriangular", "f32[1,4,4]", "f32[1,4,4]", "{}", 24),
+    ],
 )  # fmt: skip
-
-
-@given(
-    target=st.sampled_from(sorted(registry.built_in_targets())),
-    operands=st.lists(SHAPES, max_size=5),
-    results=st.lists(SHAPES, max_size=5),
-    configuration=CONFIGURATIONS,
-)
-def test_calls_of_any_form_are_priced_or_unknown(
-    target: str, operands: list[Shape], results: list[Shape], configuration: str
+def test_solvers_of_gpus_and_tpus(
+    target: str, result: str, operands: str, config: str, flops: int | None
 ) -> None:
-    shape = Shape(dtype="tuple", elements=tuple(results)) if len(results) != 1 else results[0]
-    instruction = Instruction(
-        name="x",
-        opcode="custom-call",
-        shape=shape,
-        custom_call_target=target,
-        backend_config=configuration,
-    )
-    cost = price_custom_call(instruction, operands)
-    assert cost is None or all(
-        figure is None or (isinstance(figure, int) and figure >= 0)
-        for figure in (cost.macs, cost.flops, cost.transcendentals, cost.bytes_read)
-    )
+    found = call(result, operands, target, config=config)
+    assert found.cost.flops == flops
+    assert (found.unpriced is None) == (flops is not None)

@@ -1,4 +1,4 @@
-"""Prices of calls of GPU and TPU libraries, from HLO that XLA has made for such devices.
+"""Products and attention of GPU and CPU libraries, from HLO that XLA has made for such devices.
 
 The instructions were compiled ahead of time, for a Jetson AGX Orin and a TPU v5e, and are cut
 down to what the rules read.
@@ -6,7 +6,6 @@ down to what the rules read.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -14,30 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph import xla
-from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.cost.products import macs
 from edgegraph.hlo.decode import decode
-from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import WindowDimension
-
-
-def call(
-    result: str, operands: str, target: str, attributes: str = "", config: object = None
-) -> OpCost:
-    """Price one custom call of operands with the given shapes, separated by spaces."""
-    shapes = operands.split()
-    parameters = "\n".join(f"p{i} = {shape} parameter({i})" for i, shape in enumerate(shapes))
-    handed = ", ".join(f"p{i}" for i in range(len(shapes)))
-    written = config if isinstance(config, str) else json.dumps(config or {})
-    module = decode(
-        xla.parse_text(f"""HloModule m
-        ENTRY e {{
-          {parameters}
-          ROOT y = {result} custom-call({handed}), {attributes}
-            custom_call_target="{target}", backend_config={written}
-        }}""")
-    )
-    return price_nodes(module, flatten(module))["y"]
+from tests.cost.custom_calls.calls import call
 
 
 def gemm(lhs: int, rhs: int, batch: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -79,16 +58,6 @@ def test_cublas_fp8_matmul_with_scales_and_bias() -> None:
     assert found.cost.bytes_read == 64 * 32 + 16 * 32 + 4 + 4 + 32
 
 
-def test_cublas_triangular_solve() -> None:
-    config = {"left_side": True, "lower": True, "unit_diagonal": False}
-    found = call(
-        "(f32[2,64,5], s8[32])", "f32[2,64,64] f32[2,64,5]", "__cublas$triangularSolve",
-        config=config,
-    )  # fmt: skip
-    assert found.cost.flops == 2 * 5 * 64 * 64
-    assert found.cost.bytes_written == 4 * 2 * 64 * 5
-
-
 def test_block_scaled_dot() -> None:
     found = call(
         "f32[2,64,48]", "f8e4m3fn[2,64,128] f8e4m3fn[2,48,128] f8e8m0fnu[2,64,4]"
@@ -100,6 +69,8 @@ def test_block_scaled_dot() -> None:
 # 3 x 3 kernel, stride 2, no padding, 8 features in and 12 out, batch 2: the three calls of a
 # gradient, 8 x 8 outputs from 17 x 17 inputs.
 STRIDED = "window={size=3x3 stride=2x2}, dim_labels=bf01_oi01->bf01,"
+
+
 IMAGE, KERNEL, OUTPUT = "f32[2,8,17,17]", "f32[12,8,3,3]", "f32[2,12,8,8]"
 
 
@@ -292,65 +263,3 @@ def test_onednn_convolution_of_old_and_new_versions(excess: int) -> None:
     )
     assert found.cost.macs == 2 * 12 * 8 * 16 * 16 * 9
     assert found.cost.flops == 2 * 2 * 12 * 8 * 46 * 46
-
-
-@pytest.mark.parametrize(
-    ("target", "result", "operands", "config", "flops"),
-    [
-        ("cusolver_potrf_ffi", "(f32[3,8,8], s32[3])", "f32[3,8,8]", "{lower = true}", 612),
-        ("cusolver_getrf_ffi", "(f32[8,8], s32[8], s32[])", "f32[8,8]", "{}", 316),
-        ("cusolver_geqrf_ffi", "(f32[8,6], f32[6])", "f32[8,6]", "{}", 544),
-        ("cusolver_orgqr_ffi", "f32[8,6]", "f32[8,6] f32[6]", "{}", 448),
-        ("cusolver_ormqr_ffi", "f32[8,6]", "f32[8,6] f32[6] f32[8,6]", "{left = true}", 828),
-        (
-            "cusolver_syevd_ffi", "(f32[64,64], f32[64], s32[])", "f32[64,64]",
-            "{algorithm = 1 : ui8, lower = true}", (8 * 64**3 + 21 * 64**2 - 17 * 64) // 6 - 19
-            + 2 * 64**3,
-        ),
-        (
-            "cusolver_syevd_ffi", "(f32[8,8], f32[8], s32[])", "f32[8,8]",
-            "{algorithm = 0 : ui8, lower = true}", None,
-        ),
-        (
-            "cusolver_gesvd_ffi", "(f32[8,6], f32[6], f32[8,6], f32[6,6], s32[])", "f32[8,6]",
-            "{compute_uv = true, full_matrices = false, transposed = false}", 5760,
-        ),
-        (
-            "cusolver_gesvdj_ffi", "(f32[8,6], f32[6], f32[8,8], f32[6,6], s32[])", "f32[8,6]",
-            "{compute_uv = true, full_matrices = true}", None,
-        ),
-        ("cu_lu_pivots_to_permutation", "s32[64]", "s32[8]", "{}", 0),
-        ("__gpu$TopK", "(f32[4,5], s32[4,5])", "f32[4,2000]", "{}", 4 * 2000 * 3),
-        ("Cholesky", "f32[3,8,8]", "f32[3,8,8]", "{}", 612),
-        ("LuRealDecompositionBlock", "(f32[8,8], s32[8], s32[8])", "f32[8,8]", "{}", 316),
-        ("QrDecompositionBlock", "(f32[8,6], f32[6])", "f32[8,6]", "{}", 544),
-        ("InvertDiagBlocksLowerTriangular", "f32[1,4,4]", "f32[1,4,4]", "{}", 24),
-        ("PartialReduce", "(f32[4,256], s32[4,256])", "f32[4,2048] s32[4,2048]", "{}", 8192),
-        ("AssumeGatherIndicesInBound", "s32[1024]", "s32[1024]", "{}", 0),
-    ],
-)  # fmt: skip
-def test_solvers_of_gpus_and_tpus(
-    target: str, result: str, operands: str, config: str, flops: int | None
-) -> None:
-    found = call(result, operands, target, config=config)
-    assert found.cost.flops == flops
-    assert (found.unpriced is None) == (flops is not None)
-
-
-def test_a_pallas_kernel_says_what_it_costs() -> None:
-    estimate = {"flops": "1234", "transcendentals": "56", "bytes_accessed": "789000",
-                "remote_bytes_transferred": "77"}  # fmt: skip
-    config = {"custom_call_config": {"body": "TUzvUg==", "cost_estimate": estimate}}
-    found = call("f32[256,256]", "f32[256,256] f32[256,256]", "tpu_custom_call", config=config)
-    assert (found.cost.flops, found.cost.transcendentals) == (1234, 56)
-    assert found.cost.bytes_written == 256 * 256 * 4
-    assert found.cost.bytes_read == 789000 - 256 * 256 * 4
-    assert (found.cost.wire_bytes, found.cost.macs) == (77, None)
-    assert found.unpriced is None
-
-
-def test_a_kernel_without_an_estimate_is_unknown() -> None:
-    config = {"custom_call_config": {"body": "TUzvUg=="}}
-    found = call("f32[256]", "f32[256]", "tpu_custom_call", config=config)
-    assert found.cost.flops is None
-    assert "tpu_custom_call" in (found.unpriced or "")
