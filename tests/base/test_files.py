@@ -1,4 +1,4 @@
-"""Timed points have their machine alone; those that are only compiled share it."""
+"""Files are whole or as they were; what is timed has the machine alone, compilers share it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgegraph.base.files import exclusive_lock, shared_lock
+from edgegraph.base.files import cache_folder, exclusive_lock, replacing, shared_lock
 from edgegraph.errors import InputError
 from tests.studies.tasks import noted, silent
 
@@ -63,4 +63,36 @@ def test_a_folder_that_cannot_be_written_is_told(
     (folder / "file").touch()
     monkeypatch.setattr("platformdirs.user_runtime_path", lambda name: folder / "file")
     with pytest.raises(InputError, match="set XDG_RUNTIME_DIR"), exclusive_lock(silent):
+        pass
+
+
+def test_the_variable_names_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", "kept")
+    assert cache_folder() == Path("kept")
+    monkeypatch.delenv("EDGEGRAPH_CACHE_DIR")
+    assert cache_folder().name == "edgegraph"
+
+
+def interrupted(path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half of the sec")
+        raise KeyboardInterrupt
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "result.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("first")
+        assert not path.exists()
+    assert path.read_text() == "first"
+    assert path.stat().st_mode & 0o777 == 0o644
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(path)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "x"
+    with pytest.raises(InputError, match="none/x: No such file"), replacing(path):
         pass

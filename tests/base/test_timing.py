@@ -1,12 +1,23 @@
-"""What a large buffer costs is counted in page faults, by the system."""
+"""The clock, the collector and the allocator; page faults are counted by the system."""
 
 from __future__ import annotations
 
+import gc
 import platform
 import subprocess
 import sys
+import time
+from typing import Any
 
 import pytest
+
+from edgegraph.base.timing import (
+    NANOSECONDS_PER_S,
+    bulk,
+    collector_paused,
+    garbage_collection_paused,
+    monotonic_clock,
+)
 
 FAULTS = """
 import resource
@@ -36,3 +47,32 @@ def test_large_buffers_are_not_asked_of_the_system_again() -> None:
     assert page_faults(settled=True) < 50
     # 12 MiB are 3,072 pages of 4 KiB, and 6 huge ones.
     assert page_faults(settled=False) >= 6
+
+
+def test_the_clock_counts_nanoseconds() -> None:
+    ours, system = monotonic_clock(), time.monotonic()
+    time.sleep(0.05)
+    passed_s = (monotonic_clock() - ours) / NANOSECONDS_PER_S
+    assert passed_s == pytest.approx(time.monotonic() - system, abs=0.02)
+
+
+@pytest.mark.parametrize("pause", [collector_paused, garbage_collection_paused])
+def test_the_collector_is_as_it_was_after_a_pause(pause: Any) -> None:
+    with pause():
+        assert not gc.isenabled()
+        with pause():
+            pass
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_garbage_is_collected_before_the_pause_of_a_measurement() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    del cycle
+    with garbage_collection_paused():
+        assert gc.collect() == 0
+
+
+def test_bulk_work_is_not_collected_and_returns_what_it_made() -> None:
+    assert bulk(lambda number: (number, gc.isenabled()))(3) == (3, False)

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 
 from edgegraph import xla
 from edgegraph.compiler.program import Program
-from edgegraph.measure.trace.xplane import PS_PER_NS, message_class
+from edgegraph.hlo.graph import flatten
+from edgegraph.measure.trace.runs import TracedRun, find_runs
+from edgegraph.measure.trace.timeline import read_timeline
+from edgegraph.measure.trace.xplane import PS_PER_NS, message_class, read_planes
+
+PS = 1000
 
 POOL = 15
 """Kind of the flows of the thread pool."""
@@ -130,3 +135,13 @@ ENTRY main {
   ROOT loop = (f32[8], pred[]) while(x), condition=until, body=body
 }""")
 """A loop whose end depends on the data."""
+
+
+def runs(profile: bytes, program: Program = STRAIGHT) -> list[TracedRun]:
+    timeline = read_timeline(read_planes(profile), "m")
+    return find_runs(timeline, flatten(program.module))
+
+
+def only(profile: bytes, program: Program = STRAIGHT) -> TracedRun:
+    (run,) = runs(profile, program)
+    return run

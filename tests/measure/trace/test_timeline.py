@@ -8,35 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegraph.compiler.program import Program
-from edgegraph.hlo.graph import flatten
-from edgegraph.measure.trace.runs import TracedRun, find_runs, merged
-from edgegraph.measure.trace.timeline import Span, read_timeline, slices_of
-from edgegraph.measure.trace.xplane import read_planes
+from edgegraph.measure.trace.runs import merged
+from edgegraph.measure.trace.timeline import Span, slices_of
 from tests.measure.trace.profiles import (
     LOOP,
-    STRAIGHT,
+    PS,
     Made,
     end,
     executor,
     handed,
     host,
+    only,
     op,
     piece,
+    runs,
     space,
 )
-
-PS = 1000
-
-
-def runs(profile: bytes, program: Program = STRAIGHT) -> list[TracedRun]:
-    timeline = read_timeline(read_planes(profile), "m")
-    return find_runs(timeline, flatten(program.module))
-
-
-def only(profile: bytes, program: Program = STRAIGHT) -> TracedRun:
-    (run,) = runs(profile, program)
-    return run
 
 
 def test_a_container_keeps_what_the_ops_inside_leave() -> None:
@@ -118,28 +105,6 @@ def test_what_the_executor_itself_takes_is_no_op_s() -> None:
 def test_inside_a_container_the_executor_is_part_of_it() -> None:
     run = only(host(main=[op("loop", 0, 100), executor(10, 80), op("work", 20, 30)]), LOOP)
     assert run.ops["loop"].self_ps == 70 * PS
-
-
-def test_ops_of_other_modules_and_of_unknown_names_are_told_apart() -> None:
-    other = Made("z", 0, 50, {"hlo_op": "z", "hlo_module": "other", "run_id": 9})
-    run = only(host(main=[op("a", 0, 10), op("who", 20, 5), other]))
-    assert set(run.ops) == {"a"}
-    assert run.unmatched_ps == {"who": 5 * PS}
-
-
-def test_calls_are_told_apart_by_their_id_or_by_their_first_op() -> None:
-    by_id = runs(host(main=[op("a", 0, 1, run=5), op("a", 10, 2, run=6), op("b", 20, 3, run=6)]))
-    assert [sorted(run.ops) for run in by_id] == [["a"], ["a", "b"]]
-    stream = [op("a", 0, 1, None), op("b", 2, 1, None), op("a", 10, 2, None), op("b", 13, 2, None)]
-    by_op = runs(space({"/device:GPU:0": {"Stream #1": stream}}))
-    assert [run.span_ps for run in by_op] == [3 * PS, 5 * PS]
-
-
-def test_an_op_of_several_steps_runs_once() -> None:
-    """A sort copies first: two events, where the op beside it has one."""
-    run = only(host(main=[op("a", 0, 1), op("a", 2, 8), op("b", 20, 5)]))
-    assert run.ops["a"].executions == 1
-    assert run.ops["a"].self_ps == 9 * PS
 
 
 def test_a_tpu_names_its_calls_on_a_line_of_their_own() -> None:
