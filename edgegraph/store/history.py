@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from html import escape
 from math import hypot
@@ -14,7 +14,6 @@ import msgspec
 from edgegraph.results.columns import TEXT, columns_of, frame, notebook_table
 from edgegraph.results.kinds import provided
 from edgegraph.results.verdicts import OK, verdict_of
-from edgegraph.store.runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +22,44 @@ if TYPE_CHECKING:
 
 Series = tuple[str, str, str, int | None, str]
 """What entries have in common that compare: machine, target, dtype, batch, options."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One result that is kept, without its content.
+
+    Attributes:
+        id: Its number in the database; ``runs.db#42`` names it.
+        kind: ``analysis``, ``sweep`` (one point of one), ``fusion study``, ...
+        workload: Name of the workload.
+        fingerprint: Digest of the StableHLO that it lowers to; None where it was not noted.
+        batch: Batch size, or None.
+        dtype: The dtype as the sweep names it, or None.
+        target: What it was compiled for.
+        options: XLA compiler options.
+        machine: Processor, cores and system.
+        edgegraph, jax: Versions.
+        created_at: When it was made, UTC, ISO 8601.
+        error: Why a point of a sweep has no measurement; None if all went well.
+        verdict: How sound its measurement is: ``OK``, ``NOISY``, ``INVALID``; None without one.
+        metrics: Its figures, by name with unit.
+    """
+
+    id: int
+    kind: str
+    workload: str
+    fingerprint: str | None
+    batch: int | None
+    dtype: str | None
+    target: str
+    options: Mapping[str, str | int | float | bool]
+    machine: str
+    edgegraph: str
+    jax: str
+    created_at: str
+    error: str | None
+    verdict: str | None
+    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +101,25 @@ class Entry:
     same_program: bool | None
 
     @property
-    def options_text(self) -> str:
-        """The compiler options as ``key=value``; "" for none."""
-        return " ".join(f"{key}={value}" for key, value in sorted(self.options.items()))
-
-    @property
     def series(self) -> Series:
         """What it compares with."""
-        return self.machine, self.target, self.dtype or "", self.batch, self.options_text
+        return _series(self)
+
+
+def options_text(run: Run | Entry) -> str:
+    """Return the compiler options of a run as ``key=value``; "" for none."""
+    return " ".join(f"{key}={value}" for key, value in sorted(run.options.items()))
+
+
+def _series(run: Run | Entry) -> Series:
+    return run.machine, run.target, run.dtype or "", run.batch, options_text(run)
+
+
+def run_frame(runs: Sequence[Run | Entry], kind: type) -> pd.DataFrame:
+    """Return runs or entries as a table, one row each; the figures of runs have no columns."""
+    names = [field.name for field in fields(kind) if field.name != "metrics"]
+    options = [msgspec.json.encode(run.options).decode() for run in runs]
+    return frame(runs, {**columns_of(kind, *names), "options": TEXT}, options=options)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -99,12 +147,7 @@ class History:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per run; the figure stands under its name."""
-        columns = {**columns_of(Entry, *Entry.__dataclass_fields__), "options": TEXT}
-        options = [msgspec.json.encode(entry.options).decode() for entry in self.entries]
-        named = {
-            self.metric if name == "value" else name: column for name, column in columns.items()
-        }
-        return frame(self.entries, named, options=options)
+        return run_frame(self.entries, Entry).rename(columns={"value": self.metric})
 
     @property
     def document(self) -> dict[str, Any]:
@@ -144,8 +187,6 @@ INTERQUARTILE_RANGES = {"latency_s": "latency_iqr_s", "throughput_per_s": "throu
 TIMED = (*INTERQUARTILE_RANGES, "latency_p90_s")
 """Figures that are only as sound as the measurement."""
 
-_Alike = tuple[int | None, str | None, str, tuple[tuple[str, object], ...], str]
-
 
 def follow(runs: Sequence[Run], metric: str) -> History:
     """Put the runs of one workload that have a figure in a row.
@@ -154,45 +195,38 @@ def follow(runs: Sequence[Run], metric: str) -> History:
         runs: At least one has it; the oldest first.
         metric: Name of the figure, with its unit.
     """
-    last: dict[_Alike, Run] = {}
+    last: dict[Series, Run] = {}
     entries = []
     for run in runs:
         if metric in run.metrics:
-            alike = _alike(run)
-            entries.append(entry := _entry(run, last.get(alike), metric))
+            series = _series(run)
+            entries.append(entry := _entry(run, last.get(series), metric))
             # Nothing is held against a noisy measurement, where there is a sound one.
-            if alike not in last or entry.verdict in (None, OK):
-                last[alike] = run
+            if series not in last or entry.verdict in (None, OK):
+                last[series] = run
     return History(workload=runs[0].workload, metric=metric, entries=tuple(entries))
 
 
-def _alike(run: Run) -> _Alike:
-    """Return what must be the same for two runs to compare."""
-    return run.batch, run.dtype, run.target, tuple(sorted(run.options.items())), run.machine
+_COPIED = {field.name for field in fields(Entry)} & {field.name for field in fields(Run)}
 
 
 def _entry(run: Run, before: Run | None, metric: str) -> Entry:
     value = run.metrics[metric]
-    former = None if before is None else before.metrics[metric]
-    known = before is not None and before.fingerprint is not None and run.fingerprint is not None
+    copied = {name: getattr(run, name) for name in _COPIED}
+    copied["verdict"] = run.verdict if metric in TIMED else None
+    if before is None:
+        return Entry(
+            **copied, value=value, previous=None, change=None, judged=None, same_program=None
+        )
+    former = before.metrics[metric]
+    known = before.fingerprint is not None and run.fingerprint is not None
     return Entry(
-        id=run.id,
-        created_at=run.created_at,
-        kind=run.kind,
-        batch=run.batch,
-        dtype=run.dtype,
-        target=run.target,
-        options=run.options,
-        machine=run.machine,
-        edgegraph=run.edgegraph,
-        jax=run.jax,
-        fingerprint=run.fingerprint,
-        verdict=run.verdict if metric in TIMED else None,
+        **copied,
         value=value,
-        previous=None if before is None else before.id,
-        change=None if not former else value / former - 1,
-        judged=None if before is None else _judged(before, run, metric),
-        same_program=before.fingerprint == run.fingerprint if before and known else None,
+        previous=before.id,
+        change=value / former - 1 if former else None,
+        judged=_judged(before, run, metric),
+        same_program=before.fingerprint == run.fingerprint if known else None,
     )
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from edgegraph.base.units import seconds, si
 from edgegraph.results.verdicts import FASTER, NOISY, OK, SLOWER
-from edgegraph.store.history import Entry, History
+from edgegraph.store.history import Entry, History, options_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,7 +127,7 @@ def _table(series: Sequence[Sequence[Entry]], metric: str) -> Table:
 
 
 def _labels(entry: Entry, named: dict[str, bool]) -> list[str]:
-    values = {"dtype": entry.dtype or "", "options": entry.options_text}
+    values = {"dtype": entry.dtype or "", "options": options_text(entry)}
     return [values[name] for name, wanted in named.items() if wanted]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -15,8 +16,7 @@ from edgegraph.results.files import pack, unpack
 from edgegraph.results.kinds import kind_of
 from edgegraph.results.notes import Notes
 from edgegraph.store.database import connect, explained, repeated, writing
-from edgegraph.store.history import History, follow
-from edgegraph.store.runs import Run
+from edgegraph.store.history import History, Run, follow, run_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 TIMEOUT_S = 30.0
 """How long to wait for other processes that write."""
 
-_FIELDS = (
-    "id", "kind", "workload", "fingerprint", "batch", "dtype", "target", "options", "machine",
-    "edgegraph", "jax", "created_at", "error", "verdict",
-)  # fmt: skip
+_FIELDS = tuple(field.name for field in fields(Run) if field.name != "metrics")
+
+_NOTED = ("workload", "batch", "dtype", "target", "machine", "error", "verdict")
+_ENVIRONMENT = ("edgegraph", "jax", "created_at")
+"""Columns that are attributes of a result's notes, and of its environment."""
 
 _Given = TypeVar("_Given")
 
@@ -155,11 +156,11 @@ class Store:
             tuple(given.values()),
         )
         figures: dict[Any, dict[str, float]] = {}
-        for name, value, *fields in rows:
-            metrics = figures.setdefault(tuple(fields), {})
+        for name, value, *values in rows:
+            metrics = figures.setdefault(tuple(values), {})
             if name is not None:
                 metrics[name] = value
-        return [_run(fields, metrics) for fields, metrics in figures.items()]
+        return [_run(values, metrics) for values, metrics in figures.items()]
 
     def history(self, workload: str, metric: str = "latency_s", **where: Any) -> History:
         """Follow a figure over time, with its change since the last run that compares.
@@ -189,7 +190,15 @@ class Store:
     @property
     def frame(self) -> pd.DataFrame:
         """One row per run, the oldest first: what it is of, then all figures that any run has."""
-        return _frame(self.find())
+        import pandas as pd
+
+        runs = self.find()
+        names = dict.fromkeys(name for run in runs for name in run.metrics)
+        figures = {
+            name: pd.array([run.metrics.get(name) for run in runs], dtype="float64")
+            for name in names
+        }
+        return run_frame(runs, Run).assign(**figures)
 
     @property
     def workloads(self) -> list[str]:
@@ -296,21 +305,12 @@ class Store:
         cell: str | None = None,
     ) -> int | None:
         notes: Notes = result.run_notes
-        environment = notes.environment
         row = {
+            **{name: getattr(notes, name) for name in _NOTED},
+            **{name: getattr(notes.environment, name) for name in _ENVIRONMENT},
             "kind": kind_of(result).word,
-            "workload": notes.workload,
             "fingerprint": fingerprint or notes.fingerprint,
-            "batch": notes.batch,
-            "dtype": notes.dtype,
-            "target": notes.target,
             "options": msgspec.json.encode(notes.options, order="deterministic").decode(),
-            "machine": notes.machine,
-            "edgegraph": environment.edgegraph,
-            "jax": environment.jax,
-            "created_at": environment.created_at,
-            "error": notes.error,
-            "verdict": notes.verdict,
             "content": content,
             "sweep": sweep,
             "cell": cell,
@@ -351,23 +351,6 @@ class Store:
 
 
 def _run(values: Sequence[Any], metrics: Mapping[str, float]) -> Run:
-    fields = dict(zip(_FIELDS, values, strict=True))
-    fields["options"] = msgspec.json.decode(fields["options"])
-    return Run(**fields, metrics=metrics)
-
-
-def _frame(runs: Sequence[Run]) -> pd.DataFrame:
-    import pandas as pd
-
-    names = list(dict.fromkeys(name for run in runs for name in run.metrics))
-    types: dict[str, Any] = {"id": "Int64", "batch": "Int64"}
-    columns: dict[str, Any] = {}
-    for field in _FIELDS:
-        values = [getattr(run, field) for run in runs]
-        if field == "options":
-            values = [msgspec.json.encode(value).decode() for value in values]
-        columns[field] = pd.array(values, dtype=types.get(field, "string"))
-    columns |= {
-        name: pd.array([run.metrics.get(name) for run in runs], dtype="float64") for name in names
-    }
-    return pd.DataFrame(columns)
+    noted = dict(zip(_FIELDS, values, strict=True))
+    noted["options"] = msgspec.json.decode(noted["options"])
+    return Run(**noted, metrics=metrics)
