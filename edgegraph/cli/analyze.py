@@ -92,7 +92,7 @@ def show(
 ) -> None:
     """Show a saved analysis (or a SPEC) in the terminal: layers as a tree, or ops.
 
-    Of a saved sweep, fusion study, overlap study or device comparison: its tables.
+    Of a saved sweep, study or device comparison: its tables.
     """
     from edgegraph.results.analysis import Analysis
 

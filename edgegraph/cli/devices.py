@@ -70,7 +70,7 @@ def devices(
 
 def calibrate(
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Measure anew, also where a calibration is stored.")
+        bool, typer.Option("--fresh", help="Measure again, even where a calibration is stored.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the device as a JSON object.")
@@ -94,7 +94,7 @@ def calibrate(
     print_rich(_memory(device), _arithmetic(device))
     typer.echo(device.source)
     if known:
-        typer.echo(f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures anew.")
+        typer.echo(f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures again.")
 
 
 def _memory(device: Device) -> Table:
@@ -145,7 +145,7 @@ def compare_devices(
         list[str] | None,
         typer.Argument(
             metavar="SPEC",
-            help="Other workloads to hold against it on the same devices.",
+            help="Other workloads to compare it with on the same devices.",
             autocompletion=complete_spec,
         ),
     ] = None,
@@ -153,7 +153,7 @@ def compare_devices(
     store: StoreOption = None,
     json: JsonObject = False,
 ) -> None:
-    """Hold devices against each other: time, bound, use of the peak, memory, throughput.
+    """Compare devices: time, bound, use of the peak, memory, throughput.
 
     What a TPU or GPU would run is compiled ahead of time; with --measure, cpu is measured.
     """

@@ -44,14 +44,14 @@ def diff(
     after: Annotated[str, typer.Argument(help="Another one.")],
     output: Annotated[list[Path] | None, files_option(DIFF_SUFFIXES)] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Show what is the same too, and every change of ops.")
+        bool, typer.Option("--all", help="Also show what did not change, and every changed op.")
     ] = False,
     json: JsonObject = False,
     markdown: Markdown = False,
 ) -> None:
     """Show what changed: ops, layers, and the whole; times only beyond their noise.
 
-    Names do not count. The two may differ in batch, dtype, versions, options, target or model.
+    Names do not matter. The two may differ in batch, dtype, versions, options, target or model.
     """
     check_files(output or (), DIFF_SUFFIXES)
     _check_one_form(json=json, markdown=markdown)
@@ -125,7 +125,7 @@ def check(
 ) -> None:
     """Fail (exit code 1) where a program grew beyond its limits, and name the layers.
 
-    Limits may stand in [tool.edgegraph] of pyproject.toml. Counts are exact; a latency fails only
+    Limits can be set in [tool.edgegraph] of pyproject.toml. Counts are exact; a latency fails only
     beyond its noise. Without limits: FLOPs +1%, bytes +2%, peak memory +5%.
     """
     _check_one_form(json=json, markdown=markdown)
@@ -186,11 +186,13 @@ class Followed:
         str,
         typer.Option(help="latency_s, throughput_per_s, flops, bytes, peak_memory_bytes, ..."),
     ] = "latency_s"
-    batch: Annotated[int | None, typer.Option("--batch", "-b", help="Of this batch only.")] = None
-    dtype: Annotated[str | None, typer.Option(help="Of this dtype only, as a sweep names it.")] = (
-        None
-    )
-    target: Annotated[str | None, typer.Option(help="Of this target only.")] = None
+    batch: Annotated[
+        int | None, typer.Option("--batch", "-b", help="Only runs at this batch size.")
+    ] = None
+    dtype: Annotated[
+        str | None, typer.Option(help="Only runs in this dtype, as a sweep names it.")
+    ] = None
+    target: Annotated[str | None, typer.Option(help="Only runs for this target.")] = None
 
 
 @grouped_options()
@@ -210,10 +212,10 @@ def history(
     output: Annotated[list[Path] | None, files_option(HISTORY_SUFFIXES)] = None,
     json: JsonObject = False,
 ) -> None:
-    """Follow a figure over time: run by run, with its change since the last that compares.
+    """Follow a figure over time: run by run, with its change since the last comparable run.
 
-    Runs compare that are of one batch, dtype, target, set of compiler options, and machine.
-    Without a workload: which ones there are; -o runs.parquet then writes all runs.
+    Runs are comparable that share batch, dtype, target, compiler options and machine. Without a
+    workload, list those that have runs; -o runs.parquet then writes all runs.
     """
     check_files(output or (), FRAME_SUFFIXES if workload is None else HISTORY_SUFFIXES)
     if store is None:

@@ -77,8 +77,8 @@ class Job:
         list[str] | None,
         typer.Option(
             metavar="N",
-            help="Time layers in one piece with all below them: 1 the model's children, 2 theirs;"
-            " leaves: every scope alone (default); all: each of these. Repeatable.",
+            help="Time each layer together with all below it: 1: the model's children, 2: theirs;"
+            " leaves: every scope by itself (default); all: each of these. Repeatable.",
         ),
     ] = None
     throughput: Annotated[

@@ -97,12 +97,12 @@ def files_option(suffixes: Sequence[str], more: str = "") -> Any:
 StudyFiles = Annotated[list[Path] | None, files_option(STUDY_SUFFIXES)]
 StudyFilesByBatch = Annotated[
     list[Path] | None,
-    files_option(STUDY_SUFFIXES, " With several batches every file is named by its batch too."),
+    files_option(STUDY_SUFFIXES, " With several batches, each file is named by its batch too."),
 ]
 StudyFilesByTarget = Annotated[
     list[Path] | None,
     files_option(
-        STUDY_SUFFIXES, " With several sweeps every file is named by its workload and target too."
+        STUDY_SUFFIXES, " With several sweeps, each file is named by its workload and target too."
     ),
 ]
 

@@ -34,8 +34,8 @@ def report(
         list[str] | None,
         typer.Argument(
             metavar="SPEC",
-            help="More for the same page: of each kind above, and saved sweeps, fusion studies,"
-            " overlap studies and device comparisons.",
+            help="More for the same page: of each kind above, and saved sweeps, studies and device"
+            " comparisons.",
             autocompletion=complete_spec,
         ),
     ] = None,

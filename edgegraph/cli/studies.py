@@ -134,7 +134,7 @@ def overlap(
 ) -> None:
     """Measure what overlaps: arithmetic and data, calls in flight, host input and device.
 
-    Every layer's time is held against its bracket, from perfect to no overlap of its arithmetic
+    Every layer's time is compared with its bracket, from perfect to no overlap of its arithmetic
     with its data. The input pipeline is the workload's own.
     """
     from edgegraph.studies.overlap.result import OverlapStudy

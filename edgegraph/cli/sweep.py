@@ -64,7 +64,7 @@ class Swept:
     ] = None
     max_latency: Annotated[
         str | None,
-        typer.Option("--max-latency", metavar="TIME", help="Say the best batch for 10ms."),
+        typer.Option("--max-latency", metavar="TIME", help="Name the best batch within it: 10ms."),
     ] = None
     store: StoreOption = None
     workers: Annotated[
@@ -72,13 +72,13 @@ class Swept:
         typer.Option(
             min=0,
             metavar="N",
-            help="Take points by N processes of this machine, 0 for this one alone. Default: 0"
+            help="Take points in N processes of this machine; 0: in this one alone. Default: 0"
             " for one SPEC and target, else one for each core.",
         ),
     ] = None
     dask: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Take points by a Dask cluster: tcp://10.0.0.1:8786."),
+        typer.Option(metavar="ADDRESS", help="Take points on a Dask cluster: tcp://10.0.0.1:8786."),
     ] = None
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over; do not continue an interrupted sweep.")
@@ -101,14 +101,14 @@ def sweep(
     swept: Swept,
     more: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SPEC", help="More of them.", autocompletion=complete_spec),
+        typer.Argument(metavar="SPEC", help="More workloads.", autocompletion=complete_spec),
     ] = None,
 ) -> None:
     """Measure and predict latency and throughput over the batch size, and find the knee.
 
-    Interrupted, it keeps what is finished, and the same command continues. A batch that fails
-    becomes a row with its error. What is only compiled fills all workers; what is timed has its
-    machine alone.
+    An interrupted sweep keeps its finished points, and the same command continues it. A batch that
+    fails becomes a row with its error. Points that are only compiled use all workers; those that
+    are timed have their machine to themselves.
     """
     check_files(swept.output or (), STUDY_SUFFIXES)
     if is_saved(job) and not more:
