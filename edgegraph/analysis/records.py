@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from edgegraph.analysis.attribution import Attribution
 from edgegraph.base.timing import bulk
@@ -42,29 +43,48 @@ def op_records(
     written = {number: str(shape) for number, shape in shapes.items()}
     roofs = _Roofs(device)
     tree = OpTree(nodes)
-    inside: dict[str, list[_OpTimes]] = {}
+    inside: dict[str, list[_AtRoof]] = {}
     records: list[OpRecord] = []
     for node in reversed(nodes):
-        priced = costs[node.name]
-        leaf = tree.is_leaf(node)
-        times = roofs.op(priced) if leaf else roofs.container(inside[node.name])
+        priced, where = costs[node.name], attributions[node.name]
+        at_roof = roofs.op(priced) if tree.is_leaf(node) else roofs.container(inside[node.name])
         if node.parent is not None:
-            inside.setdefault(node.parent, []).append(times)
-        shape = written[id(node.instruction.shape)]
-        records.append(_record(node, priced, attributions[node.name], shape, times))
+            inside.setdefault(node.parent, []).append(at_roof)
+        times_s = (at_roof.compute_time_s, at_roof.memory_time_s, at_roof.network_time_s)
+        estimate_s = overlapped(*times_s)
+        records.append(
+            OpRecord(
+                name=node.name,
+                opcode=node.opcode,
+                layer=where.layer,
+                phase=where.phase,
+                parent=node.parent,
+                shape=written[id(node.instruction.shape)],
+                executions=priced.executions,
+                executions_source="trace" if priced.traced else "module",
+                flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
+                bound=bound(*times_s),
+                time_s=estimate_s,
+                time_source=None if estimate_s is None else "estimated",
+                source=node.instruction.source,
+                op_name=node.instruction.op_name,
+                **asdict(priced.cost),
+                **asdict(at_roof),
+            )
+        )
     return tuple(reversed(records))
 
 
-class _OpTimes(Struct, frozen=True, gc=False):
-    """Where an op stands under the roofs."""
+class _AtRoof(Struct, frozen=True, kw_only=True, gc=False):
+    """Where an op stands under the roofs; the columns of `OpRecord`."""
 
-    compute_s: float | None = None
-    memory_s: float | None = None
-    network_s: float | None = None
-    bound: str | None = None
+    compute_time_s: float | None = None
+    memory_time_s: float | None = None
+    network_time_s: float | None = None
     roof: str | None = None
     level: str | None = None
-    computes: Arithmetic | None = None
+    dtype: str | None = None
+    passes: int = 1
 
 
 class _Roofs:
@@ -72,34 +92,31 @@ class _Roofs:
 
     def __init__(self, device: Device | None) -> None:
         self._device = device
-        self._arithmetics: dict[Multiplies, Arithmetic] = {}
-        self._ops: dict[int, _OpTimes] = {}
+        self._arithmetic = cache(self._arithmetic_of)
+        self._ops: dict[int, _AtRoof] = {}
 
-    def container(self, inside: Sequence[_OpTimes]) -> _OpTimes:
+    def container(self, inside: Sequence[_AtRoof]) -> _AtRoof:
         """Add up the times of what a container holds."""
         if self._device is None:
-            return _OpTimes()
-        compute_s = sum(times.compute_s or 0.0 for times in inside)
-        memory_s = sum(times.memory_s or 0.0 for times in inside)
-        network_s = sum_of_times(times.network_s for times in inside)
-        return _OpTimes(compute_s, memory_s, network_s, bound(compute_s, memory_s, network_s))
+            return _AtRoof()
+        return _AtRoof(
+            compute_time_s=sum(each.compute_time_s or 0.0 for each in inside),
+            memory_time_s=sum(each.memory_time_s or 0.0 for each in inside),
+            network_time_s=sum_of_times(each.network_time_s for each in inside),
+        )
 
-    def op(self, priced: OpCost) -> _OpTimes:
+    def op(self, priced: OpCost) -> _AtRoof:
         """Place what is no container; `priced` has to stay alive."""
         known = self._ops.get(id(priced))
         if known is None:
-            known = self._ops[id(priced)] = self._roofline_times(priced)
+            known = self._ops[id(priced)] = self._place(priced)
         return known
 
-    def _roofline_times(self, priced: OpCost) -> _OpTimes:
-        computes = self._arithmetics.get(priced.computes)
-        if computes is None:
-            computes = self._arithmetics[priced.computes] = _arithmetic(
-                self._device, priced.computes
-            )
+    def _place(self, priced: OpCost) -> _AtRoof:
+        computes = self._arithmetic(priced.computes)
         if self._device is None:
-            return _OpTimes(computes=computes)
-        at_roof = roofline_times(
+            return _AtRoof(dtype=computes.dtype, passes=computes.passes)
+        times = roofline_times(
             flops=priced.cost.flops,
             bytes=main_memory_bytes(priced.cost),
             dtype=computes.dtype,
@@ -107,59 +124,20 @@ class _Roofs:
             device=self._device,
             passes=computes.passes,
         )
-        compute_s, memory_s = at_roof.compute_time_s, at_roof.memory_time_s
         rate, sent = self._device.network_bytes_per_s, priced.cost.wire_bytes
-        network_s = sent / rate if sent and rate else None
-        bound_by = bound(compute_s, memory_s, network_s)
-        return _OpTimes(
-            compute_s, memory_s, network_s, bound_by, at_roof.roof, at_roof.level, computes
+        return _AtRoof(
+            compute_time_s=times.compute_time_s,
+            memory_time_s=times.memory_time_s,
+            network_time_s=sent / rate if sent and rate else None,
+            roof=times.roof,
+            level=times.level,
+            dtype=computes.dtype,
+            passes=computes.passes,
         )
 
-
-def _record(
-    node: Node,
-    priced: OpCost,
-    where: Attribution,
-    shape: str,
-    times: _OpTimes,
-) -> OpRecord:
-    instruction, cost, computes = node.instruction, priced.cost, times.computes
-    compute, memory, network = times.compute_s, times.memory_s, times.network_s
-    estimate = overlapped(compute, memory, network)
-    return OpRecord(
-        name=node.name,
-        opcode=instruction.opcode,
-        layer=where.layer,
-        phase=where.phase,
-        parent=node.parent,
-        shape=shape,
-        executions=priced.executions,
-        macs=cost.macs,
-        flops=cost.flops,
-        transcendentals=cost.transcendentals,
-        bytes_read=cost.bytes_read,
-        bytes_written=cost.bytes_written,
-        wire_bytes=cost.wire_bytes,
-        on_chip_bytes=cost.on_chip_bytes,
-        flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
-        roof=times.roof,
-        level=times.level,
-        compute_time_s=compute,
-        memory_time_s=memory,
-        network_time_s=network,
-        bound=times.bound,
-        time_s=estimate,
-        time_source=None if estimate is None else "estimated",
-        source=instruction.source,
-        op_name=instruction.op_name,
-        executions_source="trace" if priced.traced else "module",
-        dtype=None if computes is None else computes.dtype,
-        passes=1 if computes is None else computes.passes,
-    )
-
-
-def _arithmetic(device: Device | None, computes: Multiplies) -> Arithmetic:
-    return arithmetic(device, computes.dtype, values=computes.values, precision=computes.precision)
+    def _arithmetic_of(self, computes: Multiplies) -> Arithmetic:
+        values, precision = computes.values, computes.precision
+        return arithmetic(self._device, computes.dtype, values=values, precision=precision)
 
 
 @bulk

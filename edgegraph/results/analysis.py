@@ -17,6 +17,12 @@ from edgegraph.device.device import Device
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.base import Exportable
 from edgegraph.results.columns import frame
+from edgegraph.results.compiled_together import (
+    TOGETHER_COLUMNS,
+    WHAT_IF_COLUMNS,
+    compare_together,
+    what_if,
+)
 from edgegraph.results.memory import ActivationMemory, LiveMemory
 from edgegraph.results.notes import Notes, analysis_notes
 from edgegraph.results.op_trace import OpTrace
@@ -308,9 +314,7 @@ class Analysis(Exportable):
         speedup bound time_source``. ``gain_share`` is of the sum of all layers' times; what was
         not measured has no gain (NaN).
         """
-        from edgegraph.results.compiled_together import what_if_frame
-
-        return what_if_frame(self.layer_records)
+        return frame(what_if(self.layer_records), WHAT_IF_COLUMNS)
 
     @cached_property
     def compiled_together(self) -> pd.DataFrame:
@@ -320,9 +324,8 @@ class Analysis(Exportable):
         layer that was timed both as one piece and in parts: ``layer phase depth parts
         together_s alone_s difference_s change noise_s verdict``. Empty if not measured.
         """
-        from edgegraph.results.compiled_together import compare_together, together_frame
-
-        return together_frame(compare_together(self.latency, self.layer_latencies))
+        compared = compare_together(self.latency, self.layer_latencies)
+        return frame(compared, TOGETHER_COLUMNS)
 
     @property
     def run_notes(self) -> Notes:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from edgegraph.base.units import percent
 from edgegraph.hlo.op_name import lies_in
-from edgegraph.results.columns import Column, columns_of, frame
+from edgegraph.results.columns import Column, columns_of
 from edgegraph.results.records import LayerRecord
 from edgegraph.results.timing import Latency, LayerLatency, finest_cut
 from edgegraph.results.verdicts import COST, GAINED, OK, noise, verdict_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 MOST_NOISY_SHARE = 0.1
 """Parts that were timed badly may take up this share of the sum."""
@@ -60,7 +56,7 @@ class CompiledTogether:
         return self.difference_s / self.alone_s if self.alone_s else None
 
 
-COLUMNS = columns_of(
+TOGETHER_COLUMNS = columns_of(
     CompiledTogether, "layer", "phase", "depth", "parts", "together_s", "alone_s", "difference_s",
     "change", "noise_s", "verdict",
 )  # fmt: skip
@@ -88,11 +84,6 @@ def compare_together(
     ]
     found.extend(_layers_against_parts(latencies))
     return tuple(found)
-
-
-def together_frame(compared: Sequence[CompiledTogether]) -> pd.DataFrame:
-    """Return one row per comparison; the whole program has no layer."""
-    return frame(compared, COLUMNS)
 
 
 def _layers_against_parts(latencies: Sequence[LayerLatency]) -> Iterator[CompiledTogether]:
@@ -181,6 +172,10 @@ class WhatIf:
     time_source: str | None
 
 
+WHAT_IF_COLUMNS = columns_of(WhatIf)
+"""Of the frame."""
+
+
 def what_if(layers: Sequence[LayerRecord]) -> tuple[WhatIf, ...]:
     """Return for every layer what the program would gain if it ran at its roofline.
 
@@ -196,11 +191,6 @@ def what_if(layers: Sequence[LayerRecord]) -> tuple[WhatIf, ...]:
     return tuple(
         sorted(found, key=lambda each: -1.0 if each.gain_s is None else each.gain_s, reverse=True)
     )
-
-
-def what_if_frame(layers: Sequence[LayerRecord]) -> pd.DataFrame:
-    """Return `what_if` as a table, one row per layer and phase."""
-    return frame(what_if(layers), columns_of(WhatIf))
 
 
 def _at_roof(row: LayerRecord, whole_s: float) -> WhatIf:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgegraph.results.compiled_together import compare_together, together_frame
+from edgegraph.results.columns import frame as table
+from edgegraph.results.compiled_together import TOGETHER_COLUMNS, compare_together
 from edgegraph.results.timing import Latency, LayerLatency
 from tests import analyses
 
@@ -91,7 +92,7 @@ def test_without_a_floor_nothing_is_compared() -> None:
 
 
 def test_the_frame() -> None:
-    frame = together_frame(compare_together(timed(60e-6), [layer("Net", timed(80e-6))]))
+    frame = table(compare_together(timed(60e-6), [layer("Net", timed(80e-6))]), TOGETHER_COLUMNS)
     assert list(frame.columns) == [
         "layer", "phase", "depth", "parts", "together_s", "alone_s", "difference_s", "change",
         "noise_s", "verdict",
@@ -99,7 +100,7 @@ def test_the_frame() -> None:
     (row,) = frame.to_dict("records")
     assert row["change"] == pytest.approx(-0.25)
     assert frame["layer"].isna().all()
-    assert together_frame(()).empty
+    assert table((), TOGETHER_COLUMNS).empty
 
 
 def test_an_analysis_gives_the_frame() -> None:

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from edgegraph.analysis.layers import roll_up
 from edgegraph.results.analysis import LayerRecord
-from edgegraph.results.compiled_together import what_if, what_if_frame
+from edgegraph.results.columns import frame as table
+from edgegraph.results.compiled_together import WHAT_IF_COLUMNS, what_if
 from edgegraph.results.timing import LayerLatency
 from tests import analyses
 from tests.analysis.test_layers import BLANK, latency
@@ -50,7 +51,7 @@ def test_what_was_not_measured_has_no_known_gain() -> None:
     assert c.time_source == "estimated"
     assert c.roof_time_s == pytest.approx(10e-6)
     assert (c.gain_s, c.gain_share, c.speedup) == (None, None, None)
-    frame = what_if_frame(rows())
+    frame = table(what_if(rows()), WHAT_IF_COLUMNS)
     assert frame["gain_s"].isna().tolist() == [False, False, True]
 
 
