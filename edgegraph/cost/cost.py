@@ -93,11 +93,7 @@ class Branches:
     """
 
     def __init__(self, contents: Mapping[str | None, Sequence[Node]]) -> None:
-        """Start without any conditional.
-
-        Args:
-            contents: Nodes by the name of the container that they run in.
-        """
+        """Start without any conditional; `contents` are nodes by the container they run in."""
         self.costs: dict[str, tuple[Cost, ...]] = {}
         self.cheapest: dict[str, Cost] = {}
         self._contents = contents
@@ -105,11 +101,8 @@ class Branches:
     def add(self, container: Node, total: dict[str, Cost]) -> None:
         """Record a container whose contents have all been added up.
 
-        Of a conditional, only the ops of the most expensive branch keep their part in the total.
-
-        Args:
-            container: A node with contents.
-            total: Costs of all executions by node name, of the contents at least.
+        Of a conditional, only the ops of the most expensive branch keep their part in `total`, the
+        costs of all executions by node name.
         """
         inside = self._contents[container.name]
         if container.opcode == "conditional":

@@ -165,7 +165,7 @@ def price_nodes(
     executions = count_executions(nodes, trips, traced)
     total, branches = _add_up(tree, unit_costs, executions)
     loops = {loop for loop, _ in traced or ()}
-    # What costs the same as often is one object.
+    # Ops that cost the same and run equally often share one object.
     known: dict[tuple[int, int], OpCost] = {}
     result: dict[str, OpCost] = {}
     for node, one in zip(nodes, unit_costs, strict=True):

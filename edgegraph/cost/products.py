@@ -33,10 +33,6 @@ from edgegraph.hlo.op_name import parse_op_name
 def macs(instruction: Instruction, operands: Sequence[Shape]) -> int:
     """Count the multiply-accumulates of one execution of `instruction`.
 
-    Args:
-        instruction: Any HLO instruction.
-        operands: Shapes of its operands, by position.
-
     Returns:
         MACs of a dot (ragged or scaled too), of a convolution, or of the multiplication that
         XLA makes of a small dot, followed by a sum, under the dot's op_name; 0 for all others.

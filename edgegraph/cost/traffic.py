@@ -132,11 +132,9 @@ class MemorySpaces:
         )
 
     def on_chip(self, moved: int, shape: Shape) -> int:
-        """Return the bytes that stay on the chip, of `moved` bytes of a value.
+        """Return the bytes that stay on the chip, of `moved` bytes read or written of a value.
 
-        Args:
-            moved: Bytes read or written of it.
-            shape: Of the value; of a tuple, its arrays share what is moved by their sizes.
+        The arrays of a tuple share what is moved by their sizes.
 
         Example:
             >>> from edgegraph.hlo.module import Computation, Instruction
@@ -173,18 +171,10 @@ def attribute_boundary_bytes(
     operands: Sequence[Shape],
     spaces: MemorySpaces,
 ) -> dict[str, Crossing]:
-    """Credit the bytes that XLA says cross the boundary to the ops inside.
+    """Credit the bytes that XLA says cross a fusion's boundary to the ops inside.
 
-    Args:
-        fusion: The fusion.
-        contents: Nodes by the name of the container that they run in.
-        root: Name of the HLO instruction that is the fused computation's result.
-        price: XLA's price of the whole fusion.
-        operands: Shapes of its operands, with their memory spaces.
-        spaces: Of the module.
-
-    Returns:
-        By inner node; the sums of the bytes read and written equal the price's, exactly.
+    The sums of the bytes read and written equal those of `price`, exactly. `root` is the HLO
+    instruction that is the fused computation's result.
     """
     inner = {node.name: node for node in contents[fusion.name]}
     users: dict[str, list[str]] = {}
@@ -262,12 +252,8 @@ def unfused_bytes(module: Module, nodes: Sequence[Node]) -> dict[str, int]:
     """Return the bytes that the ops inside every fusion would read and write one by one.
 
     Each op would read all its operands from memory and write its result there, as XLA's cost
-    analysis counts it for an op alone. What a fusion moves across its border is less: the
+    analysis counts it for an op alone. What a fusion moves across its boundary is less: the
     difference is what fusing saves.
-
-    Args:
-        module: The module that `nodes` were flattened from.
-        nodes: All nodes, containers before their contents.
 
     Returns:
         Bytes of one execution by the name of every fusion that stands in no other.

@@ -80,8 +80,8 @@ def _with_contents(nodes: Sequence[Node], position: int) -> Sequence[Node]:
 def _same_everywhere(fusion: Sequence[Node], module: Module) -> bool:
     """Return whether a fusion that does the same as this one costs the same, node by node.
 
-    Not so where a schedule orders what is inside, or a custom call is told more by its
-    configuration than XLA's price depends on.
+    It need not where a schedule orders what is inside, nor with a custom call, whose configuration
+    says more than XLA's price depends on.
     """
     return not any(
         node.opcode == "custom-call" or node.computation in module.schedule for node in fusion[1:]

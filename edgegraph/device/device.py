@@ -112,11 +112,7 @@ def _kind_and_bits(dtype: str) -> tuple[str, int]:
 
 
 def check_device(device: Device, where: str) -> None:
-    """Check that a device's rates are positive and its memory levels in order.
-
-    Args:
-        device: To check.
-        where: The file that it comes from, for the message.
+    """Check that the rates of a device from a file are positive and its memory levels in order.
 
     Raises:
         FormatError: A rate or size is not a positive number, no rate or level is given, or a

@@ -137,12 +137,8 @@ def activation_memory(
 def activation_peaks(module: Module) -> Mapping[Policy, LayerActivations] | None:
     """Find the layer that needs the most memory, by every policy.
 
-    Args:
-        module: Any module.
-
-    Returns:
-        The peaks, or None where there are none: no layer makes an activation, or the module is
-        optimised, so that its fusions hide which values are stored.
+    None where there are none: no layer makes an activation, or the module is optimised, so that
+    its fusions hide which values are stored.
     """
     if any(
         instruction.opcode == "fusion"

@@ -138,13 +138,10 @@ def _lay_in_results(
 ) -> dict[int, int]:
     """Set memory aside for results, and lay into it what has left it when they are made.
 
-    Args:
-        buffers: All buffers.
-        outputs: Storages of results.
-        held: Storages of arguments and constants; those that are results too are donated.
+    `held` are the storages of arguments and constants; those that are outputs too are donated.
 
     Returns:
-        The number of the result's memory by storage, for all storages laid there.
+        The number of the result's memory, by storage laid there.
     """
     members, sizes = buffers.members, buffers.sizes
     ranks = {s: min([buffers.ranks[number] for number in members[s]]) for s in members}
@@ -244,10 +241,6 @@ def _replay(buffers: _Buffers, heap: Iterable[int]) -> tuple[list[Request], dict
     """Replay in which order the heap's buffers are needed and freed.
 
     Time counts every making and freeing; XLA's heap knows no other.
-
-    Args:
-        buffers: All buffers.
-        heap: Storages that lie in the heap.
 
     Returns:
         What is needed when, and a number below zero by storage that is the same for those that

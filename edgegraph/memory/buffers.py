@@ -26,9 +26,8 @@ _READS_NOTHING = opcodes.TUPLES | {"while"}
 def trace_values(module: Module, nodes: Sequence[Node]) -> Values:
     """Follow the values of a scheduled module through its memory.
 
-    Args:
-        module: A scheduled module; XLA has put copies where two values need memory of their own.
-        nodes: All its nodes, from `edgegraph.hlo.graph.flatten`.
+    XLA has put copies where two values need memory of their own. `nodes` are all that
+    `edgegraph.hlo.graph.flatten` makes of the module.
 
     Raises:
         FormatError: A loop or branch takes or returns another number of arrays than it has.
@@ -350,17 +349,16 @@ def _done(index: int) -> _Rule:
     return rule
 
 
+_FORWARDING = (
+    "add-dependency", "all-reduce-done", "async-update", "bitcast", "domain", "opt-barrier"
+)  # fmt: skip
+
 _RULES: Mapping[str, _Rule] = {
+    **dict.fromkeys(_FORWARDING, _forward),
     "parameter": _Tracer.parameter,
     "constant": _Tracer.constant,
     "tuple": _tuple,
     "get-tuple-element": _element,
-    "bitcast": _forward,
-    "opt-barrier": _forward,
-    "domain": _forward,
-    "add-dependency": _forward,
-    "async-update": _forward,
-    "all-reduce-done": _forward,
     "copy-start": _start(1),
     "all-gather-start": _start(0),
     "collective-permute-start": _start(0),

@@ -112,9 +112,6 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
 def heap_bytes(requests: Sequence[Request]) -> int:
     """Compute how much memory XLA sets aside for buffers.
 
-    Args:
-        requests: The buffers.
-
     Example:
         >>> first = Request(size_bytes=100, spans=((0, 2),), rank=0)
         >>> second = Request(size_bytes=40, spans=((1, 4),), rank=1)

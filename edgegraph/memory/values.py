@@ -132,12 +132,7 @@ def written_over(module: Module, instruction: Instruction) -> tuple[Alias, ...]:
 def may_share(module: Module, user: Instruction, operand: int, shape: Shape, result: Shape) -> bool:
     """Return whether an op may write a result of shape `result` over a dying operand.
 
-    Args:
-        module: The module it stands in.
-        user: The op.
-        operand: Position of an operand that is an array.
-        shape: Its shape.
-        result: Shape of the result, or of one of several.
+    The operand, an array of shape `shape`, is named by its position.
     """
     if shape.dtype != result.dtype or shape.dimensions != result.dimensions:
         return False

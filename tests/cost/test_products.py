@@ -226,3 +226,17 @@ def test_libraries_are_told_in_their_configuration() -> None:
     assert gemm(mixed).precision == "default"
     named = ',"precision_config":{"operand_precision":[],"algorithm":"ALG_DOT_BF16_BF16_F32_X6"}'
     assert gemm(named).precision == "dot_bf16_bf16_f32_x6"
+
+
+def test_a_gradient_of_weights_that_is_written_like_a_convolution() -> None:
+    # 4 inputs, a kernel of 2, so 3 outputs: 3 x 2 products, forwards and for the kernel's gradient,
+    # where the outputs' gradient stands in the place of the kernel.
+    module = decode(
+        xla.parse_text("""HloModule m
+        ENTRY e { x = f32[1,4,1] parameter(0)
+                  g = f32[3,1,1] parameter(1)
+                  ROOT w = f32[1,2,1] convolution(x, g), window={size=3}, dim_labels=b0f_0io->b0f,
+                    metadata={op_name="jit(f)/transpose(jvp(net))/conv_general_dilated"} }""")
+    )
+    x, g, w = module.computations[module.entry].instructions
+    assert macs(w, [x.shape, g.shape]) == 3 * 2

@@ -127,14 +127,9 @@ def _register(rules: dict[str, Rule], targets: Sequence[str]) -> Callable[[Rule]
 
 
 def price_custom_call(instruction: Instruction, operands: Sequence[Shape]) -> Cost | None:
-    """Return the cost of one execution of a custom call.
+    """Return the cost of one execution of a custom call on operands of these shapes.
 
-    Args:
-        instruction: A ``custom-call``.
-        operands: Shapes of its operands, by position.
-
-    Returns:
-        What its rule says; None where there is no rule, or the rule cannot tell.
+    None where there is no rule, or the rule cannot tell.
     """
     target = instruction.custom_call_target or ""
     rule = _rule(target)

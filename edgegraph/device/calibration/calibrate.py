@@ -181,11 +181,6 @@ def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | 
 
     NOISY means that no two rounds agreed on the rate of the reference dtype or of main memory,
     or that other processes took over a tenth of the cores' time.
-
-    Args:
-        sampled: All probes.
-        effort: Holds how close a second round must come.
-        others_share: Share of the cores' time that other processes took; None where unknown.
     """
     rounds = {
         name: rates

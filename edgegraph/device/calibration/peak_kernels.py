@@ -98,12 +98,7 @@ class CoreThreads:
 
 
 def matrix_product(dtype: str, size: int) -> Probe:
-    """Return a probe of a square matrix product.
-
-    Args:
-        dtype: XLA name of the operands' dtype, one of `DTYPES`.
-        size: Rows and columns of the matrices.
-    """
+    """Return a probe of the product of two matrices of `size` rows and columns."""
     operand, accumulator = DTYPES[dtype]
     with jax.enable_x64(True) if dtype == "f64" else nullcontext():
         left, right = (_random((size, size), operand, seed) for seed in (0, 1))

@@ -90,12 +90,6 @@ def sample(
 ) -> tuple[Sampled, ...]:
     """Run the probes in rounds until every group's best rate is settled or time is up.
 
-    Args:
-        probes: At least one.
-        effort: How long and how often.
-        clock: What to time with.
-        progress: Told the round.
-
     Returns:
         One entry per probe, in the order given; each took part in the first round at least.
     """

@@ -126,19 +126,17 @@ def _moves(size: int) -> Iterator[Case]:
     """Yield the kernels that read and write `size` bytes together."""
     half = size // 8
     side = 1 << (half.bit_length() // 2)
-    shape = (half // side, side)
-    yield Case(
-        kind="elementwise", dtype="f32", sizes=(size, 1, 1), work=size,
-        function=lambda x: jnp.maximum(x * 2.0 + 1.0, 0.0), shapes=(shape,),
-    )  # fmt: skip
-    yield Case(
-        kind="copy", dtype="f32", sizes=(size, 1, 1), work=size,
-        function=jnp.transpose, shapes=(shape,),
-    )  # fmt: skip
-    yield Case(
-        kind="reduction", dtype="f32", sizes=(size, 1, 1), work=size,
-        function=lambda x: jnp.sum(x, axis=-1), shapes=((2 * shape[0], shape[1]),),
-    )  # fmt: skip
+    rows = half // side
+    kernels: tuple[tuple[str, Callable[..., Any], int], ...] = (
+        ("elementwise", lambda x: jnp.maximum(x * 2.0 + 1.0, 0.0), rows),
+        ("copy", jnp.transpose, rows),
+        ("reduction", lambda x: jnp.sum(x, axis=-1), 2 * rows),
+    )
+    for kind, function, length in kernels:
+        yield Case(
+            kind=kind, dtype="f32", sizes=(size, 1, 1), work=size,
+            function=function, shapes=((length, side),),
+        )  # fmt: skip
 
 
 def _pooling(batch: int, side: int, channels: int, window: int) -> Case:
@@ -165,11 +163,11 @@ def measure_kernels(
     """Measure the table; about 25 s.
 
     Args:
-        dispatch_s: What a call takes that does nothing; it is taken off.
+        dispatch_s: What a call takes that does nothing; it is subtracted.
         chosen: What to measure; all of `cases` where None.
         budget_s: For the calls of each kernel, of which the median counts.
-        clock: Nanoseconds.
-        progress: Called with a message and the fraction done.
+        clock: What to time with.
+        progress: Told what is being done and how far it is.
     """
     chosen = list(cases()) if chosen is None else chosen
     warm_malloc()
