@@ -6,7 +6,7 @@ their name, their opcode and the name of what holds them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
@@ -106,6 +106,11 @@ class OpTree(Generic[_Op]):
         self.ops = ops
 
     @cached_property
+    def holders(self) -> Set[str | None]:
+        """Names of the ops that hold others."""
+        return {op.parent for op in self.ops}
+
+    @cached_property
     def contents(self) -> Mapping[str | None, Sequence[_Op]]:
         """The ops directly inside each that holds any; at None those that no other holds."""
         found: dict[str | None, list[_Op]] = {}
@@ -113,30 +118,31 @@ class OpTree(Generic[_Op]):
             found.setdefault(op.parent, []).append(op)
         return found
 
-    @property
+    @cached_property
     def top(self) -> Sequence[_Op]:
         """The ops that no other holds; they add up to the program."""
-        return self.contents.get(None, ())
+        return [op for op in self.ops if op.parent is None]
 
     def is_leaf(self, op: _Op) -> bool:
         """Return whether an op holds no others."""
-        return op.name not in self.contents
+        return op.name not in self.holders
 
     @cached_property
     def leaves(self) -> Sequence[_Op]:
         """The ops that hold no others; they add up to the program, too."""
-        return [op for op in self.ops if op.name not in self.contents]
+        holders = self.holders
+        return [op for op in self.ops if op.name not in holders]
 
     def leaves_in(self, op: _Op) -> Sequence[_Op]:
         """Return the leaves inside an op, at any depth; of a leaf itself."""
-        if op.name not in self.contents:
+        if self.is_leaf(op):
             return [op]
         found: list[_Op] = []
         waiting = list(reversed(self.contents[op.name]))
         while waiting:
             inner = waiting.pop()
             waiting.extend(reversed(self.contents.get(inner.name, ())))
-            if inner.name not in self.contents:
+            if self.is_leaf(inner):
                 found.append(inner)
         return found
 
@@ -148,11 +154,13 @@ class OpTree(Generic[_Op]):
     @cached_property
     def outside(self) -> Sequence[_Op]:
         """The ops that stand in no fusion, fusions among them: what a profiler can see."""
-        return [op for op in self.ops if op.parent not in self._launched[1]]
+        inside = self._launched[1]
+        return [op for op in self.ops if op.parent not in inside]
 
     @cached_property
     def _launched(self) -> tuple[Sequence[Kernel[_Op]], Mapping[str | None, list[_Op]]]:
         """Return the kernels, and the leaves of the kernel around them by fusion and container."""
+        holders = self.holders
         kernels: list[Kernel[_Op]] = []
         around: dict[str | None, list[_Op]] = {}
         for op in self.ops:
@@ -162,7 +170,7 @@ class OpTree(Generic[_Op]):
                     continue
                 leaves = []
                 kernels.append(Kernel(op, leaves))
-            if op.name in self.contents:
+            if op.name in holders:
                 around[op.name] = leaves
             else:
                 leaves.append(op)

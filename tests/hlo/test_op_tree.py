@@ -90,7 +90,7 @@ def test_what_holds_what() -> None:
 
 def test_a_program_of_nothing_is_a_tree() -> None:
     tree: OpTree[Op] = OpTree([])
-    assert (tree.top, tree.leaves, tree.kernels, tree.outside) == ((), [], [], [])
+    assert (tree.top, tree.leaves, tree.kernels, tree.outside) == ([], [], [], [])
 
 
 @pytest.mark.parametrize("name", FILES)
