@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -11,6 +11,7 @@ from msgspec import to_builtins
 
 from edgegraph.hlo import opcodes
 from edgegraph.results.base import Shown
+from edgegraph.results.columns import RATIO, TEXT, Column, columns_of, frame
 from edgegraph.results.kinds import presenter_of
 
 if TYPE_CHECKING:
@@ -301,48 +302,54 @@ class Diff(Shown):
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per layer and phase: its change, then every figure before and after."""
-        import pandas as pd
-
-        rows = self.layer_changes
-        data = {
-            "layer": [row.layer for row in rows],
-            "layer_before": [row.both("layer")[0] for row in rows],
-            **_attributes(rows, "phase"),
-            "change": [row.kind for row in rows],
-            **_attributes(rows, "aligned_by", "op_changes"),
-            **_both_sides(LayerFigures, rows),
-            **_attributes(rows, "noise_s", "time_verdict", "depth", "leaf"),
+        sides = _sides(LayerFigures)
+        columns = {
+            **columns_of(LayerChange, "layer"),
+            "layer_before": TEXT,
+            **columns_of(LayerChange, "phase"),
+            "change": columns_of(LayerChange, "kind")["kind"],
+            **columns_of(LayerChange, "aligned_by", "op_changes"),
+            **sides,
+            **columns_of(LayerChange, "noise_s", "time_verdict", "depth", "leaf"),
         }
-        texts = ("layer", "layer_before", "phase", "change", "aligned_by", "time_verdict")
-        return pd.DataFrame(data).astype({**dict.fromkeys(texts, "string"), "noise_s": "float64"})
+        rows = self.layer_changes
+        return frame(
+            rows,
+            columns,
+            layer_before=[row.before.layer if row.before else None for row in rows],
+            **_both_sides(rows, sides),
+        )
 
     @cached_property
     def ops(self) -> pd.DataFrame:
         """One row per change of ops: its kind and layer, in what they differ, before and after."""
-        import pandas as pd
-
-        rows = self.op_changes
-        data = {
-            "change": [row.kind for row in rows],
-            **_attributes(rows, "layer", "phase"),
-            "differs_in": [", ".join(facet.name for facet in row.facets) for row in rows],
-            "before": [", ".join(row.before.names) if row.before else None for row in rows],
-            "after": [", ".join(row.after.names) if row.after else None for row in rows],
-            **_both_sides(OpFigures, rows),
+        sides = _sides(OpFigures)
+        columns = {
+            "change": columns_of(OpChange, "kind")["kind"],
+            **columns_of(OpChange, "layer", "phase"),
+            **dict.fromkeys(("differs_in", "before", "after"), TEXT),
+            **sides,
         }
-        texts = ("change", "layer", "phase", "differs_in", "before", "after")
-        return pd.DataFrame(data).astype(dict.fromkeys(texts, "string"))
+        rows = self.op_changes
+        return frame(
+            rows,
+            columns,
+            differs_in=[", ".join(facet.name for facet in row.facets) for row in rows],
+            before=[", ".join(row.before.names) if row.before else None for row in rows],
+            after=[", ".join(row.after.names) if row.after else None for row in rows],
+            **_both_sides(rows, sides),
+        )
 
     @cached_property
     def totals(self) -> pd.DataFrame:
         """One row per figure of the whole: ``before after difference change noise verdict``."""
-        import pandas as pd
-
-        names = ("name", "unit", "before", "after", "difference", "change", "noise", "verdict")
-        rows = [[getattr(figure, name) for name in names] for figure in self.figures]
         numbers = ("before", "after", "difference", "change", "noise")
-        frame = pd.DataFrame(rows, columns=list(names)).set_index("name")
-        return frame.astype({**dict.fromkeys(numbers, "float64"), "verdict": "string"})
+        columns = {
+            **columns_of(Figure, "name", "unit"),
+            **dict.fromkeys(numbers, RATIO),
+            **columns_of(Figure, "verdict"),
+        }
+        return frame(self.figures, columns).set_index("name")
 
     @property
     def document(self) -> dict[str, Any]:
@@ -358,20 +365,20 @@ class Diff(Shown):
         return text
 
 
-def _both_sides(figures: type, rows: Sequence[_Change[Any]]) -> dict[str, Any]:
+def _sides(figures: type) -> dict[str, Column]:
     """Return two columns for each figure, ``name_before`` and ``name_after``."""
-    import pandas as pd
-
-    dtypes = {"int": "Int64", "float": "float64", "str": "string"}
-    found: dict[str, Any] = {}
-    for field in fields(figures):
-        if field.name not in ("layer", "names"):
-            dtype: Any = dtypes[str(field.type).partition(" ")[0]]
-            sides = zip(*(row.both(field.name) for row in rows), strict=True) if rows else ((), ())
-            for side, values in zip(("before", "after"), sides, strict=True):
-                found[f"{field.name}_{side}"] = pd.array(list(values), dtype=dtype)
-    return found
+    return {
+        f"{name}_{side}": column
+        for name, column in columns_of(figures).items()
+        if name != "layer"
+        for side in ("before", "after")
+    }
 
 
-def _attributes(rows: Sequence[_Change[Any]], *names: str) -> dict[str, Any]:
-    return {name: [getattr(row, name) for row in rows] for name in names}
+def _both_sides(
+    rows: Sequence[_Change[Any]], columns: Mapping[str, Column]
+) -> dict[str, Sequence[Any]]:
+    return {
+        name: [row.both(column.name)[name.endswith("_after")] for row in rows]
+        for name, column in columns.items()
+    }

@@ -184,7 +184,9 @@ def frame(
     held = list(records)
     data = {
         name: pd.Series(
-            computed[name] if name in computed else [getattr(each, column.name) for each in held],
+            computed[name]
+            if name in computed
+            else [getattr(each, column.name or name) for each in held],
             dtype=column.dtype,
         )
         for name, column in columns.items()
