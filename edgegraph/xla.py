@@ -261,14 +261,12 @@ def compile_for(
 
     compiler = _private("jax._src.compiler", "get_compile_options")
     device_list = _private("jaxlib._jax", "DeviceList").DeviceList
-    ir = _private("jaxlib.mlir.ir", "Module")
     try:
         if platform == "cuda":
-            described = topologies.get_topology_desc(
-                "edgegraph", platform, target_config=description, topology=topology
-            )
+            target = {"target_config": description, "topology": topology}
+            described = topologies.get_topology_desc("edgegraph", platform, **target)
         else:
-            described = topologies.get_topology_desc(platform=platform, topology_name=topology)
+            described = topologies.get_topology_desc(topology, platform)
         chosen: tuple[Any, ...] = tuple(described.devices[:chips])
         compile_options = compiler.get_compile_options(
             num_replicas=1,
@@ -276,20 +274,18 @@ def compile_for(
             device_assignment=[[device.id for device in chosen]],
             env_options_overrides=dict(options),
         )
-        client: Any = chosen[0].client
         with mlir.make_ir_context():
-            module = ir.Module.parse(code)
-            executable = client.compile(module, device_list(chosen), compile_options)
+            module = _private("jaxlib.mlir.ir", "Module").Module.parse(code)
+            executable = chosen[0].client.compile(module, device_list(chosen), compile_options)
         serialized: bytes = executable.hlo_modules()[0].as_serialized_hlo_module_proto()
         memory = executable.get_compiled_memory_stats()
     except AttributeError as error:
         raise _unsupported(error) from error
     except (RuntimeError, ValueError) as error:
         raise CompileError(_first_line(error)) from error
-    try:
+    cost = None
+    with suppress(RuntimeError):  # the GPU's compiler says that it has none
         cost = executable.cost_analysis()
-    except RuntimeError:  # the GPU's compiler says that it has none
-        cost = None
     return serialized, memory, cost
 
 

@@ -84,22 +84,13 @@ def compile(
     chosen = parse_target(target)
     _check(stage, options)
     if isinstance(subject, Workload):
-        if args:
-            raise InputError(
-                f"the workload {subject.name!r} makes its own arguments; give batch=... instead of"
-                f" the {len(args)} that were handed in"
-            )
         batch = 1 if batch is None else _batch_size(batch)
-        name = name or subject.name
-        call = _workload_call(subject, batch, chosen, mesh, partition)
+        call = _workload_call(subject, args, batch, chosen, mesh, partition)
     else:
-        if mesh is not None:
-            raise InputError("a mesh has no effect on a function; give a Workload")
-        call = _function_call(subject, args, batch)
-        name = name or function_name(subject)
+        call = _function_call(subject, args, batch, mesh)
     job = _Job(
         call=call,
-        name=name,
+        name=name or (subject.name if isinstance(subject, Workload) else function_name(subject)),
         batch=batch,
         target=chosen,
         stage=stage,
@@ -174,11 +165,17 @@ def _batch_size(batch: int) -> int:
 
 def _workload_call(
     workload: Workload,
+    args: tuple[Any, ...],
     batch: int,
     target: Target,
     mesh: DeviceMesh | None,
     partition: Partition | None,
 ) -> Call:
+    if args:
+        raise InputError(
+            f"the workload {workload.name!r} makes its own arguments; give batch=... instead of"
+            f" the {len(args)} that were handed in"
+        )
     if mesh is None:
         return workload.call(batch)
     if not target.ahead:
@@ -190,7 +187,11 @@ def _workload_call(
     return sharded(workload, batch, mesh, partition)
 
 
-def _function_call(function: Any, args: tuple[Any, ...], batch: int | None) -> Call:
+def _function_call(
+    function: Any, args: tuple[Any, ...], batch: int | None, mesh: DeviceMesh | None
+) -> Call:
+    if mesh is not None:
+        raise InputError("a mesh has no effect on a function; give a Workload")
     if is_flax_module(function):
         raise InputError(
             f"{type(function).__name__} is a Flax module; give"

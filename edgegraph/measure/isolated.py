@@ -29,7 +29,6 @@ from edgegraph.measure.latency import (
 from edgegraph.measure.regions import Region, Regions, find_regions
 from edgegraph.measure.sampling import (
     MeasurementSettings,
-    Sampling,
     Series,
     sample_in_rounds,
     summarise,
@@ -84,10 +83,7 @@ def measure_layers(
     groups = [group for _, group in pieces]
     layers = compile_layers(regions, groups, jax.tree.leaves(arguments), program.options, report)
     every = [CompiledLayer(program.executable, arguments), *layers.distinct]
-    sampling, timed = _time_in_turns(every, settings, clock, report)
-    whole, *outcomes = (
-        summarise(series, sampling, floor=floor, synchronous=synchronous) for series, floor in timed
-    )
+    whole, *outcomes = _time_in_turns(every, settings, clock, synchronous, report)
     return whole, tuple(
         LayerLatency(
             layer=group.layer or UNATTRIBUTED,
@@ -106,9 +102,13 @@ def measure_layers(
 
 
 def _time_in_turns(
-    every: Sequence[CompiledLayer], settings: MeasurementSettings, clock: Clock, progress: Progress
-) -> tuple[Sampling, list[tuple[Series, Series]]]:
-    """Sample the whole and its layers, each with its dispatch floor."""
+    every: Sequence[CompiledLayer],
+    settings: MeasurementSettings,
+    clock: Clock,
+    synchronous: bool,
+    progress: Progress,
+) -> list[Latency]:
+    """Time the whole and its layers, each with its dispatch floor."""
     floors: dict[object, Series] = {}
     for one in every:
         if one.signature not in floors:
@@ -119,8 +119,9 @@ def _time_in_turns(
     sampling = sample_in_rounds(
         [*timed, *floors.values()], settings, clock, rewarm=True, progress=progress
     )
-    return sampling, [
-        (series, floors[one.signature]) for series, one in zip(timed, every, strict=True)
+    return [
+        summarise(series, sampling, floor=floors[one.signature], synchronous=synchronous)
+        for series, one in zip(timed, every, strict=True)
     ]
 
 

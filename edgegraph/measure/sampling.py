@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from edgegraph.base.timing import (
     NANOSECONDS_PER_S,
@@ -329,16 +330,14 @@ def summarise(
     """
     samples = series.samples_s
     single = series.calls_per_sample == 1
-    window_spread = series.window_spread
-    relative_iqr = statistics.relative_interquartile_range(samples)
-    drift = statistics.drift(samples)
+    seen: dict[str, Any] = {
+        "relative_iqr": statistics.relative_interquartile_range(samples),
+        "drift": statistics.drift(samples),
+        "window_spread": series.window_spread,
+        "others_share": sampling.others_share,
+    }
     verdict, reasons = statistics.judge(
-        samples=len(samples),
-        relative_iqr=relative_iqr,
-        drift=drift,
-        window_spread=window_spread,
-        tolerance=sampling.settings.window_tolerance,
-        others_share=sampling.others_share,
+        len(samples), **seen, tolerance=sampling.settings.window_tolerance
     )
     return Latency(
         median_s=statistics.median(samples),
@@ -346,8 +345,6 @@ def summarise(
         p99_s=statistics.percentile_estimate(samples, 0.99) if single else None,
         min_s=min(samples),
         mad_s=statistics.median_absolute_deviation(samples),
-        relative_iqr=relative_iqr,
-        drift=drift,
         samples=len(samples),
         outliers=statistics.outlier_count(samples),
         stopped_by=sampling.stopped_by,
@@ -356,10 +353,9 @@ def summarise(
         verdict=verdict,
         samples_s=tuple(samples),
         calls_per_sample=series.calls_per_sample,
-        window_spread=window_spread,
         reasons=reasons,
         synchronous=synchronous,
         cache=cache,
         cores=len(host.usable_cores()),
-        others_share=sampling.others_share,
+        **seen,
     )

@@ -192,12 +192,12 @@ def mean_interval(samples: Samples, confidence: float) -> tuple[float, float]:
 
 
 def judge(
-    *,
     samples: int,
+    *,
     relative_iqr: float,
     drift: float,
-    window_spread: float | None,
-    tolerance: float,
+    window_spread: float | None = None,
+    tolerance: float = 0.0,
     others_share: float | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Return the verdict on a series of samples, and why.
@@ -212,7 +212,7 @@ def judge(
             a second process may slow all calls down evenly, so that nothing else shows it.
 
     Example:
-        >>> judge(samples=100, relative_iqr=0.02, drift=-0.07, window_spread=0.01, tolerance=0.1)
+        >>> judge(100, relative_iqr=0.02, drift=-0.07, window_spread=0.01, tolerance=0.1)
         ('NOISY', ('the second half is 7 % faster than the first, more than 5 %',))
     """
     invalid: list[str] = []

@@ -204,16 +204,12 @@ def _throughput(
 ) -> Throughput:
     wall_s = math.fsum(windows_s)
     calls_per_s = calls * len(windows_s) / wall_s
-    relative_iqr = statistics.relative_interquartile_range(windows_s)
-    drift = statistics.drift(windows_s)
-    verdict, reasons = statistics.judge(
-        samples=len(windows_s),
-        relative_iqr=relative_iqr,
-        drift=drift,
-        window_spread=None,
-        tolerance=0.0,
-        others_share=others_share,
-    )
+    seen: dict[str, Any] = {
+        "relative_iqr": statistics.relative_interquartile_range(windows_s),
+        "drift": statistics.drift(windows_s),
+        "others_share": others_share,
+    }
+    verdict, reasons = statistics.judge(len(windows_s), **seen)
     return Throughput(
         queue_depth=depth,
         batch=batch,
@@ -222,10 +218,8 @@ def _throughput(
         wall_s=wall_s,
         calls_per_s=calls_per_s,
         samples_per_s=calls_per_s * (1 if batch is None else batch),
-        relative_iqr=relative_iqr,
-        drift=drift,
         verdict=verdict,
         reasons=reasons,
         cores=len(host.usable_cores()),
-        others_share=others_share,
+        **seen,
     )

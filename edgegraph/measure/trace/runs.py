@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -219,39 +220,36 @@ def _figures(
 ) -> TracedRun:
     """Add up the events of one call by op."""
     members: dict[str, list[Span]] = {}
+    worked: dict[str, list[Slice]] = {}
     unmatched: dict[str, list[Slice]] = {}
+    shown: list[tuple[str, Span]] = []
     for span in ops:
-        name = names[id(span)]
-        if name is not None:
-            members.setdefault(name, []).append(span)
+        name, pieces = names[id(span)], slices.get(id(span), ())
+        if name is None:
+            unmatched.setdefault(span.op or "", []).extend(pieces)
         else:
-            unmatched.setdefault(span.op or "", []).extend(slices.get(id(span), ()))
-    figures: dict[str, OpFigures] = {}
-    everything: list[Slice] = []
+            members.setdefault(name, []).append(span)
+            worked.setdefault(name, []).extend(pieces)
+            shown += [(name, piece) for piece in (span, *work.get(id(span), ()))]
     executions = _executions({name: len(spans) for name, spans in members.items()}, computations)
-    for name, spans in members.items():
-        worked = [piece for span in spans for piece in slices.get(id(span), ())]
-        everything += worked
-        figures[name] = OpFigures(
-            executions=executions[name],
-            self_ps=merged(worked),
-            thread_ps=sum(end - start for _, start, end in worked),
-            total_ps=merged((0, span.start_ps, span.done_ps) for span in spans),
-        )
-    shown = [(names[id(span)], piece) for span in ops for piece in (span, *work.get(id(span), ()))]
-    ends = [span.done_ps for span in ops] + [end for _, _, end in everything]
+    everything = list(itertools.chain.from_iterable(worked.values()))
     return TracedRun(
         device=device,
         start_ps=min(span.start_ps for span in ops),
-        end_ps=max(ends),
+        end_ps=max(itertools.chain((s.done_ps for s in ops), (end for *_, end in everything))),
         busy_ps=merged(everything),
         threads=len({thread for thread, _, _ in everything}),
-        ops=figures,
+        ops={
+            name: OpFigures(
+                executions=executions[name],
+                self_ps=merged(worked[name]),
+                thread_ps=sum(end - start for _, start, end in worked[name]),
+                total_ps=merged((0, span.start_ps, span.done_ps) for span in spans),
+            )
+            for name, spans in members.items()
+        },
         unmatched_ps={name: merged(pieces) for name, pieces in unmatched.items()},
-        spans=sorted(
-            ((name, span) for name, span in shown if name is not None),
-            key=lambda pair: pair[1].start_ps,
-        ),
+        spans=sorted(shown, key=lambda pair: pair[1].start_ps),
     )
 
 

@@ -157,11 +157,7 @@ def record(
     Raises:
         InputError: The trace would not fit into memory.
     """
-    if events * (warm_up + (steps or FEWEST)) > MOST_EVENTS:
-        raise InputError(
-            f"a trace of this program would hold about {events} events per call; more than"
-            f" {MOST_EVENTS} in all are not taken; leave the trace out"
-        )
+    _check_size(events * (warm_up + (steps or FEWEST)), events)
 
     def timed() -> float:
         started = clock()
@@ -174,8 +170,7 @@ def record(
     timed()
     call_s = timed()
     if steps is None:
-        fitting = min(limit_s * SHARE_OF_LIMIT / max(call_s, 1e-9), MOST_EVENTS / max(events, 1))
-        steps = max(FEWEST, min(MOST, int(fitting) - warm_up))
+        steps = max(FEWEST, min(MOST, _fitting(call_s, limit_s, events) - warm_up))
     half = (steps + 1) // 2
 
     def traced() -> None:
@@ -191,6 +186,19 @@ def record(
         timed()
         untraced += [timed() for _ in range(half)]
     return Recording(xspace=xspace, untraced_s=median(untraced))
+
+
+def _fitting(call_s: float, limit_s: float, events: int) -> int:
+    """Return how many calls fit into the time and the memory of a trace."""
+    return int(min(limit_s * SHARE_OF_LIMIT / max(call_s, 1e-9), MOST_EVENTS / max(events, 1)))
+
+
+def _check_size(all_events: int, events: int) -> None:
+    if all_events > MOST_EVENTS:
+        raise InputError(
+            f"a trace of this program would hold about {events} events per call; more than"
+            f" {MOST_EVENTS} in all are not taken; leave the trace out"
+        )
 
 
 def keep(xspace: bytes, folder: Path, name: str) -> Path:
