@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from edgegraph.reporting.graph_plot import layer_graph as graph
     from edgegraph.reporting.plots import layer_times as layers
     from edgegraph.reporting.plots import memory, roofline
-    from edgegraph.studies.devices.plot import draw as devices
-    from edgegraph.studies.fusion.plot import draw as fusion
-    from edgegraph.studies.overlap.plot import draw as overlap
-    from edgegraph.studies.scaling.plot import draw as scaling
-    from edgegraph.studies.sweep.plot import draw as sweep
+    from edgegraph.studies.devices.present import draw as devices
+    from edgegraph.studies.fusion.present import draw as fusion
+    from edgegraph.studies.overlap.present import draw as overlap
+    from edgegraph.studies.scaling.present import draw as scaling
+    from edgegraph.studies.sweep.present import draw as sweep
 
 __all__ = [
     "COLUMN_INCHES",

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from edgegraph.base.units import seconds
 from edgegraph.reporting import plots, words
 from edgegraph.reporting.exports.tables import markdown
-from edgegraph.reporting.figure import inline_svg
+from edgegraph.reporting.figure import column_axes, inline_svg
 from edgegraph.reporting.labels import short_names
 from edgegraph.reporting.presenters import Presenter, Section, Tab
 from edgegraph.reporting.scene.pack import pack
@@ -88,7 +88,7 @@ def _roofline(analysis: Analysis, number: int) -> dict[str, Any] | None:
     """Draw the roofline, and tell the script where its axes lie so that it finds the points."""
     if analysis.device is None:
         return None
-    ax = plots.roofline(analysis, plots.column_axes(3.5, left=0.55, width=_FIGURE_INCHES))
+    ax = plots.roofline(analysis, column_axes(3.5, left=0.55, width=_FIGURE_INCHES))
     box, figure = ax.get_position(), ax.get_figure(root=True)
     assert figure is not None
     width, height = (72 * inches for inches in figure.get_size_inches())
@@ -112,7 +112,7 @@ def _layer_times(analysis: Analysis, number: int) -> Markup | None:
 def _memory(analysis: Analysis, number: int) -> Markup | None:
     if analysis.live_memory is None:
         return None
-    ax = plots.column_axes(2.4, left=0.48, width=_FIGURE_INCHES)
+    ax = column_axes(2.4, left=0.48, width=_FIGURE_INCHES)
     return _inline(plots.memory(analysis, ax), analysis, f"a{number}-memory-", "bytes alive")
 
 

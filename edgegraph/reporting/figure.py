@@ -1,16 +1,17 @@
-"""What all figures share: their sizes, their look, and how they are written."""
+"""What all figures share: their sizes, their look, and how they are written.
+
+This is the one module that imports matplotlib, and only when something is drawn: what else draws,
+draws on Axes with what is offered here.
+"""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
 
 from edgegraph.base.files import replacing
 from edgegraph.errors import InputError
@@ -20,6 +21,8 @@ from edgegraph.reporting.palette import INK, MUTED, PAGE_VARIABLES
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 
 FORMATS = ("png", "svg", "pdf")
@@ -76,6 +79,8 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
     Raises:
         InputError: The ending is another one, or the folder cannot be written.
     """
+    import matplotlib as mpl
+
     path = Path(path)
     kind = figure_format(path)
     # Without dates, and with a fixed salt for ids, the same figure gives the same bytes.
@@ -85,13 +90,35 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
     return path
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure; sizes in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
+def two_axes(width: float, height: float, *, beside: bool = False, **margins: float) -> Any:
+    """Make a figure with two Axes, one above the other or beside it; returns the pair.
+
+    Args:
+        width: Of the figure, in inches.
+        height: Of the figure, in inches.
+        beside: Whether they stand beside each other; else they share their x axis.
+        **margins: As `Figure.subplots_adjust` takes them.
+    """
+    figure = new_figure(width, height)
+    rows, columns = (1, 2) if beside else (2, 1)
+    first, second = figure.subplots(rows, columns, sharex=not beside)
+    figure.subplots_adjust(**margins)
+    return first, second
+
+
 def column_axes(
     height: float, *, left: float, top: float = 0.22, width: float = COLUMN_INCHES
 ) -> Axes:
     """Make a figure with one Axes; sizes in inches, `left` and `top` are margins."""
     right, bottom = 0.08, 0.4
-    figure = Figure(figsize=(width, height))
-    return figure.add_axes(
+    return new_figure(width, height).add_axes(
         (
             left / width,
             bottom / height,
@@ -121,20 +148,91 @@ def write_title(ax: Axes, text: str) -> None:
     )  # fmt: skip
 
 
+def write_beside(ax: Axes, said: str, x: float, y: float, *, gap: float = 6) -> None:
+    """Write to the right of a place on the axes, `gap` points away from it."""
+    ax.annotate(
+        said, (x, y), (gap, 0), textcoords="offset points", va="center", fontsize=SMALL_POINTS,
+        color=MUTED, annotation_clip=False,
+    )  # fmt: skip
+
+
+def line_handle(label: str, **style: Any) -> Artist:
+    """Make an entry of a legend that is a line, or without one (``linestyle="none"``) a mark."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **style)
+
+
+def mark_handle(label: str, marker: str, colour: str, size: float = 4.5, **style: Any) -> Artist:
+    """Make an entry of a legend that is a mark."""
+    return line_handle(
+        label, linestyle="none", marker=marker, color=colour, markersize=size, **style
+    )
+
+
+def patch_handle(label: str, **style: Any) -> Artist:
+    """Make an entry of a legend that is a coloured field."""
+    from matplotlib.patches import Patch
+
+    return Patch(label=label, **style)
+
+
+def draw_arrow(ax: Axes, way: Sequence[tuple[float, float]], **style: Any) -> None:
+    """Draw an arrow along a way of straight pieces."""
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path
+
+    ax.add_patch(FancyArrowPatch(path=Path(way), **style))
+
+
+def draw_box(
+    ax: Axes, corner: tuple[float, float], width: float, height: float, **style: Any
+) -> None:
+    """Draw a box; `boxstyle` may round its corners."""
+    from matplotlib.patches import FancyBboxPatch
+
+    ax.add_patch(FancyBboxPatch(corner, width, height, **style))
+
+
 def write_legend(ax: Axes, handles: Sequence[Artist], *, columns: int | None = None) -> None:
     """Name colours and shapes above the axes, in one line unless `columns` are given.
 
     Where the axes are alone in their figure, the line may begin above the names on the left.
     """
-    if not handles:
-        return
+    if handles:
+        legend_above(ax, left_of_names(ax), columns or len(handles), handles)
+
+
+def left_of_names(ax: Axes) -> float:
+    """Return where a legend may begin, as a share of the axes' width; 0 is their left edge."""
     place = ax.get_position()
     alone = len(figure_of(ax).axes) == 1
-    start = -max(0.0, place.x0 - 0.02) / place.width if alone else 0.0
+    return -max(0.0, place.x0 - 0.02) / place.width if alone else 0.0
+
+
+def legend_above(
+    ax: Axes,
+    start: float,
+    columns: int,
+    handles: Sequence[Artist] | None = None,
+    **style: Any,
+) -> None:
+    """Write a legend above the axes.
+
+    Args:
+        ax: The axes.
+        start: Where it begins, as a share of their width.
+        columns: Entries in one line.
+        handles: Its entries; all that is labelled where None.
+        **style: As `Axes.legend` takes it, where it is not that of all figures.
+    """
+    look = {
+        "fontsize": SMALL_POINTS, "labelcolor": INK, "handletextpad": 0.3, "columnspacing": 0.9,
+        "handlelength": 1.2,
+    }  # fmt: skip
     ax.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(start, 1),
-        ncols=columns or len(handles), fontsize=SMALL_POINTS, frameon=False, labelcolor=INK,
-        borderpad=0.1, borderaxespad=0.2, handletextpad=0.3, columnspacing=0.9, handlelength=1.2,
+        handles=handles, loc="lower left", bbox_to_anchor=(start, 1), ncols=columns, frameon=False,
+        borderpad=0.1, borderaxespad=0.2, **{**look, **style},
     )  # fmt: skip
 
 
@@ -147,6 +245,57 @@ def tidy(ax: Axes) -> None:
     ax.xaxis.label.set_color(INK)
     ax.yaxis.label.set_color(INK)
     ax.patch.set_alpha(0)
+
+
+def name_rows(ax: Axes, names: Sequence[str], **style: Any) -> None:
+    """Name the rows of a chart on the left, the first at the top."""
+    ax.set_yticks(range(len(names)), names, **style)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+
+
+def write_values(axis: Axis, write: Callable[[float], str]) -> None:
+    """Write the values of an axis with their units."""
+    axis.set_major_formatter(lambda value, _: write(value))
+
+
+def write_dates(axis: Axis, most: int) -> None:
+    """Write the dates of an axis as shortly as they can be told apart, at most so many."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=most)  # type: ignore[no-untyped-call] # has no types
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call] # as above
+
+
+def ticks_at(axis: Axis, values: Sequence[float] | None) -> None:
+    """Put ticks at these values, or leave them where None, and no small ones between them."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    if values is not None:
+        axis.set_major_locator(FixedLocator(values))
+    axis.set_minor_locator(NullLocator())
+
+
+def log_ticks(axis: Axis, most: int, *, close: bool = False) -> None:
+    """Put ticks on a logarithmic axis, and no text at the small ones.
+
+    Args:
+        axis: The axis.
+        most: At most so many.
+        close: At 2 and 5 too, where the axis spans few decades.
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if close else (1,), numticks=most))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def few_ticks(axis: Axis, most: int, **options: Any) -> None:
+    """Put a few ticks at round values."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, **options))
 
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
@@ -170,12 +319,12 @@ def inline_svg(ax: Axes, *, prefix: str, label: str) -> str:
     Returns:
         Markup that is safe to insert as it stands; the same every time.
     """
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    import matplotlib as mpl
+
     buffer = io.BytesIO()
     # Matplotlib's ids are random without a salt.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgegraph"}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
+        figure_of(ax).savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     root = ElementTree.fromstring(buffer.getvalue())
     _drop(root)
     for element in root.iter():

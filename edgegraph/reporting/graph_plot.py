@@ -7,11 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from matplotlib.path import Path
-
 from edgegraph.base.units import seconds
 from edgegraph.errors import InputError
 from edgegraph.hlo import opcodes
@@ -19,7 +14,11 @@ from edgegraph.hlo.op_name import OWN, lies_in
 from edgegraph.reporting.figure import (
     COLUMN_INCHES,
     SMALL_POINTS,
+    draw_arrow,
+    draw_box,
     figure_of,
+    line_handle,
+    new_figure,
     write_legend,
     write_title,
 )
@@ -305,8 +304,7 @@ def _said(name: str, row: LayerRecord | None) -> str:
 def _new_axes(layout: Layout, width: float) -> Axes:
     across, up = width - 2 * _MARGIN_INCHES, layout.height * _UNIT / 72 + 0.04
     height = up + _TOP_INCHES + _MARGIN_INCHES
-    figure = Figure(figsize=(width, height))
-    return figure.add_axes(
+    return new_figure(width, height).add_axes(
         (_MARGIN_INCHES / width, _MARGIN_INCHES / height, across / width, up / height)
     )
 
@@ -326,23 +324,19 @@ def _arrow(ax: Axes, graph: LayerGraph, layout: Layout, number: int) -> None:
     for x, above, below in layout.lanes.get(source, ())[: layout.bends[number]]:
         way += [(x, above), (x, below)]
     way.append((end + _text_width(graph.names[target], graph.rows[target]) / 2, foot))
-    ax.add_patch(
-        FancyArrowPatch(
-            path=Path(way), arrowstyle="-|>", mutation_scale=4.5, color=MUTED, linewidth=0.6,
-            shrinkA=0, shrinkB=0, joinstyle="round", capstyle="butt", zorder=1,
-        )
+    draw_arrow(
+        ax, way, arrowstyle="-|>", mutation_scale=4.5, color=MUTED, linewidth=0.6, shrinkA=0,
+        shrinkB=0, joinstyle="round", capstyle="butt", zorder=1,
     )  # fmt: skip
 
 
 def _box(ax: Axes, name: str, row: LayerRecord | None, left: float, top: float) -> None:
     wide, high = _text_width(name, row), _BOX_POINTS / _UNIT
     bound = None if row is None else row.bound
-    ax.add_patch(
-        FancyBboxPatch(
-            (left, top), wide, high, boxstyle="round,pad=0,rounding_size=6", facecolor=PAPER,
-            edgecolor=bound_colour(bound), linewidth=1.2, zorder=2,
-            linestyle="-" if bound is None else BOUND_LINES[bound],
-        )
+    draw_box(
+        ax, (left, top), wide, high, boxstyle="round,pad=0,rounding_size=6", facecolor=PAPER,
+        edgecolor=bound_colour(bound), linewidth=1.2, zorder=2,
+        linestyle="-" if bound is None else BOUND_LINES[bound],
     )  # fmt: skip
     ax.text(
         left + wide / 2, top + high / 2, _said(name, row), ha="center", va="center_baseline",
@@ -354,14 +348,13 @@ def _legend(ax: Axes, rows: Sequence[LayerRecord | None]) -> None:
     """Name the colours, and say where the times come from."""
     bounds = {row.bound for row in rows if row is not None}
     handles = [
-        Line2D([], [], color=colour, linewidth=1.4, linestyle=BOUND_LINES[bound],
-               label=f"{bound}-bound")
+        line_handle(f"{bound}-bound", color=colour, linewidth=1.4, linestyle=BOUND_LINES[bound])
         for bound, colour in BOUND_COLOURS.items()
         if bound in bounds
-    ]  # fmt: skip
+    ]
     sources = sorted({row.time_source for row in rows if row is not None and row.time_source})
     if sources:
         said = ["~: estimated" if source == "estimated" else "time measured alone"
                 for source in sources]  # fmt: skip
-        handles.append(Line2D([], [], linestyle="none", label=", ".join(said)))
+        handles.append(line_handle(", ".join(said), linestyle="none"))
     write_legend(ax, handles)

@@ -48,6 +48,7 @@ CURVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", INK)
 
 CURVE_MARKERS = ("o", "s", "^", "D", "v", "P")
 
+
 PAGE_VARIABLES = {
     PAPER: "--paper",
     INK: "--ink",
@@ -66,3 +67,14 @@ def bound_colour(bound: str | None) -> str:
         ('#e69f00', '#8c959f')
     """
     return NEUTRAL if bound is None else BOUND_COLOURS[bound]
+
+
+def curve_style(number: int) -> tuple[str, str]:
+    """Return colour and marker of a curve; beyond six the colours come with other markers.
+
+    Example:
+        >>> curve_style(0), curve_style(6)
+        (('#0072b2', 'o'), ('#0072b2', 's'))
+    """
+    count = len(CURVE_COLOURS)
+    return CURVE_COLOURS[number % count], CURVE_MARKERS[(number + number // count) % count]

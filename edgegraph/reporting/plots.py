@@ -10,10 +10,6 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
-
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import (
@@ -22,13 +18,21 @@ from edgegraph.reporting.figure import (
     MOST_BARS,
     ROW_INCHES,
     SMALL_POINTS,
+    column_axes,
+    few_ticks,
+    left_of_names,
+    legend_above,
+    line_handle,
+    mark_handle,
+    name_rows,
     names_margin,
+    patch_handle,
     tidy,
     width_inches,
+    write_beside,
     write_legend,
     write_title,
 )
-from edgegraph.reporting.figure import column_axes as column_axes
 from edgegraph.reporting.labels import CHARACTER_WIDTH, short_names, shorten
 from edgegraph.reporting.memory import KINDS
 from edgegraph.reporting.palette import (
@@ -47,6 +51,7 @@ from edgegraph.results.analysis import Analysis, LayerRecord
 from edgegraph.results.memory import HELD, LiveMemory
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 
@@ -121,9 +126,8 @@ def layer_times(
     for position, row in enumerate(shown):
         _time_bar(ax, position, row, scale)
     if rest:
-        _beside(ax, len(shown), 0.0, f"{seconds(rest_s)} in sum")
-    ax.set_yticks(range(len(labels)), labels, parse_math=False)
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+        write_beside(ax, f"{seconds(rest_s)} in sum", 0.0, len(shown), gap=4)
+    name_rows(ax, labels, parse_math=False)
     room = 16 * CHARACTER_WIDTH * (SMALL_POINTS) / (72 * width_inches(ax))
     ax.set_xlim(0, largest / scale / max(0.4, 1 - room) or 1.0)
     sources = sorted({row.time_source for row in shown if row.time_source is not None})
@@ -132,7 +136,6 @@ def layer_times(
     ax.set_xlabel(f"time ({unit}), {source}{reached}", fontsize=FONT_POINTS)
     _legend(ax, [row.bound for row in shown], markers=False, bracket=any(map(_serial, shown)))
     tidy(ax)
-    ax.tick_params(axis="y", length=0)
     return ax
 
 
@@ -208,14 +211,7 @@ def _time_bar(ax: Axes, position: int, row: LayerRecord, scale: float) -> None:
         said = f"~{said}"
     elif row.efficiency is not None:
         said += f", {percent(row.efficiency)}"
-    _beside(ax, position, max(time, (serial or 0.0) / scale), said)
-
-
-def _beside(ax: Axes, position: int, x: float, said: str) -> None:
-    ax.annotate(
-        said, (x, position), (4, 0), textcoords="offset points", va="center",
-        fontsize=SMALL_POINTS, color=MUTED, annotation_clip=False,
-    )  # fmt: skip
+    write_beside(ax, said, max(time, (serial or 0.0) / scale), position, gap=4)
 
 
 def _serial(row: LayerRecord) -> float | None:
@@ -235,18 +231,13 @@ def _legend(
     """Name the colours (and shapes) that occur, in one line above the axes."""
     present = set(bounds)
     handles = [
-        Line2D(
-            [], [], linestyle="none", color=colour, label=f"{bound}-bound", markersize=4.5,
-            marker=BOUND_MARKERS[bound] if markers else "s",
-        )
+        mark_handle(f"{bound}-bound", BOUND_MARKERS[bound] if markers else "s", colour)
         for bound, colour in BOUND_COLOURS.items()
         if bound in present
-    ]  # fmt: skip
+    ]
     if bracket:
         handles.append(
-            Line2D(
-                [], [], color=INK, marker="|", markersize=5, linewidth=1, label="roofline bracket"
-            )
+            line_handle("roofline bracket", color=INK, marker="|", markersize=5, linewidth=1)
         )
     write_legend(ax, handles)
 
@@ -287,7 +278,7 @@ def draw_memory(ax: Axes, live: LiveMemory, font_points: float) -> None:
     ax.stairs(tops, edges, baseline=None, color=INK, linewidth=0.7)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(0, top / scale * 1.22 or 1.0)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    few_ticks(ax.xaxis, 6, integer=True)
     ax.set_xlabel(f"op, in the order of the schedule ({len(live.ops):,})", fontsize=font_points)
     ax.set_ylabel(f"alive{' on top' if alone else ''} ({unit})", fontsize=font_points)
     _mark_peak(
@@ -330,25 +321,21 @@ def _memory_legend(ax: Axes, live: LiveMemory, font_points: float, *, alone: boo
     handles = []
     if working:
         words = _words(live, working, held=False)
-        handles.append(_patch(WORKING, WORKING_ALPHA, f"{words} {si(working, 'B')}"))
+        handles.append(_band(f"{words} {si(working, 'B')}", WORKING, WORKING_ALPHA))
     if held:
         words = f"{_words(live, held, held=True)} {si(held, 'B')}"
         if alone:
-            handles.append(_patch("none", 0, f"on top of {words}"))
+            handles.append(_band(f"on top of {words}", "none", 0))
         else:
-            handles.append(_patch(NEUTRAL, HELD_ALPHA, words))
-    figure, box = ax.get_figure(root=True), ax.get_position()
-    only = figure is not None and len(figure.axes) == 1
-    start = -max(0.0, box.x0 - 0.02) / box.width if only else 0.0
-    ax.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=(start, 1), ncols=len(handles),
-        fontsize=font_points - 1, frameon=False, labelcolor=MUTED, borderpad=0.1,
-        borderaxespad=0.2, handletextpad=0.4, columnspacing=0.8, handlelength=1.0,
+            handles.append(_band(words, NEUTRAL, HELD_ALPHA))
+    legend_above(
+        ax, left_of_names(ax), len(handles), handles, fontsize=font_points - 1, labelcolor=MUTED,
+        handletextpad=0.4, columnspacing=0.8, handlelength=1.0,
     )  # fmt: skip
 
 
-def _patch(colour: str, alpha: float, label: str) -> Patch:
-    return Patch(color=colour, alpha=alpha, linewidth=0, label=label)
+def _band(label: str, colour: str, alpha: float) -> Artist:
+    return patch_handle(label, color=colour, alpha=alpha, linewidth=0)
 
 
 def _words(live: LiveMemory, whole: int, *, held: bool) -> str:

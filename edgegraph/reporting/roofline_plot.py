@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from edgegraph.base.units import si
 from edgegraph.device.device import Device, MemoryLevel
+from edgegraph.reporting.figure import figure_of, log_ticks, write_values
 from edgegraph.reporting.labels import (
     CHARACTER_WIDTH,
     Point,
@@ -74,12 +74,9 @@ def draw_roofline(ax: Axes, analysis: Analysis, device: Device, font_points: flo
     bottom = max(bottom, peak / 10**_MOST_DECADES)
     ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, 4 * peak))
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(numticks=9))
-        axis.set_minor_formatter(NullFormatter())
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:g}" if value < 1000 else si(value))
-    )
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
+        log_ticks(axis, 9)
+    write_values(ax.xaxis, lambda value: f"{value:g}" if value < 1000 else si(value))
+    write_values(ax.yaxis, si)
     taken = _draw_roofs(ax, device, dtypes, levels, font_points)
     roofs = _lines(ax)
     for x, y, bound in dots:
@@ -265,7 +262,5 @@ def _lines(ax: Axes) -> list[Rectangle]:
 
 def _to_points(ax: Axes, x: float, y: float) -> tuple[float, float]:
     """Return a place on the axes in points from the figure's lower left corner."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    left, bottom = ax.transData.transform((x, y)) * 72 / figure.dpi
+    left, bottom = ax.transData.transform((x, y)) * 72 / figure_of(ax).dpi
     return float(left), float(bottom)

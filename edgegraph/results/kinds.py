@@ -56,7 +56,7 @@ def register_study(folder: str, *, word: str, result: str, command: str | None =
 
     Args:
         folder: Its name, which its figure and its command share. There, ``result.py`` holds the
-            class, ``present.py`` its ``PRESENTER``, and ``plot.py`` the function ``draw``.
+            class, ``present.py`` its ``PRESENTER`` and the function ``draw``.
         word: What files and messages call it.
         result: Name of the class.
         command: The command, where it has another name.
@@ -67,7 +67,7 @@ def register_study(folder: str, *, word: str, result: str, command: str | None =
             word=word,
             home=f"{home}.result:{result}",
             presenter=f"{home}.present:PRESENTER",
-            figures={folder: f"{home}.plot:draw"},
+            figures={folder: f"{home}.present:draw"},
             command=command or folder,
         )
     )

@@ -1,8 +1,10 @@
-"""A figure over time as a table for the terminal, with a small curve for each series."""
+"""A figure over time: as a table for the terminal with a small curve for each series, and drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from math import ceil
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,11 +13,23 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import seconds, si
+from edgegraph.reporting.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    legend_above,
+    log_ticks,
+    new_figure,
+    tidy,
+    write_dates,
+    write_values,
+)
+from edgegraph.reporting.palette import INK, PAPER, curve_style
 from edgegraph.results.verdicts import FASTER, NOISY, OK, SLOWER
-from edgegraph.store.history import Entry, History, options_text
+from edgegraph.store.history import Entry, History, Series, options_text
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 STYLE = {FASTER: "green", SLOWER: "red", NOISY: "yellow"}
 
@@ -172,3 +186,81 @@ def curve(values: Sequence[float]) -> str:
         return _BARS[3] * len(values)
     most = len(_BARS) - 1
     return "".join(_BARS[round(most * (value - low) / (high - low))] for value in values)
+
+
+_HEIGHT_INCHES = 2.4
+_MARKER_POINTS = 3.6
+_LEGEND_COLUMNS = 4
+_LARGE_RATIO = 10
+"""Values that span more than this stand on a logarithmic axis."""
+
+
+def draw_history(history: History, ax: Axes | None = None) -> Axes:
+    """Draw a figure over time, a line for all runs that compare with each other.
+
+    Hollow marks were NOISY or INVALID.
+
+    Args:
+        history: With at least one run.
+        ax: Where to draw; a new figure of one paper column where None.
+
+    Returns:
+        The axes drawn on.
+    """
+    if ax is None:
+        figure = new_figure(COLUMN_INCHES, _HEIGHT_INCHES)
+        figure.set_layout_engine("constrained")
+        ax = figure.subplots()
+    names = _line_names(list(history.series))
+    for number, (series, runs) in enumerate(history.series.items()):
+        colour, marker = curve_style(number)
+        when = [datetime.fromisoformat(run.created_at) for run in runs]
+        ax.plot(when, [run.value for run in runs], color=colour, linewidth=1.1)  # type: ignore[arg-type]
+        ax.plot([], [], color=colour, marker=marker, markersize=_MARKER_POINTS, label=names[series])
+        for time, run in zip(when, runs, strict=True):
+            face = colour if run.verdict in (None, OK) else PAPER
+            ax.plot(
+                time, run.value, marker, color=colour, markersize=_MARKER_POINTS,  # type: ignore[arg-type]
+                markerfacecolor=face, markeredgewidth=0.9,
+            )  # fmt: skip
+    _finish_axes(ax, history)
+    return ax
+
+
+def _line_names(series: list[Series]) -> dict[Series, str]:
+    """Name every line by what tells it from the others."""
+    columns = list(zip(*series, strict=True))
+    differs = [len(set(column)) > 1 for column in columns]
+    named = {}
+    for each in series:
+        machine, target, dtype, batch, options = each
+        parts = (machine, target, dtype, f"batch {batch}", options or "no options")
+        told = [part for part, wanted in zip(parts, differs, strict=True) if wanted and part]
+        named[each] = ", ".join(told) or f"batch {batch}"
+    return named
+
+
+def _finish_axes(ax: Axes, history: History) -> None:
+    series = list(history.series)
+    values = [entry.value for entry in history.entries]
+    if min(values) > 0 and max(values) / min(values) > _LARGE_RATIO:
+        ax.set_yscale("log")
+        log_ticks(ax.yaxis, 9, close=True)
+    else:
+        ax.set_ylim(0, 1.03 * ax.get_ylim()[1])  # from 0, so that a small change looks small
+    write_dates(ax.xaxis, 6)
+    ax.xaxis.get_offset_text().set(fontsize=FONT_POINTS, color=INK)
+    write_values(ax.yaxis, lambda value: written(value, history.metric))
+    ax.set_xlabel("made (UTC)", fontsize=FONT_POINTS, color=INK)
+    ax.set_ylabel(heading(history.metric), fontsize=FONT_POINTS, color=INK)
+    tidy(ax)
+    title = history.workload
+    if len(series) == 1:
+        title += f", {_line_names(series)[series[0]]}"
+    rows = ceil(len(series) / _LEGEND_COLUMNS) if len(series) > 1 else 0
+    ax.set_title(
+        title, fontsize=FONT_POINTS + 0.5, color=INK, loc="left", parse_math=False,
+        pad=5 + 1.4 * FONT_POINTS * rows,
+    )  # fmt: skip
+    if rows:
+        legend_above(ax, 0, _LEGEND_COLUMNS, handletextpad=0.4, columnspacing=1.0, handlelength=1.4)

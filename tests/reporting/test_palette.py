@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex, to_rgb
 from numpy.typing import NDArray
 
 from edgegraph.reporting import palette, plots
-from edgegraph.studies.overlap import plot
+from edgegraph.studies.overlap import present as plot
 
 # G. M. Machado, M. M. Oliveira, L. A. F. Fernandes: A Physiologically-based Model for Simulation
 # of Color Vision Deficiency, IEEE TVCG 15 (2009), the authors' tables for severity 1.0.

@@ -1,8 +1,9 @@
-"""Devices at the terminal: the catalogue, and a program on several of them."""
+"""A program on several devices: its tables, its figure, and what a page says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -10,6 +11,22 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.errors import InputError
+from edgegraph.reporting.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    ROW_INCHES,
+    column_axes,
+    log_ticks,
+    mark_handle,
+    name_rows,
+    names_margin,
+    tidy,
+    write_beside,
+    write_legend,
+    write_values,
+)
+from edgegraph.reporting.palette import BOUND_COLOURS, BOUND_MARKERS, INK, bound_colour
 from edgegraph.reporting.study_page import Summary, at_batch, study_presenter
 from edgegraph.reporting.tables import BOUND_STYLE
 from edgegraph.results.verdicts import OK
@@ -20,6 +37,9 @@ from edgegraph.studies.devices.result import (
     DeviceComparison,
     DeviceRow,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def comparison_table(comparison: DeviceComparison, wide: bool | None = None) -> Group:
@@ -259,6 +279,76 @@ def _time_heading(rows: Sequence[DeviceRow]) -> str:
 
 _WORTH_SHOWING = 0.02
 """Share of the time from which a kind of op is shown."""
+
+
+def draw(
+    comparison: DeviceComparison, ax: Axes | None = None, *, width: float = COLUMN_INCHES
+) -> Axes:
+    """Draw the bracket of every row, from all overlapped to nothing overlapped.
+
+    Args:
+        comparison: With figures in one row at least.
+        ax: Where to draw; a new figure where None.
+        width: Of a new figure, in inches; `PAGE_INCHES` for both columns of a paper.
+
+    Returns:
+        The axes drawn on, times on a logarithmic scale.
+
+    Raises:
+        InputError: No row has figures.
+    """
+    rows = [row for row in comparison.rows if row.low_s and row.high_s]
+    if not rows:
+        raise InputError("no device has figures to draw; the rows' errors say why")
+    several = len({row.workload for row in rows}) > 1
+    labels = [_label(row, several) for row in rows]
+    if ax is None:
+        height = 0.75 + ROW_INCHES * max(2, len(rows))
+        ax = column_axes(height, left=names_margin(labels), top=0.3, width=width)
+    for position, row in enumerate(rows):
+        _draw_row(ax, position, row)
+    ax.set_xscale("log")
+    ends = [end for row in rows for end in (row.low_s, row.high_s, row.measured_s) if end]
+    ax.set_xlim(min(ends) / 2, max(ends) * max(3.0, (max(ends) / min(ends)) ** 0.4))
+    log_ticks(ax.xaxis, 4)
+    write_values(ax.xaxis, seconds)
+    name_rows(ax, labels, parse_math=False)
+    ax.set_xlabel("time of one call, roofline bracket", fontsize=FONT_POINTS)
+    _legend(ax, rows)
+    tidy(ax)
+    return ax
+
+
+def _label(row: DeviceRow, several: bool) -> str:
+    batch = "" if row.batch is None else f", {row.batch}"
+    return (f"{row.workload} on " if several else "") + row.device + batch
+
+
+def _draw_row(ax: Axes, position: int, row: DeviceRow) -> None:
+    low, high = row.low_s or 0.0, row.high_s or 0.0
+    ax.plot([low, high], [position, position], "|-", color=bound_colour(row.bound), linewidth=5,
+            solid_capstyle="butt", markersize=5, markeredgewidth=1.2)  # fmt: skip
+    if row.whole_compiler_time_s:
+        ax.plot(row.whole_compiler_time_s, position, "x", color=INK, markersize=4)
+    if row.measured_s:
+        ax.plot(row.measured_s, position, "o", color=INK, markersize=3.5)
+    last = max(filter(None, (high, row.whole_compiler_time_s, row.measured_s)))
+    said = seconds(row.measured_s) if row.measured_s else f"≥ {seconds(low)}"
+    write_beside(ax, said, last, position)
+
+
+def _legend(ax: Axes, rows: list[DeviceRow]) -> None:
+    present = {row.bound for row in rows}
+    handles = [
+        mark_handle(f"{bound}-bound", "s", colour)
+        for bound, colour in BOUND_COLOURS.items()
+        if bound in present and bound in BOUND_MARKERS
+    ]
+    if any(row.measured_s for row in rows):
+        handles.append(mark_handle("measured", "o", INK, 3.5))
+    if any(row.whole_compiler_time_s for row in rows):
+        handles.append(mark_handle("compiler's estimate", "x", INK, 4))
+    write_legend(ax, handles)
 
 
 def _summary(comparison: DeviceComparison) -> Summary:

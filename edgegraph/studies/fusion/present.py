@@ -1,8 +1,9 @@
-"""The fusion study as tables for the terminal: the ladder, the layers, the fusions."""
+"""The fusion study: its tables, its figure, and what a page says of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -10,10 +11,25 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import UNKNOWN, percent, seconds, si
+from edgegraph.reporting.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    few_ticks,
+    name_rows,
+    tidy,
+    two_axes,
+    write_beside,
+    write_title,
+    write_values,
+)
 from edgegraph.reporting.labels import shorten
+from edgegraph.reporting.palette import BOUND_COLOURS, INK, NEUTRAL
 from edgegraph.reporting.study_page import Summary, at_batch, study_presenter
 from edgegraph.results.verdicts import HELPS, HURTS, NO_DIFFERENCE, NOISY
-from edgegraph.studies.fusion.result import SAME, FusionEffect, FusionStudy, RungLayer
+from edgegraph.studies.fusion.result import SAME, FusionEffect, FusionStudy, Rung, RungLayer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 VERDICT_STYLE = {HELPS: "green", HURTS: "red", NOISY: "yellow", NO_DIFFERENCE: "dim", SAME: "dim"}
 
@@ -32,9 +48,9 @@ def fusion_tables(study: FusionStudy, wide: bool | None = None) -> Group:
     Returns:
         A renderable that is readable at 80 columns, unless `wide`.
     """
-    batch = "" if study.batch is None else f", batch {study.batch}"
+    name = f"{study.workload}{at_batch(study.batch)}, {study.target}"
     parts: list[RenderableType] = [
-        Text(f"{study.workload}{batch}, {study.target}", style="bold"),
+        Text(name, style="bold"),
         Text(study.device or "no device: no roofline times", style="dim"),
         _ladder(study),
     ]
@@ -142,6 +158,110 @@ def _with_margin(value: float | None, interval: tuple[float, float] | None) -> s
         return seconds(value)
     low, high = interval
     return f"{seconds(value)} ±{percent(max(high - value, value - low) / value)}"
+
+
+LABELS = {
+    "full fusion": "full",
+    "without library fusion": "no library",
+    "without fusion": "none",
+}
+_BAR_HEIGHT = 0.6
+_HEIGHT_INCHES = 1.5
+
+
+def draw(
+    study: FusionStudy, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
+) -> tuple[Axes, Axes]:
+    """Draw what every rung moves and how long it takes, side by side.
+
+    Left, the bytes that cross kernel borders, beside the number of launches. Right, the measured
+    latency with its 95 % interval and what fusion did to it; a line marks the time that the
+    roofline needs at least. Without a measurement the roofline bracket stands alone.
+
+    Args:
+        study: Any fusion study.
+        axes: Where to draw bytes and latency; a new figure where None.
+        width: Of a new figure, in inches.
+
+    Returns:
+        The two axes.
+    """
+    if axes is None:
+        axes = two_axes(
+            width, _HEIGHT_INCHES, beside=True, left=0.2, right=0.98, bottom=0.27, top=0.87,
+            wspace=0.12,
+        )  # fmt: skip
+        write_title(axes[0], f"{study.workload}{at_batch(study.batch)}, {study.target}: fusion")
+    left, right = axes
+    for position, rung in enumerate(study.rungs):
+        _bytes_bar(left, position, rung)
+        _time_bar(right, position, rung, _verdict(study, rung))
+    name_rows(left, list(map(_label, study.rungs)), linespacing=1.1)
+    name_rows(right, [""] * len(study.rungs))
+    left.set_xlim(0, 1.45 * max(rung.bytes for rung in study.rungs))
+    longest = max((_reach(rung) for rung in study.rungs), default=0.0)
+    right.set_xlim(0, 1.55 * longest or 1.0)
+    left.set_xlabel("bytes moved (B)", fontsize=FONT_POINTS)
+    measured = any(rung.latency_s is not None for rung in study.rungs)
+    right.set_xlabel(
+        "measured; line: roofline" if measured else "time, roofline", fontsize=FONT_POINTS
+    )
+    write_values(left.xaxis, si)
+    write_values(right.xaxis, seconds)
+    for ax in axes:
+        few_ticks(ax.xaxis, 3)
+        tidy(ax)
+    return axes
+
+
+def _label(rung: Rung) -> str:
+    count = f"{rung.kernels} launch{'es' * (rung.kernels != 1)}"
+    return f"{LABELS[rung.name]}\n{count}"
+
+
+def _bytes_bar(ax: Axes, position: int, rung: Rung) -> None:
+    ax.barh(position, rung.bytes, _BAR_HEIGHT, color=BOUND_COLOURS["memory"])
+    write_beside(ax, si(rung.bytes, "B"), rung.bytes, position, gap=3)
+
+
+def _time_bar(ax: Axes, position: int, rung: Rung, verdict: str) -> None:
+    low, high = rung.memory_time_s, rung.compute_time_s
+    if rung.latency_s is not None:
+        ax.barh(position, rung.latency_s, _BAR_HEIGHT, color=BOUND_COLOURS["compute"])
+        if rung.interval_s is not None:
+            ax.plot(
+                rung.interval_s, [position, position], "|-", color=INK, linewidth=0.9, markersize=5,
+                markeredgewidth=0.9,
+            )  # fmt: skip
+        said = seconds(rung.latency_s) + verdict
+        write_beside(ax, said, _reach(rung), position, gap=3)
+    if low is None or high is None:
+        return
+    if rung.latency_s is None:
+        ax.barh(position, low + high, _BAR_HEIGHT, color="none", edgecolor=NEUTRAL, linewidth=0.8)
+        write_beside(ax, f"~{seconds(low + high)}", low + high, position, gap=3)
+    ax.plot(
+        [max(low, high)] * 2, [position - _BAR_HEIGHT / 2, position + _BAR_HEIGHT / 2], color=INK,
+        linewidth=1.2, solid_capstyle="butt",
+    )  # fmt: skip
+
+
+def _verdict(study: FusionStudy, rung: Rung) -> str:
+    """Describe how full fusion compares with none, or that rungs are the same program."""
+    if rung.same_as is not None:
+        return ", same"
+    step = study.steps[-1]
+    if rung.name != step.after or step.verdict is None:
+        return ""
+    return f", {step.verdict}"
+
+
+def _reach(rung: Rung) -> float:
+    """Return how far to the right the rung's marks go."""
+    low, high = rung.memory_time_s or 0.0, rung.compute_time_s or 0.0
+    if rung.latency_s is None:
+        return low + high
+    return max(rung.latency_s, (rung.interval_s or (0.0, 0.0))[1], low, high)
 
 
 _EFFECT = {

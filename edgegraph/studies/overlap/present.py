@@ -1,6 +1,8 @@
-"""The overlap study at the terminal."""
+"""The overlap study: its tables, its figure, and what a page says of it."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -8,12 +10,34 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.errors import InputError
+from edgegraph.reporting.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    MOST_BARS,
+    ROW_INCHES,
+    column_axes,
+    log_ticks,
+    mark_handle,
+    name_rows,
+    names_margin,
+    patch_handle,
+    tidy,
+    write_beside,
+    write_legend,
+    write_title,
+    write_values,
+)
+from edgegraph.reporting.labels import shorten
+from edgegraph.reporting.palette import BOUND_COLOURS, NEUTRAL
 from edgegraph.reporting.schedule import schedule_sentences, transfer_table
 from edgegraph.reporting.study_page import Summary, at_batch, study_presenter
 from edgegraph.results.schedule import Schedule
 from edgegraph.results.verdicts import OK
-from edgegraph.studies.overlap.plot import label
 from edgegraph.studies.overlap.result import ABOVE, BELOW, UNCLEAR, WITHIN, Bracket, OverlapStudy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _STYLE = {WITHIN: "blue", ABOVE: "red", BELOW: "magenta", UNCLEAR: "dim"}
 
@@ -28,10 +52,8 @@ def overlap_table(study: OverlapStudy, wide: bool | None = None) -> Group:
     Returns:
         A renderable that is readable at 80 columns, unless `wide`.
     """
-    at = "" if study.batch is None else f", batch {study.batch}"
-    parts: list[RenderableType] = [
-        Text(f"{study.workload}{at}, {study.target}: {seconds(study.latency.median_s)}", "bold")
-    ]
+    name = f"{study.workload}{at_batch(study.batch)}, {study.target}"
+    parts: list[RenderableType] = [Text(f"{name}: {seconds(study.latency.median_s)}", "bold")]
     if study.whole is None:
         parts.append(Text("no device, so no brackets: run `edgegraph calibrate`", "dim"))
     else:
@@ -105,6 +127,101 @@ def _schedule(schedule: Schedule, wide: bool) -> list[RenderableType]:
     if schedule.transfers:
         parts.append(transfer_table(schedule, wide=wide))
     return [*parts, *map(Text, schedule_sentences(schedule))]
+
+
+COLOURS = {
+    WITHIN: BOUND_COLOURS["compute"],
+    ABOVE: BOUND_COLOURS["overhead"],
+    BELOW: BOUND_COLOURS["network"],
+    UNCLEAR: NEUTRAL,
+}
+MARKERS = {WITHIN: "o", ABOVE: "^", BELOW: "v", UNCLEAR: "x"}
+WHOLE = "whole program"
+_NAME = 34
+_FEW_DECADES = 100
+"""Axes that span less than this ratio have ticks at 2 and 5 too."""
+
+
+def draw(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLUMN_INCHES) -> Axes:
+    """Draw every layer's measured time in its bracket, from perfect to no overlap.
+
+    Args:
+        study: A study that was made with a device.
+        ax: Where to draw; a new figure where None.
+        width: Of a new figure, in inches; `PAGE_INCHES` for both columns of a paper.
+
+    Returns:
+        The axes drawn on, times on a logarithmic scale.
+
+    Raises:
+        InputError: The study was made without a device.
+    """
+    if study.whole is None:
+        raise InputError(
+            f"the overlap study of {study.workload!r} was made without a device, so there are no"
+            " brackets; calibrate this machine first, or pass device="
+        )
+    longest = sorted(study.layers, key=lambda bracket: -bracket.time_s)[:MOST_BARS]
+    shown = [study.whole, *(bracket for bracket in study.layers if bracket in longest)]
+    labels = [label(bracket) for bracket in shown]
+    if ax is None:
+        height = 1.02 + ROW_INCHES * max(2, len(shown))
+        ax = column_axes(height, left=names_margin(labels), top=0.53, width=width)
+        write_title(ax, f"{study.workload}{at_batch(study.batch)}, {study.target}: overlap")
+    for place, bracket in enumerate(shown):
+        _draw_row(ax, place, bracket)
+    ax.set_xscale("log")
+    name_rows(ax, labels, parse_math=False)
+    ends = [end for row in shown for end in (row.overlapped_s, row.serial_s, row.time_s)]
+    ax.set_xlim(min(ends) / 2, max(ends) * (max(ends) / min(ends)) ** 0.3)
+    write_values(ax.xaxis, seconds)
+    log_ticks(ax.xaxis, 6, close=max(ends) / min(ends) < _FEW_DECADES)
+    ax.set_xlabel("time, measured (roofline bracket in grey)", fontsize=FONT_POINTS)
+    _legend(ax, shown)
+    tidy(ax)
+    return ax
+
+
+def label(bracket: Bracket) -> str:
+    """Name a bracket: its layer without the network's own name, and a phase that is not forward."""
+    if bracket.layer is None:
+        return WHOLE
+    _, _, below = bracket.layer.partition("/")
+    phase = "" if bracket.phase in (None, "forward") else f" ({bracket.phase})"
+    return shorten(below or bracket.layer, _NAME) + phase
+
+
+def _draw_row(ax: Axes, place: int, bracket: Bracket) -> None:
+    ax.plot(
+        [bracket.overlapped_s, bracket.serial_s], [place, place], "|-", color=NEUTRAL, alpha=0.55,
+        linewidth=6, solid_capstyle="butt", markersize=6, markeredgewidth=1.2,
+    )  # fmt: skip
+    ax.plot(
+        bracket.time_s, place, MARKERS[bracket.place], color=COLOURS[bracket.place],
+        markersize=4.5,
+    )  # fmt: skip
+    overlap = bracket.overlap
+    said = seconds(bracket.time_s)
+    if bracket.place == WITHIN and overlap is not None:
+        said += f", {percent(min(1.0, max(0.0, overlap)))}"
+    write_beside(ax, said, max(bracket.time_s, bracket.serial_s), place)
+
+
+def _legend(ax: Axes, shown: list[Bracket]) -> None:
+    said = {
+        WITHIN: "within (% overlapped)",
+        ABOVE: "above: other costs",
+        BELOW: "below: peaks too low",
+        UNCLEAR: "too noisy to tell",
+    }
+    present = {bracket.place for bracket in shown}
+    handles = [patch_handle("from max to sum of the two", color=NEUTRAL, alpha=0.55)]
+    handles += [
+        mark_handle(text, MARKERS[place], COLOURS[place])
+        for place, text in said.items()
+        if place in present
+    ]
+    write_legend(ax, handles, columns=2)
 
 
 def _summary(study: OverlapStudy) -> Summary:

@@ -1,8 +1,9 @@
-"""A scaling study as tables for the terminal, with what it says in words."""
+"""A scaling study: its table, its figure, and what a page says of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -10,9 +11,30 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import percent, seconds, si
+from edgegraph.errors import InputError
+from edgegraph.reporting.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    legend_above,
+    ticks_at,
+    tidy,
+    two_axes,
+    write_title,
+    write_values,
+)
+from edgegraph.reporting.palette import (
+    CURVE_COLOURS,
+    CURVE_MARKERS,
+    MUTED,
+    PAPER,
+    bound_colour,
+)
 from edgegraph.reporting.study_page import Summary, study_presenter
 from edgegraph.reporting.tables import BOUND_STYLE, VERDICT_STYLE
 from edgegraph.studies.scaling.result import Scaling, ScalingPoint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _WIDE = 110
 """Columns from which the batch, the bytes sent and the memory of a chip are shown too."""
@@ -94,6 +116,96 @@ def _cells(scaling: Scaling, point: ScalingPoint, wide: bool) -> list[Renderable
         bound if point.latency is None else Text(verdict, style=VERDICT_STYLE.get(verdict, "")),
     ]
     return cells
+
+
+_HEIGHT_INCHES = 3.9
+_LINES = {"weak": "-", "strong": "--"}
+_PARTS = ("compute", "memory", "network")
+
+
+def draw(
+    scaling: Scaling, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
+) -> tuple[Axes, Axes]:
+    """Draw the speedup over the chips, and below it the three times of one chip.
+
+    Weak scaling is solid, strong scaling dashed; the grey line is a perfect speedup.
+
+    Args:
+        scaling: With at least one mesh that has a time.
+        axes: Where to draw; a new figure where None.
+        width: Of a new figure, in inches.
+
+    Returns:
+        The two axes, with logarithmic scales.
+
+    Raises:
+        InputError: No mesh has a time.
+    """
+    known = [point for point in scaling.points if scaling.speedup(point)]
+    if not known:
+        raise InputError(
+            f"no mesh of the scaling study of {scaling.workload!r} has a time; look at the errors"
+            " in its frame"
+        )
+    if axes is None:
+        axes = two_axes(
+            width, _HEIGHT_INCHES, left=0.2, right=0.965, bottom=0.1, top=0.895, hspace=0.24
+        )
+        write_title(axes[0], f"{scaling.workload}, {scaling.target}")
+    above, below = axes
+    chips = sorted({point.chips for point in known})
+    above.plot(chips, chips, color=MUTED, linewidth=0.8, label="perfect")
+    measured = any(point.latency is not None for point in known)
+    for number, (name, points) in enumerate(scaling.series.items()):
+        held = [point for point in points if point in known]
+        _speedups(above, scaling, name, held, number)
+        _parts(below, name, held, labelled=number == 0)
+    source = "measured" if measured else "predicted"
+    above.set_ylabel(f"speedup ({source})", fontsize=FONT_POINTS)
+    below.set_ylabel("time of a step, one chip", fontsize=FONT_POINTS)
+    below.set_xlabel("chips", fontsize=FONT_POINTS)
+    for ax in axes:
+        _finish(ax, chips)
+    write_values(below.yaxis, seconds)
+    write_values(above.yaxis, "{:g}".format)
+    return axes
+
+
+def _speedups(
+    ax: Axes, scaling: Scaling, name: str, points: list[ScalingPoint], number: int
+) -> None:
+    colour, marker = CURVE_COLOURS[number], CURVE_MARKERS[number]
+    ax.plot(
+        [point.chips for point in points], [scaling.speedup(point) or 0.0 for point in points],
+        _LINES[name], color=colour, marker=marker, markersize=3.4, linewidth=1.1,
+        markeredgecolor=PAPER, markeredgewidth=0.4, label=name,
+    )  # fmt: skip
+
+
+def _parts(ax: Axes, name: str, points: list[ScalingPoint], *, labelled: bool) -> None:
+    for part, marker in zip(_PARTS, CURVE_MARKERS, strict=False):
+        found = [(p.chips, time) for p in points if (time := getattr(p, f"{part}_time_s"))]
+        if found:
+            ax.plot(
+                *zip(*found, strict=True), _LINES[name], color=bound_colour(part), marker=marker,
+                markersize=3.0, linewidth=1.0, label=part if labelled else None,
+            )  # fmt: skip
+    waits = [(p.chips, p.exposed_network_s) for p in points if p.exposed_network_s]
+    if waits:
+        ax.plot(
+            *zip(*waits, strict=True), ":", color=bound_colour("network"), linewidth=1.2,
+            label="network, exposed" if labelled else None,
+        )  # fmt: skip
+
+
+def _finish(ax: Axes, chips: list[int]) -> None:
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ticks_at(ax.xaxis, chips)
+    ticks_at(ax.yaxis, None)
+    write_values(ax.xaxis, "{:.0f}".format)
+    tidy(ax)
+    legend_above(ax, -0.22, 4, handlelength=1.8, handletextpad=0.4, columnspacing=1.0)
 
 
 def _summary(study: Scaling) -> Summary:

@@ -6,11 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
-
 from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import (
@@ -18,15 +13,24 @@ from edgegraph.reporting.figure import (
     FONT_POINTS,
     SMALL_POINTS,
     figure_of,
+    legend_above,
+    line_handle,
+    log_ticks,
+    mark_handle,
+    patch_handle,
+    ticks_at,
     tidy,
+    two_axes,
     write_title,
+    write_values,
 )
-from edgegraph.reporting.palette import CURVE_COLOURS, CURVE_MARKERS, INK, MUTED, NEUTRAL, PAPER
+from edgegraph.reporting.palette import MUTED, NEUTRAL, PAPER, curve_style
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.sweep.choice import Choice, curve_name
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 _HEIGHT_INCHES = 3.4
@@ -67,7 +71,12 @@ def draw(
             " its frame"
         )
     if axes is None:
-        axes = _stacked_axes(sweep, width)
+        rows = math.ceil(len(_handles(sweep)) / _LEGEND_COLUMNS)
+        axes = two_axes(
+            width, _HEIGHT_INCHES, left=0.175, right=0.975, bottom=0.115, top=0.935 - 0.045 * rows,
+            hspace=0.09,
+        )  # fmt: skip
+        write_title(axes[0], f"{sweep.workload}, {sweep.target}")
     above, below = axes
     styles = _styles(sweep)
     for name, points in sweep.series.items():
@@ -86,26 +95,7 @@ def draw(
 
 
 def _styles(sweep: Sweep) -> Styles:
-    """Pair colours with markers; beyond six curves the colours come again with other markers."""
-    count = len(CURVE_COLOURS)
-    return {
-        name: (
-            CURVE_COLOURS[number % count],
-            CURVE_MARKERS[(number + number // count) % count],
-        )
-        for number, name in enumerate(sweep.series)
-    }
-
-
-def _stacked_axes(sweep: Sweep, width: float) -> tuple[Axes, Axes]:
-    figure = Figure(figsize=(width, _HEIGHT_INCHES))
-    above, below = figure.subplots(2, 1, sharex=True)
-    rows = math.ceil(len(_handles(sweep)) / _LEGEND_COLUMNS)
-    figure.subplots_adjust(
-        left=0.175, right=0.975, bottom=0.115, top=0.935 - 0.045 * rows, hspace=0.09
-    )
-    write_title(above, f"{sweep.workload}, {sweep.target}")
-    return above, below
+    return {name: curve_style(number) for number, name in enumerate(sweep.series)}
 
 
 def _band(
@@ -186,59 +176,46 @@ def _mark_budget(ax: Axes, budget_s: float) -> None:
     )  # fmt: skip
 
 
-def _finish(
-    axes: tuple[Axes, Axes],
-    sweep: Sweep,
-) -> None:
+def _finish(axes: tuple[Axes, Axes], sweep: Sweep) -> None:
     batches = sorted({point.batch for point in sweep.points})
     ticks = batches[:: math.ceil(len(batches) / _MOST_TICKS)]
     for ax in axes:
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
-        ax.xaxis.set_major_locator(FixedLocator(ticks))
-        ax.xaxis.set_minor_locator(FixedLocator([]))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+        ticks_at(ax.xaxis, ticks)
+        write_values(ax.xaxis, "{:.0f}".format)
         low, high = ax.get_ylim()
-        few = high / low < _FEW_DECADES
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=9))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        log_ticks(ax.yaxis, 9, close=high / low < _FEW_DECADES)
         tidy(ax)
     above, below = axes
-    above.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
-    below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
+    write_values(above.yaxis, seconds)
+    write_values(below.yaxis, si)
     above.set_ylabel("latency (tick: p90)", fontsize=FONT_POINTS)
     below.set_ylabel("throughput (samples/s)", fontsize=FONT_POINTS)
     below.set_xlabel("batch size", fontsize=FONT_POINTS)
-    above.legend(
-        handles=_handles(sweep), loc="lower left", bbox_to_anchor=(-0.19, 1.0),
-        ncols=_LEGEND_COLUMNS, fontsize=SMALL_POINTS, frameon=False, labelcolor=INK,
-        borderpad=0.1, borderaxespad=0.2, handletextpad=0.4, columnspacing=1.0, handlelength=1.4,
+    legend_above(
+        above, -0.19, _LEGEND_COLUMNS, _handles(sweep), handlelength=1.4, handletextpad=0.4,
+        columnspacing=1.0,
     )  # fmt: skip
     figure_of(above).align_ylabels(axes)
 
 
-def _handles(sweep: Sweep) -> list[Line2D | Patch]:
+def _handles(sweep: Sweep) -> list[Artist]:
     """Explain what occurs."""
     styles = _styles(sweep)
     several = len(styles) > 1
-    handles: list[Line2D | Patch] = [
-        Line2D(
-            [], [], color=colour, marker=marker, markersize=_MARKER_POINTS, linewidth=1.1,
-            label=curve_name(*name) if several else "measured",
+    handles = [
+        line_handle(
+            curve_name(*name) if several else "measured", color=colour, marker=marker,
+            markersize=_MARKER_POINTS, linewidth=1.1,
         )
         for name, (colour, marker) in styles.items()
     ]  # fmt: skip
     shared = NEUTRAL if several else next(iter(styles.values()))[0]
     if any(point.serial_time_s for point in sweep.points):
-        handles.append(Patch(color=shared, alpha=0.35, linewidth=0, label="roofline bracket"))
+        handles.append(patch_handle("roofline bracket", color=shared, alpha=0.35, linewidth=0))
     if any(point.verdict not in (None, OK) for point in sweep.points):
-        handles.append(
-            Line2D([], [], linestyle="none", marker="o", markersize=_MARKER_POINTS, color=shared,
-                   markerfacecolor=PAPER, label="noisy")
-        )  # fmt: skip
+        handles.append(mark_handle("noisy", "o", shared, _MARKER_POINTS, markerfacecolor=PAPER))
     if any(point.error is not None for point in sweep.points):
-        handles.append(
-            Line2D([], [], linestyle="none", marker="x", markersize=4.5, color=MUTED,
-                   label="failed")
-        )  # fmt: skip
+        handles.append(mark_handle("failed", "x", MUTED))
     return handles

@@ -14,6 +14,7 @@ from edgegraph.reporting.study_page import Summary, study_presenter
 from edgegraph.reporting.tables import BOUND_STYLE, VERDICT_STYLE
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.sweep.choice import curve_name
+from edgegraph.studies.sweep.plot import draw as draw
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
 
 _WIDE = 120

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from edgegraph.reporting.figure import save_figure
-from edgegraph.studies.fusion.plot import draw as draw_ladder
+from edgegraph.studies.fusion.present import draw as draw_ladder
 from edgegraph.studies.fusion.present import fusion_tables
 from edgegraph.studies.fusion.result import FusionStudy
 from tests.studies.fusion_studies import effect, study, unmeasured
