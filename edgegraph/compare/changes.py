@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from edgegraph.compare.match import Match
 from edgegraph.compare.result import (
@@ -22,8 +22,9 @@ from edgegraph.compare.side import Side
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.identity import ATTRIBUTES
-from edgegraph.hlo.module import Instruction, Shape, WindowDimension
+from edgegraph.hlo.module import Instruction, Shape
 from edgegraph.hlo.op_name import UNATTRIBUTED
+from edgegraph.hlo.text import dimension_labels, dot_text, window_text
 from edgegraph.results.analysis import OpRecord
 
 _Number = TypeVar("_Number", int, float)
@@ -33,6 +34,9 @@ _ATTRIBUTES = (
     *(name for name in ATTRIBUTES if name not in ("tuple_index", "literal")),
     "backend_config",
 )
+_WRITE: Mapping[str, Callable[[Any], str]] = {
+    "convolution": dimension_labels, "dot": dot_text, "window": window_text
+}  # fmt: skip
 _MOST_WRITTEN = 60
 """Characters of an attribute's value; longer ones are cut."""
 
@@ -275,26 +279,9 @@ def _attributes(left: Instruction, right: Instruction) -> Iterator[Facet]:
     for name in _ATTRIBUTES:
         one, other = getattr(left, name), getattr(right, name)
         if one != other:
-            write = _window if name == "window" else _cut
-            yield Facet(name=name, before=write(one), after=write(other))
+            yield Facet(name=name, before=_written(name, one), after=_written(name, other))
 
 
-def _window(window: Sequence[WindowDimension]) -> str:
-    """Write a window as XLA does: ``size=3x3 pad=1_1x1_1``."""
-    parts = {
-        "size": [f"{each.size}" for each in window],
-        "stride": [f"{each.stride}" for each in window if each.stride != 1],
-        "pad": [
-            f"{each.padding_low}_{each.padding_high}"
-            for each in window
-            if each.padding_low or each.padding_high
-        ],
-        "rhs_dilate": [f"{each.window_dilation}" for each in window if each.window_dilation != 1],
-        "lhs_dilate": [f"{each.base_dilation}" for each in window if each.base_dilation != 1],
-    }
-    return " ".join(f"{name}={'x'.join(values)}" for name, values in parts.items() if values)
-
-
-def _cut(value: object) -> str:
-    text = "" if value in (None, ()) else str(value)
+def _written(name: str, value: Any) -> str:
+    text = "" if value in (None, ()) else _WRITE.get(name, str)(value)
     return text if len(text) <= _MOST_WRITTEN else text[: _MOST_WRITTEN - 1] + "…"

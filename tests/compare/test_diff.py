@@ -40,6 +40,23 @@ def test_one_changed_layer_is_all_that_is_told(stage: str) -> None:
     assert found.totals.loc["params", "difference"] == 8 * 16 * (25 - 9)
 
 
+def test_what_a_convolution_is_run_along_is_told_as_xla_writes_it() -> None:
+    def convolved(strides: tuple[int, int], labels: tuple[str, str, str]) -> eg.Analysis:
+        x, k = jax.ShapeDtypeStruct((4, 8, 8, 4), F32), jax.ShapeDtypeStruct((4, 3, 3, 4), F32)
+        return eg.analyze(
+            lambda x, k: jax.lax.conv_general_dilated(
+                x, k, strides, "SAME", dimension_numbers=labels
+            ),
+            args=(x, k), name="f", stage="lowered",
+        )  # fmt: skip
+
+    one = convolved((1, 1), ("NHWC", "OHWI", "NHWC"))
+    other = convolved((2, 1), ("CHWN", "IHWO", "CHWN"))
+    (change,) = (change for change in eg.diff(one, other).op_changes if "window" in facets(change))
+    assert facets(change)["convolution"] == ("b01f_o01i->b01f", "f01b_i01o->f01b")
+    assert facets(change)["window"][1].startswith("size=3x3 stride=2x1 pad=")
+
+
 def test_the_other_way_round_is_the_reverse() -> None:
     forth = eg.diff(analysis(), analysis(kernel=5))
     back = eg.diff(analysis(kernel=5), analysis())
