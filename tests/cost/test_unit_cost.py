@@ -94,3 +94,15 @@ def test_the_ops_of_a_fusion_touch_its_bytes_together() -> None:
     assert {costs[name].working_set_bytes for name in "abcz"} == {4 * 640}
     moved = {name: (costs[name].cost.bytes_read, costs[name].cost.bytes_written) for name in "abc"}
     assert moved == {"a": (1024, 0), "b": (256, 0), "c": (0, 1280)}
+
+
+def test_what_two_ops_read_is_shared_in_whole_bytes() -> None:
+    text = """HloModule m
+    f { p = s8[3] parameter(0)
+        a = s8[3] negate(p)
+        b = s8[3] abs(p)
+        ROOT c = (s8[3], s8[3]) tuple(a, b) }
+    ENTRY e { x = s8[3] parameter(0)
+              ROOT z = (s8[3], s8[3]) fusion(x), kind=kLoop, calls=f }"""
+    _, costs = priced(xla.parse_text(text))
+    assert [costs[name].cost.bytes_read for name in "ab"] == [2, 1]
