@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 from edgegraph.analysis.attribution import Attribution
 from edgegraph.base.timing import bulk
 from edgegraph.cost.price import OpCost
-from edgegraph.cost.products import Multiplies
+from edgegraph.cost.products import ComputeType
 from edgegraph.device.device import Arithmetic, Device, arithmetic
 from edgegraph.device.roofline import bound, overlapped, roofline_times
 from edgegraph.hlo import opcodes
@@ -135,7 +135,7 @@ class _Roofs:
             passes=computes.passes,
         )
 
-    def _arithmetic_of(self, computes: Multiplies) -> Arithmetic:
+    def _arithmetic_of(self, computes: ComputeType) -> Arithmetic:
         values, precision = computes.values, computes.precision
         return arithmetic(self._device, computes.dtype, values=values, precision=precision)
 

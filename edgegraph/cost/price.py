@@ -14,7 +14,7 @@ from msgspec import Struct
 from edgegraph.base.timing import bulk
 from edgegraph.cost.cost import Branches, Cost, sequence
 from edgegraph.cost.custom_calls import why_unpriced
-from edgegraph.cost.products import Multiplies
+from edgegraph.cost.products import ComputeType
 from edgegraph.cost.trip_counts import trip_counts
 from edgegraph.cost.unit_cost import UnitCost, price_once
 from edgegraph.errors import FormatError
@@ -128,7 +128,7 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
 
     executions: int | None
     cost: Cost
-    computes: Multiplies
+    computes: ComputeType
     working_set_bytes: int
     unpriced: str | None = None
     branches: tuple[Cost, ...] = ()

@@ -122,8 +122,8 @@ _ALGORITHM = re.compile(r'"algorithm":"ALG_(\w+)"')
 _EXACTNESS = {"default": 0, "high": 1, "highest": 2}
 
 
-class Multiplies(Struct, frozen=True, gc=False):
-    """The dtype that an op computes in, as the program names it.
+class ComputeType(Struct, frozen=True, gc=False):
+    """What an op computes in, as the program names it.
 
     Attributes:
         dtype: Of a product that of its wider operand, else that of the result.
@@ -139,40 +139,40 @@ class Multiplies(Struct, frozen=True, gc=False):
     precision: str | None = None
 
 
-def multiplies(
+def compute_type(
     instruction: Instruction,
     operands: Sequence[Shape],
     cost: Cost,
-    beside: Mapping[str, Instruction] = {},
+    fused: Mapping[str, Instruction] = {},
     *,
     element_by_element: bool = False,
-) -> Multiplies:
+) -> ComputeType:
     """Find out what an op computes in.
 
     Args:
         instruction: The op.
         operands: Shapes of its operands.
         cost: What it costs: a custom call with MACs is a product.
-        beside: The instructions of its fusion by name; empty outside of fusions, where a
+        fused: The instructions of its fusion by name; empty outside of fusions, where a
             conversion is a kernel of its own.
         element_by_element: Whether its kernel computes each element of the result by itself, as
             XLA does with small products that it fuses into loops.
     """
     is_call = instruction.opcode == "custom-call"
     if not operands or not (is_product(instruction) or (is_call and cost.macs)):
-        return elementwise(instruction.shape)
+        return result_type(instruction.shape)
     # What follows the two are scales, sizes of groups, biases.
     dtype = _wider([operand.dtype for operand in operands[:2]])
     if element_by_element:
-        return Multiplies(dtype)
+        return ComputeType(dtype)
     values = None
-    if beside:
-        source = _wider([_source(name, beside) for name in instruction.operands[:2]])
+    if fused:
+        source = _wider([_source(name, fused) for name in instruction.operands[:2]])
         values = source if _bits(source) < _bits(dtype) else None
-    return Multiplies(dtype, values, _precision(instruction))
+    return ComputeType(dtype, values, _precision(instruction))
 
 
-def elementwise(shape: Shape) -> Multiplies:
+def result_type(shape: Shape) -> ComputeType:
     """Return the dtype of an op that is no product: that of its (first) result."""
     if shape.dtype != "tuple":
         return _of_dtype(shape.dtype)
@@ -181,8 +181,8 @@ def elementwise(shape: Shape) -> Multiplies:
 
 
 @cache
-def _of_dtype(dtype: str) -> Multiplies:
-    return Multiplies(dtype)
+def _of_dtype(dtype: str) -> ComputeType:
+    return ComputeType(dtype)
 
 
 def is_product(instruction: Instruction) -> bool:
@@ -203,12 +203,12 @@ def _precision(instruction: Instruction) -> str:
     return min(told, key=lambda level: _EXACTNESS.get(level, 0), default="default")
 
 
-def _source(name: str, beside: Mapping[str, Instruction]) -> str:
+def _source(name: str, fused: Mapping[str, Instruction]) -> str:
     """Follow a value back over what keeps it, and return the narrowest dtype that it had."""
-    narrowest = beside[name].shape.dtype
-    while beside[name].opcode in opcodes.SAME_VALUES and beside[name].operands:
-        before = beside[name].operands[0]
-        dtype = beside[before].shape.dtype
+    narrowest = fused[name].shape.dtype
+    while fused[name].opcode in opcodes.SAME_VALUES and fused[name].operands:
+        before = fused[name].operands[0]
+        dtype = fused[before].shape.dtype
         if dtype_family(dtype) != dtype_family(narrowest):
             break  # no integer unit serves floats
         narrowest = min(narrowest, dtype, key=_bits)

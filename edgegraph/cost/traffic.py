@@ -71,22 +71,22 @@ def wire_bytes(instruction: Instruction, operands: Sequence[Shape], module: Modu
     opcode = instruction.opcode.removesuffix("-start")
     if collective is None:
         return None
-    handed_in = sum(operand.bytes for operand in operands)
+    sent = sum(operand.bytes for operand in operands)
     if opcode == "collective-permute":
         if len(operands) > 1 and instruction.shape.dtype != "tuple":
             return None  # It sends slices of its first operand, and which ones HLO does not show.
         moves = any(source != target for source, target in collective.source_target_pairs)
-        return handed_in if moves else 0
+        return sent if moves else 0
     if opcode == "send":
-        return handed_in
+        return sent
     devices = _group_size(opcode, collective, module)
     if devices is None or devices < 1:
         return None
     if opcode in opcodes.PASSED_ALONG:
-        return handed_in if devices > 1 else 0
+        return sent if devices > 1 else 0
     if opcode not in _ROUNDS:
         return None
-    moved = _gathered_bytes(instruction) if opcode == "all-gather" else handed_in
+    moved = _gathered_bytes(instruction) if opcode == "all-gather" else sent
     return -(-_ROUNDS[opcode] * (devices - 1) * moved // devices)
 
 

@@ -164,10 +164,10 @@ class LoopValues:
         return self._evaluate(self._module.computations[computation].root, frame)
 
     def _outer_frame(self, computation: str) -> _Frame:
-        return _Frame(computation, lambda number: self._handed_in(computation, number))
+        return _Frame(computation, lambda number: self._passed_in(computation, number))
 
-    def _handed_in(self, computation: str, number: int) -> _Value:
-        """Return what all callers of a computation hand in as its parameter `number`."""
+    def _passed_in(self, computation: str, number: int) -> _Value:
+        """Return what all callers of a computation pass as its parameter `number`."""
         found: list[_Value] = []
         for caller in self._callers.get(computation, ()):
             frame = self._outer_frame(self._home[caller.name])

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost
 from edgegraph.cost.custom_calls import price_custom_call
-from edgegraph.cost.products import Multiplies, elementwise, is_product, macs, multiplies
+from edgegraph.cost.products import ComputeType, compute_type, is_product, macs, result_type
 from edgegraph.cost.traffic import Crossing, MemorySpaces, attribute_boundary_bytes, wire_bytes
 from edgegraph.cost.xla_cost import XlaPrice, XlaPricer
 from edgegraph.hlo import opcodes
@@ -41,7 +41,7 @@ class UnitCost(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     cost: Cost | None
-    computes: Multiplies
+    computes: ComputeType
     working_set_bytes: int
 
 
@@ -97,7 +97,7 @@ class _Pricer:
         self._contents = tree.contents
         self._shapes = {node.name: node.instruction.shape for node in tree.ops}
         self._spaces = MemorySpaces(module)
-        self._beside: dict[str, Mapping[str, Instruction]] = {}
+        self._fused: dict[str, Mapping[str, Instruction]] = {}
 
     def kernel(self, node: Node) -> UnitCost:
         """Price an op that is a kernel of its own, or a container but no fusion."""
@@ -107,7 +107,7 @@ class _Pricer:
         cost = self._cost(node.instruction, operands)
         return UnitCost(
             cost=cost,
-            computes=multiplies(node.instruction, operands, cost),
+            computes=compute_type(node.instruction, operands, cost),
             working_set_bytes=(cost.bytes_read or 0) + (cost.bytes_written or 0),
         )
 
@@ -120,7 +120,7 @@ class _Pricer:
         crossings = attribute_boundary_bytes(
             fusion, self._contents, root, price, self._operands(fusion), self._spaces
         )
-        silent = _silent_ops(fusion, self._contents[fusion.name])
+        uncounted = _uncounted_ops(fusion, self._contents[fusion.name])
         kinds = {
             node.name: node.instruction.fusion_kind for node in nodes if node.opcode == "fusion"
         }
@@ -132,8 +132,8 @@ class _Pricer:
             operands = self._operands(node)
             crossing = crossings.get(node.name, _NOTHING)
             cost = (
-                _moving(ZERO, crossing)
-                if node.name in silent
+                _with_crossing(ZERO, crossing)
+                if node.name in uncounted
                 else self._cost(node.instruction, operands, crossing)
             )
             kind = kinds.get(node.parent or "")
@@ -159,9 +159,11 @@ class _Pricer:
         if instruction.opcode == "custom-call":
             return _price_call(instruction, operands, crossing, self._spaces)
         if _is_free(instruction, inside_kernel=crossing is not None):
-            return _moving(ZERO, crossing or _NOTHING)
+            return _with_crossing(ZERO, crossing or _NOTHING)
         price = self.xla.price(instruction.name)
-        read, written, on_chip = crossing or _moved(instruction, operands, price, self._spaces)
+        read, written, on_chip = crossing or _bytes_moved(
+            instruction, operands, price, self._spaces
+        )
         sends = instruction.collective is not None
         products = macs(instruction, operands)
         steps = _steps(instruction, operands)
@@ -178,26 +180,26 @@ class _Pricer:
 
     def _computes(
         self, node: Node, operands: Sequence[Shape], cost: Cost, kind: str | None
-    ) -> Multiplies:
+    ) -> ComputeType:
         """Return what an op inside a fusion, in a container of `kind`, computes in."""
-        beside: Mapping[str, Instruction] = {}
+        fused: Mapping[str, Instruction] = {}
         if is_product(node.instruction) and kind is not None:
-            if node.computation not in self._beside:
+            if node.computation not in self._fused:
                 instructions = self._module.computations[node.computation].instructions
-                self._beside[node.computation] = {inner.name: inner for inner in instructions}
-            beside = self._beside[node.computation]
+                self._fused[node.computation] = {inner.name: inner for inner in instructions}
+            fused = self._fused[node.computation]
         # XLA computes small products that it fuses into loops without units for matrices.
-        return multiplies(
-            node.instruction, operands, cost, beside, element_by_element=kind == "kLoop"
+        return compute_type(
+            node.instruction, operands, cost, fused, element_by_element=kind == "kLoop"
         )
 
 
 def _container(node: Node, working_set_bytes: int = 0) -> UnitCost:
-    computes = elementwise(node.instruction.shape)
+    computes = result_type(node.instruction.shape)
     return UnitCost(cost=None, computes=computes, working_set_bytes=working_set_bytes)
 
 
-def _moved(
+def _bytes_moved(
     instruction: Instruction, operands: Sequence[Shape], price: XlaPrice, spaces: MemorySpaces
 ) -> Crossing:
     """Return the bytes that an op outside of a fusion reads and writes, and those on the chip."""
@@ -214,7 +216,7 @@ def _moved(
     return sum(reads), written, on_chip
 
 
-def _moving(cost: Cost, crossing: Crossing) -> Cost:
+def _with_crossing(cost: Cost, crossing: Crossing) -> Cost:
     """Return a cost with the bytes that cross a fusion's boundary."""
     if crossing == _NOTHING and cost is ZERO:
         return ZERO
@@ -238,7 +240,7 @@ def _price_call(
     """Price a custom call by its rule; inside a fusion, what crosses the boundary is moved."""
     cost = price_custom_call(call, operands) or UNKNOWN
     if crossing is not None:
-        return _moving(cost, crossing)
+        return _with_crossing(cost, crossing)
     if not spaces.placed or cost.bytes_read is None or cost.bytes_written is None:
         return cost
     on_chip = spaces.sum([operand.bytes for operand in operands], operands)
@@ -253,7 +255,7 @@ def _is_free(instruction: Instruction, *, inside_kernel: bool) -> bool:
     return instruction.opcode in opcodes.FREE or instruction.opcode in opcodes.WAITS
 
 
-def _silent_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
+def _uncounted_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
     """Name the inner ops that XLA does not count.
 
     XLA costs a custom fusion that gathers or scatters as that one op: the rest of its body

@@ -128,7 +128,7 @@ def _ranks(module: Module, values: Sequence[Value]) -> list[int]:
 
 
 def _table_bytes(shape: Shape) -> int:
-    """Return the size of the tables of pointers by which a tuple is handed over."""
+    """Return the size of the tables of pointers by which a tuple is passed."""
     inside = sum(_table_bytes(element) for element in shape.elements)
     return POINTER_BYTES * len(shape.elements) + inside
 

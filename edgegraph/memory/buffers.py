@@ -20,7 +20,7 @@ from edgegraph.memory.dataflow import is_held
 from edgegraph.memory.values import Leaves, TupleParts, Value, Values, written_over
 
 _READS_NOTHING = opcodes.TUPLES | {"while"}
-"""Ops that hand values on; what a loop is handed has already become what its body is handed."""
+"""Ops that pass values on; what a loop is passed has already become what its body is passed."""
 
 
 def trace_values(module: Module, nodes: Sequence[Node]) -> Values:
@@ -158,7 +158,7 @@ class _Tracer:
         return leaves
 
     def loop_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
-        """Join what a loop is handed with what its body makes of it."""
+        """Join what a loop is passed with what its body makes of it."""
         given, made = container.operands[0], roots[0]
         leaves = self._pass_on(container.node, given, made)
         self._use(made)
@@ -200,8 +200,8 @@ class _Tracer:
         shapes = self.parts.leaves(node.instruction.shape)
         if not len(shapes) == len(given) == len(made):
             raise FormatError(
-                f"HLO {node.opcode} {node.name!r}: {len(shapes)} arrays are made of"
-                f" {len(given)} that are handed in and {len(made)} that are handed back"
+                f"HLO {node.opcode} {node.name!r}: its result has {len(shapes)} arrays, but it is"
+                f" passed {len(given)} and gets {len(made)} back"
             )
         pairs = [
             (self._values[old], self._values[new]) for old, new in zip(given, made, strict=True)
@@ -222,7 +222,7 @@ class _Tracer:
         if len(leaves) != len(self.parts.leaves(instruction.shape)):
             raise FormatError(
                 f"HLO {instruction.opcode} {node.name!r}: its shape {instruction.shape} does not"
-                f" have the {len(leaves)} arrays that it gives"
+                f" have the {len(leaves)} arrays of its result"
             )
         self._order.append(node)
         self.leaves[node.name] = leaves

@@ -12,7 +12,7 @@ from jax import lax
 
 from edgegraph import xla
 from edgegraph.cost.price import price_nodes
-from edgegraph.cost.products import Multiplies, macs
+from edgegraph.cost.products import ComputeType, macs
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import flatten
 
@@ -98,13 +98,13 @@ def test_backward_costs_twice_the_forward(groups: int, stride: int) -> None:
 DIMS = "lhs_contracting_dims={1}, rhs_contracting_dims={0}"
 
 
-def computes(text: str, name: str = "dot") -> Multiplies:
+def computes(text: str, name: str = "dot") -> ComputeType:
     """Return what the op called `name` computes in."""
     module = decode(xla.parse_text(text))
     return price_nodes(module, flatten(module))[name].computes
 
 
-def dot(lhs: str, rhs: str, out: str, attribute: str = "") -> Multiplies:
+def dot(lhs: str, rhs: str, out: str, attribute: str = "") -> ComputeType:
     return computes(f"""HloModule m
       ENTRY e {{ x = {lhs}[4,8] parameter(0)
                  y = {rhs}[8,2] parameter(1)
@@ -113,7 +113,7 @@ def dot(lhs: str, rhs: str, out: str, attribute: str = "") -> Multiplies:
 
 def fused(
     lhs: str, rhs: str, out: str, chain: str = "convert(p)", kind: str = "kCustom"
-) -> Multiplies:
+) -> ComputeType:
     """Convert both operands of a dot inside a fusion; `chain` is how the left one is."""
     return computes(f"""HloModule m
       f {{ p = {lhs}[4,8] parameter(0)
@@ -141,30 +141,30 @@ def fused(
     ],
 )
 def test_dots_compute_in_what_they_multiply(lhs: str, rhs: str, out: str, expected: str) -> None:
-    assert dot(lhs, rhs, out) == Multiplies(expected, None, "default")
+    assert dot(lhs, rhs, out) == ComputeType(expected, None, "default")
 
 
 def test_precision_is_handed_on() -> None:
     assert dot("f32", "f32", "f32", ", operand_precision={highest,highest}").precision == "highest"
     found = dot("f32", "f32", "f32", ", algorithm=dot_bf16_bf16_f32_x3")
-    assert found == Multiplies("f32", None, "dot_bf16_bf16_f32_x3")
+    assert found == ComputeType("f32", None, "dot_bf16_bf16_f32_x3")
 
 
 def test_other_ops_compute_in_their_result() -> None:
     text = """HloModule m
       ENTRY e { x = f32[4] parameter(0)
                 ROOT c = bf16[4] convert(x) }"""
-    assert computes(text, "c") == Multiplies("bf16")
+    assert computes(text, "c") == ComputeType("bf16")
 
 
 def test_operands_converted_in_the_same_kernel_are_known_by_their_source() -> None:
-    assert fused("bf16", "bf16", "f32") == Multiplies("f32", "bf16", "default")
-    assert fused("f8e4m3fn", "bf16", "f32") == Multiplies("f32", "bf16", "default")
-    assert fused("s8", "s8", "s32") == Multiplies("s32", "s8", "default")
+    assert fused("bf16", "bf16", "f32") == ComputeType("f32", "bf16", "default")
+    assert fused("f8e4m3fn", "bf16", "f32") == ComputeType("f32", "bf16", "default")
+    assert fused("s8", "s8", "s32") == ComputeType("s32", "s8", "default")
 
 
 def test_what_is_not_converted_on_both_sides_is_as_wide_as_it_says() -> None:
-    assert fused("f32", "bf16", "f32", "negate(p)") == Multiplies("f32", None, "default")
+    assert fused("f32", "bf16", "f32", "negate(p)") == ComputeType("f32", None, "default")
     # A sum of two bf16 in f32 is no bf16.
     summed = computes(f"""HloModule m
       f {{ p = bf16[4,8] parameter(0)
@@ -176,16 +176,16 @@ def test_what_is_not_converted_on_both_sides_is_as_wide_as_it_says() -> None:
       ENTRY e {{ x = bf16[4,8] parameter(0)
                  y = bf16[8,2] parameter(1)
                  ROOT fusion = f32[4,2] fusion(x, y), kind=kCustom, calls=f }}""")
-    assert summed == Multiplies("f32", None, "default")
+    assert summed == ComputeType("f32", None, "default")
 
 
 def test_products_in_loop_fusions_see_no_matrix_units() -> None:
-    assert fused("bf16", "bf16", "f32", kind="kLoop") == Multiplies("f32")
-    assert fused("bf16", "bf16", "f32", kind="kOutput") == Multiplies("f32", "bf16", "default")
+    assert fused("bf16", "bf16", "f32", kind="kLoop") == ComputeType("f32")
+    assert fused("bf16", "bf16", "f32", kind="kOutput") == ComputeType("f32", "bf16", "default")
 
 
 def test_integers_are_no_narrow_floats() -> None:
-    assert fused("s8", "s8", "f32") == Multiplies("f32", None, "default")
+    assert fused("s8", "s8", "f32") == ComputeType("f32", None, "default")
 
 
 def test_reshapes_keep_values() -> None:
@@ -199,10 +199,10 @@ def test_reshapes_keep_values() -> None:
       ENTRY e {{ x = bf16[8,4] parameter(0)
                  y = bf16[8,2] parameter(1)
                  ROOT fusion = f32[4,2] fusion(x, y), kind=kCustom, calls=f }}""")
-    assert found == Multiplies("f32", "bf16", "default")
+    assert found == ComputeType("f32", "bf16", "default")
 
 
-def gemm(config: str) -> Multiplies:
+def gemm(config: str) -> ComputeType:
     config = (
         '{"gemm_backend_config":{"dot_dimension_numbers":{"lhs_contracting_dimensions":["1"],'
         f'"rhs_contracting_dimensions":["0"]}}{config}}}}}'
@@ -221,7 +221,7 @@ def test_libraries_are_told_in_their_configuration() -> None:
     assert gemm("").precision == "default"
     for level, expected in (("DEFAULT", "default"), ("HIGH", "high"), ("HIGHEST", "highest")):
         told = f',"precision_config":{{"operand_precision":["{level}","{level}"]{unset}}}'
-        assert gemm(told) == Multiplies("f32", None, expected)
+        assert gemm(told) == ComputeType("f32", None, expected)
     mixed = f',"precision_config":{{"operand_precision":["HIGHEST","DEFAULT"]{unset}}}'
     assert gemm(mixed).precision == "default"
     named = ',"precision_config":{"operand_precision":[],"algorithm":"ALG_DOT_BF16_BF16_F32_X6"}'

@@ -145,7 +145,7 @@ def test_a_loop_that_gives_back_another_state_is_refused() -> None:
         body, instructions=(parameter, _with_shape(root, parameter.shape.elements * 2))
     )
     module = replace(module, computations={**module.computations, "body": broken})
-    with pytest.raises(FormatError, match=r"'loop': 1 arrays are made of 1 .* and 2 that are"):
+    with pytest.raises(FormatError, match=r"'loop': its result has 1 arrays, but .* gets 2 back"):
         profile(module)
 
 
