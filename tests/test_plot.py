@@ -20,9 +20,9 @@ from edgegraph.reporting.figure import figure_of
 from edgegraph.studies.devices.result import DeviceComparison
 from tests.reporting.conftest import MAKERS
 from tests.studies import fusion_studies, sweeps
-from tests.studies.devices.test_run import dense
+from tests.studies.device_comparisons import dense
 from tests.studies.overlap_studies import made
-from tests.studies.scaling.test_run import MADE
+from tests.studies.scalings import MADE
 
 QUANTITY = re.compile(
     r"\((s|ms|µs|ns|B|[kMGT]B|FLOP/byte|samples/s)\)"

@@ -1,10 +1,20 @@
+"""``edgegraph calibrate``, ``devices`` and ``compare-devices``."""
+
+from __future__ import annotations
+
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import edgegraph as eg
 from edgegraph.cli import main
 from edgegraph.device.device import Device, MemoryLevel
+from edgegraph.studies.devices.result import DeviceRow
+from tests.studies.device_comparisons import dense
 
 DEVICE = Device(
     name="a processor",
@@ -63,3 +73,64 @@ def test_json(measured: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     device = json.loads(capsys.readouterr().out)
     assert device["peak_flops_per_s"] == {"f32": 100e9, "bf16": 50e9}
     assert device["memory"][1]["size_bytes"] is None
+
+
+def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figure = tmp_path / "devices.png"
+    code = main(
+        ["compare-devices", "models.cnn:small_cnn", "--devices", "device:rpi5,device:rpi4",
+         "--batch", "1,2", "-o", str(figure), "--json"]
+    )  # fmt: skip
+    assert code == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["device"], row["batch"]) for row in rows] == [
+        ("device:rpi5", 1), ("device:rpi5", 2), ("device:rpi4", 1), ("device:rpi4", 2),
+    ]  # fmt: skip
+    # Of one image, by layer: 28 28 9 32, 14 14 9 32 64, 3136 256, 256 10, all multiplied.
+    assert rows[1]["macs"] == 2 * (225_792 + 3_612_672 + 802_816 + 2_560)
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_workloads_are_held_against_each_other(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    specs = ["models.cnn:small_cnn", "models.mlp:mlp"]
+    assert main(["compare-devices", *specs, "--devices", "device:rpi5"]) == 0
+    # 4,643,840 over 784 512 + 512 512 + 512 10.
+    assert "mlp has 6.94 times fewer MACs than small_cnn" in capsys.readouterr().out
+    saved = str(tmp_path / "a.edgegraph")
+    assert main(["compare-devices", specs[0], saved, "--devices", "device:rpi5"]) == 2
+    assert f"SPEC {saved!r} is not package.module:attribute" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_the_finished_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = eg.compare_devices(dense(), devices=["device:rpi5"]).rows
+
+    def interrupted(*work: Any, **settings: Any) -> Iterator[DeviceRow]:
+        yield row
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgegraph.studies.devices.run.device_rows", interrupted)
+    kept = tmp_path / "kept.edgegraph"
+    code = main(
+        ["compare-devices", "models.cnn:small_cnn", "--devices", "device:rpi5,device:rpi4",
+         "-o", str(kept)]
+    )  # fmt: skip
+    assert code == 130
+    said = capsys.readouterr()
+    assert "device:rpi5" in said.out
+    assert f"interrupted; kept: 1 finished rows, {kept}" in said.err
+    assert [row.device for row in eg.load(kept).rows] == ["device:rpi5"]
+
+
+def test_the_catalogue_is_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices"]) == 0
+    assert "cortex-m55" in capsys.readouterr().out
+    assert main(["devices", "gpu:h100"]) == 0
+    assert "HBM bandwidth" in capsys.readouterr().out
+    assert main(["devices", "gpu:h10"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+    assert main(["devices", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) >= 30

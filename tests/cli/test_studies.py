@@ -1,4 +1,4 @@
-"""``edgegraph fusion`` and ``scaling``; ``overlap`` is in tests/studies/overlap."""
+"""``edgegraph fusion``, ``overlap`` and ``scaling``: what they refuse, print and write."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from edgegraph.cli.studies import Spread, _meshes
 from edgegraph.studies.fusion.result import FusionStudy
 from tests.compiler.test_ahead import needs
 from tests.studies.fusion_studies import study, unmeasured
+from tests.studies.overlap_studies import made
+from tests.studies.scalings import FAILED, scaling
 
 Asked = list[dict[str, Any]]
 
@@ -157,3 +159,28 @@ def test_scaling_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "Speedup, and what a step consists of" in page.read_text("utf-8")
     assert main(["show", str(saved)]) == 0
     assert "strong scaling" in capsys.readouterr().out
+
+
+def test_the_command_shows_what_was_saved_and_refuses_what_cannot_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = made().save(tmp_path / "a.edgegraph")
+    assert main(["overlap", str(saved)]) == 0
+    shown = capsys.readouterr().out
+    assert main(["show", str(saved)]) == 0
+    assert capsys.readouterr().out == shown
+    (tmp_path / "dump.txt").touch()
+    assert main(["overlap", str(tmp_path / "dump.txt")]) == 2
+    assert "needs the Python code" in capsys.readouterr().err
+    assert main(["overlap", "models.cnn:small_cnn", "-o", "x.doc"]) == 2
+    assert ".edgegraph, .csv, .png" in capsys.readouterr().err
+
+
+def test_where_no_mesh_has_figures_the_command_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "edgegraph.studies.scaling.run.scaling_study", lambda *_, **__: scaling(FAILED)
+    )
+    assert main(["scaling", "models.mlp:mlp"]) == 2
+    assert "no mesh has figures; data 64: out of memory" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import edgegraph as eg
 from tests import analyses
 from tests.analyses import HOSTILE
 from tests.studies import fusion_studies, sweeps
-from tests.studies.devices.test_run import dense
+from tests.studies.device_comparisons import dense
 from tests.studies.overlap_studies import made
 
 

@@ -1,8 +1,15 @@
-"""Device comparisons written by hand."""
+"""Device comparisons written by hand, a workload to compare, and what their table says."""
 
 from __future__ import annotations
 
+import io
+
+import jax
+from rich.console import Console
+
+import edgegraph as eg
 from edgegraph.measure.environment import environment
+from edgegraph.studies.devices.present import comparison_table
 from edgegraph.studies.devices.result import DeviceComparison, DeviceRow
 
 
@@ -30,3 +37,20 @@ def three() -> DeviceComparison:
     return comparison(
         row("cpu", 100e-6, 190e-6, 150e-6), row("tpu:v5e", 4e-6, 5e-6), failed("gpu:orin")
     )
+
+
+def dense(inputs: int = 784, name: str = "dense") -> eg.Workload:
+    return eg.Workload.from_function(
+        lambda x, w: x @ w,
+        lambda batch: (
+            jax.ShapeDtypeStruct((batch, inputs), "float32"),
+            jax.ShapeDtypeStruct((inputs, 10), "float32"),
+        ),
+        name=name,
+    )
+
+
+def said(compared: DeviceComparison) -> str:
+    text = io.StringIO()
+    Console(width=110, file=text).print(comparison_table(compared))
+    return " ".join(text.getvalue().split())

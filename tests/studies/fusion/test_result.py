@@ -1,3 +1,5 @@
+"""Steps, layers and fusions of a study written by hand."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
+"""A sweep, drawn."""
+
 from __future__ import annotations
 
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import save_figure
 from edgegraph.reporting.palette import PAPER
 from edgegraph.studies.sweep.plot import draw as draw_sweep
-from edgegraph.studies.sweep.present import sweep_table
-from edgegraph.studies.sweep.result import Sweep
 from tests.studies.sweeps import failed, point, saturating, sweep
 
 
@@ -30,13 +28,6 @@ def marks(ax: Axes, marker: str = "o") -> list[tuple[float, float, str]]:
         for line in ax.get_lines()
         if line.get_marker() == marker
     ]
-
-
-def printed(of: Sweep, width: int) -> str:
-    console = Console(width=width, file=StringIO())
-    with console.capture() as capture:
-        console.print(sweep_table(of))
-    return capture.get()
 
 
 def test_points_stand_where_they_were_measured() -> None:
@@ -91,13 +82,3 @@ def test_axes_that_are_handed_in_come_back_and_figures_are_written(tmp_path: Pat
 def test_a_sweep_without_a_measurement_has_no_figure() -> None:
     with pytest.raises(InputError, match="no point of the sweep of 'small_cnn' was measured"):
         draw_sweep(sweep(failed(1)))
-
-
-@pytest.mark.parametrize("width", [80, 119, 120, 160])
-def test_the_table_fits_and_says_everything(width: int) -> None:
-    text = printed(saturating(), width)
-    assert all(len(line.rstrip()) <= width for line in text.splitlines())
-    assert "…" not in text
-    for said in ("160 to 220 µs", "batch 128: out of memory", "batch 64: NOISY, since made up"):
-        assert said in text
-    assert ("in flight" in text) == (width >= 120)
