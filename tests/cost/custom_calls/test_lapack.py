@@ -160,6 +160,26 @@ def test_cublas_triangular_solve() -> None:
             "{algorithm = 0 : ui8, lower = true}", None,
         ),
         (
+            # JAX's kernel rotates up to 32 rows, unless told.
+            "cusolver_syevd_ffi", "(f32[32,32], f32[32], s32[])", "f32[32,32]",
+            "{algorithm = 0 : ui8, lower = true}", None,
+        ),
+        (
+            "cusolver_syevd_ffi", "(f32[33,33], f32[33], s32[])", "f32[33,33]",
+            "{algorithm = 0 : ui8, lower = true}", (8 * 33**3 + 21 * 33**2 - 17 * 33) // 6 - 19
+            + 2 * 33**3,
+        ),
+        (
+            # dgesdd.f: below m = 11n/6 GEBRD of 10 x 6: 1440 + 108 - 60 - 238.
+            "cusolver_gesdd_ffi", "(f32[10,6], f32[6], f32[1], f32[1], s32[])", "f32[10,6]",
+            "{compute_uv = false, full_matrices = false}", 1250,
+        ),
+        (
+            # From there on GEQRF of 11 x 6 (792 + 66 + 36 - 116) and GEBRD of 6 x 6.
+            "cusolver_gesdd_ffi", "(f32[11,6], f32[6], f32[1], f32[1], s32[])", "f32[11,6]",
+            "{compute_uv = false, full_matrices = false}", 778 + 698,
+        ),
+        (
             "cusolver_gesvd_ffi", "(f32[8,6], f32[6], f32[8,6], f32[6,6], s32[])", "f32[8,6]",
             "{compute_uv = true, full_matrices = false, transposed = false}", 5760,
         ),
