@@ -81,10 +81,7 @@ def unguided_working_sets(memory_bytes: int | None) -> tuple[int, ...]:
     largest = _LARGEST_UNGUIDED
     if memory_bytes is not None:
         largest = min(largest, max(memory_bytes // 16, 16 * _SMALLEST))
-    sizes = [_SMALLEST]
-    while sizes[-1] * 2 <= largest:
-        sizes.append(sizes[-1] * 2)
-    return tuple(sizes)
+    return tuple(_SMALLEST << doublings for doublings in range((largest // _SMALLEST).bit_length()))
 
 
 def levels_from_curve(points: Iterable[Point], caches: Sequence[Cache]) -> tuple[MemoryLevel, ...]:

@@ -212,6 +212,11 @@ def test_fused_attention_backwards_is_two_and_a_half_times_forwards() -> None:
                     "__cudnn$fmhaSoftmaxBackward", config=attention(128, 128))  # fmt: skip
     assert forward.cost.macs == 2 * 4 * 128 * 128 * 128
     assert 2 * (backward.cost.macs or 0) == 5 * forward.cost.macs
+    # The scores again, and the gradients of queries and of keys: three products of size 64. The
+    # gradients of the weights and of the values: two of size 32.
+    uneven = call("(bf16[2,128,4,64], bf16[2,256,4,64], bf16[2,256,4,32], u8[0])", QKV,
+                  "__cudnn$fmhaSoftmaxBackward", config=attention(128, 256))  # fmt: skip
+    assert uneven.cost.macs == 2 * 4 * 128 * 256 * (3 * 64 + 2 * 32)
 
 
 def test_masks_leave_scores_out() -> None:
