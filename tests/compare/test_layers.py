@@ -11,7 +11,8 @@ import pytest
 import edgegraph as eg
 from edgegraph.compare.result import LayerChange
 from edgegraph.results.analysis import Analysis
-from tests import analyses
+from tests import analyses, programs
+from tests.compare.networks import analysis
 
 
 @cache
@@ -67,3 +68,30 @@ def test_another_machine_is_told() -> None:
     there = replace(one, environment=replace(one.environment, processor="another"))
     (note,) = eg.diff(one, there).notes
     assert note.startswith("the times are of two machines: ")
+
+
+def test_renamed_layers_are_recognised_and_nothing_differs() -> None:
+    found = eg.diff(analysis(), analysis(names=("stem", "body", "head")))
+    assert found.empty
+    assert {row.layer: row.aligned_by for row in found.layer_changes} == {
+        "Net": "path",
+        "Net/stem": "signature",
+        "Net/body": "signature",
+        "Net/head": "signature",
+        "Net/(own)": "path",
+    }
+    renamed = {row.before.layer: row.layer for row in found.layer_changes if row.before}
+    assert renamed["Net/conv2"] == "Net/body"
+
+
+def test_two_models_are_aligned_by_order_and_name() -> None:
+    function, arguments = programs.small_cnn(4)
+    other = eg.analyze(eg.compile(function, *arguments, name="small_cnn"))
+    rows = {row.layer: row for row in eg.diff(analysis(), other).layer_changes}
+    assert rows["SmallCNN"].aligned_by == "order"
+    assert rows["SmallCNN/conv1"].aligned_by == "name"
+    added = [layer for layer, row in rows.items() if row.kind == "added"]
+    assert added == ["SmallCNN/dense1"]
+    dense = rows["SmallCNN/dense2"]
+    assert dense.before is not None
+    assert dense.before.layer == "Net/dense"

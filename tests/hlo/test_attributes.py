@@ -9,7 +9,7 @@ import pytest
 from edgegraph import xla
 from edgegraph.errors import FormatError
 from edgegraph.hlo.decode import decode
-from edgegraph.hlo.module import Alias
+from edgegraph.hlo.module import Alias, Collective
 from edgegraph.hlo.schema import HloModuleProto
 
 CUSTOM_CALL = """HloModule m
@@ -69,3 +69,97 @@ def test_donation_that_points_nowhere_is_refused() -> None:
     proto.input_output_alias.entries[0].parameter_number = 9
     with pytest.raises(FormatError, match="donation: alias of operand 9, which is not there"):
         decode(proto.SerializeToString())
+
+
+def collective(attributes: str, opcode: str = "all-reduce") -> Collective:
+    add = " to_apply=add" if opcode == "all-reduce" else ""
+    text = f"""HloModule m
+    add {{
+      a = f32[] parameter(0)
+      b = f32[] parameter(1)
+      ROOT c = f32[] add(a, b)
+    }}
+    ENTRY e {{
+      x = f32[8] parameter(0)
+      ROOT y = f32[8] {opcode}(x), {attributes}{"," if add else ""}{add}
+    }}"""
+    found = decode(xla.parse_text(text)).computations["e"].instructions[-1].collective
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("groups", "size"),
+    [
+        ("{}", None),
+        ("{{0,1,2,3}}", 4),
+        ("{{0,1},{2,3}}", 2),
+        ("{{0,1,2},{3}}", 3),
+        ("[2,4]<=[8]", 4),
+        ("[4,2]<=[2,4]T(1,0)", 2),
+        ("mesh['x'=8] {'x'}", 8),
+        ("mesh['x'=2,'y'=4] {'y'}", 4),
+        ("mesh['x'=2,'y'=4] {'x','y'}", 8),
+        ("mesh['x'=8,'y'=2] {'x':(2)2}", 2),
+        ("mesh['x'=8,'y'=2] {'x':(2)2,'y'}", 4),
+    ],
+)
+def test_group_sizes(groups: str, size: int | None) -> None:
+    assert collective(f"replica_groups={groups}").group_size == size
+
+
+def test_channels_and_global_ids() -> None:
+    plain = collective("replica_groups={{0,1}}")
+    assert (plain.channel_id, plain.use_global_device_ids) == (None, False)
+    devices = collective("replica_groups={{0,1}}, channel_id=3, use_global_device_ids=true")
+    assert (devices.channel_id, devices.use_global_device_ids) == (3, True)
+
+
+def test_pairs_of_a_permute() -> None:
+    ring = collective("source_target_pairs={{0,1},{1,2},{2,0}}", "collective-permute")
+    assert ring.source_target_pairs == ((0, 1), (1, 2), (2, 0))
+
+
+DOT = "dot(x, y), lhs_contracting_dims={1}, rhs_contracting_dims={0}"
+
+
+CONVOLUTION = "convolution(x, y), dim_labels=bf_io->bf"
+
+
+CALL = 'custom-call(x, y), custom_call_target="__cublas$gemm"'
+
+
+ALGORITHMS = (
+    "dot_any_f8_any_f8_f32", "dot_any_f8_any_f8_f32_fast_accum", "dot_f16_f16_f16",
+    "dot_f16_f16_f32", "dot_bf16_bf16_bf16", "dot_bf16_bf16_f32", "dot_bf16_bf16_f32_x3",
+    "dot_bf16_bf16_f32_x6", "dot_bf16_bf16_f32_x9", "dot_tf32_tf32_f32", "dot_tf32_tf32_f32_x3",
+    "dot_f32_f32_f32", "dot_f64_f64_f64",
+)  # fmt: skip
+
+
+def precision(op: str, attribute: str = "") -> str | None:
+    text = f"""HloModule m
+      ENTRY e {{ x = f32[2,2] parameter(0)
+                 y = f32[2,2] parameter(1)
+                 ROOT p = f32[2,2] {op}{attribute} }}"""
+    module = decode(xla.parse_text(text))
+    return module.computations[module.entry].instructions[-1].precision
+
+
+@pytest.mark.parametrize("op", [DOT, CONVOLUTION, CALL])
+def test_operand_precision(op: str) -> None:
+    assert precision(op) is None
+    assert precision(op, ", operand_precision={default,default}") is None
+    assert precision(op, ", operand_precision={high,high}") == "high"
+    assert precision(op, ", operand_precision={highest,highest}") == "highest"
+    assert precision(op, ", operand_precision={highest,high}") == "high"
+    assert precision(op, ", operand_precision={highest,default}") is None
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_algorithms(name: str) -> None:
+    assert precision(DOT, f", algorithm={name}") == name
+
+
+def test_other_ops_have_none() -> None:
+    assert precision("add(x, y)") is None

@@ -13,7 +13,8 @@ from jax import lax
 
 from edgegraph import xla
 from edgegraph.hlo.decode import decode
-from edgegraph.hlo.module import Module
+from edgegraph.hlo.module import Instruction, Module
+from edgegraph.hlo.schema import HloModuleProto, Proto
 from tests import programs
 
 F32 = jnp.float32
@@ -104,3 +105,27 @@ def instruction_lines(text: str) -> dict[str, str]:
         if instruction:
             found[instruction[1]] = instruction[2]
     return found
+
+
+def by_name(module: Module) -> dict[str, Instruction]:
+    return {i.name: i for c in module.computations.values() for i in c.instructions}
+
+
+@cache
+def proto_bytes() -> bytes:
+    """Return a module with a loop, a fusion, a dot and stack frames, to be damaged."""
+    return programs.compiled(programs.scan, 5)
+
+
+def damaged(change: Callable[[Proto], object]) -> bytes:
+    proto = HloModuleProto.FromString(proto_bytes())
+    change(proto)
+    return bytes(proto.SerializeToString())
+
+
+def entry(proto: Proto) -> Proto:
+    return next(c for c in proto.computations if c.id == proto.entry_computation_id)
+
+
+def called(proto: Proto, opcode: str) -> Proto:
+    return next(i for c in proto.computations for i in c.instructions if i.opcode == opcode)

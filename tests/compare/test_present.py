@@ -15,7 +15,6 @@ from rich.console import Console
 
 import edgegraph as eg
 from edgegraph.compare.present import diff_table, write_diff_page
-from edgegraph.compare.words import relative
 from edgegraph.results.analysis import Analysis
 from tests.analyses import HOSTILE
 from tests.compare.networks import analysis
@@ -99,12 +98,3 @@ def test_the_page_shows_both_and_marks_what_differs(tmp_path: Path) -> None:
     whole = whole_page("changed", tmp_path)
     assert whole == whole_page("changed", tmp_path)
     assert marks(whole) == 2 * [{"Net": "changed", "Net/conv2": "changed"}]
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "said"),
-    [(1, 1, "="), (0, 3, "new"), (4, 6, "+50 %"), (1000, 999, "-0.1 %"), (1e9, 1e9 + 1, "+<0.1 %"),
-     (2, 30, "x 15"), (10, 0, "-100 %"), (None, 3, "")],
-)  # fmt: skip
-def test_changes_are_written_short(before: float | None, after: float, said: str) -> None:
-    assert relative(before, after) == said
