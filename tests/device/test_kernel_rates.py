@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegraph.device.kernel_rates import KernelRate, KernelRates
+from edgegraph.device.kernel_rates import KernelRate, KernelRates, convolution_kind
 
 SIZES = st.integers(1, 1 << 24)
 
@@ -46,3 +48,28 @@ def test_no_rate_lies_outside_of_those_measured(table: list[tuple[int, float]], 
     assert found is not None
     assert found.factor >= 1
     assert min(measured) * 0.999 <= found.rate_per_s <= max(measured) * 1.001
+
+
+def test_three_neighbours_count_by_the_inverse_of_their_squared_distance() -> None:
+    rates = KernelRates([dot(1, 1e9), dot(4, 1e10), dot(256, 1e12), dot(1 << 20, 1e15)])
+    # At 2 rows they are 1, 1 and 7 doublings away; the fourth is left out.
+    weights = [1 / 1.1, 1 / 1.1, 1 / 49.1]
+    exponent = sum(w * e for w, e in zip(weights, (9, 10, 12), strict=True)) / sum(weights)
+    assert rate(rates, "dot", "f32", 2) == pytest.approx(10**exponent)
+
+
+def test_four_of_five_lie_within_the_factor() -> None:
+    even, fast = [dot(64, 1e10)] * 3, dot(64, 1e10 * math.e)
+    four = KernelRates([*even, fast]).expect("dot", "f32", 64, 64, 64)
+    five = KernelRates([*even, dot(64, 1e10), fast]).expect("dot", "f32", 64, 64, 64)
+    assert four is not None
+    assert five is not None
+    assert (four.factor, five.factor) == (pytest.approx(math.e), pytest.approx(1))
+
+
+@pytest.mark.parametrize(
+    ("groups", "inputs", "kind"),
+    [(1, 1, "convolution"), (1, 8, "convolution"), (8, 1, "depthwise"), (2, 4, "grouped")],
+)
+def test_kinds_of_convolutions(groups: int, inputs: int, kind: str) -> None:
+    assert convolution_kind(groups, inputs) == kind

@@ -189,3 +189,11 @@ def test_no_policy_lacks_what_it_must_hold(program: list[tuple[str, int]]) -> No
         assert held[layer.name] >= layer.elements
     everything = alive.input_elements + sum(layer.output_elements for layer in alive.layers)
     assert all(count <= everything for count in held.values())
+
+
+def test_four_bit_activations_are_packed() -> None:
+    memory = activation_memory(
+        lowered(lambda params, x: x @ params["w0"][:, :7], (3, 8)), policy="in_out", dtype="s4"
+    )
+    # 24 numbers in 12 bytes, 21 in 11.
+    assert (memory.peak_elements, memory.peak_bytes) == (45, 12 + 11)

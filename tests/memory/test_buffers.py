@@ -153,3 +153,14 @@ def _with_shape(instruction: Any, elements: tuple[Any, ...]) -> Any:
     from msgspec.structs import replace as replace_struct
 
     return replace_struct(instruction, shape=replace_struct(instruction.shape, elements=elements))
+
+
+def test_a_gather_holds_both_ends_until_it_is_done() -> None:
+    module = scheduled("""
+      x = v parameter(0)
+      a = v reverse(x), dimensions={0}
+      start = (v[], f32[1024]) all-gather-start(a), replica_groups={{0,1,2,3}}, dimensions={0}
+      done = f32[1024] all-gather-done(start)
+      ROOT y = v slice(done), slice={[0:256]}""")
+    # Both are held until the gather is done; then a is not needed any more.
+    assert alive(module) == {"x": 1, "a": 2, "start": 6, "done": 6, "y": 6}

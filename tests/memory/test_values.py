@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from edgegraph.hlo.module import Instruction, Module, Shape
+from edgegraph.memory.values import TupleParts, may_share, written_over
 from tests.memory.scheduled import KIB, alive, profile, scheduled
 
 
@@ -88,3 +94,64 @@ def test_sort_keeps_its_arrays_in_place() -> None:
                   ROOT l = pred[] compare(p, q), direction=LT }""",
     )
     assert alive(module)["sorted"] == 3
+
+
+ARRAY = Shape(dtype="f32", dimensions=(4,))
+MODULE = Module(name="m", entry="e", computations={})
+
+
+def op(opcode: str, operands: int, results: int = 1) -> Instruction:
+    shape = ARRAY if results == 1 else Shape(dtype="tuple", elements=(ARRAY,) * results)
+    names = tuple(f"operand_{number}" for number in range(operands))
+    return Instruction(name="op", opcode=opcode, shape=shape, operands=names)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "pairs"),
+    [
+        (op("dynamic-update-slice", 3), [((), 0)]),
+        (op("set-dimension-size", 2), [((), 0)]),
+        (op("scatter", 3), [((), 0)]),
+        # Two arrays, the indices, two updates.
+        (op("scatter", 5, results=2), [((0,), 0), ((1,), 1)]),
+        (op("add", 2), []),
+    ],
+)
+def test_what_must_be_written_over(instruction: Instruction, pairs: list[Any]) -> None:
+    found = written_over(MODULE, instruction)
+    assert [(alias.output_index, alias.operand) for alias in found] == pairs
+
+
+@pytest.mark.parametrize(
+    ("opcode", "may"),
+    [
+        # CanShareOperandBufferWithUser of XLA: elementwise ops, updates, the right-hand sides.
+        ("add", [True, True]), ("triangular-solve", [False, True]),
+        ("dynamic-update-slice", [True, False]), ("copy", [False, False]), ("dot", [False, False]),
+    ],
+)  # fmt: skip
+def test_what_may_be_written_over(opcode: str, may: list[bool]) -> None:
+    found = [may_share(MODULE, op(opcode, 2), number, ARRAY, ARRAY) for number in range(2)]
+    assert found == may
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Shape(dtype="s32", dimensions=(4,)),
+        Shape(dtype="f32", dimensions=(2, 2)),
+        Shape(dtype="f32", dimensions=(4,), layout=(0,)),
+    ],
+)
+def test_arrays_of_another_form_lie_elsewhere(other: Shape) -> None:
+    assert not may_share(MODULE, op("negate", 1), 0, other, ARRAY)
+
+
+def test_parts_of_nested_tuples() -> None:
+    pair = Shape(dtype="tuple", elements=(ARRAY, ARRAY))
+    nested = Shape(dtype="tuple", elements=(ARRAY, pair, ARRAY))
+    parts = TupleParts()
+    assert parts.leaves(nested) == (ARRAY,) * 4
+    assert parts.part(nested, (1,)) == range(1, 3)
+    assert parts.part(nested, (1, 1)) == range(2, 3)
+    assert parts.part(nested, (2,)) == range(3, 4)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from edgegraph.device.calibration.rate_kernels import Case, cases, measure_kernels
+from edgegraph.device.calibration.rate_kernels import (
+    Case,
+    cases,
+    measure_kernels,
+    measure_op_launch,
+)
 
 
 def test_a_kernel_is_timed_by_the_median_call_less_the_launch() -> None:
@@ -24,3 +31,30 @@ def test_convolutions_count_as_xla_counts_them() -> None:
     # 3 x 3 on 32 x 32: 94 of 96 taps along each axis lie inside.
     (first,) = [c for c in cases() if c.sizes == (1024, 128, 1152) and c.dtype == "f32"]
     assert first.work == 2 * 94**2 * 128 * 128
+
+
+def test_a_kernel_as_short_as_the_launch_keeps_a_fifth_of_its_time() -> None:
+    copy = next(each for each in cases() if each.kind == "copy")
+    ticks = iter(range(0, 10**15, 3_000_000))
+    (found,) = measure_kernels(2.9e-3, chosen=[copy], budget_s=0.01, clock=lambda: next(ticks))
+    assert found.rate_per_s == pytest.approx((1 << 14) / (0.2 * 3e-3))
+
+
+def test_moves_count_what_is_read_and_written() -> None:
+    # 16 x 16 x 64 numbers in, 8 x 8 x 64 out.
+    pooling = next(each for each in cases() if each.kind == "pooling")
+    assert pooling.work == pooling.sizes[0] == 4 * (16 * 16 * 64 + 8 * 8 * 64)
+    for case in cases():
+        if case.kind in ("elementwise", "copy", "reduction"):
+            (shape,) = case.shapes
+            read = 4 * math.prod(shape)
+            written = 0 if case.kind == "reduction" else read
+            assert case.work == read + written
+
+
+def test_launching_an_op_is_what_more_ops_take_longer() -> None:
+    # 5 calls of 64 pairs of ops that take 1 ms each, then 5 of 256 pairs that take 2 ms.
+    ends = [time for ms in (1, 2) for _ in range(5) for time in (0, ms * 1_000_000)]
+    ticks = iter(ends)
+    launch_s = measure_op_launch(budget_s=0.004, clock=lambda: next(ticks))
+    assert launch_s == pytest.approx(1e-3 / (2 * 192))
