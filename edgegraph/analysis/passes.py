@@ -25,7 +25,7 @@ from edgegraph.hlo.op_name import UNATTRIBUTED, parse_parameter_name
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.measure.environment import environment
 from edgegraph.measure.isolated import measure_layers
-from edgegraph.measure.latency import measure_conditions
+from edgegraph.measure.latency import measure_apart
 from edgegraph.measure.throughput import measure_throughput
 from edgegraph.measure.trace import fits, take_trace
 from edgegraph.memory.live import profile_memory
@@ -33,7 +33,7 @@ from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.columns import add_up, sum_of_times
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.records import OP_COLUMNS
-from edgegraph.results.timing import Latency, LayerLatency, Throughput, finest_cut
+from edgegraph.results.timing import COLD, WARM, Latency, LayerLatency, Throughput, finest_cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +140,16 @@ def time_conditions(draft: Draft) -> Draft:
     wanted = draft.measurement
     if not wanted.cold and wanted.cores is None:
         return draft
-    other_latencies = measure_conditions(
-        draft.program,
-        cold=wanted.cold,
-        cores=wanted.cores,
-        settings=wanted.settings,
-        progress=draft.report,
+    conditions = [(None, COLD)] * wanted.cold + [(wanted.cores, WARM)] * (wanted.cores is not None)
+    other_latencies = tuple(
+        measure_apart(
+            draft.program,
+            cores=cores,
+            cache=cache,
+            settings=wanted.settings,
+            progress=draft.report,
+        )
+        for cores, cache in conditions
     )
     return replace(draft, other_latencies=other_latencies)
 

@@ -44,7 +44,7 @@ class ExecutableCall:
             leaves = jax.tree.leaves(self.arguments)
             self._spare = {position: leaves[position] for position in self._donated}
             self._aliased_results = _aliased_results(executable, self._donated)
-            self._replace({})
+            self._hand_on(None)
             jax.block_until_ready(self.arguments)
             self.after = self._feed_back
 
@@ -61,24 +61,21 @@ class ExecutableCall:
         result = self._executable(*self.arguments)
         if self.after is None:
             return result
-        leaves = jax.tree.leaves(result)
-        self._hand_on(leaves)
-        return [
-            leaf for index, leaf in enumerate(leaves) if index not in self._aliased_results.values()
-        ]
+        self._hand_on(result)
+        taken = self._aliased_results.values()
+        return [leaf for at, leaf in enumerate(jax.tree.leaves(result)) if at not in taken]
 
     def _feed_back(self, result: object) -> None:
-        self._hand_on(jax.tree.leaves(result))
+        self._hand_on(result)
         jax.block_until_ready(self.arguments)
 
-    def _hand_on(self, results: Sequence[Any]) -> None:
-        self._replace({taken: results[result] for taken, result in self._aliased_results.items()})
-
-    def _replace(self, successors: dict[int, Any]) -> None:
-        leaves = jax.tree.leaves(self.arguments)
+    def _hand_on(self, result: object) -> None:
+        """Replace what was consumed, by results of the call or, where there are none, by copies."""
+        results, leaves = jax.tree.leaves(result), jax.tree.leaves(self.arguments)
         for position in self._donated:
-            fresh = successors.get(position)
-            leaves[position] = jnp.copy(self._spare[position]) if fresh is None else fresh
+            taken = self._aliased_results.get(position) if results else None
+            fresh = jnp.copy(self._spare[position]) if taken is None else results[taken]
+            leaves[position] = fresh
         self.arguments = jax.tree.unflatten(self._structure, leaves)
 
 
@@ -174,16 +171,13 @@ def cold_bytes() -> int:
     return TIMES_LAST_CACHE * caches[-1].size_bytes
 
 
-def cache_emptier(size_bytes: int | None = None) -> Callable[[], None]:
+def cache_emptier() -> Callable[[], None]:
     """Return a call that reads and writes more data than the caches hold, on all threads of XLA.
-
-    Args:
-        size_bytes: How much; four times the last cache where None.
 
     Raises:
         InputError: The system does not tell how large its caches are.
     """
-    count = (cold_bytes() if size_bytes is None else size_bytes) // 4
+    count = cold_bytes() // 4
     struct = jax.ShapeDtypeStruct((count,), jnp.float32)
     with jax.default_device(jax.devices("cpu")[0]):
         touch = jax.jit(lambda held: held + 1.0, donate_argnums=0).lower(struct).compile()
@@ -194,46 +188,6 @@ def cache_emptier(size_bytes: int | None = None) -> Callable[[], None]:
         held = jax.block_until_ready(touch(held))
 
     return empty
-
-
-def measure_latency(
-    call: Callable[[], object],
-    *,
-    settings: MeasurementSettings | None = None,
-    clock: Clock = monotonic_clock,
-    null_call: Callable[[], object] | None = None,
-    after: Callable[[object], None] | None = None,
-    progress: Progress | None = None,
-) -> Latency:
-    """Time a blocking call until its median holds still.
-
-    One call is a sample; calls below 10 us are timed in blocks. Sampling ends when there are
-    enough samples over enough time and their last three windows agree, else at the time limit.
-
-    Args:
-        call: What is timed; returns when its work is done.
-        settings: How long and how carefully; `MeasurementSettings` says the defaults.
-        clock: Nanoseconds.
-        null_call: A call that costs what launching costs and does nothing; timed in turns with
-            `call`, so that both see the same machine. Its median is the dispatch floor.
-        after: Handed every result outside the timed part, such as to feed it back.
-        progress: Called with a message and a fraction.
-
-    Raises:
-        KeyboardInterrupt: Passed through; garbage collection is on again by then.
-
-    Example:
-        >>> ticks = iter(range(0, 10**12, 5_000_000))  # a clock that moves on by 5 ms
-        >>> latency = measure_latency(lambda: None, clock=lambda: next(ticks))
-        >>> latency.median_s, latency.verdict, latency.stopped_by
-        (0.005, 'OK', 'stable')
-    """
-    settings = settings or MeasurementSettings()
-    main = Series(call=call, after=after, clock=clock)
-    null = None if null_call is None else Series(call=null_call, clock=clock)
-    every = [main] if null is None else [main, null]
-    sampling = sample_in_rounds(every, settings, clock, progress=progress)
-    return summarise(main, sampling, floor=null)
 
 
 def measure_program(
@@ -284,7 +238,7 @@ def measure_apart(
     settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Latency:
-    """Time one blocking call of a program in a subprocess, with synchronous dispatch.
+    """Time one blocking call of a program in a process of its own, with synchronous dispatch.
 
     Args:
         program: Compiled for this host.
@@ -295,12 +249,9 @@ def measure_apart(
         settings: How long and how carefully.
         progress: Called with a message and a fraction.
 
-    Returns:
-        The latency, with the cores and the state of the caches.
-
     Raises:
-        InputError: The program cannot be run here or cannot leave this process, or there are
-            not so many cores.
+        InputError: The program cannot be run here or cannot leave this process, there are not
+            so many cores, or the system does not tell how large its caches are.
         EdgeGraphError: The process died, or did not end in time.
         KeyboardInterrupt: Passed through; the process is gone by then.
     """
@@ -313,34 +264,6 @@ def measure_apart(
             timeout_s=time_limit_s(archive, settings.limit_s),
             progress=progress,
         )
-
-
-def measure_conditions(
-    program: Program,
-    *,
-    cold: bool,
-    cores: int | None,
-    settings: MeasurementSettings | None = None,
-    progress: Progress | None = None,
-) -> tuple[Latency, ...]:
-    """Time a program with cold caches, and on some of the cores, each in its own process.
-
-    Args:
-        program: Compiled for this host.
-        cold: Whether with cold caches, on all cores.
-        cores: On how many cores, with warm caches; None for not at all.
-        settings: How long and how carefully, for each.
-        progress: Called with a message and a fraction.
-
-    Raises:
-        InputError: The program cannot be run here or cannot leave this process, there are not
-            so many cores, or the system does not tell how large its caches are.
-    """
-    conditions = [(None, COLD)] * cold + [(cores, WARM)] * (cores is not None)
-    return tuple(
-        measure_apart(program, cores=count, cache=cache, settings=settings, progress=progress)
-        for count, cache in conditions
-    )
 
 
 def _time_call(

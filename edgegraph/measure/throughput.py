@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock
+from edgegraph.base.timing import Clock, Progress, monotonic_clock
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import InputError
@@ -140,7 +140,10 @@ def time_windows(
     """
     wait(enqueue())
     probe = partial(run_window, enqueue, wait, queue_depth=1, calls=1)
-    call_s = statistics.median([_seconds(probe, clock) for _ in range(_PROBING_CALLS)])
+    probing = Series(call=probe, clock=clock)
+    for _ in range(_PROBING_CALLS):
+        probing.sample()
+    call_s = statistics.median(probing.samples_s)
     depths = fitting_depths(queue_depths, call_s, settings.limit_s)
     counts = [max(FILLINGS * depth, math.ceil(WINDOW_S / max(call_s, 1e-9))) for depth in depths]
     every = [
@@ -187,12 +190,6 @@ def fitting_depths(queue_depths: Sequence[int], call_s: float, limit_s: float) -
     while len(fitting) > 1 and _ROUNDS_TO_FIT * FILLINGS * sum(fitting) * call_s > limit_s:
         fitting.pop()
     return tuple(fitting)
-
-
-def _seconds(call: Callable[[], None], clock: Clock) -> float:
-    started = clock()
-    call()
-    return (clock() - started) / NANOSECONDS_PER_S
 
 
 def _throughput(

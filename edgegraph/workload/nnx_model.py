@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 from flax import nnx
+from flax.traverse_util import unflatten_dict
 
 from edgegraph.errors import EdgeGraphError, InputError, first_line
 from edgegraph.workload.flax_model import (
@@ -118,32 +119,6 @@ def _key(entry: Any) -> Any:
     return str(entry)
 
 
-def nest(names: tuple[Names, ...], leaves: list[Any]) -> dict[str, Any]:
-    """Put leaves into a nested dict by their names.
-
-    Example:
-        >>> nest((("conv1", "kernel"), ("conv1", "bias")), [1, 2])
-        {'conv1': {'kernel': 1, 'bias': 2}}
-    """
-    tree: dict[str, Any] = {}
-    for (*path, last), leaf in zip(names, leaves, strict=True):
-        branch = tree
-        for name in path:
-            branch = branch.setdefault(name, {})
-        branch[last] = leaf
-    return tree
-
-
-def pick(names: tuple[Names, ...], tree: Any) -> list[Any]:
-    """Undo `nest`.
-
-    Example:
-        >>> pick((("conv1", "kernel"), ("conv1", "bias")), {"conv1": {"kernel": 1, "bias": 2}})
-        [1, 2]
-    """
-    return [functools.reduce(operator.getitem, path, tree) for path in names]
-
-
 @dataclass(frozen=True, slots=True)
 class _Part:
     """How the leaves of one part of an NNX state lie in a nested dict."""
@@ -151,11 +126,15 @@ class _Part:
     names: tuple[Names, ...]
     treedef: Any
 
-    def dict_of(self, state: Any) -> dict[str, Any]:
-        return nest(self.names, jax.tree.leaves(state))
+    def dict_of(self, leaves: Sequence[Any]) -> dict[str, Any]:
+        """Return the leaves by their names."""
+        named: dict[str, Any] = unflatten_dict(dict(zip(self.names, leaves, strict=True)))
+        return named
 
     def state_of(self, tree: Any) -> Any:
-        return jax.tree.unflatten(self.treedef, pick(self.names, tree))
+        """Undo it."""
+        leaves = [functools.reduce(operator.getitem, path, tree) for path in self.names]
+        return jax.tree.unflatten(self.treedef, leaves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +153,7 @@ class _Split:
         """Return the state that the module holds now, without what its calls added."""
         now = nnx.state(module, nnx.Not(nnx.Param))
         held = dict(zip(leaf_names(module, now), jax.tree.leaves(now), strict=True))
-        return nest(self.rest.names, [held[name] for name in self.rest.names])
+        return self.rest.dict_of([held[name] for name in self.rest.names])
 
 
 def _split(module: nnx.Module) -> tuple[_Split, Variables]:
@@ -182,7 +161,10 @@ def _split(module: nnx.Module) -> tuple[_Split, Variables]:
     pieces: Any = nnx.split(module, nnx.Param, ...)
     graphdef, params, rest = pieces
     split = _Split(type(module).__name__, graphdef, _part(module, params), _part(module, rest))
-    return split, (split.params.dict_of(params), split.rest.dict_of(rest))
+    return split, (
+        split.params.dict_of(jax.tree.leaves(params)),
+        split.rest.dict_of(jax.tree.leaves(rest)),
+    )
 
 
 def _part(module: nnx.Module, state: Any) -> _Part:

@@ -11,6 +11,7 @@ import pkgutil
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, Union
@@ -207,18 +208,32 @@ def resolve_spec(
         InputError: SPEC names nothing that can be used, or does not take an argument.
     """
     found = _find(spec)
-    given = dict(arguments or {})
+    given = _Given(spec, input_shape, dtype, dict(arguments or {}))
     if isinstance(found, Workload):
-        _refuse(f"{spec} is a Workload already", input_shape, dtype, given)
+        _refuse(f"{spec} is a Workload already", given.all)
         return found
     if is_flax_module(found):
-        _refuse(f"{spec} is an instance already", None, None, given)
-        return _from_flax(spec, found, input_shape, dtype)
+        _refuse(f"{spec} is an instance already", given.arguments)
+        return _from_flax(given, found)
     if is_flax_class(found):
-        return _from_class(spec, found, input_shape, dtype, given)
+        return _from_class(given, found)
     if callable(found) and not inspect.isclass(found):
-        return _from_function(spec, found, input_shape, dtype, given)
+        return _from_function(given, found)
     raise InputError(f"{spec} is {_what(found)}; expected {EXPECTED}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What stands beside a SPEC, and the SPEC for messages."""
+
+    spec: str
+    input_shape: Sequence[int] | None
+    dtype: str | None
+    arguments: dict[str, Any]
+
+    @property
+    def all(self) -> dict[str, Any]:
+        return {"input shape": self.input_shape, "dtype": self.dtype, **self.arguments}
 
 
 def _what(value: Any) -> str:
@@ -286,95 +301,76 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
-def _refuse(
-    reason: str,
-    input_shape: Sequence[int] | None,
-    dtype: str | None,
-    arguments: Mapping[str, Any],
-) -> None:
+def _refuse(reason: str, given: Mapping[str, Any]) -> None:
     """Refuse what would have no effect."""
-    given = {"input shape": input_shape, "dtype": dtype, **arguments}
     superfluous = [name for name, value in given.items() if value is not None]
     if superfluous:
         raise InputError(f"{reason}; it does not take {', '.join(superfluous)}")
 
 
-def _from_flax(
-    spec: str, module: Any, input_shape: Sequence[int] | None, dtype: str | None
-) -> Workload:
-    if input_shape is None:
+def _from_flax(given: _Given, module: Any) -> Workload:
+    if given.input_shape is None:
         raise InputError(
-            f"{spec} is a Flax module, whose input is unknown; give its shape without batch, such"
-            " as --input 28x28x1"
+            f"{given.spec} is a Flax module, whose input is unknown; give its shape without"
+            " batch, such as --input 28x28x1"
         )
-    name = spec.partition(":")[2]
-    return Workload.from_flax(module, input_shape, dtype or "float32", name=name)
+    name = given.spec.partition(":")[2]
+    return Workload.from_flax(module, given.input_shape, given.dtype or "float32", name=name)
 
 
-def _from_class(
-    spec: str,
-    module_class: Any,
-    input_shape: Sequence[int] | None,
-    dtype: str | None,
-    arguments: dict[str, Any],
-) -> Workload:
+def _from_class(given: _Given, module_class: Any) -> Workload:
     parameters = parameters_of(module_class)
-    if dtype is not None and "dtype" in parameters:
-        arguments.setdefault("dtype", dtype)
-    converted = convert_arguments(spec, module_class.__init__, parameters, arguments)
-    made: Any = functools.partial(module_class, **converted)
-    if "rngs" not in parameters:
-        made = _call(spec, made, parameters, converted)
-    return _from_flax(spec, made, input_shape, dtype)
+    if given.dtype is not None and "dtype" in parameters:
+        given.arguments.setdefault("dtype", given.dtype)
+    made = _bind(given, module_class, module_class.__init__, parameters)
+    return _from_flax(given, made if "rngs" in parameters else _call(given, made, parameters))
 
 
-def _from_function(
-    spec: str,
-    function: Callable[..., Any],
-    input_shape: Sequence[int] | None,
-    dtype: str | None,
-    arguments: dict[str, Any],
-) -> Workload:
+def _from_function(given: _Given, function: Callable[..., Any]) -> Workload:
     parameters = parameters_of(function)
-    own = {"input_shape": input_shape, "dtype": dtype}
+    own = {"input_shape": given.input_shape, "dtype": given.dtype}
     for name, value in own.items():
         if value is not None and name in parameters:
-            if name in arguments:
-                raise InputError(f"{name} of {spec} is given twice; give it once")
-            arguments[name] = value
-    converted = convert_arguments(spec, function, parameters, arguments)
-    made = functools.partial(function, **converted)
-    if "rngs" in parameters:
-        return _from_flax(spec, made, input_shape, dtype)
-    result = _call(spec, made, parameters, converted)
-    if is_flax_module(result):
-        return _from_flax(spec, result, input_shape, dtype)
+            if name in given.arguments:
+                raise InputError(f"{name} of {given.spec} is given twice; give it once")
+            given.arguments[name] = value
+    made = _bind(given, function, function, parameters)
+    result = made if "rngs" in parameters else _call(given, made, parameters)
+    if "rngs" in parameters or is_flax_module(result):
+        return _from_flax(given, result)
     if not isinstance(result, Workload):
-        raise InputError(f"{spec} returned {_what(result)}; expected {EXPECTED}")
+        raise InputError(f"{given.spec} returned {_what(result)}; expected {EXPECTED}")
     for name, value in own.items():
         if value is not None and name not in parameters:
             raise InputError(
-                f"{spec} has no parameter {name}, and the Workload that it returns knows its"
-                " own; leave it out"
+                f"{given.spec} has no parameter {name}, and the Workload that it returns knows"
+                " its own; leave it out"
             )
     return result
 
 
-def _call(
-    spec: str,
-    made: Callable[[], Any],
+def _bind(
+    given: _Given,
+    called: Callable[..., Any],
+    annotated: Callable[..., Any],
     parameters: Mapping[str, inspect.Parameter],
-    arguments: Mapping[str, Any],
+) -> Callable[[], Any]:
+    converted = convert_arguments(given.spec, annotated, parameters, given.arguments)
+    return functools.partial(called, **converted)
+
+
+def _call(
+    given: _Given, made: Callable[[], Any], parameters: Mapping[str, inspect.Parameter]
 ) -> Any:
-    missing = [name for name in required(parameters.values()) if name not in arguments]
+    missing = [name for name in required(parameters.values()) if name not in given.arguments]
     if missing:
         raise InputError(
-            f"{spec} needs {', '.join(missing)}; give each, such as --set {missing[0]}=VALUE"
-            f" (expected: {EXPECTED})"
+            f"{given.spec} needs {', '.join(missing)}; give each, such as --set"
+            f" {missing[0]}=VALUE (expected: {EXPECTED})"
         )
     try:
         return made()
     except EdgeGraphError:
         raise
     except Exception as error:  # the user's function may raise anything
-        raise InputError(f"{spec} failed: {_describe(error)}") from error
+        raise InputError(f"{given.spec} failed: {_describe(error)}") from error

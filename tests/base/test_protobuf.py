@@ -15,6 +15,7 @@ MESSAGES = message_classes(
         "Test1": {"a": (1, "int32")},
         "Test2": {"b": (2, "string")},
         "Test3": {"c": (3, "Test1")},
+        "Signed": {"a": (1, "int32"), "b": (2, "int64"), "c": (3, "bool"), "d": (4, "uint64")},
         "Test5": {"f": (6, "int32*"), "t": (7, "Test1*")},
     },
 )
@@ -26,6 +27,9 @@ MESSAGES = message_classes(
         ("Test1", {"a": 150}, "08 96 01"),
         ("Test2", {"b": "testing"}, "12 07 74 65 73 74 69 6e 67"),
         ("Test3", {"c": {"a": 150}}, "1a 03 08 96 01"),
+        ("Signed", {"a": -2}, "08 fe ff ff ff ff ff ff ff ff 01"),
+        ("Signed", {"b": -2}, "10 fe ff ff ff ff ff ff ff ff 01"),
+        ("Signed", {"c": True, "d": 150}, "18 01 20 96 01"),
         ("Test5", {"f": [3, 270, 86942]}, "32 06 03 8e 02 9e a7 05"),
         ("Test5", {"t": [{"a": 1}, {"a": 2}]}, "3a 02 08 01 3a 02 08 02"),
     ],

@@ -205,3 +205,16 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_the_most_memory_held_is_counted_in_bytes() -> None:
+    """A block of 256 MiB that is written and freed again."""
+    code = (
+        "import numpy as np\n"
+        "from edgegraph.base.worker import peak_memory_bytes as peak\n"
+        "before = peak()\n"
+        "np.ones(1 << 28, np.uint8)\n"
+        "print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == pytest.approx(1 << 28, rel=0.01)

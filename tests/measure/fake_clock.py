@@ -5,6 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 
+from edgegraph.base.timing import Progress
+from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds, summarise
+from edgegraph.results.timing import Latency
+
 
 class FakeClock:
     """Returns `now`, in nanoseconds."""
@@ -41,3 +45,21 @@ def both(first: Callable[[], object], second: Callable[[], object]) -> Callable[
         return second()
 
     return call
+
+
+def measure_latency(
+    call: Callable[[], object],
+    *,
+    clock: FakeClock,
+    settings: MeasurementSettings | None = None,
+    null_call: Callable[[], object] | None = None,
+    after: Callable[[object], None] | None = None,
+    progress: Progress | None = None,
+) -> Latency:
+    """Time a call, in turns with one that launches nothing."""
+    settings = settings or MeasurementSettings()
+    main = Series(call=call, after=after, clock=clock)
+    floor = None if null_call is None else Series(call=null_call, clock=clock)
+    every = [main] if floor is None else [main, floor]
+    sampling = sample_in_rounds(every, settings, clock, progress=progress)
+    return summarise(main, sampling, floor=floor)

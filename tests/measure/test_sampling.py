@@ -1,7 +1,10 @@
-"""Rounds, turns and blocks, with a clock that the test moves."""
+"""The rules of a measurement, with a clock that the test moves."""
 
 from __future__ import annotations
 
+import gc
+import itertools
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -13,7 +16,173 @@ from edgegraph.measure.sampling import (
     sample_in_rounds,
     summarise,
 )
-from tests.measure.fake_clock import FakeClock, both
+from tests.measure.fake_clock import FakeClock, both, measure_latency
+
+
+def test_a_steady_call() -> None:
+    clock = FakeClock()
+    latency = measure_latency(clock.call(0.001, 0.25), clock=clock)
+    assert latency.first_call_s == 0.25
+    assert latency.median_s == latency.min_s == latency.p90_s == latency.p99_s == 0.001
+    assert latency.mad_s == latency.relative_iqr == latency.drift == latency.window_spread == 0.0
+    assert latency.outliers == 0
+    assert latency.dispatch_s is None
+    assert latency.net_s is None
+    assert (latency.verdict, latency.reasons) == ("OK", ())
+    assert latency.stopped_by == "stable"
+    assert latency.samples == len(latency.samples_s) == 1000  # one second
+    assert clock.now == pytest.approx((0.25 + 0.5 + 1.0) * 1e9)
+
+
+def test_a_slow_call_is_sampled_a_hundred_times() -> None:
+    clock = FakeClock()
+    latency = measure_latency(clock.call(0.05), clock=clock)
+    assert latency.samples == 100
+    assert clock.now == pytest.approx((1 + 10 + 100) * 0.05e9)  # first, warm-up, samples
+    assert latency.p90_s == 0.05
+    assert latency.p99_s is None
+
+
+def test_time_limit_holds_for_a_very_slow_call() -> None:
+    clock = FakeClock()
+    latency = measure_latency(clock.call(2.0), clock=clock)
+    assert latency.stopped_by == "time limit"
+    assert latency.samples == 5  # 3 warm-up calls are a third of 15 s, and 5 more exceed it
+    assert clock.now == pytest.approx((1 + 3 + 5) * 2.0e9)
+    assert latency.verdict == "INVALID"
+    assert latency.reasons == ("5 samples, fewer than 6",)
+
+
+def test_one_sample_is_taken_in_any_case() -> None:
+    clock = FakeClock()
+    latency = measure_latency(clock.call(100.0), clock=clock)
+    assert (latency.samples, latency.verdict) == (1, "INVALID")
+    assert latency.window_spread is None
+
+
+def test_calls_below_ten_microseconds_are_timed_in_blocks() -> None:
+    clock = FakeClock()
+    latency = measure_latency(clock.call(4e-6), clock=clock)
+    assert latency.calls_per_sample == 25  # 100 us
+    assert latency.median_s == pytest.approx(4e-6)
+    assert latency.p90_s is None
+    assert latency.samples == 10_000
+
+
+def test_calls_of_ten_microseconds_are_timed_one_by_one() -> None:
+    clock = FakeClock()
+    assert measure_latency(clock.call(10e-6), clock=clock).calls_per_sample == 1
+
+
+def test_a_call_that_gets_slower_and_slower_never_holds_still() -> None:
+    clock = FakeClock()
+    slower = (0.001 * 1.001**count for count in itertools.count())
+    latency = measure_latency(clock.call(slower), clock=clock)
+    assert latency.stopped_by == "time limit"
+    assert clock.now == pytest.approx(15e9, rel=0.01)
+    assert latency.verdict == "INVALID"
+    assert latency.drift > 0.05
+    assert any("slower than the first" in reason for reason in latency.reasons)
+    assert any("windows" in reason for reason in latency.reasons)
+
+
+def test_sampling_goes_on_until_the_windows_agree() -> None:
+    """Calls are 50 % slower for warm-up and 400 samples: the first of three windows is too slow
+    until the samples are six times as many."""
+    clock = FakeClock()
+    steps = itertools.chain(itertools.repeat(0.0015, 1 + 334 + 400), itertools.repeat(0.001))
+    latency = measure_latency(clock.call(steps), clock=clock)
+    assert latency.stopped_by == "stable"
+    assert 2400 <= latency.samples <= 2400 * 4 / 3 + 10
+    assert latency.window_spread == 0.0
+
+
+def test_bimodal_calls_are_noisy_although_the_median_holds_still() -> None:
+    clock = FakeClock()
+    latency = measure_latency(clock.call(itertools.cycle([0.001, 0.0012])), clock=clock)
+    assert latency.stopped_by == "stable"
+    assert latency.verdict == "NOISY"
+    assert "middle half" in latency.reasons[0]
+
+
+def test_outliers_are_counted_and_kept() -> None:
+    clock = FakeClock()
+    latency = measure_latency(clock.call(itertools.cycle([0.001] * 99 + [0.1])), clock=clock)
+    assert latency.outliers == sum(sample > 0.001 for sample in latency.samples_s) > 0
+    assert latency.median_s == 0.001
+
+
+def test_the_dispatch_floor_is_taken_in_turns() -> None:
+    clock = FakeClock()
+    order: list[str] = []
+
+    def named(name: str, duration_s: float) -> Callable[[], object]:
+        return both(lambda: order.append(name), clock.call(duration_s))
+
+    latency = measure_latency(named("call", 0.001), null_call=named("null", 20e-6), clock=clock)
+    assert latency.dispatch_s == 20e-6
+    assert latency.net_s == pytest.approx(0.00098)
+    assert abs(order.count("call") - order.count("null")) <= 10
+    runs = [len(list(run)) for _, run in itertools.groupby(order)]
+    assert max(runs) <= 20  # two turns of ten samples after one another
+
+
+def test_results_are_handed_on_outside_the_timed_part() -> None:
+    clock = FakeClock()
+    seen: list[object] = []
+
+    def after(result: object) -> None:
+        seen.append(result)
+        clock.now += 1_000_000
+
+    latency = measure_latency(clock.call(5e-6), after=after, clock=clock)
+    assert latency.median_s == 5e-6
+    assert latency.calls_per_sample == 1  # a block would time `after` as well
+    assert seen == list(range(1, len(seen) + 1))
+
+
+def test_garbage_is_not_collected_while_sampling() -> None:
+    clock = FakeClock()
+    enabled: set[bool] = set()
+    call = both(lambda: enabled.add(gc.isenabled()), clock.call(0.01))
+    measure_latency(call, clock=clock)
+    assert enabled == {False}
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("interrupted_call", [1, 5, 80])
+def test_interruption_passes_through_and_leaves_no_trace(interrupted_call: int) -> None:
+    clock = FakeClock()
+    call = clock.call(0.05)
+
+    def interrupted() -> None:
+        if call() == interrupted_call:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_latency(interrupted, clock=clock)
+    assert gc.isenabled()
+
+
+def test_progress_runs_from_zero_to_one() -> None:
+    clock = FakeClock()
+    reports: list[tuple[str, float | None]] = []
+    measure_latency(clock.call(0.01), clock=clock, progress=lambda *report: reports.append(report))
+    fractions = [fraction for _, fraction in reports if fraction is not None]
+    assert fractions == sorted(fractions)
+    assert fractions[0] > 0.0
+    assert fractions[-1] <= 1.0
+    assert reports[0][0] == "timing: 10 samples each"
+
+
+def test_quick_settings_stop_soon() -> None:
+    clock = FakeClock()
+    latency = measure_latency(clock.call(0.02), clock=clock, settings=MeasurementSettings.quick())
+    assert latency.samples == 70  # turns of ten until there are 64
+    assert latency.p90_s is not None
+    clock = FakeClock()
+    measure_latency(clock.call(0.2), clock=clock, settings=MeasurementSettings.quick())
+    assert clock.now <= 3.5e9
 
 
 def _series(clock: FakeClock, *durations_s: float) -> list[Series]:

@@ -10,7 +10,7 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegraph.workload.nnx_model import canonical_names, leaf_names, nest, pick
+from edgegraph.workload.nnx_model import _Part, canonical_names, leaf_names
 
 
 def linear() -> nnx.Linear:
@@ -98,9 +98,9 @@ trees = st.recursive(
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=3), trees, max_size=4))
-def test_pick_undoes_nest(tree: dict[str, Any]) -> None:
-    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
-    names = tuple(tuple(entry.key for entry in path) for path, _ in flat)
+def test_leaves_by_name_find_their_places_again(tree: dict[str, Any]) -> None:
+    flat, structure = jax.tree_util.tree_flatten_with_path(tree)
+    part = _Part(tuple(tuple(entry.key for entry in path) for path, _ in flat), structure)
     leaves = [leaf for _, leaf in flat]
-    assert nest(names, leaves) == tree
-    assert pick(names, tree) == leaves
+    assert part.dict_of(leaves) == tree
+    assert part.state_of(part.dict_of(leaves)) == tree

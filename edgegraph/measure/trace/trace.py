@@ -72,17 +72,7 @@ def take_trace(
     settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Traced:
-    """Trace a program and find its ops in the trace.
-
-    Args:
-        program: Compiled for this host.
-        nodes: Its ops.
-        warm_up: Traced calls that are dropped.
-        steps: Traced calls that count; None for as many as fit into a tenth of the settings'
-            time limit.
-        trace_dir: Log folder to keep the profile in, for XProf and TensorBoard.
-        settings: How long to measure.
-        progress: Called with a message and a fraction.
+    """Trace a program and find its ops in the trace, as `trace_program` of `edgegraph.analysis`.
 
     Raises:
         InputError: The program cannot run here, a number makes no sense, the folder cannot be
