@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgegraph.base.units import si
+from edgegraph.base.units import ratio, si
 from edgegraph.cli.job import (
     ANALYSIS_ONLY,
     Job,
@@ -31,8 +31,10 @@ from edgegraph.cli.values import complete_spec, parse_batches
 from edgegraph.errors import EdgeGraphError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
+    from edgegraph.device.catalogue import Entry
     from edgegraph.device.device import Device
     from edgegraph.studies.devices.result import DeviceRow
 
@@ -55,17 +57,63 @@ def devices(
         if json:
             print_json(to_builtins(entry))
         else:
-            from edgegraph.reporting.catalogue import device_table
-
-            print_rich(device_table(entry))
+            print_rich(*_entry(entry))
         return
     known = known_devices()
     if json:
         print_json([{"device": key, **to_builtins(device)} for key, device in known.items()])
     else:
-        from edgegraph.reporting.catalogue import devices_table
+        print_rich(_catalogue(known, {entry.key: entry for entry in catalogue()}))
 
-        print_rich(devices_table(known, {entry.key: entry for entry in catalogue()}))
+
+def _catalogue(devices: Mapping[str, Device], entries: Mapping[str, Entry]) -> Table:
+    """Show every known device: its reference peak, bandwidth, ridge point, memory and power."""
+    from rich.text import Text
+
+    from edgegraph.reporting.table_kit import plain_table
+
+    headings = ("name", "peak", "bandwidth", "FLOP/B", "memory", "power")
+    table = plain_table("device", *headings, words=("name",))
+    table.columns[1].max_width = 30
+    kind = None
+    for key, device in devices.items():
+        entry = entries.get(key)
+        now = "this machine" if entry is None else entry.kind
+        if now != kind:
+            kind = now
+            table.add_row("", Text(kind, style="italic dim"))
+        dtype, peak = next(iter(device.peak_flops_per_s.items()))
+        capacity = None if entry is None else entry.capacity_bytes
+        power = None if entry is None or entry.power is None else entry.power.value
+        table.add_row(
+            key,
+            device.name,
+            f"{si(peak, 'FLOP/s')} {dtype}",
+            si(device.memory[-1].bandwidth_bytes_per_s, "B/s"),
+            ratio(device.ridge_point(dtype)),
+            "" if capacity is None else si(capacity, "B"),
+            "" if power is None else f"{power:g} W",
+        )
+    return table
+
+
+def _entry(entry: Entry) -> Iterator[RenderableType]:
+    """Show one device of the catalogue: every figure, how sure it is, and its source."""
+    from rich.text import Text
+
+    from edgegraph.reporting.table_kit import plain_table
+
+    table = plain_table("figure", no_wrap=False)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("sure")
+    table.add_column("source", overflow="fold")
+    for name, figure in entry.figures():
+        unit = figure.unit.replace("bytes", "B")
+        table.add_row(name, si(figure.value, unit), figure.certainty, figure.source)
+    yield Text(f"{entry.name} ({', '.join((entry.key, *entry.aliases))})", style="bold")
+    yield table
+    if entry.note:
+        yield Text(entry.note, style="dim")
 
 
 def calibrate(

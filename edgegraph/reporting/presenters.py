@@ -1,12 +1,22 @@
-"""How one kind of result is shown: every kind brings a presenter of its own."""
+"""How one kind of result is shown: every kind brings a presenter; a study makes its own here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from rich.console import RenderableType
+from markupsafe import Markup
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgegraph.reporting.figure import inline_svg
+from edgegraph.reporting.table_kit import HtmlCell, HtmlTable, html_parts
+from edgegraph.reporting.timeline import Chart, schedule_chart
+from edgegraph.reporting.words import sentence, where_made
+from edgegraph.results.analysis import Environment
+from edgegraph.results.base import Study
+from edgegraph.results.schedule import Schedule
 
 Result = TypeVar("Result")
 
@@ -40,3 +50,129 @@ class Presenter(Generic[Result]):
     headline: Callable[[Result], str] = repr
     notebook: Callable[[Result], str] = repr
     markdown: Callable[[Result], str] = repr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a study says on a page beside its tables.
+
+    Attributes:
+        name: What tells it from other results of its workloads: ``fusion, batch 8``.
+        workloads: What it is about.
+        target: What that was compiled for; None where it was for several.
+        environment: Where and with what it was made.
+        headline: What it found, in one sentence: its beginning, what matters most, its end.
+        found: The same in two or three words.
+        lead: What else it says, in sentences.
+        figure: What its plot shows; None where there is nothing to draw.
+        schedule: A schedule that is drawn too, if it has times.
+    """
+
+    name: str
+    workloads: tuple[str, ...]
+    target: str | None
+    environment: Environment
+    headline: tuple[str, str, str]
+    found: str
+    lead: Sequence[str] = ()
+    figure: str | None
+    schedule: Schedule | None = None
+
+    @property
+    def title(self) -> str:
+        """The study by name: ``small_cnn, sweep``."""
+        return f"{', '.join(self.workloads)}, {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySection:
+    """What the template shows of one study.
+
+    Attributes:
+        title: Names it among others.
+        headline: As in `Summary`.
+        lead: What else it says, in sentences.
+        figure: Its plot; None where there is nothing to draw.
+        figure_heading: What the plot shows.
+        schedule: The schedule, where it has times.
+        parts: Its tables, and lines between them.
+        provenance: Where the figures come from, as names and sentences.
+    """
+
+    title: str
+    headline: tuple[str, str, str]
+    lead: tuple[str, ...]
+    figure: Markup | None
+    figure_heading: str | None
+    schedule: Chart | None
+    parts: tuple[HtmlTable | HtmlCell, ...]
+    provenance: tuple[tuple[str, str], ...]
+
+
+AnyStudy = TypeVar("AnyStudy", bound=Study)
+
+
+def study_presenter(
+    table: Callable[[AnyStudy, bool | None], Group], summary: Callable[[AnyStudy], Summary]
+) -> Presenter[AnyStudy]:
+    """Make the presenter of a study.
+
+    Args:
+        table: Its lines and tables at the terminal, as in `Presenter`.
+        summary: What else the page says of it.
+    """
+
+    def section(study: AnyStudy, number: int) -> Section:
+        return {
+            "id": f"study-{number}",
+            "number": number,
+            "template": "study.html.j2",
+            "study": _section(study, number, summary(study), table(study, True)),
+            "scene": None,
+        }
+
+    def tab(study: AnyStudy, number: int, named: bool) -> Tab:
+        said = summary(study)
+        name = said.title if named else said.name
+        return {"id": f"study-{number}", "name": name, "summary": said.found, "bound": None}
+
+    return Presenter(
+        table=table, section=section, tab=tab, workloads=lambda study: summary(study).workloads
+    )
+
+
+def _section(study: Study, number: int, said: Summary, table: Group) -> StudySection:
+    figure = None
+    if said.figure is not None:
+        axes = study.draw()
+        axes = axes[0] if isinstance(axes, tuple) else axes
+        # The markup is matplotlib's own, parsed and written out again; all text in it is escaped.
+        figure = Markup(inline_svg(axes, prefix=f"s{number}-", label=said.title))
+    schedule = said.schedule
+    target = [] if said.target is None else [("compiled for", said.target)]
+    return StudySection(
+        title=said.title,
+        headline=said.headline,
+        lead=tuple(line if line.endswith(".") else sentence(line) for line in said.lead),
+        figure=figure,
+        figure_heading=said.figure,
+        schedule=schedule_chart(schedule, {}) if schedule and schedule.makespan_s else None,
+        parts=tuple(_parts(table, said.lead)),
+        provenance=(
+            *where_made(said.environment), *target, ("made", said.environment.created_at),
+        ),
+    )  # fmt: skip
+
+
+def _parts(table: Group, lead: Sequence[str]) -> list[HtmlTable | HtmlCell]:
+    """Return what the terminal shows, without its title and what the lead says already."""
+    parts = table.renderables
+    titled = parts[1:] if isinstance(parts[0], Text) else parts
+    return [
+        part for part in html_parts(titled) if isinstance(part, HtmlTable) or part.text not in lead
+    ]
+
+
+def at_batch(batch: int | None, words: str = ", batch") -> str:
+    """Name a batch size after what it belongs to; nothing where there is none."""
+    return "" if batch is None else f"{words} {batch}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import UNKNOWN, ratio, seconds, si
+from edgegraph.reporting.table_kit import plain_table
 from edgegraph.reporting.words import plural
 from edgegraph.results.schedule import EXPOSED, HIDDEN, PARTLY_HIDDEN, Schedule
 
@@ -46,13 +46,10 @@ def transfer_table(schedule: Schedule, *, wide: bool = False) -> Table:
         wide: Whether there is room for the layer, and for how often each runs in a call.
     """
     waited = sorted(schedule.transfers, key=lambda t: -(t.exposed_s or 0.0) * (t.executions or 1))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("transfer", overflow="ellipsis", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    if wide:
-        table.add_column("layer", no_wrap=True)
-    for heading in ["runs"] * wide + ["bytes", "takes", "compute beside", "exposed"]:
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ["bytes", "takes", "compute beside", "exposed"]
+    table = plain_table(
+        "transfer", "verdict", *["layer", "runs"] * wide, *headings, words=("verdict", "layer")
+    )
     for transfer in waited[:MOST_TRANSFERS]:
         runs = UNKNOWN if transfer.executions is None else f"{transfer.executions:,}"
         table.add_row(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -15,14 +14,13 @@ from rich.text import Text
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.labels import shorten
+from edgegraph.reporting.table_kit import ByWidth, plain_table, styled
 from edgegraph.reporting.words import device_line, headline, measurement_line
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.columns import columns_of
 from edgegraph.results.compiled_together import CompiledTogether, WhatIf, compare_together, what_if
-from edgegraph.results.verdicts import COST, GAINED, INVALID, NOISY, OK
+from edgegraph.results.verdicts import COST, GAINED, NOISY
 
-BOUND_STYLE = {"compute": "blue", "memory": "yellow", "network": "magenta", "overhead": "red"}
-VERDICT_STYLE = {OK: "green", NOISY: "yellow", INVALID: "red"}
 _BAR = 8
 _NAME, _NARROW_NAME = 40, 18
 """Characters of a layer's name; without indentation it is what tells layers apart."""
@@ -53,7 +51,7 @@ def layer_table(analysis: Analysis) -> RenderableType:
     parts: list[RenderableType] = [
         Text.from_markup(f"[bold]{escape(headline(analysis))}[/bold]"),
         Text(device_line(analysis), style="dim"),
-        _LayerTable(analysis),
+        ByWidth(lambda width: _table(analysis, wide=width >= _WIDE, widest=width >= _WIDEST)),
     ]
     parts += [Text(line, style="dim") for line in measurement_line(analysis)]
     return Group(*parts)
@@ -80,18 +78,6 @@ def findings_panel(analysis: Analysis, most: int = 3) -> RenderableType:
     return Group(*lines, Text())
 
 
-@dataclass(frozen=True, slots=True)
-class _LayerTable:
-    """Drops the columns that say least where the terminal is narrow."""
-
-    analysis: Analysis
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the table for the width at hand."""
-        width = options.max_width
-        yield _table(self.analysis, wide=width >= _WIDE, widest=width >= _WIDEST)
-
-
 _COLUMNS = {
     **columns_of(LayerRecord, "bytes", "intensity_flops_per_byte", rest=True),
     **columns_of(WhatIf, "gain_share"),
@@ -101,8 +87,8 @@ _COLUMNS = {
 def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
     rows = analysis.layer_records
     phases = len({row.phase for row in rows}) > 1
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
-    table.add_column("layer", footer="total", overflow="ellipsis", no_wrap=True, min_width=10)
+    table = plain_table("layer", footer="total", min_width=10)
+    table.show_footer = True
     names = _shown(analysis, wide=wide, widest=widest)
     for name in names:
         table.add_column(
@@ -154,7 +140,7 @@ def _whole(analysis: Analysis, name: str) -> str | Text:
     """Write what stands below a column."""
     totals = analysis.totals
     if name == "bound":
-        return _bound(totals.bound)
+        return styled(totals.bound)
     if name in ("share", "efficiency", "gain_share"):
         return ""
     value: Any = totals.get(name)
@@ -169,16 +155,12 @@ def _whole(analysis: Analysis, name: str) -> str | Text:
 
 def _cell(row: LayerRecord, name: str, gain: float | None) -> str | Text:
     if name == "bound":
-        return _bound(row.bound)
+        return styled(row.bound)
     if name == "time_s":
         return _time(row)
     if name == "share":
         return share_bar(row.share)
     return _COLUMNS[name].cell(gain if name == "gain_share" else getattr(row, name))
-
-
-def _bound(bound: str | None) -> Text:
-    return Text(bound or "", style=BOUND_STYLE.get(bound or "", ""))
 
 
 def _time(row: LayerRecord) -> Text:
@@ -215,11 +197,8 @@ def together_table(analysis: Analysis) -> RenderableType | None:
     compared = compare_together(analysis.latency, analysis.layer_latencies)
     if not any(each.layer is not None for each in compared):
         return None
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("compiled as one", overflow="ellipsis", no_wrap=True, min_width=10)
-    for heading in ("parts", "as one", "in parts", "noise"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    headings = ("parts", "as one", "in parts", "noise", "verdict")
+    table = plain_table("compiled as one", *headings, min_width=10)
     for each in compared:
         table.add_row(
             shorten(_name(each), _TOGETHER_NAME),
@@ -312,8 +291,7 @@ def shown_ops(
     work = [record for record in analysis.op_tree.leaves if record.bound is not None]
     rows = sorted(_of_phase(work, phase, analysis), key=_key(sort or "time"), reverse=True)
     whole = sum(row.time_s or 0.0 for row in rows)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("op", no_wrap=True, overflow="ellipsis", min_width=8)
+    table = plain_table("op", min_width=8)
     table.add_column("layer", no_wrap=True, overflow="ellipsis", min_width=8)
     for heading in ("FLOP", "bytes"):
         table.add_column(heading, justify="right", no_wrap=True, min_width=7)
@@ -327,7 +305,7 @@ def shown_ops(
             shorten((row.layer or "").rpartition("/")[2], _LAYER),
             si(row.flops),
             si(row.bytes, "B"),
-            Text(row.bound or "", style=BOUND_STYLE.get(row.bound or "", "")),
+            styled(row.bound),
             Text("~" * estimated + seconds(row.time_s), style="dim" if estimated else ""),
             share_bar((row.time_s or 0.0) / whole if whole else None),
         )

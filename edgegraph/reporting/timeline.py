@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 from edgegraph.base.units import seconds
-from edgegraph.reporting.html_table import HtmlTable, html_table
 from edgegraph.reporting.palette import BOUND_COLOURS
 from edgegraph.reporting.schedule import schedule_sentences, transfer_table
+from edgegraph.reporting.table_kit import HtmlTable, html_table
 from edgegraph.results.analysis import Analysis, OpRecord
 from edgegraph.results.op_trace import OpTrace, TraceEvent
 from edgegraph.results.schedule import COMPUTE, Schedule, ScheduledOp, Transfer

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.reporting.memory import memory_lines
-from edgegraph.results.analysis import Analysis, Environment
-from edgegraph.results.timing import best_throughput
+from edgegraph.results.analysis import Analysis, Environment, Totals
+from edgegraph.results.timing import Latency, best_throughput
 
 BINDS = {
     "compute": "bound by arithmetic",
@@ -86,60 +88,78 @@ def device_line(analysis: Analysis) -> str:
 
 def measurement_line(analysis: Analysis) -> list[str]:
     """Describe how far the figures hold: bracket, sum of layers, noise, memory."""
-    totals, latency, lines = analysis.totals, analysis.latency, []
+    totals = analysis.totals
+    said = [*_estimates(totals)]
+    if analysis.latency is not None:
+        said.append(("measured", _measured(analysis, analysis.latency)))
+    said += [*conditions(analysis), *traced(analysis), *_allocated(analysis)]
+    moved = totals.bytes_read + totals.bytes_written
+    if totals.flops_lowest < totals.flops or totals.bytes_lowest < moved:
+        taken = (
+            f"{si(totals.flops_lowest, 'FLOP')} to {si(totals.flops, 'FLOP')},"
+            f" {si(totals.bytes_lowest, 'B')} to {si(moved, 'B')}, by the branches taken; the most"
+            " expensive branch is counted"
+        )
+        said.append(("branches", taken))
+    if totals.wire_bytes:
+        said.append(("network", f"each device sends {si(totals.wire_bytes, 'B')} in collectives"))
+    if totals.lower_bound:
+        said.append(("lower bounds", f"{len(analysis.unpriced)} ops have costs that are not known"))
+    return [f"{name}: {what}" for name, what in said]
+
+
+def _estimates(totals: Totals) -> Iterator[tuple[str, str]]:
+    """Describe what the roofs, the calibration and a compiler say of the time."""
     if totals.compute_time_s is not None and totals.memory_time_s is not None:
         sent = totals.network_time_s
         network = "" if sent is None else f", network {seconds(sent)}"
-        lines.append(
-            f"roofline: compute {seconds(totals.compute_time_s)}, memory"
-            f" {seconds(totals.memory_time_s)}{network}; whole between"
-            f" {seconds(totals.overlapped_time_s)} (perfect overlap) and"
-            f" {seconds(totals.serial_time_s)} (none)"
+        yield (
+            "roofline",
+            f"compute {seconds(totals.compute_time_s)}, memory {seconds(totals.memory_time_s)}"
+            f"{network}; whole between {seconds(totals.overlapped_time_s)} (perfect overlap) and"
+            f" {seconds(totals.serial_time_s)} (none)",
         )
     if totals.expected_time_s is not None:
-        lines.append(
-            f"expected here: {seconds(totals.expected_time_s)}"
-            f" ({seconds(totals.expected_low_s)} to {seconds(totals.expected_high_s)}), as kernels"
-            " of these kinds and sizes ran in the calibration"
+        low, high = seconds(totals.expected_low_s), seconds(totals.expected_high_s)
+        yield (
+            "expected here",
+            f"{seconds(totals.expected_time_s)} ({low} to {high}), as kernels of these kinds and"
+            " sizes ran in the calibration",
         )
     if totals.compiler_time_s is not None or totals.compiler_optimal_s is not None:
         covered = totals.compiler_coverage
         part = "" if covered is None or covered >= 0.995 else f" ({percent(covered)} of the work)"
-        lines.append(
-            f"compiler's own estimates: {seconds(totals.compiler_time_s)} by its model of each"
-            f" kernel{part}, {seconds(totals.compiler_optimal_s)} by its roofline"
+        yield (
+            "compiler's own estimates",
+            f"{seconds(totals.compiler_time_s)} by its model of each kernel{part},"
+            f" {seconds(totals.compiler_optimal_s)} by its roofline",
         )
-    if latency is not None:
-        rate = throughput(analysis)
-        rate = "" if rate is None or analysis.batch == 1 else f" ({rate} one after the other)"
-        tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
-        lines.append(
-            f"measured: {seconds(latency.median_s)} median{tail}{rate}, min"
-            f" {seconds(latency.min_s)}, n={latency.samples}, {latency.verdict} (middle half within"
-            f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers"
-            f" timed separately sum to {seconds(totals.layers_time_s)}"
+
+
+def _measured(analysis: Analysis, latency: Latency) -> str:
+    rate = throughput(analysis)
+    rate = "" if rate is None or analysis.batch == 1 else f" ({rate} one after the other)"
+    tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
+    return (
+        f"{seconds(latency.median_s)} median{tail}{rate}, min {seconds(latency.min_s)},"
+        f" n={latency.samples}, {latency.verdict} (middle half within"
+        f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers timed"
+        f" separately sum to {seconds(analysis.totals.layers_time_s)}"
+    )
+
+
+def _allocated(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    """Describe what XLA sets aside, what is alive, and what the activations need."""
+    memory = analysis.memory
+    if memory is not None:
+        shared = f" - shared {si(memory.alias_bytes, 'B')}" if memory.alias_bytes else ""
+        yield (
+            "memory",
+            f"peak {si(memory.peak_bytes, 'B')} = arguments {si(memory.argument_bytes, 'B')} +"
+            f" output {si(memory.output_bytes, 'B')} + temporary {si(memory.temp_bytes, 'B')}"
+            f"{shared}",
         )
-    lines += [f"{name}: {said}" for name, said in (*conditions(analysis), *traced(analysis))]
-    if analysis.memory is not None:
-        memory = analysis.memory
-        lines.append(
-            f"memory: peak {si(memory.peak_bytes, 'B')} = arguments"
-            f" {si(memory.argument_bytes, 'B')} + output {si(memory.output_bytes, 'B')} +"
-            f" temporary {si(memory.temp_bytes, 'B')}"
-            + (f" - shared {si(memory.alias_bytes, 'B')}" if memory.alias_bytes else "")
-        )
-    lines += [f"{name}: {said}" for name, said in memory_lines(analysis)]
-    if totals.flops_lowest < totals.flops or totals.bytes_lowest < _moved(analysis):
-        lines.append(
-            f"branches: {si(totals.flops_lowest, 'FLOP')} to {si(totals.flops, 'FLOP')},"
-            f" {si(totals.bytes_lowest, 'B')} to {si(_moved(analysis), 'B')}, by the branches"
-            " taken; the most expensive branch is counted"
-        )
-    if totals.wire_bytes:
-        lines.append(f"network: each device sends {si(totals.wire_bytes, 'B')} in collectives")
-    if totals.lower_bound:
-        lines.append(f"lower bounds: {len(analysis.unpriced)} ops have costs that are not known")
-    return lines
+    yield from memory_lines(analysis)
 
 
 def conditions(analysis: Analysis) -> list[tuple[str, str]]:
@@ -217,10 +237,6 @@ def plural(count: int, noun: str) -> str:
         ('1 core', '4 cores')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _moved(analysis: Analysis) -> int:
-    return analysis.totals.bytes_read + analysis.totals.bytes_written
 
 
 def sentence(clause: str) -> str:
@@ -311,15 +327,7 @@ def _counts(analysis: Analysis) -> list[tuple[str, str]]:
             ("XLA's own totals", f"{totals.xla_flops:,.0f} FLOP, {totals.xla_bytes:,.0f} bytes"
              " (float32 sums, loop bodies counted once)")
         )  # fmt: skip
-    memory = analysis.memory
-    if memory is not None:
-        shared = f" - shared {si(memory.alias_bytes, 'B')}" if memory.alias_bytes else ""
-        said.append(
-            ("memory", f"peak {si(memory.peak_bytes, 'B')} = arguments"
-             f" {si(memory.argument_bytes, 'B')} + output {si(memory.output_bytes, 'B')} +"
-             f" temporary {si(memory.temp_bytes, 'B')}{shared}")
-        )  # fmt: skip
-    return [*said, *memory_lines(analysis)]
+    return [*said, *_allocated(analysis)]
 
 
 def _device(analysis: Analysis) -> list[tuple[str, str]]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from edgegraph.reporting.html_table import HtmlTable
 from edgegraph.reporting.page import page
-from edgegraph.reporting.study_page import StudySection
+from edgegraph.reporting.presenters import StudySection
+from edgegraph.reporting.table_kit import HtmlTable
 from edgegraph.results.base import Study
 from edgegraph.results.kinds import presenter_of
 from edgegraph.results.verdicts import HURTS

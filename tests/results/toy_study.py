@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.reporting.figure import COLUMN_INCHES, column_axes
-from edgegraph.reporting.study_page import Summary, study_presenter
+from edgegraph.reporting.presenters import Summary, study_presenter
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
 from edgegraph.results.notes import Notes

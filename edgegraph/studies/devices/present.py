@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -27,8 +26,8 @@ from edgegraph.reporting.figure import (
     write_values,
 )
 from edgegraph.reporting.palette import BOUND_COLOURS, BOUND_MARKERS, INK, bound_colour
-from edgegraph.reporting.study_page import Summary, at_batch, study_presenter
-from edgegraph.reporting.tables import BOUND_STYLE
+from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
+from edgegraph.reporting.table_kit import plain_table, styled
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.devices.result import (
     AT_THE_ROOF,
@@ -63,21 +62,15 @@ def comparison_table(comparison: DeviceComparison, wide: bool | None = None) -> 
 
 
 def _rows_table(rows: Sequence[DeviceRow]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     several = len({row.workload for row in rows}) > 1
     optional = {
         "expected": any(row.expected_s is not None for row in rows),
         "compiler": any(row.compiler_time_s is not None for row in rows),
         "measured": any(row.measured_s is not None for row in rows),
     }
-    table.add_column("device", overflow="fold")
-    table.add_column("batch", justify="right", no_wrap=True)
-    table.add_column("roofline time", justify="right", no_wrap=True)
-    for heading in (name for name, there in optional.items() if there):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("bound", no_wrap=True)
-    for heading in ("used", "per s", "memory"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    there = [name for name, known in optional.items() if known]
+    headings = ("batch", "roofline time", *there, "bound", "used", "per s", "memory")
+    table = plain_table("device", *headings, overflow="fold", no_wrap=False)
     workload = None
     for row in rows:
         if several and row.workload != workload:
@@ -99,7 +92,7 @@ def _cells(row: DeviceRow, optional: Mapping[str, bool]) -> list[Text | str]:
             part = name == "compiler" and row.whole_compiler_time_s is None
             after = noisy if name == "measured" else ""
             cells.append("" if time_s is None else "≥" * part + seconds(time_s) + after)
-    cells.append(Text(row.bound or "", style=BOUND_STYLE.get(row.bound or "", "")))
+    cells.append(styled(row.bound))
     mark = _MARKS.get(row.time_source or "", "")
     cells += [percent(row.utilisation), mark + si(row.throughput_per_s)]
     needed = si(row.needed_bytes, "B")
@@ -237,8 +230,7 @@ def _times_as_long(light_s: float, heavy_s: float) -> str:
 
 def _kinds_table(rows: Sequence[DeviceRow]) -> Table:
     """Show the kinds of op that take most time, beside their share of the arithmetic."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("workload", overflow="fold")
+    table = plain_table("workload", overflow="fold", no_wrap=False)
     table.add_column("kind of op")
     compiled = any(row.whole_compiler_time_s is not None for row in rows)
     for heading in ("MACs", _time_heading(rows), *["compiler"] * compiled):

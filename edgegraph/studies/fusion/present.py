@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +23,8 @@ from edgegraph.reporting.figure import (
 )
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, INK, NEUTRAL
-from edgegraph.reporting.study_page import Summary, at_batch, study_presenter
+from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
+from edgegraph.reporting.table_kit import plain_table, styled
 from edgegraph.results.verdicts import HELPS, HURTS, NO_DIFFERENCE, NOISY
 from edgegraph.studies.fusion.result import SAME, FusionEffect, FusionStudy, Rung, RungLayer
 
@@ -65,12 +65,7 @@ def fusion_tables(study: FusionStudy, wide: bool | None = None) -> Group:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column(title, no_wrap=True, overflow="ellipsis", min_width=12)
-    for column in columns:
-        left = column == "fusion"
-        table.add_column(column, justify="left" if left else "right", no_wrap=True)
-    return table
+    return plain_table(title, *columns, words=("fusion",), min_width=12)
 
 
 def _ladder(study: FusionStudy) -> Table:
@@ -103,11 +98,11 @@ def _layers(study: FusionStudy, characters: int) -> Table:
             UNKNOWN if other is None else si(other.bytes, "B"),
         ]
         if timed:
-            verdict = study.layer_verdict(layer.layer, layer.phase) or ""
+            verdict = study.layer_verdict(layer.layer, layer.phase)
             cells += [
                 _with_margin(layer.time_s, layer.interval_s),
                 UNKNOWN if other is None else _with_margin(other.time_s, other.interval_s),
-                Text(verdict, style=VERDICT_STYLE.get(verdict, "")),
+                styled(verdict, VERDICT_STYLE),
             ]
         table.add_row(shorten(layer.layer, characters) + phase, *cells)
     hidden = len(with_.layers) - len(shown)
@@ -143,8 +138,7 @@ def _fusions(effects: Sequence[FusionEffect], *, wide: bool) -> Table:
         if redone:
             cells.append(si(effect.recomputed_flops, "FLOP") if effect.recomputed_flops else "")
         if judged:
-            verdict = effect.verdict or ""
-            cells.append(Text(verdict, style=VERDICT_STYLE.get(verdict, "")))
+            cells.append(styled(effect.verdict, VERDICT_STYLE))
         table.add_row(*cells)
     hidden = len(effects) - most
     if hidden > 0:

@@ -30,6 +30,7 @@ from edgegraph.studies.fusion.result import (
     VERDICTS,
     WITHOUT_ANY,
     WITHOUT_LIBRARY,
+    FusionEffect,
     FusionStudy,
     Rung,
     RungLayer,
@@ -96,20 +97,11 @@ def fusion_study(
         >>> [rung.kernels for rung in study.rungs]
         [1, 1, 5]
     """
-    if not isinstance(subject, Workload) and args is None:
-        raise InputError(
-            f"cannot study {subject!r} without arguments; pass them as args=(...), or give a"
-            " Workload"
-        )
     report = progress or no_progress
     if measure:
         prefer_synchronous_dispatch()
     extra = rung_options(options or {})
-    programs: dict[str, Program] = {}
-    for name, more in extra.items():
-        report(f"compiling {name}", None)
-        every = {**(options or {}), **more}
-        programs[name] = compile_workload(subject, *(args or ()), batch=batch, options=every)
+    programs = _compile(subject, args, batch, options or {}, extra, report)
     analyses = {
         name: analyze(
             program, measure=measure, device=device, settings=settings,
@@ -123,23 +115,50 @@ def fusion_study(
         name: _rung(name, extra[name], same_as[name], programs[name], analysis, comparisons)
         for name, analysis in analyses.items()
     }
-    full = analyses[FULL]
+    return FusionStudy(
+        workload=analyses[FULL].workload,
+        batch=analyses[FULL].batch,
+        target=analyses[FULL].target,
+        device=None if (roofs := analyses[FULL].device) is None else roofs.name,
+        environment=analyses[FULL].environment,
+        rungs=tuple(rungs.values()),
+        steps=tuple(_step(*step, rungs, same_as, comparisons) for step in STEPS),
+        fusions=_effects(analyses, same_as),
+    )
+
+
+def _compile(
+    subject: Workload | Callable[..., Any],
+    args: Sequence[Any] | None,
+    batch: int | None,
+    options: Options,
+    extra: Mapping[str, Options],
+    report: Progress,
+) -> dict[str, Program]:
+    if not isinstance(subject, Workload) and args is None:
+        raise InputError(
+            f"cannot study {subject!r} without arguments; pass them as args=(...), or give a"
+            " Workload"
+        )
+    programs = {}
+    for name, more in extra.items():
+        report(f"compiling {name}", None)
+        every = {**options, **more}
+        programs[name] = compile_workload(subject, *(args or ()), batch=batch, options=every)
+    return programs
+
+
+def _effects(
+    analyses: Mapping[str, Analysis], same_as: Mapping[str, str | None]
+) -> tuple[FusionEffect, ...]:
+    """Return what every fusion brings, those that save most first."""
     found = [
         effect
         for name in (FULL, WITHOUT_LIBRARY)
         if same_as[name] is None
         for effect in effects(name, analyses[name], analyses[WITHOUT_ANY])
     ]
-    return FusionStudy(
-        workload=full.workload,
-        batch=full.batch,
-        target=full.target,
-        device=None if full.device is None else full.device.name,
-        environment=full.environment,
-        rungs=tuple(rungs.values()),
-        steps=tuple(_step(*step, rungs, same_as, comparisons) for step in STEPS),
-        fusions=tuple(sorted(found, key=lambda effect: -effect.saved_bytes)),
-    )
+    return tuple(sorted(found, key=lambda effect: -effect.saved_bytes))
 
 
 def rung_options(options: Options) -> dict[str, dict[str, str | int | float | bool]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -30,8 +29,9 @@ from edgegraph.reporting.figure import (
 )
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, NEUTRAL
+from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
 from edgegraph.reporting.schedule import schedule_sentences, transfer_table
-from edgegraph.reporting.study_page import Summary, at_batch, study_presenter
+from edgegraph.reporting.table_kit import plain_table, styled
 from edgegraph.results.schedule import Schedule
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.overlap.result import ABOVE, BELOW, UNCLEAR, WITHIN, Bracket, OverlapStudy
@@ -101,12 +101,8 @@ def _gained(gain: float) -> str:
 
 
 def _brackets(brackets: list[Bracket]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("layer", overflow="ellipsis", no_wrap=True, min_width=10)
-    for heading in ("T_compute", "T_memory", "bracket", "time"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("place", no_wrap=True)
-    table.add_column("overlap", justify="right", no_wrap=True)
+    headings = ("T_compute", "T_memory", "bracket", "time", "place", "overlap")
+    table = plain_table("layer", *headings, words=("place",), min_width=10)
     for bracket in brackets:
         overlap = bracket.overlap
         table.add_row(
@@ -115,7 +111,7 @@ def _brackets(brackets: list[Bracket]) -> Table:
             seconds(bracket.memory_time_s),
             f"{seconds(bracket.overlapped_s)} to {seconds(bracket.serial_s)}",
             seconds(bracket.time_s),
-            Text(bracket.place, _STYLE[bracket.place]),
+            styled(bracket.place, _STYLE),
             percent(overlap) if overlap is not None and bracket.place == WITHIN else "",
             style="bold" if bracket.layer is None else "",
         )

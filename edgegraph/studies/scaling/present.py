@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -29,8 +27,8 @@ from edgegraph.reporting.palette import (
     PAPER,
     bound_colour,
 )
-from edgegraph.reporting.study_page import Summary, study_presenter
-from edgegraph.reporting.tables import BOUND_STYLE, VERDICT_STYLE
+from edgegraph.reporting.presenters import Summary, study_presenter
+from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, plain_table, styled
 from edgegraph.studies.scaling.result import Scaling, ScalingPoint
 
 if TYPE_CHECKING:
@@ -58,33 +56,20 @@ def scaling_table(scaling: Scaling, wide: bool | None = None) -> Group:
     parts: list[RenderableType] = [
         Text(f"{scaling.workload}, {scaling.target}", style="bold"),
         Text(said, style="dim"),
-        _ScalingTable(scaling) if wide is None else _table(scaling, wide=wide),
+        ByWidth(lambda width: _table(scaling, wide=width >= _WIDE))
+        if wide is None
+        else _table(scaling, wide=wide),
     ]
     parts += [Text(f"{p.mesh}: {p.error}", style="red") for p in scaling.points if p.error]
     parts += [Text(line, style="bold") for line in scaling.conclusions]
     return Group(*parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _ScalingTable:
-    """Drops the columns that say least where the terminal is narrow."""
-
-    scaling: Scaling
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the table for the width at hand."""
-        yield _table(self.scaling, wide=options.max_width >= _WIDE)
-
-
 def _table(scaling: Scaling, *, wide: bool) -> Table:
     measured = any(point.latency is not None for point in scaling.points)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("mesh", no_wrap=True)
-    headings = [*["batch"] * wide, "step", "of perfect", "compute", "memory"]
-    headings += ["network", "exposed", *["sent", "peak"] * wide]
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict" if measured else "bound", no_wrap=True)
+    headings = [*["batch"] * wide, "step", "of perfect", "compute", "memory", "network", "exposed"]
+    last = "verdict" if measured else "bound"
+    table = plain_table("mesh", *headings, *["sent", "peak"] * wide, last)
     for name, points in scaling.series.items():
         table.add_row(Text(f"{name} scaling", style="italic"))
         for number, point in enumerate(points):
@@ -99,8 +84,6 @@ def _cells(scaling: Scaling, point: ScalingPoint, wide: bool) -> list[Renderable
     step = seconds(point.time_s) if point.latency is not None else f"~{seconds(point.time_s)}"
     sent = "?" if point.wire_bytes is None else si(point.wire_bytes, "B")
     peak = "" if point.peak_memory_bytes is None else si(point.peak_memory_bytes, "B")
-    bound = Text(point.bound or "", style=BOUND_STYLE.get(point.bound or "", ""))
-    verdict = point.verdict or ""
     # Red: more than the chip has.
     held: list[RenderableType] = [sent, Text(peak, style="red" if point.fits is False else "")]
     cells: list[RenderableType] = [
@@ -113,7 +96,7 @@ def _cells(scaling: Scaling, point: ScalingPoint, wide: bool) -> list[Renderable
         seconds(point.network_time_s) if point.collectives else "none",
         seconds(point.exposed_network_s) if point.collectives else "none",
         *held * wide,
-        bound if point.latency is None else Text(verdict, style=VERDICT_STYLE.get(verdict, "")),
+        styled(point.bound) if point.latency is None else styled(point.verdict, VERDICT_STYLE),
     ]
     return cells
 

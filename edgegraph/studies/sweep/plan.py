@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
@@ -180,39 +180,47 @@ def cell_of(point: SweepPoint) -> Cell:
     return point.batch, point.dtype, point.options
 
 
+class SweepArguments(TypedDict, total=False):
+    """What every sweep takes.
+
+    Attributes:
+        batches: Batch sizes; 1, 2, 4, ... to 256 where left out.
+        dtypes: What to hand to the function that makes the workload, one curve each.
+        options: XLA compiler options for all points.
+        option_sets: Further compiler options by a label of your choice, one curve each besides
+            the one without any, ``default``.
+        max_latency_s: A latency budget, for which the sweep says the best batch.
+        queue_depths: Most calls in flight while throughput is measured.
+        settings: How long and how carefully each point is measured.
+        device: Whose roofs to use; where None, the target's from the catalogue, and for ``cpu``
+            the calibration of the machine that takes the point.
+        measure: Time the points that can run here, those of target ``cpu``; none where False.
+    """
+
+    batches: Sequence[int]
+    dtypes: Sequence[str] | None
+    options: Options | None
+    option_sets: Mapping[str, Options] | None
+    max_latency_s: float | None
+    queue_depths: Sequence[int]
+    settings: MeasurementSettings | None
+    device: Device | None
+    measure: bool | None
+
+
 def make_plan(
-    subject: Subject,
-    *,
-    batches: Sequence[int] = BATCHES,
-    dtypes: Sequence[str] | None = None,
-    options: Options | None = None,
-    option_sets: Mapping[str, Options] | None = None,
-    max_latency_s: float | None = None,
-    queue_depths: Sequence[int] = QUEUE_DEPTHS,
-    settings: MeasurementSettings | None = None,
-    device: Device | None = None,
-    target: str = "cpu",
-    measure: bool | None = None,
+    subject: Subject, *, target: str = "cpu", **arguments: Unpack[SweepArguments]
 ) -> Plan:
     """Check the arguments of `edgegraph.sweep` and put them together.
 
     Raises:
         InputError: An argument cannot be used.
     """
-    for batch in batches:
-        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            raise InputError(f"batch must be a positive integer, not {batch!r}")
-    if not batches:
-        raise InputError("no batch size was given; give a list such as [1, 2, 4, 8]")
-    if max_latency_s is not None and not max_latency_s > 0:
-        raise InputError(f"the latency budget must be positive, not {max_latency_s!r} s")
-    if PLAIN_OPTIONS in (option_sets or {}):
-        raise InputError(
-            f"the options called {PLAIN_OPTIONS!r} are those without any, which are always swept;"
-            " choose another label"
-        )
-    if dtypes is not None and not dtypes:
-        raise InputError("no dtype was given; give a list such as ['float32', 'bfloat16']")
+    unknown = set(arguments) - set(SweepArguments.__annotations__)
+    if unknown:
+        raise TypeError(f"a sweep takes no {', '.join(sorted(unknown))}")
+    _check(arguments)
+    measure, dtypes = arguments.get("measure"), arguments.get("dtypes")
     target = parse_target(target).name
     runs_here = target == "cpu"
     if measure and not runs_here:
@@ -223,13 +231,14 @@ def make_plan(
         subject=subject,
         name=made[labels[0]].name,
         dtypes=labels,
-        batches=tuple(sorted(set(batches))),
-        options=dict(options or {}),
-        option_sets={PLAIN_OPTIONS: {}} | {k: dict(v) for k, v in (option_sets or {}).items()},
-        queue_depths=tuple(queue_depths),
-        settings=settings or MeasurementSettings(),
-        device=device,
-        max_latency_s=max_latency_s,
+        batches=tuple(sorted(set(arguments.get("batches", BATCHES)))),
+        options=dict(arguments.get("options") or {}),
+        option_sets={PLAIN_OPTIONS: {}}
+        | {label: dict(more) for label, more in (arguments.get("option_sets") or {}).items()},
+        queue_depths=tuple(arguments.get("queue_depths", QUEUE_DEPTHS)),
+        settings=arguments.get("settings") or MeasurementSettings(),
+        device=arguments.get("device"),
+        max_latency_s=arguments.get("max_latency_s"),
         target=target,
         measure=runs_here if measure is None else measure,
     )
@@ -237,12 +246,26 @@ def make_plan(
     return plan
 
 
+def _check(arguments: SweepArguments) -> None:
+    batches, budget_s = arguments.get("batches", BATCHES), arguments.get("max_latency_s")
+    for batch in batches:
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise InputError(f"batch must be a positive integer, not {batch!r}")
+    if not batches:
+        raise InputError("no batch size was given; give a list such as [1, 2, 4, 8]")
+    if budget_s is not None and not budget_s > 0:
+        raise InputError(f"the latency budget must be positive, not {budget_s!r} s")
+    if PLAIN_OPTIONS in (arguments.get("option_sets") or {}):
+        raise InputError(
+            f"the options called {PLAIN_OPTIONS!r} are those without any, which are always swept;"
+            " choose another label"
+        )
+    if (dtypes := arguments.get("dtypes")) is not None and not dtypes:
+        raise InputError("no dtype was given; give a list such as ['float32', 'bfloat16']")
+
+
 def make_plans(
-    subjects: Sequence[Subject],
-    *,
-    targets: Sequence[str],
-    measure: bool | None = None,
-    **arguments: Any,
+    subjects: Sequence[Subject], *, targets: Sequence[str], **arguments: Unpack[SweepArguments]
 ) -> tuple[Plan, ...]:
     """Plan a sweep for every workload and target, workload by workload.
 
@@ -251,16 +274,15 @@ def make_plans(
     """
     if not subjects or not targets:
         raise InputError("there is nothing to sweep; give workloads and targets")
+    measure = arguments.get("measure")
 
-    def timed(target: str) -> bool | None:
+    def plan(subject: Subject, target: str) -> Plan:
         # With several targets, measure=True is for the one that runs here.
-        return None if measure and len(targets) > 1 and target != "cpu" else measure
+        elsewhere = measure and len(targets) > 1 and target != "cpu"
+        own: SweepArguments = {**arguments, "measure": None if elsewhere else measure}
+        return make_plan(subject, target=target, **own)
 
-    return tuple(
-        make_plan(subject, target=target, measure=timed(target), **arguments)
-        for subject in subjects
-        for target in targets
-    )
+    return tuple(plan(subject, target) for subject in subjects for target in targets)
 
 
 def make_workload(subject: Subject, dtype: str | None) -> Workload:

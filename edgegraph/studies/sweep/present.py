@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import seconds, si
-from edgegraph.reporting.study_page import Summary, study_presenter
-from edgegraph.reporting.tables import BOUND_STYLE, VERDICT_STYLE
+from edgegraph.reporting.presenters import Summary, study_presenter
+from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, plain_table, styled
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.sweep.choice import curve_name
 from edgegraph.studies.sweep.plot import draw as draw
@@ -35,7 +32,9 @@ def sweep_table(sweep: Sweep, wide: bool | None = None) -> Group:
     parts: list[RenderableType] = [
         Text(f"{sweep.workload}, {sweep.target}", style="bold"),
         Text(device, style="dim"),
-        _SweepTable(sweep) if wide is None else _table(sweep, wide=wide),
+        ByWidth(lambda width: _table(sweep, wide=width >= _WIDE))
+        if wide is None
+        else _table(sweep, wide=wide),
     ]
     parts += [Text(line, style="red") for line in _errors(sweep)]
     parts += [Text(line, style="yellow") for line in _noise(sweep)]
@@ -43,29 +42,16 @@ def sweep_table(sweep: Sweep, wide: bool | None = None) -> Group:
     return Group(*parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _SweepTable:
-    """Drops the columns that say least where the terminal is narrow."""
-
-    sweep: Sweep
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the table for the width at hand."""
-        yield _table(self.sweep, wide=options.max_width >= _WIDE)
-
-
 def _table(sweep: Sweep, *, wide: bool) -> Table:
     several = len(sweep.series) > 1
     knees = {(choice.dtype, choice.options, choice.batch) for choice in sweep.knees}
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    if several:
-        table.add_column("curve", no_wrap=True, overflow="ellipsis")
-    headings = ["batch", "latency", "p90", "per s"]
-    headings += ["in flight", "compute", "memory"] * wide
+    headings = ["latency", "p90", "per s", *["in flight", "compute", "memory"] * wide]
     headings += ["roofline", "bound", "memory peak" if wide else "peak", "verdict"]
-    for heading in headings:
-        right = heading not in ("bound", "verdict")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    table = (
+        plain_table("curve", "batch", *headings)
+        if several
+        else plain_table("batch", *headings, justify="right")
+    )
     for points in sweep.series.values():
         for position, point in enumerate(points):
             cells: list[RenderableType] = []
@@ -93,8 +79,7 @@ def _predicted(point: SweepPoint, wide: bool) -> list[RenderableType]:
     times = [seconds(point.compute_time_s), seconds(point.memory_time_s)] if low else ["", ""]
     bracket = "" if low is None else f"{_short(low, high)}{seconds(high)}"
     peak = "" if point.peak_memory_bytes is None else si(point.peak_memory_bytes, "B")
-    bound = Text(point.bound or "", style=BOUND_STYLE.get(point.bound or "", ""))
-    return [*times * wide, bracket, bound, peak]
+    return [*times * wide, bracket, styled(point.bound), peak]
 
 
 def _short(low: float, high: float | None) -> str:

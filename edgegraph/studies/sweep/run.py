@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from functools import partial
+from typing import Unpack
 
 from edgegraph.base.timing import Progress
 from edgegraph.device import host
-from edgegraph.device.device import Device
-from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.store import Store
-from edgegraph.studies.sweep.plan import BATCHES, QUEUE_DEPTHS, Options, Plan, Subject, make_plans
+from edgegraph.studies.sweep.plan import Plan, Subject, SweepArguments, make_plans
 from edgegraph.studies.sweep.point import Task, finished_points, take
 from edgegraph.studies.sweep.pool import run_in_processes, run_on
 from edgegraph.studies.sweep.result import Sweep
@@ -28,20 +27,12 @@ Run = Callable[[Callable[[Task], Sweep], Sequence[Task]], Answers]
 def sweep(
     subject: Subject,
     *,
-    batches: Sequence[int] = BATCHES,
-    dtypes: Sequence[str] | None = None,
-    options: Options | None = None,
-    option_sets: Mapping[str, Options] | None = None,
-    max_latency_s: float | None = None,
-    queue_depths: Sequence[int] = QUEUE_DEPTHS,
-    settings: MeasurementSettings | None = None,
-    device: Device | None = None,
-    fresh: bool = False,
-    progress: Progress | None = None,
     target: str = "cpu",
-    measure: bool | None = None,
+    fresh: bool = False,
     store: Store | None = None,
     executor: Executor | None = None,
+    progress: Progress | None = None,
+    **arguments: Unpack[SweepArguments],
 ) -> Sweep:
     """Measure and predict a workload at many batch sizes.
 
@@ -52,45 +43,23 @@ def sweep(
 
     Args:
         subject: A Workload, or a function that gives one; with `dtypes` it takes ``dtype=``.
-        batches: Batch sizes.
-        dtypes: What to hand to `subject`, one curve each.
-        options: XLA compiler options for all points.
-        option_sets: Further compiler options by a label of your choice, one curve each beside
-            the one without any, ``default``.
-        max_latency_s: A latency budget, for which the sweep says the best batch.
-        queue_depths: Most calls in flight while throughput is measured.
-        settings: How long and how carefully each point is measured.
-        device: Whose roofs to use; where None, the target's from the catalogue, and for ``cpu``
-            this machine's calibration.
-        fresh: Start over where an earlier run was interrupted.
-        progress: Called with a message and a fraction.
         target: What to compile for, as `edgegraph.compile` takes it.
-        measure: Time the points; where None, if they can run here.
+        fresh: Start over where an earlier run was interrupted.
         store: A run database that keeps every point as soon as it is there.
         executor: Takes the points, at the same time where it can; see `edgegraph.sweep_all`.
+        progress: Called with a message and a fraction.
+        **arguments: ``batches``, ``dtypes``, ``options``, ``option_sets``, ``max_latency_s``,
+            ``queue_depths``, ``settings``, ``device`` and ``measure``, as
+            `edgegraph.studies.sweep.plan.SweepArguments` has them.
 
     Raises:
         InputError: An argument cannot be used.
         KeyboardInterrupt: Passed through; finished points are kept for the next run.
     """
     (made,) = sweep_all(
-        [subject],
-        targets=[target],
-        batches=batches,
-        dtypes=dtypes,
-        options=options,
-        option_sets=option_sets,
-        max_latency_s=max_latency_s,
-        queue_depths=queue_depths,
-        settings=settings,
-        device=device,
-        measure=measure,
-        fresh=fresh,
-        store=store,
-        executor=executor,
-        workers=0,
-        progress=progress,
-    )
+        [subject], targets=[target], fresh=fresh, store=store, executor=executor, workers=0,
+        progress=progress, **arguments,
+    )  # fmt: skip
     return made
 
 
@@ -98,20 +67,12 @@ def sweep_all(
     subjects: Sequence[Subject],
     *,
     targets: Sequence[str] = ("cpu",),
-    batches: Sequence[int] = BATCHES,
-    dtypes: Sequence[str] | None = None,
-    options: Options | None = None,
-    option_sets: Mapping[str, Options] | None = None,
-    max_latency_s: float | None = None,
-    queue_depths: Sequence[int] = QUEUE_DEPTHS,
-    settings: MeasurementSettings | None = None,
-    device: Device | None = None,
-    measure: bool | None = None,
     fresh: bool = False,
     store: Store | None = None,
     executor: Executor | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    **arguments: Unpack[SweepArguments],
 ) -> tuple[Sweep, ...]:
     """Sweep several workloads over several targets, with all points handed out at once.
 
@@ -125,22 +86,13 @@ def sweep_all(
             For other processes a function has to stand at the top level of a module; a Workload
             goes to Dask only.
         targets: What to compile for, as `edgegraph.compile` takes it.
-        batches: Batch sizes.
-        dtypes: What to hand to each function among the subjects, one curve each.
-        options: XLA compiler options for all points.
-        option_sets: Further compiler options by label, one curve each.
-        max_latency_s: A latency budget, for which each sweep says the best batch.
-        queue_depths: Most calls in flight while throughput is measured.
-        settings: How long and how carefully each point is measured.
-        device: Whose roofs to use; where None, each target's from the catalogue, and for ``cpu``
-            the calibration of the machine that takes the point.
-        measure: Time the points of target ``cpu``; none where False.
         fresh: Start over where an earlier run was interrupted.
         store: A run database, to which this process writes every point as it comes.
         executor: Takes the points; where None, processes of this machine do.
         workers: How many of those: one for each core where None; 0 takes all points in this
             process, one after the other.
         progress: Called with a message and a fraction.
+        **arguments: As `edgegraph.sweep`, for every workload and target.
 
     Returns:
         One sweep for every workload and target, workload by workload.
@@ -150,19 +102,7 @@ def sweep_all(
         EdgeGraphError: The executor broke down.
         KeyboardInterrupt: Passed through; finished points are kept for the next run.
     """
-    plans = make_plans(
-        subjects,
-        targets=targets,
-        batches=batches,
-        dtypes=dtypes,
-        options=options,
-        option_sets=option_sets,
-        max_latency_s=max_latency_s,
-        queue_depths=queue_depths,
-        settings=settings,
-        device=device,
-        measure=measure,
-    )
+    plans = make_plans(subjects, targets=targets, **arguments)
     parts: list[list[Sweep]] = [[] for _ in plans]
     taken = take_all(
         plans, run=choose_run(executor, workers), fresh=fresh, store=store, progress=progress

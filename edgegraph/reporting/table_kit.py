@@ -1,15 +1,61 @@
-"""Tables and lines of the terminal as the page shows them: what is said stands in one place."""
+"""What tables share: how they begin at the terminal, and how the page shows the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from rich.console import RenderableType
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from edgegraph.reporting.palette import BOUND_COLOURS
+from edgegraph.results.verdicts import INVALID, NOISY, OK
+
+BOUND_STYLE = {"compute": "blue", "memory": "yellow", "network": "magenta", "overhead": "red"}
+VERDICT_STYLE = {OK: "green", NOISY: "yellow", INVALID: "red"}
+
+WORDS = frozenset({"bound", "verdict"})
+"""Headings of columns that hold words."""
+
+
+def plain_table(first: str, *headings: str, words: Container[str] = WORDS, **options: Any) -> Table:
+    """Begin a table: a column of names, then columns of numbers, which are set to the right.
+
+    Args:
+        first: Heading of the names; they may be cut off.
+        headings: Of the other columns.
+        words: Headings of those that hold words.
+        **options: Of the column of names, as `Table.add_column` takes them.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(first, **{"no_wrap": True, "overflow": "ellipsis", **options})
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in words else "right", no_wrap=True)
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class ByWidth:
+    """What drops the columns that say least where the terminal is narrow.
+
+    Attributes:
+        draw: Makes it for a width, in characters.
+    """
+
+    draw: Callable[[int], RenderableType]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it for the width at hand."""
+        yield self.draw(options.max_width)
+
+
+def styled(word: str | None, styles: Mapping[str, str] = BOUND_STYLE) -> Text:
+    """Write a word in its style; nothing where there is none."""
+    return Text(word or "", style=styles.get(word or "", ""))
+
 
 _KINDS = {
     "green": "good", "red": "bad", "yellow": "doubtful", "magenta": "doubtful", "blue": "good",
