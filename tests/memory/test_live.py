@@ -88,6 +88,21 @@ def test_constants_are_alive_for_the_whole_run() -> None:
     assert {b.role for b in profile(module).held} == {"argument", "constant", "output"}
 
 
+def test_a_buffer_is_named_after_what_was_last_written_to_it() -> None:
+    module = scheduled("""
+      x = v parameter(0)
+      at = s32[] parameter(1)
+      cache = v reverse(x), dimensions={0}
+      first = v dynamic-update-slice(cache, x, at)
+      big = f32[1024] concatenate(x, x, x, x), dimensions={0}
+      part = v slice(big), slice={[0:256]}
+      ROOT second = v dynamic-update-slice(first, part, at)""")
+    found = profile(module)
+    assert found.steps[found.peak_step].name == "part"
+    names = [b.node.name for b in found.held if b.role != "argument"]
+    assert names == ["big", "first", "part"]
+
+
 def test_nothing_is_said_before_there_is_a_schedule() -> None:
     module = decode(xla.parse_text("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }"))
     assert profile_memory(module, flatten(module)) is None
