@@ -327,9 +327,8 @@ class Analysis(Exportable):
         compared = compare_together(self.latency, self.layer_latencies)
         return frame(compared, TOGETHER_COLUMNS)
 
-    @property
     def run_notes(self) -> Notes:
-        """What the run database notes about it."""
+        """Return what the run database notes about it."""
         return analysis_notes(self)
 
     def plot(self, kind: str | None = None, ax: Axes | None = None, **size: float) -> Axes:

@@ -34,9 +34,8 @@ class Saved:
         """
         return save(self, path)
 
-    @property
     def run_notes(self) -> Notes:
-        """What the run database notes about it.
+        """Return what the run database notes about it.
 
         Raises:
             InputError: It has no place there.

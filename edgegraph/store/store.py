@@ -304,7 +304,7 @@ class Store:
         sweep: int | None = None,
         cell: str | None = None,
     ) -> int | None:
-        notes: Notes = result.run_notes
+        notes: Notes = result.run_notes()
         row = {
             **{name: getattr(notes, name) for name in _NOTED},
             **{name: getattr(notes.environment, name) for name in _ENVIRONMENT},

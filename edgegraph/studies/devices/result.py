@@ -237,9 +237,8 @@ class DeviceComparison(Study):
         """Names of what was compared."""
         return tuple(dict.fromkeys(row.workload for row in self.rows))
 
-    @property
     def run_notes(self) -> Notes:
-        """What the run database notes: what was compared, without a figure of the whole."""
+        """Return what the run database notes: what was compared, without a figure of the whole."""
         batches = {row.batch for row in self.rows}
         return Notes(
             workload=", ".join(self.workloads),

@@ -314,9 +314,8 @@ class FusionStudy(Study):
         at = "" if self.batch is None else f", batch {self.batch}"
         return f"<FusionStudy {self.workload}{at}: fusion {self.verdict or 'not measured'}>"
 
-    @property
     def run_notes(self) -> Notes:
-        """What the run database notes: the rung with full fusion."""
+        """Return what the run database notes: the rung with full fusion."""
         full = next(rung for rung in self.rungs if rung.name == FULL)
         return Notes(
             workload=self.workload,

@@ -184,9 +184,8 @@ class OverlapStudy(Study):
         at = "" if self.batch is None else f", batch {self.batch}"
         return f"<OverlapStudy {self.workload}{at}: {seconds(self.latency.median_s)}>"
 
-    @property
     def run_notes(self) -> Notes:
-        """What the run database notes: the program measured as a whole."""
+        """Return what the run database notes: the program measured as a whole."""
         figures = timed(self.latency, best_throughput(self.throughputs))
         return Notes(
             workload=self.workload,

@@ -246,9 +246,8 @@ class Scaling(Study):
         most = max((point.chips for point in self.points), default=0)
         return f"<Scaling {self.workload} on {self.target}: {len(self.points)} meshes, to {most}>"
 
-    @property
     def run_notes(self) -> Notes:
-        """What the run database notes: how far the most chips are from perfect."""
+        """Return what the run database notes: how far the most chips are from perfect."""
         figures: dict[str, float] = {}
         for scaling, points in self.series.items():
             known = [point for point in points if self.efficiency(point) is not None]

@@ -241,9 +241,8 @@ class Sweep(Study):
             for what, choice in lines
         )
 
-    @property
     def run_notes(self) -> Notes:
-        """What the run database notes of a sweep of one point."""
+        """Return what the run database notes of a sweep of one point."""
         (point,) = self.points
         return Notes(
             workload=self.workload,
