@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Saved:
-    """A result that a file can hold."""
+    """A result that a file can hold; some kinds have figures."""
 
     __slots__ = ()
 
@@ -54,24 +54,6 @@ class Saved:
         """Return the whole again; `parts` are what the database has of it, this one among them."""
         return self
 
-
-class Shown(Saved):
-    """A result with a presenter: it has a page, and some kinds have figures."""
-
-    __slots__ = ()
-
-    def to_html(self, path: str | Path) -> Path:
-        """Write one self-contained page that shows it; `edgegraph.report` shows several on one.
-
-        Returns:
-            The path written.
-
-        Raises:
-            InputError: The path cannot be written.
-        """
-        written: Path = provided("page")([self], path)
-        return written
-
     def draw(self, figure: str | None = None, axes: Any = None, **size: float) -> Any:
         """Draw one of its figures, its main one where none is named; see `edgegraph.plot`.
 
@@ -90,6 +72,24 @@ class Shown(Saved):
     @property
     def _main_figure(self) -> str:
         return next(iter(kind_of(self).figures), "")
+
+
+class Shown(Saved):
+    """A result with a presenter: it has a page."""
+
+    __slots__ = ()
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one self-contained page that shows it; `edgegraph.report` shows several on one.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: The path cannot be written.
+        """
+        written: Path = provided("page")([self], path)
+        return written
 
     def __repr__(self) -> str:
         """Say in one line what it is; the records themselves are for the frames."""

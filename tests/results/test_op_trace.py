@@ -114,3 +114,8 @@ def test_loops_that_the_trace_counts() -> None:
     )
     assert executions_of([found]) == {("w", "b"): 5, ("w", "c"): 6}
     assert found.agrees is False
+
+
+def test_it_has_no_figure() -> None:
+    with pytest.raises(InputError, match="than this op trace; of such a result there is no figure"):
+        TRACE.draw("roofline")
