@@ -90,7 +90,7 @@ def exclusive_lock(report: Progress) -> Iterator[None]:
 
 @contextmanager
 def _held(how: LockFlags, report: Progress) -> Iterator[None]:
-    """Hold the machine; who waits for it stands in line, so that nobody waits for ever."""
+    """Hold the machine; whoever waits for it queues up, so that nobody waits forever."""
     with ExitStack() as leaving:
         machine = leaving.enter_context(_file("machine.lock"))
         with _file("line.lock") as line:

@@ -6,22 +6,23 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
-from typing import ParamSpec, TypeVar
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
+def collector_paused(*, collect: bool = False) -> Iterator[None]:
     """Keep the cyclic garbage collector out of the block.
+
+    Args:
+        collect: Collect garbage now, before a measurement: a collection in the middle of a sample
+            takes milliseconds that belong to no call.
 
     Example:
         >>> with collector_paused():
         ...     gc.isenabled()
         False
     """
+    if collect:
+        gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -31,20 +32,9 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def bulk(function: Callable[P, R]) -> Callable[P, R]:
-    """Pause the cyclic garbage collector while `function` runs.
-
-    Making a hundred thousand objects that all stay alive makes the collector walk them again
-    and again for nothing: a third of the time of a large module.
-    """
-
-    @wraps(function)
-    def paused(*args: P.args, **kwargs: P.kwargs) -> R:
-        with collector_paused():
-            return function(*args, **kwargs)
-
-    return paused
-
+bulk = collector_paused()
+"""Decorates a function that makes very many objects which all stay alive: the collector would walk
+them again and again for nothing, a third of the time of a large module."""
 
 Progress = Callable[[str, float | None], None]
 """Called with what is being done and how far it is (0 to 1, or None where that is unknown)."""
@@ -61,22 +51,6 @@ NANOSECONDS_PER_S = 1_000_000_000
 
 monotonic_clock: Clock = time.perf_counter_ns
 """The finest clock that Python has."""
-
-
-@contextmanager
-def garbage_collection_paused() -> Iterator[None]:
-    """Collect garbage now and not again before the block ends.
-
-    A collection in the middle of a sample takes milliseconds that belong to no call.
-
-    Example:
-        >>> with garbage_collection_paused():
-        ...     gc.isenabled()
-        False
-    """
-    gc.collect()
-    with collector_paused():
-        yield
 
 
 _LARGEST_BYTES = (32 << 20) - (64 << 10)

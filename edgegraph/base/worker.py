@@ -36,8 +36,8 @@ Work = Callable[[bytes | mmap.mmap, Progress], bytes]
 
 _ANSWER, _ERROR, _PROGRESS = b"A", b"E", b"P"
 _HEADER_BYTES = 9
-_LAST_WORDS_S = 10.0
-"""A child that has hung up without an answer is given this long to end by itself."""
+_GRACE_PERIOD_S = 10.0
+"""A child that has closed its pipe without an answer gets this long to end by itself."""
 
 _running: set[subprocess.Popen[bytes]] = set()
 """Children that some thread waits for."""
@@ -102,7 +102,7 @@ def run_child(
             answer = _wait(child, name, timeout_s, progress)
             if answer is None:
                 with suppress(subprocess.TimeoutExpired):
-                    child.wait(_LAST_WORDS_S)
+                    child.wait(_GRACE_PERIOD_S)
         finally:
             _running.discard(child)
             child.kill()
@@ -113,7 +113,7 @@ def run_child(
         if child.returncode == -signal.SIGINT:
             raise KeyboardInterrupt
         messages.seek(0)
-        raise EdgeGraphError(_obituary(name, child.returncode, messages.read()))
+        raise EdgeGraphError(_describe_end(name, child.returncode, messages.read()))
 
 
 def end_children() -> None:
@@ -223,7 +223,7 @@ def _error(content: bytes) -> EdgeGraphError:
     return kind(text)
 
 
-def _obituary(name: str, code: int, messages: bytes) -> str:
+def _describe_end(name: str, code: int, messages: bytes) -> str:
     """Describe in one line how the child ended."""
     said = messages.decode(errors="replace").splitlines()
     lines = [line for line in said if line.strip() and not _CHATTER.match(line)]

@@ -12,7 +12,7 @@ from edgegraph.base.timing import (
     NANOSECONDS_PER_S,
     Clock,
     Progress,
-    garbage_collection_paused,
+    collector_paused,
     monotonic_clock,
     no_progress,
 )
@@ -222,7 +222,7 @@ def sample_in_rounds(
     """
     # Nothing of the machine is seen by any clock but its own.
     watch = OtherProcesses() if clock is monotonic_clock else OtherProcesses(busy_s=lambda: None)
-    with watch as others, garbage_collection_paused():
+    with watch as others, collector_paused(collect=True):
         stopped_by = _take_rounds(every, settings, clock, rewarm, progress or no_progress)
     return Sampling(settings=settings, stopped_by=stopped_by, others_share=others.share)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import bdtr, stdtrit
 
 from edgegraph.device.host import NOISY_OTHERS
 from edgegraph.results.verdicts import INVALID, NOISY, NOISY_RELATIVE_IQR, OK
@@ -156,8 +157,6 @@ def percentile_rank(count: int, percentile: float) -> int | None:
         >>> percentile_rank(63, 0.9), percentile_rank(64, 0.9), percentile_rank(662, 0.99)
         (None, 1, 1)
     """
-    from scipy.special import bdtr
-
     if not 0.0 < percentile < 1.0:
         raise ValueError(f"a percentile lies between 0 and 1, not at {percentile}")
     # The binomial distribution's median lies within one of its mean, so no t above the mean
@@ -180,8 +179,6 @@ def mean_interval(samples: Samples, confidence: float) -> tuple[float, float]:
         >>> round(low, 3), round(high, 3)
         (-0.484, 4.484)
     """
-    from scipy.special import stdtrit
-
     values = np.asarray(samples, dtype=np.float64)
     if len(values) < 2:
         raise ValueError(f"an interval needs two samples at least, not {len(values)}")

@@ -108,3 +108,9 @@ def test_bad_meshes_are_refused() -> None:
         eg.compile(BLOCK, batch=8, mesh=DeviceMesh(data=2))
     with pytest.raises(InputError, match="a mesh has no effect on a function"):
         eg.compile(lambda x: x, spec(2), mesh=DeviceMesh(data=2))
+
+
+def test_the_chips_of_a_mesh_are_the_product_of_its_sides() -> None:
+    assert DeviceMesh(data=4, tensor=3).chips == 12
+    assert str(DeviceMesh(data=4, tensor=3)) == "data 4 x tensor 3"
+    assert str(DeviceMesh()) == "one chip"

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 import edgegraph.compiler
-from edgegraph.compiler.targets import Target, missing_packages, parse_target, targets
+from edgegraph.compiler.targets import (
+    Target,
+    missing_packages,
+    parse_target,
+    targets,
+    with_chips,
+)
 from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import InputError
 
@@ -35,6 +41,8 @@ def test_every_target_has_a_device_with_roofs(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "chips", "topology"),
     [
+        ("tpu:v4", 4, "v4:2x2x1"),
+        ("tpu:v5e", 1, "v5e:1x1"),
         ("tpu:v5e:2x2", 4, "v5e:2x2"),
         ("tpu:v5p:2x2x2", 8, "v5p:2x2x2"),
         ("tpu:v7x", 1, "tpu7x:1x1x1"),
@@ -45,6 +53,26 @@ def test_every_target_has_a_device_with_roofs(name: str) -> None:
 def test_chips_and_how_they_stand(name: str, chips: int, topology: str) -> None:
     target = parse_target(name)
     assert (target.chips, target.topology, target.ahead) == (chips, topology, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "chips", "wanted"),
+    [
+        ("tpu:v5e", 1, "tpu:v5e"),
+        ("tpu:v5e", 4, "tpu:v5e:2x2"),  # no larger slice where one has just enough
+        ("tpu:v5e", 5, "tpu:v5e:2x4"),
+        ("tpu:v4", 16, "tpu:v4:2x2x4"),
+        ("gpu:h100:8", 4, "gpu:h100:8"),
+        ("gpu:h100", 4, "gpu:h100:4"),
+    ],
+)
+def test_a_target_with_chips_enough(name: str, chips: int, wanted: str) -> None:
+    assert with_chips(parse_target(name), chips).name == wanted
+
+
+def test_no_slice_is_as_large_as_that() -> None:
+    with pytest.raises(InputError, match="257 chips are more than the largest slice"):
+        with_chips(parse_target("tpu:v5e"), 257)
 
 
 def test_a_device_of_the_catalogue_runs_the_hosts_program() -> None:
@@ -94,6 +122,10 @@ def test_descriptions_hold_together(name: str) -> None:
     assert figures["block_shared_memory_kib"] <= figures["shared_memory_kib"]
     assert figures["source"]
     assert _number(target, "memory_bandwidth") > 1e10
+    # The same for all compute capabilities from 7.0 on (CUDA C++ Programming Guide).
+    limits = {"threads_per_block_limit": 1024, "threads_per_warp": 32}
+    limits |= {"shared_memory_per_block": 49_152, "registers_per_core_limit": 65_536}
+    assert {field: _number(target, field) for field in limits} == limits
     assert _number(target, "device_memory_size") > _number(target, "l2_cache_size")
 
 

@@ -13,6 +13,7 @@ from flax import linen, nnx
 
 from edgegraph.errors import InputError
 from edgegraph.workload import Workload
+from edgegraph.workload.calls import cross_entropy
 from tests.workload.nets import (
     INPUT_SHAPE,
     Classifier,
@@ -115,6 +116,23 @@ def test_labels_follow_the_outputs() -> None:
     assert labels_of(loss="mse").dtype == jnp.float32
     other = labels_of(loss=lambda y, t: y.sum(), label_shape=(5,), label_dtype="int8")
     assert (other.shape, other.dtype) == ((32, 5), jnp.int8)
+    assert set(np.unique(other)) == {0, 1}  # in range of whatever they stand for
+
+
+def test_labels_are_drawn_apart_from_the_inputs() -> None:
+    call = Workload.train_step(linen.Dense(3), optax.sgd(0.1), input_shape=(3,), loss="mse").call(4)
+    *_, inputs, labels = call.concrete()
+    assert inputs.shape == labels.shape == (4, 3)
+    assert not np.allclose(inputs, labels)
+
+
+def test_cross_entropy_of_even_odds_is_the_logarithm_of_the_number_of_classes() -> None:
+    loss = cross_entropy(jnp.zeros((6, 4), jnp.bfloat16), jnp.arange(6) % 4)
+    assert loss.dtype == jnp.float32
+    assert float(loss) == pytest.approx(np.log(4))
+    # One class is e times as likely as each of three others: -log(e / (e + 3)).
+    loss = cross_entropy(jnp.asarray([[1.0, 0.0, 0.0, 0.0]]), jnp.asarray([0]))
+    assert float(loss) == pytest.approx(-np.log(np.e / (np.e + 3)))
 
 
 def test_several_inputs_come_as_a_tuple() -> None:

@@ -18,7 +18,7 @@ from edgegraph.base.timing import (
     NANOSECONDS_PER_S,
     Clock,
     Progress,
-    garbage_collection_paused,
+    collector_paused,
     monotonic_clock,
     no_progress,
 )
@@ -170,7 +170,7 @@ def record(
             if after is not None:
                 after(result)
 
-    with garbage_collection_paused():
+    with collector_paused(collect=True):
         untraced = [timed() for _ in range(half)]
         xspace = xla.profile(traced, with_modules=with_modules)
         timed()
