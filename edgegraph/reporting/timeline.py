@@ -1,4 +1,4 @@
-"""The timeline of a program: its schedule lane by lane, and the traced ops of one call."""
+"""When ops run: a schedule in words, its transfers as a table, and timelines lane by lane."""
 
 from __future__ import annotations
 
@@ -7,13 +7,28 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from edgegraph.base.units import seconds
+from rich.table import Table
+from rich.text import Text
+
+from edgegraph.base.units import UNKNOWN, ratio, seconds, si
 from edgegraph.reporting.palette import BOUND_COLOURS
-from edgegraph.reporting.schedule import schedule_sentences, transfer_table
-from edgegraph.reporting.table_kit import HtmlTable, html_table
+from edgegraph.reporting.table_kit import HtmlTable, html_table, plain_table
+from edgegraph.reporting.words import plural
 from edgegraph.results.analysis import Analysis, OpRecord
 from edgegraph.results.op_trace import OpTrace, TraceEvent
-from edgegraph.results.schedule import COMPUTE, Schedule, ScheduledOp, Transfer
+from edgegraph.results.schedule import (
+    COMPUTE,
+    EXPOSED,
+    HIDDEN,
+    PARTLY_HIDDEN,
+    Schedule,
+    ScheduledOp,
+    Transfer,
+)
+
+MOST_TRANSFERS = 20
+
+_VERDICT_STYLE = {HIDDEN: "green", PARTLY_HIDDEN: "yellow", EXPOSED: "red"}
 
 MOST_MARKS = 2000
 """Rectangles of one chart; where there are more ops, neighbours are drawn as one."""
@@ -44,7 +59,8 @@ _LEGEND = {
 }
 """What every kind of rectangle means, in the order of the legend."""
 
-_TICKS = 5
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the axis, as shares of it."""
 
 
 class Span(NamedTuple):
@@ -129,21 +145,70 @@ class Timeline:
 def timeline(analysis: Analysis) -> Timeline | None:
     """Gather what is known of when the ops of a program run; None where nothing is."""
     schedule, trace = analysis.schedule, analysis.op_trace
-    timed = schedule is not None and schedule.makespan_s > 0
-    transfers = schedule.transfers if schedule is not None else ()
-    traced = trace is not None and bool(trace.events)
-    if not timed and not transfers and not traced:
+    timed = schedule if schedule is not None and schedule.makespan_s > 0 else None
+    moving = schedule if schedule is not None and schedule.transfers else None
+    traced = trace if trace is not None and trace.events else None
+    if timed is None and moving is None and traced is None:
         return None
     records = {record.name: record for record in analysis.op_records}
     return Timeline(
-        schedule=schedule_chart(schedule, records) if schedule is not None and timed else None,
-        said=tuple(schedule_sentences(schedule)) if schedule is not None and timed else (),
-        transfers=html_table(transfer_table(schedule, wide=True))
-        if schedule is not None and transfers
-        else None,
-        trace=trace_chart(trace, records) if trace is not None and traced else None,
-        traced=_traced(trace) if trace is not None and traced else "",
+        schedule=None if timed is None else schedule_chart(timed, records),
+        said=() if timed is None else tuple(schedule_sentences(timed)),
+        transfers=None if moving is None else html_table(transfer_table(moving, wide=True)),
+        trace=None if traced is None else trace_chart(traced, records),
+        traced="" if traced is None else _traced(traced),
     )
+
+
+def schedule_sentences(schedule: Schedule) -> list[str]:
+    """Describe in words what a schedule comes to: what it waits for, and the critical path."""
+    said = []
+    if not schedule.transfers:
+        said.append("The schedule has no asynchronous operations.")
+    elif schedule.transfer_s:
+        said.append(
+            f"Asynchronous operations take {seconds(schedule.transfer_s)} in all; the compute waits"
+            f" {seconds(schedule.exposed_s)} for them."
+        )
+    if schedule.parallelism is not None:
+        gain = ratio(schedule.parallelism)
+        could = f"could make it at most {gain} times faster" if gain != "1" else "gain nothing"
+        said.append(
+            f"Critical path {seconds(schedule.critical_path_s)} of"
+            f" {seconds(schedule.compute_s)} ({schedule.time_source} op times): parallel units"
+            f" {could}."
+        )
+    if schedule.untimed:
+        said.append(f"{plural(schedule.untimed, 'op')} of unknown time count as nothing.")
+    return said
+
+
+def transfer_table(schedule: Schedule, *, wide: bool = False) -> Table:
+    """Show the asynchronous operations, those that the compute waits for longest first.
+
+    Args:
+        schedule: Any schedule.
+        wide: Whether there is room for the layer, and for how often each runs in a call.
+    """
+    waited = sorted(schedule.transfers, key=lambda t: -(t.exposed_s or 0.0) * (t.executions or 1))
+    headings = ["bytes", "takes", "compute beside", "exposed"]
+    table = plain_table(
+        "transfer", "verdict", *["layer", "runs"] * wide, *headings, words=("verdict", "layer")
+    )
+    for transfer in waited[:MOST_TRANSFERS]:
+        runs = UNKNOWN if transfer.executions is None else f"{transfer.executions:,}"
+        table.add_row(
+            f"{transfer.opcode} {transfer.start}",
+            Text(transfer.verdict or UNKNOWN, _VERDICT_STYLE.get(transfer.verdict or "", "")),
+            *[transfer.layer or "", runs] * wide,
+            si(transfer.bytes, "B"),
+            seconds(transfer.duration_s),
+            seconds(transfer.compute_s),
+            seconds(transfer.exposed_s),
+        )
+    if len(waited) > MOST_TRANSFERS:
+        table.add_row(f"{len(waited) - MOST_TRANSFERS} more", *[""] * (7 if wide else 5))
+    return table
 
 
 def schedule_chart(schedule: Schedule, records: Mapping[str, OpRecord]) -> Chart:
@@ -158,7 +223,10 @@ def schedule_chart(schedule: Schedule, records: Mapping[str, OpRecord]) -> Chart
     }
     moved = {transfer.start: transfer for transfer in schedule.transfers}
     lanes: list[tuple[str, list[Span]]] = []
-    compute = [_op_span(op, records.get(op.name)) for op in by_lane.pop(COMPUTE)]
+    compute = [
+        _op_span(op.name, op.begin_s, op.duration_s, records.get(op.name))
+        for op in by_lane.pop(COMPUTE)
+    ]
     waits = _waits(compute, schedule.makespan_s) if schedule.transfers else []
     lanes.append((_LANES[COMPUTE], sorted([*compute, *waits])))
     for lane, ops in by_lane.items():
@@ -181,10 +249,12 @@ def trace_chart(trace: OpTrace, records: Mapping[str, OpRecord]) -> Chart:
     """Draw the ops of one traced call, thread by thread, ops inside others below them."""
     lanes: list[tuple[str, list[Span]]] = []
     for thread, thread_name in enumerate(trace.threads):
-        events = [event for event in trace.events if event.thread == thread]
-        rows = _nested(events)
-        for depth, row in enumerate(rows):
-            spans = [_event_span(event, records.get(event.name)) for event in row]
+        events = (event for event in trace.events if event.thread == thread)
+        for depth, row in enumerate(_nested(events)):
+            spans = [
+                _op_span(event.name, event.start_s, event.duration_s, records.get(event.name))
+                for event in row
+            ]
             lanes.append(("" if depth else thread_name, spans))
     whole_s = max(event.start_s + event.duration_s for event in trace.events)
     return _chart(f"one traced call over {seconds(whole_s)}, measured", lanes, whole_s)
@@ -198,16 +268,10 @@ def _traced(trace: OpTrace) -> str:
     return f"{said}."
 
 
-def _op_span(op: ScheduledOp, record: OpRecord | None) -> Span:
+def _op_span(name: str, begin_s: float, duration_s: float, record: OpRecord | None) -> Span:
     kind = "neutral" if record is None else record.bound or "neutral"
-    title = f"{op.name}: {seconds(op.duration_s)}{_about(record)}"
-    return Span(op.begin_s, op.duration_s, kind, op.name, title)
-
-
-def _event_span(event: TraceEvent, record: OpRecord | None) -> Span:
-    kind = "neutral" if record is None else record.bound or "neutral"
-    title = f"{event.name}: {seconds(event.duration_s)}{_about(record)}"
-    return Span(event.start_s, event.duration_s, kind, event.name, title)
+    title = f"{name}: {seconds(duration_s)}{_about(record)}"
+    return Span(begin_s, duration_s, kind, name, title)
 
 
 def _about(record: OpRecord | None) -> str:
@@ -272,10 +336,7 @@ def _chart(label: str, lanes: Sequence[tuple[str, list[Span]]], whole_s: float) 
     return Chart(
         label=label,
         lanes=tuple(drawn),
-        ticks=tuple(
-            (100 * part / (_TICKS - 1), seconds(whole_s * part / (_TICKS - 1)))
-            for part in range(_TICKS)
-        ),
+        ticks=tuple((100 * share, seconds(whole_s * share)) for share in _TICKS),
         height=top,
         legend=tuple((kind, said) for kind, said in _LEGEND.items() if kind in kinds),
         merged=any(len(spans) > most for _, spans in lanes),

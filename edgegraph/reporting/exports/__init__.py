@@ -3,61 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from edgegraph.errors import InputError
 from edgegraph.reporting.exports import graphs, tables
-from edgegraph.reporting.exports import graphs as model_explorer
-from edgegraph.reporting.exports import graphs as trace
-from edgegraph.reporting.exports import tables as json_document
 from edgegraph.results.analysis import Analysis
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
-    """One format.
-
-    Attributes:
-        suffix: What names of such files end in.
-        write: Writes an analysis to a path, atomically.
-        about: What it is for.
-    """
+class Export(NamedTuple):
+    """One format: what names of such files end in, and what writes an analysis to a path."""
 
     suffix: str
     write: Callable[[Analysis, Path], None]
-    about: str
 
 
 EXPORTS = {
-    "csv": Export(suffix=".csv", write=tables.write_csv, about="layers, for spreadsheets"),
-    "ops-csv": Export(suffix=".ops.csv", write=tables.write_ops_csv, about="every op"),
-    "parquet": Export(suffix=".parquet", write=tables.write_parquet, about="every op, typed"),
-    "markdown": Export(
-        suffix=".md", write=tables.write_markdown, about="layers, for a pull request"
-    ),
-    "latex": Export(suffix=".tex", write=tables.write_latex, about="layers, for a paper"),
-    "json": Export(suffix=".json", write=json_document.write_json, about="everything"),
-    "schema": Export(
-        suffix=".schema.json", write=json_document.write_schema, about="JSON Schema of json"
-    ),
-    "graphml": Export(
-        suffix=".graphml", write=graphs.write_graphml, about="the graph, for networkx, yEd, Gephi"
-    ),
-    "dot": Export(suffix=".dot", write=graphs.write_dot, about="the graph, for Graphviz"),
-    "model-explorer": Export(
-        suffix=".model-explorer.json",
-        write=model_explorer.write_graph,
-        about="the graph, for Model Explorer",
-    ),
-    "model-explorer-data": Export(
-        suffix=".node-data.json",
-        write=model_explorer.write_node_data,
-        about="the time of every node, for Model Explorer",
-    ),
-    "chrome-trace": Export(
-        suffix=".trace.json", write=trace.write_trace, about="the timeline, for Perfetto"
-    ),
+    "csv": Export(".csv", tables.write_csv),
+    "ops-csv": Export(".ops.csv", tables.write_ops_csv),
+    "parquet": Export(".parquet", tables.write_parquet),
+    "markdown": Export(".md", tables.write_markdown),
+    "latex": Export(".tex", tables.write_latex),
+    "json": Export(".json", tables.write_json),
+    "schema": Export(".schema.json", tables.write_schema),
+    "graphml": Export(".graphml", graphs.write_graphml),
+    "dot": Export(".dot", graphs.write_dot),
+    "model-explorer": Export(".model-explorer.json", graphs.write_graph),
+    "model-explorer-data": Export(".node-data.json", graphs.write_node_data),
+    "chrome-trace": Export(".trace.json", graphs.write_trace),
 }
 """By name; of several suffixes that fit a path, the longest counts."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edgegraph.reporting.scene.split import split
 
@@ -276,14 +276,9 @@ def _bundle(box: Box, items: Sequence[Item]) -> None:
             if source != target:
                 between.setdefault((source, target), []).append(line)
                 continue
-            bundled[source].lines.append(
-                Line(
-                    source=line.source - first[source],
-                    target=line.target - first[source],
-                    op=line.op,
-                    values=line.values,
-                )
-            )
+            start = first[source]
+            inside = replace(line, source=line.source - start, target=line.target - start)
+            bundled[source].lines.append(inside)
         box.children = bundled
         box.lines = [
             Line(

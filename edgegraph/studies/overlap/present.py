@@ -30,8 +30,8 @@ from edgegraph.reporting.figure import (
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, NEUTRAL
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
-from edgegraph.reporting.schedule import schedule_sentences, transfer_table
 from edgegraph.reporting.table_kit import plain_table, styled
+from edgegraph.reporting.timeline import schedule_sentences, transfer_table
 from edgegraph.results.schedule import Schedule
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.overlap.result import ABOVE, BELOW, UNCLEAR, WITHIN, Bracket, OverlapStudy
