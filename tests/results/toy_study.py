@@ -38,7 +38,6 @@ class Toy(Study):
     def conclusions(self) -> tuple[str, ...]:
         return (f"{sum(self.eyes)} eyes in all",)
 
-    @property
     def run_notes(self) -> Notes:
         return Notes(
             workload=self.workload,
