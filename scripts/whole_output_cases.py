@@ -75,9 +75,11 @@ LIVE_STUDIES = {
     "scaling": "scaling models.mlp:mlp_train --chips 1,4 --parallel both",
 }
 ERRORS = (
-    "analyze nothing.txt", "analyze models.cnn:small_cn", "analyze models.cnn", "analyze -b 0 x:y",
+    "analyze nothing.txt", "analyze models.cnn:small_cn --no-measure", "analyze models.cnn",
+    "analyze -b 0 x:y",
     "analyze models.cnn:small_cnn --stage nowhere", "analyze models.cnn:small_cnn --target moon",
-    "analyze models.cnn:SmallCNN", "analyze models.cnn:small_cnn --input 3x3", "analyze notes.txt",
+    "analyze models.cnn:SmallCNN --no-measure",
+    "analyze models.cnn:small_cnn --no-measure --input 3x3", "analyze notes.txt",
     "analyze models.cnn:small_cnn --no-measure --cold", "show cut.edgegraph", "show bent.edgegraph",
     "show notes.txt", "plot moon cnn_b1.edgegraph -o a.svg", "plot sweep cnn_b1.edgegraph -o a.svg",
     "plot roofline cnn_b1.edgegraph -o a.bmp", "plot sweep", "export cnn_b1.edgegraph -o a.xyz",
