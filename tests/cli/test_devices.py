@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -9,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console, RenderableType
 
 import edgegraph as eg
 from edgegraph.cli import main
+from edgegraph.cli.devices import _catalogue, _entry
+from edgegraph.device.catalogue import catalogue, find_device, find_entry
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.studies.devices.result import DeviceRow
+from tests import analyses
 from tests.studies.device_comparisons import dense
 
 DEVICE = Device(
@@ -134,3 +139,27 @@ def test_the_catalogue_is_listed_and_shown(capsys: pytest.CaptureFixture[str]) -
     assert "did you mean" in capsys.readouterr().err
     assert main(["devices", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) >= 30
+
+
+def lines(*renderables: RenderableType) -> list[str]:
+    text = io.StringIO()
+    Console(width=160, file=text).print(*renderables)
+    return [" ".join(line.split()) for line in text.getvalue().splitlines()]
+
+
+def test_a_device_is_listed_with_its_ridge_point() -> None:
+    entries = {entry.key: entry for entry in catalogue()}
+    told = lines(_catalogue({"here": analyses.DEVICE, "tpu-v5e": find_device("tpu-v5e")}, entries))
+    # 100 GFLOP/s over the 10 GB/s of the last memory.
+    assert any("here" in line and "100 GFLOP/s f32 10 GB/s 10" in line for line in told)
+    assert "this machine" in told
+    # 197 TFLOP/s in bf16 over 819 GB/s, as Google's pages of the v5e say, rounded.
+    assert any("197 TFLOP/s bf16 820 GB/s 240 17.2 GB" in line for line in told)
+
+
+def test_every_figure_of_a_device_has_its_source() -> None:
+    entry = find_entry("tpu-v5e")
+    told = lines(*_entry(entry))
+    assert told[0].startswith(f"{entry.name} (tpu-v5e")
+    for name, figure in entry.figures():
+        assert any(line.startswith(name) and figure.certainty in line for line in told)

@@ -16,6 +16,8 @@ from tests.cli.conftest import make_analysis
 from tests.studies import device_comparisons, fusion_studies, overlap_studies, sweeps
 
 Asked = list[dict[str, Any]]
+
+
 pytestmark = pytest.mark.usefixtures("page")
 
 
@@ -193,3 +195,17 @@ def test_bad_input_to_plot_is_one_line(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_the_command_writes_several_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = analyses.small_cnn().save(tmp_path / "a.edgegraph")
+    paths = [tmp_path / "a.md", tmp_path / "a.graphml"]
+    code = main(["export", str(saved), "-o", str(paths[0]), "-o", str(paths[1]), "--json"])
+    assert code == 0
+    assert json.loads(capsys.readouterr().out) == [str(path) for path in paths]
+    assert main(["export", str(saved), "-o", str(tmp_path / "a.doc")]) == 2
+    assert "choose a name that ends in .csv" in capsys.readouterr().err
+    assert main(["export", str(saved), "-o", "a.csv", "--format", "xlsx"]) == 2
+    assert "choose one of: csv" in capsys.readouterr().err

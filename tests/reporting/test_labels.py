@@ -1,12 +1,19 @@
+"""Names beside points, and names of layers as short as they can be."""
+
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegraph.reporting.labels import Point, Rectangle, place_names, text_rectangle
+from edgegraph.reporting.labels import Point, Rectangle, place_names, short_names, text_rectangle
+from tests.reporting.conftest import MAKERS
 
 AREA = Rectangle(0, 0, 200, 150)
+
+
 places = st.floats(0, 200)
+
+
 points = st.builds(Point, st.text("abc", max_size=12), places, places, st.floats(1, 6))
 
 
@@ -28,3 +35,15 @@ def test_a_lone_name_stands_right_of_its_point() -> None:
 
 def test_a_name_without_room_is_left_out() -> None:
     assert place_names([Point("conv1", 5, 5, 3)], 10, Rectangle(0, 0, 10, 10)) == {}
+
+
+def test_names_are_as_short_as_they_can_be() -> None:
+    names = short_names(MAKERS["phases"]().layer_records)
+    assert names["SmallCNN/conv1", "forward"] == "conv1"
+    assert names["SmallCNN/conv1", "backward"] == "conv1 backward"
+
+
+def test_names_are_unique() -> None:
+    for make in MAKERS.values():
+        names = list(short_names(make().layer_records).values())
+        assert len(names) == len(set(names))

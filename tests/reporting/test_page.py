@@ -1,9 +1,10 @@
+"""The page as a whole: sound markup that loads nothing."""
+
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -101,41 +102,6 @@ def test_markup_in_names_stays_text() -> None:
     text = page([MAKERS["hostile"]()])
     assert analyses.HOSTILE not in text
     assert analyses.HOSTILE in "".join(Reader(text).text)
-
-
-def test_the_headline_says_what_binds_and_how_long() -> None:
-    text = page([MAKERS["measured"]()])
-    # Six leaves of 1 ms each, of which the whole takes four fifths.
-    leaves = sum(row.leaf for row in MAKERS["measured"]().layer_records)
-    headline = re.search(r"<h2.*?</h2>", text, re.DOTALL)
-    assert headline is not None
-    words = " ".join("".join(Reader(headline[0]).text).split())
-    assert words == f"small_cnn at batch 1 takes {0.8 * leaves:g} ms, bound by memory traffic."
-
-
-def test_expected_time_and_shares_of_layers_stand_on_one_scale() -> None:
-    measured = MAKERS["measured"]()
-    leaves = [row for row in measured.layer_records if row.leaf and row.time_s]
-    longest = sum(row.time_s or 0 for row in leaves)
-    totals = replace(
-        measured.totals,
-        layers_time_s=longest,
-        expected_time_s=0.3 * longest,
-        expected_low_s=0.25 * longest,
-        expected_high_s=0.5 * longest,
-    )
-    split = [
-        replace(row, time_source="estimated") if row.leaf else row for row in measured.layer_records
-    ]
-    text = page([replace(measured, totals=totals, layer_records=tuple(split))])
-    strips = {
-        name: re.findall(r'style="left:([\d.]+)%;width:([\d.]+)%"', rest)
-        for name, rest in re.findall(r'strip-name">([^<]+)<(.*?)strip-value', text, re.DOTALL)
-    }
-    assert strips["expected"] == [("25.0", "25.0")]
-    layers = strips["sum of the layers"]
-    assert len(layers) == len(leaves)
-    assert sum(float(width) for _, width in layers) == pytest.approx(100, abs=0.01)
 
 
 def test_one_choice_per_analysis_named_by_what_differs() -> None:

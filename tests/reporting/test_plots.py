@@ -1,24 +1,28 @@
+"""Layer times and memory, drawn."""
+
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import StepPatch
 
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import save_figure
-from edgegraph.reporting.plots import layer_times, roofline
+from edgegraph.reporting.plots import MOST_STEPS, draw_memory, layer_times, memory, steps
 from edgegraph.results.kinds import KINDS
+from edgegraph.results.memory import LiveBuffer, LiveMemory
 from tests import analyses
 from tests.reporting.conftest import MAKERS
-
-MAGIC = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
 
 def texts(ax: Axes) -> set[str]:
@@ -27,44 +31,6 @@ def texts(ax: Axes) -> set[str]:
 
 def points(line: Line2D) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
-
-
-def marks(ax: Axes) -> list[tuple[float, float]]:
-    """Return where layers stand: the marks that are neither lines nor the dots of ops."""
-    return [points(line)[0] for line in ax.get_lines() if line.get_marker() in ("o", "s", "^", "D")]
-
-
-def test_layers_stand_at_their_intensity_and_at_what_they_reached() -> None:
-    ax = roofline(MAKERS["measured"]())
-    # SmallCNN at batch 1: dense1 multiplies 1x3136 by 3136x256 and adds 256 biases, and reads
-    # the 3,212,288 bytes of its parameters; every layer took 1 ms.
-    flops = 2 * 3136 * 256 + 256
-    x, y = min(marks(ax), key=lambda mark: abs(mark[1] / (flops / 1e-3) - 1))
-    assert y == pytest.approx(flops / 1e-3, rel=1e-3)
-    assert x == pytest.approx(flops / 3.23e6, rel=0.01)
-
-
-def test_layers_without_measurement_stand_on_their_roof() -> None:
-    analysis = MAKERS["forward"]()
-    device = analysis.device
-    assert device is not None
-    peak, fastest = device.peak_flops_per_s["f32"], device.memory[0].bandwidth_bytes_per_s
-    for x, y in marks(roofline(analysis)):
-        assert y <= 1.0001 * min(peak, x * fastest)
-
-
-def test_the_roofs_meet_at_the_ridge_points() -> None:
-    ax = roofline(MAKERS["measured"]())
-    ends = {
-        (round(x, 6), y)
-        for line in ax.get_lines()
-        if len(points(line)) == 2
-        for x, y in points(line)
-    }
-    # 100 GFLOP/s over 100 GB/s and over 10 GB/s.
-    assert (1.0, 100e9) in ends
-    assert (10.0, 100e9) in ends
-    assert any("f32 100 GFLOP/s" in text for text in texts(ax))
 
 
 def test_bars_are_as_long_as_the_times_and_brackets_run_from_max_to_sum() -> None:
@@ -98,16 +64,6 @@ def test_a_plot_takes_axes_and_gives_them_back(name: str) -> None:
     assert MAKERS["phases"]().plot(name, ax) is ax
 
 
-@pytest.mark.parametrize("kind", MAGIC)
-def test_figures_are_written_in_three_formats_the_same_every_time(
-    kind: str, tmp_path: Path
-) -> None:
-    first = save_figure(roofline(MAKERS["hostile"]()), tmp_path / f"first.{kind}").read_bytes()
-    again = save_figure(roofline(MAKERS["hostile"]()), tmp_path / f"again.{kind}").read_bytes()
-    assert first.startswith(MAGIC[kind])
-    assert first == again
-
-
 def test_markup_and_dollars_in_names_stay_text(tmp_path: Path) -> None:
     path = save_figure(layer_times(MAKERS["hostile"]()), tmp_path / "plot.svg")
     tags = {element.tag.rpartition("}")[2] for element in ElementTree.parse(path).iter()}
@@ -116,14 +72,74 @@ def test_markup_and_dollars_in_names_stay_text(tmp_path: Path) -> None:
     assert any(name.endswith(analyses.HOSTILE[-10:]) for name in names)
 
 
-def test_other_endings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"ends in \.png, \.svg or \.pdf"):
-        save_figure(roofline(MAKERS["forward"]()), tmp_path / "plot.bmp")
+def live(weights: int, hidden: int) -> LiveMemory:
+    """Return three ops: the weights are there all the time, the hidden part during the second."""
+    return LiveMemory(
+        ops=("x", "hidden", "out"),
+        alive_bytes=(weights, weights + hidden, weights + hidden // 2),
+        peak_position=1,
+        peak_op="hidden",
+        peak_layer="Net/dense",
+        peak_buffers=(
+            LiveBuffer(name="w", layer="Net/dense", bytes=weights, kind="weights"),
+            LiveBuffer(name="hidden", layer="Net/dense", bytes=hidden, kind="activation"),
+        ),
+        temp_bytes=hidden,
+        output_bytes=8,
+    )
 
 
-def test_axes_are_logarithmic_and_named() -> None:
-    ax = roofline(MAKERS["measured"]())
-    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert ax.get_xlabel().startswith("arithmetic intensity (FLOP/byte)")
-    assert ax.get_ylabel() == "FLOP/s reached"
-    assert math.log10(ax.get_xlim()[1] / ax.get_xlim()[0]) > 2
+def drawn(memory: LiveMemory) -> tuple[list[float], str, list[str], list[str]]:
+    """Return the heights of the steps, the label of their axis, the legend and the texts."""
+    ax = Figure().subplots()
+    draw_memory(ax, memory, 7.0)
+    outline = [patch for patch in ax.patches if isinstance(patch, StepPatch)][-1]
+    legend = ax.get_legend()
+    assert legend is not None
+    return (
+        np.asarray(outline.get_data()[0]).tolist(),
+        ax.get_ylabel(),
+        [text.get_text() for text in legend.get_texts()],
+        [text.get_text() for text in ax.texts],
+    )
+
+
+def test_bands_stand_on_each_other_and_the_peak_is_marked() -> None:
+    heights, label, legend, texts = drawn(live(2_000_000, 4_000_000))
+    assert heights == [2.0, 6.0, 4.0]
+    assert label == "alive (MB)"
+    assert legend == ["activations 4 MB", "weights 2 MB"]
+    assert texts == ["peak 6 MB, Net/dense"]
+
+
+def test_what_would_vanish_beside_the_weights_is_drawn_alone() -> None:
+    heights, label, legend, texts = drawn(live(2_000_000, 4_000))
+    assert heights == [0.0, 4.0, 2.0]
+    assert label == "alive on top (kB)"
+    assert legend == ["activations 4 kB", "on top of weights 2 MB"]
+    assert texts == ["peak 2 MB in all, Net/dense"]
+
+
+def test_weights_alone() -> None:
+    heights, _, legend, _ = drawn(live(2_000, 0))
+    assert heights == [2.0, 2.0, 2.0]
+    assert legend == ["weights 2 kB"]
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=2000))
+def test_long_schedules_are_drawn_by_the_most_of_each_stretch(alive: list[int]) -> None:
+    edges, heights = steps(alive)
+    assert len(heights) == min(len(alive), MOST_STEPS) == len(edges) - 1
+    assert (edges[0], edges[-1]) == (0, len(alive))
+    assert max(heights) == max(alive)
+    where = alive.index(max(alive))
+    assert any(
+        low <= where < high and height == max(alive)
+        for low, high, height in zip(edges, edges[1:], heights, strict=False)
+    )
+
+
+def test_what_is_not_scheduled_cannot_be_drawn() -> None:
+    unscheduled = replace(MAKERS["forward"](), live_memory=None)
+    with pytest.raises(InputError, match="stage 'optimized'"):
+        memory(unscheduled)

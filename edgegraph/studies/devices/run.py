@@ -267,6 +267,4 @@ def largest_batch(needed: Sequence[tuple[int, int]], capacity_bytes: int | None)
     if last_bytes <= first_bytes:
         return None
     found = first + (capacity_bytes - first_bytes) * (last - first) // (last_bytes - first_bytes)
-    if above:
-        found = min(found, above[0][0] - 1)
-    return max(found, fit[-1][0] if fit else 0)
+    return max(found, 0)

@@ -1,25 +1,19 @@
-"""Exports read back by what they are for."""
+"""Every format takes every analysis, and a name says which."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import networkx as nx
-import pandas as pd
 import pytest
 
-from edgegraph.cli import main
 from edgegraph.errors import InputError
 from edgegraph.reporting.exports import EXPORTS, export, format_of
-from edgegraph.reporting.exports.tables import latex, markdown
 from edgegraph.results.analysis import Analysis
 from tests import analyses
 
 MAKERS = [analyses.small_cnn, analyses.gradient, analyses.without_device, analyses.hostile]
+
 
 Make = Callable[[], Analysis]
 
@@ -41,71 +35,6 @@ def test_every_format_takes_every_analysis(make: Make, format: str, tmp_path: Pa
     assert [child.name for child in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_graphml_is_read_by_networkx(make: Make, tmp_path: Path) -> None:
-    analysis = make()
-    graph = nx.read_graphml(export(analysis, tmp_path / "a.graphml"))
-    assert graph.number_of_nodes() == len(analysis.op_records)
-    assert graph.number_of_edges() == analysis.graph.number_of_edges()
-    flops = nx.get_node_attributes(graph, "flops")
-    top = [record for record in analysis.op_records if record.parent is None]
-    assert sum(flops.get(record.name, 0) for record in top) == analysis.totals.flops
-
-
-def test_csv_and_parquet_are_read_by_pandas(tmp_path: Path) -> None:
-    analysis = analyses.small_cnn()
-    layers = pd.read_csv(export(analysis, tmp_path / "a.csv"))
-    assert list(layers["layer"]) == list(analysis.layers["layer"])
-    assert layers.loc[layers["depth"] == 0, "macs"].sum() == analysis.totals.macs
-    ops = pd.read_csv(export(analysis, tmp_path / "a.ops.csv"))
-    assert list(ops["name"]) == list(analysis.ops["name"])
-    pytest.importorskip("pyarrow")
-    parquet = pd.read_parquet(export(analysis, tmp_path / "a.parquet"))
-    assert list(parquet["flops"].dropna()) == list(analysis.ops["flops"].dropna())
-
-
-@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
-@pytest.mark.parametrize("make", MAKERS)
-def test_dot_is_read_by_graphviz(make: Make, tmp_path: Path) -> None:
-    path = export(make(), tmp_path / "a.dot")
-    drawn = subprocess.run(["dot", "-Tcanon", path], capture_output=True, text=True, check=True)
-    assert drawn.stdout.startswith("digraph")
-    assert not drawn.stderr
-
-
-def test_model_explorer_edges_name_nodes_that_are_there(tmp_path: Path) -> None:
-    analysis = analyses.small_cnn()
-    made = json.loads(export(analysis, tmp_path / "a.model-explorer.json").read_text("utf-8"))
-    (graph,) = made["graphs"]
-    names = {node["id"] for node in graph["nodes"]}
-    assert names == {record.name for record in analysis.op_records}
-    for node in graph["nodes"]:
-        assert all(edge["sourceNodeId"] in names for edge in node["incomingEdges"])
-        assert all(isinstance(pair["value"], str) for pair in node["attrs"])
-        assert not node["namespace"].endswith("/")
-    data = json.loads(export(analysis, tmp_path / "a.node-data.json").read_text("utf-8"))
-    assert set(data[graph["id"]]["results"]) <= names
-
-
-def test_the_trace_has_complete_events(tmp_path: Path) -> None:
-    made = json.loads(export(analyses.small_cnn(), tmp_path / "a.trace.json").read_text("utf-8"))
-    complete = [event for event in made["traceEvents"] if event["ph"] == "X"]
-    assert complete
-    assert all({"name", "ts", "dur", "pid", "tid"} <= event.keys() for event in complete)
-    named = {event["tid"] for event in made["traceEvents"] if event["ph"] == "M"}
-    assert {event["tid"] for event in complete} <= named
-
-
-def test_names_cannot_break_out_of_a_table() -> None:
-    text = markdown(analyses.hostile())
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
-    assert "<img" not in text.replace("\\<", "")
-    lines = latex(analyses.hostile()).splitlines()
-    cells = {line.replace("\\&", "").count("&") for line in lines if line.endswith(r" \\")}
-    assert cells == {8}
-
-
 @pytest.mark.parametrize(
     ("name", "format"),
     [("a.json", "json"), ("a.schema.json", "schema"), ("a.trace.json", "chrome-trace"),
@@ -113,20 +42,6 @@ def test_names_cannot_break_out_of_a_table() -> None:
 )  # fmt: skip
 def test_the_longest_ending_counts(name: str, format: str) -> None:
     assert format_of(Path(name)) == format
-
-
-def test_the_command_writes_several_files(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    saved = analyses.small_cnn().save(tmp_path / "a.edgegraph")
-    paths = [tmp_path / "a.md", tmp_path / "a.graphml"]
-    code = main(["export", str(saved), "-o", str(paths[0]), "-o", str(paths[1]), "--json"])
-    assert code == 0
-    assert json.loads(capsys.readouterr().out) == [str(path) for path in paths]
-    assert main(["export", str(saved), "-o", str(tmp_path / "a.doc")]) == 2
-    assert "choose a name that ends in .csv" in capsys.readouterr().err
-    assert main(["export", str(saved), "-o", "a.csv", "--format", "xlsx"]) == 2
-    assert "choose one of: csv" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

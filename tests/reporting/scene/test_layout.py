@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from graphlib import TopologicalSorter
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from edgegraph.reporting.scene.hierarchy import MOST_CHILDREN, Box, Item, nest
 from edgegraph.reporting.scene.layout import lay_out, lay_out_all
-from edgegraph.reporting.scene.split import split
 from tests.reporting.scene.graphs import random_items
 
 SEEDS = st.integers(min_value=0, max_value=2**32)
@@ -100,59 +98,6 @@ def test_small_random_programs(seed: int, count: int) -> None:
 @given(SEEDS)
 def test_large_random_programs(seed: int) -> None:
     check_drawing(random_items(seed, 5000))
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["a", "b", "c", None]), st.lists(st.integers(0, 10**6))),
-        min_size=1,
-        max_size=40,
-    )
-)
-def test_parts_make_no_cycle(ops: list[tuple[str | None, list[int]]]) -> None:
-    labels = [label for label, _ in ops]
-    operands = [[o % n for o in read] if n else [] for n, (_, read) in enumerate(ops)]
-    parts = split(labels, operands)
-    before: dict[int, set[int]] = {part: set() for part in parts}
-    for number, read in enumerate(operands):
-        before[parts[number]] |= {parts[o] for o in read} - {parts[number]}
-    TopologicalSorter(before).prepare()
-    assert sorted(before) == [*range(max(parts) + 1)]
-    of_part: dict[int, set[str | None]] = {}
-    for label, part in zip(labels, parts, strict=True):
-        of_part.setdefault(part, set()).add(label)
-    assert all(len(found) == 1 for found in of_part.values())
-
-
-def test_a_scope_before_and_after_another_is_drawn_in_parts() -> None:
-    items = [
-        Item(name="in", path=("net", "conv")),
-        Item(name="relu", path=("net", "act"), operands=(0,)),
-        Item(name="out", path=("net", "conv"), operands=(1,)),
-    ]
-    top = nest(items)
-    assert top.title == "net"
-    assert [(box.title, box.part, box.parts) for box in top.children] == [
-        ("conv", 1, 2), ("act", 1, 1), ("conv", 2, 2),
-    ]  # fmt: skip
-
-
-def test_a_scope_stays_whole_where_nothing_lies_between() -> None:
-    # Both branches of a residual block: they are beside each other.
-    items = [
-        Item(name="x", path=("a",)),
-        Item(name="y", path=("b",), operands=(0,)),
-        Item(name="z", path=("a",), operands=(0,)),
-        Item(name="sum", path=("c",), operands=(1, 2)),
-    ]
-    assert [box.title for box in nest(items).children] == ["a", "b", "c"]
-
-
-def test_a_long_chain_is_nested_without_recursion() -> None:
-    items = [Item(name="first", path=("s",))]
-    items += [Item(name=f"op.{n}", parent=n - 1, path=("s",) * (n % 3)) for n in range(1, 3000)]
-    assert len([*boxes_of(nest(items))]) >= 3000
 
 
 def test_a_row_is_broken_where_it_would_be_too_wide() -> None:

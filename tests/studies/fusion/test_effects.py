@@ -9,7 +9,7 @@ import pytest
 import edgegraph as eg
 from edgegraph.hlo.op_tree import launches
 from edgegraph.results.verdicts import HELPS, HURTS, NO_DIFFERENCE, NOISY
-from edgegraph.studies.fusion.effects import fusion_verdict, trace_noise
+from edgegraph.studies.fusion.effects import effects, fusion_verdict, trace_noise
 from edgegraph.studies.fusion.result import FULL, FusionStudy
 from tests import analyses
 from tests.studies.fusion.test_run import SQUARE, ladder
@@ -71,3 +71,14 @@ def test_a_fusion_is_judged_by_the_noise_of_both(
 
 def test_without_a_trace_there_is_no_noise_to_know() -> None:
     assert trace_noise(analyses.small_cnn(1)) is None
+
+
+def test_ops_that_stay_in_one_kernel_share_its_time() -> None:
+    """Against itself a fusion saves nothing: its ops take together what the kernel takes."""
+    same = eg.analyze(
+        lambda x: jnp.abs(x)[:, ::-1] + 1, args=(SQUARE,), device=analyses.DEVICE
+    )  # fmt: skip
+    (effect,) = effects(FULL, same, same)
+    assert effect.ops > 1
+    assert effect.unfused_time_s == pytest.approx(effect.time_s)
+    assert effect.recomputed_flops == 0

@@ -69,3 +69,9 @@ def test_times_stand_in_their_brackets() -> None:
 def test_names_leave_out_the_network_and_the_forward_phase() -> None:
     assert label(bracket(4.0, layer="Net/block/dense")) == "block/dense"
     assert label(replace(bracket(4.0, layer="Net"), phase="backward")) == "Net (backward)"
+
+
+def test_times_close_together_have_ticks_at_2_and_5_too() -> None:
+    assert {2.0, 5.0} <= set(made().plot().get_xticks())
+    apart = made(layers=(bracket(600.0),)).plot()
+    assert not {2.0, 5.0, 20.0, 50.0} & set(apart.get_xticks())

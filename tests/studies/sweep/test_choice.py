@@ -106,3 +106,7 @@ def test_noise_that_may_hide_a_better_batch_withholds_the_choice() -> None:
 
 def test_nothing_measured_is_nothing_chosen() -> None:
     assert within_budget([failed(1)], 1.0).batch is None
+
+
+def test_of_equal_throughputs_the_smaller_batch_keeps_the_budget() -> None:
+    assert within_budget([point(16, 400.0, 0.01), point(8, 400.0, 0.01)], 1.0).batch == 8

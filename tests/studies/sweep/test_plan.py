@@ -39,3 +39,11 @@ def test_points_of_different_machines_are_told() -> None:
 def test_bad_input_is_refused(subject: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         plan(subject, **settings)
+
+
+def test_what_is_left_out_is_swept_widely_and_measured_here() -> None:
+    made = make_plan(dense())
+    assert made.batches == (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    assert made.queue_depths == (1, 4, 16)
+    assert (made.target, made.measure, made.dtypes) == ("cpu", True, (None,))
+    assert make_plan(dense(), target="device:rpi5").measure is False
