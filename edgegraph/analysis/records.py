@@ -38,11 +38,8 @@ def op_records(
         attributions: Of every node, by name.
         device: Whose roofs to use, or None.
     """
-    # Decoding makes one object of equal shapes, so each is written out once.
-    shapes = {id(node.instruction.shape): node.instruction.shape for node in nodes}
-    written = {number: str(shape) for number, shape in shapes.items()}
-    roofs = _Roofs(device)
-    tree = OpTree(nodes)
+    written = _written_shapes(nodes)
+    roofs, tree = _Roofs(device), OpTree(nodes)
     inside: dict[str, list[_AtRoof]] = {}
     records: list[OpRecord] = []
     for node in reversed(nodes):
@@ -73,6 +70,12 @@ def op_records(
             )
         )
     return tuple(reversed(records))
+
+
+def _written_shapes(nodes: Sequence[Node]) -> dict[int, str]:
+    """Write each shape out once; decoding makes one object of equal ones."""
+    shapes = {id(node.instruction.shape): node.instruction.shape for node in nodes}
+    return {number: str(shape) for number, shape in shapes.items()}
 
 
 class _AtRoof(Struct, frozen=True, kw_only=True, gc=False):

@@ -221,18 +221,24 @@ class LoopValues:
             value = self._evaluate(operands[0], frame)
             numeric = isinstance(value, int | Counter)
             return value if not numeric or instruction.shape.dtype in _RANGES else None
-        if opcode in _ARITHMETIC and len(operands) == 2:
-            left, right = (self._evaluate(operand, frame) for operand in operands)
-            return _arithmetic(opcode, left, right)
-        if opcode == "compare" and len(operands) == 2:
-            left, right = (self._evaluate(operand, frame) for operand in operands)
-            dtype = self._instructions[operands[0]].shape.dtype
-            if isinstance(left, int | Counter) and isinstance(right, int | Counter):
-                return Comparison(instruction.comparison or "", left, right, dtype)
         if opcode == "not" and len(operands) == 1:
-            value = self._evaluate(operands[0], frame)
-            if isinstance(value, Comparison) and value.direction in _NEGATED:
-                return Comparison(_NEGATED[value.direction], value.left, value.right, value.dtype)
+            return self._negated(self._evaluate(operands[0], frame))
+        computes = len(operands) == 2 and (opcode == "compare" or opcode in _ARITHMETIC)
+        return self._of_two(instruction, frame) if computes else None
+
+    @staticmethod
+    def _negated(value: _Value) -> _Value:
+        if isinstance(value, Comparison) and value.direction in _NEGATED:
+            return Comparison(_NEGATED[value.direction], value.left, value.right, value.dtype)
+        return None
+
+    def _of_two(self, instruction: Instruction, frame: _Frame) -> _Value:
+        left, right = (self._evaluate(operand, frame) for operand in instruction.operands)
+        if instruction.opcode != "compare":
+            return _arithmetic(instruction.opcode, left, right)
+        if isinstance(left, int | Counter) and isinstance(right, int | Counter):
+            dtype = self._instructions[instruction.operands[0]].shape.dtype
+            return Comparison(instruction.comparison or "", left, right, dtype)
         return None
 
     def _member(self, value: _Value, index: int) -> _Value:

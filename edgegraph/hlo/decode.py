@@ -212,21 +212,7 @@ class _Decoder:
         convolution = opcode == "convolution" or (
             opcode == "custom-call" and proto.HasField("convolution_dimension_numbers")
         )
-        more: dict[str, Any] = {}
-        if opcode == "parameter":
-            more["parameter_number"] = proto.parameter_number
-        elif opcode == "get-tuple-element":
-            more["tuple_index"] = proto.tuple_index
-        elif opcode == "fusion":
-            more["fusion_kind"] = self._text(proto.fusion_kind) or None
-        elif opcode == "custom-call":
-            more["custom_call_target"] = self._text(proto.custom_call_target)
-        elif opcode == "constant":
-            more["literal"] = scalar_literal(proto.literal, shape)
-        elif opcode == "compare":
-            more["comparison"] = self._text(proto.comparison_direction)
-        elif opcode in opcodes.DOTS:
-            more["dot"] = _dot(proto)
+        more = self._own(proto, opcode, shape)
         if is_collective(opcode, proto):
             more["collective"] = decode_collective(proto)
         if convolution or opcode in opcodes.WINDOWED:
@@ -241,6 +227,23 @@ class _Decoder:
         if opcode in opcodes.MAY_ALIAS:
             more["output_aliases"] = decode_output_aliases(proto)
         return more
+
+    def _own(self, proto: Proto, opcode: str, shape: Shape) -> dict[str, Any]:
+        """Return the field that belongs to one opcode alone."""
+        match opcode:
+            case "parameter":
+                return {"parameter_number": proto.parameter_number}
+            case "get-tuple-element":
+                return {"tuple_index": proto.tuple_index}
+            case "fusion":
+                return {"fusion_kind": self._text(proto.fusion_kind) or None}
+            case "custom-call":
+                return {"custom_call_target": self._text(proto.custom_call_target)}
+            case "constant":
+                return {"literal": scalar_literal(proto.literal, shape)}
+            case "compare":
+                return {"comparison": self._text(proto.comparison_direction)}
+        return {"dot": _dot(proto)} if opcode in opcodes.DOTS else {}
 
     def _text(self, text: str) -> str:
         return self._texts.setdefault(text, text)

@@ -52,6 +52,21 @@ def _attributes(instruction: Instruction) -> Iterator[str]:
         yield f"dimensions={_braces(instruction.dimensions)}"
     if instruction.comparison is not None:
         yield f"direction={instruction.comparison}"
+    yield from _product(instruction)
+    yield from _called(instruction)
+    if instruction.custom_call_target is not None:
+        yield f'custom_call_target="{instruction.custom_call_target}"'
+    if instruction.control_predecessors:
+        names = ", ".join(f"%{name}" for name in instruction.control_predecessors)
+        yield f"control-predecessors={{{names}}}"
+    if instruction.backend_config:
+        config = instruction.backend_config
+        cut = config if len(config) <= _LONGEST_CONFIG else f"{config[:_LONGEST_CONFIG]}…"
+        yield f"backend_config={cut}"
+
+
+def _product(instruction: Instruction) -> Iterator[str]:
+    """Yield what convolutions, dots and windows have."""
     if instruction.window:
         yield f"window={{{window_text(instruction.window)}}}"
     if instruction.convolution is not None:
@@ -64,16 +79,6 @@ def _attributes(instruction: Instruction) -> Iterator[str]:
         yield dot_text(instruction.dot)
     if instruction.precision is not None:
         yield f"operand_precision={instruction.precision}"
-    yield from _called(instruction)
-    if instruction.custom_call_target is not None:
-        yield f'custom_call_target="{instruction.custom_call_target}"'
-    if instruction.control_predecessors:
-        names = ", ".join(f"%{name}" for name in instruction.control_predecessors)
-        yield f"control-predecessors={{{names}}}"
-    if instruction.backend_config:
-        config = instruction.backend_config
-        cut = config if len(config) <= _LONGEST_CONFIG else f"{config[:_LONGEST_CONFIG]}…"
-        yield f"backend_config={cut}"
 
 
 def _braces(numbers: Sequence[int]) -> str:

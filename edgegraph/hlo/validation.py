@@ -91,17 +91,22 @@ class Checker:
             handed = [1] * len(called)
         if handed != [self._parameters[callee] for callee in called]:
             raise _contradiction(instruction, "operands and parameters do not match")
-        if opcode == "get-tuple-element":
-            index = instruction.tuple_index
-            if index is None or not 0 <= index < len(operands[0].elements):
-                raise _contradiction(instruction, f"its operand has no element {index}")
-        elif opcode == "convolution" or opcode in opcodes.DOTS:
-            _check_dimensions(instruction, operands[0], operands[1])
-        elif opcode == "scan":
-            rank = len(operands[0].dimensions)
-            if len(instruction.dimensions) != 1 or not 0 <= instruction.dimensions[0] < rank:
-                axes = list(instruction.dimensions)
-                raise _contradiction(instruction, f"it runs along {axes} of {operands[0]}")
+        _check_attributes(instruction, operands)
+
+
+def _check_attributes(instruction: Instruction, operands: Sequence[Shape]) -> None:
+    opcode = instruction.opcode
+    if opcode == "get-tuple-element":
+        index = instruction.tuple_index
+        if index is None or not 0 <= index < len(operands[0].elements):
+            raise _contradiction(instruction, f"its operand has no element {index}")
+    elif opcode == "convolution" or opcode in opcodes.DOTS:
+        _check_dimensions(instruction, operands[0], operands[1])
+    elif opcode == "scan":
+        rank = len(operands[0].dimensions)
+        if len(instruction.dimensions) != 1 or not 0 <= instruction.dimensions[0] < rank:
+            axes = list(instruction.dimensions)
+            raise _contradiction(instruction, f"it runs along {axes} of {operands[0]}")
 
 
 def _check_dimensions(instruction: Instruction, lhs: Shape, rhs: Shape) -> None:

@@ -11,8 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jax import lax
 from jax.extend import core
 
@@ -45,7 +43,7 @@ def _groups(traced: Any) -> tuple[LayerGroup, ...]:
     return cut(find_regions(traced))
 
 
-def _check_replay(
+def check_replay(
     regions: Regions, groups: tuple[LayerGroup, ...], arguments: list[Any], results: list[Any]
 ) -> None:
     """Run the groups one by one and compare what each gives, up to the function's results."""
@@ -82,10 +80,10 @@ def _assert_close(value: Any, expected: Any) -> None:
 def test_groups_reproduce_the_whole(name: str, depth: int | None) -> None:
     """Also inside loops: the first row sliced, and the row stacked, are those of the scan."""
     regions, result, arguments = _regions(name)
-    _check_replay(regions, _cut(name, depth), arguments, jax.tree.leaves(result))
+    check_replay(regions, _cut(name, depth), arguments, jax.tree.leaves(result))
 
 
-def _check_cover(regions: Regions, groups: tuple[LayerGroup, ...]) -> None:
+def check_cover(regions: Regions, groups: tuple[LayerGroup, ...]) -> None:
     """Every equation, also inside loops, is in one group, alone or with the loop around it."""
     placed = Counter(id(equation) for group in groups for equation in group.jaxpr.eqns)
 
@@ -108,7 +106,7 @@ def _check_cover(regions: Regions, groups: tuple[LayerGroup, ...]) -> None:
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_equation_belongs_to_exactly_one_group(name: str, depth: int | None) -> None:
-    _check_cover(_regions(name)[0], _cut(name, depth))
+    check_cover(_regions(name)[0], _cut(name, depth))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -225,13 +223,13 @@ def test_branches_are_opened() -> None:
 def test_a_loop_under_vmap_cannot_be_opened_and_covers_what_is_inside() -> None:
     def net(x: Any) -> Any:
         with jax.named_scope("Net"):
-            return lax.while_loop(lambda v: v < 3.0, _named("inner", lambda v: v + 1.0), x)
+            return lax.while_loop(lambda v: v < 3.0, named_layer("inner", lambda v: v + 1.0), x)
 
     groups = _groups(jax.make_jaxpr(jax.vmap(net))(jnp.zeros(4)))
     assert [(g.layer, g.covers) for g in groups] == [("Net", ("Net/inner",))]
 
 
-def _named(scope: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def named_layer(scope: str, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def run(x: Any) -> Any:
         with jax.named_scope(scope):
             return function(x)
@@ -269,7 +267,7 @@ def test_a_group_may_take_nothing_or_give_a_scalar() -> None:
     ones, total = groups = cut(regions)
     assert (ones.layer, len(ones.inputs), len(ones.outputs)) == ("ones", 0, 1)
     assert [v.aval.shape for v in total.outputs] == [()]
-    _check_replay(regions, groups, [jnp.arange(3.0)], [jnp.asarray(3.0)])
+    check_replay(regions, groups, [jnp.arange(3.0)], [jnp.asarray(3.0)])
 
 
 def test_an_effect_is_needed_although_it_gives_nothing() -> None:
@@ -297,141 +295,3 @@ def test_layers_that_share_a_reference_cannot_be_cut_apart() -> None:
 
     with pytest.raises(InputError, match="mutable reference"):
         _groups(jax.make_jaxpr(net)(jnp.ones(3)))
-
-
-def _gradient_through_nested_loops(x: Any) -> Any:
-    def step(carry: Any, row: Any) -> tuple[Any, None]:
-        turn = _named("turn", jnp.sin)
-        return lax.fori_loop(0, 3, lambda _, v: turn(v) * row.sum(), carry), None
-
-    return jax.grad(lambda x: lax.scan(step, x[0], x)[0].sum())(x)
-
-
-def _shared_body(x: Any) -> Any:
-    scan = jax.jit(lambda y: lax.scan(lambda c, r: (_named("g", jnp.sin)(c) + r, c), y[0], y)[1])
-    return scan(scan(x))
-
-
-def _choices(x: Any) -> Any:
-    branches = [_named("a", jnp.sin), _named("b", jnp.cos), lambda v: v * 2]
-    return lax.map(lambda row: lax.switch(jnp.int32(row.sum() > 0) + 1, branches, row), x)
-
-
-def _with_effects(x: Any) -> Any:
-    def step(carry: Any, row: Any) -> Any:
-        jax.debug.callback(lambda _: None, carry.sum())
-        return _named("a", jnp.sin)(carry) + row, _named("b", jnp.cos)(row)
-
-    return lax.scan(step, x[0], x)
-
-
-def _stacks_constants(x: Any) -> Any:
-    return lax.scan(lambda _, row: (0.0, (_named("a", jnp.sin)(row), 1.0)), 1.0, x)
-
-
-def _asks_in_branches(x: Any) -> Any:
-    def goes_on(v: Any) -> Any:
-        return lax.cond(v.sum() > 3, lambda u: _named("z", jnp.sum)(u) < 9, lambda _: True, v)
-
-    return lax.while_loop(goes_on, lambda v: _named("t", jnp.exp)(v) + 1, x)
-
-
-def _without_iterations(x: Any) -> Any:
-    return lax.scan(lambda c, r: (_named("t", jnp.sin)(c), _named("u", jnp.cos)(r)), x[0], x[:0])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("depth", [None, 0])
-@pytest.mark.parametrize(
-    "function",
-    [
-        _gradient_through_nested_loops, _shared_body, _choices, _with_effects, _stacks_constants,
-        _asks_in_branches, _without_iterations,
-    ],
-)  # fmt: skip
-def test_loops_of_all_kinds(function: Callable[[Any], Any], depth: int | None) -> None:
-    x = jnp.linspace(-1.0, 1.0, 12).reshape(3, 4)
-    regions = find_regions(jax.make_jaxpr(function)(x))
-    groups = cut(regions, depth)
-    _check_cover(regions, groups)
-    _check_replay(regions, groups, [x], jax.tree.leaves(function(x)))
-
-
-_STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["", "a", "b", "a/c", "b/c"]),
-        st.sampled_from(["add", "mul", "tanh", "call", "scan", "while", "cond"]),
-        st.integers(0, 9),
-        st.integers(0, 9),
-    ),
-    min_size=1,
-    max_size=12,
-)
-
-
-@jax.jit
-def _call(x: Any, y: Any) -> Any:
-    with jax.named_scope("inside"):
-        return jnp.sin(x) + y
-
-
-def _scan(x: Any, y: Any) -> Any:
-    """Two scans, one in the other and backwards, that slice, carry and stack."""
-
-    def step(carry: Any, row: Any) -> Any:
-        with jax.named_scope("step"):
-            carry = jnp.sin(carry) + row
-        inner, rows = lax.scan(lambda c, r: (_call(c, r), c), carry.sum(), carry, reverse=True)
-        return carry + inner, rows
-
-    return lax.scan(step, x, jnp.stack([x, y, x]))[1].sum(0)
-
-
-def _while(x: Any, y: Any) -> Any:
-    """A loop that ends when its data says so, and may never begin."""
-
-    def step(state: Any) -> Any:
-        count, value = state
-        with jax.named_scope("halve"):
-            return count + 1, value / 2
-
-    return lax.while_loop(lambda state: jnp.abs(state[1]).sum() > 0.4, step, (0, x * y))[1]
-
-
-def _cond(x: Any, y: Any) -> Any:
-    return lax.cond(x.sum() > 0, _named("then", jnp.sin), _named("else", jnp.cos), y)
-
-
-_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "add": jnp.add,
-    "mul": jnp.multiply,
-    "tanh": lambda x, _: jnp.tanh(x),
-    "call": _call,
-    "scan": _scan,
-    "while": _while,
-    "cond": _cond,
-}
-
-
-@pytest.mark.slow
-@settings(max_examples=20, deadline=None)
-@given(_STEPS, st.sampled_from(DEPTHS))
-def test_any_interleaving_of_scopes_can_be_cut(
-    steps: list[tuple[str, str, int, int]], depth: int | None
-) -> None:
-    def net(x: Any, y: Any) -> Any:
-        values = [x, y]
-        for scope, operation, first, second in steps:
-            operands = values[first % len(values)], values[second % len(values)]
-            if scope:
-                with jax.named_scope(scope):
-                    values.append(_OPERATIONS[operation](*operands))
-            else:
-                values.append(_OPERATIONS[operation](*operands))
-        return values[-3:]
-
-    arguments = [jnp.asarray([0.5, -1.0]), jnp.asarray([2.0, 0.1])]
-    regions = find_regions(jax.make_jaxpr(net)(*arguments))
-    groups = cut(regions, depth)
-    _check_cover(regions, groups)
-    _check_replay(regions, groups, arguments, net(*arguments))

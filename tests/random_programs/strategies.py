@@ -131,27 +131,26 @@ def _container(draw: st.DrawFn, allowed: _Allowed) -> b.Block:
     def body() -> b.Block:
         return _chain(draw, allowed.inside())
 
-    kind = draw(st.sampled_from(kinds))
-    if kind is b.Scope:
-        return b.Scope(draw(st.sampled_from(SCOPES)), body())
-    if kind is b.Jit:
-        return b.Jit(number(1, 2), body())
-    if kind is c.Switch:
-        return c.Switch(tuple([body() for _ in range(number(2, 3))]))
-    if kind is b.Vmap:
-        return b.Vmap(number(2, 3), body())
-    if kind is b.CustomVjp:
-        return b.CustomVjp(body(), _chain(draw, allowed.inside(differentiated=False)))
-    if kind is c.Scan:
-        return c.Scan(number(1, b.MOST_LAYERS), number(1, 2), draw(st.booleans()), body())
-    if kind is c.Fori:
+    def counted() -> b.Block:
         start = number(-2, 3)
         return c.Fori(start, start + number(0, 4), body())
-    if kind is c.While:
-        return c.While(number(-5, 5), number(1, 3) * draw(STEPS), number(0, 4), body())
-    if kind is b.Gradient:
-        return b.Gradient(_chain(draw, allowed.inside(differentiated=True)))
-    return b.Remat(body()) if kind is b.Remat else c.Until(body())
+
+    made: dict[type, Callable[[], b.Block]] = {
+        b.Scope: lambda: b.Scope(draw(st.sampled_from(SCOPES)), body()),
+        b.Jit: lambda: b.Jit(number(1, 2), body()),
+        b.Remat: lambda: b.Remat(body()),
+        b.Vmap: lambda: b.Vmap(number(2, 3), body()),
+        b.CustomVjp: lambda: b.CustomVjp(
+            body(), _chain(draw, allowed.inside(differentiated=False))
+        ),
+        b.Gradient: lambda: b.Gradient(_chain(draw, allowed.inside(differentiated=True))),
+        c.Switch: lambda: c.Switch(tuple([body() for _ in range(number(2, 3))])),
+        c.Scan: lambda: c.Scan(number(1, b.MOST_LAYERS), number(1, 2), draw(st.booleans()), body()),
+        c.Fori: counted,
+        c.While: lambda: c.While(number(-5, 5), number(1, 3) * draw(STEPS), number(0, 4), body()),
+        c.Until: lambda: c.Until(body()),
+    }
+    return made[draw(st.sampled_from(kinds))]()
 
 
 STEPS = st.sampled_from([1, -1])

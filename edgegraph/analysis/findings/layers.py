@@ -47,17 +47,8 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
         advice = _FEWER_BYTES
         if evidence.analysis.batch is not None:
             batch = _batch_at_ridge(evidence.analysis.batch, row, intensity, ridge)
-            if batch is None:
-                advice += (
-                    "; a larger batch does not reach the ridge point, since each input brings too"
-                    " many bytes of its own"
-                )
-            else:
-                numbers["batch_at_ridge_point"] = batch
-                advice += (
-                    f"; or a larger batch, since all inputs share one read of the weights"
-                    f" (about {batch:.0f} would reach the ridge point)"
-                )
+            numbers |= {} if batch is None else {"batch_at_ridge_point": batch}
+            advice += _larger_batch(batch)
         yield Finding(
             rule="memory-bound-dense",
             layer=row.layer,
@@ -75,6 +66,19 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
         "layers with matrix products are memory-bound",
         _BYTES_BOUND,
         f"{_FEWER_BYTES}; or a larger batch, since all inputs share one read of the weights",
+    )
+
+
+def _larger_batch(batch: float | None) -> str:
+    """Advise on the batch from which arithmetic binds, if there is one."""
+    if batch is None:
+        return (
+            "; a larger batch does not reach the ridge point, since each input brings too many"
+            " bytes of its own"
+        )
+    return (
+        "; or a larger batch, since all inputs share one read of the weights (about"
+        f" {batch:.0f} would reach the ridge point)"
     )
 
 

@@ -61,18 +61,9 @@ def dispatch_bound(evidence: Evidence) -> Iterator[Finding]:
 @register_finding("dominant-loop")
 def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
     """A loop that takes most of the time, one iteration after the other."""
-    if evidence.untrusted_times or not evidence.whole_s:
+    loop = _innermost_dominant(evidence)
+    if loop is None:
         return
-    loops = [
-        record
-        for record in evidence.control_flow
-        if record.opcode == "while"
-        and (record.time_s or 0.0) > DOMINANT * evidence.whole_s
-        and _iterations(evidence, record) != 1
-    ]
-    if not loops:
-        return
-    loop = loops[-1]  # Those that hold it come before it: nothing inside of it dominates.
     share, kernels = evidence.share([loop]), evidence.kernels_in(loop)
     iterations, kernel_s = _iterations(evidence, loop), _seconds_per_kernel(kernels)
     iteration_s = (loop.time_s or 0.0) / (iterations or 1)
@@ -101,6 +92,20 @@ def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
         # Where the kernels are long, the findings about them weigh what there is to gain.
         weight=share.value if short else 0.0,
     )
+
+
+def _innermost_dominant(evidence: Evidence) -> OpRecord | None:
+    """Return the loop that takes most of the time, while none inside of it does."""
+    if evidence.untrusted_times or not evidence.whole_s:
+        return None
+    loops = [
+        record
+        for record in evidence.control_flow
+        if record.opcode == "while"
+        and (record.time_s or 0.0) > DOMINANT * evidence.whole_s
+        and _iterations(evidence, record) != 1
+    ]
+    return loops[-1] if loops else None  # Those that hold it come before it.
 
 
 _SHORT_KERNELS = (
