@@ -28,10 +28,9 @@ _FEWER_MACS = (
 def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
     """A layer of matrix products that waits for its weights."""
     for row, ops in evidence.large_layers:
-        if row.bound != "memory" or not any(map(_is_dense, ops)):
-            continue
         intensity, ridge = row.intensity_flops_per_byte, _ridge(evidence, ops)
-        if intensity is None or ridge is None:
+        dense = row.bound == "memory" and any(map(_is_dense, ops))
+        if not dense or intensity is None or ridge is None:
             continue
         seen = (
             f"{_name(row)} is memory-bound: it does {ratio(intensity)} FLOP per byte, and this"
@@ -46,9 +45,9 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
         }
         advice = _FEWER_BYTES
         if evidence.analysis.batch is not None:
-            batch = _batch_at_ridge(evidence.analysis.batch, row, intensity, ridge)
-            numbers |= {} if batch is None else {"batch_at_ridge_point": batch}
-            advice += _larger_batch(batch)
+            at_ridge = _batch_at_ridge(evidence.analysis.batch, row, intensity, ridge)
+            numbers |= {} if at_ridge is None else {"batch_at_ridge_point": at_ridge}
+            advice += _larger_batch(at_ridge)
         yield Finding(
             rule="memory-bound-dense",
             layer=row.layer,
@@ -59,10 +58,10 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
             certainty="high",
             weight=_at_the_roof(row),
         )
-    dense = _dense_layers(evidence)
+    known = _dense_layers(evidence)
     yield from _together(
         "memory-bound-dense",
-        [row for row in _small(evidence, "memory") if _layer_phase(row) in dense],
+        [row for row in _small(evidence, "memory") if _layer_phase(row) in known],
         "layers with matrix products are memory-bound",
         _BYTES_BOUND,
         f"{_FEWER_BYTES}; or a larger batch, since all inputs share one read of the weights",
