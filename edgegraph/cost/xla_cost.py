@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from edgegraph import xla
 from edgegraph.hlo import opcodes, schema
 from edgegraph.hlo.identity import Labels, written
-from edgegraph.hlo.module import Instruction, Module, Shape
+from edgegraph.hlo.module import Instruction, Module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,8 @@ class XlaPricer:
         known = self._instructions
         return (
             self._number(instruction),
-            *[self._number_shape(known[operand].shape) for operand in instruction.operands],
+            # Decoding makes one object of equal shapes, and the module keeps it alive.
+            *[id(known[operand].shape) for operand in instruction.operands],
             *[self._number_body(computation) for computation in instruction.called],
         )
 
@@ -81,15 +82,11 @@ class XlaPricer:
     def _number(self, instruction: Instruction) -> int:
         """Return the same number for what does the same to the same shapes."""
         if instruction.opcode in opcodes.PRICED_BY_SHAPE:
-            return self._labels.of((instruction.opcode, self._number_shape(instruction.shape)))
+            return self._labels.of((instruction.opcode, id(instruction.shape)))
         bare = schema.HloInstructionProto()
         bare.CopyFrom(self._proto(instruction.name))
         # What a backend makes of an instruction is no matter of its price.
         return self._labels.of(written(bare, without=["backend_config"]))
-
-    def _number_shape(self, shape: Shape) -> int:
-        # Decoding makes one object of equal shapes, and the module keeps it alive.
-        return self._labels.of(id(shape))
 
     def _number_body(self, name: str) -> int:
         """Number what a computation does, without names, ids and metadata."""

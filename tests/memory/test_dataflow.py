@@ -92,15 +92,18 @@ def test_who_reads_what_and_what_is_written_over() -> None:
 
 def test_convolutions_of_every_channel_by_itself_are_told() -> None:
     def net(params: Any, x: Any) -> Any:
-        for groups, kernel in ((8, params["w0"][:1]), (1, params["w1"])):
+        w = params["w0"]
+        for groups, kernel in ((8, w[:1]), (1, w), (1, w[:, :1]), (1, w[:1, :1])):
             x = lax.conv_general_dilated(
-                x, kernel.reshape(1, 1, -1, 8), (1, 1), "SAME",
+                x, kernel[None, None], (1, 1), "SAME",
                 dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups,
             )  # fmt: skip
         return x
 
     flow = trace_activations(lowered(net, (1, 4, 4, 8)))
-    assert [s.depthwise for s in flow.steps if s.opcode == "convolution"] == [True, False]
+    assert [s.depthwise for s in flow.steps if s.opcode == "convolution"] == [
+        True, False, False, False
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
