@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgegraph.base.files import replacing
-from edgegraph.base.units import percent, seconds, si
+from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.palette import BOUND_COLOURS, PAPER, bound_colour
-from edgegraph.results.analysis import Analysis, OpRecord
+from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
+from edgegraph.results.columns import columns_of
 from edgegraph.results.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def _quoted(text: str) -> str:
 
 
 GRAPH = "hlo"
+_OP_FIGURES = columns_of(OpRecord, "macs", "flops", "bytes", "bound", "time_s")
+_LAYER_FIGURES = columns_of(LayerRecord, "macs", "flops", "time_s", "share", "bound")
 
 
 def write_graph(analysis: Analysis, path: Path) -> None:
@@ -148,11 +151,8 @@ def graph(analysis: Analysis) -> dict[str, Any]:
     ]
     layers = {
         row.layer: {
-            "MACs": si(row.macs),
-            "FLOP": si(row.flops),
-            "time": seconds(row.time_s),
-            "share": percent(row.share),
-            "bound": row.bound or "",
+            column.heading: column.text(getattr(row, name))
+            for name, column in _LAYER_FIGURES.items()
         }
         for row in analysis.layer_records
         if row.phase == "forward"
@@ -183,22 +183,18 @@ def _namespace(record: OpRecord) -> str:
 
 
 def _attributes(record: OpRecord) -> dict[str, str]:
-    moved = None
-    if record.bytes_read is not None and record.bytes_written is not None:
-        moved = record.bytes_read + record.bytes_written
+    figures = {
+        column.heading: column.cell(getattr(record, name)) for name, column in _OP_FIGURES.items()
+    }
     known = {
         "name": record.name,
         "shape": record.shape,
         "runs in": record.parent,
-        "MACs": si(record.macs) if record.macs else None,
-        "FLOP": si(record.flops),
-        "bytes": si(moved, "B"),
-        "bound": record.bound,
-        "time": None if record.time_s is None else seconds(record.time_s),
+        **figures,
         "time source": record.time_source,
         "source": record.source,
     }
-    return {key: value for key, value in known.items() if value is not None}
+    return {key: value for key, value in known.items() if value}
 
 
 US_PER_S = 1e6
