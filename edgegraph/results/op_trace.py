@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from msgspec import Struct
 from edgegraph.base.files import replacing
 from edgegraph.errors import InputError
 from edgegraph.results.base import Saved
-from edgegraph.results.columns import SHARE, columns_of, frame, notebook_table
+from edgegraph.results.columns import SHARE, columns_of, frame, notebook_table, rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -287,30 +287,16 @@ class OpTrace(Saved):
 
     def chrome_trace(self) -> dict[str, Any]:
         """Return the timeline of one call in the Trace Event Format, as Perfetto reads it."""
-        about = {timing.name: timing for timing in self.timings}
-        events: list[dict[str, Any]] = [
-            {"ph": "M", "pid": 0, "tid": index, "name": "thread_name", "args": {"name": name}}
-            for index, name in enumerate(self.threads)
-        ]
-        for event in self.events:
-            timing = about[event.name]
-            known = {
-                "opcode": timing.opcode, "layer": timing.layer, "phase": timing.phase,
-                "shapes": timing.shapes, "source": timing.source, "flops": timing.flops,
-                "bytes": timing.bytes,
-            }  # fmt: skip
-            events.append(
-                {
-                    "ph": "X",
-                    "pid": 0,
-                    "tid": event.thread,
-                    "name": event.name,
-                    "ts": event.start_s * US_PER_S,
-                    "dur": event.duration_s * US_PER_S,
-                    "args": {key: value for key, value in known.items() if value is not None},
-                }
+        shown = ("opcode", "layer", "phase", "shapes", "source", "flops", "bytes")
+        names = [timing.name for timing in self.timings]
+        known = dict(zip(names, rows(self.timings, shown), strict=True))
+        events = [
+            trace_event(
+                event.name, event.thread, event.start_s, event.duration_s, known[event.name]
             )
-        return {"displayTimeUnit": "ns", "traceEvents": events}
+            for event in self.events
+        ]
+        return {"displayTimeUnit": "ns", "traceEvents": [*thread_names(self.threads), *events]}
 
     def save_chrome_trace(self, path: str | Path) -> Path:
         """Write `chrome_trace` to `path` (usually ``*.trace.json``), atomically.
@@ -336,6 +322,30 @@ class OpTrace(Saved):
     def _repr_html_(self) -> str:
         """Show the time by opcode in a notebook."""
         return notebook_table(self.grouped("opcode"))
+
+
+def thread_names(names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return trace events that name the threads from 0 on."""
+    return [
+        {"ph": "M", "pid": 0, "tid": number, "name": "thread_name", "args": {"name": name}}
+        for number, name in enumerate(names)
+    ]
+
+
+def trace_event(
+    name: str, thread: int, start_s: float, duration_s: float, args: Mapping[str, Any], **more: str
+) -> dict[str, Any]:
+    """Return one stretch of time in the Trace Event Format; unknown `args` are left out."""
+    return {
+        "ph": "X",
+        "pid": 0,
+        "tid": thread,
+        "name": name,
+        **more,
+        "ts": start_s * US_PER_S,
+        "dur": duration_s * US_PER_S,
+        "args": {key: value for key, value in args.items() if value is not None},
+    }
 
 
 _GROUPINGS = {

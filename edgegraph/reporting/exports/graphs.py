@@ -12,7 +12,8 @@ from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.palette import BOUND_COLOURS, PAPER, bound_colour
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
-from edgegraph.results.columns import columns_of
+from edgegraph.results.columns import columns_of, rows
+from edgegraph.results.op_trace import thread_names, trace_event
 from edgegraph.results.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -197,9 +198,6 @@ def _attributes(record: OpRecord) -> dict[str, str]:
     return {key: value for key, value in known.items() if value}
 
 
-US_PER_S = 1e6
-
-
 def write_trace(analysis: Analysis, path: Path) -> None:
     """Write the op trace; where none was taken, the schedule with the ops' best known times.
 
@@ -220,29 +218,15 @@ def write_trace(analysis: Analysis, path: Path) -> None:
 
 def schedule_trace(analysis: Analysis, schedule: Schedule) -> dict[str, Any]:
     """Return the schedule as trace events, one thread for each lane; times in microseconds."""
-    about = {record.name: record for record in analysis.op_records}
+    shown = ("opcode", "layer", "phase", "shape", "source", "flops", "time_source")
+    names = [record.name for record in analysis.op_records]
+    known = dict(zip(names, rows(analysis.op_records, shown), strict=True))
     lanes = list(dict.fromkeys(op.lane for op in schedule.ops))
-    events: list[dict[str, Any]] = [
-        {"ph": "M", "pid": 0, "tid": number, "name": "thread_name", "args": {"name": lane}}
-        for number, lane in enumerate(lanes)
-    ]
-    for op in schedule.ops:
-        record = about[op.name]
-        known = {
-            "opcode": record.opcode, "layer": record.layer, "phase": record.phase,
-            "shape": record.shape, "source": record.source, "flops": record.flops,
-            "time_source": record.time_source,
-        }  # fmt: skip
-        events.append(
-            {
-                "ph": "X",
-                "pid": 0,
-                "tid": lanes.index(op.lane),
-                "name": op.name,
-                "cat": record.opcode,
-                "ts": op.begin_s * US_PER_S,
-                "dur": op.duration_s * US_PER_S,
-                "args": {key: value for key, value in known.items() if value is not None},
-            }
+    events = [
+        trace_event(
+            op.name, lanes.index(op.lane), op.begin_s, op.duration_s, known[op.name],
+            cat=known[op.name]["opcode"],
         )
-    return {"traceEvents": events, "displayTimeUnit": "ns"}
+        for op in schedule.ops
+    ]  # fmt: skip
+    return {"traceEvents": [*thread_names(lanes), *events], "displayTimeUnit": "ns"}
