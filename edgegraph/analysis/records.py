@@ -59,6 +59,7 @@ def op_records(
                 shape=written[id(node.instruction.shape)],
                 executions=priced.executions,
                 executions_source="trace" if priced.traced else "module",
+                working_set_bytes=priced.working_set_bytes,
                 flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
                 bound=bound(*times_s),
                 time_s=estimate_s,

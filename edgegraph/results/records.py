@@ -18,6 +18,7 @@ Count = Annotated[int | None, _SUM]
 Seconds = Annotated[float | None, _SUM]
 """Likewise."""
 
+Largest = Annotated[int | None, Column(adds="largest")]
 Macs = Annotated[int | None, Column(adds="sum", heading="MACs", zero=False)]
 Flops = Annotated[int | None, Column(adds="sum", heading="FLOP")]
 Params = Annotated[int, Column(adds="sum", zero=False)]
@@ -140,6 +141,8 @@ class OpRecord(_Derived, Struct, frozen=True, kw_only=True, gc=False, array_like
         expected_time_s, expected_low_s, expected_high_s: Time to expect of all executions in one
             call, as kernels of its kind and size ran in the machine's calibration, and its range;
             None on a device without such a table.
+        working_set_bytes: Bytes that its kernel touches in one execution, which decide the memory
+            `level`; 0 for a loop, call or conditional, None in files saved without it.
     """
 
     name: str
@@ -174,6 +177,7 @@ class OpRecord(_Derived, Struct, frozen=True, kw_only=True, gc=False, array_like
     expected_low_s: Seconds = None
     expected_high_s: Seconds = None
     network_time_s: Seconds = None
+    working_set_bytes: Largest = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +212,7 @@ class LayerRecord(_Derived):
         on_chip_bytes: As on `OpRecord`.
         compiler_time_s: Sum of what the compiler says of its ops; None where it says nothing.
         expected_time_s, expected_low_s, expected_high_s: Sums of what is expected of its ops.
+        working_set_bytes: The largest of its ops': a cache of that size holds what each touches.
     """
 
     layer: str
@@ -236,6 +241,7 @@ class LayerRecord(_Derived):
     expected_low_s: Seconds = None
     expected_high_s: Seconds = None
     network_time_s: Seconds = None
+    working_set_bytes: Largest = None
 
 
 OP_COLUMNS = columns_of(

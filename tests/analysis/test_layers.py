@@ -189,3 +189,13 @@ def test_of_several_cuts_the_finest_gives_the_times() -> None:
     ]  # fmt: skip
     assert [row.time_s for row in roll_up(drawn, {}, measured)] == pytest.approx([20e-6] * 2)
     assert [row.time_s for row in roll_up(drawn, {}, measured[:1])] == pytest.approx([80e-6] * 2)
+
+
+def test_the_working_set_of_a_layer_is_the_largest_of_its_ops() -> None:
+    drawn = [
+        replace(BLANK, name="a", layer="Net/a", working_set_bytes=30),
+        replace(BLANK, name="b", layer="Net/a", working_set_bytes=50),
+        replace(BLANK, name="c", layer="Net/b", working_set_bytes=None),
+    ]
+    net, a, b = roll_up(drawn, {"Net/b": Parameters(count=1, bytes=4)})
+    assert [row.working_set_bytes for row in (net, a, b)] == [50, 50, None]

@@ -61,3 +61,8 @@ def test_the_frame_tells_the_dtype_of_ops_and_of_no_container() -> None:
     assert ops[ops.name.isin(containers)].dtype.isna().all()
     assert set(ops[ops.opcode == "dot"].dtype) == {"f32"}
     assert set(ops.passes) == {1}
+
+
+def test_the_working_set_of_a_kernel_is_what_it_touches_once(tmp_path: Path) -> None:
+    dot = record("a100", "", tmp_path)
+    assert dot.working_set_bytes == 4 * (256 * 512 + 512 * 128 + 256 * 128)
