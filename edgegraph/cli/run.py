@@ -29,22 +29,25 @@ SAVED_SUFFIX = ".edgegraph"
 _Saved = TypeVar("_Saved")
 
 
-def analyses(job: Job) -> Iterator[Analysis]:
-    """Yield the analysis of every batch size, each as soon as it is done.
+def results(job: Job) -> Iterator[Shown]:
+    """Yield what SPEC names: a saved result, or the analysis of every batch size when it is done.
 
     Raises:
-        EdgeGraphError: SPEC or an option cannot be used, or the workload does not compile.
+        EdgeGraphError: SPEC or an option cannot be used, the workload does not compile, or the file
+            holds a result that is not shown alone.
     """
-    batches = job.batches
     path = job.file
     if path is None:
-        yield from _of_workload(job, batches)
+        yield from _of_workload(job)
         return
     _check_file(job, path)
     if is_saved(job):
-        from edgegraph.results.files import load_analysis
+        from edgegraph.results.files import load
+        from edgegraph.results.kinds import presenter_of
 
-        yield load_analysis(path)
+        result = load(path)
+        presenter_of(result)
+        yield result
     else:
         from edgegraph.analysis.analyze import analyze
         from edgegraph.compiler import read_hlo
@@ -54,23 +57,16 @@ def analyses(job: Job) -> Iterator[Analysis]:
         yield analysis
 
 
-def results(job: Job) -> Iterator[Shown]:
-    """Yield what was saved in the file that SPEC names, or else its analyses.
+def analyses(job: Job) -> Iterator[Analysis]:
+    """Yield the same where that are analyses.
 
     Raises:
-        EdgeGraphError: As `analyses`, or the file holds a result that is not shown alone.
+        EdgeGraphError: As `results`, or the file holds a study.
     """
-    path = job.file
-    if path is None or not is_saved(job):
-        yield from analyses(job)
-        return
-    _check_file(job, path)
-    from edgegraph.results.files import load
-    from edgegraph.results.kinds import presenter_of
+    from edgegraph.results.analysis import Analysis
 
-    result = load(path)
-    presenter_of(result)
-    yield result
+    for result in results(job):
+        yield _checked(job, result, Analysis)
 
 
 def is_saved(job: Job) -> bool:
@@ -92,7 +88,10 @@ def load_saved(job: Job, kind: type[_Saved]) -> _Saved:
     _check_file(job, Path(job.spec))
     from edgegraph.results.files import load
 
-    result = load(job.spec)
+    return _checked(job, load(job.spec), kind)
+
+
+def _checked(job: Job, result: object, kind: type[_Saved]) -> _Saved:
     if not isinstance(result, kind):
         raise InputError(f"{job.spec} contains {_named(type(result))}; expected {_named(kind)}")
     return result
@@ -153,10 +152,11 @@ def settings(job: Job) -> MeasurementSettings | None:
     return MeasurementSettings.quick() if job.quick else None
 
 
-def _of_workload(job: Job, batches: Sequence[int]) -> Iterator[Analysis]:
+def _of_workload(job: Job) -> Iterator[Analysis]:
     from edgegraph import xla
     from edgegraph.analysis.analyze import analyze
 
+    batches = job.batches
     measure = _measures(job)
     _check_timed(job, measure)
     depth = parse_depths(job.depth or ())
