@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -112,3 +113,13 @@ def test_the_study_runs_from_end_to_end() -> None:
     )
     assert all(step.verdict is not None for step in found.steps)
     assert all(rung.latency_s is not None for rung in found.rungs)
+
+
+def test_an_interval_holds_95_percent() -> None:
+    """Ten blocks, half of them e^0.1 times as long: 2.262 of Student's t with 9 degrees."""
+    samples = [math.exp(0.1 * (block % 2)) for block in range(10) for _ in range(10)]
+    found = replace(analyses.latency(1.0), samples_s=tuple(samples))
+    _, (low, high) = study._of_blocks(found)
+    assert low == 1.0  # the median, where it lies below
+    # The standard error is 0.05 * sqrt(10 / 9) / sqrt(10) = 0.05 / 3.
+    assert high == pytest.approx(math.exp(0.05 + 2.262157 * 0.05 / 3))
