@@ -173,3 +173,11 @@ def test_of_this_machine() -> None:
     with OtherProcesses() as others:
         pass
     assert others.share is None or 0.0 <= others.share <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [("512", 512), ("48K", 49_152), ("32M", 33_554_432), ("1G", 1_073_741_824), ("1T", None)],
+)
+def test_sizes_as_linux_writes_them(text: str, size_bytes: int | None) -> None:
+    assert host.parse_size(text) == size_bytes

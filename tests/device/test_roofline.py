@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph.device.device import Device, MemoryLevel
-from edgegraph.device.roofline import roofline_times
+from edgegraph.device.roofline import bound, overlapped, roofline_times
 
 DEVICE = Device(
     name="by hand",
@@ -108,3 +108,30 @@ def test_a_larger_working_set_is_never_faster(smaller: int, larger: int) -> None
         for size in (smaller, larger)
     ]
     assert (times[0].memory_time_s or 0) <= (times[1].memory_time_s or 0)
+
+
+def test_a_product_in_several_passes_takes_as_many_times_as_long() -> None:
+    once, thrice = (
+        roofline_times(
+            flops=1e9, bytes=8, dtype="f32", working_set_bytes=8, device=DEVICE, passes=passes
+        )
+        for passes in (1, 3)
+    )
+    assert once.compute_time_s == pytest.approx(1e9 / DEVICE.peak_flops_per_s["f32"])
+    assert thrice.compute_time_s == pytest.approx(3e9 / DEVICE.peak_flops_per_s["f32"])
+    assert thrice.memory_time_s == once.memory_time_s
+
+
+@pytest.mark.parametrize(
+    ("times", "binds", "together"),
+    [
+        ((2.0, 1.0), "compute", 2.0), ((1.0, 1.0), "compute", 1.0), ((1.0, 2.0), "memory", 2.0),
+        ((1.0, 2.0, 3.0), "network", 3.0), ((1.0, 2.0, 2.0), "memory", 2.0),
+        ((0.0, 0.0, 1.0), "network", 1.0), ((0.0, 0.0), None, 0.0),
+        ((None, 1.0), None, None), ((1.0, None, 2.0), None, None),
+    ],
+)  # fmt: skip
+def test_the_longest_time_binds(
+    times: tuple[float | None, ...], binds: str | None, together: float | None
+) -> None:
+    assert (bound(*times), overlapped(*times)) == (binds, together)
