@@ -18,7 +18,8 @@ program that concerns is in `compiler_coverage`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from math import prod
 
 from msgspec.structs import replace
 
@@ -99,17 +100,22 @@ def with_expected_times(
         kernel.name: model.kernel_s([(node_of[op.name], op) for op in kernel.leaves])
         for kernel in tree.kernels
     }
-    times = distribute(whole, tree)
-    found = []
-    for record in records:
-        if record.name not in times:
-            found.append(record)
-            continue
-        middle, low, high = times[record.name]
-        found.append(
-            replace(record, expected_time_s=middle, expected_low_s=low, expected_high_s=high)
-        )
-    return tuple(found)
+    return _with_times(records, distribute(whole, tree), *_EXPECTED)
+
+
+_EXPECTED = ("expected_time_s", "expected_low_s", "expected_high_s")
+
+
+def _with_times(
+    records: Sequence[OpRecord], times: Mapping[str, Times], *columns: str
+) -> tuple[OpRecord, ...]:
+    """Put times on those records that have some."""
+    return tuple(
+        replace(record, **dict(zip(columns, times[record.name], strict=True)))
+        if record.name in times
+        else record
+        for record in records
+    )
 
 
 class _Model:
@@ -184,14 +190,14 @@ def product_sizes(
     result = max(1, instruction.shape.size)
     if instruction.opcode in opcodes.DOTS and instruction.dot is not None and operands:
         left, dims = operands[0].dimensions, instruction.dot
-        depth = _product_of(left[i] for i in dims.lhs_contracting)
-        batch = _product_of(left[i] for i in dims.lhs_batch)
+        depth = prod(left[i] for i in dims.lhs_contracting)
+        batch = prod(left[i] for i in dims.lhs_batch)
         rows = max(1, operands[0].size // max(1, depth * batch))
         return "dot", (rows, max(1, result // (rows * batch)), depth)
     numbers = instruction.convolution
     if instruction.opcode == "convolution" and numbers is not None and len(operands) > 1:
         kernel = operands[1].dimensions
-        depth = _product_of(kernel[i] for i in numbers.kernel_spatial)
+        depth = prod(kernel[i] for i in numbers.kernel_spatial)
         depth *= kernel[numbers.kernel_input_feature]
         columns = instruction.shape.dimensions[numbers.output_feature]
         kind = convolution_kind(
@@ -199,13 +205,6 @@ def product_sizes(
         )
         return kind, (max(1, result // max(1, columns)), columns, depth)
     return None
-
-
-def _product_of(sizes: Iterable[int]) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
 
 
 def _times(record: OpRecord) -> int:
@@ -265,15 +264,12 @@ def with_compiler_times(
     for node, record in zip(nodes, records, strict=True):
         once = compiler_time_s(node.instruction, clock_hz)
         if once is not None:
-            said[node.name] = once * (1 if record.executions is None else record.executions)
+            said[node.name] = once * _times(record)
     if not said:
         return tuple(records)
     # What is said of a loop is said of the kernels in it, too.
     times = distribute({name: (time_s,) for name, time_s in said.items()}, OpTree(records))
-    return tuple(
-        replace(record, compiler_time_s=times[record.name][0]) if record.name in times else record
-        for record in records
-    )
+    return _with_times(records, times, "compiler_time_s")
 
 
 def compiler_coverage(records: Sequence[OpRecord]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from edgegraph.compare.match import Match
 from edgegraph.compare.result import (
@@ -29,7 +29,7 @@ from edgegraph.results.analysis import OpRecord
 
 _Number = TypeVar("_Number", int, float)
 
-_COUNTED = ("macs", "flops", "transcendentals", "wire_bytes")
+_COUNTED = ("macs", "flops", "transcendentals", "wire_bytes", "bytes")
 _ATTRIBUTES = (
     *(name for name in ATTRIBUTES if name not in ("tuple_index", "literal")),
     "backend_config",
@@ -39,6 +39,17 @@ _WRITE: Mapping[str, Callable[[Any], str]] = {
 }  # fmt: skip
 _MOST_WRITTEN = 60
 """Characters of an attribute's value; longer ones are cut."""
+
+
+class _Ops(NamedTuple):
+    """Some ops of one side, by their positions."""
+
+    side: Side
+    at: Sequence[int]
+
+    @property
+    def records(self) -> list[OpRecord]:
+        return [self.side.record(position) for position in self.at]
 
 
 def op_changes(before: Side, after: Side, found: Match) -> tuple[OpChange, ...]:
@@ -66,22 +77,23 @@ def op_changes(before: Side, after: Side, found: Match) -> tuple[OpChange, ...]:
             before=", ".join(before.nodes[at].name for at in before.operands[one]),
             after=", ".join(counterpart(at) for at in after.operands[other]),
         )
-        ordered.append((other, _change(REWIRED, before, [one], after, [other], (facet,))))
+        change = _change(REWIRED, _Ops(before, [one]), _Ops(after, [other]), (facet,))
+        ordered.append((other, change))
     for one, other in found.changed:
-        if before.nodes[one].opcode in opcodes.PLUMBING:
-            continue
-        ordered.append((other, _changed(before, one, after, other)))
+        if before.nodes[one].opcode not in opcodes.PLUMBING:
+            ordered.append((other, _changed(before, one, after, other)))
     for lefts, rights in found.fused_differently:
-        facets = (*_fused(before, lefts, after, rights), *_costs(before, lefts, after, rights))
-        ordered.append((rights[0], _change(FUSED, before, lefts, after, rights, facets)))
+        left, right = _Ops(before, lefts), _Ops(after, rights)
+        facets = (*_fused(left, right), *_costs(left, right))
+        ordered.append((rights[0], _change(FUSED, left, right, facets)))
     place = _places_of_removed(found)
     ordered += [
-        (place(one), _change(REMOVED, before, [one], after, []))
+        (place(one), _change(REMOVED, _Ops(before, [one]), _Ops(after, [])))
         for one in found.removed
         if before.nodes[one].opcode not in opcodes.COMING_AND_GOING
     ]
     ordered += [
-        (other, _change(ADDED, before, [], after, [other]))
+        (other, _change(ADDED, _Ops(before, []), _Ops(after, [other])))
         for other in found.added
         if after.nodes[other].opcode not in opcodes.COMING_AND_GOING
     ]
@@ -111,37 +123,27 @@ def _places_of_removed(found: Match) -> Callable[[int], int]:
 
 
 def _changed(before: Side, one: int, after: Side, other: int) -> OpChange:
-    facets = [*_forms(before, one, after, other)]
-    facets += _fused(before, [one], after, [other])
-    facets += _costs(before, [one], after, [other])
+    left, right = _Ops(before, [one]), _Ops(after, [other])
+    facets = [*_forms(before, one, after, other), *_fused(left, right), *_costs(left, right)]
     facets += _attributes(before.nodes[one].instruction, after.nodes[other].instruction)
     if not facets:
         facets = [Facet(name="attributes", before="", after="others")]
-    return _change(CHANGED, before, [one], after, [other], tuple(facets))
+    return _change(CHANGED, left, right, tuple(facets))
 
 
-def _change(
-    kind: str,
-    before: Side,
-    lefts: Sequence[int],
-    after: Side,
-    rights: Sequence[int],
-    facets: tuple[Facet, ...] = (),
-) -> OpChange:
-    side, first = (after, rights[0]) if rights else (before, lefts[0])
+def _change(kind: str, left: _Ops, right: _Ops, facets: tuple[Facet, ...] = ()) -> OpChange:
     return OpChange(
         kind=kind,
-        phase=side.record(first).phase,
-        before=_figures(before, lefts),
-        after=_figures(after, rights),
+        phase=(right.records or left.records)[0].phase,
+        before=_figures(left.records),
+        after=_figures(right.records),
         facets=facets,
     )
 
 
-def _figures(side: Side, positions: Sequence[int]) -> OpFigures | None:
-    if not positions:
+def _figures(records: Sequence[OpRecord]) -> OpFigures | None:
+    if not records:
         return None
-    records = [side.record(position) for position in positions]
     sources = {record.time_source for record in records}
     return OpFigures(
         names=tuple(record.name for record in records),
@@ -150,7 +152,7 @@ def _figures(side: Side, positions: Sequence[int]) -> OpFigures | None:
         layer=_common([record.layer for record in records]),
         macs=_sum(record.macs for record in records),
         flops=_sum(record.flops for record in records),
-        bytes=_sum(map(_bytes, records)),
+        bytes=_sum(record.bytes for record in records),
         time_s=_sum(record.time_s for record in records),
         time_source=sources.pop() if len(sources) == 1 else None,
     )
@@ -174,10 +176,6 @@ def _sum(values: Iterable[_Number | None]) -> _Number | None:
     held = list(values)
     known = [value for value in held if value is not None]
     return None if len(known) < len(held) else cast(_Number, sum(known))
-
-
-def _bytes(record: OpRecord) -> int | None:
-    return _sum((record.bytes_read, record.bytes_written))
 
 
 def _forms(before: Side, one: int, after: Side, other: int) -> Iterator[Facet]:
@@ -216,23 +214,19 @@ def _layouts(leaves: Sequence[Shape]) -> str:
     )
 
 
-def _fused(
-    before: Side, lefts: Sequence[int], after: Side, rights: Sequence[int]
-) -> Iterator[Facet]:
+def _fused(left: _Ops, right: _Ops) -> Iterator[Facet]:
     """Compare the ops that kernels consist of, and how many kernels there are."""
-    if len(lefts) != len(rights):
-        yield Facet(name="kernels", before=str(len(lefts)), after=str(len(rights)))
-    counts = [
-        Counter(node.opcode for at in each for node in _work(side, at))
-        for side, each in ((before, lefts), (after, rights))
-    ]
-    gone, come = counts[0] - counts[1], counts[1] - counts[0]
-    both_plain = not any(
-        side.inside.get(side.nodes[at].name)
-        for side, each in ((before, lefts), (after, rights))
-        for at in each
+    if len(left.at) != len(right.at):
+        yield Facet(name="kernels", before=str(len(left.at)), after=str(len(right.at)))
+    before, after = (
+        Counter(node.opcode for at in ops.at for node in _work(ops.side, at))
+        for ops in (left, right)
     )
-    if (gone or come) and not both_plain:
+    gone, come = before - after, after - before
+    holds_others = any(
+        ops.side.inside.get(record.name) for ops in (left, right) for record in ops.records
+    )
+    if (gone or come) and holds_others:
         yield Facet(name="fused ops", before=_counted(gone), after=_counted(come))
 
 
@@ -247,19 +241,15 @@ def _counted(ops: Counter[str]) -> str:
     )
 
 
-def _costs(
-    before: Side, lefts: Sequence[int], after: Side, rights: Sequence[int]
-) -> Iterator[Facet]:
-    left = [before.record(at) for at in lefts]
-    right = [after.record(at) for at in rights]
-    if len(left) == len(right) == 1:
-        yield from _count("executions", left[0].executions, right[0].executions)
-    if {record.opcode for record in left + right} & opcodes.CALLERS:
+def _costs(left: _Ops, right: _Ops) -> Iterator[Facet]:
+    sides = left.records, right.records
+    if len(left.at) == len(right.at) == 1:
+        yield from _count("executions", *(records[0].executions for records in sides))
+    if {record.opcode for records in sides for record in records} & opcodes.CALLERS:
         return
     for name in _COUNTED:
-        sums = (_sum(getattr(record, name) for record in each) for each in (left, right))
+        sums = (_sum(getattr(record, name) for record in records) for records in sides)
         yield from _count(name, *sums)
-    yield from _count("bytes", *(_sum(map(_bytes, each)) for each in (left, right)))
 
 
 def _count(name: str, *counts: int | None) -> Iterator[Facet]:

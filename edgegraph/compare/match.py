@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 
 from edgegraph.compare.side import Side, downwards, upwards
 from edgegraph.hlo import opcodes
@@ -25,7 +27,7 @@ class Match:
         same: Ops that do the same, at the same cost, in the same layer.
         rewired: Those of them that take other operands.
         changed: Ops that are each other's counterpart, but differ.
-        refused: Kernels before and after that hold ops of each other, not one to one.
+        fused_differently: Kernels before and after that hold ops of each other, not one to one.
         removed, added: Ops without a counterpart.
     """
 
@@ -76,10 +78,14 @@ def match(before: Side, after: Side, labels: Labels) -> Match:
     """
     found = Match()
     waiting = _Open(before, after)
-    _pair_same(before, after, labels, waiting, found.same)
+    sides = before, after
+    found.same.extend(
+        _pair_alike(sides, labels, waiting, attrgetter("own"), attrgetter("deep"), _near)
+    )
     found.rewired.extend(_rewired(before, after, labels, found.same))
     if waiting.before and waiting.after:
-        _pair_kinds(before, after, labels, waiting, found.changed)
+        kinds = attrgetter("kinds")
+        found.changed.extend(_pair_alike(sides, labels, waiting, kinds, kinds, _shape, _neighbours))
         for lefts, rights in _sharing(before, after, waiting):
             if len(lefts) == len(rights) == 1:
                 found.changed.append((lefts[0], rights[0]))
@@ -93,35 +99,43 @@ def match(before: Side, after: Side, labels: Labels) -> Match:
     return found
 
 
-def _pair_same(before: Side, after: Side, labels: Labels, waiting: _Open, same: list[Pair]) -> None:
-    ups = [upwards(side, side.deep, labels) for side in (before, after)]
-    downs = [downwards(side, side.deep, labels) for side in (before, after)]
+def _pair_alike(
+    sides: Sequence[Side],
+    labels: Labels,
+    waiting: _Open,
+    what: Callable[[Side], Sequence[int]],
+    seeds: Callable[[Side], Sequence[int]],
+    *more: Callable[[Side, int], Hashable],
+) -> Iterator[Pair]:
+    """Pair ops of one layer that agree in `what`, those with the same surroundings before others.
 
-    def keys(side: Side, around: Callable[[int], Hashable]) -> _Key:
-        return lambda position: (side.layer_phases[position], side.own[position], around(position))
+    Surroundings are all that an op is computed from, and all that is computed from it, told apart
+    by `seeds`; then come those that `more` name, and at last none.
+    """
+    ups = [upwards(side, seeds(side), labels) for side in sides]
+    downs = [downwards(side, seeds(side), labels) for side in sides]
+    surroundings: list[list[_Key]] = [
+        [lambda at, n=n: (ups[n][at], downs[n][at]) for n in (0, 1)],  # type: ignore[misc]
+        [up.__getitem__ for up in ups],
+        [down.__getitem__ for down in downs],
+    ]
+    surroundings += ([partial(each, side) for side in sides] for each in more)
+    surroundings.append([lambda at: None, lambda at: None])
 
-    same += waiting.pair(
-        keys(before, lambda at: (ups[0][at], downs[0][at])),
-        keys(after, lambda at: (ups[1][at], downs[1][at])),
-    )
-    for labelled in (ups, downs):
-        same += waiting.pair(
-            keys(before, labelled[0].__getitem__), keys(after, labelled[1].__getitem__)
-        )
-    same += waiting.pair(keys(before, _near(before)), keys(after, _near(after)))
-    same += waiting.pair(keys(before, lambda at: None), keys(after, lambda at: None))
+    def key(side: Side, around: _Key) -> _Key:
+        alike = what(side)
+        return lambda at: (side.layer_phases[at], alike[at], around(at))
+
+    for arounds in surroundings:
+        yield from waiting.pair(*map(key, sides, arounds))
 
 
-def _near(side: Side) -> _Key:
+def _near(side: Side, position: int) -> Hashable:
     """Return what stands directly before and after an op."""
-
-    def near(position: int) -> Hashable:
-        return (
-            tuple([side.own[operand] for operand in side.operands[position]]),
-            tuple(sorted([(slot, side.own[user]) for slot, user in side.users[position]])),
-        )
-
-    return near
+    return (
+        tuple([side.own[operand] for operand in side.operands[position]]),
+        tuple(sorted([(slot, side.own[user]) for slot, user in side.users[position]])),
+    )
 
 
 def _rewired(before: Side, after: Side, labels: Labels, same: Sequence[Pair]) -> Iterable[Pair]:
@@ -153,29 +167,6 @@ def _rewired(before: Side, after: Side, labels: Labels, same: Sequence[Pair]) ->
             yield one, other
 
 
-def _pair_kinds(
-    before: Side, after: Side, labels: Labels, waiting: _Open, changed: list[Pair]
-) -> None:
-    """Pair ops of the same kind in the same layer, by how much of what surrounds them is alike."""
-    ups = [upwards(side, side.kinds, labels) for side in (before, after)]
-    downs = [downwards(side, side.kinds, labels) for side in (before, after)]
-
-    def keys(number: int, around: Callable[[Side, int], Hashable]) -> _Key:
-        side = (before, after)[number]
-        return lambda at: (side.layer_phases[at], side.kinds[at], around(side, at))
-
-    arounds: list[tuple[Callable[[Side, int], Hashable], Callable[[Side, int], Hashable]]] = [
-        (lambda side, at: (ups[0][at], downs[0][at]), lambda side, at: (ups[1][at], downs[1][at])),
-        (lambda side, at: ups[0][at], lambda side, at: ups[1][at]),
-        (lambda side, at: downs[0][at], lambda side, at: downs[1][at]),
-        (_shape, _shape),
-        (_neighbours, _neighbours),
-        (lambda side, at: None, lambda side, at: None),
-    ]
-    for left, right in arounds:
-        changed += waiting.pair(keys(0, left), keys(1, right))
-
-
 def _shape(side: Side, position: int) -> Hashable:
     return side.record(position).shape
 
@@ -186,13 +177,12 @@ def _neighbours(side: Side, position: int) -> Hashable:
 
 def _spot(side: Side) -> _Key:
     """Pair what stands between the same neighbours and gives a result of the same shape."""
-    near = _near(side)
 
     def key(position: int) -> Hashable:
         node = side.nodes[position]
         if node.opcode in opcodes.IDLE:
             return None
-        return side.layer_phases[position], node.instruction.shape.dimensions, near(position)
+        return side.layer_phases[position], node.instruction.shape.dimensions, _near(side, position)
 
     return key
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -299,15 +300,14 @@ def _look_up(
         ) from None
 
 
+_WINDOW = ("size", "stride", "padding_low", "padding_high", "window_dilation", "base_dilation")
+_CONVOLUTION = tuple(field.name for field in fields(ConvolutionDimensions))
+
+
 def _window(proto: Proto) -> tuple[WindowDimension, ...]:
     return tuple(
         WindowDimension(
-            size=dimension.size,
-            stride=dimension.stride,
-            padding_low=dimension.padding_low,
-            padding_high=dimension.padding_high,
-            window_dilation=dimension.window_dilation,
-            base_dilation=dimension.base_dilation,
+            **{name: getattr(dimension, name) for name in _WINDOW},
             reversal=dimension.window_reversal,
         )
         for dimension in proto.dimensions
@@ -328,14 +328,11 @@ def _dot(proto: Proto) -> DotDimensions:
 
 
 def _convolution(proto: Proto) -> ConvolutionDimensions:
-    return ConvolutionDimensions(
-        input_batch=proto.input_batch_dimension,
-        input_feature=proto.input_feature_dimension,
-        input_spatial=tuple(proto.input_spatial_dimensions),
-        kernel_input_feature=proto.kernel_input_feature_dimension,
-        kernel_output_feature=proto.kernel_output_feature_dimension,
-        kernel_spatial=tuple(proto.kernel_spatial_dimensions),
-        output_batch=proto.output_batch_dimension,
-        output_feature=proto.output_feature_dimension,
-        output_spatial=tuple(proto.output_spatial_dimensions),
-    )
+    """Read the dimension numbers: ``input_batch_dimension``, ``input_spatial_dimensions``, ..."""
+    numbers: dict[str, Any] = {
+        name: tuple(getattr(proto, f"{name}_dimensions"))
+        if name.endswith("spatial")
+        else getattr(proto, f"{name}_dimension")
+        for name in _CONVOLUTION
+    }
+    return ConvolutionDimensions(**numbers)

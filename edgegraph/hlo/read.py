@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from edgegraph.errors import FormatError, InputError
 from edgegraph.hlo.decode import decode
-from edgegraph.hlo.schema import HloModuleProto, HloProto
+from edgegraph.hlo.schema import HloModuleProto, HloProto, Proto
 
 EXPECTED = "expected HLO text or a serialized HloModuleProto, as XLA's --xla_dump_to writes them"
 
@@ -100,18 +100,18 @@ def _as_text(data: bytes) -> str | None:
 def _unwrapped(data: bytes) -> bytes:
     """Return the HloModuleProto inside of `data`, which may be one itself."""
     for _ in range(_MAX_WRAPPERS + 1):
-        module = HloModuleProto()
-        try:
-            module.ParseFromString(data)
-        except DecodeError:
-            pass
-        else:
-            if module.computations:
-                return data
-        wrapper = HloProto()
-        try:
-            wrapper.ParseFromString(data)
-        except DecodeError:
+        module = _parsed(HloModuleProto, data)
+        if module is not None and module.computations:
+            return data
+        wrapper = _parsed(HloProto, data)
+        if wrapper is None:
             break
         data = wrapper.hlo_module
     raise FormatError(f"it is cut off, damaged or not HLO; {EXPECTED}")
+
+
+def _parsed(message: type[Proto], data: bytes) -> Proto | None:
+    try:
+        return message.FromString(data)
+    except DecodeError:
+        return None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import hypot
 from typing import Any
 
 import pytest
+from flax import linen as nn
 
 import edgegraph as eg
 from edgegraph.errors import InputError
@@ -47,6 +49,13 @@ def test_a_limit_of_its_own_names_the_largest_layers() -> None:
     assert "MACs, largest: Net/conv2 295 kMAC; " in str(result)
 
 
+def test_of_many_layers_five_are_named() -> None:
+    network = nn.Sequential([nn.Dense(4) for _ in range(7)])
+    deep = eg.analyze(eg.Workload.from_flax(network, input_shape=(4,)), stage="lowered")
+    culprits = only(eg.check(deep, max_params="1")).culprits
+    assert [each.after for each in culprits] == 5 * [4 * 4 + 4]
+
+
 def test_kernels_that_came_are_named_by_layer() -> None:
     result = eg.check(
         analysis(normalised=True, fused=False), baseline=analysis(normalised=True), max_kernels="+0"
@@ -75,6 +84,8 @@ def test_a_latency_fails_beyond_its_noise_only(seconds: float, verdict: str) -> 
     result = eg.check(timed(seconds), baseline=timed(1.0), max_latency="+5%")
     assert only(result).verdict == verdict
     assert result.passed == (verdict != "failed")
+    # The limit grows with the baseline, and so does the baseline's part of the noise.
+    assert only(result).noise == pytest.approx(hypot(0.03 * seconds, 1.05 * 0.03))
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,11 @@ measured time keep silent where the measurement is noisy. What a finding weighs 
 time that its advice is about: of a layer, the part that its roof explains for what moves the roof,
 and the part above it, the gain of running at the roof, for what brings the layer there.
 
-The rules stand by what they look at: `layers`, `fusions`, `data` (padding, dtypes, layouts),
-`time` (launches, loops, transfers, work done twice) and `trust` (how far the rest can be believed).
+The rules stand by what they look at: `layers`, `fusions`, `data` (padding, dtypes, layouts) and
+`program` (launches, loops, transfers, work done twice, and how far the rest can be believed).
 """
 
-from edgegraph.analysis.findings import data, fusions, layers
-from edgegraph.analysis.findings import program as program
+from edgegraph.analysis.findings import data, fusions, layers, program
 from edgegraph.analysis.findings.registry import RULES, Evidence, Rule, find, register_finding
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "find",
     "fusions",
     "layers",
+    "program",
     "register_finding",
-    "time",
-    "trust",
 ]

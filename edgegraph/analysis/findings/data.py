@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from edgegraph.analysis.findings.registry import (
     Evidence,
+    Share,
     bytes_of,
     common_layer,
     costly,
@@ -47,10 +49,10 @@ def padding_waste(evidence: Evidence) -> Iterator[Finding]:
     wasted = sum(map(_wasted, padded))
     if wasted <= PADDED * flops or not flops:
         return
-    by_layer: dict[str | None, int] = {}
+    by_layer: Counter[str | None] = Counter()
     for op in padded:
-        by_layer[op.layer] = by_layer.get(op.layer, 0) + _wasted(op)
-    worst = max(by_layer, key=by_layer.__getitem__)
+        by_layer[op.layer] += _wasted(op)
+    ((worst, most),) = by_layer.most_common(1)
     # A product that waits for memory has arithmetic to spare.
     slower_s = sum(
         (op.time_s or 0.0) * _wasted(op) / (op.flops or 1) for op in padded if op.bound == "compute"
@@ -61,7 +63,7 @@ def padding_waste(evidence: Evidence) -> Iterator[Finding]:
         seen=(
             f"{si(wasted, 'FLOP')}, {percent(wasted / flops)} of those of all matrix products,"
             f" multiply what the compiler put in to fill the matrix units;"
-            f" {percent(by_layer[worst] / wasted)} of them in {worst or 'ops of no layer'}"
+            f" {percent(most / wasted)} of them in {worst or 'ops of no layer'}"
         ),
         why="matrix units take blocks of a fixed size, and the model does not fill them",
         try_next=(
@@ -88,27 +90,17 @@ def dtype_conversions(evidence: Evidence) -> Iterator[Finding]:
     if share.value < MOVED_WITHOUT_NEED:
         return
     most_expensive = max(kernels, key=_cost)
-    moved = sum(bytes_of(kernel.head) for kernel in kernels)
-    yield Finding(
-        rule="dtype-conversions",
-        layer=_layer(kernels),
-        seen=(
-            f"{_count(kernels)} only to convert dtypes: {si(moved, 'B')} moved,"
-            f" {percent(share.value)} of {share.of}; the most expensive,"
-            f" {_named(most_expensive)}, goes from {_dtypes(evidence, most_expensive)}"
-        ),
-        why="a conversion that is not fused with its neighbours reads and writes memory once more",
-        try_next=(
-            "keep one dtype between the layers (param_dtype and dtype of Flax modules), and"
-            " convert weights once, outside the step; a device without units for the narrow dtype"
-            " converts every time, and runs faster without it"
-        ),
-        numbers={
-            "kernels": float(len(kernels)), "bytes": float(moved), "share": share.value,
-        },
-        certainty=share.certainty,
-        weight=share.value,
-    )  # fmt: skip
+    yield _moved(
+        "dtype-conversions",
+        kernels,
+        share,
+        "convert dtypes",
+        f", {_named(most_expensive)}, goes from {_dtypes(evidence, most_expensive)}",
+        "a conversion that is not fused with its neighbours reads and writes memory once more",
+        "keep one dtype between the layers (param_dtype and dtype of Flax modules), and convert"
+        " weights once, outside the step; a device without units for the narrow dtype converts"
+        " every time, and runs faster without it",
+    )
 
 
 @register_finding("layout-changes")
@@ -124,26 +116,43 @@ def layout_changes(evidence: Evidence) -> Iterator[Finding]:
     share = evidence.share(kernel.head for kernel in kernels)
     if share.value < MOVED_WITHOUT_NEED:
         return
+    yield _moved(
+        "layout-changes",
+        kernels,
+        share,
+        "transpose or copy into another layout",
+        f" is {_named(max(kernels, key=_cost))}",
+        "what makes a value and what uses it want it in different orders, so it is moved twice",
+        "channels last (NHWC) throughout, einsum in place of transpose and matmul, weights kept in"
+        " the order in which they are used",
+    )
+
+
+def _moved(
+    rule: str,
+    kernels: Sequence[Kernel[OpRecord]],
+    share: Share,
+    purpose: str,
+    most_expensive: str,
+    why: str,
+    try_next: str,
+) -> Finding:
+    """Return the finding about kernels that move data for one purpose only."""
     moved = sum(bytes_of(kernel.head) for kernel in kernels)
-    yield Finding(
-        rule="layout-changes",
-        layer=_layer(kernels),
+    runs = "kernels run" if len(kernels) != 1 else "kernel runs"
+    return Finding(
+        rule=rule,
+        layer=common_layer(kernel.head for kernel in kernels),
         seen=(
-            f"{_count(kernels)} only to transpose or copy into another layout: {si(moved, 'B')}"
-            f" moved, {percent(share.value)} of {share.of}; the most expensive is"
-            f" {_named(max(kernels, key=_cost))}"
+            f"{len(kernels)} {runs} only to {purpose}: {si(moved, 'B')} moved,"
+            f" {percent(share.value)} of {share.of}; the most expensive{most_expensive}"
         ),
-        why="what makes a value and what uses it want it in different orders, so it is moved twice",
-        try_next=(
-            "channels last (NHWC) throughout, einsum in place of transpose and matmul, weights"
-            " kept in the order in which they are used"
-        ),
-        numbers={
-            "kernels": float(len(kernels)), "bytes": float(moved), "share": share.value,
-        },
+        why=why,
+        try_next=try_next,
+        numbers={"kernels": float(len(kernels)), "bytes": float(moved), "share": share.value},
         certainty=share.certainty,
         weight=share.value,
-    )  # fmt: skip
+    )
 
 
 def _wasted(op: OpRecord) -> int:
@@ -185,14 +194,6 @@ def _source(evidence: Evidence, op: OpRecord) -> Shape:
 
 def _cost(kernel: Kernel[OpRecord]) -> tuple[float, int]:
     return kernel.head.time_s or 0.0, bytes_of(kernel.head)
-
-
-def _layer(kernels: Sequence[Kernel[OpRecord]]) -> str | None:
-    return common_layer(kernel.head for kernel in kernels)
-
-
-def _count(kernels: Sequence[Kernel[OpRecord]]) -> str:
-    return f"{len(kernels)} kernel{'s run' if len(kernels) != 1 else ' runs'}"
 
 
 def _named(kernel: Kernel[OpRecord]) -> str:

@@ -7,6 +7,7 @@ what is made inside is known by its own opcode, attributes and operands.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -203,19 +204,18 @@ def fusion_recomputes(evidence: Evidence) -> Iterator[Finding]:
     work = sum(work_of(op) for _, op in twice)
     if not twice or work < RECOMPUTED * whole:
         return
-    most: dict[str, int] = {}
+    by_fusion: Counter[str] = Counter()
     for kernel, op in twice:
-        most[kernel.head.name] = most.get(kernel.head.name, 0) + work_of(op)
-    worst = max(most, key=most.__getitem__)
+        by_fusion[kernel.name] += work_of(op)
+    ((worst, _),) = by_fusion.most_common(1)
     arithmetic_s = sum(op.compute_time_s or 0.0 for _, op in twice)
     yield Finding(
         rule="fusion-recomputes",
         layer=common_layer(op for _, op in twice),
         seen=(
             f"{si(work, 'FLOP')} (transcendentals included), {percent(work / whole)} of all, are"
-            f" computed again in"
-            f" {len(most)} fusion{'s' * (len(most) != 1)} for want of an intermediate in memory;"
-            f" most of them in {worst}"
+            f" computed again in {len(by_fusion)} fusion{'s' * (len(by_fusion) != 1)} for want of"
+            f" an intermediate in memory; most of them in {worst}"
         ),
         why=(
             "XLA computes a cheap op again rather than keep its result; that pays where the"
@@ -228,7 +228,7 @@ def fusion_recomputes(evidence: Evidence) -> Iterator[Finding]:
         numbers={
             "recomputed_operations": float(work),
             "share": work / whole,
-            "fusions": float(len(most)),
+            "fusions": float(len(by_fusion)),
             "compute_time_s": arithmetic_s,
         },
         certainty="medium",

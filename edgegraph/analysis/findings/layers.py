@@ -34,7 +34,7 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
             continue
         seen = (
             f"{_name(row)} is memory-bound: it does {ratio(intensity)} FLOP per byte, and this"
-            f" device needs {ratio(ridge)} to be busy; moving {si(_moved(row), 'B')} takes"
+            f" device needs {ratio(ridge)} to be busy; moving {si(row.bytes or 0, 'B')} takes"
             f" {seconds(row.memory_time_s)}, the arithmetic {seconds(row.compute_time_s)}"
         )
         numbers = {
@@ -245,10 +245,6 @@ def _at_the_roof(row: LayerRecord) -> float:
     """Return the share of the time that a layer's roof explains; what lies above it is slack."""
     reached = 1.0 if row.efficiency is None else min(1.0, row.efficiency)
     return (row.share or 0.0) * reached
-
-
-def _moved(row: LayerRecord) -> int:
-    return (row.bytes_read or 0) + (row.bytes_written or 0)
 
 
 def _name(row: LayerRecord) -> str:

@@ -71,12 +71,9 @@ def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
     why, advice = _SHORT_KERNELS if short else _LONG_KERNELS
     times = "an unknown number of iterations, one of" if iterations is None else f"{iterations} of"
     numbers = {
-        "share": share.value,
-        "iterations": iterations,
-        "iteration_s": iteration_s,
-        "kernels": len(kernels),
-        "kernel_s": kernel_s,
-    }
+        "share": share.value, "iterations": iterations, "iteration_s": iteration_s,
+        "kernels": len(kernels), "kernel_s": kernel_s,
+    }  # fmt: skip
     yield Finding(
         rule="dominant-loop",
         layer=loop.layer,
