@@ -8,7 +8,7 @@ import pytest
 
 from edgegraph.errors import FormatError
 from edgegraph.hlo.decode import decode
-from edgegraph.hlo.graph import MAX_NODES, build_graph, flatten
+from edgegraph.hlo.graph import build_graph, flatten
 from edgegraph.hlo.module import Computation, Instruction, Module, Shape
 from tests import programs
 
@@ -86,5 +86,20 @@ def test_a_module_that_explodes_is_refused() -> None:
         )
         name = f"c{depth}"
         computations[name] = Computation(name=name, instructions=calls, root=calls[-1].name)
-    with pytest.raises(FormatError, match=f"more than {MAX_NODES:,} ops"):
+    with pytest.raises(FormatError, match="more than 100,000 ops"):
         flatten(Module(name="bomb", entry="c40", computations=computations))
+
+
+def test_of_a_tuple_of_many_arrays_each_sixteen_count_as_an_op() -> None:
+    # 2 million arrays count as 125,000 ops; five times that is more than four times what is held.
+    thousand = Shape(dtype="tuple", elements=(F32,) * 1000)
+    large = Shape(dtype="tuple", elements=(thousand,) * 2000)
+    held = Instruction(name="held", opcode="custom-call", shape=large)
+    inner = Computation(name="inner", instructions=(held,), root="held")
+    calls = tuple(
+        Instruction(name=f"call{i}", opcode="call", shape=F32, called=("inner",)) for i in range(5)
+    )
+    entry = Computation(name="main", instructions=calls, root="call4")
+    module = Module(name="m", entry="main", computations={"inner": inner, "main": entry})
+    with pytest.raises(FormatError, match=r"more than 500,0\d\d ops"):
+        flatten(module)
