@@ -143,3 +143,11 @@ def test_a_curve_of_any_shape_gives_levels(samples: list[tuple[int, float]]) -> 
     levels = levels_from_curve(points, caches_from_curve(points))
     assert levels[-1].name == "DRAM"
     assert levels[0].bandwidth_bytes_per_s <= max(rate for _, rate in samples)
+
+
+@pytest.mark.parametrize(("share", "sizes"), [(0.69, [32 * KIB]), (0.71, [])])
+def test_a_plateau_ends_where_the_rate_falls_below_seven_tenths(
+    share: float, sizes: list[int]
+) -> None:
+    found = caches_from_curve(curve({16: 100.0, 32: 100.0, 64: 100.0 * share, 128: 100.0 * share}))
+    assert [cache.size_bytes for cache in found] == sizes

@@ -148,3 +148,10 @@ def test_a_failed_write_leaves_the_old_calibration(
         save_calibration(dataclasses.replace(device, name="other"))
     assert [path.name for path in cache_folder.iterdir()] == ["calibration.json"]
     assert load_calibration() == device
+
+
+def test_calibrations_saved_before_still_hold(device: Device, cache_folder: Path) -> None:
+    # Raising a number on purpose makes everybody calibrate again.
+    content = json.loads(save_calibration(device).read_text())
+    assert content["format"] == 1
+    assert saved.machine_identity()["calibration scheme"] == "3"
