@@ -39,17 +39,17 @@ class Presenter(Generic[Result]):
             workloads, so that they have to be named.
         workloads: Names of what the result is about.
         headline: In one line.
-        notebook: As HTML in a notebook.
-        markdown: For a pull request.
+        notebook: As HTML in a notebook, where the result itself has no such form.
+        markdown: For a pull request; None where there is no such form.
     """
 
     table: Callable[[Result, bool | None], RenderableType]
     section: Callable[[Result, int], Section]
     tab: Callable[[Result, int, bool], Tab]
     workloads: Callable[[Result], tuple[str, ...]]
-    headline: Callable[[Result], str] = repr
-    notebook: Callable[[Result], str] = repr
-    markdown: Callable[[Result], str] = repr
+    headline: Callable[[Result], str]
+    notebook: Callable[[Result], str] | None = None
+    markdown: Callable[[Result], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,11 @@ def study_presenter(
         return {"id": f"study-{number}", "name": name, "summary": said.found, "bound": None}
 
     return Presenter(
-        table=table, section=section, tab=tab, workloads=lambda study: summary(study).workloads
+        table=table,
+        section=section,
+        tab=tab,
+        workloads=lambda study: summary(study).workloads,
+        headline=lambda study: summary(study).title,
     )
 
 

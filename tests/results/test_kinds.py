@@ -72,6 +72,7 @@ def test_a_new_study_has_a_page_tables_and_json(
     assert main(["show", saved, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"kind": "game of dice", "eyes": [3, 5]}
     assert main(["plot", saved, "-o", str(tmp_path / "toy.svg")]) == 0
+    assert repr(toy) == "<Toy dice, dice>"
     assert "8 eyes in all" in toy._repr_html_()
 
 

@@ -47,9 +47,6 @@ class Toy(Study):
             metrics={"eyes": sum(self.eyes)},
         )
 
-    def __repr__(self) -> str:
-        return f"<Toy {self.workload}>"
-
 
 def draw(toy: Toy, ax: Any = None, *, width: float = COLUMN_INCHES) -> Any:
     ax = column_axes(2.0, left=0.3, width=width) if ax is None else ax

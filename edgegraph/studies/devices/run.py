@@ -64,13 +64,9 @@ def compare_devices(
         [('device:rpi5', 7840, 'memory'), ('device:cortex-m7', 7840, 'compute')]
     """
     rows = device_rows(
-        workloads,
-        devices=devices,
-        batches=batches,
-        measure=measure,
-        settings=settings,
+        workloads, devices=devices, batches=batches, measure=measure, settings=settings,
         progress=progress,
-    )
+    )  # fmt: skip
     return comparison(list(rows))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from edgegraph.analysis.analyze import analyze
@@ -129,22 +129,15 @@ def _jobs(
             yield STRONG, mesh, batch
 
 
+@dataclass(frozen=True, slots=True)
 class _Study:
     """The settings that all meshes share."""
 
-    def __init__(
-        self,
-        workload: Workload,
-        base: Target,
-        partition: Partition | None,
-        options: Options,
-        settings: MeasurementSettings | None,
-    ) -> None:
-        self._workload = workload
-        self._base = base
-        self._partition = partition
-        self._options = options
-        self._settings = settings
+    workload: Workload
+    base: Target
+    partition: Partition | None
+    options: Options
+    settings: MeasurementSettings | None
 
     def ahead(self, jobs: Sequence[_Job], report: Progress) -> list[_Found]:
         """Compile for chips that are not here, several meshes at once."""
@@ -153,7 +146,7 @@ class _Study:
             found = []
             try:
                 for number, (job, each) in enumerate(zip(jobs, coming, strict=True)):
-                    report(f"{self._workload.name} over {job[1]}", number / len(jobs))
+                    report(f"{self.workload.name} over {job[1]}", number / len(jobs))
                     found.append(each.result())
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -161,27 +154,27 @@ class _Study:
         return found
 
     def _ahead(self, scaling: str, mesh: DeviceMesh, batch: int) -> _Found:
-        empty = _empty(scaling, mesh, batch, self._base.name)
+        empty = _empty(scaling, mesh, batch, self.base.name)
         try:
-            target = with_chips(self._base, mesh.chips)
+            target = with_chips(self.base, mesh.chips)
             empty = replace(empty, target=target.name)
             program = compile_workload(
-                self._workload, batch=batch, target=target.name, mesh=mesh,
-                partition=self._partition, options=self._options,
+                self.workload, batch=batch, target=target.name, mesh=mesh,
+                partition=self.partition, options=self.options,
             )  # fmt: skip
             analysis = analyze(program)
         except EdgeGraphError as error:
             return replace(empty, error=str(error)), None
-        return _filled(empty, analysis, _capacity_bytes(self._base)), analysis
+        return _filled(empty, analysis, _capacity_bytes(self.base)), analysis
 
     def on_host(self, scaling: str, mesh: DeviceMesh, batch: int, report: Progress) -> _Found:
         """Compile over host devices and run it, in a subprocess."""
         empty = _empty(scaling, mesh, batch, "cpu")
-        report(f"{self._workload.name} over {mesh}", None)
+        report(f"{self.workload.name} over {mesh}", None)
         try:
             program, latency = measure_on_host(
-                self._workload, batch, mesh, partition=self._partition, options=self._options,
-                settings=self._settings, progress=report,
+                self.workload, batch, mesh, partition=self.partition, options=self.options,
+                settings=self.settings, progress=report,
             )  # fmt: skip
             analysis = analyze(program)
         except EdgeGraphError as error:
