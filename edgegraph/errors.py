@@ -6,6 +6,8 @@ The command line prints it and exits with the error's `exit_code`.
 
 from __future__ import annotations
 
+from numbers import Integral
+
 
 class EdgeGraphError(Exception):
     """Root of all errors a caller can act on."""
@@ -51,3 +53,23 @@ def first_line(error: BaseException) -> str:
     if isinstance(error, KeyError):
         return f"KeyError: {message}"
     return message
+
+
+def positive_integer(value: object, name: str) -> int:
+    """Return a value that must be a positive integer, NumPy's included.
+
+    Args:
+        value: What was given.
+        name: What it is called in the message.
+
+    Raises:
+        InputError: It is something else.
+
+    Example:
+        >>> positive_integer(True, "batch")
+        Traceback (most recent call last):
+        edgegraph.errors.InputError: batch must be a positive integer, not True
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise InputError(f"{name} must be a positive integer, not {value!r}")
+    return int(value)

@@ -1,6 +1,6 @@
 """The only file that touches private names of jax and jaxlib.
 
-Everything else works on the bytes that these functions give. Nothing of jax is imported before
+Everything else works on the bytes that these functions return. Nothing of jax is imported before
 it is needed; the cost analysis and the text parser need jaxlib alone.
 """
 
@@ -176,7 +176,7 @@ def compiled_module(compiled: jax.stages.Compiled) -> bytes:
     """Return the optimised module of a compiled function.
 
     Args:
-        compiled: What ``jax.jit(f).lower(...).compile()`` gave.
+        compiled: What ``jax.jit(f).lower(...).compile()`` returned.
 
     Returns:
         The serialized HloModuleProto.
@@ -200,7 +200,7 @@ def lowered_module(lowered: jax.stages.Lowered) -> bytes:
     """Return the module of a lowered function, before XLA optimises it.
 
     Args:
-        lowered: What ``jax.jit(f).lower(...)`` gave.
+        lowered: What ``jax.jit(f).lower(...)`` returned.
 
     Returns:
         The serialized HloModuleProto, with op_names and stack frames.
@@ -220,7 +220,7 @@ def stablehlo(lowered: jax.stages.Lowered) -> bytes:
     """Return a lowered function as MLIR bytecode, for a compiler in another process.
 
     Args:
-        lowered: What ``jax.jit(f).lower(...)`` gave, for any platform.
+        lowered: What ``jax.jit(f).lower(...)`` returned, for any platform.
     """
     from jax.interpreters import mlir
 

@@ -40,7 +40,7 @@ def message_classes(
             lost. A protobuf map is a repeated message of ``key`` and ``value``.
 
     Returns:
-        Gives the class of a message by its name.
+        A function that returns the class of a message by its name.
 
     Example:
         >>> point = message_classes("example", {"Point": {"x": (1, "int64")}})("Point")

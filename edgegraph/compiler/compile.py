@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from edgegraph import xla
 from edgegraph.base.timing import Progress
@@ -19,7 +18,7 @@ from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
-from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line
+from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line, positive_integer
 from edgegraph.hlo.read import read_module
 from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.workload.calls import Call, plain
@@ -59,8 +58,8 @@ def compile(
         mesh: Spreads a Workload over several chips of a target that is not here; one chip where
             None. The program is then what every one of them runs, on its part of the batch.
         partition: With `mesh`, from an array's path among the arguments and its shape, how it is
-            split over ``data`` and ``tensor``; where it gives None, or is None, the batch is split
-            and kernels are as `edgegraph.compiler.sharding` says.
+            split over ``data`` and ``tensor``; where it returns None, or is None, the batch is
+            split and kernels are as `edgegraph.compiler.sharding` says.
         name: Name for tables and files; the workload's or the function's own where None.
         timeout_s: Of a compiler in a subprocess.
         progress: Called with a message where that takes long.
@@ -84,7 +83,7 @@ def compile(
     chosen = parse_target(target)
     _check(stage, options)
     if isinstance(subject, Workload):
-        batch = 1 if batch is None else _batch_size(batch)
+        batch = 1 if batch is None else positive_integer(batch, "batch")
         call = _workload_call(subject, args, batch, chosen, mesh, partition)
     else:
         call = _function_call(subject, args, batch, mesh)
@@ -155,12 +154,6 @@ def _check(stage: str, options: Options | None) -> None:
             f"the compiler options {', '.join(options)} have no effect at stage 'lowered', where"
             " nothing is compiled; leave them out"
         )
-
-
-def _batch_size(batch: int) -> int:
-    if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
-        raise InputError(f"batch must be a positive integer, not {batch!r}")
-    return int(batch)
 
 
 def _workload_call(

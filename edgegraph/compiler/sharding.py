@@ -17,7 +17,7 @@ from typing import Any
 import jax
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
-from edgegraph.errors import InputError
+from edgegraph.errors import InputError, positive_integer
 from edgegraph.workload import Call, Workload
 
 DATA, TENSOR = "data", "tensor"
@@ -46,10 +46,7 @@ class DeviceMesh:
     def __post_init__(self) -> None:
         """Refuse sizes that are none."""
         for size in (self.data, self.tensor):
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise InputError(
-                    f"the size of a mesh axis must be a positive integer, not {size!r}"
-                )
+            positive_integer(size, "the size of a mesh axis")
 
     @property
     def chips(self) -> int:
@@ -79,7 +76,7 @@ def sharded(
         partition: Says of single arrays how they are split.
 
     Raises:
-        InputError: The chips do not divide the batch evenly, or `partition` gives no partition.
+        InputError: The chips do not divide the batch evenly, or `partition` returns no partition.
         CompileError: The workload does not trace.
     """
     call = workload.call(batch)

@@ -88,8 +88,10 @@ def static_executions(root: Region) -> dict[Region, int]:
     return counted
 
 
-_Seen = tuple[dict[int, Any], dict[int, Any]]
-"""How often regions ran, and the values they saw at first, by number."""
+_Seen = dict[tuple[str, int], Any]
+"""How often regions ran (`_COUNT`), and the values they saw at first (`_VALUE`), by number."""
+
+_COUNT, _VALUE = "count", "value"
 
 
 class _Watch:
@@ -121,21 +123,20 @@ class _Watch:
     def counts(self, seen: _Seen) -> dict[Region, int]:
         """Return how often the regions ran that were watched."""
         regions = list(self._number)
-        return {regions[number]: int(count) for number, count in seen[0].items()}
+        return {regions[at]: int(count) for (kind, at), count in seen.items() if kind == _COUNT}
 
     def values(self, seen: _Seen, executions: Mapping[Region, int]) -> dict[Any, Any]:
         """Return what was seen, without the zeros that stand for regions that never ran."""
         return {
             self._wanted[index]: value
-            for index, value in seen[1].items()
-            if executions[self._region[index]]
+            for (kind, index), value in seen.items()
+            if kind == _VALUE and executions[self._region[index]]
         }
 
     def run(self, region: Region, inputs: Sequence[Any]) -> tuple[list[Any], _Seen]:
         """Evaluate a region; return its results and what was seen in it and below."""
         values = {**self._constants, **dict(zip(region.jaxpr.invars, inputs, strict=True))}
-        counts: dict[int, Any] = {self._number[region]: jnp.asarray(1, jnp.int32)}
-        kept: dict[int, Any] = {}
+        seen: _Seen = {(_COUNT, self._number[region]): jnp.asarray(1, jnp.int32)}
 
         def read(atom: Any) -> Any:
             return _literal(atom) if isinstance(atom, core.Literal) else values[atom]
@@ -144,14 +145,14 @@ class _Watch:
             operands = [read(atom) for atom in equation.invars]
             inside = region.inside.get(position, ())
             if any(inner in self.watched for inner in inside):
-                results, seen = self._open(equation, inside, operands)
-                counts.update(seen[0])
-                kept.update(seen[1])
+                results, below = self._open(equation, inside, operands)
+                seen |= below
             else:
                 results = _evaluate(region.jaxpr, equation, operands)
             values.update(zip(equation.outvars, results, strict=True))
-        kept.update({index: values[self._wanted[index]] for index in self._of.get(region, ())})
-        return [read(atom) for atom in region.jaxpr.outvars], (counts, kept)
+        for index in self._of.get(region, ()):
+            seen[_VALUE, index] = values[self._wanted[index]]
+        return [read(atom) for atom in region.jaxpr.outvars], seen
 
     def _open(
         self, equation: Any, inside: tuple[Region, ...], operands: list[Any]
@@ -189,9 +190,9 @@ class _Watch:
     def _while(
         self, equation: Any, condition: Region, body: Region, operands: list[Any]
     ) -> tuple[Sequence[Any], _Seen]:
-        first = equation.params["cond_nconsts"]
-        second = first + equation.params["body_nconsts"]
-        asked, constants, carry = operands[:first], operands[first:second], operands[second:]
+        start = equation.params["cond_nconsts"]
+        end = start + equation.params["body_nconsts"]
+        asked, constants, carry = operands[:start], operands[start:end], operands[end:]
 
         def goes_on(state: Any) -> Any:
             return self.run(condition, [*asked, *state[0]])[0][0]
@@ -201,25 +202,21 @@ class _Watch:
             results, now = self.run(body, [*constants, *carry])
             return results, self._first(seen, now)
 
-        _, (_, kept) = self.run(condition, [*asked, *carry])
-        carry, (counts, inner) = lax.while_loop(goes_on, step, (carry, self._nothing(body)))
-        asked_count = counts[self._number[body]] + 1
-        return carry, ({**counts, self._number[condition]: asked_count}, {**kept, **inner})
+        _, first = self.run(condition, [*asked, *carry])
+        carry, seen = lax.while_loop(goes_on, step, (carry, self._nothing(body)))
+        asked_count = seen[_COUNT, self._number[body]] + 1
+        return carry, {**first, **seen, (_COUNT, self._number[condition]): asked_count}
 
     def _branch(
         self, branches: tuple[Region, ...], operands: list[Any]
     ) -> tuple[Sequence[Any], _Seen]:
         index, *inputs = operands
-        nothing = [self._nothing(branch) for branch in branches]
+        nothing = {key: zero for one in branches for key, zero in self._nothing(one).items()}
 
         def take(chosen: Region) -> Callable[..., Any]:
             def run(*inputs: Any) -> Any:
                 results, seen = self.run(chosen, inputs)
-                every = [
-                    seen if branch is chosen else none
-                    for branch, none in zip(branches, nothing, strict=True)
-                ]
-                return results, _merged(every)
+                return results, {**nothing, **seen}
 
             return run
 
@@ -237,22 +234,14 @@ class _Watch:
 
     def _first(self, before: _Seen, now: _Seen) -> _Seen:
         """Add the counts up; keep the values of regions that had run before."""
-        counts = {number: before[0][number] + now[0][number] for number in now[0]}
 
-        def first(index: int) -> Any:
-            fresh = before[0][self._number[self._region[index]]] == 0
-            return jnp.where(fresh, now[1][index], before[1][index])
+        def join(kind: str, index: int) -> Any:
+            old, new = before[kind, index], now[kind, index]
+            if kind == _COUNT:
+                return old + new
+            return jnp.where(before[_COUNT, self._number[self._region[index]]] == 0, new, old)
 
-        return counts, {index: first(index) for index in now[1]}
-
-
-def _merged(every: Iterable[_Seen]) -> _Seen:
-    counts: dict[int, Any] = {}
-    kept: dict[int, Any] = {}
-    for seen in every:
-        counts.update(seen[0])
-        kept.update(seen[1])
-    return counts, kept
+        return {key: join(*key) for key in now}
 
 
 def _own_variables(region: Region) -> Iterator[Any]:

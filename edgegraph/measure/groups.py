@@ -4,7 +4,7 @@ The function's equations carry the scope in which they were traced. All equation
 and phase make a group: its inputs are the values that flow in from other groups, its outputs
 those that flow out. A cut at a depth takes the scopes below that depth into one group. A loop
 whose inside belongs to several groups is opened, and what one iteration does is cut likewise;
-slicing what it scans over, and stacking what it gives, make a group beside these. So every
+slicing what it scans over, and stacking what it returns, make a group beside these. So every
 equation whose result is needed belongs to exactly one group, and the groups together do what the
 function does.
 """
@@ -45,9 +45,9 @@ class LayerGroup:
         layer: The scope (``SmallCNN/conv1``); None for equations without one.
         phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
         region: The function, or the loop's body or branch in it, that the equations stand in.
-        jaxpr: Only its own equations; takes `inputs`, gives `outputs`, has no constants.
+        jaxpr: Only its own equations; takes `inputs`, returns `outputs`, has no constants.
         inputs: Variables of the region that it takes.
-        outputs: Variables of the region that it gives.
+        outputs: Variables of the region that it computes for others.
         covers: Layers below it whose equations it holds.
         donated: Positions of inputs that it writes its results over.
     """
@@ -63,7 +63,7 @@ class LayerGroup:
 
     @property
     def function(self) -> Callable[..., list[Any]]:
-        """The group as a function of its inputs that gives the list of its outputs."""
+        """The group as a function of its inputs that returns the list of its outputs."""
         function: Callable[..., list[Any]] = core.jaxpr_as_fun(core.ClosedJaxpr(self.jaxpr, ()))
         return function
 

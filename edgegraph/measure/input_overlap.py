@@ -38,7 +38,7 @@ def measure_input_overlap(
     """Time steps whose inputs the host prepares: one after the other, and side by side.
 
     Args:
-        program: Compiled for this host. `prepare` gives its last arguments.
+        program: Compiled for this host. `prepare` returns its last arguments.
         prepare: From the number of a step, the arguments that change with every step, as NumPy
             arrays; called from another thread too.
         settings: How long and how carefully, all five measurements together.
@@ -46,7 +46,7 @@ def measure_input_overlap(
         progress: Called with a message and a fraction.
 
     Raises:
-        InputError: The program cannot be run here, or `prepare` gives something else than its
+        InputError: The program cannot be run here, or `prepare` returns something else than its
             last arguments.
         KeyboardInterrupt: Passed through.
     """
@@ -150,7 +150,7 @@ def run_ahead(make: Callable[[int], Any], use: Callable[[Any], object], steps: i
 
 
 def _check(program: Program, arguments: Sequence[Any], given: Sequence[Any]) -> None:
-    """Compare what the pipeline gives with the program's last arguments."""
+    """Compare what the pipeline returns with the program's last arguments."""
     wanted = _types(arguments[max(0, len(arguments) - max(1, len(given))) :])
     if not given or len(given) > len(arguments) or _types(given) != wanted:
         raise InputError(

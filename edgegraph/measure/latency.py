@@ -112,7 +112,7 @@ def null_call(arguments: Sequence[Any], results: Any) -> Callable[[], object]:
     """Return a call with the signature of another that computes nothing: the dispatch floor.
 
     Python's way into the executable costs time by the number and nesting of arguments and
-    results, not by their size, so the null executable takes the same arguments and gives a tree
+    results, not by their size, so the null executable takes the same arguments and returns a tree
     of scalars of the same structure.
 
     Args:

@@ -7,7 +7,7 @@ its own, with variables of its own, so that the values in it can be asked for li
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -86,13 +86,7 @@ def find_regions(traced: Any) -> Regions:
     numbers = {variable: np.int32(first) for first, variable in positions.items()}
     constants = {**inliner.constants, **numbers}
     inputs = [*constants, *root.jaxpr.invars]
-    root = Region(
-        kind=root.kind,
-        name=root.name,
-        jaxpr=root.jaxpr.replace(invars=inputs),
-        paths=root.paths,
-        inside=root.inside,
-    )
+    root = replace(root, jaxpr=root.jaxpr.replace(invars=inputs))
     return Regions(root=root, constants=constants, positions=positions)
 
 

@@ -83,7 +83,7 @@ def outlier_count(samples: Samples) -> int:
 def drift(samples: Samples) -> float:
     """Return how much the second half's median lies above the first half's, over the whole median.
 
-    The middle one of an odd number of samples counts in neither half; a single sample gives 0.
+    The middle one of an odd number of samples counts in neither half; of a single sample it is 0.
 
     Example:
         >>> drift([10.0, 10.0, 12.0, 12.0])

@@ -18,7 +18,7 @@ import jax
 from edgegraph.base.timing import Clock, Progress, monotonic_clock
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
-from edgegraph.errors import InputError
+from edgegraph.errors import InputError, positive_integer
 from edgegraph.measure import statistics
 from edgegraph.measure.archive import program_archive, run_in_subprocess, time_limit_s
 from edgegraph.measure.latency import ExecutableCall, program_arguments
@@ -74,13 +74,10 @@ def measure_throughput(
         EdgeGraphError: The process died, or did not end in time.
         KeyboardInterrupt: Passed through; the process is gone by then.
     """
-    for depth in queue_depths:
-        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-            raise InputError(f"queue depth must be a positive integer, not {depth!r}")
     if not queue_depths:
         raise InputError("no queue depth was given; expected positive integers")
     settings = settings or MeasurementSettings()
-    depths = tuple(sorted(set(queue_depths)))
+    depths = tuple(sorted({positive_integer(depth, "queue depth") for depth in queue_depths}))
     with program_archive([program], cores=cores, synchronous=False) as archive:
         return run_in_subprocess(
             partial(_time_depths, queue_depths=depths, settings=settings),
@@ -130,7 +127,7 @@ def time_windows(
     """Time windows of calls at every queue depth, in random order in every round.
 
     Args:
-        enqueue: Starts a call and gives what to wait for.
+        enqueue: Starts a call and returns what to wait for.
         wait: Waits for that.
         queue_depths: In increasing order.
         batch: Samples in a call.

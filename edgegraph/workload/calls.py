@@ -284,7 +284,7 @@ def plain(
     """Return the call of any function.
 
     Raises:
-        InputError: `make_args` gives no tuple.
+        InputError: `make_args` returns no tuple.
     """
 
     def args() -> tuple[Any, ...]:

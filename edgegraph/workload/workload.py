@@ -125,7 +125,7 @@ class Workload:
         """Run one training step of a Flax model: forward, backward, update.
 
         What is compiled is ``train_step(params, state, opt_state, inputs, labels)``, which
-        gives ``(params, state, opt_state, loss)``. The model is in training mode: batch
+        returns ``(params, state, opt_state, loss)``. The model is in training mode: batch
         statistics are updated, dropout draws. `inputs` is a tuple where there are several.
 
         Args:
@@ -133,7 +133,7 @@ class Workload:
             optimizer: An optax gradient transformation.
             input_shape: As in `from_flax`.
             loss: ``cross_entropy`` with labels that are class numbers; ``mse`` with labels like
-                the outputs; or a function of outputs and labels that gives a scalar.
+                the outputs; or a function of outputs and labels that returns a scalar.
             dtype: dtype of the inputs.
             label_shape: Shape of one label, without batch; from the outputs where None.
             label_dtype: dtype of the labels; from the outputs, or int32 for ``cross_entropy``,

@@ -152,10 +152,12 @@ def find_runs(timeline: Timeline, nodes: Sequence[Node]) -> list[TracedRun]:
     for span in timeline.spans:
         if span.op is None and span.owner is not None:
             work.setdefault(id(span.owner), []).append(span)
-    names = _Names(nodes)
+    by_instruction: dict[str, list[Node]] = {}
+    for node in nodes:
+        by_instruction.setdefault(node.instruction.name, []).append(node)
     computations = {node.name: (node.parent, node.computation) for node in nodes}
     runs = [
-        _figures(key[:2], ops, names.of(ops), slices, work, computations)
+        _figures(key[:2], ops, _name_ops(ops, by_instruction), slices, work, computations)
         for key, ops in ops_of.items()
     ]
     return sorted(runs, key=lambda run: run.start_ps)
@@ -173,34 +175,30 @@ def _by_first_op(spans: Sequence[Span], once: set[str]) -> list[list[Span]]:
     return [run for run in runs if run]
 
 
-class _Names:
-    """Finds the node that an instruction's event stands for."""
+def _name_ops(ops: Sequence[Span], nodes: Mapping[str, list[Node]]) -> dict[int, str | None]:
+    """Name the node of every op of one call, None where the graph has no such op.
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self._nodes: dict[str, list[Node]] = {}
-        for node in nodes:
-            self._nodes.setdefault(node.instruction.name, []).append(node)
-
-    def of(self, ops: Sequence[Span]) -> dict[int, str | None]:
-        """Name the node of every op of one call, None where the graph has no such op."""
-        found: dict[int, str | None] = {}
-        unclear: dict[str, list[Span]] = {}
-        for span in ops:
-            candidates = self._nodes.get(span.op or "", [])
-            if len(candidates) > 1:
-                container = _container(span, found)
-                inside = [node for node in candidates if node.parent == container]
-                if container is None or len(inside) != 1:
-                    unclear.setdefault(span.op or "", []).append(span)
-                    continue
-                candidates = inside
-            found[id(span)] = candidates[0].name if candidates else None
-        for name, spans in unclear.items():
-            # Called from several places, one after the other: each gets its share of the events.
-            candidates = self._nodes[name]
-            for index, span in enumerate(spans):
-                found[id(span)] = candidates[index * len(candidates) // len(spans)].name
-        return found
+    Args:
+        ops: The events of one call, by the ids of which the names are found.
+        nodes: By the names of their instructions.
+    """
+    found: dict[int, str | None] = {}
+    unclear: dict[str, list[Span]] = {}
+    for span in ops:
+        candidates = nodes.get(span.op or "", [])
+        if len(candidates) > 1:
+            container = _container(span, found)
+            inside = [node for node in candidates if node.parent == container]
+            if container is None or len(inside) != 1:
+                unclear.setdefault(span.op or "", []).append(span)
+                continue
+            candidates = inside
+        found[id(span)] = candidates[0].name if candidates else None
+    for name, spans in unclear.items():
+        # Called from several places, one after the other: each gets its share of the events.
+        for index, span in enumerate(spans):
+            found[id(span)] = nodes[name][index * len(nodes[name]) // len(spans)].name
+    return found
 
 
 def _container(span: Span, found: Mapping[int, str | None]) -> str | None:
