@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph.analysis.records import with_traced_times
+from edgegraph.hlo.graph import flatten
+from edgegraph.measure.trace import join_trace
 from edgegraph.measure.trace.summary import share_out
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.timing import LayerLatency
 from tests import analyses
+from tests.measure.trace.profiles import STRAIGHT, host, op
 
 
 def record(
@@ -157,7 +160,28 @@ def test_the_shares_add_up_to_what_was_traced(
             children[parent] = children.get(parent, 0.0) + share.time_s
     for name, total in children.items():
         assert math.isclose(total, self_s[name], rel_tol=1e-12)
-    for op in with_traced_times(SMALL_CNN, found):
-        if op.name in self_s:
-            assert op.time_s is not None
-            assert math.isclose(op.time_s, self_s[op.name], rel_tol=1e-12)
+    for timed in with_traced_times(SMALL_CNN, found):
+        if timed.name in self_s:
+            assert timed.time_s is not None
+            assert math.isclose(timed.time_s, self_s[timed.name], rel_tol=1e-12)
+
+
+def test_the_middle_half_of_the_calls_counts() -> None:
+    """Of six calls the fastest and the slowest are set aside; b runs in between."""
+    lengths = (10, 20, 30, 40, 90, 600)
+    events = [op("a", 1000 * run, length, run) for run, length in enumerate(lengths)]
+    events += [op("b", 1000 * run + length, 5, run) for run, length in enumerate(lengths)]
+    nodes = flatten(STRAIGHT.module)
+    traced = join_trace(host(main=events), STRAIGHT, nodes, 0)
+    trace = traced.summary([record(node.name, node.instruction.opcode) for node in nodes])
+    times = {timing.name: timing for timing in trace.timings}
+    assert times["a"].self_s == pytest.approx((20 + 30 + 40 + 90) / 4 * 1e-9)
+    assert times["b"].self_s == pytest.approx(5e-9)
+    assert (times["a"].self_min_s, times["a"].self_max_s) == pytest.approx((10e-9, 600e-9))
+    assert [run.counted for run in trace.runs] == [False, True, True, True, True, False]
+    # The call in the middle is shown: the fourth by its length.
+    shown = [(event.name, event.start_s, event.duration_s) for event in trace.events]
+    assert [name for name, *_ in shown] == ["a", "b"]
+    assert shown[0][1:] == pytest.approx((0.0, 40e-9))
+    assert shown[1][1:] == pytest.approx((40e-9, 5e-9))
+    assert trace.events_left_out == 0
