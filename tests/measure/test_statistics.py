@@ -10,10 +10,23 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.cbook import boxplot_stats
 
 from edgegraph.measure import statistics
 
 SAMPLES = st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=200)
+
+
+@given(SAMPLES)
+def test_outliers_are_those_of_a_box_plot(samples: list[float]) -> None:
+    (box,) = boxplot_stats(samples)
+    assert statistics.outlier_count(samples) == len(box["fliers"])
+
+
+def test_an_outlier_lies_one_and_a_half_boxes_outside() -> None:
+    """Of 1 to 9 and one more the box reaches from 3.25 to 7.75, the upper fence lies at 14.5."""
+    assert statistics.outlier_count([*range(1, 10), 14.4]) == 0
+    assert statistics.outlier_count([*range(1, 10), 14.6]) == 1
 
 
 @given(SAMPLES)
