@@ -230,8 +230,13 @@ def keep_more(inputs: Path) -> None:
 def by_hand() -> dict[str, Any]:
     """Return the results that the tests make by hand; only `keep` needs them."""
     from tests import analyses
-    from tests.studies import device_comparisons, fusion_studies, overlap_studies, sweeps
-    from tests.studies.scaling.test_run import MADE
+    from tests.studies import (
+        device_comparisons,
+        fusion_studies,
+        overlap_studies,
+        scalings,
+        sweeps,
+    )
 
     made = {
         name: getattr(analyses, name)()
@@ -245,7 +250,7 @@ def by_hand() -> dict[str, Any]:
         "fusion_slower": fusion_studies.study(full_s=9e-3, recomputed=10**7),
         "fusion_unmeasured": fusion_studies.unmeasured(),
         "overlap": overlap_studies.made(),
-        "scaling": MADE,
+        "scaling": scalings.MADE,
         "sweep": sweeps.saturating(),
         "timing": fusion_studies.comparison("one", "other", 2e-3, 1e-3),
     }
