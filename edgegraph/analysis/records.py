@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -40,15 +41,20 @@ def op_records(
     """
     written = _written_shapes(nodes)
     roofs, tree = _Roofs(device), OpTree(nodes)
-    inside: dict[str, list[_AtRoof]] = {}
+    # Ops of one cost share it as one object, so what follows from it is worked out once.
+    of_leaf: dict[int, dict[str, Any]] = {}
+    inside: dict[str, list[dict[str, Any]]] = {}
     records: list[OpRecord] = []
     for node in reversed(nodes):
         priced, where = costs[node.name], attributions[node.name]
-        at_roof = roofs.op(priced) if tree.is_leaf(node) else roofs.container(inside[node.name])
+        if not tree.is_leaf(node):
+            figures = _figures(priced, roofs.container(inside[node.name]))
+        elif id(priced) in of_leaf:
+            figures = of_leaf[id(priced)]
+        else:
+            figures = of_leaf[id(priced)] = _figures(priced, roofs.op(priced))
         if node.parent is not None:
-            inside.setdefault(node.parent, []).append(at_roof)
-        times_s = (at_roof.compute_time_s, at_roof.memory_time_s, at_roof.network_time_s)
-        estimate_s = overlapped(*times_s)
+            inside.setdefault(node.parent, []).append(figures)
         records.append(
             OpRecord(
                 name=node.name,
@@ -57,20 +63,29 @@ def op_records(
                 phase=where.phase,
                 parent=node.parent,
                 shape=written[id(node.instruction.shape)],
-                executions=priced.executions,
-                executions_source="trace" if priced.traced else "module",
-                working_set_bytes=priced.working_set_bytes,
-                flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
-                bound=bound(*times_s),
-                time_s=estimate_s,
-                time_source=None if estimate_s is None else "estimated",
                 source=node.instruction.source,
                 op_name=node.instruction.op_name,
-                **asdict(priced.cost),
-                **asdict(at_roof),
+                **figures,
             )
         )
     return tuple(reversed(records))
+
+
+def _figures(priced: OpCost, at_roof: _AtRoof) -> dict[str, Any]:
+    """Return the columns that follow from what an op costs."""
+    times_s = (at_roof.compute_time_s, at_roof.memory_time_s, at_roof.network_time_s)
+    estimate_s = overlapped(*times_s)
+    return {
+        **asdict(priced.cost),
+        **asdict(at_roof),
+        "executions": priced.executions,
+        "executions_source": "trace" if priced.traced else "module",
+        "working_set_bytes": priced.working_set_bytes,
+        "flops_lowest": None if priced.cheapest is None else priced.cheapest.flops,
+        "bound": bound(*times_s),
+        "time_s": estimate_s,
+        "time_source": None if estimate_s is None else "estimated",
+    }
 
 
 def _written_shapes(nodes: Sequence[Node]) -> dict[int, str]:
@@ -92,31 +107,24 @@ class _AtRoof(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class _Roofs:
-    """Places ops under a device's roofs, those of one cost once."""
+    """Places ops under a device's roofs."""
 
     def __init__(self, device: Device | None) -> None:
         self._device = device
         self._arithmetic = cache(self._arithmetic_of)
-        self._ops: dict[int, _AtRoof] = {}
 
-    def container(self, inside: Sequence[_AtRoof]) -> _AtRoof:
+    def container(self, inside: Sequence[Mapping[str, Any]]) -> _AtRoof:
         """Add up the times of what a container holds."""
         if self._device is None:
             return _AtRoof()
         return _AtRoof(
-            compute_time_s=sum(each.compute_time_s or 0.0 for each in inside),
-            memory_time_s=sum(each.memory_time_s or 0.0 for each in inside),
-            network_time_s=sum_of_times(each.network_time_s for each in inside),
+            compute_time_s=sum(each["compute_time_s"] or 0.0 for each in inside),
+            memory_time_s=sum(each["memory_time_s"] or 0.0 for each in inside),
+            network_time_s=sum_of_times(each["network_time_s"] for each in inside),
         )
 
     def op(self, priced: OpCost) -> _AtRoof:
-        """Place what is no container; `priced` has to stay alive."""
-        known = self._ops.get(id(priced))
-        if known is None:
-            known = self._ops[id(priced)] = self._place(priced)
-        return known
-
-    def _place(self, priced: OpCost) -> _AtRoof:
+        """Place what is no container."""
         computes = self._arithmetic(priced.computes)
         if self._device is None:
             return _AtRoof(dtype=computes.dtype, passes=computes.passes)

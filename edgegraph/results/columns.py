@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import getdoc
+from operator import attrgetter
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -163,7 +164,7 @@ def add_up(parts: Iterable[object], columns: Iterable[Column]) -> dict[str, Any]
     """Return the whole of some records in every column that adds up, by name."""
     held = list(parts)
     return {
-        column.name: column.add([getattr(part, column.name) for part in held])
+        column.name: column.add(map(attrgetter(column.name), held))
         for column in columns
         if column.adds
     }
