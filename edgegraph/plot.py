@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from edgegraph.reporting.figure import COLUMN_INCHES, PAGE_INCHES
 from edgegraph.reporting.figure import save_figure as save
 from edgegraph.results.base import Shown
-from edgegraph.results.kinds import figure_places, resolve
+from edgegraph.results.kinds import figure_places, kind_of, resolve
 
 if TYPE_CHECKING:
     from edgegraph.reporting.graph_plot import layer_graph as graph
@@ -80,5 +80,6 @@ def draw(result: Shown, kind: str | None = None, *, width: float = COLUMN_INCHES
     Raises:
         InputError: There is no such figure of such a result, or it lacks what that shows.
     """
+    kind_of(result)  # refuses what is no result
     axes = result.draw(kind, width=width)
     return axes[0] if isinstance(axes, tuple) else axes

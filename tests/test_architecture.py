@@ -173,6 +173,16 @@ def test_private_jax_names_stand_in_one_file() -> None:
     assert not elsewhere
 
 
+def test_one_file_draws_with_matplotlib() -> None:
+    elsewhere = [
+        f"{found.file}:{found.line}: {found.module}"
+        for path in python_files("edgegraph")
+        for found in imports(path)
+        if found.module.split(".")[0] == "matplotlib" and path != PACKAGE / "reporting/figure.py"
+    ]
+    assert not elsewhere
+
+
 def test_models_and_scripts_use_public_names_only() -> None:
     inside = [
         f"{found.file}:{found.line}: {found.module}"

@@ -142,3 +142,5 @@ def test_a_result_has_a_figure_of_its_own() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="'sweep' shows another kind of result than this analysis"):
         plot.draw(MAKERS["measured"](), "sweep")
+    with pytest.raises(InputError, match="expected one of: analysis, "):
+        plot.draw("a sweep")  # type: ignore[arg-type]  # on purpose

@@ -67,6 +67,11 @@ def test_the_command_line_imports_nothing_heavy_before_a_command_runs() -> None:
     assert not loaded_after("import edgegraph.cli").intersection(HEAVY)
 
 
+def test_showing_tables_imports_no_matplotlib() -> None:
+    modules = "edgegraph.reporting.analysis_page, edgegraph.studies.sweep.present"
+    assert "matplotlib" not in loaded_after(f"import {modules}, edgegraph.plot")
+
+
 def test_import_takes_under_a_tenth_of_a_second() -> None:
     assert cpu_seconds("-c", "import edgegraph") - cpu_seconds("-c", "pass") < 0.1
 
