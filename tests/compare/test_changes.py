@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -136,3 +137,16 @@ def test_a_longer_loop_is_told_as_more_executions() -> None:
     dots = [change for change in found.op_changes if change.after and change.after.opcode == "dot"]
     assert [facets(change)["executions"] for change in dots] == [("5", "6")]
     assert [facets(change)["macs"] for change in dots] == [("1,280", "1,536")]
+
+
+def test_a_long_attribute_is_cut_at_60_characters(tmp_path: Path) -> None:
+    def called(config: str) -> eg.Analysis:
+        path = tmp_path / "module.txt"
+        path.write_text(
+            "HloModule m ENTRY e { x = f32[8] parameter(0)\n"
+            f'ROOT y = f32[8] custom-call(x), custom_call_target="t", backend_config="{config}" }}'
+        )
+        return eg.analyze(eg.read_hlo(path))
+
+    (change,) = eg.diff(called("a" * 60), called("b" * 61)).op_changes
+    assert facets(change)["backend_config"] == ("a" * 60, "b" * 59 + "…")

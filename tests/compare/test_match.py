@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -63,3 +64,33 @@ def test_another_run_is_no_change(name: str) -> None:
     assert all(
         figure.before == figure.after for figure in found.figures if figure.name != "code_bytes"
     )
+
+
+FUSED = """HloModule m
+inner {{ p = f32[8] parameter(0)
+  a = f32[8] tanh(p)
+  b = f32[8] {second}(a)
+  c = f32[8] {third}(b)
+  ROOT d = f32[{size}] {last} }}
+ENTRY e {{ x = f32[8] parameter(0)
+  ROOT f = f32[{size}] fusion(x), kind=kLoop, calls=inner }}"""
+
+
+def fused(folder: Path, **ops: str) -> eg.Analysis:
+    path = folder / "module.txt"
+    path.write_text(FUSED.format(**ops))
+    return eg.analyze(eg.read_hlo(path))
+
+
+@pytest.mark.parametrize(
+    ("second", "kinds"), [("exponential", {"changed"}), ("cosine", {"added", "removed"})]
+)
+def test_kernels_that_share_half_of_their_ops_are_one_another_s(
+    second: str, kinds: set[str], tmp_path: Path
+) -> None:
+    # Of four ops tanh is shared, and the second or not.
+    cut = "slice(c), slice={[0:6]}"
+    before = fused(tmp_path, second="exponential", third="log", last=cut, size="6")
+    joined = "concatenate(c, c), dimensions={0}"
+    found = eg.diff(before, fused(tmp_path, second=second, third="sine", last=joined, size="16"))
+    assert {change.kind for change in found.op_changes} == kinds

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -98,3 +99,23 @@ def test_the_page_shows_both_and_marks_what_differs(tmp_path: Path) -> None:
     whole = whole_page("changed", tmp_path)
     assert whole == whole_page("changed", tmp_path)
     assert marks(whole) == 2 * [{"Net": "changed", "Net/conv2": "changed"}]
+
+
+def shown(diff: eg.Diff, width: int, folder: Path) -> str:
+    with (folder / "shown").open("w", encoding="utf-8") as file:
+        console = Console(width=width, record=True, file=file)
+        console.print(diff_table(diff))
+    return console.export_text()
+
+
+def test_many_changes_of_ops_are_cut_with_how_many_are_left(tmp_path: Path) -> None:
+    diff = pair("changed")[2]
+    many = replace(diff, op_changes=diff.op_changes[:1] * 53)
+    assert "and 33 changes of ops more; --all shows them" in shown(many, 80, tmp_path)
+    assert "\nand 3 more\n" in many.to_markdown()
+
+
+def test_what_binds_is_shown_from_110_columns_on(tmp_path: Path) -> None:
+    diff = pair("changed")[2]
+    assert " bound " not in shown(diff, 109, tmp_path)
+    assert " bound " in shown(diff, 110, tmp_path)

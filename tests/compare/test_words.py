@@ -12,7 +12,8 @@ from edgegraph.compare.words import aligned, bound_change, facet, relative, time
 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
-    [(1, 1, "="), (0, 3, "new"), (4, 6, "+50 %"), (1000, 999, "-0.1 %"), (1e9, 1e9 + 1, "+<0.1 %"),
+    [(1, 1, "="), (0, 3, "new"), (4, 6, "+50 %"), (100, 120, "+20 %"),
+     (1000, 1099, "+9.9 %"), (1000, 999, "-0.1 %"), (1e9, 1e9 + 1, "+<0.1 %"),
      (2, 30, "x 15"), (10, 0, "-100 %"), (None, 3, "")],
 )  # fmt: skip
 def test_changes_are_written_short(before: float | None, after: float, said: str) -> None:

@@ -91,6 +91,8 @@ def test_a_rule_speaks_where_it_should_and_only_there(rule: str) -> None:
 def test_what_has_no_cost_is_told_with_what_would_give_it_one() -> None:
     (finding,) = found(shown.from_corpus("handwritten/gpu_unknown_kernel.hlo"), "unpriced-op")
     assert "my_kernel" in finding.seen
+    # Below what is known to take half of the time, above what is known to take a tenth.
+    assert finding.weight == 0.3
     assert "eg.register_custom_call" in finding.try_next
     loop = shown.from_corpus("real/data_dependent_loop.optimized.pb.gz")
     (finding,) = found(loop, "unpriced-op")
@@ -135,6 +137,9 @@ def test_a_noisy_machine_is_told_with_the_reasons() -> None:
     few = replace(NOISY, verdict="INVALID", reasons=("9 samples, fewer than 10",))
     (finding,) = found(replace(analyses.small_cnn(32), latency=few), "noisy-machine")
     assert finding.seen == "the latency is INVALID: 9 samples, fewer than 10"
+    assert finding.weight == 1.0
+    (finding,) = found(replace(analyses.small_cnn(32), latency=NOISY), "noisy-machine")
+    assert finding.weight == 0.5
 
 
 def test_names_with_a_slash_are_found() -> None:
