@@ -115,3 +115,14 @@ def test_layers_timed_separately_are_held_against_the_whole_less_its_dispatch() 
     # Each was launched by itself for 5 us, and the whole once.
     assert totals.layers_time_s == pytest.approx(2 * (1e-3 - 5e-6))
     assert totals.compiled_together_s == pytest.approx((3e-3 - 5e-6) - 2 * (1e-3 - 5e-6))
+
+
+def test_what_the_network_takes_is_part_of_the_serial_time_and_may_bind() -> None:
+    draft = price_ops(list_ops(dense()))
+    ops = [
+        structs.replace(op, network_time_s=1.0) if op.macs and op.parent is None else op
+        for op in draft.ops
+    ]
+    totals = summarise(replace(draft, ops=tuple(ops))).totals
+    assert totals.overlapped_time_s == 1.0
+    assert totals.serial_time_s == pytest.approx(1.0 + 2 * MACS / 100e9 + BYTES / 100e9)

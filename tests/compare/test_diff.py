@@ -52,3 +52,9 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
     path = eg.diff(analysis(), analysis()).save(tmp_path / "diff.edgegraph")
     with pytest.raises(FormatError, match="holds a diff; expected a saved analysis"):
         eg.diff(path, analysis())
+
+
+def test_figures_of_the_whole_have_their_units() -> None:
+    units = eg.diff(analysis(), analysis()).totals["unit"]
+    names = ("macs", "flops", "param_bytes", "ops", "kernels", "intensity_flops_per_byte")
+    assert [units[name] for name in names] == ["MAC", "FLOP", "B", "", "", "FLOP/B"]
