@@ -259,3 +259,15 @@ def test_what_comes_before_a_call_counts_for_the_plan_and_not_for_the_time() -> 
 def test_a_clock_of_the_tests_sees_no_other_processes() -> None:
     clock = FakeClock()
     assert sample_in_rounds(_series(clock, 0.01), MeasurementSettings(), clock).others_share is None
+
+
+@pytest.mark.parametrize(("share", "stopped_by"), [(0.03, "time limit"), (0.003, "stable")])
+def test_only_what_takes_a_hundredth_of_the_time_has_to_hold_still(
+    share: float, stopped_by: str
+) -> None:
+    """Beside a steady call of 10 ms, one that gets slower by half a percent every time."""
+    clock = FakeClock()
+    slower = (share * 0.01 * 1.005**count for count in itertools.count())
+    every = [*_series(clock, 0.01), Series(call=clock.call(slower), clock=clock)]
+    sampling = sample_in_rounds(every, MeasurementSettings(limit_s=3.0), clock)
+    assert sampling.stopped_by == stopped_by
