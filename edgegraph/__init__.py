@@ -134,6 +134,7 @@ register(Kind(word="comparison of timings", home="edgegraph.results.timing:Timin
 provide(
     page="edgegraph.reporting.page:report",
     load_address="edgegraph.store:load_address",
+    diff_page="edgegraph.compare.present:write_diff_page",
     history_figure="edgegraph.store.present:draw_history",
     gate_lines="edgegraph.gate.present:lines",
     gate_markdown="edgegraph.gate.present:markdown",

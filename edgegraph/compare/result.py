@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from msgspec import to_builtins
@@ -12,10 +13,14 @@ from msgspec import to_builtins
 from edgegraph.hlo import opcodes
 from edgegraph.results.base import Shown
 from edgegraph.results.columns import RATIO, TEXT, Column, columns_of, frame
-from edgegraph.results.kinds import presenter_of
+from edgegraph.results.kinds import presenter_of, provided
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
+
+    from edgegraph.results.analysis import Analysis
 
 _Figures = TypeVar("_Figures")
 
@@ -358,6 +363,19 @@ class Diff(Shown):
         for row, change in zip(document["layer_changes"], self.layer_changes, strict=True):
             row.update(layer=change.layer, kind=change.kind)
         return document
+
+    def to_html(
+        self, path: str | Path, before: Analysis | None = None, after: Analysis | None = None
+    ) -> Path:
+        """Write its page; given what was compared, with both graphs and marks where they differ.
+
+        Raises:
+            InputError: The path cannot be written.
+        """
+        if before is None or after is None:
+            return super().to_html(path)
+        written: Path = provided("diff_page")(self, before, after, path)
+        return written
 
     def to_markdown(self) -> str:
         """Return it as Markdown, for a pull request."""

@@ -94,6 +94,17 @@ def test_a_result_writes_its_own_page(make: Any, tmp_path: Path) -> None:
     assert result.to_html(tmp_path / "b.html").read_bytes() == alone
 
 
+def test_a_diff_shows_what_it_compared_where_that_is_given(tmp_path: Path) -> None:
+    before, after = analyses.small_cnn(32), analyses.small_cnn(1)
+    diff = eg.diff(before, after)
+    alone = diff.to_html(tmp_path / "a.html").read_text("utf-8")
+    both = diff.to_html(tmp_path / "b.html", before, after).read_text("utf-8")
+    for page in (alone, both):
+        assert "Layers side by side" in page
+    assert 'id="analysis-1"' in both
+    assert 'id="analysis-' not in alone
+
+
 def test_what_is_not_shown_says_what_is() -> None:
     timings = analyses.small_cnn(1).environment
     with pytest.raises(InputError, match="expected one of: analysis, "):
