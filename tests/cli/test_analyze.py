@@ -7,8 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pytest
 
+import edgegraph as eg
 from edgegraph.cli import main
 from edgegraph.results.files import save
 from tests import analyses
@@ -141,6 +144,21 @@ def test_ops_come_by_what_they_take(
     ops = [line for line in lines if " conv2 " in line or " dense1 " in line or " conv1 " in line]
     assert " conv2 " in ops[0]
     assert "210 M" in ops[0]  # 3,276,800 products with real neighbours an image, 32 images
+
+
+def test_forty_ops_are_shown_unless_all_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def many(x: jax.Array) -> jax.Array:
+        for _ in range(60):
+            x = jnp.tanh(x)
+        return x
+
+    x = jax.ShapeDtypeStruct((8,), "float32")
+    analysis = eg.analyze(many, args=(x,), stage="lowered", device=analyses.DEVICE)
+    saved = str(analysis.save(tmp_path / "many.edgegraph"))
+    assert "and 20 ops more; --all shows them" in shown(capsys, monkeypatch, saved, "--ops")
+    assert "more" not in shown(capsys, monkeypatch, saved, "--ops", "--all")
 
 
 def test_json_is_that_of_analyze(saved: str, capsys: pytest.CaptureFixture[str]) -> None:

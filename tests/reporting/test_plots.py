@@ -18,7 +18,7 @@ from matplotlib.patches import StepPatch
 
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import save_figure
-from edgegraph.reporting.plots import MOST_STEPS, draw_memory, layer_times, memory, steps
+from edgegraph.reporting.plots import draw_memory, layer_times, memory, steps
 from edgegraph.results.kinds import KINDS
 from edgegraph.results.memory import LiveBuffer, LiveMemory
 from tests import analyses
@@ -129,7 +129,7 @@ def test_weights_alone() -> None:
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=2000))
 def test_long_schedules_are_drawn_by_the_most_of_each_stretch(alive: list[int]) -> None:
     edges, heights = steps(alive)
-    assert len(heights) == min(len(alive), MOST_STEPS) == len(edges) - 1
+    assert len(heights) == min(len(alive), 400) == len(edges) - 1
     assert (edges[0], edges[-1]) == (0, len(alive))
     assert max(heights) == max(alive)
     where = alive.index(max(alive))
@@ -143,3 +143,14 @@ def test_what_is_not_scheduled_cannot_be_drawn() -> None:
     unscheduled = replace(MAKERS["forward"](), live_memory=None)
     with pytest.raises(InputError, match="stage 'optimized'"):
         memory(unscheduled)
+
+
+def test_long_schedules_are_drawn_in_400_steps() -> None:
+    edges, heights = steps(range(1000))
+    assert (len(heights), edges[1], heights[0], heights[-1]) == (400, 2.0, 1, 999)
+
+
+@pytest.mark.parametrize(("hidden", "lowest"), [(199, 0.0), (201, 1.0)])
+def test_what_comes_and_goes_is_drawn_alone_below_a_fifth(hidden: int, lowest: float) -> None:
+    """Beside 1 kB that is held."""
+    assert drawn(live(1000, hidden))[0][0] == lowest
