@@ -97,7 +97,13 @@ def simulated(
 
 @pytest.mark.parametrize(
     ("copy_s", "verdict", "exposed_s", "makespan_s"),
-    [(4.0, "hidden", 0.0, 6.0), (7.0, "partly hidden", 2.0, 8.0), (5.0, "hidden", 0.0, 6.0)],
+    [
+        (4.0, "hidden", 0.0, 6.0),
+        (5.0, "hidden", 0.0, 6.0),
+        (5.03125, "hidden", 0.03125, 6.03125),  # waits for less than a hundredth of it
+        (5.25, "partly hidden", 0.25, 6.25),
+        (7.0, "partly hidden", 2.0, 8.0),
+    ],
 )
 def test_what_stands_between_start_and_done_hides_a_copy(
     copy_s: float, verdict: str, exposed_s: float, makespan_s: float
