@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
-from edgegraph.reporting.tables import together_table
+from edgegraph.reporting.tables import layer_table, together_table
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.timing import LayerLatency
 from tests import analyses
@@ -41,3 +42,10 @@ def test_a_piece_and_its_parts() -> None:
 def test_one_cut_has_nothing_to_compare() -> None:
     assert together_table(analyses.measured(analyses.small_cnn(32))) is None
     assert together_table(analyses.small_cnn(32)) is None
+
+
+@pytest.mark.parametrize(("width", "wide"), [(103, False), (104, True)])
+def test_parameters_and_flops_need_104_columns(width: int, wide: bool) -> None:
+    out = StringIO()
+    Console(file=out, width=width).print(layer_table(analyses.small_cnn(1)))
+    assert ("params" in out.getvalue()) == wide

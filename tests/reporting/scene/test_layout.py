@@ -123,3 +123,12 @@ def test_a_chain_with_something_beside_every_link_does_not_drift() -> None:
     layout = lay_out([(100, 40)] * 101, links)
     lefts = [left for left, _ in layout.boxes]
     assert max(lefts) - min(lefts) <= 20
+
+
+def test_a_title_stands_above_what_a_box_holds() -> None:
+    items = [Item(name="x"), Item(name="a", path=("s",)), Item(name="b", path=("s",))]
+    (scope,) = [placed for placed in lay_out_all(nest(items)) if placed.box.title == "s"]
+    layout = scope.shape.layout
+    assert layout is not None
+    assert scope.shape.top == 30  # of the title; 10 are left below
+    assert scope.shape.size[1] == 30 + layout.height * scope.shape.scale + 10
