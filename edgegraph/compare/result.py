@@ -364,17 +364,15 @@ class Diff(Shown):
             row.update(layer=change.layer, kind=change.kind)
         return document
 
-    def to_html(
-        self, path: str | Path, before: Analysis | None = None, after: Analysis | None = None
-    ) -> Path:
-        """Write its page; given what was compared, with both graphs and marks where they differ.
+    def to_html(self, path: str | Path, *compared: Analysis) -> Path:
+        """Write its page; given both that were compared, with their graphs, and marks in them.
 
         Raises:
             InputError: The path cannot be written.
         """
-        if before is None or after is None:
+        if not compared:
             return super().to_html(path)
-        written: Path = provided("diff_page")(self, before, after, path)
+        written: Path = provided("diff_page")(self, *compared, path)
         return written
 
     def to_markdown(self) -> str:
