@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import tempfile
@@ -19,7 +20,12 @@ from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.errors import EdgeGraphError, InputError
-from edgegraph.measure.archive import ProgramArchive, program_archive, run_in_subprocess
+from edgegraph.measure.archive import (
+    ProgramArchive,
+    program_archive,
+    run_in_subprocess,
+    time_limit_s,
+)
 from edgegraph.workload import Workload
 from tests.measure.apart import (
     PROGRAMS,
@@ -120,3 +126,9 @@ def test_the_other_process_fails_in_one_line() -> None:
     ):
         run(partial(fail, "no more"), archive)
     assert str(raised.value) == "test failed in a subprocess: ValueError: no more"
+
+
+def test_the_time_limit_grows_with_the_work() -> None:
+    """Two minutes to start, four times the measuring, ten times the compiling, 20 MB/s."""
+    archive = ProgramArchive(io.BytesIO(), size_bytes=40_000_000, compile_s=3.0, cores=None)
+    assert time_limit_s(archive, 15.0) == 120 + 4 * 15 + 10 * 3 + 2

@@ -76,6 +76,7 @@ def test_events_are_estimated_from_what_runs() -> None:
     )
     assert (long - short) % (3 * 20) == 0
     assert long > short >= 3 * 10
+    assert events_per_call(STRAIGHT.module, flatten(STRAIGHT.module)) == 3 * 4
     endless = program(100_000)
     assert not fits(endless.module, flatten(endless.module))
 

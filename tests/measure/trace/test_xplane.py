@@ -83,3 +83,13 @@ def test_damage_is_read_or_refused(changes: list[tuple[int, int]]) -> None:
         one_line(error)
     else:
         read_timeline(planes, "m")
+
+
+def test_a_line_begins_in_nanoseconds_and_its_events_in_picoseconds() -> None:
+    """As the fields are called in xplane.proto: timestamp_ns, offset_ps, duration_ps."""
+    event = {"offset_ps": 5, "duration_ps": 70}
+    profile = message_class("XSpace")(
+        planes=[{"name": "/host:CPU", "lines": [{"timestamp_ns": 2, "events": [event]}]}]
+    )
+    ((line,),) = (plane.lines for plane in read_planes(profile.SerializeToString()))
+    assert [(found.start_ps, found.end_ps) for found in line.events] == [(2_005, 2_075)]
