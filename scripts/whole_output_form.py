@@ -21,6 +21,8 @@ from scripts.whole_output_cases import REPOSITORY, Case
 KINDS = ("equal", "different", "missing", "new", "meant")
 PIECES = re.compile(r'\n|(?<=>)|(?<=,)(?=["\[{])|(?<=, )')
 """Where the long lines of pages and JSON are broken, to show what differs."""
+NEAR_LINES = 100
+"""Lines compared behind the first that differs."""
 MOST_LINES = 24
 """Lines shown of a difference."""
 
@@ -101,5 +103,8 @@ def difference(name: str, before: Path, after: Path) -> list[str]:
     one, other = (
         re.split(r'\n|(?<=>)|(?<=,)(?=["\[{])|(?<=, )', text.decode()) for text in (old, new)
     )
-    lines = difflib.unified_diff(one, other, lineterm="", n=1)
-    return ["different", *(line[:200] for line in itertools.islice(lines, 2, MOST_LINES))]
+    pairs = enumerate(zip(one, other, strict=False))
+    first = next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
+    near = slice(max(0, first - 1), first + NEAR_LINES)  # a diff of whole pages takes minutes
+    lines = difflib.unified_diff(one[near], other[near], lineterm="", n=1)
+    return ["different", *(line[:200] for line in itertools.islice(lines, 3, MOST_LINES))]
