@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "workload": {"hlo"},
     "compiler": {"xla", "hlo", "device", "results", "workload"},
     "cost": {"xla", "hlo"},
+    "rewrites": {"workload"},
     "memory": {"hlo"},
     "measure": {"xla", "hlo", "device", "results", "workload", "compiler", "cost"},
     "analysis": {
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"device", "results", "reporting"},
     "studies": {
         "hlo", "device", "results", "workload", "compiler", "cost", "measure", "analysis",
-        "reporting", "store",
+        "reporting", "store", "rewrites",
     },
     "plot": {"results", "reporting", "studies"},
     "pytest_plugin": {"results", "gate", "analysis"},

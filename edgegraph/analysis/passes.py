@@ -84,12 +84,10 @@ def price_ops(draft: Draft) -> Draft:
     program, nodes, device = draft.program, draft.nodes, draft.device
     costs = price_nodes(program.module, nodes, draft.executions)
     ops = op_records(nodes, costs, draft.attributions, device)
-    # Before it is partitioned, a program is that of all chips.
-    whole = program.module.partition_count in (None, 1)
-    if program.ahead and whole and program.module_before is not None:
-        wanted = model_macs(program.module_before)
-        if wanted:
-            ops = with_model_macs(ops, wanted)
+    model = program.model_module
+    wanted = None if model is None else model_macs(model)
+    if wanted:
+        ops = with_model_macs(ops, wanted)
     ops = with_compiler_times(nodes, ops, None if device is None else device.clock_hz)
     return replace(draft, costs=costs, ops=with_expected_times(nodes, ops, device))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -218,11 +219,19 @@ def _compile(job: _Job) -> Program:
         lowered=lowered,
         concrete=job.call.concrete,
         device=job.target.device,
+        original=None if job.call.original is None else partial(_original, job),
         fingerprint=sha256(lowered.as_text().encode()).hexdigest(),
     )
     if job.stage == "lowered":
         return replace(program, serialized=xla.lowered_module(lowered))
     return (_compile_ahead if job.target.ahead else _compile_here)(program, job)
+
+
+def _original(job: _Job) -> bytes:
+    """Lower the model's own function."""
+    assert job.call.original is not None
+    call = replace(job.call, function=job.call.original)
+    return xla.lowered_module(_lower(_trace(call, job.label), job))
 
 
 def _compile_ahead(program: Program, job: _Job) -> Program:

@@ -37,6 +37,8 @@ class Program:
         compiler_cost: The cost analysis of a compiler ahead of time, with its own
             ``optimal_seconds``; None where it has none.
         compiler_memory_bytes: The most memory that the process of such a compiler held.
+        original: Makes the HloModuleProto of the model's own function before optimisation, where
+            what was compiled computes the same another way.
         fingerprint: Digest of the StableHLO that it was lowered to; names of layers and source
             positions do not count. None for a module from a file.
     """
@@ -57,6 +59,7 @@ class Program:
     device: str | None = None
     compiler_cost: Mapping[str, float] | None = None
     compiler_memory_bytes: int | None = None
+    original: Callable[[], bytes] | None = None
     fingerprint: str | None = None
 
     @property
@@ -68,6 +71,18 @@ class Program:
     def module(self) -> Module:
         """The decoded HLO module of `stage`."""
         return decode(self.serialized)
+
+    @property
+    def model_module(self) -> Module | None:
+        """The module whose MACs are the model's own; None where `module` is counted itself.
+
+        Compilers for other devices pad and expand products, and rewritten functions have others.
+        Before it is partitioned, a program is that of all chips, so that one of several has none.
+        """
+        if self.original is not None:
+            return decode(self.original())
+        whole = self.module.partition_count in (None, 1)
+        return self.module_before if self.ahead and whole else None
 
     @cached_property
     def module_before(self) -> Module | None:

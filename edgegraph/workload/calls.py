@@ -35,11 +35,13 @@ class Call:
         function: The function to compile; its parameter names appear in the HLO.
         abstract: Its positional arguments as trees of `jax.ShapeDtypeStruct`.
         concrete: Makes the arguments with values, on the default device, deterministically.
+        original: The model's own function, where `function` computes the same another way.
     """
 
     function: Callable[..., Any]
     abstract: tuple[Any, ...]
     concrete: Callable[[], tuple[Any, ...]]
+    original: Callable[..., Any] | None = None
 
 
 CROSS_ENTROPY = "cross_entropy"

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import edgegraph as eg
+from edgegraph.errors import FormatError, InputError
+from edgegraph.rewrites.decisions import load_decisions, save_decisions
+from tests.rewrites.plain import applying
+from tests.rewrites.test_rewriter import RULE, X, conv
+
+
+def test_saved_decisions_are_applied(tmp_path: Path) -> None:
+    decisions = dict.fromkeys(applying(conv, X)[RULE], RULE)
+    path = save_decisions(decisions, tmp_path / "fast.rewrites")
+    assert load_decisions(path) == decisions
+
+    @eg.rewrite(path)
+    def decorated(x: jnp.ndarray) -> jnp.ndarray:
+        return conv(x)
+
+    for fast in (eg.rewrite(conv, path), eg.rewrite(conv, decisions), decorated):
+        np.testing.assert_allclose(fast(X), conv(X), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not a file of decisions"),
+        ("[]", "is not a file of decisions"),
+        ('{"format": "edgegraph rewrites", "version": 1}', "missing required field"),
+        ('{"format": "edgegraph rewrites", "version": 9, "decisions": {}}', "version 9"),
+        ('{"format": "other", "version": 1, "decisions": {}}', "is 'other'"),
+    ],
+)
+def test_other_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "fast.rewrites"
+    path.write_text(text)
+    with pytest.raises(FormatError, match=message):
+        load_decisions(path)
+
+
+def test_an_unknown_rule_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    path = save_decisions({"sin(float32[])[]": "no-such"}, tmp_path / "fast.rewrites")
+    with pytest.raises(InputError, match="'no-such', which is not registered"):
+        load_decisions(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        load_decisions(tmp_path / "missing.rewrites")

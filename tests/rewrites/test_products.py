@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array, lax
+
+from edgegraph.rewrites.rule import rules
+from tests.rewrites.plain import applying, check, forced
+
+
+def dot(a: Array, b: Array) -> Array:
+    return lax.dot_general(a, b, (((1,), (0,)), ((), ())))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_sums_in_f32_are_no_further_from_the_truth(dtype: str) -> None:
+    a = jax.random.normal(jax.random.key(0), (8, 512)).astype(dtype)
+    b = jax.random.normal(jax.random.key(1), (512, 16)).astype(dtype)
+    truth = np.asarray(a, np.float64) @ np.asarray(b, np.float64)
+    plain = np.asarray(jax.jit(dot)(a, b), np.float64)
+    form = np.asarray(jax.jit(forced(dot, "dot-sums-in-f32", a, b))(a, b), np.float64)
+    assert np.abs(form - truth).max() <= np.abs(plain - truth).max() * 1.01
+    check(dot, "dot-sums-in-f32", a, b)
+
+
+def test_a_row_of_a_tile() -> None:
+    a = jax.random.normal(jax.random.key(0), (1, 512)).astype("bfloat16")
+    b = jax.random.normal(jax.random.key(1), (512, 256)).astype("bfloat16")
+    check(dot, "row-padded-to-tile", a, b)
+
+
+def test_whole_numbers_stay_equal() -> None:
+    a = jnp.arange(512, dtype=jnp.int8)[None]
+    b = (jnp.arange(512 * 256) % 7).astype(jnp.int8).reshape(512, 256)
+
+    def product(a: Array, b: Array) -> Array:
+        return lax.dot_general(a, b, (((1,), (0,)), ((), ())), preferred_element_type=jnp.int32)
+
+    expected = np.asarray(a, np.int64) @ np.asarray(b, np.int64)
+    found = jax.jit(forced(product, "row-padded-to-tile", a, b))(a, b)
+    np.testing.assert_array_equal(np.asarray(found), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "right"),
+    [
+        ("ij,jk->ik", (1, 512), (512, 256)),
+        ("ij,kj->ik", (1, 512), (256, 512)),
+        ("j,jk->k", (512,), (512, 256)),
+        ("bhid,bhjd->bhij", (2, 3, 1, 64), (2, 3, 32, 64)),
+        ("bhid,bjhd->bhij", (2, 3, 1, 64), (2, 32, 3, 64)),
+    ],
+)
+def test_swapped_operands(text: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    a = jax.random.normal(jax.random.key(0), left)
+    b = jax.random.normal(jax.random.key(1), right)
+
+    def product(a: Array, b: Array) -> Array:
+        return lax.mul(jnp.einsum(text, a, b), 2.0)
+
+    check(product, "dot-swapped", a, b)
+    check(jax.grad(lambda a, b: product(a, b).sum()), "dot-swapped", a, b)
+
+
+def test_rounded_operands() -> None:
+    a = jax.random.normal(jax.random.key(0), (64, 256))
+    b = jax.random.normal(jax.random.key(1), (256, 64))
+    truth = np.asarray(a, np.float64) @ np.asarray(b, np.float64)
+    form = np.asarray(jax.jit(forced(dot, "dot-in-bf16", a, b))(a, b), np.float64)
+    # Of 256 products of numbers near 1, each off by at most 2 ** -8 of itself.
+    assert 1e-5 < np.abs(form - truth).max() < 256**0.5 * 2**-8 * 8
+    assert rules()["dot-in-bf16"].exactness == "lower precision"
+
+
+def test_what_is_asked_to_be_precise_is_not_rounded() -> None:
+    def precise(a: Array, b: Array) -> Array:
+        return lax.dot(a, b, precision=lax.Precision.HIGHEST)
+
+    assert not applying(precise, jnp.ones((64, 256)), jnp.ones((256, 64)))
+
+
+def test_f32_and_batched_products_do_not_match() -> None:
+    found = set(applying(dot, jnp.ones((1, 512)), jnp.ones((512, 256))))
+    assert found == {"dot-swapped"}
+    rows = jnp.ones((4, 1, 512), jnp.bfloat16)
+    batched = applying(
+        lambda a, b: jnp.einsum("nij,njk->nik", a, b), rows, jnp.ones((4, 512, 256), jnp.bfloat16)
+    )
+    assert "row-padded-to-tile" not in batched
