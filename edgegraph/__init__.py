@@ -38,12 +38,16 @@ if TYPE_CHECKING:
     from edgegraph.results.files import load as load
     from edgegraph.results.op_trace import OpTrace as OpTrace
     from edgegraph.results.timing import TimingComparison as TimingComparison
+    from edgegraph.rewrites.decisions import rewrite as rewrite
+    from edgegraph.rewrites.rule import register_rewrite as register_rewrite
     from edgegraph.store import Store as Store
     from edgegraph.store import open_store as open_store
     from edgegraph.studies.devices.result import DeviceComparison as DeviceComparison
     from edgegraph.studies.devices.run import compare_devices as compare_devices
     from edgegraph.studies.fusion.result import FusionStudy as FusionStudy
     from edgegraph.studies.fusion.run import fusion_study as fusion_study
+    from edgegraph.studies.improve.result import Improvement as Improvement
+    from edgegraph.studies.improve.run import improve as improve
     from edgegraph.studies.overlap.result import OverlapStudy as OverlapStudy
     from edgegraph.studies.overlap.run import overlap_study as overlap_study
     from edgegraph.studies.scaling.result import Scaling as Scaling
@@ -68,6 +72,7 @@ _HOME = {
     "Finding": "edgegraph.results.analysis",
     "FusionStudy": "edgegraph.studies.fusion.result",
     "GateResult": "edgegraph.gate.gate",
+    "Improvement": "edgegraph.studies.improve.result",
     "Measurement": "edgegraph.analysis.measurement",
     "MeasurementSettings": "edgegraph.measure.sampling",
     "OpTrace": "edgegraph.results.op_trace",
@@ -87,6 +92,7 @@ _HOME = {
     "devices": "edgegraph.device.catalogue",
     "diff": "edgegraph.compare.diff",
     "fusion_study": "edgegraph.studies.fusion.run",
+    "improve": "edgegraph.studies.improve.run",
     "load": "edgegraph.results.files",
     "open_store": "edgegraph.store",
     "overlap_study": "edgegraph.studies.overlap.run",
@@ -94,7 +100,9 @@ _HOME = {
     "read_trace": "edgegraph.analysis.traces",
     "register_custom_call": "edgegraph.cost.custom_calls",
     "register_finding": "edgegraph.analysis.findings.registry",
+    "register_rewrite": "edgegraph.rewrites.rule",
     "report": "edgegraph.reporting.page",
+    "rewrite": "edgegraph.rewrites.decisions",
     "scaling_study": "edgegraph.studies.scaling.run",
     "sweep": "edgegraph.studies.sweep.run",
     "sweep_all": "edgegraph.studies.sweep.run",
@@ -116,6 +124,7 @@ register(
 )
 register_study("sweep", word="sweep", result="Sweep")
 register_study("fusion", word="fusion study", result="FusionStudy")
+register_study("improve", word="improvement", result="Improvement")
 register_study("overlap", word="overlap study", result="OverlapStudy")
 register_study(
     "devices", word="device comparison", result="DeviceComparison", command="compare-devices"

@@ -55,8 +55,8 @@ def _help(command: object) -> str:
 app.callback(help=_help(_edgegraph))(_edgegraph)
 for command in (
     report.report, analyze.analyze, analyze.show, sweep.sweep, studies.fusion, studies.overlap,
-    diff.history, studies.scaling, diff.diff, diff.check, report.plot, report.export,
-    devices.compare_devices, devices.devices, devices.calibrate, analyze.models,
+    studies.improve, diff.history, studies.scaling, diff.diff, diff.check, report.plot,
+    report.export, devices.compare_devices, devices.devices, devices.calibrate, analyze.models,
 ):  # fmt: skip
     app.command(help=_help(command))(command)
 

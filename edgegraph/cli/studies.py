@@ -1,4 +1,4 @@
-"""``edgegraph fusion``, ``overlap`` and ``scaling``."""
+"""``edgegraph fusion``, ``overlap``, ``improve`` and ``scaling``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from edgegraph.cli.output import (
     StudyFiles,
     StudyFilesByBatch,
     check_files,
+    check_writable,
     present_study,
     progress,
 )
@@ -34,11 +35,12 @@ from edgegraph.results.verdicts import NOISY, OK
 if TYPE_CHECKING:
     from edgegraph.base.timing import Progress
     from edgegraph.studies.fusion.result import FusionStudy
+    from edgegraph.studies.improve.result import Improvement
     from edgegraph.studies.overlap.result import OverlapStudy
     from edgegraph.studies.scaling.result import Scaling
     from edgegraph.workload import Workload
 
-_Study = TypeVar("_Study", "FusionStudy", "OverlapStudy", "Scaling")
+_Study = TypeVar("_Study", "FusionStudy", "Improvement", "OverlapStudy", "Scaling")
 
 
 def _run(
@@ -157,6 +159,53 @@ def overlap(
                 f"the measurement of {study.workload} at batch {study.batch} is {study.verdict};"
                 " quiet the machine and run it again"
             )
+
+
+@grouped_options(without=("target", "stage", "measure", *ANALYSIS_ONLY))
+def improve(
+    job: Job,
+    output: StudyFilesByBatch = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            "--save", metavar="FILE.rewrites", help="Write what was decided, for edgegraph.rewrite."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long to search, per batch size.")] = 60.0,
+    store: StoreOption = None,
+    json: JsonLines = False,
+) -> None:
+    """Try equivalent forms of what the program does, and keep those that make it faster.
+
+    Each kind of operation is compiled alone in every form that a rule knows, and timed in turns;
+    the best are put together, and the whole is compared in fresh processes. --save writes
+    what was decided: fast = edgegraph.rewrite(function, FILE).
+    """
+    from edgegraph.studies.improve.result import Improvement
+
+    if save is not None:
+        check_writable(save)
+        if save.suffix != ".rewrites":
+            raise InputError(f"--save {save}: choose a name that ends in .rewrites")
+        if len(job.batches) > 1:
+            raise InputError("--save takes the decisions of one batch size; name one --batch")
+
+    def make(batch: int, workload: Workload, report: Progress) -> Improvement:
+        from edgegraph.studies.improve.run import improve
+
+        processes = QUICK_PROCESSES if job.quick else PROCESSES
+        return improve(workload, batch=batch, seconds=seconds, processes=processes, progress=report)
+
+    reason = "what is faster has to be run"
+    studies = _run(
+        job, Improvement, _by_batch(job, make), reason=reason, output=output, store=store,
+        json=json,
+    )  # fmt: skip
+    if save is not None:
+        studies[0].save(save)
+    for study in studies if job.strict else ():
+        if study.timing is not None and study.timing.verdict == NOISY:
+            raise NoisyMeasurementError(f"{study.timing}; quiet the machine and run it again")
 
 
 PARALLEL = ("data", "tensor", "both")

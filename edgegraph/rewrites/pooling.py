@@ -8,7 +8,7 @@ has it with ``>=``: ties stay where they were.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -133,15 +133,21 @@ def sum_pool_gradient_as_broadcast(site: Site) -> Form | None:
         return None
 
     def form(x: Array, zero: Array) -> Array:
+        x = _spread(x, sizes).reshape([n * k for n, k in zip(x.shape, sizes, strict=True)])
         around = []
-        for dimension, (size, (low, _, _)) in enumerate(zip(sizes, config, strict=True)):
-            x = jnp.repeat(x, size, dimension)
+        shapes = zip(sizes, config, x.shape, site.results[0].shape, strict=True)
+        for size, (low, _, _), n, whole in shapes:
             before = int(low) - (size - 1)
-            after = site.results[0].shape[dimension] - before - x.shape[dimension]
-            around.append((before, after, 0))
+            around.append((before, whole - before - n, 0))
         return lax.pad(x, jnp.zeros((), x.dtype), around)
 
     return form
+
+
+def _spread(x: Array, sizes: Sequence[int]) -> Array:
+    """Repeat every element over a block, whose dimensions follow each dimension of `x`."""
+    shape = [n for pair in zip(x.shape, sizes, strict=True) for n in pair]
+    return lax.broadcast_in_dim(x, shape, range(0, 2 * x.ndim, 2))
 
 
 _FIRST = "openxla/xla, select-and-scatter with >=: the first maximum in window order"
@@ -242,15 +248,13 @@ def max_pool_gradient_as_blocks(site: Site) -> Form | None:
 
     def form(gradient: Array, x: Array) -> Array:
         _, chosen = _chosen(site, _padded(site, x))
-        rank = gradient.ndim
-        shape = [n for pair in zip(gradient.shape, sizes, strict=True) for n in pair]
-        windows = range(0, 2 * rank, 2)
+        spread = _spread(gradient, sizes)
         numbers = lax.broadcast_in_dim(
-            lax.iota(jnp.int32, math.prod(sizes)).reshape(sizes), shape, range(1, 2 * rank, 2)
+            lax.iota(jnp.int32, math.prod(sizes)).reshape(sizes),
+            spread.shape,
+            range(1, spread.ndim, 2),
         )
-        chosen = lax.broadcast_in_dim(chosen, shape, windows)
-        spread = lax.broadcast_in_dim(gradient, shape, windows)
-        found = jnp.where(numbers == chosen, spread, jnp.zeros((), gradient.dtype))
+        found = jnp.where(numbers == _spread(chosen, sizes), spread, jnp.zeros((), gradient.dtype))
         covered = [n * size for n, size in zip(gradient.shape, sizes, strict=True)]
         return _unpadded(site, found.reshape(covered))
 

@@ -205,10 +205,17 @@ def register_rewrite(
         True
         >>> unregister_rewrite("square-as-product")
     """
-    if name in rules():
-        raise InputError(f"there is a rewrite {name!r} already; choose another name")
+
+    def refuse(known: Mapping[str, Rule]) -> None:
+        if name in known:
+            raise InputError(f"there is a rewrite {name!r} already; choose another name")
+
+    refuse(_registered)
 
     def register(make: Maker) -> Maker:
+        # The rules of this package are being loaded while they register.
+        if not make.__module__.startswith(f"{__package__}."):
+            refuse(rules())
         _registered[name] = Rule(
             name=name, title=title, primitive=primitive, exactness=exactness, special=special,
             source=source, make=make,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 
+from edgegraph.rewrites import products, scans, selection
 from edgegraph.rewrites.rewriter import find_sites, rewritten
 from edgegraph.rewrites.rule import Exactness, forms
 from tests.random_programs.strategies import RandomProgram, programs
@@ -25,7 +27,11 @@ def examples(number: int) -> settings:
         derandomize=True,
         database=None,
         deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+        ],
         phases=[Phase.explicit, Phase.generate],
     )
 
@@ -51,9 +57,10 @@ def decisions(program: RandomProgram, allowed: set[Exactness]) -> dict[str, str]
 
 
 def check(program: RandomProgram, allowed: set[Exactness], near: float) -> None:
+    # A loop that ends when data says so does not end with these.
+    assume("while the sum is below" not in program.text)
     chosen = decisions(program, allowed)
-    if not chosen:
-        return
+    assume(chosen)
     arguments = values(program)
     one, other = (
         np.asarray(jax.jit(function, compiler_options=FAST)(*arguments), np.float64)
@@ -63,14 +70,24 @@ def check(program: RandomProgram, allowed: set[Exactness], near: float) -> None:
     np.testing.assert_allclose(other, one, rtol=near, atol=near * largest, err_msg=str(chosen))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def small_sites() -> Iterator[None]:
+    """Let rules take rows as short as random programs have them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scans, "SHORTEST", 2)
+        patch.setattr(selection, "SHORTEST", 2)
+        patch.setattr(products, "LEAST", 1)
+        yield
+
+
 @examples(30)
-@given(program=programs(depth=2))
+@given(program=programs(depth=3))
 def test_exact_rules_leave_random_programs_as_they_are(program: RandomProgram) -> None:
     check(program, {"exact"}, 0.0)
 
 
 @examples(30)
-@given(program=programs(depth=2))
+@given(program=programs(depth=3))
 def test_rules_leave_random_programs_near(program: RandomProgram) -> None:
     check(program, {"exact", "reassociating"}, NEAR[program.dtype])
 
@@ -79,14 +96,14 @@ NEAR = {"float32": 1e-4, "bfloat16": 5e-2}
 
 
 @pytest.mark.slow
-@examples(500)
+@examples(100)
 @given(program=programs(depth=3))
-def test_exact_rules_leave_500_random_programs_as_they_are(program: RandomProgram) -> None:
+def test_exact_rules_leave_100_random_programs_as_they_are(program: RandomProgram) -> None:
     check(program, {"exact"}, 0.0)
 
 
 @pytest.mark.slow
-@examples(500)
+@examples(100)
 @given(program=programs(depth=3))
-def test_rules_leave_500_random_programs_near(program: RandomProgram) -> None:
+def test_rules_leave_100_random_programs_near(program: RandomProgram) -> None:
     check(program, {"exact", "reassociating"}, NEAR[program.dtype])

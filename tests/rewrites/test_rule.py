@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -56,3 +59,16 @@ def test_signatures_tell_shapes_and_parameters_apart() -> None:
 
     assert signature((4, 4), 0) == signature((4, 4), 0)
     assert len({signature((4, 4), 0), signature((4, 4), 1), signature((4, 5), 0)}) == 3
+
+
+def test_the_name_of_a_built_in_rule_is_taken() -> None:
+    with pytest.raises(InputError, match="'pointwise-as-dot' already"):
+
+        @register_rewrite("pointwise-as-dot", primitive="sin", **WORDS)  # type: ignore[arg-type]
+        def rule(site: Site) -> None: ...
+
+
+@pytest.mark.parametrize("module", ["convolution", "pooling", "reshaped", "selection"])
+def test_every_module_of_rules_may_come_first(module: str) -> None:
+    code = f"import edgegraph.rewrites.{module}; from edgegraph.rewrites import rule; rule.rules()"
+    subprocess.run([sys.executable, "-c", code], check=True)

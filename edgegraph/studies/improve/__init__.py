@@ -1,0 +1,1 @@
+"""Equivalent forms of what a program does: tried, measured, proven, and applied."""

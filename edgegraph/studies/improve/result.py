@@ -1,0 +1,284 @@
+"""What rewriting a program brought: every change that was tried, and the whole before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from edgegraph.errors import InputError
+from edgegraph.results.analysis import Environment
+from edgegraph.results.base import Study
+from edgegraph.results.timing import TimingComparison
+from edgegraph.results.verdicts import FASTER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from edgegraph.workload import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One form for all equal sites of a program, timed alone against the plain form.
+
+    Attributes:
+        rule: Name of the rule.
+        title: What becomes what.
+        exactness: ``exact``, ``reassociating`` or ``lower precision``.
+        signature: What tells these sites apart from others.
+        scopes: Where they stand in the model.
+        executions: How often they run in one call.
+        plain_s: Median time of the plain form, compiled alone.
+        form_s: Median time of this form.
+        difference: Largest difference of the results, relative to the largest of them.
+        kept: Whether it is part of the improved program.
+        reason: Why not; None where it is kept.
+    """
+
+    rule: str
+    title: str
+    exactness: str
+    signature: str
+    scopes: tuple[str, ...]
+    executions: int
+    plain_s: float
+    form_s: float
+    difference: float
+    kept: bool
+    reason: str | None = None
+
+    @property
+    def gain(self) -> float:
+        """How many times faster it is alone."""
+        return self.plain_s / self.form_s if self.form_s else float("inf")
+
+    @property
+    def saved_s(self) -> float:
+        """Seconds that it takes off one call, if it is as quick among others as alone."""
+        return (self.plain_s - self.form_s) * self.executions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputCheck:
+    """How far one result of the program moved, and how far it moves by itself.
+
+    Attributes:
+        name: Its path in the results.
+        largest: Its largest number.
+        difference: Largest difference between the plain and the improved program.
+        sensitivity: Largest difference of the plain program from itself when its inputs change
+            by one unit in the last place.
+    """
+
+    name: str
+    largest: float
+    difference: float
+    sensitivity: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it lies within four times the sensitivity and a millionth of the largest."""
+        return self.difference <= 4.0 * self.sensitivity + 1e-6 * self.largest
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Improvement(Study):
+    """What was tried to make a program faster, and what it brought.
+
+    Attributes:
+        workload: Name of the workload.
+        batch: Its batch size, or None.
+        target: What it was compiled for.
+        environment: Where and with what it was made.
+        changes: Every form that was timed, those that save most first.
+        outputs: How far each result moved; empty where nothing was kept.
+        timing: The improved program against the plain one, in fresh processes, with a control;
+            None where nothing was kept.
+        untried: Signatures that the time limit left out.
+    """
+
+    workload: str
+    batch: int | None
+    target: str
+    environment: Environment
+    changes: tuple[Change, ...]
+    outputs: tuple[OutputCheck, ...] = ()
+    timing: TimingComparison | None = None
+    untried: tuple[str, ...] = ()
+
+    @property
+    def decisions(self) -> Mapping[str, str]:
+        """The rule for each signature of sites, of the changes that were kept."""
+        return {change.signature: change.rule for change in self.changes if change.kept}
+
+    @property
+    def speedup(self) -> float | None:
+        """How many times faster the improved program is; None where it was not timed."""
+        return None if self.timing is None else 1.0 / self.timing.ratio
+
+    @property
+    def error(self) -> float | None:
+        """Largest difference of any result, relative to the largest number in it."""
+        shares = [each.difference / each.largest for each in self.outputs if each.largest]
+        return max(shares, default=None)
+
+    @property
+    def improved_workload(self) -> Workload:
+        """The workload with the kept changes made, for any other study.
+
+        Raises:
+            InputError: The study was read from a file, which holds the decisions and no code.
+        """
+        from edgegraph.rewrites.decisions import rewritten_workload
+
+        source = getattr(self, "_source", None)
+        if source is None:
+            raise InputError(
+                "a study from a file holds decisions and no code; use applied_to(function)"
+            )
+        return rewritten_workload(source, self.decisions)
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The improved function: jit it, differentiate it, vmap it.
+
+        Raises:
+            InputError: The study was read from a file, which holds the decisions and no code.
+        """
+        return self.improved_workload.call(self.batch or 1).function
+
+    def applied_to(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function with the kept changes made, as `edgegraph.rewrite` does.
+
+        Args:
+            function: The function that was improved, or one with equal sites.
+        """
+        from edgegraph.rewrites.rewriter import rewritten
+
+        return rewritten(function, self.decisions)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the study, or to ``*.rewrites`` what was decided, for `edgegraph.rewrite`.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: The folder does not exist or cannot be written.
+        """
+        from edgegraph.rewrites.decisions import save_decisions
+
+        if str(path).endswith(".rewrites"):
+            return save_decisions(self.decisions, path)
+        return super().save(path)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per change, those that save most first; times are seconds."""
+        import pandas as pd
+
+        columns = ("rule", "scopes", "executions", "plain_s", "form_s", "gain", "saved_s",
+                   "difference", "kept", "reason", "signature")  # fmt: skip
+        return pd.DataFrame(
+            {name: [getattr(change, name) for change in self.changes] for name in columns}
+        ).astype({"reason": "string", "plain_s": "float64", "form_s": "float64"})
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The study as a JSON object."""
+        from msgspec import to_builtins
+
+        return {
+            "workload": self.workload,
+            "batch": self.batch,
+            "target": self.target,
+            "environment": to_builtins(self.environment),
+            "speedup": self.speedup,
+            "error": self.error,
+            "timing": to_builtins(self.timing),
+            "changes": [
+                to_builtins(change) | {"gain": change.gain, "saved_s": change.saved_s}
+                for change in self.changes
+            ],
+            "outputs": to_builtins(self.outputs),
+            "untried": list(self.untried),
+        }
+
+    @property
+    def conclusions(self) -> tuple[str, ...]:
+        """What the study says, in a line each."""
+        from edgegraph.base.units import percent, seconds
+
+        if self.timing is None or self.speedup is None:
+            said = ["nothing that was tried makes this program faster"]
+        else:
+            low, high = self.timing.interval
+            said = [
+                f"{seconds(self.timing.first_s)} -> {seconds(self.timing.second_s)},"
+                f" {self.speedup:.3g} times as fast (95 % interval {1 / high:.3g} to"
+                f" {1 / low:.3g})"
+                if self.timing.verdict == FASTER
+                else str(self.timing)
+            ]
+            if self.error is not None:
+                said.append(f"results agree to {self.error:.1e} of the largest")
+        if self.untried:
+            said.append(f"{len(self.untried)} kinds of sites were not tried within the time limit")
+        kept = [change for change in self.changes if change.kept]
+        before = sum(change.plain_s * change.executions for change in kept)
+        if before and self.timing is not None:
+            share = percent(min(before / self.timing.first_s, 1.0))
+            said.append(f"the changed sites alone took {seconds(before)}, {share} of the whole")
+        return tuple(said)
+
+    def __repr__(self) -> str:
+        """Name the workload and what was gained."""
+        found = "nothing kept" if self.speedup is None else f"{self.speedup:.3g} times as fast"
+        at = "" if self.batch is None else f" at batch {self.batch}"
+        return f"<Improvement {self.workload}{at}: {found}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleChanges:
+    """What one rule brought, kept and not kept apart.
+
+    Attributes:
+        title: What becomes what.
+        executions: How often its sites run in one call.
+        plain_s, form_s: Time of all of them in one call, before and after, timed alone.
+        difference: The largest of any.
+        kept: Whether they are part of the improved program.
+        reason: Why not, of the site that takes longest.
+    """
+
+    title: str
+    executions: int
+    plain_s: float
+    form_s: float
+    difference: float
+    kept: bool
+    reason: str | None
+
+
+def by_rule(study: Improvement) -> tuple[RuleChanges, ...]:
+    """Add the changes up by rule, kept ones first, those that save most at the top."""
+    groups: dict[tuple[bool, str], list[Change]] = {}
+    for change in study.changes:
+        groups.setdefault((change.kept, change.title), []).append(change)
+    rows = [
+        RuleChanges(
+            title=title,
+            executions=sum(each.executions for each in group),
+            plain_s=sum(each.plain_s * each.executions for each in group),
+            form_s=sum(each.form_s * each.executions for each in group),
+            difference=max(each.difference for each in group),
+            kept=kept,
+            reason=max(group, key=lambda each: each.plain_s * each.executions).reason,
+        )
+        for (kept, title), group in groups.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: (not row.kept, row.form_s - row.plain_s)))

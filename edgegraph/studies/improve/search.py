@@ -1,0 +1,169 @@
+"""Times every form of a site alone against the plain form, in turns, and drops slow ones early."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from edgegraph.base.timing import Clock, collector_paused
+from edgegraph.rewrites.rewriter import Found
+from edgegraph.rewrites.rule import Exactness, Rule, forms
+from edgegraph.studies.improve.result import Change
+
+LEAST_GAIN = 1.3
+"""Times faster alone, below which a form is not tried in the whole."""
+
+HOPELESS = 2.0
+"""Times slower than the best in the first rounds, from which on a form is dropped."""
+
+FIRST_ROUNDS, MOST_ROUNDS = 3, 40
+
+SECONDS_A_SITE = 0.4
+"""Of timing, beside what compiling takes."""
+
+NEAR: Mapping[Exactness, float] = {"exact": 1e-6, "reassociating": 1e-4, "lower precision": 5e-2}
+"""Largest difference of a form's results on random numbers, relative to the largest of them."""
+
+PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    rule: Rule
+    difference: float
+
+
+def time_forms(
+    found: Found, *, allow: frozenset[Exactness], clock: Clock, seed: int = 0
+) -> list[Change]:
+    """Time all forms of a group of equal sites.
+
+    Args:
+        found: The sites.
+        allow: Which forms may be tried.
+        clock: Nanoseconds.
+        seed: Of the operands' values, and of the order of turns.
+
+    Returns:
+        A change for every form that agrees with the plain one, `kept` where it is the best and
+        fast enough to be tried in the whole.
+    """
+    site = found.site
+    operands = [_values(struct, seed + n) for n, struct in enumerate(site.operands)]
+    compiled = {PLAIN: jax.jit(site.plain).lower(*operands).compile()}
+    expected = jax.tree.leaves(compiled[PLAIN](*operands))
+    candidates: dict[str, _Candidate] = {}
+    for rule, form in forms(site):
+        if rule.exactness not in allow:
+            continue
+        built = jax.jit(form).lower(*operands).compile()
+        difference = _difference(expected, jax.tree.leaves(built(*operands)))
+        if difference <= NEAR[rule.exactness]:
+            compiled[rule.name] = built
+            candidates[rule.name] = _Candidate(rule, difference)
+    if not candidates:
+        return []
+    times = time_in_turns(compiled, operands, clock, seed)
+    best = min(times, key=times.__getitem__)
+    return [
+        _change(found, candidate, times[PLAIN], times[name], name == best)
+        for name, candidate in candidates.items()
+        if name in times
+    ]
+
+
+def _change(
+    found: Found, candidate: _Candidate, plain_s: float, form_s: float, best: bool
+) -> Change:
+    fast = plain_s >= LEAST_GAIN * form_s
+    reason = None if best and fast else "another form is faster" if fast else "not faster alone"
+    return Change(
+        rule=candidate.rule.name,
+        title=candidate.rule.title,
+        exactness=candidate.rule.exactness,
+        signature=found.site.signature,
+        scopes=found.scopes,
+        executions=found.executions,
+        plain_s=plain_s,
+        form_s=form_s,
+        difference=candidate.difference,
+        kept=reason is None,
+        reason=reason,
+    )
+
+
+def time_in_turns(
+    compiled: Mapping[str, Any],
+    operands: Sequence[Any],
+    clock: Clock,
+    seed: int = 0,
+    *,
+    seconds: float = SECONDS_A_SITE,
+) -> dict[str, float]:
+    """Return the median time of each in seconds, without those that were dropped as hopeless.
+
+    Args:
+        compiled: Executables of the same operands; the one called ``plain`` is never dropped.
+        operands: Their values.
+        clock: Nanoseconds.
+        seed: Of the order of turns.
+        seconds: How long; three rounds at least.
+    """
+    shuffled = random.Random(seed)
+    samples: dict[str, list[int]] = {name: [] for name in compiled}
+    start = clock()
+    with collector_paused():
+        for number in range(MOST_ROUNDS):
+            if number >= FIRST_ROUNDS and clock() - start > seconds * 1e9:
+                break
+            names = list(samples)
+            shuffled.shuffle(names)
+            for name in names:
+                begun = clock()
+                jax.block_until_ready(compiled[name](*operands))
+                samples[name].append(clock() - begun)
+            if number + 1 == FIRST_ROUNDS:
+                fastest = min(map(min, samples.values()))
+                samples = {
+                    name: found
+                    for name, found in samples.items()
+                    if name == PLAIN or min(found) <= HOPELESS * fastest
+                }
+    return {name: median(found) * 1e-9 for name, found in samples.items()}
+
+
+def _difference(expected: list[Any], found: list[Any]) -> float:
+    """Return the largest difference, relative to the largest number of its array."""
+    worst = 0.0
+    for one, other in zip(expected, found, strict=True):
+        left, right = np.asarray(one, np.float64), np.asarray(other, np.float64)
+        largest = float(np.max(np.abs(left), initial=0.0))
+        difference = float(np.max(np.abs(left - right), initial=0.0))
+        worst = max(worst, difference / largest if largest else difference)
+    return worst
+
+
+def _values(struct: jax.ShapeDtypeStruct, seed: int) -> jax.Array:
+    """Return numbers as activations and weights have them."""
+    drawn = np.random.default_rng(seed)
+    if jnp.issubdtype(struct.dtype, jnp.floating):
+        return jnp.asarray(drawn.standard_normal(struct.shape, np.float32)).astype(struct.dtype)
+    return jnp.asarray(drawn.integers(0, 2, struct.shape)).astype(struct.dtype)
+
+
+def moved_by_one_ulp(tree: Any) -> Any:
+    """Return a tree whose floating-point numbers are larger by one unit in the last place."""
+
+    def moved(leaf: Any) -> Any:
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            return leaf
+        return jnp.nextafter(leaf, jnp.full_like(leaf, jnp.inf))
+
+    return jax.tree.map(moved, tree)

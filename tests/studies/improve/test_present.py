@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from edgegraph.errors import InputError
+from edgegraph.studies.improve.present import improvement_table
+from tests.studies.improve.improvements import improvement
+
+
+def shown(width: int = 80) -> str:
+    console = Console(width=width, record=True, file=StringIO())
+    console.print(improvement_table(improvement()))
+    return console.export_text()
+
+
+def test_the_table_keeps_within_80_columns() -> None:
+    text = shown()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "8x" in text
+    assert "4 times as fast" in text
+
+
+def test_page_and_figure(tmp_path: Path) -> None:
+    page = improvement().to_html(tmp_path / "page.html").read_text("utf-8")
+    assert "4 times as fast" in page
+    axes = improvement().plot()
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["depthwise -> other"]
+    assert [patch.get_width() for patch in axes.patches] == pytest.approx([0.016, 0.002])
+
+
+def test_there_is_nothing_to_draw_where_nothing_was_kept() -> None:
+    with pytest.raises(InputError, match="nothing was kept"):
+        improvement(changes=()).plot()

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import edgegraph as eg
+from edgegraph.errors import InputError
+from edgegraph.studies.improve.result import OutputCheck, by_rule
+from tests.studies.improve.improvements import improvement
+
+
+def test_what_is_told_follows_from_the_times() -> None:
+    study = improvement()
+    assert study.speedup == 4.0
+    assert study.error == 5e-7
+    assert dict(study.decisions) == {"depthwise(float32[8])": "depthwise"}
+    assert study.conclusions[0] == ("20 ms -> 5 ms, 4 times as fast (95 % interval 2.5 to 5)")
+    assert study.conclusions[-1] == "the changed sites alone took 16 ms, 80 % of the whole"
+
+
+def test_frame_and_rules() -> None:
+    study = improvement()
+    assert study.frame["gain"].tolist() == [8.0, 0.5]
+    assert study.frame["saved_s"].tolist() == pytest.approx([0.014, -0.001])
+    kept, other = by_rule(study)
+    assert (kept.plain_s, kept.form_s, kept.executions) == (0.016, 0.002, 4)
+    assert other.reason == "not faster alone"
+
+
+@pytest.mark.parametrize(("difference", "agrees"), [(4e-6, True), (5.9e-6, True), (9e-6, False)])
+def test_results_may_move_as_far_as_they_move_by_themselves(
+    difference: float, agrees: bool
+) -> None:
+    check = OutputCheck(name="", largest=2.0, difference=difference, sensitivity=1e-6)
+    assert check.agrees is agrees  # 4 x 1e-6 + 1e-6 x 2
+
+
+def test_nothing_found_is_said() -> None:
+    study = improvement(changes=(), outputs=(), timing=None, untried=("a", "b"))
+    assert study.speedup is None
+    assert study.conclusions == (
+        "nothing that was tried makes this program faster",
+        "2 kinds of sites were not tried within the time limit",
+    )
+
+
+def test_it_is_saved_and_read(tmp_path: Path) -> None:
+    study = improvement()
+    again = eg.load(study.save(tmp_path / "study.edgegraph"))
+    assert again == study
+    with pytest.raises(InputError, match="decisions and no code"):
+        _ = again.function
+
+
+def test_decisions_are_saved_by_their_ending(tmp_path: Path) -> None:
+    path = improvement().save(tmp_path / "fast.rewrites")
+    assert '"depthwise(float32[8])": "depthwise"' in path.read_text("utf-8")

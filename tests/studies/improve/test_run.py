@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array, lax
+
+import edgegraph as eg
+from edgegraph.errors import InputError
+from edgegraph.rewrites.rewriter import Found, rewritten
+from edgegraph.studies.improve import run
+from edgegraph.studies.improve.result import Change
+from models.mobilenet import mobilenet_v2
+from tests.studies.improve.improvements import improvement
+
+X = jnp.linspace(-1.0, 1.0, 2 * 8 * 8 * 4).reshape(2, 8, 8, 4)
+
+
+def blur(x: Array) -> Array:
+    numbers = ("NHWC", "HWIO", "NHWC")
+    w = jnp.linspace(0.1, 1.0, 36).reshape(3, 3, 1, 4)
+    with jax.named_scope("blur"):
+        return lax.conv_general_dilated(
+            x, w, (1, 1), "SAME", dimension_numbers=numbers, feature_group_count=4
+        )
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Times that are made up: every form is twice as fast, and so is the whole."""
+    timed: list[str] = []
+
+    def time_forms(found: Found, **settings: Any) -> list[Change]:
+        timed.append(found.site.primitive.name)
+        return [
+            Change(
+                rule="depthwise-as-shifts", title="a -> b", exactness="reassociating",
+                signature=found.site.signature, scopes=(), executions=1, plain_s=2.0, form_s=1.0,
+                difference=0.0, kept=True,
+            )
+        ]  # fmt: skip
+
+    monkeypatch.setattr(run, "time_forms", time_forms)
+    monkeypatch.setattr(run, "compare_timings", lambda *a, **k: improvement().timing)
+    return timed
+
+
+def test_a_function_is_improved_and_stays_the_same(pretended: list[str]) -> None:
+    study = eg.improve(blur, args=(X,))
+    assert study.speedup == 4.0
+    assert study.changes[0].scopes == ("blur",)
+    assert study.outputs[0].agrees
+    np.testing.assert_allclose(study.function(X), blur(X), atol=1e-5)
+    np.testing.assert_allclose(study.applied_to(blur)(X), blur(X), atol=1e-5)
+    assert "conv_general_dilated" not in str(jax.make_jaxpr(study.function)(X))
+
+
+def test_what_was_timed_is_not_timed_again(
+    pretended: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path))
+    first, second = (eg.improve(blur, args=(X,)) for _ in range(2))
+    assert pretended == ["conv_general_dilated"]
+    assert first.changes == second.changes
+
+
+def test_results_that_move_take_the_change_back(
+    pretended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "rewritten", lambda *given: lambda *a: rewritten(*given)(*a) * 1.001)
+    study = eg.improve(blur, args=(X,))
+    assert study.timing is None
+    assert [change.reason for change in study.changes] == ["results moved too far"]
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(InputError, match="seconds must be positive, not 0"):
+        eg.improve(blur, args=(X,), seconds=0)
+    with pytest.raises(InputError, match="without arguments"):
+        eg.improve(blur)
+
+
+@pytest.mark.slow
+def test_mobilenet_keeps_its_layers_and_macs() -> None:
+    workload = mobilenet_v2()
+    study = eg.improve(workload, seconds=60, processes=3)
+    assert {change.rule for change in study.changes if change.kept} >= {"depthwise-as-shifts"}
+    plain, other = (eg.analyze(each, batch=1) for each in (workload, study.improved_workload))
+    # Published: 300.77 M multiply-adds.
+    assert plain.totals["macs"] == other.totals["macs"] == 300_774_272
+    by_layer = [
+        each.layers.query("leaf").set_index(["layer", "phase"])["macs"] for each in (plain, other)
+    ]
+    assert by_layer[0].to_dict() == by_layer[1].to_dict()
+    assert plain.totals["flops_coverage"] == pytest.approx(other.totals["flops_coverage"], abs=0.01)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+
+from edgegraph.rewrites.rewriter import find_sites
+from edgegraph.rewrites.rule import Site, register_rewrite, unregister_rewrite
+from edgegraph.studies.improve.search import moved_by_one_ulp, time_forms, time_in_turns
+
+
+class Stopwatch:
+    """A clock that every call moves on by what it is said to take."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+    def taking(self, nanoseconds: int) -> Callable[..., Any]:
+        def call(*operands: Any) -> Any:
+            self.now += nanoseconds
+            return jnp.zeros(())
+
+        return call
+
+
+def test_turns_give_medians_and_drop_the_hopeless() -> None:
+    clock = Stopwatch()
+    calls = {"plain": clock.taking(9_000), "fast": clock.taking(2_000), "slow": clock.taking(5_000)}
+    found = time_in_turns(calls, [], clock)
+    assert found == pytest.approx({"plain": 9e-6, "fast": 2e-6})
+
+
+@pytest.mark.parametrize(("offset", "applies"), [(0.0, True), (1.0, False)])
+def test_a_form_with_other_results_is_no_form(offset: float, applies: bool) -> None:
+    @register_rewrite(
+        "sine-of-search", primitive="sin", title="a -> b", exactness="exact", special="s",
+        source="s",
+    )  # fmt: skip
+    def rule(site: Site) -> Callable[[Array], Array]:
+        return lambda x: jnp.sin(x) + offset
+
+    try:
+        [found] = find_sites(jax.make_jaxpr(jnp.sin)(jnp.ones(8)))
+        changes = time_forms(found, allow=frozenset({"exact"}), clock=Stopwatch())
+        assert [change.rule for change in changes] == ["sine-of-search"] * applies
+        assert not time_forms(found, allow=frozenset(), clock=Stopwatch())
+    finally:
+        unregister_rewrite("sine-of-search")
+
+
+def test_one_unit_in_the_last_place() -> None:
+    moved = moved_by_one_ulp({"x": jnp.ones(2), "n": jnp.ones(2, jnp.int32)})
+    np.testing.assert_array_equal(moved["x"], np.nextafter(np.float32(1), np.float32(2)))
+    np.testing.assert_array_equal(moved["n"], 1)
