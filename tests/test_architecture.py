@@ -259,3 +259,13 @@ def test_what_the_map_names_is_there() -> None:
         name for name in named if not any((base / name).exists() for base in (PACKAGE, ROOT))
     ]
     assert not missing
+
+
+def test_every_module_has_a_test_of_its_name() -> None:
+    modules = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name[:2] != "__")
+    missing = [
+        str(module)
+        for module in modules
+        if not (ROOT / "tests" / module.with_name(f"test_{module.name}")).exists()
+    ]
+    assert not missing

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from edgegraph.results.analysis import MemoryUse
+from tests.analyses import small_cnn
+
+
+def test_totals_read_like_a_mapping_of_what_the_frame_names() -> None:
+    totals = small_cnn().totals
+    assert totals["macs"] == totals.macs
+    assert len(totals) == len(list(totals)) == len(dict(totals))
+    with pytest.raises(KeyError):
+        totals["no_such"]
+
+
+def test_the_peak_counts_shared_memory_once() -> None:
+    use = MemoryUse(
+        argument_bytes=100, output_bytes=40, temp_bytes=20, alias_bytes=30, code_bytes=7
+    )
+    assert use.peak_bytes == 130  # 100 + 40 + 20 - 30
+
+
+def test_the_graph_has_a_node_for_every_op_with_the_columns_of_its_row() -> None:
+    analysis = small_cnn()
+    rows = analysis.ops.set_index("name")
+    assert set(analysis.graph) == set(rows.index)
+    for name, attributes in analysis.graph.nodes(data=True):
+        assert attributes["opcode"] == rows.loc[name, "opcode"]
+        assert attributes["flops"] == rows.loc[name, "flops"]

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import edgegraph as eg
+from edgegraph.errors import InputError
+from tests.analyses import small_cnn
+
+
+def test_a_result_is_saved_and_shown_by_its_kind(tmp_path: Path) -> None:
+    analysis = small_cnn()
+    assert eg.load(analysis.save(tmp_path / "a.edgegraph")).totals == analysis.totals
+    assert "<html" in analysis.to_html(tmp_path / "a.html").read_text("utf-8")
+    assert repr(analysis).startswith("<Analysis ")
+
+
+def test_a_figure_of_another_kind_is_refused() -> None:
+    with pytest.raises(InputError, match="'sweep' shows another kind of result than this analysis"):
+        small_cnn().draw("sweep")
+
+
+@pytest.mark.parametrize("ending", ["csv", "dot", "json"])
+def test_a_file_of_another_tool_by_its_method(ending: str, tmp_path: Path) -> None:
+    written = getattr(small_cnn(), f"to_{ending}")(tmp_path / f"a.{ending}")
+    assert written.stat().st_size > 0
