@@ -83,6 +83,7 @@ def cut(regions: Regions, depth: int | None = None) -> tuple[LayerGroup, ...]:
         InputError: Equations share a mutable reference, so they cannot run one without another.
 
     Example:
+        >>> from edgegraph.measure.regions import find_regions
         >>> def net(x):
         ...     with jax.named_scope("Net"), jax.named_scope("double"):
         ...         return x * 2
