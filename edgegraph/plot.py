@@ -16,6 +16,7 @@ function       shows                                       of
 ``overlap``    measured times in their brackets            an `OverlapStudy`
 ``devices``    one program on several devices              a `DeviceComparison`
 ``scaling``    speedup and times over the chips            a `Scaling`: a pair of Axes
+``improve``    changed operations before and after         an `Improvement`
 =============  ==========================================  ===================================
 """
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from edgegraph.reporting.plots import memory, roofline
     from edgegraph.studies.devices.present import draw as devices
     from edgegraph.studies.fusion.present import draw as fusion
+    from edgegraph.studies.improve.present import draw as improve
     from edgegraph.studies.overlap.present import draw as overlap
     from edgegraph.studies.scaling.present import draw as scaling
     from edgegraph.studies.sweep.present import draw as sweep
@@ -45,6 +47,7 @@ __all__ = [
     "draw",
     "fusion",
     "graph",
+    "improve",
     "layers",
     "memory",
     "overlap",
