@@ -16,7 +16,6 @@ from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.environment import environment
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.results.timing import TimingComparison
-from edgegraph.results.verdicts import FASTER
 from edgegraph.rewrites.decisions import rewritten_workload
 from edgegraph.rewrites.rewriter import Found, find_sites, rewritten
 from edgegraph.rewrites.rule import Exactness, forms
@@ -91,7 +90,7 @@ def improve(
     if study.decisions:
         timing = _compared(study, workload, batch, processes, progress)
         study = replace(study, timing=timing)
-        if timing.ratio >= 1.0 and timing.verdict != FASTER:
+        if timing.ratio >= 1.0:
             study = _taken_back(study, "the whole is not faster")
     # No field, since a file cannot hold code.
     object.__setattr__(study, "_source", workload)

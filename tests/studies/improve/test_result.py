@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,26 @@ def test_what_is_told_follows_from_the_times() -> None:
     assert dict(study.decisions) == {"depthwise(float32[8])": "depthwise"}
     assert study.conclusions[0] == ("20 ms -> 5 ms, 4 times as fast (95 % interval 2.5 to 5)")
     assert study.conclusions[-1] == "the changed sites alone took 16 ms, 80 % of the whole"
+
+
+@pytest.mark.parametrize(
+    ("interval", "control", "faster"),
+    [
+        ((0.1, 0.2), (0.99, 1.01), True),  # known roughly, and beyond doubt
+        ((0.9, 0.995), (0.99, 1.01), False),  # within 1 % of 1
+        ((0.6, 0.8), (0.7, 1.4), False),  # the control strays as far
+    ],
+)
+def test_what_is_claimed_follows_from_the_interval(
+    interval: tuple[float, float], control: tuple[float, float], faster: bool
+) -> None:
+    timing = improvement().timing
+    assert timing is not None
+    study = improvement(
+        timing=replace(timing, interval=interval, control_interval=control, verdict="NOISY")
+    )
+    assert study.faster is faster
+    assert ("times as fast" in study.conclusions[0]) is faster
 
 
 def test_frame_and_rules() -> None:
