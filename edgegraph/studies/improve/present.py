@@ -104,18 +104,16 @@ def draw(study: Improvement, ax: Axes | None = None, *, width: float = COLUMN_IN
 
 
 def _summary(study: Improvement) -> Summary:
-    speedup = study.speedup
-    found = "nothing kept" if speedup is None else f"{ratio(speedup)} times as fast"
     at = at_batch(study.batch, " at batch")
     return Summary(
         name=f"improved{at_batch(study.batch)}",
         workloads=(study.workload,),
         target=study.target,
         environment=study.environment,
-        headline=(f"{study.workload}{at}: ", found, "."),
-        found=found,
+        headline=(f"{study.workload}{at}: ", study.found, "."),
+        found=study.found,
         lead=study.conclusions,
-        figure=None if speedup is None else "Changed sites before and after, timed alone",
+        figure=None if study.speedup is None else "Changed sites before and after, timed alone",
     )
 
 

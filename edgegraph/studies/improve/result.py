@@ -245,11 +245,17 @@ class Improvement(Study):
             said.append(f"the changed sites alone took {seconds(before)}, {share} of the whole")
         return tuple(said)
 
+    @property
+    def found(self) -> str:
+        """What was gained, in a few words; no figure that its interval does not support."""
+        if self.speedup is None:
+            return "nothing kept"
+        return f"{self.speedup:.3g} times as fast" if self.faster else "no gain that can be told"
+
     def __repr__(self) -> str:
         """Name the workload and what was gained."""
-        found = "nothing kept" if self.speedup is None else f"{self.speedup:.3g} times as fast"
         at = "" if self.batch is None else f" at batch {self.batch}"
-        return f"<Improvement {self.workload}{at}: {found}>"
+        return f"<Improvement {self.workload}{at}: {self.found}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ def test_what_is_claimed_follows_from_the_interval(
     )
     assert study.faster is faster
     assert ("times as fast" in study.conclusions[0]) is faster
+    assert ("times as fast" in repr(study)) is faster
 
 
 def test_frame_and_rules() -> None:
