@@ -185,11 +185,10 @@ def _main_memory(device: str | None) -> tuple[int | None, str]:
 
 def _filled(row: DeviceRow, analysis: Analysis) -> DeviceRow:
     totals, latency = analysis.totals, analysis.latency
-    roofs_s = {"compute": 0.0, "memory": 0.0}
+    roofs_s = {"compute": 0.0, "memory": 0.0, "network": 0.0}
     for record in analysis.op_tree.leaves:
         if record.bound is not None:
-            roof_s = max(record.compute_time_s or 0.0, record.memory_time_s or 0.0)
-            roofs_s[record.bound] += roof_s
+            roofs_s[record.bound] += record.roof_time_s or 0.0
     whole_s = None if totals.serial_time_s is None else sum(roofs_s.values())
     return replace(
         row,

@@ -114,6 +114,7 @@ def _search(
     known = TimedForms()
     changes: list[Change] = []
     untried: list[str] = []
+    number = 0
     try:
         for number, found in enumerate(ordered):
             signature = found.site.signature

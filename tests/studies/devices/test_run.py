@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +15,11 @@ import edgegraph as eg
 from edgegraph.base import worker
 from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import InputError
-from edgegraph.studies.devices.run import device_rows, largest_batch
+from edgegraph.results.analysis import OpRecord
+from edgegraph.studies.devices.result import DeviceRow
+from edgegraph.studies.devices.run import _filled, device_rows, largest_batch
 from models.cnn import small_cnn
+from tests import analyses
 from tests.studies.device_comparisons import dense, said
 
 
@@ -156,3 +161,21 @@ def test_unknown_devices_are_refused() -> None:
         eg.compare_devices(dense(), devices=["tpu:v5ee"])
     with pytest.raises(InputError, match="at least one"):
         eg.compare_devices(dense(), devices=[])
+
+
+def test_an_op_that_the_network_binds_counts_at_its_roof() -> None:
+    """A collective of 3 s beside arithmetic of 1 s and data of 2 s, and an op of 4 s of data."""
+    made = analyses.small_cnn()
+    first, second = (leaf.name for leaf in made.op_tree.leaves[:2])
+    bound_by = {first: ("network", 2.0, 3.0), second: ("memory", 4.0, 0.0)}
+
+    def bound(record: OpRecord) -> OpRecord:
+        by, memory_s, network_s = bound_by.get(record.name, (None, None, None))
+        return msgspec.structs.replace(
+            record, bound=by, compute_time_s=1.0, memory_time_s=memory_s, network_time_s=network_s
+        )
+
+    analysis = replace(made, op_records=tuple(map(bound, made.op_records)))
+    row = _filled(DeviceRow(workload="net", device="tpu:v5e", batch=1), analysis)
+    assert row.roof_s == 7.0
+    assert row.memory_bound_share == pytest.approx(4 / 7)
