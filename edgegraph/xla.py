@@ -79,19 +79,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def cost_analysis(serialized: bytes) -> Mapping[str, float]:
-    """Return XLA's own cost analysis of a module.
+    """Return XLA's own cost analysis of a HloModuleProto, optimised or not, for any target.
 
-    Args:
-        serialized: A HloModuleProto, optimised or not, for any target.
-
-    Returns:
-        XLA's properties: ``flops``, ``transcendentals``, ``bytes accessed``, per operand
-        ``bytes accessed0{}``, of the result ``bytes accessedout{}``, ... A property that is
-        zero may be missing.
-
-    Raises:
-        FormatError: XLA refuses the module.
-        UnsupportedVersionError: The installed jax has no such analysis.
+    Its properties are ``flops``, ``transcendentals``, ``bytes accessed``, per operand ``bytes
+    accessed0{}``, of the result ``bytes accessedout{}``, ... One that is zero may be missing.
     """
     analyse, client = _analysis()
     module_class = _hlo().HloModule
@@ -104,27 +95,10 @@ def cost_analysis(serialized: bytes) -> Mapping[str, float]:
 
 
 def parse_text(text: str) -> bytes:
-    """Parse HLO text that XLA has printed.
+    """Parse HLO text that XLA has printed into a HloModuleProto.
 
     On some text that it never printed, XLA ends the process; text from outside must go through
     `validate_in_subprocess` first.
-
-    Args:
-        text: A whole module, from ``HloModule`` on.
-
-    Returns:
-        The serialized HloModuleProto.
-
-    Raises:
-        FormatError: XLA cannot parse the text.
-        UnsupportedVersionError: The installed jax has no such parser.
-
-    Example:
-        >>> module = parse_text("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }")
-        >>> parse_text("HloModule m ENTRY e { ROOT x = f32[8] }")
-        Traceback (most recent call last):
-        ...
-        edgegraph.errors.FormatError: not HLO text: line 1, column 38: expects opcode
     """
     try:
         module = _hlo().hlo_module_from_text(text)
@@ -137,20 +111,11 @@ def parse_text(text: str) -> bytes:
 
 
 def validate_in_subprocess(foreign: str | bytes) -> bytes:
-    """Have XLA read HLO of unknown origin in a subprocess.
+    """Have XLA read HLO of unknown origin, text or a HloModuleProto, in a subprocess.
 
-    XLA checks much of its input by assertions, which end the process. What this returns has
-    gone through its reader and its cost analysis once without.
-
-    Args:
-        foreign: HLO text, or a serialized HloModuleProto.
-
-    Returns:
-        The serialized HloModuleProto.
-
-    Raises:
-        FormatError: XLA refuses it, or crashes on it.
-        UnsupportedVersionError: The installed jax lacks what is needed.
+    XLA checks much of its input by assertions, which end the process. The HloModuleProto that is
+    returned has gone through its reader and its cost analysis once without; a FormatError says
+    that XLA refuses it, or crashes on it.
     """
     data = b"T" + foreign.encode() if isinstance(foreign, str) else b"M" + foreign
     work = f"{__name__}:_validate"
@@ -173,18 +138,7 @@ def _validate(payload: bytes | mmap.mmap, report: Progress) -> bytes:
 
 
 def compiled_module(compiled: jax.stages.Compiled) -> bytes:
-    """Return the optimised module of a compiled function.
-
-    Args:
-        compiled: What ``jax.jit(f).lower(...).compile()`` returned.
-
-    Returns:
-        The serialized HloModuleProto.
-
-    Raises:
-        CompileError: The executable does not hold exactly one module.
-        UnsupportedVersionError: The installed jax does not hand out the module.
-    """
+    """Return the optimised HloModuleProto of a compiled function, which must hold just one."""
     try:
         executable: Any = compiled.runtime_executable()
         modules = executable.hlo_modules()
@@ -197,16 +151,9 @@ def compiled_module(compiled: jax.stages.Compiled) -> bytes:
 
 
 def lowered_module(lowered: jax.stages.Lowered) -> bytes:
-    """Return the module of a lowered function, before XLA optimises it.
+    """Return the HloModuleProto of a lowered function, before XLA optimises it.
 
-    Args:
-        lowered: What ``jax.jit(f).lower(...)`` returned.
-
-    Returns:
-        The serialized HloModuleProto, with op_names and stack frames.
-
-    Raises:
-        UnsupportedVersionError: The installed jax does not hand out the module.
+    It has op_names and stack frames.
     """
     try:
         computation: Any = lowered.compiler_ir("hlo")
@@ -217,11 +164,7 @@ def lowered_module(lowered: jax.stages.Lowered) -> bytes:
 
 
 def stablehlo(lowered: jax.stages.Lowered) -> bytes:
-    """Return a lowered function as MLIR bytecode, for a compiler in another process.
-
-    Args:
-        lowered: What ``jax.jit(f).lower(...)`` returned, for any platform.
-    """
+    """Return a lowered function as MLIR bytecode, for a compiler in another process."""
     from jax.interpreters import mlir
 
     module: Any = lowered.compiler_ir("stablehlo")
@@ -251,10 +194,6 @@ def compile_for(
     Returns:
         The HloModuleProto, the compiler's memory statistics, and its cost analysis, which is
         None where the compiler has none.
-
-    Raises:
-        CompileError: XLA refuses the program, or an option.
-        UnsupportedVersionError: The installed jax lacks what is needed.
     """
     from jax.experimental import topologies
     from jax.interpreters import mlir
@@ -293,10 +232,6 @@ def set_synchronous_dispatch() -> None:
     """Make CPU calls run in the calling thread, so that a clock around them sees only them.
 
     Must come before the first use of a device in the process.
-
-    Raises:
-        EdgeGraphError: A backend is up already, and dispatch is asynchronous.
-        UnsupportedVersionError: The installed jax has no such setting.
     """
     bridge = _private("jax._src.xla_bridge", "backends_are_initialized")
     config = _private("jax", "config").config
@@ -314,21 +249,11 @@ def set_synchronous_dispatch() -> None:
 
 
 def profile(work: Callable[[], None], *, with_modules: bool) -> bytes:
-    """Run something under the profiler, in memory.
+    """Run something under the profiler, in memory; return the serialized XSpace.
 
-    Python's own calls are not traced: that would double what tracing costs.
-
-    Args:
-        work: What to run.
-        with_modules: Put the HLO of all modules that run into the profile, as the tools that
-            open it later want; 360 KB for a small one.
-
-    Returns:
-        The serialized XSpace.
-
-    Raises:
-        EdgeGraphError: Another profiler session is under way in this process.
-        UnsupportedVersionError: The installed jax has no such session.
+    Python's own calls are not traced: that would double what tracing costs. `with_modules` puts the
+    HLO of all modules that run into the profile, as the tools that open it later want; 360 KB for a
+    small one.
     """
     profiler = _private("jaxlib._profiler", "ProfilerSession", "ProfileOptions")
     try:

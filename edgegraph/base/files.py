@@ -27,13 +27,8 @@ from edgegraph.errors import InputError
 def replacing(path: Path) -> Iterator[Path]:
     """Provide a temporary path beside `path`, which takes its place when all went well.
 
-    Whatever ends the block early, Ctrl-C too, leaves the old file as it was.
-
-    Args:
-        path: The file to write; its folder exists.
-
-    Raises:
-        InputError: The folder does not exist or cannot be written.
+    Whatever ends the block early, Ctrl-C too, leaves the old file as it was. An InputError says
+    that the folder does not exist or cannot be written.
     """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -59,10 +54,7 @@ CACHE_FOLDER_VARIABLE = "EDGEGRAPH_CACHE_DIR"
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder, or the one that ``EDGEGRAPH_CACHE_DIR`` names.
-
-    It need not exist.
-    """
+    """Return the user's cache folder, or what ``EDGEGRAPH_CACHE_DIR`` names; it need not exist."""
     return Path(os.environ.get(CACHE_FOLDER_VARIABLE) or platformdirs.user_cache_dir("edgegraph"))
 
 

@@ -31,21 +31,13 @@ _SCALARS = {
 def message_classes(
     package: str, messages: Mapping[str, Mapping[str, tuple[int, str]]]
 ) -> Callable[[str], type[Proto]]:
-    """Make message classes.
+    """Make message classes; return the function that gives one by its name.
 
     Args:
         package: Name of the protobuf package, unique in the process.
         messages: Message -> field -> (number, type). A ``*`` marks a repeated field; a type that
             is no scalar is one of these messages. Enums are int32: an unknown value must not be
             lost. A protobuf map is a repeated message of ``key`` and ``value``.
-
-    Returns:
-        A function that returns the class of a message by its name.
-
-    Example:
-        >>> point = message_classes("example", {"Point": {"x": (1, "int64")}})("Point")
-        >>> point.FromString(point(x=3).SerializeToString()).x
-        3
     """
     file = FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     for message_name, fields in messages.items():

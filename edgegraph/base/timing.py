@@ -12,14 +12,8 @@ from contextlib import contextmanager
 def collector_paused(*, collect: bool = False) -> Iterator[None]:
     """Keep the cyclic garbage collector out of the block.
 
-    Args:
-        collect: Collect garbage now, before a measurement: a collection in the middle of a sample
-            takes milliseconds that belong to no call.
-
-    Example:
-        >>> with collector_paused():
-        ...     gc.isenabled()
-        False
+    With `collect`, garbage is collected before: a collection in the middle of a sample takes
+    milliseconds that belong to no call.
     """
     if collect:
         gc.collect()

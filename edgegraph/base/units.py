@@ -9,12 +9,7 @@ _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
 def si(value: float | None, unit: str = "") -> str:
-    """Write a count or a rate with three digits and an SI prefix (k is 1000).
-
-    Example:
-        >>> si(278_659_392, "FLOP"), si(3_402_024, "B"), si(10), si(None)
-        ('279 MFLOP', '3.4 MB', '10', '?')
-    """
+    """Write a count or a rate with three digits and an SI prefix (k is 1000): ``279 MFLOP``."""
     if value is None:
         return UNKNOWN
     for scale, prefix in _LARGE:
@@ -24,12 +19,7 @@ def si(value: float | None, unit: str = "") -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Write a time with three digits.
-
-    Example:
-        >>> seconds(0.0031365), seconds(1.2e-05), seconds(0), seconds(None)
-        ('3.14 ms', '12 µs', '0 s', '?')
-    """
+    """Write a time with three digits: ``3.14 ms``."""
     if value is None:
         return UNKNOWN
     for scale, unit in _TIMES:
@@ -39,12 +29,7 @@ def seconds(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Write a share.
-
-    Example:
-        >>> percent(0.1234), percent(0.004), percent(9e-9), percent(None)
-        ('12 %', '0.4 %', '<0.1 %', '?')
-    """
+    """Write a share: ``12 %``, ``0.4 %``, ``<0.1 %``."""
     if value is None:
         return UNKNOWN
     if value == 0 or value >= 0.0095:
@@ -53,12 +38,7 @@ def percent(value: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """Write a plain number with three digits.
-
-    Example:
-        >>> ratio(81.93), ratio(0.4987), ratio(None)
-        ('81.9', '0.499', '?')
-    """
+    """Write a plain number with three digits: ``81.9``."""
     return UNKNOWN if value is None else _digits(value)
 
 

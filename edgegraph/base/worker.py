@@ -59,31 +59,20 @@ def run_child(
     cores: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> bytes:
-    """Run a function in a Python subprocess, and wait for its answer.
+    """Run a function in a Python subprocess, and wait for its answer. What it prints goes nowhere.
+
+    An EdgeGraphError that it raises is passed on; another says that it failed otherwise, that its
+    process died, or that it took too long. After a KeyboardInterrupt the child is gone, too.
 
     Args:
         function: ``package.module:name``; it takes the payload and a progress callable.
-        payload: What the function is handed: bytes, or an open file that several children may
-            read in turn. It stays as it is.
+        payload: Bytes, or an open file that several children may read in turn.
         timeout_s: The child is killed when it takes longer.
         name: What to call the work in errors; as the function is called where None.
         environment: Environment variables to set in addition.
         cores: Processors that the child may run on, chosen before anything is imported; all
             that this process may use where None.
         progress: Called with what the function reports.
-
-    Returns:
-        What the function returned. What it prints goes nowhere.
-
-    Raises:
-        EdgeGraphError: The function raised one, which is passed on; it failed otherwise; its
-            process died; or it took longer than `timeout_s`.
-        InputError: The cores cannot be chosen on this system, or there are none such.
-        KeyboardInterrupt: Passed through; the child is gone by then.
-
-    Example:
-        >>> run_child("edgegraph.base.worker:echo", b"hello", timeout_s=60)
-        b'hello'
     """
     _check_cores(cores)
     code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {__name__} import _serve; _serve()"
@@ -127,10 +116,6 @@ def peak_memory_bytes() -> int:
 
     psutil knows it on Windows only. Linux's resource usage begins with what the parent held when
     it made the process, so its own figure is read there.
-
-    Example:
-        >>> peak_memory_bytes() > 1_000_000
-        True
     """
     with suppress(OSError), Path("/proc/self/status").open("rb") as status:
         for line in status:

@@ -37,7 +37,6 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         serialized: The optimised HloModuleProto.
-        memory: The compiler's memory statistics.
         cost: The compiler's own cost analysis; None where it has none.
         compile_s: Seconds in the compiler, also where the result was kept from before.
         compiler_memory_bytes: The most memory that its process held.
@@ -78,22 +77,10 @@ def compile_ahead(
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
 ) -> Compiled:
-    """Compile for a device that is not here, or take what was compiled before.
+    """Compile for a TPU or GPU that is not here, or take what was compiled before.
 
-    Args:
-        code: What `edgegraph.xla.stablehlo` returned, lowered for the target's platform.
-        target: A TPU or GPU.
-        options: XLA compiler options.
-        chips: How many chips the program is partitioned over.
-        label: Name of the program for messages.
-        timeout_s: The compiler is ended when it takes longer.
-        progress: Called with a message.
-
-    Raises:
-        InputError: The compiler is not installed, it does not take an option, or the target has
-            fewer chips than the program wants.
-        CompileError: It refuses the program, crashes, or takes too long.
-        KeyboardInterrupt: Passed through; the compiler's process is gone by then.
+    `code` is what `edgegraph.xla.stablehlo` returned, lowered for the target's platform; `label`
+    names the program in messages. After a KeyboardInterrupt the compiler's process is gone.
     """
     require_compiler(target)
     if chips > target.chips:

@@ -306,14 +306,6 @@ def workload_fingerprint(workload: Workload, *, batch: int | None, target: str =
     Names of layers and source positions do not count; shapes, dtypes and operations do. Another
     version of jax may lower the same workload to something else.
 
-    Args:
-        workload: What to lower.
-        batch: Batch size; 1 where None.
-        target: For what, as `edgegraph.compile` takes it.
-
-    Raises:
-        CompileError: It does not trace, or cannot be lowered.
-
     Example:
         >>> import jax.numpy as jnp
         >>> def dense(name):

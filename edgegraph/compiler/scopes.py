@@ -28,13 +28,10 @@ _traced = jax.make_user_context(None)
 
 
 class _Trace(threading.local):
-    """What is being traced in this thread.
+    """What is being traced in this thread, `depth` times inside of `module_scopes`.
 
-    Attributes:
-        depth: Number of `module_scopes` around.
-        carry: Whether modules carry their path.
-        active: Paths of the modules that run, outermost first.
-        paths: Paths of the modules below those that run, by identity.
+    `active` are the paths of the modules that run, outermost first; `paths` those of the modules
+    below these, by identity. `carry` says whether modules carry their path.
     """
 
     def __init__(self) -> None:
@@ -55,19 +52,9 @@ def module_scopes(*, carry: bool = True) -> Iterator[None]:
     `nnx.scan`, `nnx.remat`, ...) hand new instances to the function that they transform; these
     are found by a static attribute that every module carries while its outermost one runs.
 
-    Args:
-        carry: Whether modules carry that attribute. It makes the tree structures of two
-            like modules differ, which a model notices if it maps over several at once; then
-            False names what can be found by identity, and new instances by their class.
-
-    Example:
-        >>> import jax
-        >>> from flax import nnx
-        >>> net = nnx.Sequential(nnx.Linear(2, 2, rngs=nnx.Rngs(0)))
-        >>> with module_scopes():
-        ...     jaxpr = jax.jit(net).trace(jax.numpy.ones((1, 2))).jaxpr
-        >>> str(jaxpr.eqns[0].source_info.name_stack)
-        'Sequential/layers_0'
+    Without `carry` they do not carry it: it makes the tree structures of two like modules differ,
+    which a model notices if it maps over several at once. What can be found by identity is named
+    all the same, and new instances by their class.
     """
     with ExitStack() as stack:
         stack.enter_context(_traced("carry" if carry else "identity"))

@@ -63,21 +63,12 @@ class DeviceMesh:
 def sharded(
     workload: Workload, batch: int, mesh: DeviceMesh, partition: Partition | None = None
 ) -> Call:
-    """Return the call of a workload with its arguments spread over a mesh.
+    """Return the call of a workload with its arguments spread over a mesh of chips.
 
     The batch axis of an array is the one that grows with the batch size. Kernels are split as
     the module's text says, in the order in which the program uses them; where the chips do not
-    divide a kernel evenly it stays whole.
-
-    Args:
-        workload: What to run.
-        batch: Over all chips.
-        mesh: The chips.
-        partition: Says of single arrays how they are split.
-
-    Raises:
-        InputError: The chips do not divide the batch evenly, or `partition` returns no partition.
-        CompileError: The workload does not trace.
+    divide a kernel evenly it stays whole. `batch` is over all chips; `partition` says of single
+    arrays how they are split.
     """
     call = workload.call(batch)
     leaves, structure = jax.tree.flatten(call.abstract)

@@ -95,20 +95,7 @@ HOST = Target(name="cpu", kind="cpu", platform="cpu", options={}, environment={}
 
 
 def parse_target(text: str) -> Target:
-    """Read the name of a target.
-
-    Args:
-        text: ``cpu``, ``tpu:v5e``, ``tpu:v5e:2x2``, ``gpu:h100``, ``gpu:h100:8``,
-            ``device:rpi5``.
-
-    Raises:
-        InputError: There is no such target; the message names those that there are.
-
-    Example:
-        >>> target = parse_target("tpu:v5e:2x2")
-        >>> target.platform, target.topology, target.chips, target.device
-        ('tpu', 'v5e:2x2', 4, 'tpu-v5e')
-    """
+    """Read the name of a target: ``cpu``, ``tpu:v5e:2x2``, ``gpu:h100:8``, ``device:rpi5``, ..."""
     kind, _, rest = text.partition(":")
     model, _, shape = rest.partition(":")
     if text == "cpu":
@@ -131,19 +118,7 @@ def parse_target(text: str) -> Target:
 
 
 def with_chips(target: Target, chips: int) -> Target:
-    """Return the target with chips enough: the smallest slice of a TPU that has so many.
-
-    Args:
-        target: A TPU or GPU; the chips that its own name tells are the least.
-        chips: How many are needed.
-
-    Raises:
-        InputError: No slice of this TPU has so many.
-
-    Example:
-        >>> [with_chips(parse_target(name), 16).name for name in ("tpu:v5e", "gpu:h100")]
-        ['tpu:v5e:4x4', 'gpu:h100:16']
-    """
+    """Return a TPU or GPU with chips enough: the smallest slice of a TPU that has so many."""
     if chips <= target.chips:
         return target
     kind, model, *_ = target.name.split(":")
@@ -160,12 +135,7 @@ def with_chips(target: Target, chips: int) -> Target:
 
 
 def targets() -> tuple[str, ...]:
-    """Name every target with a compiler of its own.
-
-    Example:
-        >>> targets()[:3]
-        ('cpu', 'tpu:v4', 'tpu:v5e')
-    """
+    """Name every target with a compiler of its own."""
     return ("cpu", *(f"tpu:{name}" for name in _TPUS), *(f"gpu:{name}" for name in _gpus()))
 
 
@@ -176,11 +146,7 @@ def missing_packages(target: Target) -> tuple[str, ...]:
 
 
 def require_compiler(target: Target) -> None:
-    """Make sure that the compiler for a target is installed.
-
-    Raises:
-        InputError: It is not; the message names the extra to install.
-    """
+    """Refuse a target whose compiler is not installed; the message names the extra."""
     missing = missing_packages(target)
     if missing:
         extra, _ = _EXTRAS[target.kind]

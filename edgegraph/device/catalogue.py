@@ -33,11 +33,9 @@ _SHIPPED = Path(__file__).with_name("catalogue.toml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One published or derived number.
+    """One published or derived number, in its base unit: FLOP/s, bytes/s, bytes, W or Hz.
 
     Attributes:
-        value: In the base unit.
-        unit: ``FLOP/s``, ``bytes/s``, ``bytes``, ``W`` or ``Hz``.
         source: Title and address of where it stands.
         certainty: ``high`` (the maker, or code that drives the device), ``medium`` (secondary,
             and it agrees with the architecture) or ``low`` (derived, or a single source).
@@ -51,13 +49,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryMemory:
-    """One memory level as published.
-
-    Attributes:
-        name: ``L2``, ``SRAM``, ``VMEM``, ``DRAM``, ``HBM``, ``host link``.
-        size: In bytes; None where unknown.
-        bandwidth: Nominal, in bytes/s; None where not published.
-    """
+    """One memory level as published: its size in bytes, its nominal bandwidth in bytes/s."""
 
     name: str
     size: Figure | None
@@ -69,10 +61,8 @@ class Entry:
     """A device of the catalogue.
 
     Attributes:
-        key: Short name (``rpi5``).
-        name: Full name.
-        kind: What sort of device, one of `KINDS`.
-        aliases: Other short names (``gpu:h100``, ``cortex-m7``).
+        key: Short name (``rpi5``); `aliases` are others (``gpu:h100``, ``cortex-m7``).
+        kind: One of `KINDS`.
         peaks: Dense peak rate by XLA dtype name; the first is the reference roof.
         memory: Levels, fastest first; the last one is main memory and has a bandwidth.
         interconnect: What leaves one chip over all of its links in one direction, in bytes/s.
@@ -193,19 +183,7 @@ def devices() -> dict[str, Device]:
 
 
 def find_device(name: str) -> Device:
-    """Return one device by its key or an alias.
-
-    Args:
-        name: ``host`` for this machine, or as in the catalogue: ``rpi5``, ``cortex-m7``,
-            ``tpu:v5e``.
-
-    Raises:
-        InputError: No device has that name, or this machine was never calibrated.
-
-    Example:
-        >>> find_device("gpu:h100").name
-        'NVIDIA H100 SXM 80 GB'
-    """
+    """Return one device by its key or an alias; ``host`` is this machine as it was calibrated."""
     if name == HOST:
         host = load_calibration()
         if host is None:
@@ -215,11 +193,7 @@ def find_device(name: str) -> Device:
 
 
 def find_entry(name: str) -> Entry:
-    """Return one entry of the catalogue, with its sources, by its key or an alias.
-
-    Raises:
-        InputError: No entry has that name.
-    """
+    """Return one entry of the catalogue, with its sources, by its key or an alias."""
     entries = {known: entry for entry in catalogue() for known in entry.names}
     if name in entries:
         return entries[name]
@@ -229,23 +203,14 @@ def find_entry(name: str) -> Entry:
 
 
 def catalogue() -> tuple[Entry, ...]:
-    """Return all entries: those that come with EdgeGraph, and the user's own after them.
-
-    Raises:
-        FormatError: The user's file is not a catalogue.
-    """
+    """Return all entries: those that come with EdgeGraph, and the user's own after them."""
     own = _own_entries()
     replaced = {name for entry in own for name in entry.names}
     return (*(entry for entry in _shipped_entries() if replaced.isdisjoint(entry.names)), *own)
 
 
 def own_catalogue_path() -> Path:
-    """Return the file for the user's own devices; it need not exist.
-
-    Example:
-        >>> own_catalogue_path().name
-        'devices.toml'
-    """
+    """Return the file for the user's own devices; it need not exist."""
     folder = os.environ.get(CONFIGURATION_FOLDER_VARIABLE)
     return Path(folder or platformdirs.user_config_dir("edgegraph")) / "devices.toml"
 
@@ -302,18 +267,10 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_catalogue(path: Path) -> tuple[Entry, ...]:
-    """Read a catalogue file.
+    """Read a TOML file of the form that ``catalogue.toml`` describes at its head.
 
-    Args:
-        path: A TOML file of the form that ``catalogue.toml`` describes at its head. A `source`
-            that is no key of its [sources] is taken as the source itself.
-
-    Returns:
-        The entries in the order of the file.
-
-    Raises:
-        FormatError: The file is not TOML or not of that form, or a figure cannot be true.
-        OSError: It cannot be read.
+    A `source` that is no key of its [sources] is taken as the source itself. A file of another
+    form, and a figure that cannot be true, are refused with a FormatError.
     """
     try:
         content = msgspec.toml.decode(path.read_bytes(), type=_File)

@@ -112,11 +112,9 @@ def _kind_and_bits(dtype: str) -> tuple[str, int]:
 
 
 def check_device(device: Device, where: str) -> None:
-    """Check that the rates of a device from a file are positive and its memory levels in order.
+    """Refuse a device from a file whose figures cannot be true.
 
-    Raises:
-        FormatError: A rate or size is not a positive number, no rate or level is given, or a
-            larger memory level is said to be faster than a smaller one.
+    Rates and sizes are positive, and a larger memory level is no faster than a smaller one.
     """
 
     def refuse(what: str) -> FormatError:
@@ -161,24 +159,15 @@ class Arithmetic(NamedTuple):
 def arithmetic(
     device: Device | None, dtype: str, *, values: str | None = None, precision: str | None = None
 ) -> Arithmetic:
-    """Return what a device computes an op in.
+    """Return what a device computes an op in; what the program names where no device is known.
 
     Args:
-        device: The device; None where none is known, for the program's own dtype.
+        device: The device, or None.
         dtype: XLA dtype name that the program names.
         values: A narrower dtype that holds all of the values of a product's operands, because
             they were converted from it on the way; None if there is none.
         precision: Of a product ``default``, ``high``, ``highest`` or the name of an algorithm
             (``dot_bf16_bf16_f32_x3``); None for every other op.
-
-    Example:
-        >>> from edgegraph.device.catalogue import find_device
-        >>> arithmetic(find_device("a100"), "f32", precision="default")
-        Arithmetic(dtype='tf32', passes=1)
-        >>> arithmetic(find_device("tpu:v5e"), "f32", precision="high")
-        Arithmetic(dtype='bf16', passes=3)
-        >>> arithmetic(find_device("rpi5"), "f32", precision="default")
-        Arithmetic(dtype='f32', passes=1)
     """
     if device is None or precision is None or device.f32_products is None:
         # Other devices compute as the program says: a CPU takes no notice of precisions.

@@ -35,12 +35,9 @@ _BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """All caches of one level that the cores in use have.
+    """All caches of one level (``L1``, ``L2``, ``L3``) that the cores in use have.
 
-    Attributes:
-        name: ``L1``, ``L2``, ``L3``.
-        size_bytes: Of all of them together.
-        instances: How many there are; 1 where all cores share one.
+    `size_bytes` is that of all of them together; there is one instance where all cores share it.
     """
 
     name: str
@@ -49,12 +46,7 @@ class Cache:
 
 
 def version(package: str) -> str:
-    """Return the installed version of a package without importing it.
-
-    Example:
-        >>> version("numpy").split(".")[0].isdigit()
-        True
-    """
+    """Return the installed version of a package without importing it."""
     return importlib.metadata.version(package)
 
 
@@ -80,12 +72,7 @@ def processor(cpu_info: Path = CPU_INFO) -> str:
 
 
 def caches(cores: tuple[int, ...], folder: Path = CPU_FOLDER) -> tuple[Cache, ...]:
-    """Return the data caches of `cores`, fastest first; empty where the system does not tell.
-
-    Args:
-        cores: Processor numbers, as `usable_cores` returns them.
-        folder: Where Linux keeps what it knows of processors.
-    """
+    """Return the data caches of `cores`, fastest first; empty where the system does not tell."""
     found: dict[int, dict[str, int]] = {}
     for core in cores:
         for index in sorted((folder / f"cpu{core}" / "cache").glob("index*")):
@@ -102,12 +89,7 @@ def caches(cores: tuple[int, ...], folder: Path = CPU_FOLDER) -> tuple[Cache, ..
 
 
 def parse_size(text: str) -> int | None:
-    """Read a size as Linux writes it; None where it is not one.
-
-    Example:
-        >>> parse_size("48K"), parse_size("32M"), parse_size("")
-        (49152, 33554432, None)
-    """
+    """Read a size as Linux writes it (``48K``); None where it is not one."""
     match = re.fullmatch(r"(\d+)([KMG]?)", text)
     return int(match[1]) * _UNITS[match[2]] if match else None
 
@@ -195,11 +177,8 @@ class OtherProcesses:
     samples shows it.
 
     Attributes:
-        cores: How many cores count.
-        busy_s: Returns the time that these were busy, with what a hypervisor took; None where the
-            system does not tell.
+        busy_s: Returns the time that the cores were busy, with what a hypervisor took.
         own_s: Returns the processor time of this process, all threads together.
-        wall_s: Returns the time.
         share: Once the block has ended, between 0 and 1; None where it is unknown.
     """
 

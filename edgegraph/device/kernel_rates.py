@@ -51,28 +51,15 @@ class Expected:
 
 
 class KernelRates:
-    """Expects rates from a table.
+    """Expects rates from a table of measured kernels.
 
-    Example:
-        >>> rates = KernelRates([
-        ...     KernelRate(kind="dot", dtype="f32", rows=1, columns=256, depth=256, rate_per_s=4e9),
-        ...     KernelRate(kind="dot", dtype="f32", rows=256, columns=256, depth=256,
-        ...                rate_per_s=4e11)])
-        >>> between = rates.expect("dot", "f32", 16, 256, 256)  # half way, in powers of two
-        >>> f"{between.rate_per_s:.1e}"
-        '4.0e+10'
+    With peak rates by dtype, a kind that was not measured in a dtype is expected to be as much
+    faster or slower there as the peak is.
     """
 
     def __init__(
         self, table: Sequence[KernelRate], peaks: Mapping[str, float] | None = None
     ) -> None:
-        """Sort the table by kind.
-
-        Args:
-            table: Measured kernels.
-            peaks: Peak rates by dtype: a kind that was not measured in a dtype is expected to be
-                as much faster or slower there as the peak is.
-        """
         self._peaks = peaks or {}
         self._table: dict[tuple[str, str], list[tuple[tuple[float, ...], float]]] = {}
         for rate in table:

@@ -15,13 +15,9 @@ if TYPE_CHECKING:
 class RooflineTimes(NamedTuple):
     """The time that the hardware needs at least for one operation, and what binds it.
 
-    Attributes:
-        compute_time_s: FLOPs over the peak rate, in seconds; None where FLOPs are unknown.
-        memory_time_s: Bytes over the bandwidth, in seconds; None where bytes are unknown.
-        bound: ``compute`` where the arithmetic takes at least as long as the data, else
-            ``memory``; None for an operation that costs nothing or whose cost is unknown.
-        roof: The dtype whose peak rate was used.
-        level: The memory level whose bandwidth was used.
+    `roof` and `level` are the dtype and the memory level whose rates were used; `bound` is
+    ``compute`` where the arithmetic takes at least as long as the data, else ``memory``. Times are
+    None where what they rest on is unknown, the bound also where nothing is to be done.
     """
 
     compute_time_s: float | None
@@ -44,36 +40,12 @@ def roofline_times(
 
     T_compute = flops / peak and T_memory = bytes / bandwidth (Williams, Waterman and Patterson,
     2009). The bandwidth is that of the fastest level which holds the working set, so that both
-    are lower bounds: no execution on the device takes less time.
+    are lower bounds: no execution on the device takes less time. Where the working set is unknown,
+    the fastest level is taken for the same reason.
 
-    Args:
-        flops: Floating-point operations, or None where unknown.
-        bytes: Bytes read and written together, or None where unknown.
-        dtype: XLA dtype name that the arithmetic runs in (``f32``); one that the device has no
-            peak for runs under the roof that `Device.roof_dtype` gives.
-        working_set_bytes: Bytes that the operation touches in one execution; where None, the
-            fastest level is taken, so that the bound stays a lower bound.
-        device: The device with its peak rates and memory levels.
-        passes: Products of `dtype` that one product takes, as `edgegraph.device.device` says.
-
-    Returns:
-        The two times in seconds, the bound, and the roofs that were used.
-
-    Examples:
-        A dense layer of 3136 x 256 weights at batch 1 on a device of 100 GFLOP/s and 10 GB/s
-        waits for its weights, 3.2 MB, ten times longer than for its arithmetic:
-
-        >>> from edgegraph.device.device import Device, MemoryLevel
-        >>> device = Device(
-        ...     name="example", peak_flops_per_s={"f32": 100e9},
-        ...     memory=(MemoryLevel(name="DRAM", size_bytes=None, bandwidth_bytes_per_s=10e9),),
-        ...     origin="catalogue", source="made up")
-        >>> times = roofline_times(flops=2 * 3136 * 256, bytes=4 * 3136 * 256, dtype="f32",
-        ...                        working_set_bytes=4 * 3136 * 256, device=device)
-        >>> times.bound, times.level
-        ('memory', 'DRAM')
-        >>> f"{times.compute_time_s:.2e} {times.memory_time_s:.2e}"
-        '1.61e-05 3.21e-04'
+    A dtype that the device has no peak for runs under the roof that `Device.roof_dtype` gives; one
+    product takes `passes` products of it, as `arithmetic` says. Bytes are those read and written
+    together.
     """
     peaks = device.peak_flops_per_s
     roof = device.roof_dtype(dtype)
@@ -87,12 +59,7 @@ def roofline_times(
 def bound(
     compute_time_s: float | None, memory_time_s: float | None, network_time_s: float | None = None
 ) -> str | None:
-    """Return which roof binds; None where no time is known or all are 0.
-
-    Example:
-        >>> bound(2.0, 1.0), bound(2.0, 1.0, 3.0), bound(0.0, 0.0)
-        ('compute', 'network', None)
-    """
+    """Return which roof binds; None where no time is known or all are 0."""
     roof_s = overlapped(compute_time_s, memory_time_s, network_time_s)
     if not roof_s:
         return None

@@ -12,11 +12,7 @@ from edgegraph.hlo.schema import Proto
 
 
 def decode_output_aliases(proto: Proto) -> tuple[Alias, ...]:
-    """Decode which operands an instruction writes its result over.
-
-    Args:
-        proto: The instruction's HloInstructionProto.
-    """
+    """Decode which operands an instruction writes its result over."""
     return tuple(
         [
             Alias(
@@ -30,16 +26,7 @@ def decode_output_aliases(proto: Proto) -> tuple[Alias, ...]:
 
 
 def decode_donations(proto: Proto, entry: Sequence[Instruction], root: str) -> tuple[Alias, ...]:
-    """Decode which parts of the result are written over donated arguments.
-
-    Args:
-        proto: The module's HloModuleProto.
-        entry: The instructions of the entry computation.
-        root: Name of its root.
-
-    Raises:
-        FormatError: There is no such parameter, or no such part of it or of the result.
-    """
+    """Decode which parts of the entry computation's result are written over donated arguments."""
     donations = tuple(
         [
             Alias(
@@ -65,17 +52,7 @@ def decode_donations(proto: Proto, entry: Sequence[Instruction], root: str) -> t
 def check_aliases(
     where: str, aliases: Iterable[Alias], result: Shape, operands: Sequence[Shape]
 ) -> None:
-    """Check that aliases point at parts that are there.
-
-    Args:
-        where: What to call it in an error.
-        aliases: Of an instruction, or the donations of a module.
-        result: Shape of the result.
-        operands: Shapes of the operands, or of the parameters.
-
-    Raises:
-        FormatError: One does not.
-    """
+    """Refuse aliases of parts that are not there; a module's operands are its parameters."""
     for alias in aliases:
         if not 0 <= alias.operand < len(operands):
             raise FormatError(f"{where}: alias of operand {alias.operand}, which is not there")
@@ -91,23 +68,14 @@ def check_aliases(
 
 
 def is_collective(opcode: str, proto: Proto) -> bool:
-    """Return whether an instruction sends data to another device.
-
-    Args:
-        opcode: Of the instruction.
-        proto: Its HloInstructionProto.
-    """
+    """Return whether an instruction sends data to another device."""
     if opcode == "send":
         return not proto.is_host_transfer
     return opcode in opcodes.COLLECTIVES
 
 
 def decode_collective(proto: Proto) -> Collective:
-    """Decode the attributes of a collective op.
-
-    Args:
-        proto: The instruction's HloInstructionProto.
-    """
+    """Decode the attributes of a collective op."""
     return Collective(
         group_size=_group_size(proto),
         # XLA writes "no channel" as a number that is not positive.
@@ -167,11 +135,9 @@ _ALGORITHMS = {
 
 
 def decode_precision(proto: Proto) -> str | None:
-    """Return the precision of an instruction that has one.
+    """Return the algorithm of an instruction, or ``high`` or ``highest``; None for the default.
 
-    Returns:
-        The name of an algorithm, or ``high`` or ``highest``; of operands that differ the less
-        exact. None where nothing is asked for.
+    Of operands that differ the less exact counts.
     """
     config = proto.precision_config
     algorithm = _ALGORITHMS.get(config.algorithm)

@@ -57,23 +57,7 @@ _WITH_PRECISION = opcodes.DOTS | {"custom-call"}
 
 @bulk
 def decode(serialized: bytes) -> Module:
-    """Decode a serialized HloModuleProto.
-
-    Args:
-        serialized: The bytes, as XLA's ``as_serialized_hlo_module_proto`` gives them.
-
-    Returns:
-        The module; it keeps `serialized`.
-
-    Raises:
-        FormatError: The bytes are no HloModuleProto, or one that contradicts itself.
-
-    Example:
-        >>> decode(b"not a module")
-        Traceback (most recent call last):
-        ...
-        edgegraph.errors.FormatError: not a serialized HLO module: ...
-    """
+    """Decode a serialized HloModuleProto, and keep it; refuse one that contradicts itself."""
     proto = HloModuleProto()
     try:
         proto.ParseFromString(serialized)

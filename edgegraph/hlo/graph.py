@@ -37,9 +37,7 @@ class Node(Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         name: The instruction's name, or ``caller/name`` where its computation is called from
             several places.
-        instruction: The HLO instruction.
-        computation: The computation it stands in.
-        parent: Name of the node that calls that computation; None in the entry computation.
+        parent: Name of the node that calls its computation; None in the entry computation.
         operands: Names of the operand nodes, by position.
         position: Place in the order of execution, counted over the whole module.
     """
@@ -61,23 +59,7 @@ class Node(Struct, frozen=True, kw_only=True, gc=False):
 def flatten(module: Module) -> tuple[Node, ...]:
     """List every executing instruction, containers before their contents, in schedule order.
 
-    Args:
-        module: A decoded module; its call graph has no cycles.
-
-    Returns:
-        One `Node` per instruction instance, positions counting from 0.
-
-    Raises:
-        FormatError: The module is small and expands into more than `MAX_NODES` ops.
-
-    Example:
-        >>> from edgegraph.hlo.module import Computation, Instruction, Module, Shape
-        >>> x = Instruction(name="x", opcode="parameter", shape=Shape(dtype="f32"))
-        >>> y = Instruction(name="y", opcode="negate", shape=Shape(dtype="f32"), operands=("x",))
-        >>> entry = Computation(name="main", instructions=(x, y), root="y")
-        >>> [node.name for node in flatten(Module(name="m", entry="main",
-        ...     computations={"main": entry}))]
-        ['x', 'y']
+    A module is refused that is small and expands into more than `MAX_NODES` ops.
     """
     _check_expansion(module)
     shared = _computations_called_twice(module)
@@ -169,14 +151,10 @@ def _in_order(module: Module, computation: Computation) -> Iterator[Instruction]
 def build_graph(module: Module) -> nx.MultiDiGraph[str]:
     """Build the graph of what executes.
 
-    Args:
-        module: A decoded module.
-
-    Returns:
-        One node per executing instruction, inserted in schedule order, with the attributes
-        ``opcode``, ``instruction`` (the HLO name), ``computation``, ``parent``, ``position``,
-        ``shape``, ``dtype``, ``bytes``, ``op_name`` and ``source``. Edges run from operand to
-        user, keyed by operand position, with ``shape``, ``dtype`` and ``bytes`` of the value.
+    It has one node per executing instruction, inserted in schedule order, with ``opcode``,
+    ``instruction`` (the HLO name), ``computation``, ``parent``, ``position``, ``shape``, ``dtype``,
+    ``bytes``, ``op_name`` and ``source``. Edges run from operand to user, keyed by operand
+    position, with ``shape``, ``dtype`` and ``bytes`` of the value.
     """
     import networkx as nx
 

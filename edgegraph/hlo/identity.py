@@ -28,9 +28,7 @@ ATTRIBUTES = (
 def written(proto: schema.Proto, *, without: Sequence[str] = ()) -> bytes:
     """Return what XLA wrote of an instruction, equal for two that do the same to their operands.
 
-    Args:
-        proto: An HloInstructionProto; it loses its names.
-        without: More fields that do not count.
+    `proto` loses its names; the fields in `without` do not count either.
     """
     for field in (*NAMES, *without):
         proto.ClearField(field)
@@ -47,24 +45,10 @@ def decoded(instruction: Instruction) -> tuple[Hashable, ...]:
 
 
 def module_digest(module: Module) -> str:
-    r"""Return a digest of what a module does: alike for modules that differ in names only.
+    """Return a digest of what a module does: alike for modules that differ in names only.
 
     Names, ids, source positions and op_names are left out; operands and called computations
     count by position, in the order of execution where the module is scheduled.
-
-    Args:
-        module: A decoded module that carries its serialized form.
-
-    Returns:
-        A hexadecimal digest.
-
-    Example:
-        >>> from edgegraph import xla
-        >>> from edgegraph.hlo.decode import decode
-        >>> text = "HloModule m\nENTRY e { x = s8[4] parameter(0)\nROOT NAME = s8[4] negate(x) }"
-        >>> y, z = (decode(xla.parse_text(text.replace("NAME", name))) for name in "yz")
-        >>> module_digest(y) == module_digest(z)
-        True
     """
     protos = _protos(module)
     digest = sha256()
@@ -85,16 +69,9 @@ def module_digest(module: Module) -> str:
 
 
 class Labels:
-    """Numbers things, equal ones alike.
-
-    Example:
-        >>> labels = Labels()
-        >>> labels.of("add"), labels.of("dot"), labels.of("add")
-        (0, 1, 0)
-    """
+    """Numbers things, equal ones alike."""
 
     def __init__(self) -> None:
-        """Start without any."""
         self._numbers: dict[Hashable, int] = {}
 
     def of(self, thing: Hashable) -> int:
@@ -116,7 +93,7 @@ class Label(Struct, frozen=True, gc=False):
 
 
 def label_instructions(module: Module, labels: Labels, *, exact: bool) -> Mapping[str, Label]:
-    """Label every instruction of a module by what it does.
+    """Label every instruction of a module by what it does, by its name.
 
     Names, ids, positions in the source and op_names do not count, nor do the numbers of the
     entry's parameters, which shift when an argument is added.
@@ -126,9 +103,6 @@ def label_instructions(module: Module, labels: Labels, *, exact: bool) -> Mappin
         labels: Shared by the modules that are compared.
         exact: Compare every attribute as XLA wrote it. Different versions of XLA write the same
             attributes differently; without it, only those that EdgeGraph decodes count.
-
-    Returns:
-        Labels by instruction name.
     """
     protos = _protos(module) if exact else None
     bodies: dict[str, int] = {}

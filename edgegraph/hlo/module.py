@@ -123,9 +123,8 @@ class Collective:
     """Which devices take part in a collective op.
 
     Attributes:
-        group_size: Devices (or replicas) in the largest group; None where the groups are left
-            out, which means that all take part.
-        channel_id: Number of the channel, or None; without one the groups are of replicas.
+        group_size: Devices (or replicas) in the largest group; None where all take part.
+        channel_id: None where the groups are of replicas.
         use_global_device_ids: Whether the groups hold devices, numbered over all replicas and
             partitions.
         source_target_pairs: Who sends to whom, of a collective-permute.
@@ -140,10 +139,8 @@ class Collective:
 class Alias(Struct, frozen=True, kw_only=True, gc=False):
     """A part of a result that is written into the memory of an operand or parameter.
 
-    Attributes:
-        output_index: Where in the result's tuple; empty for the whole.
-        operand: Position of the operand, or number of the entry parameter.
-        operand_index: Where in the operand's tuple; empty for the whole.
+    The indices are places in a tuple, empty for the whole; `operand` is the position of an operand
+    or the number of an entry parameter.
     """
 
     output_index: tuple[int, ...] = ()
@@ -152,36 +149,29 @@ class Alias(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Instruction(Struct, frozen=True, kw_only=True, gc=False):
-    """One HLO instruction.
+    """One HLO instruction; attributes that its opcode does not have are None or empty.
 
     Attributes:
         name: Unique within the module, without the leading ``%``.
         opcode: XLA's opcode (``convolution``, ``fusion``, ``while``).
-        shape: Result shape.
         operands: Names of the operand instructions, by position.
         called: Names of the computations it calls: a fusion's body, a loop's body and
             condition (in XLA's order: body, condition), branches, a reducer.
         control_predecessors: Names of instructions that must run before it.
         op_name: The op_name metadata as XLA keeps it (``jit(f)/Net/conv1/add``), or "".
-        source: ``file:line`` of the user's innermost source position, or None.
+        source: ``file:line`` of the user's innermost source position.
         stack_frame_id: Index into the module's stack frames (1-based), 0 where absent.
-        parameter_number: Position of a parameter, else None.
-        tuple_index: Element of a get-tuple-element, else None.
-        fusion_kind: ``kLoop``, ``kInput``, ``kOutput``, ``kCustom``, else None.
-        custom_call_target: Target of a custom-call, else None.
+        fusion_kind: ``kLoop``, ``kInput``, ``kOutput``, ``kCustom``.
         dimensions: The ``dimensions`` attribute (broadcast, reduce, transpose, ...).
-        literal: Value of a scalar integer or boolean constant, else None.
-        comparison: Direction of a compare (``LT``, ``GE``, ...), else None.
-        collective: Which devices a collective op runs on, else None.
-        window: Spatial window of a convolution, of a custom-call that is one, or of a
-            reduce-window, else empty.
-        dot: Dimension numbers of an opcode among `opcodes.DOTS`, else None.
-        convolution: Dimension numbers of a convolution or a custom-call that is one, else None.
-        feature_group_count: Groups of a convolution; 1 where none.
-        batch_group_count: Batch groups of a convolution; 1 where none.
+        literal: Value of a scalar integer or boolean constant.
+        comparison: Direction of a compare (``LT``, ``GE``, ...).
+        window: Of a convolution, of a custom-call that is one, or of a reduce-window.
+        dot: Dimension numbers of an opcode among `opcodes.DOTS`.
+        convolution: Dimension numbers of a convolution or a custom-call that is one.
+        feature_group_count, batch_group_count: Of a convolution; 1 where there are no groups.
         precision: Of a dot, convolution or custom-call, how exact its products are to be:
             ``high``, ``highest`` or an algorithm (``dot_bf16_bf16_f32_x3``); None for the default.
-        backend_config: The backend's own configuration text, or "".
+        backend_config: The backend's own configuration text.
         output_aliases: Which parts of its result a fusion or custom-call writes over operands.
     """
 
@@ -236,7 +226,6 @@ class Module:
     """A whole HLO module.
 
     Attributes:
-        name: The module's name (``jit_apply``).
         entry: Name of the entry computation.
         computations: By name, callees before callers as XLA writes them.
         schedule: Instruction names in execution order by computation name, for scheduled
@@ -272,15 +261,7 @@ _BYTES = {"s8": "s8s", "u8": "u8s", "s16": "s16s", "u16": "u16s"}
 
 
 def scalar_literal(literal: bytes, shape: Shape) -> int | None:
-    """Read the value of a constant.
-
-    Args:
-        literal: A serialized LiteralProto.
-        shape: Shape of the constant.
-
-    Returns:
-        The value of a scalar integer or boolean; None for every other constant.
-    """
+    """Read a scalar integer or boolean from a LiteralProto; None for every other constant."""
     if shape.dimensions or (shape.dtype not in _NUMBERS and shape.dtype not in _BYTES):
         return None
     proto = LiteralProto()

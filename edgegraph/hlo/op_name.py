@@ -86,10 +86,8 @@ class OpName:
 class ParameterName:
     """Which parameter of the model an HLO parameter is.
 
-    Attributes:
-        path: Path of the module that owns it (``conv1``), without the model's own name; ""
-            for the model itself.
-        leaf: Its name in that module (``kernel``).
+    `path` is that of the module that owns it (``conv1``), without the model's own name and empty
+    for the model itself; `leaf` is its name in that module (``kernel``).
     """
 
     path: str
@@ -108,15 +106,8 @@ class _Scope:
 def parse_op_name(op_name: str) -> OpName:
     """Read the op_name of an instruction.
 
-    Args:
-        op_name: As XLA keeps it. Where XLA has merged instructions it joins their names with
-            ``;``; the first that names a layer counts.
-
-    Example:
-        >>> parse_op_name("jit(step)/transpose(jvp(Net))/conv1/dot_general")
-        OpName(phase='backward', layer='Net/conv1', primitive='dot_general')
-        >>> parse_op_name("jit(f)/Net/while/body/closed_call/block/jit(relu)/max").layer
-        'Net/block'
+    Where XLA has merged instructions it joins their names with ``;``; the first that names a
+    layer counts.
     """
     if _PARAMETER.fullmatch(op_name):
         return OpName(phase="forward", layer=None, primitive="")
@@ -125,18 +116,10 @@ def parse_op_name(op_name: str) -> OpName:
 
 
 def qualify_op_name(op_name: str, caller: str) -> str:
-    """Complete the op_name of an instruction inside a called computation.
+    """Complete the op_name of an instruction inside a computation that a ``call`` runs.
 
     Before optimisation, JAX writes the op_names inside a function relative to its call; when
     XLA inlines the call it puts the two together in the same way.
-
-    Args:
-        op_name: Of the instruction.
-        caller: The complete op_name of the ``call`` that runs it.
-
-    Example:
-        >>> qualify_op_name("blocks/dense/dot_general", "jit(f)/Net/while/body/closed_call")
-        'jit(f)/Net/while/body/closed_call/blocks/dense/dot_general'
     """
     root = caller.partition("/")[0]
     if not op_name or not caller or op_name == root or op_name.startswith(root + "/"):
@@ -148,19 +131,10 @@ def qualify_op_name(op_name: str, caller: str) -> str:
 def parse_parameter_name(op_name: str) -> ParameterName | None:
     """Read the op_name of an HLO parameter: the argument's name and the path in its tree.
 
-    Args:
-        op_name: As JAX writes it. Integer indices join the name before them, as Flax names
-            the members of lists.
-
-    Returns:
-        None if it is no trainable parameter of a model, as far as the name tells: optimiser
-        states, batch statistics and plain inputs are not.
-
-    Example:
-        >>> parse_parameter_name("params['blocks'][0]['dense']['kernel']")
-        ParameterName(path='blocks_0/dense', leaf='kernel')
-        >>> parse_parameter_name("variables['batch_stats']['bn']['mean']") is None
-        True
+    ``params['blocks'][0]['dense']['kernel']`` is the ``kernel`` of ``blocks_0/dense``: integer
+    indices join the name before them, as Flax names the members of lists. None if it is no
+    trainable parameter of a model, as far as the name tells: optimiser states, batch statistics
+    and plain inputs are not.
     """
     argument = re.match(r"[^\W\d]\w*", op_name)
     if argument is None:
@@ -338,12 +312,7 @@ def _join_indices(steps: list[str | int]) -> list[str]:
 
 
 def scope_of(layer: str | None) -> str:
-    """Return the scope that a row of a layer, or what it does itself, stands for.
-
-    Example:
-        >>> scope_of("Net/block/(own)"), scope_of(None)
-        ('Net/block', '(unattributed)')
-    """
+    """Return the scope that a row of a layer, or what it does itself, stands for."""
     return UNATTRIBUTED if layer is None else layer.removesuffix(f"/{OWN}")
 
 
@@ -353,10 +322,5 @@ def is_own(layer: str) -> bool:
 
 
 def lies_in(layer: str, scope: str) -> bool:
-    """Return whether a layer is a scope, or lies below it.
-
-    Example:
-        >>> lies_in("Net/block/conv", "Net/block"), lies_in("Net/block2", "Net/block")
-        (True, False)
-    """
+    """Return whether a layer is a scope, or lies below it."""
     return layer == scope or layer.startswith(f"{scope}/")

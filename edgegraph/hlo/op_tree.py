@@ -84,25 +84,9 @@ def launches(kernels: Iterable[Kernel[ExecutedOp]]) -> int:
 
 
 class OpTree(Generic[_Op]):
-    """The ops of a program by what holds them.
-
-    Example:
-        >>> from edgegraph.hlo.graph import flatten
-        >>> from edgegraph.hlo.module import Computation, Instruction, Module, Shape
-        >>> x = Instruction(name="x", opcode="parameter", shape=Shape(dtype="f32"))
-        >>> y = Instruction(name="y", opcode="negate", shape=Shape(dtype="f32"), operands=("x",))
-        >>> main = Computation(name="main", instructions=(x, y), root="y")
-        >>> tree = OpTree(flatten(Module(name="m", entry="main", computations={"main": main})))
-        >>> [kernel.name for kernel in tree.kernels], len(tree.leaves)
-        (['y'], 2)
-    """
+    """The ops of a program by what holds them, from all ops, containers before their contents."""
 
     def __init__(self, ops: Sequence[_Op]) -> None:
-        """Keep the ops.
-
-        Args:
-            ops: All ops, containers before their contents.
-        """
         self.ops = ops
 
     @cached_property

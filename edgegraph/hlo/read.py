@@ -24,18 +24,10 @@ _MAX_WRAPPERS = 2
 
 
 def read_module(path: str | Path) -> bytes:
-    """Read an HLO file, whatever it is called: its content tells what it is.
+    """Return the HloModuleProto in an HLO file, which EdgeGraph's decoder and XLA have accepted.
 
-    Args:
-        path: HLO text (``*.txt``), a HloModuleProto (``*.pb``), or a HloProto around one
-            (``*.hlo.pb``); compressed with gzip or not.
-
-    Returns:
-        The serialized HloModuleProto. Both EdgeGraph's decoder and XLA have accepted it.
-
-    Raises:
-        InputError: The file is missing or cannot be read.
-        FormatError: It is empty, cut off, damaged, or not HLO.
+    Its content tells what it is: HLO text (``*.txt``), a HloModuleProto (``*.pb``), or a HloProto
+    around one (``*.hlo.pb``); compressed with gzip or not.
     """
     path = Path(path)
     try:

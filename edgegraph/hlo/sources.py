@@ -25,17 +25,7 @@ _LIBRARY = re.compile(
 
 
 def decode_stack_frames(proto: Proto) -> tuple[StackFrame, ...]:
-    """Decode the module's stack frame tables.
-
-    Args:
-        proto: A StackFrameIndexProto.
-
-    Returns:
-        The frames; frame id ``n`` is at position ``n - 1``, and `parent` is such an id or 0.
-
-    Raises:
-        FormatError: A frame names a file, function, location or parent that is not there.
-    """
+    """Decode the stack frames: frame ``n`` is at position ``n - 1``, its parent an id or 0."""
     files, functions = list(proto.file_names), list(proto.function_names)
     locations = [(p.file_name_id, p.function_name_id, p.line) for p in proto.file_locations]
     count = len(proto.stack_frames)
@@ -62,11 +52,7 @@ class Sources:
         self._by_frame = _user_positions(frames)
 
     def of(self, metadata: Proto) -> str | None:
-        """Return ``file:line``, or None where the metadata say nothing.
-
-        Args:
-            metadata: An OpMetadata.
-        """
+        """Return ``file:line`` from an OpMetadata, or None where it says nothing."""
         frame: int = metadata.stack_frame_id
         if 0 < frame < len(self._by_frame):
             return self._by_frame[frame]

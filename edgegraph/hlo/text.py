@@ -10,14 +10,7 @@ _LONGEST_CONFIG = 200
 
 
 def argument_text(instruction: Instruction) -> str:
-    """Return what stands in the brackets of an instruction without operands, or "".
-
-    Example:
-        >>> from edgegraph.hlo.module import Shape
-        >>> argument_text(Instruction(name="x", opcode="parameter", shape=Shape(dtype="f32"),
-        ...               parameter_number=3))
-        '3'
-    """
+    """Return what stands in the brackets of an instruction without operands, or ""."""
     if instruction.parameter_number is not None:
         return str(instruction.parameter_number)
     if instruction.opcode != "constant":
@@ -33,12 +26,6 @@ def attributes_text(instruction: Instruction) -> str:
 
     Where operands or branches differ in what XLA writes (how exact products are, which branch a
     predicate takes), one word stands for all.
-
-    Example:
-        >>> from edgegraph.hlo.module import Shape
-        >>> attributes_text(Instruction(name="t", opcode="get-tuple-element",
-        ...                        shape=Shape(dtype="f32"), tuple_index=1))
-        ', index=1'
     """
     return "".join(f", {text}" for text in _attributes(instruction))
 
@@ -102,12 +89,7 @@ def _called(instruction: Instruction) -> Iterator[str]:
 
 
 def window_text(window: Sequence[WindowDimension]) -> str:
-    """Return a window as XLA writes it; what is as by default along all axes is left out.
-
-    Example:
-        >>> window_text([WindowDimension(size=3, stride=2), WindowDimension(size=3)])
-        'size=3x3 stride=2x1'
-    """
+    """Return a window as XLA writes it; what is as by default along all axes is left out."""
     parts = {
         "size": [f"{axis.size}" for axis in window],
         "stride": [f"{axis.stride}" for axis in window],
@@ -146,13 +128,7 @@ def dimension_labels(found: ConvolutionDimensions) -> str:
 
 
 def dot_text(dot: DotDimensions) -> str:
-    """Return which dimensions are batch and which are contracted.
-
-    Example:
-        >>> dot_text(DotDimensions(lhs_contracting=(1,), rhs_contracting=(0,), lhs_batch=(),
-        ...                        rhs_batch=()))
-        'lhs_contracting_dims={1}, rhs_contracting_dims={0}'
-    """
+    """Return which dimensions are batch and which are contracted."""
     parts = {
         "lhs_batch_dims": dot.lhs_batch,
         "lhs_contracting_dims": dot.lhs_contracting,

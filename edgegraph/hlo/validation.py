@@ -42,11 +42,7 @@ class Checker:
         self._depth: dict[str, int] = {}
 
     def check(self, computation: Computation) -> None:
-        """Check one computation; those it calls must have been checked before.
-
-        Raises:
-            FormatError: Something in it contradicts itself.
-        """
+        """Refuse a computation that contradicts itself; those it calls have been checked before."""
         name, instructions = computation.name, computation.instructions
         numbers = sorted(
             instruction.parameter_number

@@ -32,8 +32,6 @@ class Column:
     """What is known of a column. A declaration leaves out what follows from the field.
 
     Attributes:
-        name: Of the field or property.
-        type: Of its values.
         dtype: Of pandas, where unknown is NaN or <NA>, never 0. Counts are exact.
         unit: ``s``, ``B``, ``FLOP/B``, or "" for a count, a share, a word.
         adds: How the whole follows from its parts: their ``sum`` or the ``largest``; None where it
@@ -55,13 +53,7 @@ class Column:
     about: str = ""
 
     def text(self, value: Any) -> str:
-        """Write a value.
-
-        Example:
-            >>> times = Column(dtype="float64", unit="s")
-            >>> times.text(0.0031), times.text(None), times.cell(None)
-            ('3.1 ms', '?', '')
-        """
+        """Write a value; what is unknown as a ?."""
         if self.write is not None:
             return self.write(value)
         if self.unit == "s":
@@ -77,13 +69,7 @@ class Column:
         return "" if silent else self.text(value)
 
     def add(self, values: Iterable[Any]) -> Any:
-        """Return the whole of some parts; counts are a lower bound, where a part is unknown.
-
-        Example:
-            >>> times = Column(dtype="float64", adds="sum")
-            >>> Column(dtype="Int64", adds="sum").add([1, None]), times.add([None])
-            (1, None)
-        """
+        """Return the whole of some parts; counts are a lower bound, where a part is unknown."""
         known = [value for value in values if value is not None]
         if self.adds == "largest":
             return max(known, default=None)
@@ -109,12 +95,9 @@ Columns = MappingProxyType[str, Column]
 
 @cache
 def columns_of(record: type, *names: str, rest: bool = False) -> Columns:
-    """Return columns of a record, by name.
+    """Return columns of a dataclass or msgspec Struct: the fields and properties named.
 
-    Args:
-        record: A dataclass or msgspec Struct.
-        names: Of fields and properties; where none are named, all fields that hold one value.
-        rest: Whether those that are not named follow those that are.
+    Where none are named, these are all fields that hold one value; with `rest`, those follow.
     """
     fields = get_type_hints(record, include_extras=True)
     about = {
@@ -173,12 +156,10 @@ def add_up(parts: Iterable[object], columns: Iterable[Column]) -> dict[str, Any]
 def frame(
     records: Iterable[object], columns: Mapping[str, Column], **computed: Sequence[Any]
 ) -> pd.DataFrame:
-    """Return records as a table, one row each.
+    """Return records of one kind as a table, one row each.
 
-    Args:
-        records: All of one kind.
-        columns: By their name in the table, in its order.
-        computed: Values of columns that are no attributes of the records.
+    `columns` are by their name in the table, in its order; `computed` are the values of those that
+    are no attributes of the records.
     """
     import pandas as pd
 

@@ -66,12 +66,7 @@ TOGETHER_COLUMNS = columns_of(
 def compare_together(
     whole: Latency | None, latencies: Sequence[LayerLatency]
 ) -> tuple[CompiledTogether, ...]:
-    """Hold the whole against every cut, and every layer that was cut as one against its parts.
-
-    Args:
-        whole: Of the whole program.
-        latencies: Of its layers, cut once or several times.
-    """
+    """Hold the whole against every cut, and every layer cut as one against its parts."""
     if whole is None or whole.net_s is None:
         return ()
     cuts: dict[int | None, list[LayerLatency]] = {}
@@ -177,13 +172,9 @@ WHAT_IF_COLUMNS = columns_of(WhatIf)
 
 
 def what_if(layers: Sequence[LayerRecord]) -> tuple[WhatIf, ...]:
-    """Return for every layer what the program would gain if it ran at its roofline.
+    """Return for every leaf layer what the program would gain if it ran at its roofline.
 
-    Args:
-        layers: Of a whole program; the leaves among them, which add up to it, are looked at.
-
-    Returns:
-        Those with the largest gain first, those of unknown gain last.
+    Those with the largest gain come first, those of unknown gain last.
     """
     leaves = [row for row in layers if row.leaf]
     whole_s = sum(row.time_s for row in leaves if row.time_s is not None)

@@ -112,12 +112,7 @@ _ADDED: Mapping[type, tuple[str, ...]] = {
 
 
 def document(analysis: Analysis, *, ops: bool = False) -> dict[str, Any]:
-    """Return an analysis as a JSON object, as `schema` describes it.
-
-    Args:
-        analysis: Any analysis.
-        ops: Whether every op stands in it.
-    """
+    """Return an analysis as a JSON object, as `schema` describes it; its ops on request only."""
     derived: dict[str, Any] = {
         "layers": analysis.layer_records,
         "ops": analysis.op_records if ops else None,

@@ -69,19 +69,9 @@ class _Body(msgspec.Struct):
 def save(result: Any, path: str | Path) -> Path:
     """Write a result, atomically: a reader sees the old file or the whole new one.
 
-    The same result gives the same bytes.
-
-    Args:
-        result: An Analysis, a sweep or a study.
-        path: The file, by convention ``*.edgegraph``.
-
-    Returns:
-        The path written.
-
-    Raises:
-        InputError: The folder does not exist or cannot be written, it is nothing that can be
-            saved, or it holds what cannot be read back: a number that is not finite, or a value
-            of another type than declared.
+    The same result gives the same bytes. An InputError says that the folder cannot be written, that
+    it is nothing that can be saved, or that it holds what cannot be read back: a number that is not
+    finite, or a value of another type than declared.
     """
     content = pack(result)
     path = Path(path)
@@ -91,11 +81,7 @@ def save(result: Any, path: str | Path) -> Path:
 
 
 def pack(result: Any) -> bytes:
-    """Return the content of the file that `save` writes.
-
-    Raises:
-        InputError: As `save`.
-    """
+    """Return the content of the file that `save` writes."""
     kind = kind_of(result).word
     module: bytes | None = getattr(result, "serialized_module", None)
     saved = _Saved(
@@ -147,25 +133,12 @@ def load(path: str | Path) -> Any:
 
 
 def is_address(path: str | Path) -> bool:
-    """Return whether a name is no file but a run in a database, such as ``runs.db#42``.
-
-    Example:
-        >>> is_address("runs.db#42"), is_address("runs.db")
-        (True, False)
-    """
+    """Return whether a name is no file but a run in a database, such as ``runs.db#42``."""
     return _ADDRESS.fullmatch(str(path)) is not None and not Path(path).exists()
 
 
 def unpack(content: bytes | Path, path: str | Path) -> Any:
-    """Return the result in a file, or in the content of one.
-
-    Args:
-        content: What `pack` returned, or the file with it.
-        path: Where it stands, for messages.
-
-    Raises:
-        FormatError: As `load`.
-    """
+    """Return the result in a file, or in the content of one; `path` is for messages."""
     source = io.BytesIO(content) if isinstance(content, bytes) else content
     try:
         with zipfile.ZipFile(source) as archive:
@@ -191,12 +164,7 @@ def unpack(content: bytes | Path, path: str | Path) -> Any:
 
 
 def load_analysis(path: str | Path) -> Analysis:
-    """Read a saved analysis, and nothing else.
-
-    Raises:
-        InputError: There is no such file.
-        FormatError: As `load`, or the file holds another kind of result.
-    """
+    """Read a saved analysis, and refuse any other kind of result."""
     result = load(path)
     if (kind := kind_of(result).word) != "analysis":
         raise FormatError(f"{path} holds a {kind}; expected a saved analysis")

@@ -54,12 +54,8 @@ def register(kind: Kind) -> None:
 def register_study(folder: str, *, word: str, result: str, command: str | None = None) -> None:
     """Make a study known that stands in one folder of ``edgegraph/studies``.
 
-    Args:
-        folder: Its name, which its figure and its command share. There, ``result.py`` holds the
-            class, ``present.py`` its ``PRESENTER`` and the function ``draw``.
-        word: What files and messages call it.
-        result: Name of the class.
-        command: The command, where it has another name.
+    Its figure and its command are called like the folder, where no other `command` is given. There,
+    ``result.py`` holds the class, ``present.py`` its ``PRESENTER`` and the function ``draw``.
     """
     home = f"edgegraph.studies.{folder}"
     register(
@@ -84,22 +80,13 @@ def provided(name: str) -> Any:
 
 
 def resolve(place: str) -> Any:
-    """Import what stands at ``module:name``.
-
-    Example:
-        >>> resolve("math:sqrt")(9)
-        3.0
-    """
+    """Import what stands at ``module:name``."""
     module, _, name = place.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def kind_of(result: object) -> Kind:
-    """Return the kind of a result.
-
-    Raises:
-        InputError: It is of none.
-    """
+    """Return the kind of a result; refuse what is of none."""
     home = f"{type(result).__module__}:{type(result).__qualname__}"
     for kind in KINDS.values():
         if kind.home == home:
@@ -108,11 +95,7 @@ def kind_of(result: object) -> Kind:
 
 
 def presenter_of(result: object) -> Any:
-    """Return what shows a result: a `Presenter` of its class.
-
-    Raises:
-        InputError: Nothing shows a result of its kind by itself.
-    """
+    """Return the `Presenter` of a result's class; refuse a kind that is not shown by itself."""
     kind = kind_of(result)
     if kind.presenter is None:
         shown = ", ".join(each.word for each in KINDS.values() if each.presenter and each.saved)

@@ -15,16 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notes:
-    """One row of the database, without its number and content.
+    """One row of the run database, without its number and content.
 
     Attributes:
         workload: Its name; those of a comparison of several, joined.
         fingerprint: Digest of the StableHLO that it lowers to; None where it is not known.
-        batch: Batch size, or None.
-        dtype: The dtype as the sweep names it, or None.
-        target: What it was compiled for.
-        options: XLA compiler options.
-        environment: Where and with what it was made.
+        dtype: As a sweep names it, or None.
         error: Why a point of a sweep has no measurement, or None.
         verdict: How sound its measurement is: ``OK``, ``NOISY``, ``INVALID``; None without one.
         metrics: Its figures by name; what is unknown is left out.

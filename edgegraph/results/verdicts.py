@@ -51,23 +51,15 @@ class Timed(Protocol):
 
 
 def worst(verdicts: Iterable[str]) -> str:
-    """Return the verdict of the least sound measurement; of none at all OK.
-
-    Example:
-        >>> worst(["OK", "NOISY", "OK"])
-        'NOISY'
-    """
+    """Return the verdict of the least sound measurement; of none at all OK."""
     return max(verdicts, key=SOUNDNESS.index, default=OK)
 
 
 def noise(timed: Iterable[tuple[Timed, int]]) -> float:
     """Return how far the sum of some times may be off: their interquartile ranges, in squares.
 
-    What disturbs one measurement does not disturb the others.
-
-    Args:
-        timed: Every measurement, and how often it counts. Where several layers share one, it
-            adds up linearly.
+    What disturbs one measurement does not disturb the others. Each comes with how often it counts;
+    where several layers share one, it adds up linearly.
     """
     counts: dict[Timed, int] = {}
     for each, times in timed:
@@ -85,16 +77,7 @@ def verdict_of(
 ) -> str:
     """Say whether a time differs by more than its noise, or by 1 % if that is more.
 
-    Args:
-        before_s: The time that it is held against.
-        after_s: The time.
-        noise_s: How far the difference may be off.
-        sound: Whether the measurements carry a verdict at all.
-        words: What to call less time, and more.
-
-    Example:
-        >>> verdict_of(1.0, 1.2, 0.1, sound=True), verdict_of(1.0, 1.05, 0.1, sound=True)
-        ('slower', 'no difference')
+    `words` are what to call less time, and more. Measurements that are not sound carry no verdict.
     """
     if not sound:
         return NOISY
@@ -112,17 +95,7 @@ def verdict_of_intervals(
 ) -> str:
     """Say whether two confidence intervals lie apart, and the later 1 % from the earlier value.
 
-    Args:
-        before: The value that it is held against.
-        before_interval: Its confidence interval.
-        after_interval: That of the other.
-        words: What to call less, and more.
-
-    Example:
-        >>> verdict_of_intervals(1.0, (0.98, 1.02), (1.1, 1.2))
-        'slower'
-        >>> verdict_of_intervals(1.0, (0.98, 1.02), (1.01, 1.2))
-        'no difference'
+    `words` are what to call less, and more.
     """
     low, high = after_interval
     if high < min(before / (1 + SMALLEST_CHANGE), before_interval[0]):

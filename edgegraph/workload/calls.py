@@ -65,11 +65,7 @@ _LOSSES: dict[str, LossFunction] = {CROSS_ENTROPY: cross_entropy, "mse": mean_sq
 
 
 def loss_function(loss: str | LossFunction) -> LossFunction:
-    """Find a loss by its name, or take a function as it is.
-
-    Raises:
-        InputError: There is no such loss.
-    """
+    """Find a loss by its name, or take a function as it is."""
     if callable(loss):
         return loss
     if loss not in _LOSSES:
@@ -83,16 +79,9 @@ def loss_function(loss: str | LossFunction) -> LossFunction:
 def label_struct(
     outputs: Any, loss: str | LossFunction, shape: Shape | None, dtype: str | None
 ) -> Any:
-    """Return shape and dtype of the labels for a batch.
+    """Return shape and dtype of the labels for a batch; where None, the model's outputs decide.
 
-    Args:
-        outputs: Abstract outputs of the model, a tree.
-        loss: Name of the loss, or a function.
-        shape: Of one label, without batch; None where the outputs decide.
-        dtype: Likewise.
-
-    Raises:
-        InputError: ``cross_entropy`` was asked for, and the outputs are not one array of logits.
+    `shape` is that of one label, without batch.
     """
     leaves = jax.tree.leaves(outputs)
     if shape is not None:
@@ -113,14 +102,9 @@ CallAt = Callable[[int], Call]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A Flax model and what its inputs are like.
+    """A Flax model and what its inputs are like; their shapes are without batch.
 
-    Attributes:
-        model: The model.
-        shapes: Shapes of the inputs, without batch.
-        dtypes: Their dtypes.
-        seed: Of all values.
-        integers_below: Integer inputs are uniform in [0, `integers_below`).
+    `seed` is that of all values; integer inputs are uniform in [0, `integers_below`).
     """
 
     model: Model
@@ -150,11 +134,7 @@ class Network:
 
 @contextmanager
 def _refusals(model: Model, inputs: Inputs) -> Iterator[None]:
-    """Explain in one line why a model does not take its inputs.
-
-    Raises:
-        CompileError: Instead of whatever the user's module raised.
-    """
+    """Say in one line, as a CompileError, why a model does not take its inputs."""
     try:
         yield
     except EdgeGraphError:
@@ -169,18 +149,9 @@ def _refusals(model: Model, inputs: Inputs) -> Iterator[None]:
 def network(
     module: Any, input_shape: Any, dtype: Any, *, seed: int, integers_below: int
 ) -> Network:
-    """Wrap a linen module, an NNX module, or a factory for one.
+    """Wrap a linen or NNX module, a class of either, or a function that makes an NNX module.
 
-    Args:
-        module: A linen module; an NNX module; a class of either; or a function that makes an
-            NNX module and takes nothing or ``rngs``.
-        input_shape: One shape without batch, or one for each input.
-        dtype: One for all inputs, or one for each.
-        seed: Seed of the initial weights and of the inputs.
-        integers_below: Integer inputs are uniform below it.
-
-    Raises:
-        InputError: It is none of these, or shape or dtype are none.
+    `input_shape` is one shape without batch, or one for each input; `dtype` likewise.
     """
     kind = module if isclass(module) else type(module)
     if issubclass(kind, linen.Module):
@@ -222,11 +193,7 @@ def inference(net: Network) -> CallAt:
 def training(
     net: Network, optimizer: Any, *, loss: str | LossFunction, label_shape: Any, label_dtype: Any
 ) -> CallAt:
-    """Return the calls of a model's training step.
-
-    Raises:
-        InputError: The optimizer, the loss, or shape or dtype of a label cannot be used.
-    """
+    """Return the calls of a model's training step."""
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise InputError(
             f"optimizer {optimizer!r} is not an optax gradient transformation, such as"
@@ -283,11 +250,7 @@ def _step(net: Network, optimizer: Any, loss: LossFunction) -> Callable[..., Any
 def plain(
     function: Callable[..., Any], make_args: Callable[[], tuple[Any, ...]], *, seed: int
 ) -> Call:
-    """Return the call of any function.
-
-    Raises:
-        InputError: `make_args` returns no tuple.
-    """
+    """Return the call of any function; refuse arguments that are no tuple."""
 
     def args() -> tuple[Any, ...]:
         made = make_args()

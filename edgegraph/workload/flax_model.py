@@ -23,10 +23,9 @@ Variables = tuple[Any, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A Flax model, linen or NNX.
+    """A Flax model, linen or NNX, under its class name.
 
     Attributes:
-        name: The module's class name.
         abstract: From inputs (abstract) and whether to train, the variables as
             `jax.ShapeDtypeStruct`s; no weight is ever made.
         concrete: The same with values.
@@ -44,12 +43,7 @@ _MODULES = (linen.Module, nnx.Module)
 
 
 def is_flax_module(value: Any) -> bool:
-    """Return whether an object is an instance of a linen or NNX module.
-
-    Example:
-        >>> is_flax_module(print)
-        False
-    """
+    """Return whether an object is an instance of a linen or NNX module."""
     return isinstance(value, _MODULES)
 
 
@@ -59,12 +53,7 @@ def is_flax_class(value: Any) -> bool:
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return the parameters of a function or a class, those that a partial has bound left out.
-
-    Example:
-        >>> list(parameters_of(functools.partial(nnx.Linear, 3)))[:2]
-        ['out_features', 'use_bias']
-    """
+    """Return the parameters of a function or a class, those that a partial has bound left out."""
     bound = function if isinstance(function, functools.partial) else functools.partial(function)
     made: Any = bound.func
     if inspect.isclass(made):
@@ -88,13 +77,7 @@ _FALSE_IN_TRAINING = ("deterministic", "use_running_average")
 
 
 def mode_arguments(module: Any, *, train: bool) -> dict[str, bool]:
-    """Return the keyword arguments that tell a module's ``__call__`` whether it trains.
-
-    Example:
-        >>> from flax import linen
-        >>> mode_arguments(linen.BatchNorm(), train=False)
-        {'use_running_average': True}
-    """
+    """Return the keyword arguments that tell a module's ``__call__`` whether it trains."""
     parameters = inspect.signature(type(module).__call__).parameters
     return {name: train for name in _TRUE_IN_TRAINING if name in parameters} | {
         name: not train for name in _FALSE_IN_TRAINING if name in parameters
@@ -106,15 +89,7 @@ RNGS = "rngs"
 
 
 def linen_model(module: Any, *, seed: int) -> Model:
-    """Wrap a linen module.
-
-    Args:
-        module: The `linen.Module`, not bound to variables, or a class of one.
-        seed: Seed of the initial weights.
-
-    Raises:
-        InputError: The class cannot be instantiated without arguments.
-    """
+    """Wrap a linen module that is not bound to variables, or a class that makes one."""
     if inspect.isclass(module):
         try:
             module = module()

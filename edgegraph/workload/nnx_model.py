@@ -35,16 +35,6 @@ def canonical_names(root: nnx.Module) -> dict[int, Names]:
     An attribute names what it holds; a position in a list or a key of a dict is joined to the
     attribute's name (``blocks_0``), as in linen. What is reachable in several ways takes the
     shortest, and of these the first by alphabet.
-
-    Example:
-        >>> from flax import nnx
-        >>> class Net(nnx.Module):
-        ...     def __init__(self, rngs):
-        ...         self.blocks = nnx.List([nnx.Linear(2, 2, rngs=rngs) for _ in range(2)])
-        >>> net = Net(nnx.Rngs(0))
-        >>> names = canonical_names(net)
-        >>> names[id(net)], names[id(net.blocks[1])], names[id(net.blocks[1].kernel)]
-        ((), ('blocks_1',), ('blocks_1', 'kernel'))
     """
     return {id(member): names for names, member in named_members(root)}
 
@@ -182,13 +172,8 @@ def _part(module: nnx.Module, state: Any) -> _Part:
 def nnx_model(module: nnx.Module | Callable[..., nnx.Module], *, seed: int) -> Model:
     """Wrap an NNX module, or what makes one.
 
-    Args:
-        module: An instance, whose values are used, or a class or function that makes one from
-            nothing or from ``rngs``; then no weight exists before it is needed.
-        seed: Seed of the initial weights where `module` makes them.
-
-    Raises:
-        InputError: The factory cannot be called so, or makes something else.
+    The values of an instance are used; a class or function makes one from nothing or from
+    ``rngs``, and then no weight exists before it is needed.
     """
     if isinstance(module, nnx.Module):
         split, variables = _split(module)

@@ -48,21 +48,8 @@ def convert_arguments(
 ) -> dict[str, Any]:
     """Convert arguments to what a function's annotations, or else its defaults, ask for.
 
-    Args:
-        spec: How the user called the function, for messages.
-        function: Whose annotations count.
-        parameters: Its parameters by name.
-        given: Values by name: text, or what was read from text already.
-
-    Raises:
-        InputError: There is no such parameter, or a value does not fit.
-
-    Example:
-        >>> def network(widths: tuple[int, ...], bias=True, scale: float | None = None): ...
-        >>> parameters = inspect.signature(network).parameters
-        >>> given = {"widths": "64,128", "bias": "no", "scale": "2"}
-        >>> convert_arguments("zoo:network", network, parameters, given)
-        {'widths': (64, 128), 'bias': False, 'scale': 2.0}
+    Values are text, or what was read from text already; `spec` is how the user called the function,
+    for messages.
     """
     hints = _hints(function)
     converted = {}
@@ -110,11 +97,7 @@ def _unknown(spec: str, name: str, parameters: Iterable[str]) -> str:
 
 
 def _convert(value: Any, wanted: Any) -> Any:
-    """Convert one value.
-
-    Raises:
-        ValueError: It does not fit.
-    """
+    """Convert one value; a ValueError says that it does not fit."""
     origin, members = typing.get_origin(wanted), typing.get_args(wanted)
     if origin in (Union, UnionType):
         return _first_that_fits(value, members)
@@ -201,11 +184,7 @@ def resolve_spec(
         input_shape: Shape of one example, without batch, for a Flax module.
         dtype: Handed to a function or class that has such a parameter; for a Flax module also
             the dtype of its input.
-        arguments: Arguments of the function or class; text is converted to what the parameter's
-            annotation, or else its default, asks for.
-
-    Raises:
-        InputError: SPEC names nothing that can be used, or does not take an argument.
+        arguments: Of the function or class; text is converted.
     """
     found = _find(spec)
     given = _Given(spec, input_shape, dtype, dict(arguments or {}))

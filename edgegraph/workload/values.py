@@ -36,15 +36,7 @@ def input_structs(
 
 
 def parse_shapes(input_shape: Any) -> tuple[Shape, ...]:
-    """Read one shape, or a sequence of shapes, all without batch.
-
-    Raises:
-        InputError: It is neither.
-
-    Example:
-        >>> parse_shapes((28, 28, 1)), parse_shapes([(128,), (128,)])
-        (((28, 28, 1),), ((128,), (128,)))
-    """
+    """Read one shape, or a sequence of shapes, all without batch."""
     if isinstance(input_shape, Sequence) and not isinstance(input_shape, str):
         several = bool(input_shape) and all(isinstance(item, Sequence) for item in input_shape)
         shapes = tuple(tuple(shape) for shape in (input_shape if several else [input_shape]))
@@ -61,15 +53,7 @@ def _is_size(size: object) -> bool:
 
 
 def parse_dtypes(dtype: Any, count: int) -> tuple[str, ...]:
-    """Read one dtype for all of `count` inputs, or one for each.
-
-    Raises:
-        InputError: JAX has no such dtype, or their number does not fit.
-
-    Example:
-        >>> parse_dtypes("bfloat16", 2), parse_dtypes(("int32", "float32"), 2)
-        (('bfloat16', 'bfloat16'), ('int32', 'float32'))
-    """
+    """Read one dtype for all of `count` inputs, or one for each."""
     several = isinstance(dtype, (list, tuple))
     dtypes = tuple(_dtype_name(one) for one in (dtype if several else (dtype,) * count))
     if len(dtypes) != count:

@@ -163,11 +163,6 @@ class Workload:
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """Name a function, a method or a callable object.
-
-    Example:
-        >>> function_name(len), function_name(lambda x: x)
-        ('len', 'lambda')
-    """
+    """Name a function, a method or a callable object."""
     name: str = getattr(function, "__name__", None) or type(function).__name__
     return name.strip("<>")

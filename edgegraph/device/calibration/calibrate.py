@@ -62,7 +62,6 @@ class Plan:
         kernels: Whether to measure the table of single kernels, from which times are expected.
         slow_s: Sizes beyond the first that takes this long are left out.
         caches: Of the cores in use, fastest first; empty where unknown.
-        cores: Number of cores in use.
         memory_bytes: That may be used; None where unknown.
     """
 

@@ -30,34 +30,18 @@ _STEP_DOWN = 0.7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One sample of the curve.
-
-    Attributes:
-        working_set_bytes: Bytes touched over and over.
-        bytes_per_s: Best bandwidth seen, reads and writes together.
-    """
+    """One sample of the curve: the best bandwidth seen, reads and writes together."""
 
     working_set_bytes: int
     bytes_per_s: float
 
 
 def working_sets(caches: Sequence[Cache], memory_bytes: int | None) -> dict[str, tuple[int, ...]]:
-    """Choose the working sets to sample, by memory level.
+    """Choose the working sets to sample, by memory level; the caches come fastest first.
 
     A cache is sampled from just above the level before it up to half of its own size, where
     little else evicts its lines; a cache without such a range is left out. Main memory is sampled
     at six times the last cache, or at less if that were over a sixteenth of the memory.
-
-    Args:
-        caches: As `host.caches` returns them, fastest first.
-        memory_bytes: Memory that may be used, or None where unknown.
-
-    Example:
-        >>> l1 = Cache(name="L1", size_bytes=64 * KIB, instances=2)
-        >>> l2 = Cache(name="L2", size_bytes=1024 * KIB, instances=1)
-        >>> {level: tuple(size // KIB for size in sizes)
-        ...  for level, sizes in working_sets([l1, l2], None).items()}
-        {'L1': (16, 32), 'L2': (80, 202, 512), 'DRAM': (6144,)}
     """
     sets: dict[str, tuple[int, ...]] = {}
     above = 0
@@ -85,29 +69,12 @@ def unguided_working_sets(memory_bytes: int | None) -> tuple[int, ...]:
 
 
 def levels_from_curve(points: Iterable[Point], caches: Sequence[Cache]) -> tuple[MemoryLevel, ...]:
-    """Read the bandwidth of every memory level off the curve.
+    """Read the bandwidth of every memory level off the curve; main memory comes last.
 
     A level gets the best rate among the working sets that fit in half of it and not in the level
     above. A level without points of its own is left out, and the next one covers its range. A
     larger level is never faster than a smaller one: what a larger working set reaches, a smaller
-    one can.
-
-    Args:
-        points: In any order; at least one beyond the last cache.
-        caches: Fastest first; empty where there are none or they are unknown.
-
-    Returns:
-        The levels, fastest first, main memory last.
-
-    Raises:
-        ValueError: No point lies beyond the last cache.
-
-    Example:
-        >>> curve = [Point(working_set_bytes=16 * KIB, bytes_per_s=200e9),
-        ...          Point(working_set_bytes=1024 * KIB, bytes_per_s=20e9)]
-        >>> l1 = Cache(name="L1", size_bytes=32 * KIB, instances=1)
-        >>> [(level.name, level.bandwidth_bytes_per_s) for level in levels_from_curve(curve, [l1])]
-        [('L1', 200000000000.0), ('DRAM', 20000000000.0)]
+    one can. A ValueError says that no point lies beyond the last cache.
     """
     curve = sorted(points, key=lambda point: point.working_set_bytes)
     last = caches[-1].size_bytes if caches else 0
@@ -137,12 +104,6 @@ def caches_from_curve(points: Iterable[Point]) -> tuple[Cache, ...]:
 
     A plateau ends where the rate falls below 70 % of its best; the last working set before the
     fall is the size of the cache. The points of a fall itself belong to no plateau.
-
-    Example:
-        >>> rates = {16: 200e9, 32: 210e9, 64: 100e9, 128: 98e9, 256: 20e9, 512: 20e9}
-        >>> curve = [Point(working_set_bytes=k * KIB, bytes_per_s=r) for k, r in rates.items()]
-        >>> [(cache.name, cache.size_bytes // KIB) for cache in caches_from_curve(curve)]
-        [('L1', 32), ('L2', 128)]
     """
     plateaus = _envelope(points)
     sizes: list[int] = []

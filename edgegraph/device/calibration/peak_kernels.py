@@ -48,10 +48,8 @@ Built = TypeVar("Built")
 class Update(NamedTuple):
     """A compiled update of a buffer of its own.
 
-    Attributes:
-        call: Runs it and waits for the result.
-        moved_bytes: Read and written in one run, all passes together.
-        working_set_bytes: Touched in every pass.
+    `call` waits for the result; `moved_bytes` are those read and written in all passes of one run,
+    `working_set_bytes` those touched in every pass.
     """
 
     call: Callable[[], object]
@@ -60,13 +58,7 @@ class Update(NamedTuple):
 
 
 class CoreThreads:
-    """Threads that run kernels at the same moment, one for each core.
-
-    Example:
-        >>> with CoreThreads(2) as threads:
-        ...     threads.map(lambda: "built")
-        ['built', 'built']
-    """
+    """Threads that run kernels at the same moment, one for each core."""
 
     def __init__(self, size: int) -> None:
         self.size = size

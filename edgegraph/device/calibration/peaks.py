@@ -40,12 +40,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled:
-    """What was seen of one probe.
-
-    Attributes:
-        probe: The probe.
-        rates: The best rate of every round that it took part in, in work per second.
-    """
+    """The best rate of every round that a probe took part in, in work per second."""
 
     probe: Probe
     rates: tuple[float, ...]
@@ -90,8 +85,7 @@ def sample(
 ) -> tuple[Sampled, ...]:
     """Run the probes in rounds until every group's best rate is settled or time is up.
 
-    Returns:
-        One entry per probe, in the order given; each took part in the first round at least.
+    Each takes part in the first round at least.
     """
     started = clock()
     sampled = tuple(Sampled(probe=probe, rates=()) for probe in probes)
@@ -151,32 +145,17 @@ def group_rounds(sampled: Iterable[Sampled]) -> dict[str, tuple[float, ...]]:
 
 
 def is_settled(rates: Sequence[float], agreement: float) -> bool:
-    """Return whether a second round came within `agreement` of the best one.
-
-    Example:
-        >>> is_settled([100.0, 60.0, 98.0], 0.05), is_settled([100.0, 60.0], 0.05)
-        (True, False)
-    """
+    """Return whether a second round came within `agreement` of the best one."""
     return sustained(rates, agreement) == max(rates) and is_confirmed(rates, agreement)
 
 
 def is_confirmed(rates: Sequence[float], agreement: float) -> bool:
-    """Return whether any two rounds lie within `agreement` of each other.
-
-    Example:
-        >>> is_confirmed([100.0, 60.0, 58.0], 0.05), is_confirmed([100.0, 60.0], 0.05)
-        (True, False)
-    """
+    """Return whether any two rounds lie within `agreement` of each other."""
     return any(second >= (1 - agreement) * first for first, second in _ranked(rates))
 
 
 def sustained(rates: Sequence[float], agreement: float) -> float:
-    """Return the best rate that a second round came within `agreement` of; the best if none did.
-
-    Example:
-        >>> sustained([98.0, 61.0, 55.0, 59.0], 0.05)
-        61.0
-    """
+    """Return the best rate that a second round came within `agreement` of; the best if none did."""
     for first, second in _ranked(rates):
         if second >= (1 - agreement) * first:
             return first
@@ -189,12 +168,7 @@ def _ranked(rates: Sequence[float]) -> Iterable[tuple[float, float]]:
 
 
 def typical_shortfall(rates: Sequence[float]) -> float:
-    """Return how far the typical round lies below the best one, as a share of the best.
-
-    Example:
-        >>> typical_shortfall([100.0, 75.0, 50.0])
-        0.25
-    """
+    """Return how far the typical round lies below the best one, as a share of the best."""
     return 1 - statistics.median(rates) / max(rates)
 
 

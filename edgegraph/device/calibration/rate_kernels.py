@@ -160,14 +160,10 @@ def measure_kernels(
     clock: Clock = monotonic_clock,
     progress: Progress = no_progress,
 ) -> tuple[KernelRate, ...]:
-    """Measure the table; about 25 s.
+    """Measure the table, or the cases that are `chosen`; about 25 s.
 
-    Args:
-        dispatch_s: What a call takes that does nothing; it is subtracted.
-        chosen: What to measure; all of `cases` where None.
-        budget_s: For the calls of each kernel, of which the median counts.
-        clock: What to time with.
-        progress: Told what is being done and how far it is.
+    Of the calls of each kernel, which take `budget_s`, the median counts, less what a call takes
+    that does nothing.
     """
     chosen = list(cases()) if chosen is None else chosen
     warm_malloc()

@@ -34,12 +34,7 @@ class _Stored:
 
 
 def calibration_path() -> Path:
-    """Return the file of the calibration: in the user's cache folder, or where the variable says.
-
-    Example:
-        >>> calibration_path().name
-        'calibration.json'
-    """
+    """Return the file of the calibration, in the cache folder."""
     return cache_folder() / "calibration.json"
 
 
@@ -61,11 +56,7 @@ def machine_identity() -> dict[str, str]:
 
 
 def prepare_folder() -> None:
-    """Create the folder of the calibration, before time is spent on measuring.
-
-    Raises:
-        InputError: It cannot be created or written.
-    """
+    """Create the folder of the calibration, before time is spent on measuring."""
     folder = calibration_path().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,11 +67,7 @@ def prepare_folder() -> None:
 
 
 def save_calibration(device: Device) -> Path:
-    """Write the calibration; a reader sees the old one or the new one, never a part.
-
-    Raises:
-        InputError: The folder cannot be written.
-    """
+    """Write the calibration; a reader sees the old one or the new one, never a part."""
     prepare_folder()
     path = calibration_path()
     content = msgspec.json.encode(_Stored(format=FORMAT_VERSION, device=device))
@@ -90,11 +77,10 @@ def save_calibration(device: Device) -> Path:
 
 
 def load_calibration() -> Device | None:
-    """Return this machine's stored calibration.
+    """Return this machine's stored calibration, or None without one.
 
-    Returns:
-        The calibrated device; None if there is none, or, with a `CalibrationWarning` that says
-        why, if it cannot be read or was made on a machine or with versions other than these.
+    A `CalibrationWarning` says why one that is there cannot be used: it cannot be read, or was made
+    on a machine or with versions other than these.
     """
     path = calibration_path()
     try:
@@ -112,12 +98,7 @@ def load_calibration() -> Device | None:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Name what differs between two identities of machines.
-
-    Example:
-        >>> changed({"cores": "2", "jax": "0.10.2"}, {"cores": "4", "jax": "0.10.2"})
-        ['cores was 2, is 4']
-    """
+    """Name what differs between two identities of machines: ``cores was 2, is 4``."""
     return [
         f"{key} was {before.get(key, 'not recorded')}, is {now.get(key, 'not recorded')}"
         for key in [*now, *(key for key in before if key not in now)]
