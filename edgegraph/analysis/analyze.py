@@ -104,11 +104,7 @@ def analyze(
 def _draft(
     program: Program, measurement: Measurement, device: Device | None, report: Progress
 ) -> Draft:
-    """Return the draft that the passes start from.
-
-    Raises:
-        InputError: The program cannot run, or a trace is of another one.
-    """
+    """Return the draft that the passes start from."""
     if measurement.runs and program.executable is None:
         raise InputError(
             f"{program.name!r} at stage {program.stage!r} for target {program.target!r} has no"

@@ -54,13 +54,9 @@ NOWHERE = Attribution(layer=None, phase="forward")
 
 @bulk
 def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
-    """Find the layer and phase of every node.
+    """Find the layer and phase of every node; operands stand before users.
 
-    Args:
-        nodes: All nodes, containers before their contents, operands before users.
-
-    Returns:
-        By node name. A container that spans layers belongs to their common ancestor.
+    A container that spans layers belongs to their common ancestor.
     """
     op_names = _complete_op_names(nodes)
     attributions = {name: _said(op_name) for name, op_name in op_names.items()}
@@ -75,20 +71,10 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
 
 
 class ParameterOwners:
-    """Finds the layer that owns a parameter, whose name does not say the network's.
-
-    Example:
-        >>> owners = ParameterOwners(["SmallCNN/conv1", "SmallCNN"])
-        >>> owners.layer("conv1"), owners.layer("unused"), owners.layer("")
-        ('SmallCNN/conv1', 'SmallCNN/unused', 'SmallCNN')
-    """
+    """Finds the layer that owns a parameter, whose name does not say the network's."""
 
     def __init__(self, scopes: Iterable[str]) -> None:
-        """Learn the layers that the ops name.
-
-        Args:
-            scopes: Their paths, which begin with the network's own scope.
-        """
+        """Learn the layers that the ops name; their paths begin with the network's own scope."""
         known = sorted(scopes, key=lambda scope: (scope.count("/"), scope), reverse=True)
         self._by_path = {scope.partition("/")[2]: scope for scope in known}
         self._by_path |= {scope: scope for scope in known}
@@ -96,11 +82,7 @@ class ParameterOwners:
         self._roots = {scope.partition("/")[0] for scope in known if scope not in steps}
 
     def layer(self, path: str) -> str:
-        """Return the scope that ends in `path`; below the network's own where no op names it.
-
-        Args:
-            path: Path of the parameter's module (``conv1``), "" for the network itself.
-        """
+        """Return the scope ending in a module's path; below the network's where no op names it."""
         if path in self._by_path and path:
             return self._by_path[path]
         root = next(iter(self._roots)) if len(self._roots) == 1 else ""
@@ -280,12 +262,8 @@ LayerPhase = tuple[str | None, str]
 def model_macs(before: Module) -> Mapping[LayerPhase, int] | None:
     """Count the MACs of a program before optimisation, by layer and phase.
 
-    Args:
-        before: The module before optimisation.
-
-    Returns:
-        None where they depend on the data: it has a conditional, a loop of unknown length, or a
-        call whose MACs are not known.
+    None where they depend on the data: it has a conditional, a loop of unknown length, or a call
+    whose MACs are not known.
     """
     nodes = flatten(before)
     places = attribute(nodes)
@@ -313,15 +291,11 @@ def model_macs(before: Module) -> Mapping[LayerPhase, int] | None:
 def with_model_macs(
     records: Sequence[OpRecord], wanted: Mapping[LayerPhase, int]
 ) -> tuple[OpRecord, ...]:
-    """Spread the model's MACs over the compiled ops.
+    """Spread the model's MACs, which `model_macs` returned, over the compiled ops.
 
     Every layer's MACs go to its products in the same phase, in proportion to their FLOPs; where
     the compiler left no product there, to its other ops; where it left none at all, to those of
     the layer around it. The sum stays the model's, exactly.
-
-    Args:
-        records: Of the compiled ops, containers before their contents.
-        wanted: What `model_macs` returned.
     """
     tree = OpTree(records)
     work = [record for record in tree.leaves if record.flops]

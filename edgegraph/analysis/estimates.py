@@ -39,12 +39,8 @@ Times = tuple[float, ...]
 def distribute(whole: Mapping[str, Times], tree: OpTree[OpRecord]) -> Mapping[str, Times]:
     """Split kernels' times over the ops in them as their roofline times, and add up.
 
-    Args:
-        whole: Times of all executions, by kernel; as many for each. What is no kernel is left out.
-        tree: All ops.
-
-    Returns:
-        Times by op, those of containers with them; ops of which nothing is known are left out.
+    Each kernel has as many times, of all executions. Those of containers are returned as well; ops
+    of which nothing is known are left out.
     """
     times: dict[str, Times] = {}
     parents = {op.name: op.parent for op in tree.ops}
@@ -82,14 +78,7 @@ def distribute(whole: Mapping[str, Times], tree: OpTree[OpRecord]) -> Mapping[st
 def with_expected_times(
     nodes: Sequence[Node], records: Sequence[OpRecord], device: Device | None
 ) -> tuple[OpRecord, ...]:
-    """Put the times to expect on the records.
-
-    Args:
-        nodes: All nodes, containers before their contents.
-        records: Of the nodes, in the same order.
-        device: With the table of kernels that a calibration measured; of one without, nothing is
-            expected.
-    """
+    """Put the times to expect on the records, if a calibration measured the device's kernels."""
     if device is None or not device.kernel_rates:
         return tuple(records)
     tree, node_of = OpTree(records), {node.name: node for node in nodes}
@@ -176,17 +165,7 @@ class _Model:
 def product_sizes(
     instruction: Instruction, operands: Sequence[Shape]
 ) -> tuple[str, tuple[int, int, int]] | None:
-    """See a dot or convolution as a matrix product: kind, and rows, columns and depth.
-
-    Example:
-        >>> from edgegraph.hlo.module import DotDimensions
-        >>> dot = Instruction(name="d", opcode="dot", shape=Shape(dtype="f32", dimensions=(8, 32)),
-        ...     dot=DotDimensions(lhs_contracting=(1,), rhs_contracting=(0,), lhs_batch=(),
-        ...                       rhs_batch=()))
-        >>> product_sizes(dot, [Shape(dtype="f32", dimensions=(8, 64)),
-        ...                     Shape(dtype="f32", dimensions=(64, 32))])
-        ('dot', (8, 32, 64))
-    """
+    """See a dot or convolution as a matrix product: kind, and rows, columns and depth."""
     result = max(1, instruction.shape.size)
     if instruction.opcode in opcodes.DOTS and instruction.dot is not None and operands:
         left, dims = operands[0].dimensions, instruction.dot
@@ -217,22 +196,10 @@ _MICROSECONDS = re.compile(r'"exec_time_us"\s*:\s*([-+.\deE]+)')
 
 
 def compiler_time_s(instruction: Instruction, clock_hz: float | None) -> float | None:
-    """Return the compiler's own estimate of one execution of a kernel.
+    """Return the compiler's own estimate of one execution of a kernel, in seconds.
 
-    Args:
-        instruction: With the ``backend_config`` that the compiler wrote.
-        clock_hz: Of the device, to turn a TPU's cycles into seconds; None where unknown.
-
-    Returns:
-        Seconds; None where the compiler says nothing. Of several estimates of a GPU's cost models
-        the first, that of the model which XLA itself prefers for such a kernel.
-
-    Example:
-        >>> from edgegraph.hlo.module import Shape
-        >>> fusion = Instruction(name="f", opcode="fusion", shape=Shape(dtype="f32"),
-        ...     backend_config='{"window_config":{"estimated_cycles":"3000"}}')
-        >>> compiler_time_s(fusion, clock_hz=1.5e9)
-        2e-06
+    `clock_hz` turns a TPU's cycles into seconds. Of several estimates of a GPU's cost models it is
+    the first, that of the model which XLA itself prefers for such a kernel.
     """
     config = instruction.backend_config
     if "estimated_cycles" in config and clock_hz is not None:
@@ -254,11 +221,6 @@ def with_compiler_times(
 
     What it says of a fusion is split over the ops inside as their roofline times, so that layers
     get their part; what a loop or call holds is counted as often as it runs.
-
-    Args:
-        nodes: All nodes, containers before their contents.
-        records: Of the nodes, in the same order.
-        clock_hz: Of the device, or None.
     """
     said: dict[str, float] = {}
     for node, record in zip(nodes, records, strict=True):
@@ -273,15 +235,10 @@ def with_compiler_times(
 
 
 def compiler_coverage(records: Sequence[OpRecord]) -> float | None:
-    """Return the share of the time at the roof that is of ops with an estimate of the compiler.
+    """Return the share (0 to 1) of the time at the roof of ops with an estimate of the compiler.
 
-    Asynchronous transfers are left out, since they run concurrently with the kernels.
-
-    Args:
-        records: What `with_compiler_times` returned.
-
-    Returns:
-        From 0 to 1; None where the compiler says nothing at all, or no op has a time.
+    Asynchronous transfers are left out, since they run concurrently with the kernels. None where
+    the compiler says nothing at all, or no op has a time.
     """
     beside = {record.name for record in records if record.opcode in opcodes.STARTS}
     known_s, whole_s, said = 0.0, 0.0, False

@@ -49,17 +49,10 @@ def roll_up(
     latencies: Sequence[LayerLatency] = (),
     shares: Sequence[OpShare] = (),
 ) -> tuple[LayerRecord, ...]:
-    """Roll ops up into layers.
+    """Roll ops up into layers: parents before children, phase by phase, ``(unattributed)`` last.
 
-    Args:
-        ops: All op records; containers are passed over, since their contents carry the cost.
-        parameters: Parameters by the layer that owns them.
-        latencies: Measured times of layers compiled alone.
-        shares: Of the traced time.
-
-    Returns:
-        Parents before children, phases one after the other, ``(unattributed)`` last. The rows
-        of depth 0 add up to the program, and so do the leaves.
+    Containers are passed over, since their contents carry the cost. `parameters` are by the layer
+    that owns them. The rows of depth 0 add up to the program, and so do the leaves.
     """
     trees: dict[str, _Scope] = {}
     together: dict[tuple[str, str], list[OpRecord]] = {}

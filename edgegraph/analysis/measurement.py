@@ -83,12 +83,7 @@ class MeasurementKeywords(TypedDict, total=False):
 def requested_measurement(
     measure: bool | Measurement, keywords: MeasurementKeywords
 ) -> Measurement:
-    """Return what `analyze` is asked to measure, by one object or by keywords.
-
-    Raises:
-        InputError: Both are given.
-        TypeError: There is no such keyword.
-    """
+    """Return what `analyze` is asked to measure, by one object or by keywords."""
     unknown = sorted(keywords.keys() - MeasurementKeywords.__optional_keys__)
     if unknown:
         raise TypeError(f"analyze() got an unexpected keyword argument {unknown[0]!r}")

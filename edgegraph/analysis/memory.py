@@ -19,12 +19,7 @@ building that module again takes seconds, and analysing is to take a fraction of
 def live_memory(
     profile: MemoryProfile | None, attributions: Mapping[str, Attribution]
 ) -> LiveMemory | None:
-    """Return which layers the buffers belong to, and what they are to the model.
-
-    Args:
-        profile: Of the program; None where it is not scheduled.
-        attributions: Of every node, by name.
-    """
+    """Return which layers the buffers belong to, and what they are to the model."""
     if profile is None:
         return None
     return LiveMemory(
@@ -52,12 +47,8 @@ def live_memory(
 def activation_memory(program: Program) -> ActivationMemory | None:
     """Find the activation memory of a program before optimisation, where that is at hand.
 
-    Args:
-        program: Any program.
-
-    Returns:
-        None if the module before optimisation is not known (a compiled module from a file), if
-        the program is compiled and very large, or if no layer makes an activation.
+    None for a compiled module from a file, a compiled program that is very large, and where no
+    layer makes an activation.
     """
     if program.stage != "lowered" and program.module.instruction_count > MOST_INSTRUCTIONS:
         return None

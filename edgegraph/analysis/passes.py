@@ -38,18 +38,12 @@ from edgegraph.results.timing import COLD, WARM, Latency, LayerLatency, Throughp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What is asked about a program, and what the passes have found out so far.
+    """What is asked about a program, and what the passes have found out so far, as on `Analysis`.
 
     Attributes:
-        program: What is analysed.
-        device: Whose roofs are used, or None.
-        measurement: What to measure.
-        report: Called with a message and a fraction.
         nodes: Every executing instruction, in schedule order.
         attributions, costs: Of every node, by name.
         executions: What a trace counted of loops whose length the program does not tell.
-        ops, layers: The records of the Analysis.
-        latency, layer_latencies, throughputs, other_latencies, op_trace: As on `Analysis`.
     """
 
     program: Program
@@ -253,12 +247,9 @@ def _totals(draft: Draft) -> Totals:
 
 
 def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) -> dict[str, Any]:
-    """Add up the columns of the ops that no other holds, and derive what follows from the sums.
+    """Add up the columns of `top`, ops that no other holds, and derive what follows from the sums.
 
-    Args:
-        draft: With all records.
-        top: Its ops that no other holds; they carry everything.
-        placed: Its outermost layers, less what belongs to none.
+    `placed` are the outermost layers, less what belongs to none.
     """
     found = add_up(top, _FROM_OPS)
     for name in _EXPECTED:

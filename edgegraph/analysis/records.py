@@ -31,14 +31,7 @@ def op_records(
     attributions: Mapping[str, Attribution],
     device: Device | None,
 ) -> tuple[OpRecord, ...]:
-    """Put an op's cost, its layer and its times at the roofs together.
-
-    Args:
-        nodes: All nodes in schedule order, containers before their contents.
-        costs: Of every node, by name.
-        attributions: Of every node, by name.
-        device: Whose roofs to use, or None.
-    """
+    """Put every op's cost, its layer and its times at the device's roofs together."""
     written = _written_shapes(nodes)
     roofs, tree = _Roofs(device), OpTree(nodes)
     # Ops of one cost share it as one object, so what follows from it is worked out once.
@@ -161,10 +154,6 @@ def with_traced_times(
     A container takes the sum of what is inside it and its own. An op of which the trace shows
     nothing took no time if it does no work, or if nothing beside it ran either (a branch that
     was not taken); else its estimate stays.
-
-    Args:
-        records: All ops, containers before their contents.
-        shares: Of the traced time.
     """
     share_of = {share.name: share for share in shares}
     total: dict[str, float] = {}

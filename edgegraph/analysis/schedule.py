@@ -38,16 +38,10 @@ def simulate_schedule(
     *,
     network_bytes_per_s: float | None = None,
 ) -> Schedule:
-    """Play the schedule with the best known time of every op.
+    """Play the schedule with the best known time of every op; one of unknown time takes none.
 
-    Args:
-        nodes: All nodes in schedule order, containers before their contents.
-        records: Of the same nodes, in the same order.
-        network_bytes_per_s: What one device sends to others; None where unknown, and then the
-            time of a collective is unknown too.
-
-    Returns:
-        The schedule; ops of unknown time take none in it, and are counted.
+    `network_bytes_per_s` is what one device sends to others; where it is unknown, so is the time of
+    a collective.
     """
     simulation = _Simulation(nodes, records, network_bytes_per_s)
     body = simulation.bodies(None)

@@ -32,26 +32,8 @@ def trace_program(
 ) -> OpTrace:
     """Run a program under the profiler and measure each of its ops.
 
-    Args:
-        program: Compiled for this host.
-        warm_up: Traced calls that are dropped.
-        steps: Traced calls that count; None for as many as fit into a tenth of the settings'
-            time limit.
-        trace_dir: Log folder to keep the profile in, for XProf and TensorBoard.
-        settings: How long to measure.
-        progress: Called with a message and a fraction.
-
-    Raises:
-        InputError: The program cannot run here, a number makes no sense, the folder cannot be
-            written, the trace would be too large, or none of the ops shows in it.
-        EdgeGraphError: Another profiler is running.
-
-    Example:
-        >>> import jax.numpy as jnp, edgegraph as eg
-        >>> program = eg.compile(lambda x: jnp.sort(x @ x), jnp.ones((64, 64)))
-        >>> trace = trace_program(program, steps=3)
-        >>> len(trace.runs), [timing.executions for timing in trace.timings]
-        (3, [1, 1])
+    The arguments are those of `record` in `edgegraph.measure.trace`; `trace_dir` is a log folder to
+    keep the profile in, for XProf and TensorBoard.
     """
     traced = take_trace(
         program,

@@ -56,11 +56,6 @@ def op_changes(before: Side, after: Side, found: Match) -> tuple[OpChange, ...]:
     """Return what every op without an equal differs in, in the order of execution.
 
     Ops that only hand values on are left out, unless they hand on others.
-
-    Args:
-        before: The one side.
-        after: The other.
-        found: How their ops correspond.
     """
     ordered: list[tuple[int, OpChange]] = []
     counterparts = {other: one for one, other in found.same + found.changed}

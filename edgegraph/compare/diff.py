@@ -162,11 +162,7 @@ def diff(before: Analysis | str | Path, after: Analysis | str | Path) -> Diff:
 
 
 def given_analysis(given: Analysis | str | Path) -> Analysis:
-    """Return an analysis, read from its file where it is not one yet.
-
-    Raises:
-        InputError: It is neither, or there is no such file.
-    """
+    """Return an analysis, read from its file where it is not one yet."""
     if isinstance(given, Analysis):
         return given
     if isinstance(given, str | Path):

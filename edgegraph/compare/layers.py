@@ -53,11 +53,9 @@ class _Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """Numbers for layers: those of both models that are one another's counterpart share one.
+    """Numbers for layers by path: those that are one another's counterpart share one.
 
-    Attributes:
-        before, after: Number by path.
-        how: How the pair of that number was found: `PATH`, `NAME`, `SIGNATURE` or `ORDER`.
+    `how` says how the pair was found, by number: `PATH`, `NAME`, `SIGNATURE` or `ORDER`.
     """
 
     before: Mapping[str, int]
@@ -66,14 +64,11 @@ class Alignment:
 
 
 def align_layers(before: Analysis, after: Analysis) -> Alignment:
-    """Align the layers of two analyses, from the outermost inwards.
+    """Align the layers of two analyses, from the outermost inwards; each gets a number.
 
     Layers of one path are each other's counterpart. Of the others, those of one name in layers
     that are; then those whose ops are the same, and then those with the same kinds of products
     (dense layers, convolutions), both in the model's order.
-
-    Returns:
-        Every path of either analysis has a number, also where it has no counterpart.
     """
     numbers: tuple[dict[str, int], dict[str, int]] = ({}, {})
     how: dict[int, str] = {}

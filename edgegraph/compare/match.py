@@ -27,8 +27,7 @@ class Match:
         same: Ops that do the same, at the same cost, in the same layer.
         rewired: Those of them that take other operands.
         changed: Ops that are each other's counterpart, but differ.
-        fused_differently: Kernels before and after that hold ops of each other, not one to one.
-        removed, added: Ops without a counterpart.
+        fused_differently: Kernels that hold ops of each other, not one to one.
     """
 
     same: list[Pair] = field(default_factory=list)
@@ -63,18 +62,13 @@ class _Open:
 
 
 def match(before: Side, after: Side, labels: Labels) -> Match:
-    """Find the counterpart of every op, the surest first.
+    """Find the counterpart of every op, the surest first; `labels` made those of both sides.
 
     Ops that do the same are paired with those that have the same surroundings: everything they
     are computed from and everything computed from them, then one of the two, then their
     neighbours, then none. Of the rest, kernels of the same kind are paired likewise, then those
     that share ops, then ops between the same neighbours, then products, and at last ops that moved
     to another layer.
-
-    Args:
-        before: The ops of one side.
-        after: Those of the other, labelled with the same `labels`.
-        labels: That give equal things the same number.
     """
     found = Match()
     waiting = _Open(before, after)

@@ -48,15 +48,7 @@ _WHOLE = ("whole", *_SIDES, "change")
 
 
 def diff_table(diff: Diff, *, everything: bool = False) -> RenderableType:
-    """Show what changed: the whole, the layers, the ops.
-
-    Args:
-        diff: Any diff.
-        everything: What is the same too, and all ops.
-
-    Returns:
-        A renderable that is readable at 80 columns.
-    """
+    """Show what changed: the whole, the layers, the ops; with `everything` what is the same too."""
     parts: list[RenderableType] = [Text(words.headline(diff), style="bold")]
     if diff.settings:
         parts.append(Text(f"set differently: {words.settings(diff)}", style="dim"))
@@ -235,22 +227,7 @@ def _notebook(diff: Diff) -> str:
 
 
 def write_diff_page(diff: Diff, before: Analysis, after: Analysis, path: str | Path) -> Path:
-    """Write a page that shows what changed, and both analyses with their graphs.
-
-    Layers that differ are marked in both.
-
-    Args:
-        diff: What `edgegraph.diff` returned for them.
-        before: The one analysis.
-        after: The other.
-        path: Where to write; an existing file is replaced as a whole.
-
-    Returns:
-        The path written.
-
-    Raises:
-        InputError: The path cannot be written.
-    """
+    """Write a page that shows what changed, and both analyses with their graphs, layers marked."""
     from edgegraph.reporting.page import write
 
     return write(diff_page(diff, before, after), path)

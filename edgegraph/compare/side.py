@@ -28,10 +28,8 @@ class Side:
     All lists go by the op's position, in the order of execution.
 
     Attributes:
-        nodes: The ops.
         records: Of every op of the module, by name.
         inside: Ops inside a fusion that hold no others, by the fusion's name.
-        operands: Positions of the operands.
         users: Operand position and position of every user.
         layer_phases: Where they stand in the aligned models.
         own, deep: What they do, as `Label` has it, and what they cost.
@@ -72,14 +70,7 @@ def make_side(
     labels: Labels,
     numbers: Mapping[str, int],
 ) -> Side:
-    """Gather what is compared of an analysis.
-
-    Args:
-        analysis: One of the two.
-        found: What its instructions do, by name.
-        labels: Shared by both sides.
-        numbers: Of its layers.
-    """
+    """Gather what is compared of an analysis; `found` says what its instructions do, by name."""
     records = {record.name: record for record in analysis.op_records}
     tree = OpTree(flatten(analysis.module))
     nodes = tree.outside

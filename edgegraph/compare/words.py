@@ -94,14 +94,7 @@ def change(figure: Figure) -> str:
 
 
 def relative(before: float | None, after: float | None) -> str:
-    """Write a change in percent; ``=`` for none.
-
-    Example:
-        >>> relative(100, 150), relative(100, 99.9), relative(1, 30), relative(5, 5)
-        ('+50 %', '-0.1 %', 'x 30', '=')
-        >>> relative(0, 5), relative(None, 5)
-        ('new', '')
-    """
+    """Write a change in percent; ``=`` for none, ``x 30`` where it is large, "" where unknown."""
     if before is None or after is None:
         return ""
     if before == after:

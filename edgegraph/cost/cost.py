@@ -84,12 +84,10 @@ _PART = "on_chip_bytes"
 
 
 class Branches:
-    """Remembers what the branches of conditionals cost, while costs are added up from the inside.
+    """What the branches of conditionals cost, while costs are added up from the inside.
 
-    Attributes:
-        costs: The cost of each branch in XLA's order, by name of the conditional.
-        cheapest: By name of a conditional, or of a container with one inside: the cost where
-            every conditional takes, figure by figure, its cheapest branch.
+    `costs` has each branch in XLA's order, by name of the conditional; `cheapest`, by name of a
+    conditional or of what holds one, the cost where each takes its cheapest branch, by figure.
     """
 
     def __init__(self, contents: Mapping[str | None, Sequence[Node]]) -> None:

@@ -27,12 +27,9 @@ from edgegraph.hlo.op_tree import OpTree
 class Executions:
     """How often an op runs.
 
-    Attributes:
-        count: Exact number; None where it depends on the data (a loop without a known trip
-            count, a branch of a conditional).
-        counted: The number its cost is multiplied by: loops of unknown length count once.
-        traced: True where the numbers hold for the traced arguments only: a loop around it was
-            counted in an op trace.
+    `count` is None where it depends on the data (a loop without a known trip count, a branch of a
+    conditional). Its cost is multiplied by `counted`, in which loops of unknown length count once.
+    `traced`: a loop around it was counted in an op trace, of the traced arguments only.
     """
 
     count: int | None
@@ -51,16 +48,10 @@ def count_executions(
     trips: Mapping[str, int | None],
     traced: Mapping[tuple[str, str], int] | None = None,
 ) -> Mapping[str, Executions]:
-    """Multiply the trip counts of nested loops.
+    """Multiply the trip counts of nested loops; a loop's condition runs once more than its body.
 
-    Args:
-        nodes: All nodes, containers before their contents.
-        trips: Iterations of every while loop, by instruction name.
-        traced: How often computations ran in one traced call, by loop node and computation;
-            used where the trip count is unknown.
-
-    Returns:
-        By node name. A loop's condition runs once more than its body.
+    `trips` are by instruction name, the result by node name. Where a trip count is unknown,
+    `traced` tells how often computations ran in one call, by loop node and computation.
     """
     by_name: dict[str, Node] = {}
     result: dict[str, Executions] = {}
@@ -111,19 +102,13 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
     """The cost of one node.
 
     Attributes:
-        executions: How often it runs in one call of the program; None where that depends on
-            the data (a loop without a known trip count, a branch of a conditional).
-        cost: Of all executions together. In a loop of unknown length it is that of one
-            iteration: a lower bound.
-        computes: What it computes in, as the program says it.
+        executions: How often it runs in a call; None where that depends on the data.
+        cost: Of all executions; a loop of unknown length counts one iteration, a lower bound.
         working_set_bytes: Bytes that its kernel touches in one execution.
         unpriced: Why some of its cost is unknown, or None.
-        branches: Of a conditional, the cost of each branch if that is always taken, in XLA's
-            order; `cost` has the largest of each figure. Empty for every other op.
-        cheapest: Of a conditional, or of an op with one inside, the cost if the cheapest branch
-            is always taken, figure by figure: it spreads from this to `cost`. Else None.
-        traced: True where `executions` was counted in an op trace, so that it and `cost` hold
-            for the traced arguments only.
+        branches: Of a conditional, each branch if always taken, in XLA's order.
+        cheapest: Of a conditional, or what holds one, with the cheapest branches; else None.
+        traced: Whether `executions` was counted in an op trace, of the traced arguments only.
     """
 
     executions: int | None
@@ -147,17 +132,10 @@ def price_nodes(
     nodes: Sequence[Node],
     traced: Mapping[tuple[str, str], int] | None = None,
 ) -> dict[str, OpCost]:
-    """Price every node.
+    """Price every node, containers before their contents; return costs by name, in that order.
 
-    Args:
-        module: The module that `nodes` were flattened from.
-        nodes: All nodes, containers before their contents.
-        traced: How often a loop's computations ran in one call, from an op trace, by loop node
-            and computation; used for loops of unknown length.
-
-    Returns:
-        The cost of every node by name, in the order of `nodes`. The cost of a container is the
-        sum of its contents'; the nodes without parent add up to the program.
+    A container costs the sum of its contents; the nodes without parent add up to the program.
+    `traced` is as in `count_executions`.
     """
     tree = OpTree(nodes)
     unit_costs = price_once(module, tree)

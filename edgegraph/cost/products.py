@@ -31,23 +31,10 @@ from edgegraph.hlo.op_name import parse_op_name
 
 
 def macs(instruction: Instruction, operands: Sequence[Shape]) -> int:
-    """Count the multiply-accumulates of one execution of `instruction`.
+    """Count the multiply-accumulates of one execution.
 
-    Returns:
-        MACs of a dot (ragged or scaled too), of a convolution, or of the multiplication that
-        XLA makes of a small dot, followed by a sum, under the dot's op_name; 0 for all others.
-
-    Example:
-        A dense layer of 3136 inputs and 256 outputs at batch 32:
-
-        >>> from edgegraph.hlo.module import DotDimensions
-        >>> dense = Instruction(
-        ...     name="dot", opcode="dot", shape=Shape(dtype="f32", dimensions=(32, 256)),
-        ...     dot=DotDimensions(lhs_contracting=(1,), rhs_contracting=(0,),
-        ...                       lhs_batch=(), rhs_batch=()))
-        >>> macs(dense, [Shape(dtype="f32", dimensions=(32, 3136)),
-        ...              Shape(dtype="f32", dimensions=(3136, 256))])
-        25690112
+    They are those of a dot (ragged or scaled too), of a convolution, or of the multiplication that
+    XLA makes of a small dot, followed by a sum, under the dot's op_name; 0 for all others.
     """
     if instruction.dot is not None:
         dot, rhs = instruction.dot, operands[1].dimensions
@@ -127,11 +114,9 @@ class ComputeType(Struct, frozen=True, gc=False):
 
     Attributes:
         dtype: Of a product that of its wider operand, else that of the result.
-        values: A narrower dtype that the operands of a product were converted from, in the same
-            kernel, or None.
-        precision: Of a product ``default``, ``high``, ``highest``, or the algorithm that was asked
-            for (``dot_bf16_bf16_f32_x3``); None for every other op, and for a product that is
-            computed element by element, on no unit for matrices.
+        values: The narrower dtype that a product's operands were converted from in its kernel.
+        precision: Of a product ``default``, ``high``, ``highest``, or the algorithm asked for
+            (``dot_bf16_bf16_f32_x3``); None where no unit for matrices computes.
     """
 
     dtype: str
@@ -147,16 +132,10 @@ def compute_type(
     *,
     element_by_element: bool = False,
 ) -> ComputeType:
-    """Find out what an op computes in.
+    """Find out what an op computes in; a custom call whose cost has MACs is a product.
 
-    Args:
-        instruction: The op.
-        operands: Shapes of its operands.
-        cost: What it costs: a custom call with MACs is a product.
-        fused: The instructions of its fusion by name; empty outside of fusions, where a
-            conversion is a kernel of its own.
-        element_by_element: Whether its kernel computes each element of the result by itself, as
-            XLA does with small products that it fuses into loops.
+    `fused` are the instructions of its fusion by name: outside of fusions a conversion is a kernel
+    of its own. `element_by_element`: as XLA computes small products that it fuses into loops.
     """
     is_call = instruction.opcode == "custom-call"
     if not operands or not (is_product(instruction) or (is_call and cost.macs)):

@@ -47,25 +47,10 @@ _ROUNDS = {"all-reduce": 2, "all-gather": 1, "reduce-scatter": 1, "all-to-all": 
 
 
 def wire_bytes(instruction: Instruction, operands: Sequence[Shape], module: Module) -> int | None:
-    """Return the bytes that each device sends in one execution of a collective op.
+    """Return the bytes that each device sends in a collective op (or its ``-start``), rounded up.
 
-    Args:
-        instruction: A collective op or the ``-start`` half of one.
-        operands: Shapes of its operands, by position.
-        module: The module it stands in, which may say how many devices there are.
-
-    Returns:
-        Bytes, rounded up; None where they depend on the data (ragged-all-to-all), or all
-        devices take part and the module does not say how many there are.
-
-    Example:
-        All-reduce of 4 MiB over a ring of 8 devices:
-
-        >>> gradients = Shape(dtype="f32", dimensions=(1024, 1024))
-        >>> wire_bytes(Instruction(name="sum", opcode="all-reduce", shape=gradients,
-        ...     collective=Collective(group_size=8)), [gradients],
-        ...     Module(name="m", entry="e", computations={}))
-        7340032
+    None where they depend on the data (ragged-all-to-all), or all devices take part and the module
+    does not say how many there are.
     """
     collective = instruction.collective
     opcode = instruction.opcode.removesuffix("-start")
@@ -135,15 +120,6 @@ class MemorySpaces:
         """Return the bytes that stay on the chip, of `moved` bytes read or written of a value.
 
         The arrays of a tuple share what is moved by their sizes.
-
-        Example:
-            >>> from edgegraph.hlo.module import Computation, Instruction
-            >>> laid_out = Instruction(name="x", opcode="parameter", shape=Shape(dtype="f32"),
-            ...                        backend_config='{"scoped_memory_configs":[]}')
-            >>> entry = Computation(name="main", instructions=(laid_out,), root="x")
-            >>> spaces = MemorySpaces(Module(name="m", entry="main", computations={"main": entry}))
-            >>> spaces.on_chip(32, Shape(dtype="f32", dimensions=(8,), memory_space=1))
-            32
         """
         if not self.placed or not moved:
             return 0
@@ -251,12 +227,8 @@ def _leaf(
 def unfused_bytes(module: Module, nodes: Sequence[Node]) -> dict[str, int]:
     """Return the bytes that the ops inside every fusion would read and write one by one.
 
-    Each op would read all its operands from memory and write its result there, as XLA's cost
-    analysis counts it for an op alone. What a fusion moves across its boundary is less: the
-    difference is what fusing saves.
-
-    Returns:
-        Bytes of one execution by the name of every fusion that stands in no other.
+    As XLA's cost analysis counts an op alone; what a fusion moves less is what fusing saves. By
+    the name of every fusion that stands in no other, for one execution.
     """
     pricer = XlaPricer(module)
 

@@ -274,31 +274,9 @@ _MIRRORED = {"GT": "LT", "GE": "LE", "LT": "GT", "LE": "GE"}
 
 
 def trip_counts(module: Module) -> Mapping[str, int | None]:
-    """Return the number of iterations of every while loop.
+    """Return the iterations of every while loop, by instruction name.
 
-    Args:
-        module: A module before or after optimisation.
-
-    Returns:
-        By instruction name; None where the end depends on data or is not understood.
-
-    Example:
-        >>> from edgegraph import xla
-        >>> from edgegraph.hlo.decode import decode
-        >>> trip_counts(decode(xla.parse_text('''HloModule m
-        ... body { a = (s32[]) parameter(0)
-        ...   b = s32[] get-tuple-element(a), index=0
-        ...   one = s32[] constant(1)
-        ...   c = s32[] add(b, one)
-        ...   ROOT d = (s32[]) tuple(c) }
-        ... condition { e = (s32[]) parameter(0)
-        ...   f = s32[] get-tuple-element(e), index=0
-        ...   end = s32[] constant(12)
-        ...   ROOT g = pred[] compare(f, end), direction=LT }
-        ... ENTRY main { start = s32[] constant(0)
-        ...   h = (s32[]) tuple(start)
-        ...   ROOT loop = (s32[]) while(h), body=body, condition=condition }''')))
-        {'loop': 12}
+    None where the end depends on data or is not understood.
     """
     values: LoopValues | None = None
     counts: dict[str, int | None] = {}

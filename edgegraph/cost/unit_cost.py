@@ -32,12 +32,9 @@ _NOTHING: Crossing = (0, 0, 0)
 
 
 class UnitCost(Struct, frozen=True, kw_only=True, gc=False):
-    """One execution of one node.
+    """One execution of one node; a container has no cost, since its contents carry it.
 
-    Attributes:
-        cost: What it costs; None for a container, whose contents carry the cost.
-        computes: What it computes in, as the program says it.
-        working_set_bytes: Bytes that its kernel touches; 0 for a loop, call or conditional.
+    `working_set_bytes` are the bytes that its kernel touches: 0 for a loop, call or conditional.
     """
 
     cost: Cost | None

@@ -23,12 +23,7 @@ from edgegraph.hlo.module import Instruction, Module
 class XlaPrice:
     """What XLA reports for one instruction on its own.
 
-    Attributes:
-        flops: Floating point operations.
-        transcendentals: Operations that XLA counts apart from FLOPs.
-        operand_bytes: Bytes read of each operand; they and `output_bytes` add up to XLA's
-            ``bytes accessed``.
-        output_bytes: Bytes written.
+    `operand_bytes` are read, `output_bytes` written; they add up to XLA's ``bytes accessed``.
     """
 
     flops: int
@@ -105,7 +100,7 @@ class XlaPricer:
         return self._bodies[name]
 
     def _wrap(self, instruction: Instruction) -> bytes:
-        """Wrap one instruction as a module: operands become parameters.
+        """Wrap an instruction as a module, operands as parameters.
 
         Ids are renumbered from the smallest up: XLA sizes its tables by the largest one.
         """

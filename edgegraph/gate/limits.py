@@ -27,13 +27,9 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """The most that a figure may come to.
+    """The most that a figure may come to, as it was written: one of the three is set.
 
-    Attributes:
-        text: As it was written.
-        share: Growth over the baseline that is allowed, as a share of it.
-        growth: Growth that is allowed, in the figure's own unit.
-        most: The most that is allowed, whatever the baseline.
+    `share` and `growth` are over the baseline: a share of it, or in the figure's own unit.
     """
 
     text: str
@@ -47,12 +43,7 @@ class Limit:
         return self.most is None
 
     def allowed(self, before: float | None) -> float | None:
-        """Return the most that is allowed; None where the baseline is not known.
-
-        Example:
-            >>> parse_limit("flops", "+1%").allowed(200)
-            202.0
-        """
+        """Return the most that is allowed; None where the baseline is not known."""
         if self.most is not None:
             return self.most
         if before is None:
@@ -62,19 +53,10 @@ class Limit:
 
 
 def parse_limit(metric: str, text: str) -> Limit:
-    """Read a limit.
+    """Read a limit of one of `METRICS`.
 
-    Args:
-        metric: What is limited, a name of `METRICS`.
-        text: ``+1%`` or ``+64MiB``: growth over the baseline; ``64MiB``: the most, whatever the
-            baseline. ``-5%`` asks for less.
-
-    Raises:
-        InputError: There is no such metric, or it is no limit of one.
-
-    Example:
-        >>> parse_limit("peak_memory", "64MiB").most, parse_limit("latency", "3ms").most
-        (67108864.0, 0.003)
+    ``+1%`` or ``+64MiB`` is growth over the baseline, ``64MiB`` the most, whatever the baseline;
+    ``-5%`` asks for less.
     """
     if metric not in METRICS:
         raise InputError(f"{metric!r} cannot be limited; choose from: {', '.join(METRICS)}")
@@ -128,11 +110,8 @@ def _scale(unit: str, written: str) -> float | None:
 class Metric:
     """A figure that can be limited.
 
-    Attributes:
-        unit: As on `Check`.
-        title: What it is called.
-        figures: Its names among the figures of the whole; the first that is known counts.
-        of_layer: Name of a layer's part of it; None where layers have none.
+    `figures` are its names among those of the whole, of which the first known counts; `of_layer` is
+    a layer's part of it, None where layers have none.
     """
 
     unit: str
@@ -175,30 +154,14 @@ _FILE = "pyproject.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
-    """What a project has set.
-
-    Attributes:
-        limits: By name, as `check` takes them: ``max_flops``.
-        baseline: The file of the baseline; None where none is named.
-    """
+    """What a project has set: `limits` by name, as `check` takes them, and the baseline's file."""
 
     limits: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None
 
 
 def read_settings(folder: Path) -> GateSettings:
-    """Read the settings of the nearest pyproject.toml, in the folder or above it.
-
-    Args:
-        folder: Where to begin.
-
-    Returns:
-        What it says in ``[tool.edgegraph]``; nothing where there is none.
-
-    Raises:
-        FormatError: The file is not TOML.
-        InputError: A key or limit in it is unknown.
-    """
+    """Read ``[tool.edgegraph]`` of the nearest pyproject.toml, in the folder or above it."""
     folder = folder.resolve()
     path = next(
         (each / _FILE for each in (folder, *folder.parents) if (each / _FILE).is_file()), None

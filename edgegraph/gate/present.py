@@ -30,11 +30,7 @@ def headline(result: GateResult) -> str:
 
 
 def gate_table(result: GateResult) -> RenderableType:
-    """Show every limit with its verdict, and what broke it.
-
-    Returns:
-        A renderable that is readable at 80 columns.
-    """
+    """Show every limit with its verdict, and what broke it; readable at 80 columns."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for number, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="right" if 0 < number < 5 else "left", no_wrap=True)

@@ -51,13 +51,8 @@ Answer = TypeVar("Answer")
 class _Packed:
     """A program in the file: what runs, and what it takes.
 
-    Attributes:
-        program: Its name, batch size and options.
-        code: The executable, or the exported function where that is still to be compiled.
-        lapack: Whether it calls LAPACK.
-        results: How many arrays it returns.
-        donated: Positions of the arguments that it may consume.
-        arguments: Positions in the values of the archive.
+    `code` is the executable, or the exported function where that is still to be compiled;
+    `arguments` are positions in the values of the archive.
     """
 
     program: Program
@@ -71,13 +66,9 @@ class _Packed:
 
 @dataclass(frozen=True)
 class ProgramArchive:
-    """Programs and their arguments in a file without a name.
+    """Programs and their arguments in a file without a name, to hand to `serve` by `run_child`.
 
-    Attributes:
-        file: What to hand to `edgegraph.base.worker.run_child`, for `serve`.
-        size_bytes: Length of all programs and values.
-        compile_s: How long it took to compile the programs here.
-        cores: The cores that they are for; None for all.
+    `compile_s` is how long it took to compile them here; `cores` None is all.
     """
 
     file: IO[bytes]
@@ -86,11 +77,7 @@ class ProgramArchive:
     cores: tuple[int, ...] | None
 
     def with_task(self, task: Callable[[list[Program], Progress], object]) -> IO[bytes]:
-        """Add what is to be done with the programs, and return the file.
-
-        Args:
-            task: A function of a module, or a `functools.partial` of one.
-        """
+        """Return the file with a task: a function of a module, or a `functools.partial` of one."""
         self.file.seek(self.size_bytes)
         self.file.truncate()
         pickle.dump(task, self.file)
@@ -102,17 +89,10 @@ class ProgramArchive:
 def program_archive(
     programs: Sequence[Program], *, cores: int | None = None, synchronous: bool = True
 ) -> Iterator[ProgramArchive]:
-    """Pack programs; the file is gone when the block ends.
+    """Pack programs compiled for this host; the file is gone when the block ends.
 
-    Args:
-        programs: Compiled for this host.
-        cores: How many of the cores that this process may use the programs are to run on; all
-            where None. For fewer than all they are compiled again where they arrive.
-        synchronous: Whether calls run there in the calling thread.
-
-    Raises:
-        InputError: A program cannot run here, or cannot leave this process; there are not so
-            many cores; or there is no room for the arguments in the folder for temporary files.
+    For fewer cores than all that this process may use they are compiled again where they arrive.
+    `synchronous`: whether calls run there in the calling thread.
     """
     chosen = None if cores is None else _first_cores(cores)
     recompile = chosen is not None and len(chosen) < len(host.usable_cores())
@@ -239,20 +219,10 @@ def run_in_subprocess(
     environment: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Answer:
-    """Call a function with programs in a fresh process, and return its answer.
+    """Call a function of a module with programs in a fresh process, and return its answer.
 
-    Args:
-        task: A function of a module, or a `functools.partial` of one. It takes the programs and
-            a progress callable; its answer must be one that can be pickled.
-        archive: The programs, and the cores that the process may run on.
-        label: What to put before the messages of progress, and to call the task in errors.
-        timeout_s: The process is killed when it takes longer.
-        environment: Environment variables to set in addition.
-        progress: Called with a message and a fraction.
-
-    Raises:
-        EdgeGraphError: As `edgegraph.base.worker.run_child` raises it.
-        KeyboardInterrupt: Passed through; the process is gone by then.
+    Errors and interrupts are those of `run_child`; `label` stands before the messages of progress
+    and names the task in errors. `environment` is set in addition.
     """
     report = progress or no_progress
 
@@ -280,8 +250,7 @@ def time_limit_s(archive: ProgramArchive, measuring_s: float) -> float:
 def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     """Load the programs and do the task: the fresh process's side of an archive.
 
-    The programs can be run and timed but not analysed. Programs that share a value share its
-    array.
+    The programs can be run and timed but not analysed; those that share a value share its array.
     """
     file = io.BytesIO(payload) if isinstance(payload, bytes) else payload
     wide, synchronous = pickle.load(file)

@@ -147,21 +147,9 @@ def process_times(
     second_s: Sequence[float],
     others_share: float | None,
 ) -> ProcessTimes:
-    """Sum up one process.
+    """Sum up one process, from calls made in the same rounds; the last round may lack some.
 
-    Args:
-        first_s: Calls of the first program.
-        control_s: Calls of the first program, loaded again; the calls at one position were made
-            in the same round. The last round may lack some.
-        second_s: Calls of the second, likewise.
-        others_share: Share of the cores' time that other processes took; None if unknown.
-
-    Example:
-        >>> times = process_times(
-        ...     first_s=[1.0, 2.0, 4.0], control_s=[1.0, 2.0, 4.0], second_s=[1.1, 2.2, 4.4],
-        ...     others_share=None)
-        >>> round(times.ratio, 9), times.control_ratio
-        (1.1, 1.0)
+    `control_s` is the first program, loaded again.
     """
     pairs = min(len(first_s), len(control_s), len(second_s))
     first, control, second = (
@@ -181,13 +169,7 @@ def process_times(
 def conclude(
     names: tuple[str, str], processes: Sequence[ProcessTimes], *, cores: int
 ) -> TimingComparison:
-    """Return the verdict on what the processes saw.
-
-    Args:
-        names: Of the first and the second program.
-        processes: Three at least.
-        cores: Cores that they could use.
-    """
+    """Return the verdict on what the processes (three at least) saw."""
     ratio, interval = _ratio([one.ratio for one in processes])
     control_ratio, control_interval = _ratio([one.control_ratio for one in processes])
     reasons = _noise(processes, interval, control_interval)

@@ -12,16 +12,7 @@ from edgegraph.results.analysis import Environment
 
 
 def environment() -> Environment:
-    """Describe this machine and the versions in use, without importing jax.
-
-    Returns:
-        The environment; `created_at` is the time of the call, UTC, in ISO 8601 with seconds.
-
-    Example:
-        >>> here = environment()
-        >>> 1 <= here.affinity <= here.cores
-        True
-    """
+    """Describe this machine and the versions in use, without importing jax; the time is UTC."""
     return Environment(
         edgegraph=__version__,
         jax=host.version("jax"),

@@ -20,12 +20,9 @@ from edgegraph.measure.regions import Region, Regions, effects_of, scan_parts, s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """What one run of a function has shown.
+    """The values of the variables asked for, and how often the regions ran, as far as was watched.
 
-    Attributes:
-        values: Of the variables asked for; in a region that never ran there is none.
-        executions: How often the regions ran, as far as they were watched or it stands in the
-            program.
+    A region that never ran has no values.
     """
 
     values: Mapping[Any, Any]
@@ -51,14 +48,9 @@ def run_watched(
     arguments: Sequence[Any],
     options: Mapping[str, str | int | float | bool] | None = None,
 ) -> Flow:
-    """Run a function once; keep some of its values and count how often its regions run.
+    """Run a function once; keep the `wanted` values and count how often the `counted` regions run.
 
-    Args:
-        regions: The function.
-        wanted: Variables of any of its regions; XLA frees all others as it goes.
-        counted: Regions of which to know how often they run.
-        arguments: The function's arguments, flattened.
-        options: XLA compiler options.
+    Variables may be of any region; XLA frees all others as it goes.
     """
     root = regions.root
     given = dict(zip(root.jaxpr.invars, (*regions.constants.values(), *arguments), strict=True))
@@ -95,11 +87,7 @@ _COUNT, _VALUE = "count", "value"
 
 
 class _Watch:
-    """Evaluates a function, and returns, besides its results, what was to be seen on the way.
-
-    Attributes:
-        watched: Regions in or below which there is anything to see.
-    """
+    """Evaluates a function, and returns besides its results what was seen in `watched` regions."""
 
     def __init__(self, regions: Regions, wanted: Sequence[Any], counted: Sequence[Region]) -> None:
         self._regions = regions

@@ -42,12 +42,8 @@ class LayerGroup:
     """The equations of one scope and phase as a function of its own.
 
     Attributes:
-        layer: The scope (``SmallCNN/conv1``); None for equations without one.
-        phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
         region: The function, or the loop's body or branch in it, that the equations stand in.
         jaxpr: Only its own equations; takes `inputs`, returns `outputs`, has no constants.
-        inputs: Variables of the region that it takes.
-        outputs: Variables of the region that it computes for others.
         covers: Layers below it whose equations it holds.
         donated: Positions of inputs that it writes its results over.
     """
@@ -69,27 +65,10 @@ class LayerGroup:
 
 
 def cut(regions: Regions, depth: int | None = None) -> tuple[LayerGroup, ...]:
-    """Cut a function into its layers.
+    """Cut a function into its layers, in the order in which they first do something.
 
-    Args:
-        regions: The function, taken apart.
-        depth: None to give every scope a group of its own; a number to take all that lies below
-            scopes with so many scopes above them into theirs.
-
-    Returns:
-        In the order in which they first do something.
-
-    Raises:
-        InputError: Equations share a mutable reference, so they cannot run one without another.
-
-    Example:
-        >>> from edgegraph.measure.regions import find_regions
-        >>> def net(x):
-        ...     with jax.named_scope("Net"), jax.named_scope("double"):
-        ...         return x * 2
-        >>> regions = find_regions(jax.make_jaxpr(net)(1.0))
-        >>> [group.layer for depth in (None, 0) for group in cut(regions, depth)]
-        ['Net/double', 'Net']
+    Without a depth every scope has a group of its own; a number takes all below scopes with so
+    many scopes above them into theirs. Equations that share a mutable reference are refused.
     """
     return tuple(_cut_region(regions, regions.root, depth))
 

@@ -43,26 +43,10 @@ def measure_on_host(
     settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> tuple[Program, Latency]:
-    """Compile a workload over host devices, and time one blocking call.
+    """Compile a workload over host devices, and time one blocking call; `batch` is over all.
 
-    The devices share the host's cores: more of them than cores take turns.
-
-    Args:
-        workload: What to run.
-        batch: Over all devices.
-        mesh: The devices.
-        partition: As `edgegraph.compiler.sharding.sharded` takes it.
-        options: XLA compiler options.
-        settings: How long and how carefully.
-        progress: Called with a message and a fraction.
-
-    Returns:
-        What every device runs, as a Program that cannot be run in this process, and the latency.
-
-    Raises:
-        InputError: The devices do not divide the batch evenly.
-        CompileError: The workload does not trace or compile.
-        EdgeGraphError: The process died, or did not end in time.
+    The devices share the host's cores: more of them than cores take turns. The program returned is
+    what every device runs; it cannot be run in this process.
     """
     settings = settings or MeasurementSettings()
     program = Program(

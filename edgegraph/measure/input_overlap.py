@@ -37,18 +37,8 @@ def measure_input_overlap(
 ) -> InputOverlap:
     """Time steps whose inputs the host prepares: one after the other, and side by side.
 
-    Args:
-        program: Compiled for this host. `prepare` returns its last arguments.
-        prepare: From the number of a step, the arguments that change with every step, as NumPy
-            arrays; called from another thread too.
-        settings: How long and how carefully, all five measurements together.
-        clock: Nanoseconds.
-        progress: Called with a message and a fraction.
-
-    Raises:
-        InputError: The program cannot be run here, or `prepare` returns something else than its
-            last arguments.
-        KeyboardInterrupt: Passed through.
+    `prepare` takes the number of a step and returns the program's last arguments as NumPy arrays;
+    it is called from another thread too. The settings are for all five measurements together.
     """
     settings = settings or MeasurementSettings()
     synchronous = use_synchronous_dispatch()
@@ -100,22 +90,7 @@ def _blocks(
 
 
 def run_ahead(make: Callable[[int], Any], use: Callable[[Any], object], steps: int) -> None:
-    """Use what a thread makes, while it makes the next.
-
-    Args:
-        make: Called in the thread with 0, 1, ...
-        use: Called here with what it made, in order.
-        steps: How often.
-
-    Raises:
-        BaseException: What `make` or `use` raised; the thread has ended then.
-
-    Example:
-        >>> used = []
-        >>> run_ahead(lambda number: number * number, used.append, 4)
-        >>> used
-        [0, 1, 4, 9]
-    """
+    """Use in order what a thread makes of 0, 1, ..., while it makes the next."""
     ready: Queue[tuple[Any, BaseException | None]] = Queue(maxsize=AHEAD)
     wanted = threading.Event()
     wanted.set()

@@ -50,24 +50,11 @@ def measure_layers(
 ) -> tuple[Latency, tuple[LayerLatency, ...]]:
     """Time a program, and every layer of it compiled alone.
 
-    Layers that are the same program (repeated blocks) are timed once and share the result.
-
-    Args:
-        program: Compiled for this host.
-        depth: None to time every scope's own operations alone; 0 for the scopes without one
-            above them (the model, the loss) in one piece each, 1 for those below (the blocks);
-            a list of these for several cuts, or ``all``.
-        settings: `limit_s` bounds the timing of all layers together, compilation not included.
-        clock: Nanoseconds.
-        progress: Called with a message and a fraction.
-
-    Returns:
-        The latency of the whole, and of every layer and phase in the order in which they first
-        do something, cut by cut. What never ran, such as a branch not taken, is left out.
-
-    Raises:
-        InputError: The program cannot be run here, or there is no such depth.
-        KeyboardInterrupt: Passed through.
+    Layers that are the same program (repeated blocks) are timed once and share the result. What
+    never ran, such as a branch not taken, is left out. Without a depth every scope's own operations
+    are timed alone; 0 times the scopes without one above them (the model, the loss) in one piece
+    each, 1 those below (the blocks); a list, or ``all``, makes several cuts. `limit_s` bounds the
+    timing of all layers together, compilation not included.
     """
     settings = settings or MeasurementSettings()
     synchronous = use_synchronous_dispatch()
@@ -126,11 +113,7 @@ def _time_in_turns(
 
 
 def which_depths(depth: Depth, regions: Regions) -> tuple[int | None, ...]:
-    """Return the cuts that were asked for, each once.
-
-    Raises:
-        InputError: One is no depth.
-    """
+    """Return the cuts that were asked for, each once."""
     if depth == "all":
         return (*range(deepest(regions) + 1), None)
     check_depth(depth)
@@ -138,11 +121,7 @@ def which_depths(depth: Depth, regions: Regions) -> tuple[int | None, ...]:
 
 
 def check_depth(depth: Depth) -> None:
-    """Make sure that layers can be cut at `depth`.
-
-    Raises:
-        InputError: It is no depth.
-    """
+    """Refuse what is no depth of layers."""
     for one in () if depth == "all" else _several(depth):
         if one is not None and (isinstance(one, bool) or not isinstance(one, int) or one < 0):
             raise InputError(
@@ -186,10 +165,8 @@ class CompiledLayer:
 class CompiledLayers:
     """All layers of a program, those that are alike only once.
 
-    Attributes:
-        distinct: One of each kind.
-        index_by_group: For every group, which of `distinct` it is; None if it never runs.
-        executions: For every group, how often it runs in one call of the program.
+    `index_by_group` says which of `distinct` a group is, None if it never runs; `executions` how
+    often it runs in one call of the program.
     """
 
     distinct: tuple[CompiledLayer, ...]
@@ -204,15 +181,7 @@ def compile_layers(
     options: Mapping[str, str | int | float | bool],
     report: Progress = no_progress,
 ) -> CompiledLayers:
-    """Compile every layer alone and compute what flows into it.
-
-    Args:
-        regions: The traced function, taken apart.
-        groups: The layers that it was cut into.
-        arguments: The function's arguments, flattened.
-        options: XLA compiler options of the whole, used for the layers too.
-        report: Called with a message and a fraction.
-    """
+    """Compile every layer alone, with the options of the whole, and compute what flows into it."""
     report("running the whole for what flows between its layers", None)
     alike: dict[tuple[str, tuple[int, ...]], list[LayerGroup]] = {}
     for group in groups:

@@ -24,12 +24,8 @@ from edgegraph.results.timing import COLD, WARM, Latency
 class ExecutableCall:
     """One call of an executable that blocks until the whole output tree is there.
 
-    An executable may consume (donate) arguments. Each of those is then replaced after the call:
-    by the result that took over its buffer, or by a fresh copy where no result did.
-
-    Attributes:
-        arguments: What the next call is handed.
-        after: Replaces what the last call consumed; None if it consumes nothing.
+    An executable may consume (donate) arguments. Each of those is then replaced after the call, by
+    `after`: by the result that took over its buffer, or by a fresh copy where no result did.
     """
 
     def __init__(self, executable: Any, arguments: Sequence[Any]) -> None:
@@ -53,11 +49,7 @@ class ExecutableCall:
         return jax.block_until_ready(self._executable(*self.arguments))
 
     def enqueue(self) -> Any:
-        """Call it once without waiting.
-
-        Returns:
-            The results, to be waited for; those that the next call consumes are left out.
-        """
+        """Call it without waiting; return the results that the next call does not consume."""
         result = self._executable(*self.arguments)
         if self.after is None:
             return result
@@ -94,11 +86,7 @@ def _aliased_results(executable: Any, donated: Sequence[int]) -> dict[int, int]:
 
 
 def program_arguments(program: Program) -> tuple[Any, ...]:
-    """Return a program's arguments, the same every time, on the device.
-
-    Raises:
-        InputError: The program cannot run here: it was read from a file or only lowered.
-    """
+    """Return a program's arguments, the same every time, on the device."""
     if program.executable is None or program.concrete is None:
         raise InputError(
             f"{program.name!r} (target {program.target!r}, stage {program.stage!r}) has nothing"
@@ -114,10 +102,6 @@ def null_call(arguments: Sequence[Any], results: Any) -> Callable[[], object]:
     Python's way into the executable costs time by the number and nesting of arguments and
     results, not by their size, so the null executable takes the same arguments and returns a tree
     of scalars of the same structure.
-
-    Args:
-        arguments: Positional arguments, as trees of arrays.
-        results: Anything with the structure of the results.
     """
 
     def null(*_: Any) -> Any:
@@ -134,11 +118,9 @@ def prefer_synchronous_dispatch() -> None:
 
 
 def use_synchronous_dispatch() -> bool:
-    """Make CPU calls run in the calling thread where that can still be chosen.
+    """Make CPU calls run in the calling thread where that can still be chosen; return whether.
 
-    Returns:
-        Whether they do. Where JAX is up already they run in another thread, whose wake-up is
-        then part of every time; a warning says so.
+    Where JAX is up already another thread wakes up in every time; a warning says so.
     """
     try:
         xla.set_synchronous_dispatch()
@@ -157,11 +139,7 @@ TIMES_LAST_CACHE = 4
 
 
 def cold_bytes() -> int:
-    """Return how much has to be touched so that nothing else is left in the caches.
-
-    Raises:
-        InputError: The system does not tell how large its caches are.
-    """
+    """Return how much has to be touched so that nothing else is left in the caches."""
     caches = host.caches(host.usable_cores())
     if not caches:
         raise InputError(
@@ -172,11 +150,7 @@ def cold_bytes() -> int:
 
 
 def cache_emptier() -> Callable[[], None]:
-    """Return a call that reads and writes more data than the caches hold, on all threads of XLA.
-
-    Raises:
-        InputError: The system does not tell how large its caches are.
-    """
+    """Return a call that reads and writes more data than the caches hold, on all threads of XLA."""
     count = cold_bytes() // 4
     struct = jax.ShapeDtypeStruct((count,), jnp.float32)
     with jax.default_device(jax.devices("cpu")[0]):
@@ -200,21 +174,8 @@ def measure_program(
 ) -> Latency:
     """Time one blocking call of a program, with its arguments on the device.
 
-    The dispatch floor is that of an executable with the same arguments and results that
-    computes nothing.
-
-    Args:
-        program: Compiled for this host.
-        cache: ``warm``, or ``cold`` to touch four times the last cache's size of other data
-            before every call.
-        settings: How long and how carefully.
-        clock: Nanoseconds.
-        progress: Called with a message and a fraction.
-
-    Raises:
-        InputError: The program cannot be run here, `cache` is neither of the two, or the system
-            does not tell how large its caches are.
-        KeyboardInterrupt: Passed through.
+    The dispatch floor is that of an executable with the same arguments and results that computes
+    nothing. ``cold`` touches four times the last cache's size of other data before every call.
     """
     if cache not in (WARM, COLD):
         raise InputError(f"cache {cache!r} is unknown; expected {WARM!r} or {COLD!r}")
@@ -240,20 +201,8 @@ def measure_apart(
 ) -> Latency:
     """Time one blocking call of a program in a process of its own, with synchronous dispatch.
 
-    Args:
-        program: Compiled for this host.
-        cores: Run on this many of the cores that this process may use. XLA compiles for the
-            number of cores, so for fewer than all the program is compiled again in that
-            process: it is timed as it would be on such a machine.
-        cache: ``warm``, or ``cold``.
-        settings: How long and how carefully.
-        progress: Called with a message and a fraction.
-
-    Raises:
-        InputError: The program cannot be run here or cannot leave this process, there are not
-            so many cores, or the system does not tell how large its caches are.
-        EdgeGraphError: The process died, or did not end in time.
-        KeyboardInterrupt: Passed through; the process is gone by then.
+    XLA compiles for the number of cores, so for fewer than all the program is compiled again in
+    that process: it is timed as it would be on such a machine.
     """
     settings = settings or MeasurementSettings()
     with program_archive([program], cores=cores) as archive:

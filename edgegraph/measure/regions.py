@@ -30,8 +30,7 @@ class Region:
 
     Attributes:
         kind: ``function``, ``scan``, ``while`` (its body), ``condition`` or ``branch``.
-        name: Where it is, from the outermost loop to the innermost (``scan of 12/branch 1``); ""
-            for the function itself.
+        name: From the outermost loop to the innermost (``scan of 12/branch 1``).
         jaxpr: All calls inlined, equations that nobody needs left out. The function's constants
             come first among its inputs; in other regions they are free variables.
         paths: The scope path of every equation.
@@ -56,11 +55,8 @@ class Region:
 class Regions:
     """A traced function as a tree of regions.
 
-    Attributes:
-        root: The function itself.
-        constants: Values of variables that are given in every region.
-        positions: By the number of an iteration that a scan begins with, the variable among
-            the constants that has it as its value.
+    `constants` are values of variables that are given in every region; `positions` has the variable
+    among them by the number of an iteration that a scan begins with.
     """
 
     root: Region
@@ -69,17 +65,7 @@ class Regions:
 
 
 def find_regions(traced: Any) -> Regions:
-    """Split a traced function into regions.
-
-    Args:
-        traced: A ClosedJaxpr, such as ``jax.make_jaxpr(f)(x)``.
-
-    Example:
-        >>> def f(x):
-        ...     return jax.lax.scan(lambda carry, _: (carry * 2, None), x, length=3)
-        >>> [region.kind for region in find_regions(jax.make_jaxpr(f)(1.0)).root.walk()]
-        ['function', 'scan']
-    """
+    """Split a traced function, such as ``jax.make_jaxpr(f)(x)``, into regions."""
     inliner = _Inliner()
     root = inliner.region("function", "", traced, "")
     positions = {first: core.Var(_NUMBER) for first in sorted(_first_iterations(root))}
@@ -102,11 +88,7 @@ def _first_iterations(root: Region) -> set[int]:
 
 
 class _Inliner:
-    """Makes regions; collects the constants that the calls inside them hold.
-
-    Attributes:
-        constants: Values by variable.
-    """
+    """Makes regions; collects the constants that the calls inside them hold, by variable."""
 
     def __init__(self) -> None:
         self.constants: dict[Any, Any] = {}
@@ -262,13 +244,8 @@ def effects_of(equations: Iterable[Any]) -> set[Any]:
 class ScanParts:
     """What flows into and out of a scan, in the function that holds it and in its body.
 
-    Attributes:
-        constants, carries: How many inputs of the body are the same for every iteration, and
-            how many are handed from one to the next; the rest are rows of `scanned`.
-        scanned: What it takes a row of in every iteration.
-        rows: The rows, in the body.
-        stacked: What it stacks a row on in every iteration.
-        made: Those rows, in the body.
+    Of the body's inputs, `constants` are the same for every iteration, `carries` are handed from
+    one to the next. The rest are `rows` of `scanned`; those that it makes are stacked outside.
     """
 
     constants: int
@@ -280,12 +257,7 @@ class ScanParts:
 
 
 def scan_parts(equation: Any, body: Any) -> ScanParts:
-    """Separate what is carried from what is sliced or stacked, which has one axis more outside.
-
-    Args:
-        equation: The scan.
-        body: The jaxpr of its body.
-    """
+    """Separate what is carried from what is sliced or stacked, which has one axis more outside."""
 
     def same(outer: Sequence[Any], inner: Sequence[Any]) -> int:
         pairs = zip(outer, inner, strict=True)

@@ -80,12 +80,8 @@ class Series:
     """The timed calls of one thing, and the only state of a measurement.
 
     Attributes:
-        call: What is timed.
-        clock: What it is timed with.
-        before: Called before every call, outside the timed part; calls are then never timed in
-            blocks.
-        after: Handed every result outside the timed part; calls are then never timed in blocks.
-        first_call_s: The first call, once `start` ran.
+        before: Called before every call, outside the timed part; then there are no blocks.
+        after: Handed every result outside the timed part; then there are no blocks.
         calls_per_sample: Calls in a block; 1 unless `choose_block` found them too short.
         samples_s: Seconds per call, in the order they were taken.
     """
@@ -163,12 +159,9 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How some series were sampled together.
+    """How some series were sampled together; stopped by ``stable`` or ``time limit``.
 
-    Attributes:
-        settings: How long and how carefully.
-        stopped_by: ``stable`` or ``time limit``.
-        others_share: Share of the cores' time that other processes took; None if unknown.
+    `others_share` is the share of the cores' time that other processes took; None if unknown.
     """
 
     settings: MeasurementSettings
@@ -179,11 +172,8 @@ class Sampling:
 def warm_up(every: Sequence[Series], settings: MeasurementSettings, clock: Clock) -> None:
     """Call everything in turns until it is warm, and choose the blocks of short calls.
 
-    Args:
-        every: What will be timed.
-        settings: At least `warm_up_calls` each and `warm_up_s` in all, at most a third of
-            `limit_s`, but one call each in any case.
-        clock: Nanoseconds.
+    That takes `warm_up_calls` each and `warm_up_s` in all, at most a third of `limit_s`, but one
+    call each in any case.
     """
     started = clock()
     calls = 0
@@ -209,16 +199,10 @@ def sample_in_rounds(
 ) -> Sampling:
     """Start, warm up and sample everything, in random order in every round.
 
-    In a round each series gets a turn of some samples. Sampling ends when every series has
-    enough samples and all those that matter hold still, else at the time limit.
-
-    Args:
-        every: What to time; a KeyboardInterrupt leaves the samples taken so far in it.
-        settings: How long and how carefully, for all series together; the seed of the order.
-        clock: Nanoseconds.
-        rewarm: Begin each turn with calls that count for nothing, because the others have
-            driven its data out of the caches.
-        progress: Called after each round.
+    In a round each series gets a turn of some samples. Sampling ends when every series has enough
+    samples and all those that matter hold still, else at the time limit, which is for all together.
+    `rewarm` begins turns with calls that count for nothing, since others emptied the caches. A
+    KeyboardInterrupt leaves the samples taken so far in the series.
     """
     # Nothing of the machine is seen by any clock but its own.
     watch = OtherProcesses() if clock is monotonic_clock else OtherProcesses(busy_s=lambda: None)
@@ -274,14 +258,8 @@ class Turn:
 def plan_turns(every: Sequence[Series], left_s: float, *, rewarm: bool) -> list[Turn]:
     """Plan the turns of a round, so that the time left holds at least ten rounds.
 
-    Args:
-        every: Warm series.
-        left_s: Seconds left for all rounds.
-        rewarm: Begin a turn with 2 ms of calls that count for nothing, but one at least and 20
-            at most; with a single one where the time does not hold more.
-
-    Returns:
-        One turn for each series, all with the same number of samples, ten at most.
+    All turns have as many samples, ten at most. `rewarm` begins one with 2 ms of calls that count
+    for nothing (1 to 20 of them); with a single one where the time does not hold more.
     """
     round_s = left_s / LEAST_ROUNDS
     sampling_s = max(sum(series.sample_cost_s for series in every), 1e-9)
@@ -319,15 +297,7 @@ def summarise(
     synchronous: bool = True,
     cache: str = WARM,
 ) -> Latency:
-    """Return what a series of samples says.
-
-    Args:
-        series: At least one sample.
-        sampling: How it was sampled.
-        floor: The null call's samples, whose median is the dispatch floor.
-        synchronous: Whether the calls ran in the calling thread.
-        cache: ``warm``, or ``cold`` where other data was touched before every call.
-    """
+    """Return what the samples say; the dispatch floor is the median of `floor`, the null call."""
     samples = series.samples_s
     single = series.calls_per_sample == 1
     seen: dict[str, Any] = {

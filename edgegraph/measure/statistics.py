@@ -32,22 +32,12 @@ INVALID_RELATIVE_IQR = 0.25
 
 
 def median(samples: Samples) -> float:
-    """Return the median.
-
-    Example:
-        >>> median([3.0, 1.0, 2.0, 10.0])
-        2.5
-    """
+    """Return the median."""
     return float(np.median(np.asarray(samples, dtype=np.float64)))
 
 
 def median_absolute_deviation(samples: Samples) -> float:
-    """Return the median distance from the median, not scaled to a standard deviation.
-
-    Example:
-        >>> median_absolute_deviation([1.0, 1.0, 2.0, 2.0, 4.0, 6.0, 9.0])
-        1.0
-    """
+    """Return the median distance from the median, not scaled to a standard deviation."""
     values = np.asarray(samples, dtype=np.float64)
     return median(np.abs(values - np.median(values)))
 
@@ -56,24 +46,13 @@ def relative_interquartile_range(samples: Samples) -> float:
     """Return the width of the middle half of the samples over their median.
 
     Quartiles are interpolated linearly between the nearest samples.
-
-    Example:
-        >>> relative_interquartile_range([1.0, 2.0, 3.0, 4.0, 5.0])
-        0.6666666666666666
     """
     low, middle, high = np.percentile(np.asarray(samples, dtype=np.float64), [25, 50, 75])
     return _ratio(float(high - low), float(middle))
 
 
 def outlier_count(samples: Samples) -> int:
-    """Count the samples beyond Tukey's fences, 1.5 interquartile ranges outside the quartiles.
-
-    Example:
-        >>> outlier_count([1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 9.0])
-        0
-        >>> outlier_count([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 20.0])
-        1
-    """
+    """Count the samples beyond Tukey's fences, 1.5 interquartile ranges outside the quartiles."""
     values = np.asarray(samples, dtype=np.float64)
     low, high = np.percentile(values, [25, 75])
     fence = 1.5 * (high - low)
@@ -84,10 +63,6 @@ def drift(samples: Samples) -> float:
     """Return how much the second half's median lies above the first half's, over the whole median.
 
     The middle one of an odd number of samples counts in neither half; of a single sample it is 0.
-
-    Example:
-        >>> drift([10.0, 10.0, 12.0, 12.0])
-        0.18181818181818182
     """
     values = np.asarray(samples, dtype=np.float64)
     half = len(values) // 2
@@ -99,17 +74,8 @@ def drift(samples: Samples) -> float:
 def window_spread(samples: Samples, window: int) -> float | None:
     """Return how far the medians of the last three windows lie apart, over their median.
 
-    Args:
-        samples: In the order they were taken.
-        window: Samples in a window. Fewer than three windows' worth of samples are cut into
-            three equal parts instead, the first samples left out if they do not divide.
-
-    Returns:
-        The relative spread, or None for fewer than three samples.
-
-    Example:
-        >>> window_spread([5.0, 5.0, 10.0, 10.0, 10.0, 10.0, 11.0, 11.0], window=2)
-        0.1
+    Fewer samples than three windows take are cut into three equal parts, the first left out if they
+    do not divide; of fewer than three samples there is no spread.
     """
     if window < 1:
         raise ValueError(f"a window holds at least one sample, not {window}")
@@ -122,24 +88,12 @@ def window_spread(samples: Samples, window: int) -> float | None:
 
 
 def percentile_estimate(samples: Samples, percentile: float) -> float | None:
-    """Return MLPerf's early-stopping estimate of a percentile: an upper bound at 99 % confidence.
+    """Return MLPerf's early-stopping estimate of a percentile (0.9): 99 % sure an upper bound.
 
     With n samples, the t-th largest is reported for the largest t such that at most t of n
     draws lie above the true percentile with probability 1 % or less
-    (``binom.cdf(t, n, 1 - percentile) <= 0.01``). The estimate tightens as n grows.
-
-    Args:
-        samples: In any order, each the latency of one call.
-        percentile: Between 0 and 1, such as 0.9.
-
-    Returns:
-        The estimate, or None where there are too few samples: p90 needs 64, p99 needs 662.
-
-    Example:
-        >>> percentile_estimate([1.0] * 63, 0.9) is None
-        True
-        >>> percentile_estimate([float(latency) for latency in range(64)], 0.9)
-        63.0
+    (``binom.cdf(t, n, 1 - percentile) <= 0.01``). The estimate tightens as n grows; None where
+    there are too few samples: p90 needs 64, p99 needs 662.
     """
     rank = percentile_rank(len(samples), percentile)
     if rank is None:
@@ -152,10 +106,6 @@ def percentile_rank(count: int, percentile: float) -> int | None:
     """Return t, so that the t-th largest of `count` samples bounds the percentile; None if too few.
 
     Source: MLCommons inference rules, "early stopping".
-
-    Example:
-        >>> percentile_rank(63, 0.9), percentile_rank(64, 0.9), percentile_rank(662, 0.99)
-        (None, 1, 1)
     """
     if not 0.0 < percentile < 1.0:
         raise ValueError(f"a percentile lies between 0 and 1, not at {percentile}")
@@ -168,17 +118,7 @@ def percentile_rank(count: int, percentile: float) -> int | None:
 
 
 def mean_interval(samples: Samples, confidence: float) -> tuple[float, float]:
-    """Return Student's confidence interval of the mean.
-
-    Args:
-        samples: Two at least, independent of each other, such as one from every process.
-        confidence: Between 0 and 1, such as 0.95.
-
-    Example:
-        >>> low, high = mean_interval([1.0, 2.0, 3.0], 0.95)
-        >>> round(low, 3), round(high, 3)
-        (-0.484, 4.484)
-    """
+    """Return Student's confidence interval of the mean of two or more independent samples."""
     values = np.asarray(samples, dtype=np.float64)
     if len(values) < 2:
         raise ValueError(f"an interval needs two samples at least, not {len(values)}")
@@ -199,18 +139,9 @@ def judge(
 ) -> tuple[str, tuple[str, ...]]:
     """Return the verdict on a series of samples, and why.
 
-    Args:
-        samples: Number of samples; too few are INVALID.
-        relative_iqr: NOISY above 10 %, INVALID above 25 %.
-        drift: NOISY above 5 % either way.
-        window_spread: Of the last three windows; NOISY above the tolerance.
-        tolerance: Of the windows.
-        others_share: Share of the cores' time that other processes took; NOISY above 10 %, for
-            a second process may slow all calls down evenly, so that nothing else shows it.
-
-    Example:
-        >>> judge(100, relative_iqr=0.02, drift=-0.07, window_spread=0.01, tolerance=0.1)
-        ('NOISY', ('the second half is 7 % faster than the first, more than 5 %',))
+    NOISY above a relative interquartile range of 10 %, a drift of 5 % either way, a spread of
+    windows over `tolerance`, or 10 % of the cores' time taken by others: a second process may slow
+    all calls down evenly, so that nothing else shows it. INVALID above 25 %, or of too few samples.
     """
     invalid: list[str] = []
     noisy: list[str] = []

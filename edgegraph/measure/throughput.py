@@ -56,23 +56,9 @@ def measure_throughput(
     completion, as in MLPerf's offline scenario. Donated arguments are fed from the results of
     the call before, so such calls wait for each other; their queue is one of dispatches.
 
-    Args:
-        program: Compiled for this host.
-        queue_depths: Most calls in flight. Depths so large that no six windows fit into
-            `settings.limit_s` are left out, save the smallest: a program that takes so long
-            hides its dispatch at a small depth already.
-        cores: Run on this many cores, compiled again for them if these are not all.
-        settings: `limit_s` bounds the timing of all depths together.
-        progress: Called with a message and a fraction.
-
-    Returns:
-        One entry per depth, in increasing order.
-
-    Raises:
-        InputError: A depth is not a positive integer; the program cannot be run here or
-            cannot leave this process.
-        EdgeGraphError: The process died, or did not end in time.
-        KeyboardInterrupt: Passed through; the process is gone by then.
+    Depths so large that no six windows fit into `limit_s`, for all together, are left out, save the
+    smallest: a program that takes so long hides its dispatch at a small depth already. `cores` are
+    as in `measure_apart`.
     """
     if not queue_depths:
         raise InputError("no queue depth was given; expected positive integers")
@@ -126,14 +112,7 @@ def time_windows(
 ) -> list[Throughput]:
     """Time windows of calls at every queue depth, in random order in every round.
 
-    Args:
-        enqueue: Starts a call and returns what to wait for.
-        wait: Waits for that.
-        queue_depths: In increasing order.
-        batch: Samples in a call.
-        settings: How long for all depths together.
-        clock: Nanoseconds.
-        progress: Called with a message and a fraction.
+    `enqueue` starts a call and returns what `wait` waits for; `batch` is the samples in a call.
     """
     wait(enqueue())
     probe = partial(run_window, enqueue, wait, queue_depth=1, calls=1)
@@ -175,14 +154,7 @@ def run_window(
 
 
 def fitting_depths(queue_depths: Sequence[int], call_s: float, limit_s: float) -> tuple[int, ...]:
-    """Leave out the largest depths until enough windows of each fit into the time; keep one.
-
-    Example:
-        >>> fitting_depths((1, 2, 4, 8, 16, 32), call_s=0.001, limit_s=15.0)
-        (1, 2, 4, 8, 16, 32)
-        >>> fitting_depths((1, 2, 4, 8, 16, 32), call_s=0.15, limit_s=15.0)
-        (1, 2)
-    """
+    """Leave out the largest depths until enough windows of each fit into the time; keep one."""
     fitting = list(queue_depths)
     while len(fitting) > 1 and _ROUNDS_TO_FIT * FILLINGS * sum(fitting) * call_s > limit_s:
         fitting.pop()

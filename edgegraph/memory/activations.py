@@ -24,15 +24,9 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerActivations:
-    """What one layer needs while it runs.
+    """What one layer needs while it runs: `elements` and their `bytes`, by the policy.
 
-    Attributes:
-        name: Name of its op in the graph.
-        layer: Scope of the model, or None.
-        opcode: XLA's opcode.
-        output_elements: Elements that it writes.
-        elements: Elements that have to be there while it runs, by the policy.
-        bytes: Bytes of them.
+    `name` is that of its op in the graph, `layer` the scope of the model.
     """
 
     name: str
@@ -45,13 +39,7 @@ class LayerActivations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivationMemory:
-    """The activation memory of a program under one policy.
-
-    Attributes:
-        policy: Which rules were applied.
-        input_elements: Elements of the program's inputs.
-        layers: Every layer, in order of execution.
-    """
+    """The activation memory of a program under one policy; its layers are in order of execution."""
 
     policy: Policy
     input_elements: int
@@ -78,15 +66,7 @@ class ActivationMemory:
         return self.peak.bytes if self.peak else 0
 
     def peaks(self, depth: int) -> Mapping[str, int]:
-        """Return the peak bytes of every scope of `depth` names, in order of execution.
-
-        Example:
-            >>> layer = LayerActivations(name="c", layer="Net/block/conv", opcode="convolution",
-            ...                          output_elements=4, elements=12, bytes=48)
-            >>> memory = ActivationMemory(policy="in_out", input_elements=8, layers=(layer,))
-            >>> memory.peaks(2)
-            {'Net/block': 48}
-        """
+        """Return the peak bytes of every scope of `depth` names, in order of execution."""
         peaks: dict[str, int] = {}
         for layer in self.layers:
             scope = "/".join((layer.layer or UNATTRIBUTED).split("/")[:depth])
@@ -97,7 +77,7 @@ class ActivationMemory:
 def activation_memory(
     module: Module, *, policy: Policy = "liveness", dtype: str | None = None
 ) -> ActivationMemory:
-    """Compute the activation memory of a program.
+    """Compute the activation memory of a program from its module before optimisation.
 
     The policies:
 
@@ -108,24 +88,7 @@ def activation_memory(
     - ``liveness``: everything that a later op still reads is held as well, and an elementwise op
       copies what it may not overwrite.
 
-    Args:
-        module: The module before optimisation (``stage="lowered"``).
-        policy: Which of these.
-        dtype: Count as if every activation were of this dtype, by XLA's name (``s8``); None
-            for their own.
-
-    Raises:
-        InputError: The module is optimised, or there is no such policy or dtype.
-
-    Example:
-        >>> import jax
-        >>> from edgegraph import xla
-        >>> from edgegraph.hlo.decode import decode
-        >>> x, w = jax.ShapeDtypeStruct((1, 8), "float32"), jax.ShapeDtypeStruct((8, 2), "float32")
-        >>> lowered = jax.jit(lambda params, x: jax.nn.relu(x @ params["w"])).lower({"w": w}, x)
-        >>> memory = activation_memory(decode(xla.lowered_module(lowered)))
-        >>> memory.peak_elements, memory.peak_bytes
-        (10, 40)
+    With a `dtype` (``s8``) it counts as if every activation were of that.
     """
     if policy not in POLICIES:
         raise InputError(f"policy {policy!r} is unknown; expected one of {', '.join(POLICIES)}")
@@ -137,8 +100,7 @@ def activation_memory(
 def activation_peaks(module: Module) -> Mapping[Policy, LayerActivations] | None:
     """Find the layer that needs the most memory, by every policy.
 
-    None where there are none: no layer makes an activation, or the module is optimised, so that
-    its fusions hide which values are stored.
+    None where no layer makes an activation, or fusions of an optimised module hide what is stored.
     """
     if any(
         instruction.opcode == "fusion"

@@ -26,14 +26,11 @@ MAX_BYTES = 1 << 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """What XLA sets aside for a program.
+    """What XLA sets aside for a program, in bytes by storage and in all.
 
     Attributes:
-        sizes: Bytes of every storage.
         temp_bytes: Size of the heap that the temporaries share.
-        output_bytes: Bytes of the results, with a tuple's table of pointers, and without what
-            lies in donated arguments.
-        in_arguments: Storages that lie in donated arguments.
+        output_bytes: With a tuple's table of pointers, without what lies in donated arguments.
         taken_over: Values whose memory the op that reads them last uses for its result.
     """
 
@@ -45,11 +42,7 @@ class Allocation:
 
 
 def allocate(module: Module, values: Values) -> Allocation:
-    """Lay the buffers of a scheduled module in memory as XLA does.
-
-    Raises:
-        FormatError: The buffers are larger than any memory.
-    """
+    """Lay the buffers of a scheduled module in memory as XLA does."""
     buffers = _buffers(module, values)
     members, sizes, reuse = buffers.members, buffers.sizes, buffers.reuse
     held = values.storages(values.arguments + values.constants)
@@ -82,12 +75,8 @@ def allocate(module: Module, values: Values) -> Allocation:
 class _Buffers:
     """The buffers of a program and what XLA goes by when it lays them.
 
-    Attributes:
-        values: The values in them.
-        members: The values in each, by storage.
-        sizes: Bytes of each, by storage.
-        reuse: Which values may lie where an earlier one lay.
-        ranks: The values' numbers as XLA counts them: by the instructions' order in the file.
+    `members` and `sizes` are by storage; `ranks` are the values' numbers as XLA counts them: by the
+    instructions' order in the file.
     """
 
     values: Values
@@ -139,9 +128,7 @@ def _lay_in_results(
     """Set memory aside for results, and lay into it what has left it when they are made.
 
     `held` are the storages of arguments and constants; those that are outputs too are donated.
-
-    Returns:
-        The number of the result's memory, by storage laid there.
+    Returns the number of the result's memory, by storage laid there.
     """
     members, sizes = buffers.members, buffers.sizes
     ranks = {s: min([buffers.ranks[number] for number in members[s]]) for s in members}
@@ -156,11 +143,7 @@ def _lay_in_results(
 
 
 class _ResultMemory:
-    """What lies in the memory of results.
-
-    Attributes:
-        places: The number of the result's memory, by storage.
-    """
+    """What lies in the memory of results: its number, by storage, in `places`."""
 
     def __init__(self, buffers: _Buffers) -> None:
         self._values = buffers.values
@@ -238,13 +221,10 @@ class _ResultMemory:
 
 
 def _replay(buffers: _Buffers, heap: Iterable[int]) -> tuple[list[Request], dict[int, int]]:
-    """Replay in which order the heap's buffers are needed and freed.
+    """Replay when the heap's buffers are needed and freed; every making and freeing is a time.
 
-    Time counts every making and freeing; XLA's heap knows no other.
-
-    Returns:
-        What is needed when, and a number below zero by storage that is the same for those that
-        take over each other's memory.
+    Returns the requests, and a number below zero by storage, the same for those that take over
+    each other's memory.
     """
     every, ranks = buffers.values.all, buffers.ranks
     numbers = [number for storage in heap for number in buffers.members[storage]]

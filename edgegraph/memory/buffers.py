@@ -24,13 +24,9 @@ _READS_NOTHING = opcodes.TUPLES | {"while"}
 
 
 def trace_values(module: Module, nodes: Sequence[Node]) -> Values:
-    """Follow the values of a scheduled module through its memory.
+    """Follow the values of a scheduled module, flattened to `nodes`, through its memory.
 
-    XLA has put copies where two values need memory of their own. `nodes` are all that
-    `edgegraph.hlo.graph.flatten` makes of the module.
-
-    Raises:
-        FormatError: A loop or branch takes or returns another number of arrays than it has.
+    XLA has put copies where two values need memory of their own.
     """
     tracer = _Tracer(module)
     for node in nodes:
@@ -40,14 +36,7 @@ def trace_values(module: Module, nodes: Sequence[Node]) -> Values:
 
 @dataclass(slots=True)
 class _Open:
-    """A container whose computations are being visited.
-
-    Attributes:
-        node: The container.
-        operands: Its operands' values.
-        computation: The one of its computations that is being visited, or "".
-        roots: What the computations visited so far return.
-    """
+    """A container of which `computation` is being visited; those before it return `roots`."""
 
     node: Node
     operands: tuple[Leaves, ...]

@@ -27,9 +27,6 @@ class Step:
     """One op that reads or makes activations.
 
     Attributes:
-        name: Name of its node in the graph.
-        layer: Scope of the model, or None.
-        opcode: XLA's opcode.
         reads: The activations that it reads, each once.
         makes: The activation that it makes; None where it writes into the model's state.
         in_place: Whether it may write its result over an operand.
@@ -49,14 +46,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataflow:
-    """The activations of a program and the ops between them, in order of execution.
-
-    Attributes:
-        shapes: Shape of every activation; the position is its number.
-        inputs: Activations that the program is called with.
-        outputs: Activations that it returns.
-        steps: The ops.
-    """
+    """The activations of a program by number, and the ops between them in order of execution."""
 
     shapes: tuple[Shape, ...]
     inputs: tuple[int, ...]
@@ -68,10 +58,8 @@ class Dataflow:
 def trace_activations(module: Module) -> Dataflow:
     """Follow the activations through a module before optimisation.
 
-    A loop or a conditional is one op: what happens inside is not followed.
-
-    Raises:
-        InputError: The module is optimised: its fusions hide which values are stored.
+    A loop or a conditional is one op: what happens inside is not followed. An optimised module is
+    refused: its fusions hide which values are stored.
     """
     tracer = _Tracer(module)
     for node in flatten(module):
@@ -89,10 +77,7 @@ def trace_activations(module: Module) -> Dataflow:
 class _Waiting:
     """The result of elementwise ops that nothing has asked to be stored yet.
 
-    Attributes:
-        node: The last of the ops.
-        reads: The activations that it is computed from.
-        number: Its number as an activation, once it is stored.
+    `node` is the last of the ops; `number` is that of the activation, once it is stored.
     """
 
     node: Node

@@ -20,13 +20,6 @@ class TimeSlots:
 
     A tree over time: every node holds the slots taken during all of its span, and those taken
     at some time in it, as the bits of an integer. Asking and noting take a logarithm of the time.
-
-    Example:
-        >>> slots = TimeSlots(8)
-        >>> slots.take(0, 2, 5)
-        >>> slots.take(1, 4, 4)
-        >>> bin(slots.taken(0, 3)), bin(slots.taken(4, 7)), slots.taken(6, 7)
-        ('0b1', '0b11', 0)
     """
 
     def __init__(self, duration: int) -> None:
@@ -85,13 +78,9 @@ _FAR = np.iinfo(np.int64).max
 
 
 class Request(Struct, frozen=True, kw_only=True, gc=False):
-    """A buffer that needs a place.
+    """A buffer that needs a place: from first to last time of every value in it, by `spans`.
 
-    Attributes:
-        size_bytes: How large it is.
-        spans: When it is needed: first and last time of every value in it, the first value's
-            first.
-        rank: Settles ties: the lowest is laid first.
+    Of equals, that of the lowest `rank` is laid first.
     """
 
     size_bytes: int
@@ -110,14 +99,7 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def heap_bytes(requests: Sequence[Request]) -> int:
-    """Compute how much memory XLA sets aside for buffers.
-
-    Example:
-        >>> first = Request(size_bytes=100, spans=((0, 2),), rank=0)
-        >>> second = Request(size_bytes=40, spans=((1, 4),), rank=1)
-        >>> heap_bytes([first]), heap_bytes([first, second])
-        (100, 164)
-    """
+    """Compute how much memory XLA sets aside for buffers."""
     least = _least_bytes(requests)
     best: int | None = None
     for order in _ORDERS:

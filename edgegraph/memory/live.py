@@ -21,7 +21,6 @@ class HeldBuffer:
 
     Attributes:
         node: The op that made what it holds; an op before the loop for what a loop carries.
-        bytes: Its size.
         role: ``argument``, ``constant``, ``output`` or ``temporary``.
         from_input: Whether its contents depend on an input of the program.
     """
@@ -42,7 +41,6 @@ class MemoryProfile:
         peak_step: Position in `steps` of the (first) peak.
         peak_node: The op that runs at the peak: that step, or one inside.
         held: The buffers alive then, the largest first; their bytes add up to the peak.
-        allocation: What XLA sets aside.
     """
 
     steps: tuple[Node, ...]
@@ -55,32 +53,11 @@ class MemoryProfile:
 
 @bulk
 def profile_memory(module: Module, nodes: Sequence[Node]) -> MemoryProfile | None:
-    """Find out what a program holds in memory at every moment.
+    """Find out what a program holds in memory at every moment; None if the module is not scheduled.
 
     Arguments and constants are alive for the whole run, results from the op that makes them to
     the end, all else from the op that makes it to the one that reads it last. What is written
     in place counts once. Buffers outside the device's main memory are not counted.
-
-    Args:
-        module: The module.
-        nodes: All its nodes, from `edgegraph.hlo.graph.flatten`.
-
-    Returns:
-        None if the module is not scheduled: then the order of execution is not known yet.
-
-    Raises:
-        FormatError: The module contradicts itself.
-
-    Example:
-        >>> from edgegraph.hlo.graph import flatten
-        >>> from edgegraph.hlo.decode import decode
-        >>> from edgegraph.xla import parse_text
-        >>> module = decode(parse_text('''HloModule m, is_scheduled=true
-        ...     ENTRY e { x = f32[8] parameter(0)
-        ...               y = f32[4] slice(x), slice={[0:4]}
-        ...               ROOT z = f32[8] concatenate(y, y), dimensions={0} }'''))
-        >>> profile_memory(module, flatten(module)).alive_bytes
-        (32, 48, 80)
     """
     if module.entry not in module.schedule:
         return None

@@ -24,17 +24,10 @@ Leaves = tuple[int, ...]
 
 
 class Value(Struct, kw_only=True, gc=False):
-    """One array.
+    """One array, in memory numbered `storage` from `start` to `end`.
 
-    Attributes:
-        node: The op that makes it, or the parameter or container where it enters or leaves a loop
-            or a branch.
-        shape: Its shape.
-        storage: Number of the memory that it lies in.
-        start: When it is made.
-        end: When it is last used.
-        from_input: Whether it depends on an input of the program: neither on parameters and
-            state of a model alone, nor a constant.
+    `node` makes it, or lets it in or out of a loop or a branch. `from_input`: whether it depends on
+    an input of the program, not on parameters and state of a model alone, and is no constant.
     """
 
     node: Node
@@ -52,16 +45,13 @@ class Value(Struct, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values:
-    """All values of a program.
+    """All values of a program, numbered by position in `all`.
 
     Attributes:
-        all: The values; the position is a value's number.
         nodes: The ops outside fusions; the position is the time at which they run.
         leaves: The values that make up each op's result, by its name.
         shapes: The shape of each op's result, by its name.
-        arguments: Values that the program is called with.
         constants: Values that stand in the program.
-        outputs: Values that it returns.
     """
 
     all: Sequence[Value]
@@ -95,14 +85,7 @@ class TupleParts:
         return self._look_up(shape)[1]
 
     def part(self, shape: Shape, index: Sequence[int]) -> range:
-        """Return the positions of the leaves of a part of a shape.
-
-        Example:
-            >>> f32 = Shape(dtype="f32")
-            >>> pair = Shape(dtype="tuple", elements=(f32, f32))
-            >>> TupleParts().part(Shape(dtype="tuple", elements=(pair, f32)), (1,))
-            range(2, 3)
-        """
+        """Return the positions of the leaves of a part of a shape."""
         first = 0
         for step in index:
             first += self._look_up(shape)[2][step]
@@ -130,10 +113,7 @@ def written_over(module: Module, instruction: Instruction) -> tuple[Alias, ...]:
 
 
 def may_share(module: Module, user: Instruction, operand: int, shape: Shape, result: Shape) -> bool:
-    """Return whether an op may write a result of shape `result` over a dying operand.
-
-    The operand, an array of shape `shape`, is named by its position.
-    """
+    """Return whether an op may write a result of shape `result` over a dying operand of `shape`."""
     if shape.dtype != result.dtype or shape.dimensions != result.dimensions:
         return False
     if shape.layout != result.layout or user.opcode == "copy":
@@ -198,9 +178,7 @@ def _changed_arrays(instruction: Instruction) -> tuple[Alias, ...]:
 class BufferReuse:
     """Pairs of values of which the later may lie where the earlier lay.
 
-    Attributes:
-        sources: The earlier ones, in the order of operands, by the later one's number.
-        targets: The later ones, by the earlier one's number.
+    `sources` are the earlier ones by the later one's number, in the order of operands.
     """
 
     sources: Mapping[int, Sequence[int]]

@@ -43,12 +43,8 @@ Occurrence = tuple[Kernel[OpRecord], OpRecord]
 def recomputed(evidence: Evidence, *, at_least: float) -> Sequence[Occurrence]:
     """Return every op that an earlier fusion computed already, with the fusion it stands in.
 
-    Products are left out: XLA does not compute them twice.
-
-    Args:
-        evidence: What to look at.
-        at_least: Work (FLOPs and transcendentals) below which it does not matter: where names and
-            shapes show that there is less, nothing is given and the module is not looked at.
+    Products are left out: XLA does not compute them twice. Where names and shapes show less work
+    (FLOPs and transcendentals) than `at_least`, the module is not looked at.
     """
     candidates = _candidates(evidence, at_least)
     if sum(work_of(op) for occurrences in candidates for _, op in occurrences[1:]) < at_least:

@@ -24,12 +24,9 @@ at all would gain less than a change of the batch or the dtype does."""
 
 
 class Share(NamedTuple):
-    """Part of the program.
+    """Part of the program, from 0 to 1, `of` what in words: ``the time``, ``the bytes moved``.
 
-    Attributes:
-        value: From 0 to 1.
-        of: What it is a share of, in words: ``the time``, ``the bytes moved``.
-        certainty: ``high`` of measured time, ``medium`` of estimated time, ``low`` of bytes.
+    Certainty is ``high`` of measured time, ``medium`` of estimated time, ``low`` of bytes.
     """
 
     value: float
@@ -247,17 +244,9 @@ def register_finding(name: str) -> Callable[[Rule], Rule]:
 
 @bulk
 def find(analysis: Analysis, module: Module | None = None) -> tuple[Finding, ...]:
-    """Apply every rule.
+    """Apply every rule; return findings, those that concern most of the time first.
 
-    Args:
-        analysis: What to look at.
-        module: Its module where that is decoded already, which takes longer than all rules.
-
-    Returns:
-        Findings, those that concern most of the time first.
-
-    Raises:
-        InputError: A rule calls its finding by another name than its own.
+    `module` is given where it is decoded already, which takes longer than all rules.
     """
     evidence = Evidence(analysis, module)
     found: list[Finding] = []

@@ -127,10 +127,7 @@ def _register(rules: dict[str, Rule], targets: Sequence[str]) -> Callable[[Rule]
 
 
 def price_custom_call(instruction: Instruction, operands: Sequence[Shape]) -> Cost | None:
-    """Return the cost of one execution of a custom call on operands of these shapes.
-
-    None where there is no rule, or the rule cannot tell.
-    """
+    """Return the cost of one execution; None where there is no rule, or the rule cannot tell."""
     target = instruction.custom_call_target or ""
     rule = _rule(target)
     if rule is None:
@@ -243,12 +240,7 @@ def letter(call: CustomCall, name: str) -> str:
 
 
 def configuration(call: CustomCall, *path: str) -> Mapping[str, Any]:
-    """Read an object inside a backend configuration that is JSON.
-
-    Args:
-        call: A call whose ``backend_config`` is JSON.
-        path: Keys to descend by; the last may be missing where an optional part is meant.
-    """
+    """Read the object at `path` in a backend configuration in JSON; its last key may be missing."""
     try:
         found = json.loads(call.instruction.backend_config)
     except (ValueError, RecursionError):

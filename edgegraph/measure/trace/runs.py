@@ -19,15 +19,10 @@ from edgegraph.results.op_trace import LoopTrace
 def count_loops(
     module: Module, nodes: Sequence[Node], runs: Sequence[TracedRun]
 ) -> tuple[LoopTrace, ...]:
-    """Count the iterations of every loop that ran.
+    """Count the iterations of every loop that ran; what differs between runs is unknown.
 
     The ops of a body all run as often as the body. Where none of them shows in the trace, the
     condition tells, which runs once more each time the loop is begun.
-
-    Args:
-        module: The module.
-        nodes: Its nodes.
-        runs: Traced calls; what differs between them is unknown.
     """
     trips = trip_counts(module)
     expected = count_executions(nodes, trips)
@@ -81,7 +76,6 @@ class OpFigures(Struct, frozen=True, kw_only=True, gc=False):
     """What one op took in one call.
 
     Attributes:
-        executions: How often it ran.
         self_ps: Time in which some thread worked for it and not for an op inside it.
         thread_ps: The same, added up over the threads.
         total_ps: Time from its start until its results were there, ops inside it included.
@@ -94,14 +88,10 @@ class OpFigures(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TracedRun(Struct, frozen=True, kw_only=True):
-    """One call of the program on one device.
+    """One call of the program on one device: plane and ordinal.
 
     Attributes:
-        device: Plane and ordinal of the device.
-        start_ps: When its first op began.
-        end_ps: When its last one was done.
         busy_ps: Time in which at least one thread worked for an op.
-        threads: How many threads worked for it.
         ops: By node name.
         unmatched_ps: Self time of ops that the graph does not have, by their name.
         spans: Node name and stretch of every op and every piece of work for it, by start.
@@ -124,15 +114,7 @@ class TracedRun(Struct, frozen=True, kw_only=True):
 
 @bulk
 def find_runs(timeline: Timeline, nodes: Sequence[Node]) -> list[TracedRun]:
-    """Return every traced call with the figures of its ops.
-
-    Args:
-        timeline: Of one module.
-        nodes: Its nodes, as `flatten` returns them.
-
-    Returns:
-        By start.
-    """
+    """Return every traced call of the timeline's one module with its ops' figures, by start."""
     ops_of: dict[Run, list[Span]] = {}
     without: dict[str, list[Span]] = {}
     for span in timeline.spans:
@@ -176,12 +158,7 @@ def _by_first_op(spans: Sequence[Span], once: set[str]) -> list[list[Span]]:
 
 
 def _name_ops(ops: Sequence[Span], nodes: Mapping[str, list[Node]]) -> dict[int, str | None]:
-    """Name the node of every op of one call, None where the graph has no such op.
-
-    Args:
-        ops: The events of one call, by the ids of which the names are found.
-        nodes: By the names of their instructions.
-    """
+    """Name the node of every op of one call by the op's id; None where the graph has no such op."""
     found: dict[int, str | None] = {}
     unclear: dict[str, list[Span]] = {}
     for span in ops:
@@ -274,12 +251,7 @@ def _executions(
 
 
 def merged(pieces: Iterable[Slice]) -> int:
-    """Measure the time in which at least one of the pieces lies.
-
-    Example:
-        >>> merged([(0, 0, 10), (1, 5, 20), (0, 30, 31)])
-        21
-    """
+    """Measure the time in which at least one of the pieces lies."""
     total, until = 0, None
     for _, start, end in sorted(pieces, key=lambda piece: piece[1]):
         if until is None or start > until:

@@ -43,15 +43,9 @@ def share_out(
     self_s: Mapping[str, float],
     latencies: Sequence[LayerLatency] = (),
 ) -> tuple[OpShare, ...]:
-    """Distribute the traced time among the ops that it was taken for.
+    """Distribute the traced time among the ops that it was taken for; they add up to all of it.
 
-    Args:
-        records: All ops, containers before their contents.
-        self_s: Self time of every op that the trace saw, by name.
-        latencies: Measured times of layers compiled alone.
-
-    Returns:
-        In the order of `records`; they add up to all of `self_s`.
+    `latencies` are measured times of layers compiled alone, to split fusions by.
     """
     tree = OpTree(records)
     separate = _SeparateTimes(tree, latencies)
@@ -168,11 +162,7 @@ class Traced:
     """A trace joined to a program's graph, before its ops are priced.
 
     Attributes:
-        module: Name of the HLO module.
-        nodes: Its ops.
         runs: The traced calls without the warm-up, at least one.
-        timeline: What they were found in.
-        loops: How often loops ran.
         warm_up: Calls that were dropped.
         untraced_s: Median of calls without the profiler, or None.
         kept_at: Folder that the trace was kept in, or None.
@@ -201,12 +191,7 @@ class Traced:
     def summary(
         self, records: Sequence[OpRecord], latencies: Sequence[LayerLatency] = ()
     ) -> OpTrace:
-        """Return the result, with the ops' costs and places.
-
-        Args:
-            records: Of all ops.
-            latencies: Measured times of layers compiled alone, to split fusions by.
-        """
+        """Return the result, with the ops' costs and places; `latencies` as for `share_out`."""
         runs, calls_ps = self.runs, self.timeline.calls_ps
         by_span = sorted(runs, key=lambda run: run.span_ps)
         aside = len(runs) // 4

@@ -34,14 +34,11 @@ Flow = tuple[int, int]
 
 
 class Span(Struct, kw_only=True, eq=False):
-    """A stretch of one thread's time.
+    """A stretch of one thread's time on the trace's clock.
 
     Attributes:
-        thread: Index of the line.
-        start_ps, end_ps: When, on the trace's clock.
         op: Name of the HLO instruction; None for the executor and for a piece of work of the
             thread pool.
-        plane: The host or device that it ran on.
         run: The call that it belongs to; None where the trace does not say.
         parent: The span of the same thread that it stands in.
         done_ps: When an op's results were there.
@@ -65,7 +62,6 @@ class Timeline(Struct, frozen=True, kw_only=True):
     Attributes:
         spans: The ops, and the pool's work for them, by start.
         slices: Op, thread, start and end of all the time that was worked for an op.
-        threads: Names of the lines.
         calls_ps: Start and end of every call that was made for the trace.
         modules: Names of all the modules that have ops in the trace.
     """
@@ -226,12 +222,7 @@ class _Reader:
 
 @bulk
 def read_timeline(planes: Sequence[Plane], module: str) -> Timeline:
-    """Find the ops of a module in a trace, and all the time that was worked for them.
-
-    Args:
-        planes: The trace.
-        module: Name of the HLO module.
-    """
+    """Find the ops of a module in a trace, and all the time that was worked for them."""
     reader = _Reader(module)
     for plane in planes:
         if not plane.name.startswith(_DEVICE):
@@ -252,11 +243,7 @@ def read_timeline(planes: Sequence[Plane], module: str) -> Timeline:
 def slices_of(spans: Sequence[Span]) -> Iterator[tuple[Span, int, int]]:
     """Cut one thread's time into slices, each of which belongs to the span begun last.
 
-    Args:
-        spans: Of one thread, by start, of equals the longer first. They may nest or overlap.
-
-    Yields:
-        A span, and the start and end of a stretch that no later span takes.
+    Spans stand by start, of equals the longer first; they may nest or overlap.
     """
     stack: list[Span] = []
     now = 0

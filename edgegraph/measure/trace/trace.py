@@ -72,13 +72,7 @@ def take_trace(
     settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Traced:
-    """Trace a program and find its ops in the trace, as `trace_program` of `edgegraph.analysis`.
-
-    Raises:
-        InputError: The program cannot run here, a number makes no sense, the folder cannot be
-            written, the trace would be too large, or none of the ops shows in it.
-        EdgeGraphError: Another profiler is running.
-    """
+    """Trace a program and find its ops in the trace, as `trace_program` of `edgegraph.analysis`."""
     if warm_up < 1 or (steps is not None and steps < 1):
         raise InputError(
             f"warm_up={warm_up}, steps={steps}: both must be positive integers, because the"
@@ -108,13 +102,7 @@ def take_trace(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A profile, and what calls took around it.
-
-    Attributes:
-        xspace: The serialized profile.
-        untraced_s: Median of the calls without the profiler, half of them before the trace and
-            half after it.
-    """
+    """A profile, and the median of calls without the profiler, half before it and half after."""
 
     xspace: bytes
     untraced_s: float
@@ -133,19 +121,8 @@ def record(
 ) -> Recording:
     """Call a program some times under the profiler, and as often without it.
 
-    Args:
-        call: Blocks until the results are there.
-        after: Handed every result, to replace what the call consumed.
-        warm_up: Traced calls to be dropped later.
-        steps: Traced calls that count; as many as fit into a tenth of `limit_s` where None,
-            but at least 3 and at most 50.
-        limit_s: Of the measurement.
-        events: What a call leaves in the trace.
-        with_modules: Keep the HLO in the profile.
-        clock: Nanoseconds.
-
-    Raises:
-        InputError: The trace would not fit into memory.
+    `steps` is None for as many as fit into a tenth of `limit_s`, but 3 to 50; `warm_up` more come
+    before. `after` replaces what a call consumed; `events` is what a call leaves in the trace.
     """
     _check_size(events * (warm_up + (steps or FEWEST)), events)
 
@@ -192,18 +169,9 @@ def _check_size(all_events: int, events: int) -> None:
 
 
 def keep(xspace: bytes, folder: Path, name: str) -> Path:
-    """Write a profile where XProf and TensorBoard look for it.
+    """Write a profile where XProf and TensorBoard look for it; return the file.
 
-    Args:
-        xspace: The serialized profile.
-        folder: The log folder; made where it is missing.
-        name: Of the program; with the time, it names the run.
-
-    Returns:
-        The file written: ``<folder>/plugins/profile/<run>/<host>.xplane.pb``.
-
-    Raises:
-        InputError: The folder cannot be made or written.
+    It is ``<folder>/plugins/profile/<run>/<host>.xplane.pb``; the time and `name` make the run.
     """
     plain = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
     run = f"{plain}_{datetime.now():%Y_%m_%d_%H_%M_%S_%f}"
@@ -218,18 +186,7 @@ def keep(xspace: bytes, folder: Path, name: str) -> Path:
 
 
 def join_trace(xspace: bytes, program: Program, nodes: Sequence[Node], warm_up: int) -> Traced:
-    """Find a program's ops in a profile.
-
-    Args:
-        xspace: The serialized profile.
-        program: What was running.
-        nodes: Its ops.
-        warm_up: Calls that are dropped on every device; at least one is kept.
-
-    Raises:
-        InputError: Nothing of the program shows in the profile.
-        FormatError: It is no profile.
-    """
+    """Find a program's ops in a profile; on every device `warm_up` calls are dropped, one kept."""
     module = program.module
     timeline = read_timeline(read_planes(xspace), module.name)
     runs = find_runs(timeline, nodes)

@@ -74,13 +74,10 @@ _WANTED = frozenset(
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):
-    """One thing that a thread or a device did.
+    """One thing that a thread or a device did, on the trace's clock.
 
     Attributes:
-        name: As the profiler names it.
         display_name: The short form of a long name, or "".
-        start_ps: On the trace's clock.
-        end_ps: Not before `start_ps`.
         stats: The statistics that are understood, by name.
     """
 
@@ -107,14 +104,7 @@ class Plane(Struct, frozen=True, kw_only=True):
 
 @bulk
 def read_planes(serialized: bytes) -> tuple[Plane, ...]:
-    """Decode a profile.
-
-    Args:
-        serialized: An XSpace, such as a ``.xplane.pb`` file holds.
-
-    Raises:
-        FormatError: It is something else, cut off, or contradicts itself.
-    """
+    """Decode an XSpace, such as a ``.xplane.pb`` file holds."""
     try:
         space = _XSpace.FromString(serialized)
     except DecodeError as error:
