@@ -10,11 +10,11 @@ from edgegraph.results.kinds import Kind, provide, register, register_study
 
 if TYPE_CHECKING:
     from edgegraph import plot as plot
+    from edgegraph.analysis.analyze import Measurement as Measurement
     from edgegraph.analysis.analyze import analyze as analyze
+    from edgegraph.analysis.analyze import read_trace as read_trace
     from edgegraph.analysis.findings.registry import Evidence as Evidence
     from edgegraph.analysis.findings.registry import register_finding as register_finding
-    from edgegraph.analysis.measurement import Measurement as Measurement
-    from edgegraph.analysis.traces import read_trace as read_trace
     from edgegraph.compare.diff import diff as diff
     from edgegraph.compare.result import Diff as Diff
     from edgegraph.compiler.compile import compile as compile
@@ -73,7 +73,7 @@ _HOME = {
     "FusionStudy": "edgegraph.studies.fusion.result",
     "GateResult": "edgegraph.gate.gate",
     "Improvement": "edgegraph.studies.improve.result",
-    "Measurement": "edgegraph.analysis.measurement",
+    "Measurement": "edgegraph.analysis.analyze",
     "MeasurementSettings": "edgegraph.measure.sampling",
     "OpTrace": "edgegraph.results.op_trace",
     "OverlapStudy": "edgegraph.studies.overlap.result",
@@ -97,7 +97,7 @@ _HOME = {
     "open_store": "edgegraph.store",
     "overlap_study": "edgegraph.studies.overlap.run",
     "read_hlo": "edgegraph.compiler.compile",
-    "read_trace": "edgegraph.analysis.traces",
+    "read_trace": "edgegraph.analysis.analyze",
     "register_custom_call": "edgegraph.cost.custom_calls",
     "register_finding": "edgegraph.analysis.findings.registry",
     "register_rewrite": "edgegraph.rewrites.rule",
@@ -145,8 +145,6 @@ provide(
     load_address="edgegraph.store:load_address",
     diff_page="edgegraph.compare.present:write_diff_page",
     history_figure="edgegraph.store.present:draw_history",
-    gate_lines="edgegraph.gate.present:lines",
-    gate_markdown="edgegraph.gate.present:markdown",
 )
 
 _RENAMED = {"Mesh": "DeviceMesh", "Settings": "MeasurementSettings"}

@@ -1,26 +1,29 @@
-"""Puts the pieces together: from a workload to its Analysis."""
+"""From a workload to its Analysis, from a profile taken elsewhere to an OpTrace."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Unpack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
+from edgegraph.analysis.attribution import attribute
 from edgegraph.analysis.findings import find
-from edgegraph.analysis.measurement import (
-    Measurement,
-    MeasurementKeywords,
-    requested_measurement,
-)
 from edgegraph.analysis.passes import COMBINE, COUNT, MEASURE, Draft, Pass, summarise
+from edgegraph.analysis.records import op_records
 from edgegraph.base.timing import Progress, collector_paused, no_progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
+from edgegraph.cost.price import price_nodes
 from edgegraph.device.calibration.saved import load_calibration
 from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
-from edgegraph.errors import InputError
+from edgegraph.errors import FormatError, InputError
+from edgegraph.hlo.graph import flatten
+from edgegraph.measure.isolated import Depth, check_depth
 from edgegraph.measure.latency import prefer_synchronous_dispatch
+from edgegraph.measure.sampling import MeasurementSettings
+from edgegraph.measure.trace import Traced, join_trace
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.workload import Workload
@@ -130,3 +133,135 @@ def _run(passes: Sequence[Pass], draft: Draft) -> Draft:
     for each in passes:
         draft = each(draft)
     return draft
+
+
+_MOST_BYTES = 2 << 30
+"""More than this, protobuf cannot hold."""
+
+
+def read_trace(path: str | Path, program: Program, *, warm_up: int = 1) -> OpTrace:
+    """Read a profile that was taken elsewhere, and join it to a program's ops.
+
+    Args:
+        path: An ``.xplane.pb`` file of a CPU, GPU or TPU, as jax.profiler and XProf write it.
+        program: The program that was running, compiled or read from its HLO dump; ops are found
+            by their instruction's name and the name of the module.
+        warm_up: Calls at the beginning of the trace that are dropped on every device; at least
+            one is kept.
+
+    Returns:
+        The trace; hand it to `edgegraph.analyze` with `program` to see it by layer.
+
+    Raises:
+        InputError: There is no such file, or nothing of the program shows in it.
+        FormatError: It is no profile.
+
+    Example:
+        >>> from edgegraph.compiler.program import Program
+        >>> read_trace("no/such.xplane.pb", Program)
+        Traceback (most recent call last):
+        edgegraph.errors.InputError: no file at no/such.xplane.pb
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no file at {path}")
+    if path.stat().st_size > _MOST_BYTES:
+        raise FormatError(f"{path} is larger than 2 GiB, more than a profile can be")
+    if warm_up < 0:
+        raise InputError(f"warm_up must be a non-negative integer, not {warm_up}")
+    try:
+        traced = join_trace(path.read_bytes(), program, flatten(program.module), warm_up)
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from error
+    return priced(program, traced)
+
+
+def priced(program: Program, traced: Traced) -> OpTrace:
+    """Return a trace with the costs and places of its ops."""
+    costs = price_nodes(program.module, traced.nodes, traced.executions)
+    roofs = find_device(program.device) if program.device else load_calibration()
+    return traced.summary(op_records(traced.nodes, costs, attribute(traced.nodes), roofs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What to measure of a program, and how carefully.
+
+    Attributes:
+        latency: Measure the latency of the whole and of every layer alone.
+        depth: How finely to time layers: None for every scope's own operations alone, 1 for the
+            model's children (its blocks) in one piece each, 2 for theirs; a list for several
+            cuts, or ``all``.
+        throughput: Run it pipelined: calls per second by the number of calls in flight.
+        cold: Measure the latency with cold caches too.
+        cores: Measure the latency on this many cores too, compiled for them.
+        trace: Measure every op inside the running program, by the profiler. None does so where
+            `latency` is set and the trace is of sensible size. A trace that `edgegraph.read_trace`
+            returned is used as it is, also for a program that cannot run here.
+        trace_dir: Log folder to keep the profile in, for XProf and TensorBoard.
+        settings: How long and how carefully to measure; None for the defaults.
+
+    Raises:
+        InputError: Layers cannot be cut at `depth`, or `trace_dir` is given and no trace is taken.
+
+    Example:
+        >>> Measurement(latency=False, cold=True).runs, Measurement(latency=False).runs
+        (True, False)
+    """
+
+    latency: bool = True
+    depth: Depth = None
+    throughput: bool = False
+    cold: bool = False
+    cores: int | None = None
+    trace: bool | OpTrace | None = None
+    trace_dir: str | Path | None = None
+    settings: MeasurementSettings | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured before anything is compiled."""
+        if self.latency:
+            check_depth(self.depth)
+        if self.trace_dir is not None and not self.takes_trace:
+            raise InputError(
+                f"trace_dir={str(self.trace_dir)!r} keeps a trace, but none is taken here"
+            )
+
+    @property
+    def runs(self) -> bool:
+        """Whether the program has to run."""
+        conditions = self.cold or self.cores is not None
+        return self.latency or self.throughput or conditions or self.trace is True
+
+    @property
+    def takes_trace(self) -> bool:
+        """Whether to run the program under the profiler."""
+        return self.trace is True or (self.trace is None and self.latency)
+
+
+class MeasurementKeywords(TypedDict, total=False):
+    """The attributes of a `Measurement` as keywords of `analyze`."""
+
+    depth: Depth
+    throughput: bool
+    cold: bool
+    cores: int | None
+    trace: bool | OpTrace | None
+    trace_dir: str | Path | None
+    settings: MeasurementSettings | None
+
+
+def requested_measurement(
+    measure: bool | Measurement, keywords: MeasurementKeywords
+) -> Measurement:
+    """Return what `analyze` is asked to measure, by one object or by keywords."""
+    unknown = sorted(keywords.keys() - MeasurementKeywords.__optional_keys__)
+    if unknown:
+        raise TypeError(f"analyze() got an unexpected keyword argument {unknown[0]!r}")
+    if not isinstance(measure, Measurement):
+        return Measurement(latency=measure, **keywords)
+    if keywords:
+        raise InputError(
+            f"analyze() got a Measurement and {', '.join(keywords)}; set those on the Measurement"
+        )
+    return measure

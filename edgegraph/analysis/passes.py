@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgegraph.analysis.attribution import Attribution, attribute, model_macs, with_model_macs
 from edgegraph.analysis.estimates import compiler_coverage, with_compiler_times, with_expected_times
 from edgegraph.analysis.layers import Parameters, prevailing_bound, roll_up
-from edgegraph.analysis.measurement import Measurement
-from edgegraph.analysis.memory import activation_memory, live_memory
-from edgegraph.analysis.records import op_records, with_traced_times
+from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
 from edgegraph.base.timing import Progress, bulk
 from edgegraph.compiler.program import Program
@@ -34,6 +32,9 @@ from edgegraph.results.columns import add_up, sum_of_times
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.records import OP_COLUMNS
 from edgegraph.results.timing import COLD, WARM, Latency, LayerLatency, Throughput, finest_cut
+
+if TYPE_CHECKING:
+    from edgegraph.analysis.analyze import Measurement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

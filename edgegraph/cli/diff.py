@@ -131,8 +131,8 @@ def check(
     _check_one_form(json=json, markdown=markdown)
     job.check_one_batch("limits are of one program")
     from edgegraph.gate.gate import check as hold
+    from edgegraph.gate.gate import gate_table
     from edgegraph.gate.limits import parse_limit, read_settings
-    from edgegraph.gate.present import gate_table
 
     project = read_settings(Path.cwd())
     limits = {**project.limits, **{name: text for name, text in asdict(given).items() if text}}

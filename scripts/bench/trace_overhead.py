@@ -23,8 +23,10 @@ from time import perf_counter
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.analysis.traces import trace_program
+from edgegraph.analysis.analyze import priced
+from edgegraph.hlo.graph import flatten
 from edgegraph.measure.latency import ExecutableCall, prefer_synchronous_dispatch, program_arguments
+from edgegraph.measure.trace import take_trace
 from models.cnn import small_cnn
 from models.mlp import mlp
 
@@ -97,7 +99,7 @@ def main() -> None:
         untraced, traced = compare(call, rounds)
         ratios = [min(after) / min(before) for before, after in zip(untraced, traced, strict=True)]
         low, high = interval(ratios)
-        trace = trace_program(program, steps=20)
+        trace = priced(program, take_trace(program, flatten(program.module), steps=20))
         of_call = median(run.busy_s / (run.call_s or run.span_s) for run in trace.runs)
         name = f"{program.name} b{batch}{' unfused' if options else ''}"
         print(

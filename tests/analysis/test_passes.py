@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 import edgegraph as eg
-from edgegraph.analysis.measurement import Measurement
+from edgegraph.analysis.analyze import Measurement
 from edgegraph.analysis.passes import (
     COMBINE,
     COUNT,

@@ -1,11 +1,18 @@
 """Rules for LAPACK and BLAS calls of the CPU backend, and their like on GPUs and TPUs.
 
 JAX calls LAPACK through XLA's typed foreign function interface; matrices of a batch stand in
-the leading dimensions. Operation counts come from `operation_counts`. MACs are 0: they are
-counted of matrix products and convolutions only.
+the leading dimensions. MACs are 0: they are counted of matrix products and convolutions only.
 
-These iterate, so how much they compute depends on the numbers in the matrix. The counts are the
-nominal ones of the literature, for which the iterations that usually happen are assumed:
+What the computational routines take are exact polynomials, under the routines' names. Source:
+Blackford and Dongarra, "Installation Guide for LAPACK", LAPACK Working Note 41 (1999), appendix C;
+additions and multiplications together, a division or square root counting as a multiplication. An
+operation on complex numbers counts as one, as XLA counts one: its figure for a dot of c64 is that
+for a dot of f32. (The hardware needs 6 real operations for a complex multiplication and 2 for an
+addition.) All quotients are whole. Constant terms that would leave the count of a tiny matrix
+negative are cut off at 0.
+
+The drivers iterate, so how much they compute depends on the numbers in the matrix. Their counts are
+the nominal ones of the literature, for which the iterations that usually happen are assumed:
 
 - LUG: Anderson et al., "LAPACK Users' Guide", third edition (1999), chapter 3, LAPACK Benchmark,
   the standard operation counts of the drivers.
@@ -17,7 +24,6 @@ Jacobi methods, which a GPU prefers for small matrices, have no such count: unkn
 from __future__ import annotations
 
 from edgegraph.cost.cost import Cost
-from edgegraph.cost.custom_calls import operation_counts as count
 from edgegraph.cost.custom_calls.registry import (
     CustomCall,
     UnknownFormError,
@@ -34,6 +40,66 @@ from edgegraph.cost.custom_calls.registry import (
 )
 
 
+def potrf(n: int) -> int:
+    """n^3/3 + n^2/2 + n/6."""
+    return (2 * n**3 + 3 * n**2 + n) // 6
+
+
+def getrf(m: int, n: int) -> int:
+    """M n^2 - n^3/3 - n^2/2 + 5n/6 for m >= n; the same with m and n exchanged else."""
+    m, n = max(m, n), min(m, n)
+    return (6 * m * n**2 - 2 * n**3 - 3 * n**2 + 5 * n) // 6
+
+
+def geqrf(m: int, n: int) -> int:
+    """2 m n^2 - 2n^3/3 + m n + n^2 + 14n/3 for m >= n, else with m and n exchanged."""
+    if m >= n:
+        return 2 * m * n**2 + m * n + n**2 + (14 * n - 2 * n**3) // 3
+    return 2 * n * m**2 + 3 * m * n - m**2 + (14 * m - 2 * m**3) // 3
+
+
+def orgqr(m: int, n: int, k: int) -> int:
+    """4mnk - 2(m + n)k^2 + 4k^3/3 + 3nk - mk - k^2 - 4k/3, of k reflectors."""
+    squares = 4 * m * n * k - 2 * (m + n) * k**2 + 3 * n * k - m * k - k**2
+    return max(0, squares + 4 * (k**3 - k) // 3)
+
+
+def ormqr(m: int, n: int, k: int, *, left: bool) -> int:
+    """Apply k reflectors to an m x n matrix from the left or the right.
+
+    From the left 4mnk - 2nk^2 + 3nk, from the right 4mnk - 2mk^2 + 2mk + nk - k^2/2 + k/2.
+    """
+    if left:
+        return max(0, 4 * m * n * k - 2 * n * k**2 + 3 * n * k)
+    return max(0, 4 * m * n * k - 2 * m * k**2 + 2 * m * k + n * k + (k - k**2) // 2)
+
+
+def trsm(n: int, right_sides: int, *, unit_diagonal: bool) -> int:
+    """n^2 operations for each right-hand side, n fewer if nothing is divided."""
+    return right_sides * (n**2 - n if unit_diagonal else n**2)
+
+
+def trtri(n: int) -> int:
+    """n^3/3 + 2n/3."""
+    return (n**3 + 2 * n) // 3
+
+
+def gehrd(n: int) -> int:
+    """10n^3/3 - n^2/2 - 11n/6 - 21."""
+    return max(0, (20 * n**3 - 3 * n**2 - 11 * n) // 6 - 21)
+
+
+def sytrd(n: int) -> int:
+    """4n^3/3 + 7n^2/2 - 17n/6 - 19."""
+    return max(0, (8 * n**3 + 21 * n**2 - 17 * n) // 6 - 19)
+
+
+def gebrd(m: int, n: int) -> int:
+    """4mn^2 - 4n^3/3 + 3n^2 - mn + 25n/3 for m >= n, else with m and n exchanged."""
+    m, n = max(m, n), min(m, n)
+    return 4 * m * n**2 + 3 * n**2 - m * n + (25 * n - 4 * n**3) // 3
+
+
 def lapack(*routines: str, types: str = "sdcz") -> tuple[str, ...]:
     """Name the calls of LAPACK routines in single and double precision, real and complex."""
     return tuple(f"lapack_{kind}{routine}_ffi" for routine in routines for kind in types)
@@ -48,14 +114,14 @@ def solver(*routines: str) -> tuple[str, ...]:
 def cholesky(call: CustomCall) -> Cost:
     """POTRF, the Cholesky factor: LAPACK Working Note 41, n^3/3 + ..."""
     batch, n, _ = square(operand(call, 0))
-    return call.cost(flops=batch * count.cholesky(n))
+    return call.cost(flops=batch * potrf(n))
 
 
 @built_in(*lapack("getrf"), *solver("getrf"), "LuRealDecompositionBlock")
 def lu(call: CustomCall) -> Cost:
     """GETRF, LU with partial pivoting: LAPACK Working Note 41, 2n^3/3 + ..."""
     batch, m, n = matrix(operand(call, 0))
-    return call.cost(flops=batch * count.lu(m, n))
+    return call.cost(flops=batch * getrf(m, n))
 
 
 @built_in(*lapack("geqrf", "geqp3"), *solver("geqrf"), "QrDecompositionBlock")
@@ -65,14 +131,14 @@ def qr(call: CustomCall) -> Cost:
     GEQP3 pivots on top of it; the norms of the columns that it keeps up to date are O(mn).
     """
     batch, m, n = matrix(operand(call, 0))
-    return call.cost(flops=batch * count.qr(m, n))
+    return call.cost(flops=batch * geqrf(m, n))
 
 
 @built_in(*lapack("orgqr", types="sd"), *lapack("ungqr", types="cz"), *solver("orgqr"))
 def generate_q(call: CustomCall) -> Cost:
     """ORGQR, the columns of Q from k reflectors: LAPACK Working Note 41, 4mnk - ..."""
     batch, m, n = matrix(result(call, 0))
-    return call.cost(flops=batch * count.generate_q(m, n, _reflectors(call)))
+    return call.cost(flops=batch * orgqr(m, n, _reflectors(call)))
 
 
 @built_in(*lapack("ormqr", types="sd"), *lapack("unmqr", types="cz"), *solver("ormqr"))
@@ -80,7 +146,7 @@ def multiply_by_q(call: CustomCall) -> Cost:
     """ORMQR, Q times a matrix or a matrix times Q: LAPACK Working Note 41, 4mnk - ..."""
     batch, m, n = matrix(result(call, 0))
     left = bool(attribute(call, "left"))
-    flops = count.multiply_by_q(m, n, _reflectors(call), left=left)
+    flops = ormqr(m, n, _reflectors(call), left=left)
     return call.cost(flops=batch * flops)
 
 
@@ -116,14 +182,14 @@ def _triangular_solve(call: CustomCall, *, left: bool, unit_diagonal: bool) -> i
     if n != (rows if left else columns):
         raise UnknownFormError(f"{call.target}: the triangle does not fit the right-hand sides")
     right_sides = columns if left else rows
-    return batch * count.triangular_solve(n, right_sides, unit_diagonal=unit_diagonal)
+    return batch * trsm(n, right_sides, unit_diagonal=unit_diagonal)
 
 
 @built_in("InvertDiagBlocksLowerTriangular", "InvertDiagBlocksUpperTriangular")
 def triangular_inverse(call: CustomCall) -> Cost:
     """TRTRI, the inverse of triangles: LAPACK Working Note 41, n^3/3 + ..."""
     batch, n, _ = square(operand(call, 0))
-    return call.cost(flops=batch * count.triangular_inverse(n))
+    return call.cost(flops=batch * trtri(n))
 
 
 @built_in(*lapack("gehrd"))
@@ -132,14 +198,14 @@ def to_hessenberg(call: CustomCall) -> Cost | None:
     batch, n, _ = square(operand(call, 0))
     if (attribute(call, "low"), attribute(call, "high")) != (1, n):
         return None
-    return call.cost(flops=batch * count.to_hessenberg(n))
+    return call.cost(flops=batch * gehrd(n))
 
 
 @built_in(*lapack("sytrd", types="sd"), *lapack("hetrd", types="cz"), *solver("sytrd"))
 def to_tridiagonal(call: CustomCall) -> Cost:
     """SYTRD, reduction to tridiagonal form: LAPACK Working Note 41, 4n^3/3 + ..."""
     batch, n, _ = square(operand(call, 0))
-    return call.cost(flops=batch * count.to_tridiagonal(n))
+    return call.cost(flops=batch * sytrd(n))
 
 
 @built_in(*lapack("gtsv"))
@@ -184,7 +250,7 @@ def gpu_symmetric(call: CustomCall) -> Cost | None:
 
 def _symmetric(call: CustomCall, *, vectors: bool) -> Cost:
     batch, n, _ = square(operand(call, 0))
-    return call.cost(flops=batch * (count.to_tridiagonal(n) + (2 * n**3 if vectors else 0)))
+    return call.cost(flops=batch * (sytrd(n) + (2 * n**3 if vectors else 0)))
 
 
 @built_in(*lapack("geev"), *solver("geev"))
@@ -225,14 +291,14 @@ def singular_values(call: CustomCall) -> Cost:
     columns = m if full else n
     flops = 0
     if 6 * m >= 11 * n and m > n:
-        flops += count.qr(m, n)
+        flops += geqrf(m, n)
         if vectors:
-            flops += count.generate_q(m, columns, n) + 2 * m * n * n
+            flops += orgqr(m, columns, n) + 2 * m * n * n
         m = columns = n
-    flops += count.to_bidiagonal(m, n)
+    flops += gebrd(m, n)
     if vectors:
-        flops += count.multiply_by_q(m, columns, n, left=True)
-        flops += count.multiply_by_q(n, n, n, left=False)
+        flops += ormqr(m, columns, n, left=True)
+        flops += ormqr(n, n, n, left=False)
     return _decomposition(call, batch * flops, vectors=vectors)
 
 

@@ -72,7 +72,7 @@ def take_trace(
     settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Traced:
-    """Trace a program and find its ops in the trace, as `trace_program` of `edgegraph.analysis`."""
+    """Trace a program and find its ops in the trace; `trace_dir` is a log folder to keep it in."""
     if warm_up < 1 or (steps is not None and steps < 1):
         raise InputError(
             f"warm_up={warm_up}, steps={steps}: both must be positive integers, because the"

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from edgegraph.cost.traffic import unfused_bytes
+from edgegraph.cost.xla_cost import unfused_bytes
 from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import Module
 from edgegraph.hlo.op_tree import Kernel, launches

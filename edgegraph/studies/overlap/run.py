@@ -13,10 +13,9 @@ from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_name import scope_of
-from edgegraph.measure.input_overlap import measure_input_overlap
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings
-from edgegraph.measure.throughput import measure_throughput
+from edgegraph.measure.throughput import measure_input_overlap, measure_throughput
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.timing import Latency
 from edgegraph.studies.overlap.result import Bracket, OverlapStudy

@@ -17,7 +17,7 @@ from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.hlo import opcodes
 from edgegraph.measure.environment import environment
-from edgegraph.measure.host_mesh import measure_on_host
+from edgegraph.measure.latency import measure_on_host
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.schedule import NETWORK

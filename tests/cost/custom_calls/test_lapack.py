@@ -1,4 +1,7 @@
-"""LAPACK's calls on this host and their like on GPUs and TPUs, by hand from published formulas."""
+"""LAPACK's calls on this host and their like on GPUs and TPUs, by hand from published formulas.
+
+The counts of its routines are held against loops that count and the leading terms of textbooks.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,18 @@ import jax.scipy.linalg
 import pytest
 from jax import lax
 
+from edgegraph.cost.custom_calls.lapack import (
+    gebrd,
+    gehrd,
+    geqrf,
+    getrf,
+    orgqr,
+    ormqr,
+    potrf,
+    sytrd,
+    trsm,
+    trtri,
+)
 from tests.cost.custom_calls.calls import array, call, calls, compiled
 
 
@@ -213,3 +228,63 @@ def test_solvers_of_gpus_and_tpus(
     found = call(result, operands, target, config=config)
     assert found.cost.flops == flops
     assert (found.unpriced is None) == (flops is not None)
+
+
+LARGE = 20_000
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 8, 17])
+def test_cholesky_column_by_column(n: int) -> None:
+    operations = 0
+    for column in range(n):
+        below = n - column - 1
+        operations += 1 + below  # a square root, and divisions by it
+        operations += below * (below + 1)  # a multiplication and an addition for half of the rest
+    assert potrf(n) == operations
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (8, 8), (9, 4), (17, 16)])
+def test_lu_column_by_column(m: int, n: int) -> None:
+    operations = 0
+    for column in range(min(m, n)):
+        below, right = m - column - 1, n - column - 1
+        operations += 1 + below  # a reciprocal, and multiplications by it
+        operations += 2 * below * right
+    assert getrf(m, n) == getrf(n, m)
+    assert getrf(m, n) == operations
+
+
+def test_triangles_row_by_row() -> None:
+    n, right_sides = 7, 3
+    solve = sum(2 * row + 1 for row in range(n))  # row multiplications and additions, a division
+    assert trsm(n, right_sides, unit_diagonal=False) == right_sides * solve
+    assert trsm(n, right_sides, unit_diagonal=True) == right_sides * (solve - n)
+    # A reciprocal, and the product of a triangle and a column, times that.
+    inverse = sum(1 + below**2 + below for below in range(n))
+    assert trtri(n) == inverse
+
+
+@pytest.mark.parametrize(
+    ("found", "leading"),
+    [
+        # Golub and Van Loan: 2n^2(m - n/3); 4/3 n^3 for all of Q; 10/3, 4/3 and 8/3 n^3.
+        (geqrf(2 * LARGE, LARGE), (4 - 2 / 3) * LARGE**3),
+        (geqrf(LARGE, 2 * LARGE), (4 - 2 / 3) * LARGE**3),
+        (orgqr(LARGE, LARGE, LARGE), 4 / 3 * LARGE**3),
+        (orgqr(2 * LARGE, LARGE, LARGE), (8 - 6 + 4 / 3) * LARGE**3),
+        (ormqr(LARGE, LARGE, LARGE, left=True), 2 * LARGE**3),
+        (ormqr(LARGE, LARGE, LARGE, left=False), 2 * LARGE**3),
+        (trtri(LARGE), LARGE**3 / 3),
+        (gehrd(LARGE), 10 / 3 * LARGE**3),
+        (sytrd(LARGE), 4 / 3 * LARGE**3),
+        (gebrd(LARGE, LARGE), 8 / 3 * LARGE**3),
+        (gebrd(LARGE, 2 * LARGE), (8 - 4 / 3) * LARGE**3),
+    ],
+)
+def test_leading_terms(found: int, leading: float) -> None:
+    assert found == pytest.approx(leading, rel=1e-3)
+
+
+def test_tiny_matrices_cost_nothing_less_than_nothing() -> None:
+    assert gehrd(1) == sytrd(1) == 0
+    assert orgqr(1, 1, 5) >= 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +13,21 @@ import pytest
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.errors import InputError
+from edgegraph.analysis.analyze import priced
+from edgegraph.errors import EdgeGraphError, FormatError, InputError
 from edgegraph.hlo.graph import flatten
-from edgegraph.measure.trace import fits, join_trace
+from edgegraph.measure.sampling import MeasurementSettings
+from edgegraph.measure.trace import fits, join_trace, take_trace
 from edgegraph.measure.trace.trace import Recording, events_per_call, keep, record
+from edgegraph.results.op_trace import OpTrace
+from tests import programs
+from tests.analyses import DEVICE
 from tests.measure.fake_clock import FakeClock
-from tests.measure.trace.profiles import STRAIGHT, Made, host, op
+from tests.measure.trace.profiles import LOOP, STRAIGHT, Made, executor, host, op, space
+
+
+def trace_program(program: eg.Program, **options: Any) -> OpTrace:
+    return priced(program, take_trace(program, flatten(program.module), **options))
 
 
 def recorded(
@@ -102,3 +113,207 @@ def test_the_first_calls_are_dropped_but_not_the_last(warm_up: int, kept: int) -
     assert [span.run for _, span in traced.runs[-1].spans] == [("/host:CPU", 0, 3)]
     with pytest.raises(InputError, match="no op of module 'm' shows in the profile"):
         join_trace(host(main=[Made("other", 0, 5)]), STRAIGHT, nodes, 0)
+
+
+UNFUSED = {
+    "xla_cpu_experimental_ynn_fusion_type": "",
+    "xla_disable_hlo_passes": "fusion,cpu-instruction-fusion",
+}
+
+
+@pytest.fixture(scope="module")
+def unfused() -> OpTrace:
+    function, arguments = programs.small_cnn(8)
+    return trace_program(eg.compile(function, *arguments, options=UNFUSED), steps=8)
+
+
+def test_ops_cover_the_program(unfused: OpTrace) -> None:
+    # Where the machine is busy, some calls have holes in which other processes ran.
+    assert max(run.busy_s / run.span_s for run in unfused.runs) >= 0.9
+    assert unfused.unmatched == {}
+    assert {"convolution", "dot"} <= {timing.opcode for timing in unfused.timings}
+    assert len(unfused.runs) == 8
+    assert unfused.warm_up == 2
+
+
+def test_ops_take_no_more_than_the_threads(unfused: OpTrace) -> None:
+    for run in unfused.runs:
+        assert run.busy_s <= run.ops_s * (1 + 1e-9)
+        assert run.ops_s <= run.thread_s * (1 + 1e-9)
+        assert run.thread_s <= run.threads * run.span_s * (1 + 1e-9)
+        assert run.call_s is not None
+        assert run.span_s <= run.call_s
+    counted = [run.ops_s for run in unfused.runs if run.counted]
+    assert math.isclose(unfused.time_s, sum(counted) / len(counted), rel_tol=1e-9)
+
+
+def test_every_op_ran_once(unfused: OpTrace) -> None:
+    assert {timing.executions for timing in unfused.timings} == {1}
+
+
+def loop(x: jax.Array, last: jax.Array) -> jax.Array:
+    """Sort in a loop of three trips, in a loop whose end depends on the data."""
+
+    def step(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        value, number = carry
+        body = lambda _, v: jnp.sort(jnp.tanh(v @ v))  # noqa: E731
+        return jax.lax.fori_loop(0, 3, body, value), number + 1
+
+    return jax.lax.while_loop(lambda carry: carry[1] < last, step, (x, jnp.int32(0)))[0]
+
+
+@pytest.fixture(scope="module")
+def looped() -> eg.Analysis:
+    arguments = (jnp.ones((16, 16)) / 16, jnp.int32(5))
+    return eg.analyze(
+        loop, args=arguments, trace=True, settings=MeasurementSettings.quick(), device=DEVICE
+    )
+
+
+def test_a_loop_of_unknown_length_is_counted(looped: eg.Analysis) -> None:
+    assert looped.op_trace is not None
+    outer, inner = sorted(looped.op_trace.loops, key=lambda found: found.trips or 0)
+    assert (outer.trips, outer.entered, outer.iterations, outer.checked) == (None, 1, 5, 6)
+    assert (inner.trips, inner.entered, inner.iterations, inner.expected) == (3, 5, 15, None)
+
+
+def test_its_costs_hold_for_the_traced_arguments(looped: eg.Analysis) -> None:
+    """15 products of 16x16 by 16x16."""
+    assert looped.totals.macs == 15 * 16**3
+    assert not looped.totals.lower_bound
+    assert looped.unpriced == {}
+    (product,) = [record for record in looped.op_records if record.macs and record.opcode == "dot"]
+    assert (product.executions, product.executions_source) == (15, "trace")
+    without = eg.analyze(loop, args=(jnp.ones((16, 16)), jnp.int32(5)), device=DEVICE)
+    assert without.totals.macs == 3 * 16**3
+    assert without.totals.lower_bound
+
+
+def test_layers_add_up_to_the_traced_whole(tmp_path: Path) -> None:
+    function, arguments = programs.small_cnn(8)
+    analysis = eg.analyze(
+        function, args=arguments, trace=True, settings=MeasurementSettings.quick(), device=DEVICE
+    )
+    trace, whole = analysis.op_trace, analysis.totals.traced_time_s
+    assert trace is not None
+    assert whole == trace.time_s
+    leaves = analysis.layers[analysis.layers["leaf"]]
+    assert math.isclose(leaves["traced_time_s"].sum(), whole, rel_tol=1e-9)
+    top = analysis.ops[analysis.ops["parent"].isna()]
+    assert math.isclose(top["time_s"].sum(), whole, rel_tol=1e-9)
+    inside = analysis.ops[analysis.ops["parent"].notna()]
+    assert set(inside["time_source"]) <= {"measured", "split by roofline"}
+    assert eg.load(analysis.save(tmp_path / "a.edgegraph")) == analysis
+
+
+def test_a_kept_trace_reads_as_the_one_taken(tmp_path: Path) -> None:
+    program = eg.compile(lambda x: jnp.sort(x @ x), jnp.ones((32, 32)))
+    taken = trace_program(program, steps=3, trace_dir=tmp_path)
+    (file,) = tmp_path.glob("plugins/profile/*/*.xplane.pb")
+    read = eg.read_trace(file, program, warm_up=2)
+    assert taken.kept_at == str(tmp_path)
+    assert read.timings == taken.timings
+    assert read.traced_ratio is None
+    assert taken.traced_ratio is not None
+    analysis = eg.analyze(program, trace=read, device=DEVICE)
+    assert analysis.totals.traced_time_s == taken.time_s
+
+
+def test_a_donated_argument_is_fed_back() -> None:
+    step = jax.jit(lambda x: x * 2, donate_argnums=0)
+    assert len(trace_program(eg.compile(step, jnp.ones(64)), steps=4).runs) == 4
+
+
+def test_another_profiler_is_named() -> None:
+    program = eg.compile(jnp.sin, jnp.ones(8))
+    with pytest.raises(EdgeGraphError, match="Another profiling session active"):
+        xla.profile(lambda: print(trace_program(program)), with_modules=False)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"warm_up": 0}])
+def test_numbers_without_meaning_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="both must be positive integers"):
+        trace_program(eg.compile(jnp.sin, jnp.ones(8)), **wrong)
+
+
+def test_a_loop_too_long_to_trace_is_left_out() -> None:
+    program = eg.compile(
+        lambda x: jax.lax.fori_loop(0, 10**7, lambda _, v: jnp.sin(v), x), jnp.ones(4)
+    )
+    with pytest.raises(InputError, match="events per call"):
+        trace_program(program)
+
+
+def test_a_trace_folder_without_a_trace_is_refused() -> None:
+    with pytest.raises(InputError, match="none is taken"):
+        eg.analyze(jnp.sin, args=(jnp.ones(8),), trace_dir="logs")
+
+
+def test_what_cannot_run_cannot_be_traced() -> None:
+    with pytest.raises(InputError, match="no executable"):
+        eg.analyze(STRAIGHT, trace=True)
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def test_a_trace_from_elsewhere(tmp_path: Path) -> None:
+    """Three calls on each of two TPUs; the first of each is dropped."""
+    calls = [Made("m(7)", start, 40) for start in (0, 100, 200)]
+    ops = [
+        Made(f"%{name} = f32[8] op(...)", start + offset, length, display_name=name)
+        for start, length in ((0, 9), (100, 4), (200, 6))
+        for offset, name in ((0, "a"), (10, "b"), (20, "c"))
+    ]
+    lines = {"XLA Modules": calls, "XLA Ops": ops}
+    profile = space({"/device:TPU:0": lines, "/device:TPU:1": lines})
+    trace = eg.read_trace(written(tmp_path / "t.xplane.pb", profile), STRAIGHT)
+    assert (len(trace.runs), trace.warm_up) == (4, 2)
+    assert {timing.name: timing.self_s for timing in trace.timings} == {
+        name: pytest.approx(5e-9) for name in "abc"
+    }
+    assert trace.coverage == pytest.approx((12 / 24 + 18 / 26) / 2)
+    analysis = eg.analyze(STRAIGHT, trace=trace, device=DEVICE)
+    assert [record.time_source for record in analysis.op_records] == ["measured"] * 4
+
+
+def test_a_loop_in_a_trace_from_elsewhere(tmp_path: Path) -> None:
+    """The loop runs twice: its condition three times."""
+    events = [op("loop", 0, 100), executor(1, 98)]
+    events += [op("check", start, 5) for start in (2, 22, 42)]
+    events += [op("work", start, 10) for start in (10, 30)]
+    trace = eg.read_trace(written(tmp_path / "t.pb", host(main=events)), LOOP)
+    (found,) = trace.loops
+    assert (found.iterations, found.checked, found.agrees) == (2, 3, None)
+    analysis = eg.analyze(LOOP, trace=trace)
+    by_name = {record.name: record.executions for record in analysis.op_records}
+    assert (by_name["work"], by_name["check"]) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "reason"),
+    [
+        (b"no profile", FormatError, "not a profile"),
+        (b"", FormatError, "empty"),
+        (host(main=[op("a", 0, 1) for _ in ()]), InputError, "modules in it: none"),
+        (
+            host(main=[Made("z", 0, 5, {"hlo_op": "z", "hlo_module": "jit_g"})]),
+            InputError,
+            "no op of module 'm' shows in the profile; modules in it: jit_g",
+        ),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(
+    content: bytes, error: type[Exception], reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=reason) as caught:
+        eg.read_trace(written(tmp_path / "t.pb", content), STRAIGHT)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_trace_of_another_module_is_refused() -> None:
+    trace = trace_program(eg.compile(jnp.sin, jnp.ones(8)), steps=1)
+    with pytest.raises(InputError, match="the trace is of module 'jit_sin'"):
+        eg.analyze(STRAIGHT, trace=trace)
