@@ -141,3 +141,9 @@ def test_decisions_that_do_not_fit_are_refused() -> None:
     [site] = find_sites(jax.make_jaxpr(conv)(X))
     with pytest.raises(eg.EdgeGraphError, match="'no-such' does not apply"):
         rewritten(conv, {site.site.signature: "no-such"})(X)
+
+
+def test_sites_that_are_not_wanted_are_left_out() -> None:
+    jaxpr = jax.make_jaxpr(lambda x: jnp.sin(x) + jnp.cos(x))(1.0)
+    [found] = find_sites(jaxpr, lambda site: site.name == "sin")
+    assert found.site.primitive.name == "sin"
