@@ -6,6 +6,7 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from edgegraph.doors.registry import register_door
 from edgegraph.results.kinds import Kind, provide, register, register_study
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from edgegraph.device.calibration.calibrate import calibrate as calibrate
     from edgegraph.device.catalogue import devices as devices
     from edgegraph.device.device import Device as Device
+    from edgegraph.doors.registry import open as open
     from edgegraph.errors import EdgeGraphError as EdgeGraphError
     from edgegraph.gate.gate import GateResult as GateResult
     from edgegraph.gate.gate import check as check
@@ -94,6 +96,7 @@ _HOME = {
     "fusion_study": "edgegraph.studies.fusion.run",
     "improve": "edgegraph.studies.improve.run",
     "load": "edgegraph.results.files",
+    "open": "edgegraph.doors.registry",
     "open_store": "edgegraph.store",
     "overlap_study": "edgegraph.studies.overlap.run",
     "read_hlo": "edgegraph.compiler.compile",
@@ -146,6 +149,17 @@ provide(
     diff_page="edgegraph.compare.present:write_diff_page",
     history_figure="edgegraph.store.present:draw_history",
 )
+
+# In the order in which they are tried.
+register_door(
+    "a saved result", "edgegraph.doors.saved:is_saved", "edgegraph.doors.saved:open_saved",
+    saved=True,
+)  # fmt: skip
+register_door("HLO", "edgegraph.doors.hlo:is_hlo", "edgegraph.doors.hlo:open_hlo")
+register_door(
+    "Python code", "edgegraph.doors.code:is_code", "edgegraph.doors.code:open_code",
+    choices=("input_shape", "dtype", "arguments"), code=True,
+)  # fmt: skip
 
 _RENAMED = {"Mesh": "DeviceMesh", "Settings": "MeasurementSettings"}
 """Names of version 0.1, which version 0.2 drops."""

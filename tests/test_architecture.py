@@ -30,12 +30,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"hlo", "device"},
     "workload": {"hlo"},
     "compiler": {"xla", "hlo", "device", "results", "workload"},
+    "doors": {"hlo", "results", "workload", "compiler"},
     "cost": {"xla", "hlo"},
     "rewrites": {"workload"},
     "memory": {"hlo"},
     "measure": {"xla", "hlo", "device", "results", "workload", "compiler", "cost"},
     "analysis": {
-        "hlo", "device", "results", "workload", "compiler", "cost", "memory", "measure",
+        "hlo", "device", "results", "workload", "compiler", "doors", "cost", "memory", "measure",
     },
     "reporting": {"hlo", "device", "results"},
     "compare": {"hlo", "results", "reporting"},
@@ -48,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plot": {"results", "reporting", "studies"},
     "pytest_plugin": {"results", "gate", "analysis"},
     "cli": {
-        "xla", "hlo", "device", "results", "workload", "compiler", "measure", "analysis",
+        "xla", "hlo", "device", "results", "workload", "compiler", "doors", "measure", "analysis",
         "reporting", "plot", "store", "studies", "compare", "gate",
     },
 }  # fmt: skip

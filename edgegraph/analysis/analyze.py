@@ -18,6 +18,7 @@ from edgegraph.cost.price import price_nodes
 from edgegraph.device.calibration.saved import load_calibration
 from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
+from edgegraph.doors import registry as doors
 from edgegraph.errors import FormatError, InputError
 from edgegraph.hlo.graph import flatten
 from edgegraph.measure.isolated import Depth, check_depth
@@ -25,12 +26,13 @@ from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.trace import Traced, join_trace
 from edgegraph.results.analysis import Analysis
+from edgegraph.results.kinds import kind_of
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.workload import Workload
 
 
 def analyze(
-    subject: Workload | Program | Callable[..., Any],
+    subject: Workload | Program | Callable[..., Any] | str | Path | bytes,
     *,
     args: Sequence[Any] | None = None,
     batch: int | None = None,
@@ -40,13 +42,15 @@ def analyze(
     device: Device | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
     name: str | None = None,
+    module: str | None = None,
     progress: Progress | None = None,
     **measuring: Unpack[MeasurementKeywords],
 ) -> Analysis:
     """Find out what a program costs, what bounds it, and how long it takes.
 
     Args:
-        subject: A Workload, a compiled Program, or a function with `args`.
+        subject: A Workload, a compiled Program, a function with `args`, or what `edgegraph.open`
+            takes.
         args: Arguments of a function: arrays or `jax.ShapeDtypeStruct`s.
         batch: Batch size of a Workload; 1 where None.
         target: What to compile for, as `edgegraph.compile` takes it.
@@ -58,6 +62,7 @@ def analyze(
             machine its calibration; no roofline if it was never calibrated.
         options: XLA compiler options.
         name: Name for tables and files; the workload's own where None.
+        module: Of a file or folder with several modules, the one to take.
         progress: Called with a message and a fraction.
         measuring: The attributes of a `Measurement`, in place of one: ``depth``, ``throughput``,
             ``cold``, ``cores``, ``trace``, ``trace_dir`` and ``settings``.
@@ -80,19 +85,16 @@ def analyze(
     measurement, report = requested_measurement(measure, measuring), progress or no_progress
     if measurement.latency:
         prefer_synchronous_dispatch()
+    if args is None and not callable(subject) and not isinstance(subject, Workload | Program):
+        subject = _opened(subject, module=module)
     if isinstance(subject, Program):
         program = subject
-    elif isinstance(subject, Workload) or args is not None:
+    else:
         report(f"{name or getattr(subject, 'name', 'function')}: compiling", None)
         program = compile_workload(
-            subject, *(args or ()), batch=batch, target=target, stage=stage, options=options,
-            name=name,
+            _compilable(subject, args), *(args or ()), batch=batch, target=target, stage=stage,
+            options=options, name=name,
         )  # fmt: skip
-    else:
-        raise InputError(
-            f"cannot analyse {subject!r} without arguments; pass them as args=(...), or give"
-            " a Workload"
-        )
     draft = _draft(program, measurement, device, report)
     report(f"{program.name}: pricing ops", None)
     # All that is made here stays; the collector would walk it between the passes.
@@ -102,6 +104,35 @@ def analyze(
     with collector_paused():
         analysis = summarise(_run(COMBINE, draft))
         return replace(analysis, findings=find(analysis, program.module))
+
+
+def _compilable(subject: Any, args: Sequence[Any] | None) -> Any:
+    """Return what can be compiled.
+
+    Raises:
+        InputError: It is a function, and has no arguments.
+    """
+    if not isinstance(subject, Workload) and args is None:
+        raise InputError(
+            f"cannot analyse {subject!r} without arguments; pass them as args=(...), or give"
+            " a Workload"
+        )
+    return subject
+
+
+def _opened(subject: Any, **choices: Any) -> Workload | Program:
+    """Open what is given as a file, text or name.
+
+    Raises:
+        InputError: It cannot be opened, or is a result already.
+    """
+    found = doors.open(subject, **choices)
+    if not isinstance(found, Workload | Program):
+        raise InputError(
+            f"{doors.Given(subject).name} is a saved {kind_of(found).word} already; edgegraph.load"
+            " reads it"
+        )
+    return found
 
 
 def _draft(

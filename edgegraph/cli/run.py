@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -14,6 +13,8 @@ import typer
 from edgegraph.cli.job import Job, flag
 from edgegraph.cli.output import progress
 from edgegraph.cli.values import parse_assignments, parse_compiler_option, parse_depths, parse_shape
+from edgegraph.doors.registry import Door, Given, find_door
+from edgegraph.doors.registry import open as open_thing
 from edgegraph.errors import InputError, NoisyMeasurementError
 from edgegraph.results.verdicts import OK
 
@@ -36,24 +37,23 @@ def results(job: Job) -> Iterator[Shown]:
         EdgeGraphError: SPEC or an option cannot be used, the workload does not compile, or the file
             holds a result that is not shown alone.
     """
-    path = job.file
-    if path is None:
+    given = Given(job.spec)
+    door = find_door(given)
+    if door.code:
         yield from _of_workload(job)
         return
-    _check_file(job, path)
-    if is_saved(job):
-        from edgegraph.results.files import load
+    _check_file(job, door)
+    if door.saved:
         from edgegraph.results.kinds import presenter_of
 
-        result = load(path)
+        result = open_thing(job.spec)
         presenter_of(result)
         yield result
     else:
         from edgegraph.analysis.analyze import analyze
-        from edgegraph.compiler import read_hlo
 
         with progress() as report:
-            analysis = analyze(read_hlo(path), progress=report)
+            analysis = analyze(job.spec, progress=report)
         yield analysis
 
 
@@ -71,12 +71,9 @@ def analyses(job: Job) -> Iterator[Analysis]:
 
 def is_saved(job: Job) -> bool:
     """Return whether SPEC is a saved result: by its name, by its content, or in a database."""
-    path = job.file
-    if path is None:
-        return False
-    from edgegraph.results.files import is_address
+    from edgegraph.doors import saved
 
-    return path.suffix == SAVED_SUFFIX or zipfile.is_zipfile(path) or is_address(path)
+    return job.file is not None and saved.is_saved(Given(job.spec))
 
 
 def load_saved(job: Job, kind: type[_Saved]) -> _Saved:
@@ -85,7 +82,7 @@ def load_saved(job: Job, kind: type[_Saved]) -> _Saved:
     Raises:
         InputError: It is of another kind, or an option has no effect on a file.
     """
-    _check_file(job, Path(job.spec))
+    _check_file(job, find_door(Given(job.spec)))
     from edgegraph.results.files import load
 
     return _checked(job, load(job.spec), kind)
@@ -102,18 +99,12 @@ def _named(kind: type) -> str:
     return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 
-def _check_file(job: Job, path: Path) -> None:
-    """Refuse what is no file, and options that would be without effect."""
-    from edgegraph.results.files import is_address
-
-    if not path.is_file() and not is_address(path):
-        raise InputError(
-            f"SPEC {job.spec!r} is neither a file nor package.module:attribute, such as"
-            " models.cnn:small_cnn"
-        )
-    for name in (field.name for field in fields(Job) if field.name not in ("spec", "strict")):
+def _check_file(job: Job, door: Door) -> None:
+    """Refuse options that would be without effect on a file."""
+    kept = {"spec", "strict", *door.choices}
+    for name in (field.name for field in fields(Job) if field.name not in kept):
         if getattr(job, name):
-            raise InputError(f"{flag(name)} has no effect on the file {path}; leave it out")
+            raise InputError(f"{flag(name)} has no effect on the file {job.spec}; leave it out")
 
 
 def check_is_code(job: Job, reason: str) -> None:

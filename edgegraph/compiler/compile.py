@@ -20,7 +20,7 @@ from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
 from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line, positive_integer
-from edgegraph.hlo.read import read_module
+from edgegraph.hlo.read import parse_module, read_module
 from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.workload.calls import Call, plain
 from edgegraph.workload.flax_model import is_flax_module
@@ -117,7 +117,19 @@ def read_hlo(path: str | Path) -> Program:
         InputError: The file cannot be read.
         FormatError: It is empty, cut off, or not HLO.
     """
-    serialized = read_module(path)
+    return _program(read_module(path))
+
+
+def program_of(data: bytes) -> Program:
+    """Return the Program of what an HLO file holds, as `read_hlo` does.
+
+    Raises:
+        FormatError: It is empty, cut off, or not HLO.
+    """
+    return _program(parse_module(data))
+
+
+def _program(serialized: bytes) -> Program:
     module = HloModuleProto.FromString(serialized)
     return Program(
         name=module.name,

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
-import zlib
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
+from edgegraph.base.archives import unpacked
 from edgegraph.errors import FormatError, InputError
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.schema import HloModuleProto, HloProto, Proto
 
 EXPECTED = "expected HLO text or a serialized HloModuleProto, as XLA's --xla_dump_to writes them"
-
-_MAX_BYTES = 1 << 31
-"""Protobuf's own limit; a compressed file that expands beyond it is refused."""
 
 _MAX_WRAPPERS = 2
 """A HloSnapshot holds a HloProto, which holds the module."""
@@ -36,16 +31,21 @@ def read_module(path: str | Path) -> bytes:
         reason = error.strerror or type(error).__name__
         raise InputError(f"cannot read {path}: {reason}; {EXPECTED}") from error
     try:
-        return _read(data)
+        return parse_module(data)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
 
 
-def _read(data: bytes) -> bytes:
+def parse_module(data: bytes) -> bytes:
+    """Return the serialized HloModuleProto in the content of an HLO file.
+
+    Raises:
+        FormatError: As `read_module`.
+    """
     # XLA is asked last: what it cannot read may end the process that it runs in.
     from edgegraph import xla
 
-    data = _decompressed(data)
+    data = unpacked(data)
     if not data.strip():
         raise FormatError(f"the file is empty; {EXPECTED}")
     text = _as_text(data)
@@ -58,17 +58,21 @@ def _read(data: bytes) -> bytes:
     return module
 
 
-def _decompressed(data: bytes) -> bytes:
-    if not data.startswith(b"\x1f\x8b"):
-        return data
+_START = re.compile(r"^HloModule\s", re.MULTILINE)
+
+
+def is_hlo_text(text: str) -> bool:
+    """Return whether a line of the text begins a module."""
+    return _START.search(text) is not None
+
+
+def has_module(data: bytes) -> bool:
+    """Return whether binary data hold a HloModuleProto, alone or wrapped."""
     try:
-        with gzip.open(io.BytesIO(data)) as file:
-            content = file.read(_MAX_BYTES + 1)
-    except (EOFError, OSError, zlib.error) as error:
-        raise FormatError(f"the gzip stream is cut off or damaged; {EXPECTED}") from error
-    if len(content) > _MAX_BYTES:
-        raise FormatError(f"it expands to more than {_MAX_BYTES:,} bytes; {EXPECTED}")
-    return content
+        _unwrapped(data)
+    except FormatError:
+        return False
+    return True
 
 
 def _as_text(data: bytes) -> str | None:
@@ -79,7 +83,7 @@ def _as_text(data: bytes) -> str | None:
         return None
     if any(character < " " and character not in "\t\n\r\f" for character in text[:4096]):
         return None
-    if re.search(r"^HloModule\s", text, re.MULTILINE):
+    if is_hlo_text(text):
         return text
     if re.search(r"^(?:module\b|#loc)", text, re.MULTILINE):
         raise FormatError(

@@ -174,7 +174,7 @@ def test_a_function_with_arguments() -> None:
     ("arguments", "message"),
     [
         ({"subject": small_cnn}, "without arguments"),
-        ({"subject": 7}, "without arguments"),
+        ({"subject": 7}, "cannot open a value of type int; expected"),
         ({"subject": small_cnn(), "batch": 0}, "batch must be a positive integer, not 0"),
         ({"subject": small_cnn(), "target": "abacus"}, "abacus"),
         ({"subject": small_cnn(), "stage": "lowered", "measure": True}, "measure"),

@@ -1,0 +1,235 @@
+"""What a thing is that someone has, and what opens it: decided by content, for all commands.
+
+A door is one entry: how it recognises its things, and what opens them. The root of the package
+registers every door by names alone, in the order in which they are tried, so that nothing is
+imported before it is needed. A recogniser is quick, raises nothing, and imports no jax.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from edgegraph.errors import FormatError, InputError
+from edgegraph.results.kinds import resolve
+
+LONGEST_MESSAGE = 200
+
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+"""What no text has, though logs have colours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """One kind of thing that can be opened; places are written ``module:name``.
+
+    Attributes:
+        word: What messages call such a thing.
+        recognises: The place of a function from a `Given` to whether it is one.
+        opens: The place of a function from a `Given`, and those of `choices` that were made, to a
+            Workload, a Program, or a result.
+        choices: Names of what may be said about such a thing besides: ``module``, ``batch``.
+        saved: Whether it is a result that is there already.
+        code: Whether it is Python code, which is compiled for what one likes.
+    """
+
+    word: str
+    recognises: str
+    opens: str
+    choices: tuple[str, ...] = ()
+    saved: bool = False
+    code: bool = False
+
+
+DOORS: list[Door] = []
+"""Every door, in the order in which they are tried."""
+
+
+def register_door(word: str, recognises: str, opens: str, **more: Any) -> None:
+    """Make a door known; the attributes of a `Door`."""
+    DOORS.append(Door(word=word, recognises=recognises, opens=opens, **more))
+
+
+class Given:
+    """What was handed in, seen in the ways in which doors look at it.
+
+    Attributes:
+        value: As it came: an object, text, a path, bytes.
+        path: The file or folder that it names; None where there is none.
+        name: What messages call it.
+    """
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+        self.path = _path(value)
+        self.name = _name(value)
+
+    @cached_property
+    def raw(self) -> bytes | None:
+        """The content of a file, of text, or bytes; None of all else, folders too.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        if isinstance(self.value, bytes | bytearray):
+            return bytes(self.value)
+        if self.path is not None:
+            return None if self.path.is_dir() else _read(self.path)
+        if isinstance(self.value, str) and _is_content(self.value):
+            return self.value.encode("utf-8", "surrogatepass")
+        return None
+
+    @cached_property
+    def data(self) -> bytes | None:
+        """The same, taken out of what it was compressed with.
+
+        Raises:
+            FormatError: It is cut off or damaged.
+        """
+        from edgegraph.base.archives import unpacked  # which few commands need
+
+        try:
+            return None if self.raw is None else unpacked(self.raw)
+        except FormatError as error:
+            raise FormatError(f"{self.name}: {error}") from error
+
+    @cached_property
+    def text(self) -> str | None:
+        """The same as text; None where it is none."""
+        if self.data is None:
+            return None
+        try:
+            text = self.data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return None
+        binary = any(
+            character < " " and character not in "\t\n\r\f\v\x1b" for character in text[:4096]
+        )
+        return None if binary else text
+
+
+def _is_content(text: str) -> bool:
+    """Return whether text is what a file holds rather than its name."""
+    return "\n" in text or text.lstrip().startswith(("HloModule", "module @", "module {"))
+
+
+def _path(value: object) -> Path | None:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or _is_content(value):
+        return None
+    try:
+        return Path(value) if Path(value).exists() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _name(value: object) -> str:
+    if isinstance(value, bytes | bytearray):
+        return f"the {len(value):,} bytes"
+    if isinstance(value, str) and _is_content(value):
+        first = next((line.strip() for line in value.splitlines() if line.strip()), "")
+        return f"the text {_cut(first, 40)!r}"
+    return (
+        str(value) if isinstance(value, str | Path) else f"a value of type {type(value).__name__}"
+    )
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"cannot read {path}: {reason}") from error
+
+
+def find_door(given: Given) -> Door:
+    """Return the first door that recognises a thing.
+
+    Raises:
+        InputError: There is nothing of that name, or none does; the message says what it is.
+    """
+    for door in DOORS:
+        if resolve(door.recognises)(given):
+            return door
+    raise _unknown(given)
+
+
+def open(thing: object, **choices: Any) -> Any:
+    """Open what someone has, whatever it is called: its content tells what it is.
+
+    Args:
+        thing: A saved result; HLO, as XLA dumps it; ``package.module:attribute``. As a path, as
+            the text itself, or as bytes; compressed or not.
+        **choices: ``module``, the one to take where there are several.
+
+    Returns:
+        What `edgegraph.analyze` takes: a Workload or a Program; of a saved result, the result.
+
+    Raises:
+        InputError: It is nothing that can be opened, or a choice has no effect on it.
+        FormatError: It is cut off or damaged.
+
+    Example:
+        >>> import edgegraph as eg
+        >>> eg.open("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }").name
+        'm'
+    """
+    given = Given(thing)
+    door = find_door(given)
+    made = {name: value for name, value in choices.items() if value is not None}
+    for name in made:
+        if name not in door.choices:
+            raise InputError(f"{name} has no effect on {door.word}, {given.name}; leave it out")
+    return resolve(door.opens)(given, **made)
+
+
+def kinds() -> str:
+    """Return the words of all doors, for messages."""
+    return ", ".join(door.word for door in DOORS)
+
+
+_MAGIC = (
+    (b"\x89PNG", "a picture"), (b"%PDF", "a PDF"), (b"\x7fELF", "machine code"),
+    (b"SQLite format 3", "a run database; name a run in it, such as runs.db#1"),
+    (b"\x93NUMPY", "a NumPy array"), (b"\x80\x04\x95", "a pickle, which EdgeGraph never opens"),
+    (b"BC\xc0\xde", "LLVM bitcode"), (b"{", "JSON"), (b"<!doctype html", "an HTML page"),
+    (b"; ModuleID", "LLVM IR"), (b"//\n// Generated by LLVM", "PTX"),
+)  # fmt: skip
+
+
+def _unknown(given: Given) -> InputError:
+    """Say in one line what a thing is that no door recognises, and what to do."""
+    if given.raw is None and given.path is None:
+        if isinstance(given.value, str):
+            message = (
+                f"SPEC {_cut(given.value, 80)!r} is neither a file nor package.module:attribute,"
+                " such as models.cnn:small_cnn"
+            )
+        else:
+            message = f"cannot open {given.name}; expected {kinds()}"
+        return InputError(_cut(message, LONGEST_MESSAGE))
+    if given.path is not None and not given.path.exists():
+        return InputError(f"there is no file {given.path}")
+    return FormatError(_cut(f"{given.name}: {_what(given)}; expected {kinds()}", LONGEST_MESSAGE))
+
+
+def _what(given: Given) -> str:
+    if given.data is None:
+        return "this folder holds nothing that EdgeGraph reads"
+    if not given.data.strip():
+        return "the file is empty"
+    head = given.data[:64].lstrip()
+    found = next((word for magic, word in _MAGIC if head.lower().startswith(magic.lower())), None)
+    if found is not None:
+        return f"this is {found}"
+    if given.text is None:
+        return "it is cut off, damaged or not HLO"
+    return "this is text, but no line starts with 'HloModule'"
