@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from edgegraph.analysis.attribution import attribute
 from edgegraph.analysis.findings import find
 from edgegraph.analysis.passes import COMBINE, COUNT, MEASURE, Draft, Pass, summarise
 from edgegraph.analysis.records import op_records
+from edgegraph.base.signatures import name_keywords
 from edgegraph.base.timing import Progress, collector_paused, no_progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
@@ -31,6 +33,77 @@ from edgegraph.results.op_trace import OpTrace
 from edgegraph.workload import Workload
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What to measure of a program, and how carefully.
+
+    Attributes:
+        latency: Measure the latency of the whole and of every layer alone.
+        depth: How finely to time layers: None for every scope's own operations alone, 1 for the
+            model's children (its blocks) in one piece each, 2 for theirs; a list for several
+            cuts, or ``all``.
+        throughput: Run it pipelined: calls per second by the number of calls in flight.
+        cold: Measure the latency with cold caches too.
+        cores: Measure the latency on this many cores too, compiled for them.
+        trace: Measure every op inside the running program, by the profiler. None does so where
+            `latency` is set and the trace is of sensible size. A trace that `edgegraph.read_trace`
+            returned is used as it is, also for a program that cannot run here.
+        trace_dir: Log folder to keep the profile in, for XProf and TensorBoard.
+        settings: How long and how carefully to measure; None for the defaults.
+
+    Raises:
+        InputError: Layers cannot be cut at `depth`, or `trace_dir` is given and no trace is taken.
+
+    Example:
+        >>> Measurement(latency=False, cold=True).runs, Measurement(latency=False).runs
+        (True, False)
+    """
+
+    latency: bool = True
+    depth: Depth = None
+    throughput: bool = False
+    cold: bool = False
+    cores: int | None = None
+    trace: bool | OpTrace | None = None
+    trace_dir: str | Path | None = None
+    settings: MeasurementSettings | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured before anything is compiled."""
+        if self.latency:
+            check_depth(self.depth)
+        if self.trace_dir is not None and not self.takes_trace:
+            raise InputError(
+                f"trace_dir={str(self.trace_dir)!r} keeps a trace, but none is taken here"
+            )
+
+    @property
+    def runs(self) -> bool:
+        """Whether the program has to run."""
+        conditions = self.cold or self.cores is not None
+        return self.latency or self.throughput or conditions or self.trace is True
+
+    @property
+    def takes_trace(self) -> bool:
+        """Whether to run the program under the profiler."""
+        return self.trace is True or (self.trace is None and self.latency)
+
+
+class MeasurementKeywords(TypedDict, total=False):
+    """The attributes of a `Measurement` as keywords of `analyze`."""
+
+    depth: Depth
+    throughput: bool
+    cold: bool
+    cores: int | None
+    trace: bool | OpTrace | None
+    trace_dir: str | Path | None
+    settings: MeasurementSettings | None
+
+
+@name_keywords(
+    each for name, each in inspect.signature(Measurement).parameters.items() if name != "latency"
+)
 def analyze(
     subject: Workload | Program | Callable[..., Any] | str | Path | bytes,
     *,
@@ -64,8 +137,7 @@ def analyze(
         name: Name for tables and files; the workload's own where None.
         module: Of a file or folder with several modules, the one to take.
         progress: Called with a message and a fraction.
-        measuring: The attributes of a `Measurement`, in place of one: ``depth``, ``throughput``,
-            ``cold``, ``cores``, ``trace``, ``trace_dir`` and ``settings``.
+        **measuring: The attributes of a `Measurement`, in place of one.
 
     Returns:
         An immutable `Analysis`.
@@ -212,74 +284,6 @@ def priced(program: Program, traced: Traced) -> OpTrace:
     costs = price_nodes(program.module, traced.nodes, traced.executions)
     roofs = find_device(program.device) if program.device else load_calibration()
     return traced.summary(op_records(traced.nodes, costs, attribute(traced.nodes), roofs))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """What to measure of a program, and how carefully.
-
-    Attributes:
-        latency: Measure the latency of the whole and of every layer alone.
-        depth: How finely to time layers: None for every scope's own operations alone, 1 for the
-            model's children (its blocks) in one piece each, 2 for theirs; a list for several
-            cuts, or ``all``.
-        throughput: Run it pipelined: calls per second by the number of calls in flight.
-        cold: Measure the latency with cold caches too.
-        cores: Measure the latency on this many cores too, compiled for them.
-        trace: Measure every op inside the running program, by the profiler. None does so where
-            `latency` is set and the trace is of sensible size. A trace that `edgegraph.read_trace`
-            returned is used as it is, also for a program that cannot run here.
-        trace_dir: Log folder to keep the profile in, for XProf and TensorBoard.
-        settings: How long and how carefully to measure; None for the defaults.
-
-    Raises:
-        InputError: Layers cannot be cut at `depth`, or `trace_dir` is given and no trace is taken.
-
-    Example:
-        >>> Measurement(latency=False, cold=True).runs, Measurement(latency=False).runs
-        (True, False)
-    """
-
-    latency: bool = True
-    depth: Depth = None
-    throughput: bool = False
-    cold: bool = False
-    cores: int | None = None
-    trace: bool | OpTrace | None = None
-    trace_dir: str | Path | None = None
-    settings: MeasurementSettings | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be measured before anything is compiled."""
-        if self.latency:
-            check_depth(self.depth)
-        if self.trace_dir is not None and not self.takes_trace:
-            raise InputError(
-                f"trace_dir={str(self.trace_dir)!r} keeps a trace, but none is taken here"
-            )
-
-    @property
-    def runs(self) -> bool:
-        """Whether the program has to run."""
-        conditions = self.cold or self.cores is not None
-        return self.latency or self.throughput or conditions or self.trace is True
-
-    @property
-    def takes_trace(self) -> bool:
-        """Whether to run the program under the profiler."""
-        return self.trace is True or (self.trace is None and self.latency)
-
-
-class MeasurementKeywords(TypedDict, total=False):
-    """The attributes of a `Measurement` as keywords of `analyze`."""
-
-    depth: Depth
-    throughput: bool
-    cold: bool
-    cores: int | None
-    trace: bool | OpTrace | None
-    trace_dir: str | Path | None
-    settings: MeasurementSettings | None
 
 
 def requested_measurement(

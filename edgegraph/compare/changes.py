@@ -22,9 +22,10 @@ from edgegraph.compare.side import Side
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.identity import ATTRIBUTES
-from edgegraph.hlo.module import Instruction, Shape
+from edgegraph.hlo.module import Collective, Instruction, Shape
 from edgegraph.hlo.op_name import UNATTRIBUTED
-from edgegraph.hlo.text import dimension_labels, dot_text, window_text
+from edgegraph.hlo.text import braces, dimension_labels, dot_text, window_text
+from edgegraph.reporting.words import plural
 from edgegraph.results.analysis import OpRecord
 
 _Number = TypeVar("_Number", int, float)
@@ -34,9 +35,6 @@ _ATTRIBUTES = (
     *(name for name in ATTRIBUTES if name not in ("tuple_index", "literal")),
     "backend_config",
 )
-_WRITE: Mapping[str, Callable[[Any], str]] = {
-    "convolution": dimension_labels, "dot": dot_text, "window": window_text
-}  # fmt: skip
 _MOST_WRITTEN = 60
 """Characters of an attribute's value; longer ones are cut."""
 
@@ -265,6 +263,24 @@ def _attributes(left: Instruction, right: Instruction) -> Iterator[Facet]:
         one, other = getattr(left, name), getattr(right, name)
         if one != other:
             yield Facet(name=name, before=_written(name, one), after=_written(name, other))
+
+
+def _collective(found: Collective) -> str:
+    """Describe which devices take part: ``groups of 4 devices, channel 1``."""
+    members = "replicas" if found.channel_id is None else "devices"
+    pairs = [f"{source} to {target}" for source, target in found.source_target_pairs]
+    groups = f"all {members}"
+    if found.group_size is not None:
+        groups = f"groups of {plural(found.group_size, members.removesuffix('s'))}"
+    numbered = ["numbered over all replicas"] * found.use_global_device_ids
+    channel = [] if found.channel_id is None else [f"channel {found.channel_id}"]
+    return ", ".join([*(pairs or [groups]), *numbered, *channel])
+
+
+_WRITE: Mapping[str, Callable[[Any], str]] = {
+    "collective": _collective, "convolution": dimension_labels, "dimensions": braces,
+    "dot": dot_text, "window": window_text,
+}  # fmt: skip
 
 
 def _written(name: str, value: Any) -> str:

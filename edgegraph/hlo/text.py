@@ -36,7 +36,7 @@ def _attributes(instruction: Instruction) -> Iterator[str]:
     if instruction.dimensions and instruction.opcode == "iota":
         yield f"iota_dimension={instruction.dimensions[0]}"
     elif instruction.dimensions:
-        yield f"dimensions={_braces(instruction.dimensions)}"
+        yield f"dimensions={braces(instruction.dimensions)}"
     if instruction.comparison is not None:
         yield f"direction={instruction.comparison}"
     yield from _product(instruction)
@@ -68,7 +68,8 @@ def _product(instruction: Instruction) -> Iterator[str]:
         yield f"operand_precision={instruction.precision}"
 
 
-def _braces(numbers: Sequence[int]) -> str:
+def braces(numbers: Sequence[int]) -> str:
+    """Return a list of dimensions as XLA writes it: ``{0,2}``."""
     return f"{{{','.join(map(str, numbers))}}}"
 
 
@@ -136,7 +137,7 @@ def dot_text(dot: DotDimensions) -> str:
         "rhs_contracting_dims": dot.rhs_contracting,
     }
     return ", ".join(
-        f"{name}={_braces(dimensions)}"
+        f"{name}={braces(dimensions)}"
         for name, dimensions in parts.items()
         if dimensions or "contracting" in name
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -54,7 +55,7 @@ class Saved:
         """Return the whole again; `parts` are what the database has of it, this one among them."""
         return self
 
-    def draw(self, figure: str | None = None, axes: Any = None, **size: float) -> Any:
+    def draw(self, figure: str | None = None, ax: Any = None, **size: float) -> Any:
         """Draw one of its figures, its main one where none is named; see `edgegraph.plot`.
 
         Raises:
@@ -67,7 +68,7 @@ class Saved:
                 f"{name!r} shows another kind of result than this {kind.word}; of such a result"
                 f" there is {', '.join(kind.figures) or 'no figure'}"
             )
-        return resolve(kind.figures[name])(self, axes, **size)
+        return resolve(kind.figures[name])(self, ax, **size)
 
     @property
     def _main_figure(self) -> str:
@@ -121,13 +122,16 @@ class Study(Shown):
         """What the study says, in a line each."""
         return ()
 
-    def plot(self, axes: Any = None, *, kind: str | None = None, **size: float) -> Any:
+    def plot(
+        self, ax: Any = None, *, kind: str | None = None, axes: Any = None, **size: float
+    ) -> Any:
         """Draw the study.
 
         Args:
-            axes: Where to draw, one or a pair as the figure has panels; a new figure of one paper
+            ax: Where to draw, one or a pair as the figure has panels; a new figure of one paper
                 column where None.
             kind: Name of the figure; the study's main one where None.
+            axes: The name of `ax` in version 0.1, which version 0.2 drops.
             **size: ``width`` of a new figure, in inches.
 
         Returns:
@@ -136,7 +140,13 @@ class Study(Shown):
         Raises:
             InputError: There is no such figure of such a study, or nothing to draw.
         """
-        return self.draw(kind, axes, **size)
+        if axes is not None:
+            warnings.warn(
+                "plot(axes=...) is called plot(ax=...) now; the old name goes with version 0.2",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        return self.draw(kind, axes if ax is None else ax, **size)
 
     def _repr_html_(self) -> str:
         """Show the rows and the conclusions in a notebook."""

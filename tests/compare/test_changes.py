@@ -150,3 +150,38 @@ def test_a_long_attribute_is_cut_at_60_characters(tmp_path: Path) -> None:
 
     (change,) = eg.diff(called("a" * 60), called("b" * 61)).op_changes
     assert facets(change)["backend_config"] == ("a" * 60, "b" * 59 + "…")
+
+
+@pytest.mark.parametrize(
+    ("opcode", "name", "attributes", "told"),
+    [
+        ("all-reduce", "collective", ("replica_groups={{0,1},{2,3}}", "replica_groups={{0,1,2,3}}"),
+         ("groups of 2 replicas", "groups of 4 replicas")),
+        ("all-reduce", "collective", ("replica_groups={}, channel_id=1", "replica_groups={{0}}"),
+         ("all devices, channel 1", "groups of 1 replica")),
+        ("all-reduce", "collective",
+         ("replica_groups={{0,1}}, channel_id=1",
+          "replica_groups={{0,1}}, channel_id=1, use_global_device_ids=true"),
+         ("groups of 2 devices, channel 1",
+          "groups of 2 devices, numbered over all replicas, channel 1")),
+        ("collective-permute", "collective",
+         ("source_target_pairs={{0,1},{1,0}}", "source_target_pairs={{0,1}}"),
+         ("0 to 1, 1 to 0", "0 to 1")),
+        ("reverse", "dimensions", ("dimensions={0}", "dimensions={0,1}"), ("{0}", "{0,1}")),
+    ],
+)  # fmt: skip
+def test_attributes_are_words_or_what_xla_writes_but_never_pythons_objects(
+    opcode: str, name: str, attributes: tuple[str, str], told: tuple[str, str], tmp_path: Path
+) -> None:
+    def written(attributes: str) -> eg.Analysis:
+        reducer = ", to_apply=add" if opcode == "all-reduce" else ""
+        path = tmp_path / "module.txt"
+        path.write_text(
+            "HloModule m\nadd { a = f32[] parameter(0)\nb = f32[] parameter(1)\n"
+            "ROOT c = f32[] add(a, b) }\nENTRY e { x = f32[8,8] parameter(0)\n"
+            f"ROOT y = f32[8,8] {opcode}(x), {attributes}{reducer} }}"
+        )
+        return eg.analyze(eg.read_hlo(path))
+
+    (change,) = eg.diff(*map(written, attributes)).op_changes
+    assert facets(change)[name] == told

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import edgegraph as eg
 from edgegraph.errors import InputError
+from edgegraph.reporting.figure import new_figure
+from edgegraph.results.base import Study
 from tests.analyses import small_cnn
+from tests.studies import device_comparisons, overlap_studies
 
 
 def test_a_result_is_saved_and_shown_by_its_kind(tmp_path: Path) -> None:
@@ -19,6 +23,14 @@ def test_a_result_is_saved_and_shown_by_its_kind(tmp_path: Path) -> None:
 def test_a_figure_of_another_kind_is_refused() -> None:
     with pytest.raises(InputError, match="'sweep' shows another kind of result than this analysis"):
         small_cnn().draw("sweep")
+
+
+@pytest.mark.parametrize("study", [overlap_studies.made, device_comparisons.three])
+def test_axes_have_one_name_and_the_old_one_warns(study: Callable[[], Study]) -> None:
+    given = new_figure(3, 2).add_subplot()
+    assert study().plot(ax=given) is given
+    with pytest.warns(DeprecationWarning, match=r"called plot\(ax=...\) now"):
+        assert study().plot(axes=given) is given
 
 
 @pytest.mark.parametrize("ending", ["csv", "dot", "json"])

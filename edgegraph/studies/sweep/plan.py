@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -181,21 +182,7 @@ def cell_of(point: SweepPoint) -> Cell:
 
 
 class SweepArguments(TypedDict, total=False):
-    """What every sweep takes.
-
-    Attributes:
-        batches: Batch sizes; 1, 2, 4, ... to 256 where left out.
-        dtypes: What to hand to the function that makes the workload, one curve each.
-        options: XLA compiler options for all points.
-        option_sets: Further compiler options by a label of your choice, one curve each besides
-            the one without any, ``default``.
-        max_latency_s: A latency budget, for which the sweep says the best batch.
-        queue_depths: Most calls in flight while throughput is measured.
-        settings: How long and how carefully each point is measured.
-        device: Whose roofs to use; where None, the target's from the catalogue, and for ``cpu``
-            the calibration of the machine that takes the point.
-        measure: Time the points that can run here, those of target ``cpu``; none where False.
-    """
+    """What every sweep takes; `edgegraph.sweep` says what each means."""
 
     batches: Sequence[int]
     dtypes: Sequence[str] | None
@@ -206,6 +193,19 @@ class SweepArguments(TypedDict, total=False):
     settings: MeasurementSettings | None
     device: Device | None
     measure: bool | None
+
+
+_DEFAULTS: SweepArguments = {"batches": BATCHES, "queue_depths": QUEUE_DEPTHS}
+"""Of those that are not None where left out."""
+
+PARAMETERS = [
+    inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name),
+        annotation=hint.__forward_arg__,
+    )
+    for name, hint in SweepArguments.__annotations__.items()
+]  # fmt: skip
+"""The same as a signature has them."""
 
 
 def make_plan(

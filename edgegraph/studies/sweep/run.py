@@ -9,10 +9,11 @@ from contextlib import closing
 from functools import partial
 from typing import Unpack
 
+from edgegraph.base.signatures import name_keywords
 from edgegraph.base.timing import Progress
 from edgegraph.device import host
 from edgegraph.store import Store
-from edgegraph.studies.sweep.plan import Plan, Subject, SweepArguments, make_plans
+from edgegraph.studies.sweep.plan import PARAMETERS, Plan, Subject, SweepArguments, make_plans
 from edgegraph.studies.sweep.point import Task, finished_points, take
 from edgegraph.studies.sweep.pool import run_in_processes, run_on
 from edgegraph.studies.sweep.result import Sweep
@@ -24,6 +25,7 @@ Run = Callable[[Callable[[Task], Sweep], Sequence[Task]], Answers]
 """Does some work for every task, somewhere else."""
 
 
+@name_keywords(PARAMETERS)
 def sweep(
     subject: Subject,
     *,
@@ -48,9 +50,17 @@ def sweep(
         store: A run database that keeps every point as soon as it is there.
         executor: Takes the points, at the same time where it can; see `edgegraph.sweep_all`.
         progress: Called with a message and a fraction.
-        **arguments: ``batches``, ``dtypes``, ``options``, ``option_sets``, ``max_latency_s``,
-            ``queue_depths``, ``settings``, ``device`` and ``measure``, as
-            `edgegraph.studies.sweep.plan.SweepArguments` has them.
+        batches: Batch sizes.
+        dtypes: What to hand to the function that makes the workload, one curve each.
+        options: XLA compiler options for all points.
+        option_sets: Further compiler options by a label of your choice, one curve each besides
+            the one without any, ``default``.
+        max_latency_s: A latency budget, for which the sweep says the best batch.
+        queue_depths: Most calls in flight while throughput is measured.
+        settings: How long and how carefully each point is measured.
+        device: Whose roofs to use; where None, the target's from the catalogue, and for ``cpu``
+            the calibration of the machine that takes the point.
+        measure: Time the points that can run here, those of target ``cpu``; none where False.
 
     Raises:
         InputError: An argument cannot be used.
@@ -63,6 +73,7 @@ def sweep(
     return made
 
 
+@name_keywords(PARAMETERS)
 def sweep_all(
     subjects: Sequence[Subject],
     *,
@@ -92,7 +103,7 @@ def sweep_all(
         workers: How many of those: one for each core where None; 0 takes all points in this
             process, one after the other.
         progress: Called with a message and a fraction.
-        **arguments: As `edgegraph.sweep`, for every workload and target.
+        **arguments: The others, as `edgegraph.sweep` takes them, for every workload and target.
 
     Returns:
         One sweep for every workload and target, workload by workload.
