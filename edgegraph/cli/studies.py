@@ -22,6 +22,7 @@ from edgegraph.cli.output import (
 )
 from edgegraph.cli.run import (
     check_is_code,
+    exit_interrupted,
     interruptible,
     is_saved,
     load_saved,
@@ -78,6 +79,8 @@ def _run(
             keep(study)
             check(study)
             kept += present_study(study, paths[end], json=json)
+            if getattr(study, "interrupted", None):
+                break
     return studies
 
 
@@ -161,17 +164,34 @@ def overlap(
             )
 
 
-@grouped_options(without=("target", "stage", "measure", *ANALYSIS_ONLY))
-def improve(
-    job: Job,
-    output: StudyFilesByBatch = None,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What is tried to make a program faster, and for how long."""
+
     save: Annotated[
         Path | None,
         typer.Option(
             "--save", metavar="FILE.rewrites", help="Write what was decided, for edgegraph.rewrite."
         ),
-    ] = None,
-    seconds: Annotated[float, typer.Option(help="How long to search, per batch size.")] = 60.0,
+    ] = None
+    seconds: Annotated[float, typer.Option(help="How long to search, per batch size.")] = 60.0
+
+    def check(self, batches: Sequence[int]) -> None:
+        """Refuse a file that cannot be written, before the work begins."""
+        if self.save is None:
+            return
+        check_writable(self.save)
+        if self.save.suffix != ".rewrites":
+            raise InputError(f"--save {self.save}: choose a name that ends in .rewrites")
+        if len(batches) > 1:
+            raise InputError("--save takes the decisions of one batch size; name one --batch")
+
+
+@grouped_options(without=("target", "stage", "measure", *ANALYSIS_ONLY))
+def improve(
+    job: Job,
+    trial: Trial,
+    output: StudyFilesByBatch = None,
     store: StoreOption = None,
     json: JsonLines = False,
 ) -> None:
@@ -183,26 +203,30 @@ def improve(
     """
     from edgegraph.studies.improve.result import Improvement
 
-    if save is not None:
-        check_writable(save)
-        if save.suffix != ".rewrites":
-            raise InputError(f"--save {save}: choose a name that ends in .rewrites")
-        if len(job.batches) > 1:
-            raise InputError("--save takes the decisions of one batch size; name one --batch")
+    trial.check(job.batches)
 
     def make(batch: int, workload: Workload, report: Progress) -> Improvement:
         from edgegraph.studies.improve.run import improve
 
-        processes = QUICK_PROCESSES if job.quick else PROCESSES
-        return improve(workload, batch=batch, seconds=seconds, processes=processes, progress=report)
+        return improve(
+            workload,
+            batch=batch,
+            seconds=trial.seconds,
+            processes=QUICK_PROCESSES if job.quick else PROCESSES,
+            progress=report,
+        )
 
     reason = "what is faster has to be run"
     studies = _run(
         job, Improvement, _by_batch(job, make), reason=reason, output=output, store=store,
         json=json,
     )  # fmt: skip
-    if save is not None:
-        studies[0].save(save)
+    last = studies[-1]
+    if trial.save is not None:
+        last.save(trial.save)
+    if last.interrupted:
+        files = [*(output or ()), *filter(None, [trial.save])]
+        exit_interrupted(", ".join(["what was found", *map(str, files)]))
     for study in studies if job.strict else ():
         if study.timing is not None and study.timing.verdict == NOISY:
             raise NoisyMeasurementError(f"{study.timing}; quiet the machine and run it again")

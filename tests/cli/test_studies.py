@@ -16,6 +16,7 @@ from edgegraph.cli.studies import Spread, _meshes
 from edgegraph.studies.fusion.result import FusionStudy
 from tests.compiler.test_ahead import needs
 from tests.studies.fusion_studies import study, unmeasured
+from tests.studies.improve.improvements import improvement
 from tests.studies.overlap_studies import made
 from tests.studies.scalings import FAILED, scaling
 
@@ -184,3 +185,19 @@ def test_where_no_mesh_has_figures_the_command_fails(
     )
     assert main(["scaling", "models.mlp:mlp"]) == 2
     assert "no mesh has figures; data 64: out of memory" in capsys.readouterr().err
+
+
+def test_an_interrupted_improvement_is_saved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = improvement(timing=None, interrupted="comparing the times")
+    monkeypatch.setattr("edgegraph.workload.spec.resolve_spec", lambda spec, **_: spec)
+    monkeypatch.setattr("edgegraph.studies.improve.run.improve", lambda *_, **__: found)
+    page, fast = tmp_path / "page.html", tmp_path / "fast.rewrites"
+    asked = ["improve", "a:b", "-b", "1", "-o", str(page), "--save", str(fast)]
+    assert main(asked) == 130
+    assert page.exists()
+    assert "depthwise" in fast.read_text("utf-8")
+    seen = capsys.readouterr()
+    assert "interrupted while comparing the times" in seen.out
+    assert str(fast) in seen.err

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from edgegraph.rewrites import products, scans, selection
 from edgegraph.rewrites.rewriter import find_sites, rewritten
 from edgegraph.rewrites.rule import Exactness, forms
-from edgegraph.studies.improve.search import moved_by_one_ulp
+from edgegraph.studies.improve.proof import moved_by_one_ulp
 from tests.random_programs.strategies import RandomProgram, programs
 
 FAST = {"xla_backend_optimization_level": 0}

@@ -36,6 +36,8 @@ class Change:
         difference: Largest difference of the results, relative to the largest of them.
         kept: Whether it is part of the improved program.
         reason: Why not; None where it is kept.
+        whole_ratio: Time of the whole without the changes of this rule, over that with all of
+            them; None where that was not tried.
     """
 
     rule: str
@@ -49,6 +51,7 @@ class Change:
     difference: float
     kept: bool
     reason: str | None = None
+    whole_ratio: float | None = None
 
     @property
     def gain(self) -> float:
@@ -96,8 +99,9 @@ class Improvement(Study):
         changes: Every form that was timed, those that save most first.
         outputs: How far each result moved; empty where nothing was kept.
         timing: The improved program against the plain one, in fresh processes, with a control;
-            None where nothing was kept.
+            None where nothing was kept, or the study was interrupted.
         untried: Signatures that the time limit left out.
+        interrupted: What Ctrl-C ended, so that nothing after it was done; None for nothing.
     """
 
     workload: str
@@ -108,6 +112,7 @@ class Improvement(Study):
     outputs: tuple[OutputCheck, ...] = ()
     timing: TimingComparison | None = None
     untried: tuple[str, ...] = ()
+    interrupted: str | None = None
 
     @property
     def decisions(self) -> Mapping[str, str]:
@@ -223,7 +228,13 @@ class Improvement(Study):
         """What the study says, in a line each."""
         from edgegraph.base.units import percent, seconds
 
-        if self.timing is None or self.speedup is None:
+        if self.interrupted is not None:
+            said = [
+                f"interrupted while {self.interrupted}; {len(self.decisions)} kinds of sites are"
+                " kept for what they gain alone"
+                + ("" if self.outputs else ", and their results were not compared")
+            ]
+        elif self.timing is None or self.speedup is None:
             said = ["nothing that was tried makes this program faster"]
         else:
             low, high = self.timing.interval
@@ -234,8 +245,8 @@ class Improvement(Study):
                 if self.faster
                 else str(self.timing)
             ]
-            if self.error is not None:
-                said.append(f"results agree to {self.error:.1e} of the largest")
+        if self.error is not None and self.decisions:
+            said.append(f"results agree to {self.error:.1e} of the largest")
         if self.untried:
             said.append(f"{len(self.untried)} kinds of sites were not tried within the time limit")
         kept = [change for change in self.changes if change.kept]
@@ -248,6 +259,8 @@ class Improvement(Study):
     @property
     def found(self) -> str:
         """What was gained, in a few words; no figure that its interval does not support."""
+        if self.interrupted is not None:
+            return "interrupted"
         if self.speedup is None:
             return "nothing kept"
         return f"{self.speedup:.3g} times as fast" if self.faster else "no gain that can be told"

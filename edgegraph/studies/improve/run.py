@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from edgegraph.base.timing import Progress, monotonic_clock, no_progress
 from edgegraph.errors import InputError
 from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.environment import environment
 from edgegraph.measure.latency import prefer_synchronous_dispatch
-from edgegraph.results.timing import TimingComparison
-from edgegraph.rewrites.decisions import rewritten_workload
-from edgegraph.rewrites.rewriter import Found, find_sites, rewritten
+from edgegraph.rewrites.rewriter import Found, find_sites
 from edgegraph.rewrites.rule import Exactness, forms
 from edgegraph.studies.improve.cache import TimedForms
-from edgegraph.studies.improve.result import Change, Improvement, OutputCheck
-from edgegraph.studies.improve.search import moved_by_one_ulp, time_forms
-from edgegraph.workload import Call, Workload
+from edgegraph.studies.improve.proof import Proof
+from edgegraph.studies.improve.result import Change, Improvement
+from edgegraph.studies.improve.search import time_forms
+from edgegraph.studies.improve.settle import kept_rules, taken_back, without_idle, without_moved
+from edgegraph.studies.improve.whole import PLAIN, Whole, recipe_of
+from edgegraph.workload import Workload
 
 ALWAYS: frozenset[Exactness] = frozenset({"exact", "reassociating"})
 """Forms that need no permission."""
@@ -43,15 +43,19 @@ def improve(
 
     Every group of equal sites (primitive, parameters, shapes) is compiled alone in its plain form
     and in every form that a rule knows, and timed in turns; what was timed before on this machine
-    is taken from the cache folder. The best forms are put together, and the whole is compared with
-    the plain program in fresh processes. Its results have to lie within four times of what the
-    plain program's own results move when its inputs change by one unit in the last place.
+    is taken from the cache folder. The best forms are put together, and rules are taken back that
+    the whole is no slower without. Its results have to lie within four times of what the plain
+    program's own results move when its inputs change by one unit in the last place. Then it is
+    compared with the plain program in fresh processes.
+
+    Ctrl-C ends the search, and what was found is put together; once more, it ends what is done
+    with the whole, and the study says what was left out.
 
     Args:
         subject: A Workload, or a function with `args`.
         args: Arguments of a function.
         batch: Batch size of a Workload.
-        seconds: How long to search, after which the best so far is compared.
+        seconds: How long to search. The whole is tried without single rules for half as long.
         processes: How many fresh processes compare the whole, 3 at least.
         progress: Called with a message and a fraction.
 
@@ -86,12 +90,7 @@ def improve(
         changes=changes,
         untried=untried,
     )
-    study = _proven(study, workload, call, report)
-    if study.decisions:
-        timing = _compared(study, workload, batch, processes, progress)
-        study = replace(study, timing=timing)
-        if timing.ratio >= 1.0:
-            study = _taken_back(study, "the whole is not faster")
+    study = _finished(study, Whole(workload, batch), seconds / 2, processes, progress)
     # No field, since a file cannot hold code.
     object.__setattr__(study, "_source", workload)
     return study
@@ -138,70 +137,36 @@ def _search(
     return tuple(sorted(changes, key=lambda change: -change.saved_s)), tuple(untried)
 
 
-def _proven(study: Improvement, workload: Workload, call: Call, report: Progress) -> Improvement:
-    """Return a study whose kept changes leave all results as they are, as near as can be told."""
-    if not study.decisions:
-        return study
-    report(f"{workload.name}: comparing results", None)
-    study = replace(study, outputs=_outputs(call, study.decisions))
-    if all(each.agrees for each in study.outputs):
-        return study
-    return _taken_back(study, "results moved too far")
+def _finished(
+    study: Improvement, whole: Whole, seconds: float, processes: int, progress: Progress | None
+) -> Improvement:
+    """Try, prove and compare the whole; Ctrl-C leaves it as far as it is."""
+    report = progress or no_progress
 
+    def compared(study: Improvement) -> Improvement:
+        programs = [whole.program(recipe) for recipe in (PLAIN, recipe_of(study))]
+        names = (study.workload, f"{study.workload}, improved")
+        timing = compare_timings(*programs, names=names, processes=processes, progress=progress)
+        study = replace(study, timing=timing)
+        slower = kept_rules(study) if timing.ratio >= 1.0 else ()
+        return taken_back(study, slower, "the whole is not faster")
 
-def _taken_back(study: Improvement, reason: str) -> Improvement:
-    return replace(
-        study,
-        changes=tuple(
-            replace(change, kept=False, reason=reason) if change.kept else change
-            for change in study.changes
+    def proven(study: Improvement) -> Improvement:
+        report(f"{study.workload}: comparing results", None)
+        return without_moved(study, Proof(whole).check)
+
+    steps: dict[str, Callable[[Improvement], Improvement]] = {
+        "trying the whole without each rule": partial(
+            without_idle, whole=whole, seconds=seconds, report=report
         ),
-    )
-
-
-def _compared(
-    study: Improvement,
-    workload: Workload,
-    batch: int,
-    processes: int,
-    progress: Progress | None,
-) -> TimingComparison:
-    return compare_timings(
-        workload,
-        rewritten_workload(workload, study.decisions),
-        batch=batch,
-        names=(workload.name, f"{workload.name}, improved"),
-        processes=processes,
-        progress=progress,
-    )
-
-
-def _outputs(call: Call, decisions: Mapping[str, str]) -> tuple[OutputCheck, ...]:
-    """Compare all results of the two programs, and of the plain one with inputs moved a little."""
-    arguments = call.concrete()
-    plain = jax.jit(call.function)
-    before = plain(*arguments)
-    after = jax.jit(rewritten(call.function, decisions))(*arguments)
-    moved = plain(*moved_by_one_ulp(arguments))
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(before)]
-    return tuple(
-        OutputCheck(
-            name=path or "result",
-            largest=_largest(one),
-            difference=_largest(one, other),
-            sensitivity=_largest(one, third),
-        )
-        for path, one, other, third in zip(
-            paths, *map(jax.tree.leaves, (before, after, moved)), strict=True
-        )
-    )
-
-
-def _largest(array: Any, other: Any = None) -> float:
-    """Return the largest number of an array, or of its difference from another."""
-    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
-        return 0.0
-    values = np.asarray(array, np.float64)
-    if other is not None:
-        values = values - np.asarray(other, np.float64)
-    return float(np.nanmax(np.abs(values), initial=0.0))
+        "comparing the results": proven,
+        "comparing the times": compared,
+    }
+    for name, step in steps.items():
+        if not study.decisions:
+            break
+        try:
+            study = step(study)
+        except KeyboardInterrupt:
+            return replace(study, interrupted=name)
+    return study

@@ -156,14 +156,3 @@ def _values(struct: jax.ShapeDtypeStruct, seed: int) -> jax.Array:
     if jnp.issubdtype(struct.dtype, jnp.floating):
         return jnp.asarray(drawn.standard_normal(struct.shape, np.float32)).astype(struct.dtype)
     return jnp.asarray(drawn.integers(0, 2, struct.shape)).astype(struct.dtype)
-
-
-def moved_by_one_ulp(tree: Any) -> Any:
-    """Return a tree whose floating-point numbers are larger by one unit in the last place."""
-
-    def moved(leaf: Any) -> Any:
-        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-            return leaf
-        return jnp.nextafter(leaf, jnp.full_like(leaf, jnp.inf))
-
-    return jax.tree.map(moved, tree)

@@ -10,9 +10,10 @@ from jax import Array, lax
 
 import edgegraph as eg
 from edgegraph.errors import InputError
-from edgegraph.rewrites.rewriter import Found, rewritten
+from edgegraph.rewrites.rewriter import Found
 from edgegraph.studies.improve import run
-from edgegraph.studies.improve.result import Change
+from edgegraph.studies.improve.proof import Proof
+from edgegraph.studies.improve.result import Change, OutputCheck
 from models.mobilenet import mobilenet_v2
 from tests.studies.improve.improvements import improvement
 
@@ -70,10 +71,39 @@ def test_what_was_timed_is_not_timed_again(
 def test_results_that_move_take_the_change_back(
     pretended: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "rewritten", lambda *given: lambda *a: rewritten(*given)(*a) * 1.001)
+    found = OutputCheck(name="y", largest=1.0, difference=0.1, sensitivity=0.0)
+    monkeypatch.setattr(Proof, "check", lambda *_: (found,))
     study = eg.improve(blur, args=(X,))
     assert study.timing is None
     assert [change.reason for change in study.changes] == ["results moved too far"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "interrupted", "proven"),
+    [
+        ("without_idle", "trying the whole without each rule", False),
+        ("without_moved", "comparing the results", False),
+        ("compare_timings", "comparing the times", True),
+    ],
+)
+def test_an_interruption_keeps_what_was_found(
+    pretended: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    ended: str,
+    interrupted: str,
+    proven: bool,
+) -> None:
+    def end(*given: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, ended, end)
+    study = eg.improve(blur, args=(X,))
+    assert study.interrupted == interrupted
+    assert study.timing is None
+    assert bool(study.outputs) is proven
+    assert len(study.decisions) == 1
+    assert study.conclusions[0].startswith(f"interrupted while {interrupted}; 1 kinds of sites")
+    np.testing.assert_allclose(study.function(X), blur(X), atol=1e-5)
 
 
 def test_bad_arguments_are_named() -> None:

@@ -1,0 +1,119 @@
+"""Takes changes back that do not help the whole, or move its results too far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+from edgegraph.base.timing import Progress, monotonic_clock
+from edgegraph.results.verdicts import SLOWER
+from edgegraph.studies.improve.result import Improvement, OutputCheck
+from edgegraph.studies.improve.whole import PLAIN, Ratio, Recipe, Whole, recipe_of
+
+OVERWHELMING = 0.5
+"""Share of the whole that a rule saves alone, from which on it is not tried without it."""
+
+IDLE = "does not help the whole"
+MOVED = "results moved too far"
+
+
+def kept_rules(study: Improvement) -> dict[str, float]:
+    """Return what each kept rule saves, alone and in seconds of one call, the most first."""
+    saved: dict[str, float] = {}
+    for change in study.changes:
+        if change.kept:
+            saved[change.rule] = saved.get(change.rule, 0.0) + change.saved_s
+    return dict(sorted(saved.items(), key=lambda item: -item[1]))
+
+
+def taken_back(study: Improvement, rules: Collection[str], reason: str) -> Improvement:
+    """Return a study without the changes of some rules."""
+    changes = (
+        replace(change, kept=False, reason=reason)
+        if change.kept and change.rule in rules
+        else change
+        for change in study.changes
+    )
+    return replace(study, changes=tuple(changes))
+
+
+def without_idle(study: Improvement, whole: Whole, seconds: float, report: Progress) -> Improvement:
+    """Return a study without the rules that the whole is no slower without.
+
+    The whole is compiled without each rule, and timed in turns with the whole that has all of
+    them. What saves most of the time alone, and a rule that is the only one, are not tried.
+
+    Args:
+        study: Of which some changes are kept.
+        whole: Of the same workload.
+        seconds: Compile as long as the next one is likely to end by then.
+        report: Told what is being done.
+    """
+    saved = kept_rules(study)
+    if len(saved) < 2:
+        return study
+    everything = recipe_of(study)
+    report(f"{study.workload}: compiling the whole", None)
+    overwhelming_s = OVERWHELMING * whole.seconds_of(PLAIN)
+    cost_s = whole.compile_s(everything)
+    begun = monotonic_clock()
+    tried: list[str] = []
+    for rule in reversed([rule for rule, each_s in saved.items() if each_s < overwhelming_s]):
+        if monotonic_clock() - begun + cost_s * 1e9 > seconds * 1e9:
+            break
+        report(f"{study.workload}: compiling without {rule}", None)
+        whole.program(everything.without(rule))
+        tried.append(rule)
+    if not tried:
+        return study
+    report(f"{study.workload}: timing the whole without each of {len(tried)} rules", None)
+    return settled(study, tried, whole.ratios(everything, list(map(everything.without, tried))))
+
+
+def settled(
+    study: Improvement, tried: Sequence[str], ratios: Sequence[Ratio] | None
+) -> Improvement:
+    """Return a study that tells what the whole takes without each rule, and has no idle ones."""
+    if ratios is None:
+        return study
+    found = dict(zip(tried, ratios, strict=True))
+    study = replace(
+        study,
+        changes=tuple(
+            replace(change, whole_ratio=found[change.rule].ratio)
+            if change.kept and change.rule in found
+            else change
+            for change in study.changes
+        ),
+    )
+    return taken_back(study, [rule for rule, each in found.items() if each.verdict != SLOWER], IDLE)
+
+
+def without_moved(
+    study: Improvement, check: Callable[[Recipe], tuple[OutputCheck, ...]]
+) -> Improvement:
+    """Return a study whose results agree with the plain program's, and how near they come.
+
+    Where they do not with all changes, rule is added to rule, those that save most first, and
+    those are left out with which they do not.
+
+    Args:
+        study: Of which some changes are kept.
+        check: Compares the results of a recipe with those of the plain program.
+    """
+    everything = recipe_of(study)
+    outputs = check(everything)
+    if all(each.agrees for each in outputs):
+        return replace(study, outputs=outputs)
+    rules = list(kept_rules(study))
+    moved = rules[:1] if len(rules) == 1 else []
+    agreeing: tuple[OutputCheck, ...] = ()
+    for number, rule in enumerate(rules if len(rules) > 1 else ()):
+        left_out = [*moved, *rules[number + 1 :]]
+        found = check(recipe_of(taken_back(study, left_out, MOVED)))
+        if all(each.agrees for each in found):
+            agreeing = found
+        else:
+            moved.append(rule)
+    # What was refused is told where nothing is left.
+    return replace(taken_back(study, moved, MOVED), outputs=agreeing or outputs)

@@ -1,0 +1,156 @@
+"""The whole program with some of the changes made: compiled once, and timed in turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from edgegraph.base.timing import monotonic_clock
+from edgegraph.compiler import compile as compile_workload
+from edgegraph.compiler.program import Program
+from edgegraph.measure.latency import ExecutableCall, program_arguments
+from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds
+from edgegraph.results.verdicts import Interval, verdict_of_intervals
+from edgegraph.rewrites.decisions import rewritten_workload
+from edgegraph.studies.improve.result import Improvement
+from edgegraph.workload import Workload
+
+SETTINGS = MeasurementSettings(
+    warm_up_calls=2,
+    warm_up_s=0.05,
+    minimum_samples=30,
+    minimum_s=0.5,
+    window_tolerance=math.inf,
+    limit_s=10.0,
+)
+"""Of programs in turns; that a rule helps by less than can be told so is not worth a change."""
+
+FEWEST_PAIRS = 6
+"""Of fewer, the median's 95 % interval is not known: all lie on one side by chance too often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a program is made of: rules by signature, of which none is the plain program."""
+
+    decisions: frozenset[tuple[str, str]] = frozenset()
+
+    def without(self, rule: str) -> Recipe:
+        """Return the recipe without the changes of one rule."""
+        return replace(
+            self, decisions=frozenset(each for each in self.decisions if each[1] != rule)
+        )
+
+
+PLAIN = Recipe()
+
+
+def recipe_of(study: Improvement) -> Recipe:
+    """Return what a study has kept."""
+    return Recipe(decisions=frozenset(study.decisions.items()))
+
+
+class Whole:
+    """Compiles a workload in every form that is asked for, each once."""
+
+    def __init__(self, workload: Workload, batch: int) -> None:
+        self.workload, self.batch = workload, batch
+        self._programs: dict[Recipe, Program] = {}
+
+    def program(self, recipe: Recipe) -> Program:
+        """Return the program that a recipe makes.
+
+        Raises:
+            CompileError: XLA does not compile it.
+        """
+        if recipe not in self._programs:
+            made = self.workload
+            if recipe != PLAIN:
+                made = rewritten_workload(made, dict(recipe.decisions))
+            self._programs[recipe] = compile_workload(made, batch=self.batch)
+        return self._programs[recipe]
+
+    def compile_s(self, recipe: Recipe) -> float:
+        """Return how long it took to trace and to compile a program."""
+        program = self.program(recipe)
+        return (program.lower_s or 0.0) + (program.compile_s or 0.0)
+
+    @cached_property
+    def arguments(self) -> tuple[Any, ...]:
+        """The workload's arguments, with values."""
+        return program_arguments(self.program(PLAIN))
+
+    def seconds_of(self, recipe: Recipe) -> float:
+        """Return the time of one warm call, roughly."""
+        series = self._series(recipe)
+        series.start()
+        series.warm_up()
+        return series.typical_s
+
+    def ratios(self, first: Recipe, others: Sequence[Recipe]) -> list[Ratio] | None:
+        """Time programs in turns, in random order, against the first, and that against itself.
+
+        Returns:
+            A ratio for each of the others; None where the time does not hold enough rounds.
+        """
+        every = [self._series(recipe) for recipe in (first, first, *others)]
+        sample_in_rounds(every, SETTINGS, monotonic_clock, rewarm=True)
+        return ratios([series.samples_s for series in every])
+
+    def _series(self, recipe: Recipe) -> Series:
+        call = ExecutableCall(self.program(recipe).executable, self.arguments)
+        return Series(call=call, after=call.after, clock=monotonic_clock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """The time of a program over that of another, taken in the same rounds.
+
+    Attributes:
+        ratio: Median over the rounds.
+        interval: 95 % interval of the median.
+        control: That of the other program against itself.
+    """
+
+    ratio: float
+    interval: Interval
+    control: Interval
+
+    @property
+    def verdict(self) -> str:
+        """Whether the program is ``faster`` or ``slower``, or there is ``no difference``."""
+        return verdict_of_intervals(1.0, self.control, self.interval)
+
+
+def ratios(samples: Sequence[Sequence[float]]) -> list[Ratio] | None:
+    """Return the ratios of times that were taken in the same rounds.
+
+    Args:
+        samples: Of the first program, of the same again, and of each other.
+
+    Returns:
+        A ratio for each other; None of fewer than 6 rounds.
+
+    Example:
+        >>> [found] = ratios([[1.0] * 30, [1.0] * 30, [1.25] * 30])
+        >>> found.ratio, found.verdict
+        (1.25, 'slower')
+    """
+    rounds = min(map(len, samples))
+    if rounds < FEWEST_PAIRS:
+        return None
+    first, *rest = (np.asarray(each[:rounds]) for each in samples)
+    (_, control), *found = (_median_with_interval(each / first) for each in rest)
+    return [Ratio(ratio=ratio, interval=interval, control=control) for ratio, interval in found]
+
+
+def _median_with_interval(values: np.ndarray) -> tuple[float, Interval]:
+    """Return the median, and its 95 % interval by order statistics (binomial, as normal)."""
+    ordered = np.sort(values)
+    beyond = max(0, math.floor((len(ordered) - 1.96 * math.sqrt(len(ordered))) / 2))
+    return float(np.median(ordered)), (float(ordered[beyond]), float(ordered[-1 - beyond]))

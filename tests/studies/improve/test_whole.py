@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import edgegraph as eg
+from edgegraph.studies.improve.whole import PLAIN, Recipe, Whole, ratios
+
+X = jnp.linspace(0.0, 1.0, 64)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Whole:
+    return Whole(eg.Workload.from_function(lambda x: x**2 + 1.0, lambda _: (X,), name="f"), 1)
+
+
+def test_a_program_is_compiled_once(whole: Whole) -> None:
+    assert whole.program(PLAIN) is whole.program(Recipe())
+    assert whole.compile_s(PLAIN) > 0
+    found = whole.program(PLAIN).executable(*whole.arguments)
+    np.testing.assert_allclose(found, X**2 + 1, rtol=1e-6)
+    assert whole.seconds_of(PLAIN) > 0
+
+
+def test_without_a_rule() -> None:
+    recipe = Recipe(decisions=frozenset({("a", "one"), ("b", "one"), ("c", "two")}))
+    assert recipe.without("one") == Recipe(decisions=frozenset({("c", "two")}))
+
+
+def test_programs_take_turns(whole: Whole) -> None:
+    found = whole.ratios(PLAIN, [PLAIN])
+    assert found is not None
+    assert 0.2 < found[0].ratio < 5.0
+
+
+@pytest.mark.parametrize(
+    ("second", "control", "verdict"),
+    [
+        ([1.2, 1.3] * 10, [1.0, 1.01] * 10, "slower"),
+        ([0.8, 0.9] * 10, [1.0, 1.01] * 10, "faster"),
+        ([1.005] * 20, [1.0] * 20, "no difference"),  # less than 1 %
+        ([1.2, 1.3] * 10, [1.0, 1.4] * 10, "no difference"),  # the control strays as far
+        ([0.5, 2.0] * 10, [1.0] * 20, "no difference"),  # on both sides
+    ],
+)
+def test_a_ratio_counts_beyond_its_interval_and_the_control(
+    second: list[float], control: list[float], verdict: str
+) -> None:
+    found = ratios([[1.0] * 20, control, second])
+    assert found is not None
+    assert found[0].verdict == verdict
+
+
+def test_few_rounds_say_nothing() -> None:
+    assert ratios([[1.0] * 5, [1.0] * 5, [2.0] * 9]) is None
+
+
+def test_the_interval_is_that_of_the_binomial_distribution() -> None:
+    values = [float(n) for n in range(1, 101)]
+    found = ratios([[1.0] * 100, [1.0] * 100, values])
+    assert found is not None
+    # Of 100 sorted samples, the 41st and the 60th hold the median with 95 %: published tables.
+    assert found[0].interval == (41.0, 60.0)
