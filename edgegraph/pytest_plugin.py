@@ -29,12 +29,7 @@ class EdgegraphCheck:
     """Checks programs against limits; what the fixture ``edgegraph_check`` gives."""
 
     def __init__(self, folder: Path, *, update: bool) -> None:
-        """Remember where the test stands.
-
-        Args:
-            folder: Folder of the test; baselines are relative to it.
-            update: Write baselines instead of checking against them.
-        """
+        """Take the folder of the test, where baselines are, and whether to write them."""
         self._folder = folder
         self._update = update
 

@@ -62,16 +62,7 @@ for command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the entry point of ``edgegraph``.
-
-    Args:
-        arguments: What stands behind ``edgegraph`` on the command line; this process's own
-            where None.
-
-    Returns:
-        The exit code: 0 done, 1 a gate failed, 2 bad input, 3 the measurement is too noisy under
-        ``--strict``, 130 interrupted.
-    """
+    """Run one command, this process's where None, and return the exit code; see `_edgegraph`."""
     # Programs run on this host. JAX would else start every platform that is installed, and the
     # compilers for devices that are not here complain about that at length.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")

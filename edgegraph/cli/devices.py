@@ -14,7 +14,9 @@ from edgegraph.cli.job import (
     Job,
     JsonObject,
     StoreOption,
+    complete_spec,
     grouped_options,
+    parse_batches,
     saving_to,
 )
 from edgegraph.cli.output import (
@@ -27,7 +29,6 @@ from edgegraph.cli.output import (
     progress,
 )
 from edgegraph.cli.run import check_is_code, exit_interrupted, resolve, settings
-from edgegraph.cli.values import complete_spec, parse_batches
 from edgegraph.errors import EdgeGraphError
 
 if TYPE_CHECKING:

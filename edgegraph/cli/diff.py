@@ -16,6 +16,7 @@ from edgegraph.cli.job import (
     JsonObject,
     Markdown,
     StoreOption,
+    complete_spec,
     grouped_options,
 )
 from edgegraph.cli.output import (
@@ -29,7 +30,6 @@ from edgegraph.cli.output import (
     write_result,
 )
 from edgegraph.cli.run import SAVED_SUFFIX, analyses, resolve, runs_here
-from edgegraph.cli.values import complete_spec
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
@@ -72,12 +72,7 @@ def _check_one_form(*, json: bool, markdown: bool) -> None:
 
 
 def read_analysis(name: str) -> Analysis:
-    """Read a saved analysis, or analyse an HLO file.
-
-    Raises:
-        InputError: There is no such file.
-        FormatError: It holds something else.
-    """
+    """Read a saved analysis, or analyse an HLO file."""
     job = Job(spec=name)
     if job.file is None:
         raise InputError(
@@ -245,7 +240,7 @@ def _name(database: Store, workload: str) -> str:
 
 def _print_all(database: Store, paths: Sequence[Path], *, json: bool) -> None:
     """List the workloads that there are, and write all runs."""
-    from edgegraph.reporting.exports.tables import write_frame
+    from edgegraph.reporting.exports import write_frame
     from edgegraph.store.present import workloads_table
 
     if json:

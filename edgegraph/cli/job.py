@@ -1,21 +1,151 @@
-"""The options that commands share, and the run database they keep results in."""
+"""The options that commands share, how their values are read, and where results are kept."""
 
 from __future__ import annotations
 
+import ast
 import inspect
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from edgegraph.cli.values import complete_spec
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
     from edgegraph.store import Store
+
+
+def parse_compiler_option(text: str) -> str | int | float | bool:
+    """Read the value of an XLA compiler option: a truth, a number, else text."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
+def parse_assignments(option: str, pairs: Iterable[str]) -> dict[str, str]:
+    """Split the KEY=VALUE pairs of an option; the values stay text."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip()
+        if not (key and equals):
+            raise InputError(f"{option} {pair!r} is not KEY=VALUE, such as flavor=linen")
+        if key in values:
+            raise InputError(f"{option} gives {key!r} twice; give it once")
+        values[key] = text.strip()
+    return values
+
+
+def parse_options_set(text: str) -> tuple[str, dict[str, str | int | float | bool]]:
+    """Read a label and compiler options; a comma before a word without ``=`` belongs to a value."""
+    name, colon, rest = text.partition(":")
+    if not (name.strip() and colon and rest.strip()):
+        raise InputError(
+            f"--options-set {text!r} is not NAME:KEY=VALUE,..., such as"
+            " unfused:xla_disable_hlo_passes=fusion"
+        )
+    pairs = re.split(r",(?=\s*\w+\s*=)", rest)
+    values = parse_assignments("--options-set", pairs)
+    return name.strip(), {key: parse_compiler_option(value) for key, value in values.items()}
+
+
+def parse_batches(text: str) -> list[int]:
+    """Read a list of batch sizes and of spans whose steps double: 3:20 is 3, 6, 12, 20."""
+    batches: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last:
+            raise InputError(
+                f"--batches {text!r}: {part.strip()!r} is neither a batch size nor a span such as"
+                " 1:256"
+            )
+        while first < last:
+            batches.append(first)
+            first *= 2
+        batches.append(last)
+    return sorted(set(batches))
+
+
+_SECONDS_BY_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+
+
+def parse_time(option: str, text: str) -> float:
+    """Read a time with its unit, ``10ms``; returns seconds."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|ms|us|µs)\s*", text)
+    value = float(match[1]) * _SECONDS_BY_UNIT[match[2]] if match else 0.0
+    if not value > 0:
+        raise InputError(
+            f"{option} {text!r} is not a time; expected, for example, 10ms, 250us or 0.5s"
+        )
+    return value
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Read a shape such as ``28x28x1`` or ``28,28,1``."""
+    parts = text.strip("()[] ").replace("x", ",").split(",")
+    try:
+        sizes = tuple(int(part) for part in parts if part.strip())
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise InputError(
+            f"--input {text!r} is not a shape; write the sizes without batch, such as 28x28x1"
+        )
+    return sizes
+
+
+def parse_depths(texts: Sequence[str]) -> tuple[int | None, ...] | Literal["all"]:
+    """Read how finely layers are to be cut: numbers, ``leaves``, or ``all``; leaves by default."""
+    if "all" in texts:
+        return "all"
+    for text in texts:
+        if text != "leaves" and not text.isdecimal():
+            raise InputError(
+                f"--depth {text!r} is not a depth; expected 0, 1, 2, ..., leaves or all"
+            )
+    return tuple(None if text == "leaves" else int(text) for text in texts) or (None,)
+
+
+FILE_SUFFIXES = (".edgegraph", ".txt", ".hlo", ".pb")
+
+
+def complete_spec(incomplete: str) -> list[str]:
+    """Offer the networks of ``models/`` in this folder, and files that can be analysed."""
+    here = Path()
+    specs = [
+        f"models.{path.stem}:{name}"
+        for path in sorted(here.glob("models/*.py"))
+        for name in _networks(path)
+    ]
+    folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
+    files = [
+        str(path) + ("/" if path.is_dir() else "")
+        for path in sorted(folder.glob("*"))
+        if path.is_dir() or path.suffix in FILE_SUFFIXES
+    ]
+    return [text for text in specs + files if text.startswith(incomplete)]
+
+
+def _networks(path: Path) -> list[str]:
+    """Name the public functions of a source file that are annotated to return a Workload."""
+    return [
+        node.name
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+        and not node.name.startswith("_")
+        and node.returns is not None
+        and ast.unparse(node.returns).rpartition(".")[2] == "Workload"
+    ]
 
 
 TIMED_TOO = ("depth", "throughput", "cold", "cores")
@@ -116,11 +246,7 @@ class Job:
 
     @property
     def batches(self) -> tuple[int, ...]:
-        """The batch sizes, each once; 1 where none is given.
-
-        Raises:
-            InputError: One is below 1.
-        """
+        """The batch sizes, each once; 1 where none is given."""
         for batch in self.batch or ():
             if batch < 1:
                 raise InputError(f"--batch must be a positive integer, not {batch}")
@@ -133,12 +259,7 @@ class Job:
 
 
 def flag(name: str) -> str:
-    """Return the option that sets a field of `Job`.
-
-    Example:
-        >>> flag("input_shape"), flag("measure"), flag("target")
-        ('--input', '--measure', '--target')
-    """
+    """Return the option that sets a field of `Job`: ``--input`` for ``input_shape``."""
     (option,) = get_type_hints(Job, include_extras=True)[name].__metadata__
     # Within Annotated, typer takes what stands where a default would as the first name.
     return option.default.partition("/")[0] if isinstance(option.default, str) else f"--{name}"
@@ -150,11 +271,10 @@ Command = Callable[..., None]
 def grouped_options(
     *, without: Collection[str] = (), spec: Any = None
 ) -> Callable[[Command], Command]:
-    """Return a decorator that turns every parameter whose type is a dataclass into its options.
+    """Return a decorator that turns parameters of a dataclass's type into its fields as options.
 
-    Args:
-        without: Fields of `Job` that mean nothing to the command; they keep their defaults.
-        spec: What the first argument is, where that is not the SPEC of `Job`.
+    Fields of `Job` in `without` mean nothing to the command and keep their defaults; `spec` is what
+    the first argument is, where that is not the SPEC of `Job`.
     """
 
     def decorate(command: Command) -> Command:

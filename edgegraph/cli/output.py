@@ -28,15 +28,7 @@ PLAIN_INTERVAL_S = 5.0
 
 @contextmanager
 def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
-    """Show what is being done until the block ends.
-
-    Args:
-        clock: Returns the seconds; for tests.
-
-    Yields:
-        A function to call with a message and a fraction from 0 to 1, or None where that is
-        unknown.
-    """
+    """Provide what shows, until the block ends, what is being done; tests give a clock."""
     if sys.stderr.isatty():
         with _live() as report:
             yield report
@@ -163,14 +155,7 @@ def study_document(study: Any) -> dict[str, Any]:
 def present_study(
     study: Study, paths: Sequence[Path], *, json: bool, has_figure: bool = True
 ) -> list[Path]:
-    """Print a study and write its files; return those that were written.
-
-    Args:
-        study: What a command found out.
-        paths: Where to write it.
-        json: Whether to print it as a JSON object.
-        has_figure: Whether there is anything to draw; files of figures are left out otherwise.
-    """
+    """Print a study and write its files; return those written. Figures only where it has any."""
     if json:
         print_json(study.document)
     else:
@@ -185,13 +170,7 @@ def present_study(
 def write_result(
     result: Any, path: Path, *, write_page: Callable[[Path], object] | None = None
 ) -> Path:
-    """Write a result as the ending of `path` says.
-
-    Args:
-        result: A study, a history or a diff, which can be written so.
-        path: The file; its ending has been checked.
-        write_page: Writes the page, where that is not the page of a study.
-    """
+    """Write a result as the ending of `path` says, which has been checked."""
     if path.suffix == ".edgegraph":
         result.save(path)
     elif path.suffix == ".html":
@@ -207,7 +186,7 @@ def write_result(
         axes = result.plot()
         save_figure(axes[0] if isinstance(axes, tuple) else axes, path)
     else:
-        from edgegraph.reporting.exports.tables import write_frame
+        from edgegraph.reporting.exports import write_frame
 
         write_frame(result.frame, path, parquet=path.suffix == ".parquet")
     return path
@@ -221,11 +200,7 @@ def file_name(analysis: Analysis) -> str:
 
 
 def check_files(paths: Sequence[Path], suffixes: Sequence[str]) -> None:
-    """Make sure, before any work, that files can be written.
-
-    Raises:
-        InputError: An ending is none of `suffixes`, or as `check_writable`.
-    """
+    """Refuse, before any work, other endings and files that cannot be written."""
     for path in paths:
         if path.suffix not in suffixes:
             raise InputError(f"-o {path}: choose a name that ends in {', '.join(suffixes)}")
@@ -233,11 +208,7 @@ def check_files(paths: Sequence[Path], suffixes: Sequence[str]) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Make sure that `path` can be written, before any work; make its folder where needed.
-
-    Raises:
-        InputError: It is a folder, or its folder cannot be made or written to.
-    """
+    """Refuse, before any work, what cannot be written; make the folder where needed."""
     if path.is_dir():
         raise InputError(f"-o {path} is a folder; name a file in it")
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgegraph.cli.job import Job, JsonFiles, StoreOption, grouped_options, saving_to
+from edgegraph.cli.job import Job, JsonFiles, StoreOption, complete_spec, grouped_options, saving_to
 from edgegraph.cli.output import (
     check_writable,
     file_name,
@@ -18,7 +18,6 @@ from edgegraph.cli.output import (
     study_document,
 )
 from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved, results
-from edgegraph.cli.values import complete_spec
 from edgegraph.errors import InputError
 from edgegraph.results.kinds import KINDS, figure_places
 

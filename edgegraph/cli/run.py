@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
 
-from edgegraph.cli.job import Job, flag
+from edgegraph.cli.job import (
+    Job,
+    flag,
+    parse_assignments,
+    parse_compiler_option,
+    parse_depths,
+    parse_shape,
+)
 from edgegraph.cli.output import progress
-from edgegraph.cli.values import parse_assignments, parse_compiler_option, parse_depths, parse_shape
 from edgegraph.doors.registry import Door, Given, find_door
 from edgegraph.doors.registry import open as open_thing
 from edgegraph.errors import InputError, NoisyMeasurementError
@@ -31,12 +37,7 @@ _Saved = TypeVar("_Saved")
 
 
 def results(job: Job) -> Iterator[Shown]:
-    """Yield what SPEC names: a saved result, or the analysis of every batch size when it is done.
-
-    Raises:
-        EdgeGraphError: SPEC or an option cannot be used, the workload does not compile, or the file
-            holds a result that is not shown alone.
-    """
+    """Yield what SPEC names: a saved result, or the analysis of every batch size once done."""
     given = Given(job.spec)
     door = find_door(given)
     if door.code:
@@ -58,11 +59,7 @@ def results(job: Job) -> Iterator[Shown]:
 
 
 def analyses(job: Job) -> Iterator[Analysis]:
-    """Yield the same where that are analyses.
-
-    Raises:
-        EdgeGraphError: As `results`, or the file holds a study.
-    """
+    """Yield the same where that are analyses; refuse anything else."""
     from edgegraph.results.analysis import Analysis
 
     for result in results(job):
@@ -77,11 +74,7 @@ def is_saved(job: Job) -> bool:
 
 
 def load_saved(job: Job, kind: type[_Saved]) -> _Saved:
-    """Return the saved result that SPEC names.
-
-    Raises:
-        InputError: It is of another kind, or an option has no effect on a file.
-    """
+    """Return the saved result that SPEC names; refuse one of another kind."""
     _check_file(job, find_door(Given(job.spec)))
     from edgegraph.results.files import load
 
@@ -181,11 +174,7 @@ def runs_here(job: Job) -> bool:
 
 
 def _measures(job: Job) -> bool:
-    """Return whether to measure: where it can run here, unless asked otherwise.
-
-    Raises:
-        InputError: It was asked for, but it cannot run here.
-    """
+    """Return whether to measure: where it can run here, unless asked otherwise."""
     if job.measure and not runs_here(job):
         raise InputError(
             f"--measure needs --target cpu and --stage optimized, not {job.target or 'cpu'} and"
@@ -210,11 +199,7 @@ def _check_timed(job: Job, measure: bool) -> None:
 
 
 def check_noise(job: Job, found: Sequence[Analysis]) -> None:
-    """Hold the measurements against ``--strict``; call it when all results are out.
-
-    Raises:
-        NoisyMeasurementError: A measurement was not clean, or there was none.
-    """
+    """Hold the measurements against ``--strict``; call it when all results are out."""
     for analysis in found if job.strict else ():
         at = f"{analysis.workload} at batch {analysis.batch}"
         if analysis.latency is None:

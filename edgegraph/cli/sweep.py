@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgegraph.cli.job import ANALYSIS_ONLY, Job, StoreOption, grouped_options, open_if_given
+from edgegraph.cli.job import (
+    ANALYSIS_ONLY,
+    Job,
+    StoreOption,
+    complete_spec,
+    grouped_options,
+    open_if_given,
+    parse_batches,
+    parse_options_set,
+    parse_time,
+)
 from edgegraph.cli.output import (
     STUDY_SUFFIXES,
     StudyFilesByTarget,
@@ -29,7 +39,6 @@ from edgegraph.cli.run import (
     resolve,
     settings,
 )
-from edgegraph.cli.values import complete_spec, parse_batches, parse_options_set, parse_time
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
 from edgegraph.results.verdicts import OK
 
@@ -180,8 +189,7 @@ def _count(plans: Sequence[Plan]) -> int:
 
 def _collect(plans: Sequence[Plan], parts: Sequence[list[Sweep]], swept: Swept) -> None:
     """Take the points one by one, so that an interruption leaves those that are finished."""
-    from edgegraph.studies.sweep.pool import dask_executor
-    from edgegraph.studies.sweep.run import choose_run, take_all
+    from edgegraph.studies.sweep.run import choose_run, dask_executor, take_all
 
     def say_continued(count: int) -> None:
         typer.echo(

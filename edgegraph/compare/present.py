@@ -25,7 +25,7 @@ from edgegraph.compare.result import (
     LayerChange,
 )
 from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
-from edgegraph.reporting.exports.tables import markdown_row, markdown_text
+from edgegraph.reporting.exports import markdown_row, markdown_text
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.presenters import Presenter, Section, Tab
 from edgegraph.results.analysis import Analysis

@@ -21,7 +21,7 @@ from edgegraph.compare.words import relative
 from edgegraph.errors import InputError
 from edgegraph.gate.limits import DEFAULT_LIMITS, LATENCY, METRICS, Limit, parse_limit
 from edgegraph.hlo.op_name import UNATTRIBUTED
-from edgegraph.reporting.exports.tables import markdown_row, markdown_text
+from edgegraph.reporting.exports import markdown_row, markdown_text
 from edgegraph.results import verdicts
 from edgegraph.results.analysis import Analysis
 

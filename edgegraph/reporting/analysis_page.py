@@ -12,11 +12,11 @@ from markupsafe import Markup
 
 from edgegraph.base.units import seconds
 from edgegraph.reporting import plots, words
-from edgegraph.reporting.exports.tables import markdown
+from edgegraph.reporting.exports import markdown
 from edgegraph.reporting.figure import column_axes, inline_svg
 from edgegraph.reporting.labels import short_names
 from edgegraph.reporting.presenters import Presenter, Section, Tab
-from edgegraph.reporting.scene.pack import pack
+from edgegraph.reporting.scene import pack
 from edgegraph.reporting.tables import analysis_tables
 from edgegraph.reporting.timeline import timeline
 from edgegraph.results.analysis import Analysis, Totals
@@ -51,13 +51,7 @@ class _Strip:
 def analysis_section(
     analysis: Analysis, number: int, marks: Mapping[tuple[str, str], str] | None = None
 ) -> Section:
-    """Gather what the template shows of one analysis.
-
-    Args:
-        analysis: The analysis.
-        number: Its place on the page.
-        marks: What happened to a layer, by layer and phase; such layers are marked.
-    """
+    """Gather what the template shows of one analysis; `marks` say what happened to layers."""
     rows = analysis.layer_records
     phases = list(dict.fromkeys(row.phase for row in rows))
     return {

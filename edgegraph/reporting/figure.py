@@ -51,15 +51,7 @@ def figure_of(ax: Axes) -> Figure:
 
 
 def figure_format(path: Path) -> str:
-    """Name the format that a path's ending asks for.
-
-    Raises:
-        InputError: It is none of `FORMATS`.
-
-    Example:
-        >>> figure_format(Path("fig.PDF"))
-        'pdf'
-    """
+    """Name the format that a path's ending asks for."""
     kind = path.suffix.removeprefix(".").lower()
     if kind not in FORMATS:
         raise InputError(f"cannot write {path}: choose a name that ends in .png, .svg or .pdf")
@@ -98,14 +90,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def two_axes(width: float, height: float, *, beside: bool = False, **margins: float) -> Any:
-    """Make a figure with two Axes, one above the other or beside it; returns the pair.
-
-    Args:
-        width: Of the figure, in inches.
-        height: Of the figure, in inches.
-        beside: Whether they stand beside each other; else they share their x axis.
-        **margins: As `Figure.subplots_adjust` takes them.
-    """
+    """Make a figure with two Axes, beside each other or with one x axis; sizes in inches."""
     figure = new_figure(width, height)
     rows, columns = (1, 2) if beside else (2, 1)
     first, second = figure.subplots(rows, columns, sharex=not beside)
@@ -195,10 +180,7 @@ def draw_box(
 
 
 def write_legend(ax: Axes, handles: Sequence[Artist], *, columns: int | None = None) -> None:
-    """Name colours and shapes above the axes, in one line unless `columns` are given.
-
-    Where the axes are alone in their figure, the line may begin above the names on the left.
-    """
+    """Name colours and shapes above the axes, or from the names on their left if alone."""
     if handles:
         legend_above(ax, left_of_names(ax), columns or len(handles), handles)
 
@@ -217,14 +199,9 @@ def legend_above(
     handles: Sequence[Artist] | None = None,
     **style: Any,
 ) -> None:
-    """Write a legend above the axes.
+    """Write a legend above the axes, of what is labelled there unless handles are given.
 
-    Args:
-        ax: The axes.
-        start: Where it begins, as a share of their width.
-        columns: Entries in one line.
-        handles: Its entries; all that is labelled where None.
-        **style: As `Axes.legend` takes it, where it is not that of all figures.
+    `start` is where it begins, as a share of their width; `columns` stand in one line.
     """
     look = {
         "fontsize": SMALL_POINTS, "labelcolor": INK, "handletextpad": 0.3, "columnspacing": 0.9,
@@ -278,13 +255,7 @@ def ticks_at(axis: Axis, values: Sequence[float] | None) -> None:
 
 
 def log_ticks(axis: Axis, most: int, *, close: bool = False) -> None:
-    """Put ticks on a logarithmic axis, and no text at the small ones.
-
-    Args:
-        axis: The axis.
-        most: At most so many.
-        close: At 2 and 5 too, where the axis spans few decades.
-    """
+    """Put ticks on a logarithmic axis, `close` at 2 and 5 too, and no text at the small ones."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if close else (1,), numticks=most))
@@ -305,19 +276,12 @@ _DROPPED = frozenset({"metadata", "style"})
 
 
 def inline_svg(ax: Axes, *, prefix: str, label: str) -> str:
-    """Return the figure that holds `ax` as one ``<svg>`` element.
+    """Return the figure that holds `ax` as one ``<svg>`` element, safe to insert as it stands.
 
-    Text stays text, so that it can be searched, selected and read aloud. Ids are made unique
-    by `prefix`, so that several figures can stand on one page, and the palette's colours are
-    replaced by the page's variables, so that they follow its light or dark.
-
-    Args:
-        ax: Where a plot was drawn.
-        prefix: Put before every id.
-        label: What a screen reader says about the figure.
-
-    Returns:
-        Markup that is safe to insert as it stands; the same every time.
+    Text stays text, so that it can be searched, selected and read aloud. Ids are made unique by
+    `prefix`, so that several figures can stand on one page, and the palette's colours are replaced
+    by the page's variables, so that they follow its light or dark. `label` is what a screen reader
+    says.
     """
     import matplotlib as mpl
 

@@ -24,10 +24,9 @@ from edgegraph.reporting.figure import (
 )
 from edgegraph.reporting.labels import CHARACTER_WIDTH, shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, BOUND_LINES, INK, MUTED, PAPER, bound_colour
-from edgegraph.reporting.scene.hierarchy import Item, topological
+from edgegraph.reporting.scene.hierarchy import Item, split, topological
 from edgegraph.reporting.scene.items import ops_of
 from edgegraph.reporting.scene.layout import Layout, lay_out
-from edgegraph.reporting.scene.split import split
 from edgegraph.reporting.words import title
 from edgegraph.results.analysis import Analysis, LayerRecord
 
@@ -54,7 +53,7 @@ class LayerGraph:
 
     Attributes:
         names: One for each box, in topological order; neighbours may share a box.
-        rows: The layer record of every box; None where it holds several layers.
+        rows: None where a box holds several layers.
         lines: Source and target, by position; source < target.
     """
 
@@ -227,14 +226,7 @@ def _ordered(
 
 
 def bundled(graph: LayerGraph, count: int) -> LayerGraph:
-    """Put neighbours in topological order into `count` boxes; no cycle can come up.
-
-    Example:
-        >>> lines = ((0, 1), (1, 2), (2, 3))
-        >>> pairs = bundled(LayerGraph(names=tuple("abcd"), rows=(None,) * 4, lines=lines), 2)
-        >>> pairs.names, pairs.lines
-        (('a … b', 'c … d'), ((0, 1),))
-    """
+    """Put neighbours in topological order into `count` boxes; no cycle can come up."""
     runs = [number * count // len(graph.names) for number in range(len(graph.names))]
     members = [[n for n, run in enumerate(runs) if run == wanted] for wanted in range(count)]
     lines = {(runs[source], runs[target]) for source, target in graph.lines}

@@ -16,14 +16,7 @@ MOST_CHARACTERS = 28
 
 
 def short_names(rows: Iterable[LayerRecord]) -> dict[tuple[str, str], str]:
-    """Return for every layer the shortest end of its path that no other of its phase has.
-
-    Args:
-        rows: The layer records of one analysis.
-
-    Returns:
-        Names by layer and phase; those of later phases say so, and long ones keep their end.
-    """
+    """Return the shortest end of each layer's path that no other has, by layer and phase."""
     rows = list(rows)
     paths = {row.layer for row in rows}
     ends = Counter(end for path in paths for end in _ends(path))
@@ -37,12 +30,7 @@ def short_names(rows: Iterable[LayerRecord]) -> dict[tuple[str, str], str]:
 
 
 def shorten(name: str, most: int = MOST_CHARACTERS) -> str:
-    """Cut a name from the front; its end tells more.
-
-    Example:
-        >>> shorten("encoder/block_11/attention/query", 21)
-        '…k_11/attention/query'
-    """
+    """Cut a name from the front; its end tells more."""
     return name if len(name) <= most else "…" + name[1 - most :]
 
 
@@ -113,17 +101,10 @@ def place_names(
     taken: Sequence[Rectangle] = (),
     lines: Sequence[Rectangle] = (),
 ) -> dict[int, tuple[float, float]]:
-    """Place names beside their points, the first points first.
+    """Place names beside their points, the first points first; sizes in points.
 
-    Args:
-        points: What to name, most important first; one without a name is only kept clear of.
-        size: Font size in points.
-        area: Where names may stand.
-        taken: Rectangles that no name may cover.
-        lines: Rectangles that names should rather not cover.
-
-    Returns:
-        Lower left corner of every name that found room, by position in `points`.
+    Returns the lower left corner of every name that found room in `area`, by position. None covers
+    what is `taken`, and rather not `lines`; a point without a name is only kept clear of.
     """
     marks = [
         Rectangle(p.x - p.radius, p.y - p.radius, p.x + p.radius, p.y + p.radius) for p in points

@@ -92,14 +92,7 @@ def page(results: Sequence[Any]) -> str:
 
 
 def render(sections: Sequence[Section], tabs: Sequence[Tab], heading: str, hint: str = "") -> str:
-    """Fill the page.
-
-    Args:
-        sections: What presenters gave, in order.
-        tabs: What can be shown, one at a time, each with the ``id`` of its section.
-        heading: Over the whole.
-        hint: What the footer says besides.
-    """
+    """Fill the page: a tab names its section by ``id``; the footer says the hint besides."""
     return (
         _environment()
         .get_template("shell.html.j2")

@@ -60,21 +60,11 @@ PAGE_VARIABLES = {
 
 
 def bound_colour(bound: str | None) -> str:
-    """Return the colour of a bound; neutral for an op or layer that has none.
-
-    Example:
-        >>> bound_colour("memory"), bound_colour(None)
-        ('#e69f00', '#8c959f')
-    """
+    """Return the colour of a bound; neutral for an op or layer that has none."""
     return NEUTRAL if bound is None else BOUND_COLOURS[bound]
 
 
 def curve_style(number: int) -> tuple[str, str]:
-    """Return colour and marker of a curve; beyond six the colours come with other markers.
-
-    Example:
-        >>> curve_style(0), curve_style(6)
-        (('#0072b2', 'o'), ('#0072b2', 's'))
-    """
+    """Return colour and marker of a curve; beyond six the colours come with other markers."""
     count = len(CURVE_COLOURS)
     return CURVE_COLOURS[number % count], CURVE_MARKERS[(number + number // count) % count]

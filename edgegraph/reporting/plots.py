@@ -254,15 +254,7 @@ _SCALES = {"PB": 1e15, "TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0}
 
 
 def draw_memory(ax: Axes, live: LiveMemory, font_points: float) -> None:
-    """Draw what comes and goes on top of what is held all the time.
-
-    What is held is left out where the rest would vanish beside it.
-
-    Args:
-        ax: Where to draw.
-        live: Of one program.
-        font_points: Size of the text.
-    """
+    """Draw what comes and goes on what is held, which is left out where the rest would vanish."""
     alone = 0 < live.working_bytes < MOST_HELD * live.held_bytes
     left_out = live.held_bytes if alone else 0
     top = live.peak_bytes - left_out
@@ -288,12 +280,7 @@ def draw_memory(ax: Axes, live: LiveMemory, font_points: float) -> None:
 
 
 def steps(alive: Sequence[int]) -> tuple[list[float], list[int]]:
-    """Return the edges and heights of the steps to draw: at most `MOST_STEPS` of them.
-
-    Example:
-        >>> steps([3, 5, 4])
-        ([0.0, 1.0, 2.0, 3.0], [3, 5, 4])
-    """
+    """Return the edges and heights of the steps to draw: at most `MOST_STEPS` of them."""
     count = min(len(alive), MOST_STEPS)
     cuts = [position * len(alive) // count for position in range(count + 1)]
     heights = [max(alive[low:high]) for low, high in pairwise(cuts)]

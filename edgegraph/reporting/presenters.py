@@ -37,9 +37,7 @@ class Presenter(Generic[Result]):
         section: On a page, at the place that the second argument counts.
         tab: What chooses that section; the third argument says whether the page shows several
             workloads, so that they have to be named.
-        workloads: Names of what the result is about.
-        headline: In one line.
-        notebook: As HTML in a notebook, where the result itself has no such form.
+        notebook: As HTML, where the result itself has no such form.
         markdown: For a pull request; None where there is no such form.
     """
 
@@ -58,14 +56,12 @@ class Summary:
 
     Attributes:
         name: What tells it from other results of its workloads: ``fusion, batch 8``.
-        workloads: What it is about.
-        target: What that was compiled for; None where it was for several.
-        environment: Where and with what it was made.
+        target: None where it was compiled for several.
         headline: What it found, in one sentence: its beginning, what matters most, its end.
         found: The same in two or three words.
         lead: What else it says, in sentences.
         figure: What its plot shows; None where there is nothing to draw.
-        schedule: A schedule that is drawn too, if it has times.
+        schedule: Drawn too, if it has times.
     """
 
     name: str
@@ -86,18 +82,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySection:
-    """What the template shows of one study.
-
-    Attributes:
-        title: Names it among others.
-        headline: As in `Summary`.
-        lead: What else it says, in sentences.
-        figure: Its plot; None where there is nothing to draw.
-        figure_heading: What the plot shows.
-        schedule: The schedule, where it has times.
-        parts: Its tables, and lines between them.
-        provenance: Where the figures come from, as names and sentences.
-    """
+    """What the template shows of one study; see `Summary`."""
 
     title: str
     headline: tuple[str, str, str]
@@ -115,12 +100,7 @@ AnyStudy = TypeVar("AnyStudy", bound=Study)
 def study_presenter(
     table: Callable[[AnyStudy, bool | None], Group], summary: Callable[[AnyStudy], Summary]
 ) -> Presenter[AnyStudy]:
-    """Make the presenter of a study.
-
-    Args:
-        table: Its lines and tables at the terminal, as in `Presenter`.
-        summary: What else the page says of it.
-    """
+    """Make the presenter of a study from its tables at the terminal and its summary."""
 
     def section(study: AnyStudy, number: int) -> Section:
         return {

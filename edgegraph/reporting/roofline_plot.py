@@ -54,14 +54,7 @@ class _Mark:
 
 
 def draw_roofline(ax: Axes, analysis: Analysis, device: Device, font_points: float) -> None:
-    """Draw the roofline of an analysis on empty axes.
-
-    Args:
-        ax: Empty axes.
-        analysis: What to draw.
-        device: The analysis' device.
-        font_points: Size of labels.
-    """
+    """Draw the roofline of an analysis, which has that device, on empty axes."""
     leaves = [row for row in analysis.layer_records if row.leaf and row.time_s is not None]
     marks = [mark for row in leaves if (mark := _mark(row)) is not None]
     dots = _dots(analysis)

@@ -22,14 +22,7 @@ WORDS = frozenset({"bound", "verdict"})
 
 
 def plain_table(first: str, *headings: str, words: Container[str] = WORDS, **options: Any) -> Table:
-    """Begin a table: a column of names, then columns of numbers, which are set to the right.
-
-    Args:
-        first: Heading of the names; they may be cut off.
-        headings: Of the other columns.
-        words: Headings of those that hold words.
-        **options: Of the column of names, as `Table.add_column` takes them.
-    """
+    """Begin a table: a column of names with these options, then of words left, numbers right."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(first, **{"no_wrap": True, "overflow": "ellipsis", **options})
     for heading in headings:
@@ -39,11 +32,7 @@ def plain_table(first: str, *headings: str, words: Container[str] = WORDS, **opt
 
 @dataclass(frozen=True, slots=True)
 class ByWidth:
-    """What drops the columns that say least where the terminal is narrow.
-
-    Attributes:
-        draw: Makes it for a width, in characters.
-    """
+    """What drops the columns that say least where the terminal is narrow, in characters."""
 
     draw: Callable[[int], RenderableType]
 
@@ -99,14 +88,7 @@ class HtmlTable:
 
 
 def html_table(table: Table) -> HtmlTable:
-    """Return the content of a table of the terminal.
-
-    Example:
-        >>> table = Table("layer", "bound")
-        >>> table.add_row("dense", Text("memory", "yellow"))
-        >>> [cell.kind for cell in html_table(table).rows[0].cells]
-        ['', 'bound memory']
-    """
+    """Return the content of a table of the terminal."""
     cells = zip(*(column.cells for column in table.columns), strict=True)
     return HtmlTable(
         columns=tuple(

@@ -40,14 +40,7 @@ def analysis_tables(analysis: Analysis) -> Group:
 
 
 def layer_table(analysis: Analysis) -> RenderableType:
-    """Show an analysis: a headline, its layers as a tree, and how far the figures hold.
-
-    Args:
-        analysis: Any analysis, measured or not.
-
-    Returns:
-        A renderable that is readable at 80 columns.
-    """
+    """Show a headline, the layers as a tree, and how far figures hold; readable at 80 columns."""
     parts: list[RenderableType] = [
         Text.from_markup(f"[bold]{escape(headline(analysis))}[/bold]"),
         Text(device_line(analysis), style="dim"),
@@ -58,12 +51,7 @@ def layer_table(analysis: Analysis) -> RenderableType:
 
 
 def findings_panel(analysis: Analysis, most: int = 3) -> RenderableType:
-    """Show what stands out, most important first.
-
-    Args:
-        analysis: Any analysis.
-        most: How many findings to show.
-    """
+    """Show what stands out, most important first."""
     lines: list[RenderableType] = []
     for number, finding in enumerate(analysis.findings[:most], start=1):
         grid = Table.grid(padding=(0, 1))
@@ -185,15 +173,7 @@ _TOGETHER_NAME = 40
 
 
 def together_table(analysis: Analysis) -> RenderableType | None:
-    """Show layers that were timed as one piece beside the sum of their parts.
-
-    Args:
-        analysis: Measured with several cuts; else there is nothing to compare but the whole,
-            which a finding tells.
-
-    Returns:
-        A table readable at 80 columns, or None without several cuts.
-    """
+    """Show layers timed as one piece beside the sum of their parts; None without several cuts."""
     compared = compare_together(analysis.latency, analysis.layer_latencies)
     if not any(each.layer is not None for each in compared):
         return None
@@ -249,17 +229,7 @@ def shown_layers(
     sort: str | None = None,
     phase: str | None = None,
 ) -> RenderableType:
-    """Show the layers of an analysis as a tree.
-
-    Args:
-        analysis: Any analysis.
-        depth: How many levels below the top; all where None.
-        sort: Sort what stands side by side by one of `SORTS`; in the model's order where None.
-        phase: ``forward``, ``backward``, ...; all where None.
-
-    Raises:
-        InputError: There is no such column or phase, or the depth is negative.
-    """
+    """Show the layers as a tree, siblings sorted by one of `SORTS`, to a depth, of one phase."""
     if depth is not None and depth < 0:
         raise InputError(f"--depth must be a non-negative integer, not {depth}")
     rows = _of_phase(analysis.layer_records, phase, analysis)
@@ -277,17 +247,7 @@ def shown_ops(
     phase: str | None = None,
     most: int | None = None,
 ) -> RenderableType:
-    """Show the ops of an analysis, those that take most first.
-
-    Args:
-        analysis: Any analysis.
-        sort: One of `SORTS`; ``time`` where None.
-        phase: ``forward``, ``backward``, ...; all where None.
-        most: How many; all where None.
-
-    Raises:
-        InputError: There is no such column or phase.
-    """
+    """Show the ops that take most first, by one of `SORTS`; all of them and phases where None."""
     work = [record for record in analysis.op_tree.leaves if record.bound is not None]
     rows = sorted(_of_phase(work, phase, analysis), key=_key(sort or "time"), reverse=True)
     whole = sum(row.time_s or 0.0 for row in rows)

@@ -91,10 +91,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """What stands in one row of a chart; the name is empty for a row that continues a lane.
-
-    Where it begins and how high it is are counted in CSS pixels from the top of the chart.
-    """
+    """One row of a chart, in CSS pixels from its top; without a name it continues a lane."""
 
     name: str
     top: int
@@ -104,13 +101,11 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Lanes over one axis of time.
+    """Lanes from top to bottom over one axis of time; height in CSS pixels.
 
     Attributes:
         label: What a screen reader says of it.
-        lanes: From top to bottom.
         ticks: Places on the axis, in percent of the width, and the times there.
-        height: Of all lanes together, in CSS pixels.
         legend: The kinds of rectangles that occur, and what they mean.
         merged: Whether rectangles stand for several ops.
     """
@@ -125,15 +120,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """What the page shows of when ops run.
-
-    Attributes:
-        schedule: The schedule as it plays out; None where no op has a time.
-        said: What it comes to, in sentences.
-        transfers: The asynchronous operations; None where there are none.
-        trace: One traced call; None where none was traced.
-        traced: What the trace comes to, in one sentence.
-    """
+    """What the page shows of when ops run, each part as far as it is known."""
 
     schedule: Chart | None
     said: tuple[str, ...]
@@ -184,12 +171,7 @@ def schedule_sentences(schedule: Schedule) -> list[str]:
 
 
 def transfer_table(schedule: Schedule, *, wide: bool = False) -> Table:
-    """Show the asynchronous operations, those that the compute waits for longest first.
-
-    Args:
-        schedule: Any schedule.
-        wide: Whether there is room for the layer, and for how often each runs in a call.
-    """
+    """Show the asynchronous operations, those that the compute waits for longest first."""
     waited = sorted(schedule.transfers, key=lambda t: -(t.exposed_s or 0.0) * (t.executions or 1))
     headings = ["bytes", "takes", "compute beside", "exposed"]
     table = plain_table(
@@ -212,12 +194,7 @@ def transfer_table(schedule: Schedule, *, wide: bool = False) -> Table:
 
 
 def schedule_chart(schedule: Schedule, records: Mapping[str, OpRecord]) -> Chart:
-    """Draw the compute lane, the lanes of transfers, and which ops make the critical path.
-
-    Args:
-        schedule: With times.
-        records: The ops by name; colours and titles say less of those that are missing.
-    """
+    """Draw the compute lane, those of transfers, and the critical path; colours by the records."""
     by_lane = {
         lane: [op for op in schedule.ops if op.lane == lane and op.duration_s] for lane in _LANES
     }
@@ -344,21 +321,10 @@ def _chart(label: str, lanes: Sequence[tuple[str, list[Span]]], whole_s: float) 
 
 
 def merge(spans: Sequence[Span], whole_s: float, most: int) -> list[Span]:
-    """Draw neighbours as one where there are more than `most` spans.
+    """Draw neighbours as one where there are more than `most` spans, which is 2 at least.
 
-    Args:
-        spans: In order of time, without overlap.
-        whole_s: Length of the axis.
-        most: Spans to give at most; at least 2.
-
-    Returns:
-        The spans themselves if they are few enough; else the long ones, and the short ones that
-        begin in the same step of the axis as one span of the kind that takes most of them.
-
-    Example:
-        >>> short = [Span(number / 10, 0.1, "memory", f"op{number}", "") for number in range(10)]
-        >>> [(span.begin_s, span.title) for span in merge(short, 1.0, 4)]
-        [(0.0, '5 ops, 500 ms: op0 to op4'), (0.5, '5 ops, 500 ms: op5 to op9')]
+    Long ones stay; short ones that begin in the same step of the axis become one of the kind that
+    takes most of their time. Spans are in order of time, without overlap.
     """
     if len(spans) <= most:
         return list(spans)

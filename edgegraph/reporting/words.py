@@ -230,22 +230,12 @@ def traced(analysis: Analysis) -> list[tuple[str, str]]:
 
 
 def plural(count: int, noun: str) -> str:
-    """Count things in words.
-
-    Example:
-        >>> plural(1, "core"), plural(4, "core")
-        ('1 core', '4 cores')
-    """
+    """Count things in words: ``1 core``, ``4 cores``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def sentence(clause: str) -> str:
-    """Make a sentence of a clause.
-
-    Example:
-        >>> sentence("the machine was busy")
-        'The machine was busy.'
-    """
+    """Make a sentence of a clause."""
     return f"{clause[:1].upper()}{clause[1:]}."
 
 

@@ -69,16 +69,7 @@ _Given = TypeVar("_Given")
 
 
 def connect(path: Path, *, timeout_s: float) -> sqlite3.Connection:
-    """Open a database, and bring an older one or an empty file to this version.
-
-    Args:
-        path: The file; its folder exists.
-        timeout_s: How long to wait for other processes that write.
-
-    Raises:
-        InputError: The file cannot be read or written, or stays locked.
-        FormatError: It is not a run database, or one of a newer version.
-    """
+    """Open a database, and bring an older one or an empty file to this version."""
     with explained(path):
         connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
         try:
@@ -177,12 +168,7 @@ def _code(error: sqlite3.Error) -> int | None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Describe in one line what SQLite could not do.
-
-    Raises:
-        InputError: A lock, a full disk, a missing permission. What was kept is still there.
-        FormatError: The file is no database, or damaged.
-    """
+    """Describe in one line what SQLite could not do."""
     try:
         yield
     except sqlite3.Error as error:

@@ -189,12 +189,7 @@ TIMED = (*INTERQUARTILE_RANGES, "latency_p90_s")
 
 
 def follow(runs: Sequence[Run], metric: str) -> History:
-    """Put the runs of one workload that have a figure in a row.
-
-    Args:
-        runs: At least one has it; the oldest first.
-        metric: Name of the figure, with its unit.
-    """
+    """Put the runs of one workload, the oldest first, that have a figure in a row."""
     last: dict[Series, Run] = {}
     entries = []
     for run in runs:

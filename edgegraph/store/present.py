@@ -39,14 +39,7 @@ _UNITS = {"_bytes": "B", "_per_s": "/s", "bytes": "B", "flops": "FLOP", "macs": 
 
 
 def history_table(history: History) -> RenderableType:
-    """Show a history: a table for every machine and target, a block for every series.
-
-    Args:
-        history: Any history.
-
-    Returns:
-        A renderable that is readable at 80 columns.
-    """
+    """Show a history: a table for every machine and target, a block for every series."""
     parts: list[RenderableType] = [
         Text(f"{history.workload}: {heading(history.metric)}", style="bold")
     ]
@@ -63,11 +56,7 @@ def history_table(history: History) -> RenderableType:
 
 
 def workloads_table(runs: pd.DataFrame) -> RenderableType:
-    """Show what a run database holds: a row for every workload.
-
-    Args:
-        runs: `edgegraph.store.Store.frame`.
-    """
+    """Show what a run database holds, by `Store.frame`: a row for every workload."""
     table = _plain()
     table.add_column("workload", no_wrap=True, overflow="ellipsis")
     for name in ("runs", "kinds", "targets", "first, UTC", "last, UTC"):
@@ -85,24 +74,14 @@ def _plain() -> Table:
 
 
 def heading(metric: str) -> str:
-    """Name a figure without its unit, which stands at every value.
-
-    Example:
-        >>> heading("peak_memory_bytes"), heading("throughput_per_s"), heading("flops")
-        ('peak memory', 'throughput', 'flops')
-    """
+    """Name a figure without its unit, which stands at every value."""
     for end in ("_per_s", "_s", "_bytes"):
         metric = metric.removesuffix(end)
     return metric.replace("_", " ")
 
 
 def written(value: float, metric: str) -> str:
-    """Write a figure with the unit that its name tells.
-
-    Example:
-        >>> written(0.00314, "latency_s"), written(2.5e6, "peak_memory_bytes"), written(7, "ops")
-        ('3.14 ms', '2.5 MB', '7')
-    """
+    """Write a figure with the unit that its name tells."""
     if metric.endswith("_s") and not metric.endswith("_per_s"):
         return seconds(value)
     unit = next((unit for end, unit in _UNITS.items() if metric.endswith(end)), "")
@@ -175,12 +154,7 @@ def _words(entry: Entry, earlier: Sequence[Entry], whole: Sequence[Entry]) -> Te
 
 
 def curve(values: Sequence[float]) -> str:
-    """Draw values as a row of bars, from the least to the most of them.
-
-    Example:
-        >>> curve([1, 2, 3]), curve([5, 5])
-        ('▁▅█', '▄▄')
-    """
+    """Draw values as a row of bars, from the least to the most of them."""
     low, high = min(values), max(values)
     if low == high:
         return _BARS[3] * len(values)
@@ -196,17 +170,7 @@ _LARGE_RATIO = 10
 
 
 def draw_history(history: History, ax: Axes | None = None) -> Axes:
-    """Draw a figure over time, a line for all runs that compare with each other.
-
-    Hollow marks were NOISY or INVALID.
-
-    Args:
-        history: With at least one run.
-        ax: Where to draw; a new figure of one paper column where None.
-
-    Returns:
-        The axes drawn on.
-    """
+    """Draw a figure over time, a line for all runs that compare; hollow marks were not OK."""
     if ax is None:
         figure = new_figure(COLUMN_INCHES, _HEIGHT_INCHES)
         figure.set_layout_engine("constrained")

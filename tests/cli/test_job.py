@@ -12,7 +12,19 @@ import typer
 
 import edgegraph as eg
 from edgegraph.cli import main
-from edgegraph.cli.job import Job, grouped_options
+from edgegraph.cli.job import (
+    Job,
+    complete_spec,
+    flag,
+    grouped_options,
+    parse_assignments,
+    parse_batches,
+    parse_compiler_option,
+    parse_depths,
+    parse_options_set,
+    parse_shape,
+    parse_time,
+)
 from edgegraph.errors import InputError
 from tests.cli.test_sweep import Bench, bench  # noqa: F401  # a fixture
 
@@ -116,3 +128,55 @@ def test_an_interrupted_sweep_goes_on_from_the_database(
     assert main(command) == 0  # it was finished: all of it once more
     assert main(["history", "dense", "--store", str(path)]) == 0
     assert capsys.readouterr().out.count("no difference") == 5
+
+
+def test_a_field_is_named_as_its_option() -> None:
+    assert [flag(name) for name in ("input_shape", "measure", "target")] == [
+        "--input", "--measure", "--target",
+    ]  # fmt: skip
+
+
+def test_networks_and_files_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "cnn.py").write_text(
+        "import edgegraph as eg\n"
+        "def small_cnn(width: int = 32) -> eg.Workload: ...\n"
+        "def _hidden() -> eg.Workload: ...\n"
+        "def helper() -> int: ...\n"
+    )
+    (tmp_path / "moved.edgegraph").touch()
+    (tmp_path / "other.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert complete_spec("") == ["models.cnn:small_cnn", "models/", "moved.edgegraph"]
+    assert complete_spec("models.") == ["models.cnn:small_cnn"]
+    assert complete_spec("models/") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2s", 2.0), ("0.5 ms", 5e-4), ("250us", 2.5e-4), ("3µs", 3e-6)]
+)
+def test_times_have_units(text: str, seconds: float) -> None:
+    assert parse_time("--max-latency", text) == pytest.approx(seconds)
+
+
+def test_spans_double_up_to_their_end() -> None:
+    assert parse_batches("3:20, 4") == [3, 4, 6, 12, 20]
+    assert parse_batches("1:256") == [1, 2, 4, 8, 16, 32, 64, 128, 256]
+
+
+def test_a_comma_belongs_to_a_value_where_no_key_follows() -> None:
+    assert parse_options_set("a: x=1,2 , y=true") == ("a", {"x": "1,2", "y": True})
+
+
+def test_values_are_read() -> None:
+    texts = ("True", "3", "1e-3", "O2")
+    assert [parse_compiler_option(text) for text in texts] == [True, 3, 0.001, "O2"]
+    pairs = parse_assignments("--set", ["flavor=linen", "width=64"])
+    assert pairs == {"flavor": "linen", "width": "64"}
+    options = parse_options_set("plain:passes=fusion,cse,use_x=false")
+    assert options == ("plain", {"passes": "fusion,cse", "use_x": False})
+    assert parse_batches("1,3:20") == [1, 3, 6, 12, 20]
+    assert parse_time("--max-latency", "250 us") == 0.00025
+    assert (parse_shape("28x28x1"), parse_shape("784")) == ((28, 28, 1), (784,))
+    assert (parse_depths([]), parse_depths(["1", "leaves"])) == ((None,), (1, None))
+    assert parse_depths(["all"]) == "all"

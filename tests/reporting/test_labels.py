@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegraph.reporting.labels import Point, Rectangle, place_names, short_names, text_rectangle
+from edgegraph.reporting.labels import (
+    Point,
+    Rectangle,
+    place_names,
+    short_names,
+    shorten,
+    text_rectangle,
+)
 from tests.reporting.conftest import MAKERS
 
 AREA = Rectangle(0, 0, 200, 150)
@@ -47,3 +54,7 @@ def test_names_are_unique() -> None:
     for make in MAKERS.values():
         names = list(short_names(make().layer_records).values())
         assert len(names) == len(set(names))
+
+
+def test_a_long_name_keeps_its_end() -> None:
+    assert shorten("encoder/block_11/attention/query", 21) == "…k_11/attention/query"

@@ -102,3 +102,8 @@ def test_bounds_have_a_second_mark() -> None:
         assert len(set(marks.values())) == len(palette.BOUND_COLOURS) == len(marks)
     assert len(set(palette.CURVE_MARKERS)) == len(palette.CURVE_COLOURS)
     assert len(set(plot.MARKERS.values())) == len(plot.COLOURS)
+
+
+def test_curves_beyond_the_colours_have_other_markers() -> None:
+    assert (palette.curve_style(0), palette.curve_style(6)) == (("#0072b2", "o"), ("#0072b2", "s"))
+    assert (palette.bound_colour("memory"), palette.bound_colour(None)) == ("#e69f00", "#8c959f")

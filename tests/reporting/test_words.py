@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edgegraph.reporting.words import conditions, measurement_line, provenance
+from edgegraph.reporting.words import conditions, measurement_line, plural, provenance
 from edgegraph.results.files import load
 from tests import analyses
 
@@ -36,3 +36,7 @@ def test_a_program_without_batch_makes_calls() -> None:
 def test_conditions_are_kept_in_the_file(tmp_path: Path) -> None:
     found = analyses.under_conditions()
     assert load(found.save(tmp_path / "found.edgegraph")) == found
+
+
+def test_things_are_counted() -> None:
+    assert (plural(1, "core"), plural(4, "core")) == ("1 core", "4 cores")

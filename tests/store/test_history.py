@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from edgegraph.store import Run
-from edgegraph.store.history import Entry, History, follow
+from edgegraph.store.history import Entry, History, Run, follow
 
 
 def run(number: int, value: float, metric: str = "latency_s", iqr: float = 0.0, **more: Any) -> Run:

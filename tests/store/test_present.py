@@ -111,3 +111,10 @@ def test_marks_of_what_is_not_sound_are_hollow() -> None:
     faces = [line.get_markerfacecolor() for line in marks if len(line.get_xdata()) == 1]  # type: ignore[arg-type]
     assert len(faces) == 4
     assert faces[0] == faces[2] == faces[3] != faces[1]
+
+
+def test_figures_are_named_and_written_with_their_units() -> None:
+    names = ("peak_memory_bytes", "throughput_per_s", "flops")
+    assert [heading(name) for name in names] == ["peak memory", "throughput", "flops"]
+    assert (written(0.00314, "latency_s"), written(7, "ops")) == ("3.14 ms", "7")
+    assert (curve([1, 2, 3]), curve([5, 5])) == ("▁▅█", "▄▄")

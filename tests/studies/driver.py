@@ -14,8 +14,7 @@ from pathlib import Path
 
 import edgegraph as eg
 from edgegraph.studies.sweep.plan import Plan, make_plans
-from edgegraph.studies.sweep.pool import dask_executor
-from edgegraph.studies.sweep.run import choose_run, take_all
+from edgegraph.studies.sweep.run import choose_run, dask_executor, take_all
 from tests.studies.tiny import tiny
 
 

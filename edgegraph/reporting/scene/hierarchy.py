@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from edgegraph.reporting.scene.split import split
-
 MOST_CHILDREN = 120
 """A group of more is drawn as groups of neighbours in topological order."""
 
@@ -20,7 +18,6 @@ class Item:
     """An op, as far as its place in the drawing depends on it.
 
     Attributes:
-        name: For the title of its box.
         path: The scopes that it stands in, outermost first.
         rows: The layer record of every scope, by position; None where it has none.
         parent: Position of the op that it runs in, or None.
@@ -40,13 +37,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What runs from one box to a later one of its group.
-
-    Attributes:
-        source, target: Positions among the group's children; source < target.
-        op: The op whose value is the largest of those that run here.
-        values: How many values.
-    """
+    """What runs from one child to a later one: so many values, of which `op` has the largest."""
 
     source: int
     target: int
@@ -64,10 +55,8 @@ class Box:
         depth: How many scopes lead here, this one counted.
         rows: The layer records of the scope; of a chain those of all its scopes.
         part, parts: Number of this stay in the scope and how many there are; 1 of 1 for a whole.
-        op: Position of the op, or None.
         ops: The ops of one parent that it holds; itself for an op.
         children: In topological order.
-        lines: Between the children.
     """
 
     title: str
@@ -83,22 +72,7 @@ class Box:
 
 
 def nest(items: Sequence[Item], title: str = "") -> Box:
-    """Put ops into nested boxes.
-
-    Args:
-        items: All ops, containers before their contents, operands before users.
-        title: Of the outermost box.
-
-    Returns:
-        The outermost box.
-
-    Example:
-        >>> items = [Item(name="x"), Item(name="dot", path=("net", "dense"), operands=(0,)),
-        ...          Item(name="tanh", path=("net", "act"), operands=(1,))]
-        >>> top = nest(items)
-        >>> [box.title for box in top.children], [box.title for box in top.children[1].children]
-        (['x', 'net'], ['dense', 'act'])
-    """
+    """Put ops into nested boxes: containers come before their contents, operands before users."""
     inside: dict[int | None, list[int]] = {None: []}
     for number, item in enumerate(items):
         inside.setdefault(item.parent, []).append(number)
@@ -218,14 +192,10 @@ def _lines(
 
 
 def topological(count: int, lines: Sequence[tuple[int, int]]) -> list[int]:
-    """Order `count` nodes so that sources come before targets, and what belongs together near.
+    """Order nodes so that sources come before targets, and what belongs together near.
 
-    Every node stands right behind what it reads: the order in which a depth-first walk from
-    the last nodes backwards leaves them.
-
-    Example:
-        >>> topological(5, [(0, 2), (1, 3), (2, 4)])
-        [1, 3, 0, 2, 4]
+    Every node stands right behind what it reads: the order in which a depth-first walk from the
+    last nodes backwards leaves them.
     """
     before: list[list[int]] = [[] for _ in range(count)]
     ends = set(range(count))
@@ -294,3 +264,95 @@ def _bundle(box: Box, items: Sequence[Item]) -> None:
 def _run_title(members: Sequence[Box]) -> str:
     named = [box for box in members if box.op is None] or members
     return f"{named[0].title} … {named[-1].title}"
+
+
+_CANDIDATES = 16
+"""Only so many of a scope's latest parts are tried, so that many parts cost no more than few."""
+
+
+def split(labels: Sequence[str | None], operands: Sequence[Sequence[int]]) -> list[int]:
+    """Return for every op, operands before users, the number of its part, by where parts begin.
+
+    A scope, the label, is one part unless its ops lie before and after another's; then every op
+    goes to the part that it reads from, or the latest, that closes no cycle, else to a new one. An
+    op without a label is a part by itself.
+    """
+    return _Splitter().split(labels, operands)
+
+
+class _Splitter:
+    """Knows which parts lie before which, as sets of bits.
+
+    Parts of a single op never grow, so what they read through stays as it was when they came;
+    only parts with a label are followed.
+    """
+
+    def __init__(self) -> None:
+        self._before: list[int] = []
+        """By part with a label: the labelled parts with a way into it."""
+
+    def split(self, labels: Sequence[str | None], operands: Sequence[Sequence[int]]) -> list[int]:
+        parts: list[int] = []
+        numbers: dict[int, int] = {}
+        stays: dict[str, list[int]] = {}
+        home: list[int | None] = []
+        through: list[int] = []
+        count = 0
+        for label, read in zip(labels, operands, strict=True):
+            inside, outside = 0, 0
+            for operand in read:
+                part = home[operand]
+                if part is None:
+                    outside |= through[operand]
+                else:
+                    inside |= 1 << part
+            if label is None:
+                home.append(None)
+                through.append(inside | outside)
+                parts.append(count)
+                count += 1
+                continue
+            at = self._place(stays.setdefault(label, []), inside, outside)
+            if at not in numbers:
+                numbers[at] = count
+                count += 1
+            home.append(at)
+            through.append(0)
+            parts.append(numbers[at])
+        return parts
+
+    def _place(self, stays: list[int], inside: int, outside: int) -> int:
+        """Choose the part for an op that reads from members of `inside` and from `outside`."""
+        sources = list(_bits(inside | outside))
+        candidates = sorted(stays[-_CANDIDATES:], key=lambda at: (inside >> at & 1, at))
+        for at in reversed(candidates):
+            if not outside >> at & 1 and not any(
+                self._before[source] >> at & 1 for source in sources if source != at
+            ):
+                self._add(at, sources)
+                return at
+        at = len(self._before)
+        self._before.append(0)
+        stays.append(at)
+        self._add(at, sources)
+        return at
+
+    def _add(self, at: int, sources: Sequence[int]) -> None:
+        before = self._before[at]
+        for source in sources:
+            if source != at:
+                before |= self._before[source] | 1 << source
+        if before != self._before[at]:
+            self._before[at] = before
+            for after, known in enumerate(self._before):
+                if known >> at & 1:
+                    self._before[after] = known | before
+
+
+def _bits(number: int) -> list[int]:
+    found = []
+    while number:
+        lowest = number & -number
+        found.append(lowest.bit_length() - 1)
+        number ^= lowest
+    return found

@@ -25,8 +25,6 @@ class Ops:
     """The ops of an analysis, by position in its records.
 
     Attributes:
-        nodes: Their nodes in the flattened module.
-        items: For the hierarchy.
         outer: Of a parameter inside a fusion, loop or call: the op outside that gives it.
         rows: The layer record that counts each, or None.
     """

@@ -32,10 +32,9 @@ class Layout:
     """Where the boxes of a group stand, in units of the drawing.
 
     Attributes:
-        width, height: Of the whole.
         boxes: Left and top of every box.
-        lanes: By box that something far below reads from: for every row that its lines pass
-            on the way down, where, and the row's top and bottom.
+        lanes: By box that something far below reads from: for every row that its lines pass on the
+            way down, where, and the row's top and bottom.
         bends: By line, how many of its source's lanes it runs through.
     """
 
@@ -47,18 +46,10 @@ class Layout:
 
 
 def lay_out(sizes: Sequence[Size], lines: Sequence[tuple[int, int]]) -> Layout:
-    """Place boxes so that all lines run down and no two boxes overlap.
+    """Place boxes in topological order so that all lines run down and no two boxes overlap.
 
-    Rows are the longest ways from the top; in a row, boxes stand in the order of what they
-    read from and as near below it as they can.
-
-    Args:
-        sizes: Width and height of every box, in topological order.
-        lines: Source and target of every line; source < target.
-
-    Example:
-        >>> lay_out([(100, 40), (100, 40)], [(0, 1)]).boxes
-        ((0, 0), (0, 84))
+    Rows are the longest ways from the top; in a row, boxes stand in the order of what they read
+    from and as near below it as they can.
     """
     if not sizes:
         return Layout(width=0, height=0, boxes=(), lanes={}, bends=())
@@ -66,10 +57,7 @@ def lay_out(sizes: Sequence[Size], lines: Sequence[tuple[int, int]]) -> Layout:
 
 
 class _Drawing:
-    """The boxes of a group and the lanes between them while they find their places.
-
-    Lanes are numbered on from the boxes.
-    """
+    """The boxes of a group, and on from them the lanes between, while they find their places."""
 
     def __init__(self, sizes: Sequence[Size], lines: Sequence[tuple[int, int]]) -> None:
         self.sizes = sizes
@@ -271,15 +259,13 @@ _ROOM: Size = (380, 230)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """The outside and the inside of a box.
+    """The outside and the inside of a box; sizes outside are in units of its group.
 
     Attributes:
-        size: Width and height, in units of the group that it stands in.
         scale: Size of a unit of its inside, in units of its outside.
         left, top: Where the inside begins, from the box's corner, in units of its outside.
         sizes: Of its children.
         lines: Source and target of every line between them.
-        layout: Of its children, or None where it has none.
     """
 
     size: Size
@@ -293,14 +279,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A box with its place: its parent's layout says where, its own shape how large.
-
-    Attributes:
-        box: What stands here.
-        parent: Position of the group it is drawn in; None for the outermost.
-        number: Its position among the group's children.
-        shape: Equal shapes are one object.
-    """
+    """A box, its place among the children of its parent, and its shape; equal ones are one."""
 
     box: Box
     parent: int | None

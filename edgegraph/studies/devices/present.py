@@ -42,16 +42,7 @@ if TYPE_CHECKING:
 
 
 def comparison_table(comparison: DeviceComparison, wide: bool | None = None) -> Group:
-    """Show workloads, devices and batch sizes side by side.
-
-    Args:
-        comparison: Any comparison.
-        wide: Makes no difference; the columns are few.
-
-    Returns:
-        A renderable that is readable at 80 columns: the rows, what the marks mean, where several
-        workloads differ, and errors.
-    """
+    """Show workloads, devices and batch sizes side by side, in any width alike."""
     rows = [row for row in comparison.rows if row.error is None]
     parts: list[RenderableType] = []
     if rows:

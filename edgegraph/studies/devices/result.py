@@ -251,16 +251,10 @@ class DeviceComparison(Study):
 
 
 def op_kinds(analysis: Analysis) -> tuple[OpKind, ...]:
-    """Add up the ops of each kind, that of the most time first.
+    """Add up the ops of each kind, that of the most time first; none without time and MACs.
 
     A compiler's estimate is of a whole kernel: it goes to the kind of the products in it, to
     several kinds together where they are fused, and else to that of what takes most time.
-
-    Args:
-        analysis: Any analysis with times.
-
-    Returns:
-        Kinds without time and MACs are left out.
     """
     nodes = flatten(analysis.module)
     shapes = {node.name: node.instruction.shape for node in nodes}
@@ -301,19 +295,9 @@ def _estimates(tree: OpTree[OpRecord], kinds: Mapping[str, str]) -> dict[str, fl
 
 
 def kind_of(instruction: Instruction, operands: Sequence[Shape], macs: int | None) -> str:
-    """Name the kind of an op.
+    """Name the kind of an op by its operands' shapes; convolutions of a GPU are custom calls.
 
     A convolution whose window is one element is a matrix product, as compilers see it too.
-
-    Args:
-        instruction: Of any target; the convolutions of a GPU are custom calls.
-        operands: Shapes of its operands.
-        macs: What it multiplies and adds.
-
-    Example:
-        >>> add = Instruction(name="a", opcode="add", shape=Shape(dtype="f32"))
-        >>> kind_of(add, [], 0)
-        'elementwise'
     """
     dimensions, groups = instruction.convolution, instruction.feature_group_count
     if dimensions is not None and operands:

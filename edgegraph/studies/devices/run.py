@@ -233,21 +233,8 @@ def largest_batch(needed: Sequence[tuple[int, int]], capacity_bytes: int | None)
     """Return the largest batch size that fits, if the memory needed grows as a line in between.
 
     The line runs through the last batch size that fits and the first one that does not; where all
-    fit or none does, through the outermost two, and on beyond them.
-
-    Args:
-        needed: Batch sizes with the bytes that they need.
-        capacity_bytes: What there is.
-
-    Returns:
-        The batch size, 0 where not even one example fits; None where that is unknown: fewer
-        than two batch sizes are known, or the memory does not grow.
-
-    Example:
-        Weights of 10 bytes, and 5 bytes for every example:
-
-        >>> largest_batch([(1, 15), (8, 50)], 100)
-        18
+    fit or none does, through the outermost two, and on beyond them. It is 0 where not even one
+    example fits, None where fewer than two sizes are known, or the memory does not grow.
     """
     sizes = sorted(dict(needed).items())
     if capacity_bytes is None or not sizes:

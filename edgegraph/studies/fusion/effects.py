@@ -20,15 +20,10 @@ Identity = tuple[str, str, str]
 
 
 def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEffect]:
-    """Hold every fusion against the same operations without it.
+    """Hold every fusion of a rung against the same operations in the program without any.
 
     Operations are the same that agree in op_name, opcode and shape. What XLA takes apart in one
     program and not in the other (a reduction in steps) is not found.
-
-    Args:
-        rung: Name of the rung.
-        with_: The program with fusions.
-        without: The program without any.
     """
     module = with_.module
     own = unfused_bytes(module, flatten(module))
@@ -65,10 +60,7 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
 
 
 def trace_noise(analysis: Analysis) -> float | None:
-    """Return the noise of the traced calls: the interquartile range of their ops over the median.
-
-    None without a trace.
-    """
+    """Return the interquartile range of the traced calls over their median; None without any."""
     if analysis.op_trace is None:
         return None
     return statistics.relative_interquartile_range([run.ops_s for run in analysis.op_trace.runs])
@@ -77,20 +69,7 @@ def trace_noise(analysis: Analysis) -> float | None:
 def fusion_verdict(
     fused_s: float, unfused_s: float, fused_noise: float | None, unfused_noise: float | None
 ) -> str:
-    """Say whether a fusion helps, as far as the traces' noise lets one tell.
-
-    Args:
-        fused_s: Measured time of the fusion.
-        unfused_s: Measured time of its operations without it.
-        fused_noise: Of the trace with fusion, relative; None where unknown.
-        unfused_noise: Of the one without.
-
-    Example:
-        >>> fusion_verdict(1e-3, 2e-3, 0.05, 0.05), fusion_verdict(1e-3, 1.05e-3, 0.05, 0.05)
-        ('helps', 'no difference')
-        >>> fusion_verdict(2e-3, 1e-3, 0.05, 0.05), fusion_verdict(1e-3, 2e-3, 0.05, 0.2)
-        ('hurts', 'NOISY')
-    """
+    """Say whether a fusion helps, as far as the traces' relative noise lets one tell."""
     if fused_noise is None or unfused_noise is None:
         return NOISY
     noise_s = math.hypot(fused_noise * fused_s, unfused_noise * unfused_s)

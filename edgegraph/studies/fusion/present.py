@@ -39,15 +39,7 @@ _NAME, _NARROW_NAME, _WIDE_NAME = 24, 18, 60
 
 
 def fusion_tables(study: FusionStudy, wide: bool | None = None) -> Group:
-    """Show a fusion study: ladder, conclusions, layers, and the fusions that save most.
-
-    Args:
-        study: Any fusion study.
-        wide: Whether there is room for long names and many fusions.
-
-    Returns:
-        A renderable that is readable at 80 columns, unless `wide`.
-    """
+    """Show a fusion study: ladder, conclusions, layers, and the fusions that save most."""
     name = f"{study.workload}{at_batch(study.batch)}, {study.target}"
     parts: list[RenderableType] = [
         Text(name, style="bold"),

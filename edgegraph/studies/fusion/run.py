@@ -162,13 +162,7 @@ def _effects(
 
 
 def rung_options(options: Options) -> dict[str, dict[str, str | int | float | bool]]:
-    """Return the compiler options of every rung, in addition to those of the user.
-
-    Example:
-        >>> rung_options({"xla_disable_hlo_passes": "cse"})["without fusion"]
-        {'xla_cpu_experimental_ynn_fusion_type': '',
-         'xla_disable_hlo_passes': 'cse,fusion,cpu-instruction-fusion'}
-    """
+    """Return the compiler options of every rung, in addition to those of the user."""
     disabled = ",".join(filter(None, [str(options.get(DISABLED_PASSES, "")), FUSION_PASSES]))
     return {
         FULL: {},

@@ -43,15 +43,7 @@ _STYLE = {WITHIN: "blue", ABOVE: "red", BELOW: "magenta", UNCLEAR: "dim"}
 
 
 def overlap_table(study: OverlapStudy, wide: bool | None = None) -> Group:
-    """Show a study: brackets, transfers, critical path, dispatch and input.
-
-    Args:
-        study: Any overlap study.
-        wide: Whether there is room for every column of the transfers.
-
-    Returns:
-        A renderable that is readable at 80 columns, unless `wide`.
-    """
+    """Show a study: brackets, transfers, critical path, dispatch and input."""
     name = f"{study.workload}{at_batch(study.batch)}, {study.target}"
     parts: list[RenderableType] = [Text(f"{name}: {seconds(study.latency.median_s)}", "bold")]
     if study.whole is None:

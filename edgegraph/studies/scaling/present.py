@@ -39,15 +39,7 @@ _WIDE = 110
 
 
 def scaling_table(scaling: Scaling, wide: bool | None = None) -> Group:
-    """Show a scaling study: a row a mesh, then what it says.
-
-    Args:
-        scaling: Any scaling study.
-        wide: Whether there is room for every column; None lets the width at hand say.
-
-    Returns:
-        A renderable that is readable at 80 columns.
-    """
+    """Show a scaling study: a row a mesh, then what it says."""
     device = scaling.device
     links = None if device is None else device.network_bytes_per_s
     said = "no device: nothing predicted" if device is None else device.name

@@ -45,12 +45,7 @@ class Choice:
 
 
 def curve_name(dtype: str | None, options: str) -> str:
-    """Name a curve by what tells it from others.
-
-    Example:
-        >>> curve_name("bfloat16", "default"), curve_name("float32", "unfused")
-        ('bfloat16', 'float32, unfused')
-    """
+    """Name a curve by what tells it from others: ``bfloat16``, ``float32, unfused``."""
     if dtype is None:
         return options
     return dtype if options == "default" else f"{dtype}, {options}"

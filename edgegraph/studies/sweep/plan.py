@@ -46,17 +46,11 @@ class Plan:
 
     Attributes:
         subject: The workload, or the function that makes it.
-        name: Name of the workload.
         dtypes: What to hand to the function; None alone where the dtype is not varied.
         batches: Ascending, each once.
         options: XLA compiler options that all points share.
         option_sets: Further options by label; the first, ``default``, has none.
-        queue_depths: Most calls in flight while throughput is measured.
-        settings: How long and how carefully each point is measured.
         device: Whose roofs to use; None for the target's, or those of the machine itself.
-        max_latency_s: The latency budget, or None.
-        target: What to compile for.
-        measure: Whether to time the points, and not only to predict them.
     """
 
     subject: Subject
@@ -119,10 +113,9 @@ class Plan:
         )
 
     def result(self, parts: Sequence[Sweep]) -> Sweep:
-        """Put the points together in the order of the plan; environment and device are the first's.
+        """Put the points in the plan's order; environment and device are the first's.
 
-        Warns:
-            MixedMachinesWarning: They were timed on machines that differ.
+        Machines that timed points and differ give a `MixedMachinesWarning`.
         """
         points = {cell_of(point): point for part in parts for point in part.points}
         timed = dict.fromkeys(
@@ -211,11 +204,7 @@ PARAMETERS = [
 def make_plan(
     subject: Subject, *, target: str = "cpu", **arguments: Unpack[SweepArguments]
 ) -> Plan:
-    """Check the arguments of `edgegraph.sweep` and put them together.
-
-    Raises:
-        InputError: An argument cannot be used.
-    """
+    """Check the arguments of `edgegraph.sweep` and put them together."""
     unknown = set(arguments) - set(SweepArguments.__annotations__)
     if unknown:
         raise TypeError(f"a sweep takes no {', '.join(sorted(unknown))}")
@@ -267,11 +256,7 @@ def _check(arguments: SweepArguments) -> None:
 def make_plans(
     subjects: Sequence[Subject], *, targets: Sequence[str], **arguments: Unpack[SweepArguments]
 ) -> tuple[Plan, ...]:
-    """Plan a sweep for every workload and target, workload by workload.
-
-    Raises:
-        InputError: An argument cannot be used.
-    """
+    """Plan a sweep for every workload and target, workload by workload."""
     if not subjects or not targets:
         raise InputError("there is nothing to sweep; give workloads and targets")
     measure = arguments.get("measure")
@@ -286,11 +271,7 @@ def make_plans(
 
 
 def make_workload(subject: Subject, dtype: str | None) -> Workload:
-    """Return the workload that is swept.
-
-    Raises:
-        InputError: It is none, and makes none.
-    """
+    """Return the workload that is swept, made for a dtype where one is varied."""
     if isinstance(subject, Workload):
         if dtype is not None:
             raise InputError(

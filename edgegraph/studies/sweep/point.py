@@ -59,11 +59,7 @@ class Task:
 
 
 def take(task: Task, report: Progress = lambda message, fraction: None) -> Sweep:
-    """Measure or analyse one point; any failure becomes its error.
-
-    Returns:
-        The sweep with that point alone, with the environment in which it was taken.
-    """
+    """Measure or analyse one point; any failure becomes its error."""
     with _in_this_process:
         return task.plan.part(_taken(task.plan, task.cell, report))
 
@@ -139,16 +135,9 @@ def measure_point(
 def finished_points(
     identity: Mapping[str, Any], store: Store | None, *, fresh: bool
 ) -> PartialSweep | StoredSweep:
-    """Return what an interrupted run of the same sweep has finished, and save there what follows.
+    """Return what an interrupted run of that identity finished, and keep there what follows.
 
-    Args:
-        identity: What must be the same for its points to be used: workload, options, settings,
-            versions, machine.
-        store: Where to keep them; the cache folder where None.
-        fresh: Leave what is there and start over.
-
-    Raises:
-        InputError: They cannot be kept.
+    Without a database that is the cache folder; where `fresh`, what is there stays unused.
     """
     if store is None:
         return PartialSweep(identity, fresh=fresh)
@@ -156,12 +145,7 @@ def finished_points(
 
 
 class PartialSweep:
-    """The finished points of one sweep on disk, and the only state of it.
-
-    Attributes:
-        path: The file.
-        parts: The sweep with each point alone, without those that failed.
-    """
+    """The finished points of one sweep on disk, and the only state of it."""
 
     def __init__(self, identity: Mapping[str, Any], *, fresh: bool = False) -> None:
         """Read what an earlier run has left; see `finished_points`."""
@@ -178,11 +162,7 @@ class PartialSweep:
                 self.parts[cell_of(part.points[0])] = part
 
     def add(self, part: Sweep) -> None:
-        """Keep a point; one that failed is tried again by a rerun.
-
-        Raises:
-            InputError: The file cannot be written.
-        """
+        """Keep a point; one that failed is tried again by a rerun."""
         if part.points[0].error is not None:
             return
         try:
@@ -201,11 +181,7 @@ class PartialSweep:
 
 
 class StoredSweep:
-    """The same in a run database, where the points stay.
-
-    Attributes:
-        parts: The sweep with each point alone, without those that failed.
-    """
+    """The same in a run database, where the points stay."""
 
     def __init__(self, store: Store, identity: Mapping[str, Any], *, fresh: bool = False) -> None:
         """Read what an earlier run has left; see `finished_points`."""
@@ -219,11 +195,7 @@ class StoredSweep:
         }
 
     def add(self, part: Sweep) -> None:
-        """Keep a point; one that failed is tried again by a rerun, and replaced.
-
-        Raises:
-            InputError: The database cannot be written.
-        """
+        """Keep a point; one that failed is tried again by a rerun, and replaced."""
         cell = msgspec.json.encode(cell_of(part.points[0])).decode()
         self._store.put_point(self._number, cell, part)
 

@@ -1,33 +1,51 @@
-"""The sweep as a table for the terminal, with what it says in words."""
+"""A sweep: its table, its figure, and what a page says of it."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import seconds, si
+from edgegraph.errors import InputError
+from edgegraph.reporting.figure import (
+    COLUMN_INCHES,
+    FONT_POINTS,
+    SMALL_POINTS,
+    figure_of,
+    legend_above,
+    line_handle,
+    log_ticks,
+    mark_handle,
+    patch_handle,
+    ticks_at,
+    tidy,
+    two_axes,
+    write_title,
+    write_values,
+)
+from edgegraph.reporting.palette import MUTED, NEUTRAL, PAPER, curve_style
 from edgegraph.reporting.presenters import Summary, study_presenter
 from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, plain_table, styled
 from edgegraph.results.verdicts import OK
-from edgegraph.studies.sweep.choice import curve_name
-from edgegraph.studies.sweep.plot import draw as draw
+from edgegraph.studies.sweep.choice import Choice, curve_name
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
 
 _WIDE = 120
 """Columns from which the two roofline times and the queue depth are shown too."""
 
 
 def sweep_table(sweep: Sweep, wide: bool | None = None) -> Group:
-    """Show a sweep: a row a point, then its errors, the knee and the batch for the budget.
-
-    Args:
-        sweep: Any sweep.
-        wide: Whether to show every column; None leaves it to the terminal's width.
-
-    Returns:
-        A renderable that is readable at 80 columns.
-    """
+    """Show a sweep: a row a point, then its errors, the knee and the batch for the budget."""
     device = "no device: nothing predicted" if sweep.device is None else sweep.device.name
     parts: list[RenderableType] = [
         Text(f"{sweep.workload}, {sweep.target}", style="bold"),
@@ -135,3 +153,191 @@ def _span(sweep: Sweep) -> str:
 
 
 PRESENTER = study_presenter(sweep_table, _summary)
+
+
+_HEIGHT_INCHES = 3.4
+_MOST_TICKS = 10
+_LEGEND_COLUMNS = 4
+_FEW_DECADES = 300
+"""Axes that span less than this ratio have ticks at 2 and 5 too."""
+
+_MARKER_POINTS = 3.4
+
+Styles = Mapping[tuple[str | None, str], tuple[str, str]]
+"""Colour and marker by curve."""
+
+
+def draw(
+    sweep: Sweep, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
+) -> tuple[Axes, Axes]:
+    """Draw latency and throughput over the batch size, one above the other.
+
+    Lines are measured: the median latency with a whisker up to the p90, and the best
+    throughput. Bands are predicted: from max(T_compute, T_memory), perfect overlap, to their
+    sum. Hollow marks were NOISY or INVALID, crosses failed. A dotted line marks the knee.
+
+    Args:
+        sweep: At least one of its points was measured.
+        axes: Where to draw latency and throughput; a new figure where None.
+        width: Of a new figure, in inches.
+
+    Returns:
+        The two axes, both with logarithmic scales.
+
+    Raises:
+        InputError: No point was measured.
+    """
+    if not any(point.latency is not None for point in sweep.points):
+        raise InputError(
+            f"no point of the sweep of {sweep.workload!r} was measured; look at the errors in"
+            " its frame"
+        )
+    if axes is None:
+        rows = math.ceil(len(_handles(sweep)) / _LEGEND_COLUMNS)
+        axes = two_axes(
+            width, _HEIGHT_INCHES, left=0.175, right=0.975, bottom=0.115, top=0.935 - 0.045 * rows,
+            hspace=0.09,
+        )  # fmt: skip
+        write_title(axes[0], f"{sweep.workload}, {sweep.target}")
+    above, below = axes
+    styles = _styles(sweep)
+    for name, points in sweep.series.items():
+        colour, marker = styles[name]
+        _band(above, points, colour, lambda batch, time_s: time_s)
+        _band(below, points, colour, lambda batch, time_s: batch / time_s)
+        _curve(above, points, colour, marker, lambda point: point.latency_s)
+        _whiskers(above, points, colour)
+        _curve(below, points, colour, marker, lambda point: point.throughput_per_s)
+    _mark_knees(axes, sweep.knees, styles)
+    _mark_failures(above, sweep)
+    if sweep.max_latency_s is not None:
+        _mark_budget(above, sweep.max_latency_s)
+    _finish(axes, sweep)
+    return axes
+
+
+def _styles(sweep: Sweep) -> Styles:
+    return {name: curve_style(number) for number, name in enumerate(sweep.series)}
+
+
+def _band(
+    ax: Axes, points: Sequence[SweepPoint], colour: str, value: Callable[[int, float], float]
+) -> None:
+    """Fill what the roofline predicts, from perfect overlap to none."""
+    known = [
+        (point.batch, point.overlapped_time_s, point.serial_time_s)
+        for point in points
+        if point.overlapped_time_s and point.serial_time_s
+    ]
+    if not known:
+        return
+    batches = [batch for batch, _, _ in known]
+    overlapped = [value(batch, low) for batch, low, _ in known]
+    serial = [value(batch, high) for batch, _, high in known]
+    ax.fill_between(batches, overlapped, serial, color=colour, alpha=0.22, linewidth=0)
+    ax.plot(batches, overlapped, color=colour, linewidth=0.6, alpha=0.7)
+
+
+def _curve(
+    ax: Axes,
+    points: Sequence[SweepPoint],
+    colour: str,
+    marker: str,
+    value: Callable[[SweepPoint], float | None],
+) -> None:
+    found = [(point, height) for point in points if (height := value(point)) is not None]
+    xs, ys = [point.batch for point, _ in found], [height for _, height in found]
+    ax.plot(xs, ys, color=colour, linewidth=1.1)
+    for point, height in found:
+        face = colour if point.verdict == OK else PAPER
+        ax.plot(
+            point.batch, height, marker, color=colour, markersize=_MARKER_POINTS,
+            markerfacecolor=face, markeredgewidth=0.9,
+        )  # fmt: skip
+
+
+def _whiskers(ax: Axes, points: Sequence[SweepPoint], colour: str) -> None:
+    for point in points:
+        if point.latency_s is not None and point.latency_p90_s is not None:
+            ax.plot(
+                [point.batch, point.batch], [point.latency_s, point.latency_p90_s], "-",
+                color=colour, linewidth=0.8, marker="_", markersize=3, markevery=[1],
+            )  # fmt: skip
+
+
+def _mark_knees(axes: tuple[Axes, Axes], knees: Sequence[Choice], styles: Styles) -> None:
+    """Mark every knee with a line; where curves share one, it has no curve's colour."""
+    colours: dict[int, str] = {}
+    for choice in knees:
+        if choice.batch is not None:
+            own = styles[choice.dtype, choice.options][0]
+            colours[choice.batch] = MUTED if choice.batch in colours else own
+    for batch, colour in colours.items():
+        for ax in axes:
+            ax.axvline(batch, color=colour, linewidth=0.8, linestyle=":", zorder=0.5)
+        axes[1].annotate(
+            f"knee {batch}", (batch, 0), (3, 3), xycoords=("data", "axes fraction"),
+            textcoords="offset points", fontsize=SMALL_POINTS, color=colour,
+        )  # fmt: skip
+
+
+def _mark_failures(ax: Axes, sweep: Sweep) -> None:
+    """Put a cross at the top for every batch that failed."""
+    for batch in sorted({point.batch for point in sweep.points if point.error is not None}):
+        ax.plot(
+            batch, 0.95, "x", transform=ax.get_xaxis_transform(), color=MUTED, markersize=4.5,
+            markeredgewidth=1.2, clip_on=False,
+        )  # fmt: skip
+
+
+def _mark_budget(ax: Axes, budget_s: float) -> None:
+    ax.axhline(budget_s, color=MUTED, linewidth=0.8, linestyle="--", zorder=0.5)
+    ax.annotate(
+        f"budget {seconds(budget_s)}", (0, budget_s), (3, 2), xycoords=("axes fraction", "data"),
+        textcoords="offset points", fontsize=SMALL_POINTS, color=MUTED,
+    )  # fmt: skip
+
+
+def _finish(axes: tuple[Axes, Axes], sweep: Sweep) -> None:
+    batches = sorted({point.batch for point in sweep.points})
+    ticks = batches[:: math.ceil(len(batches) / _MOST_TICKS)]
+    for ax in axes:
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log")
+        ticks_at(ax.xaxis, ticks)
+        write_values(ax.xaxis, "{:.0f}".format)
+        low, high = ax.get_ylim()
+        log_ticks(ax.yaxis, 9, close=high / low < _FEW_DECADES)
+        tidy(ax)
+    above, below = axes
+    write_values(above.yaxis, seconds)
+    write_values(below.yaxis, si)
+    above.set_ylabel("latency (tick: p90)", fontsize=FONT_POINTS)
+    below.set_ylabel("throughput (samples/s)", fontsize=FONT_POINTS)
+    below.set_xlabel("batch size", fontsize=FONT_POINTS)
+    legend_above(
+        above, -0.19, _LEGEND_COLUMNS, _handles(sweep), handlelength=1.4, handletextpad=0.4,
+        columnspacing=1.0,
+    )  # fmt: skip
+    figure_of(above).align_ylabels(axes)
+
+
+def _handles(sweep: Sweep) -> list[Artist]:
+    """Explain what occurs."""
+    styles = _styles(sweep)
+    several = len(styles) > 1
+    handles = [
+        line_handle(
+            curve_name(*name) if several else "measured", color=colour, marker=marker,
+            markersize=_MARKER_POINTS, linewidth=1.1,
+        )
+        for name, (colour, marker) in styles.items()
+    ]  # fmt: skip
+    shared = NEUTRAL if several else next(iter(styles.values()))[0]
+    if any(point.serial_time_s for point in sweep.points):
+        handles.append(patch_handle("roofline bracket", color=shared, alpha=0.35, linewidth=0))
+    if any(point.verdict not in (None, OK) for point in sweep.points):
+        handles.append(mark_handle("noisy", "o", shared, _MARKER_POINTS, markerfacecolor=PAPER))
+    if any(point.error is not None for point in sweep.points):
+        handles.append(mark_handle("failed", "x", MUTED))
+    return handles

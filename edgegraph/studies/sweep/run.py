@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor
-from contextlib import closing
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    as_completed,
+    wait,
+)
+from contextlib import closing, contextmanager
 from functools import partial
-from typing import Unpack
+from typing import TypeVar, Unpack
 
 from edgegraph.base.signatures import name_keywords
 from edgegraph.base.timing import Progress
 from edgegraph.device import host
+from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.store import Store
 from edgegraph.studies.sweep.plan import PARAMETERS, Plan, Subject, SweepArguments, make_plans
 from edgegraph.studies.sweep.point import Task, finished_points, take
-from edgegraph.studies.sweep.pool import run_in_processes, run_on
 from edgegraph.studies.sweep.result import Sweep
 
 Answers = Generator[tuple[int, Sweep | Exception], None, None]
@@ -143,17 +157,9 @@ def take_all(
 ) -> Iterator[tuple[int, Sweep]]:
     """Take the points of several sweeps, and keep each where a rerun finds it.
 
-    Args:
-        plans: What to sweep over.
-        run: Does it elsewhere; where None, this process takes one point after the other.
-        fresh: Leave what an interrupted run has finished.
-        store: A run database that keeps the points.
-        on_continue: Called with the number of points that an interrupted run has finished, if
-            it did any.
-        progress: Called with a message and a fraction.
-
-    Yields:
-        The position of a plan, and its sweep with one point alone, as soon as that is there.
+    Yields the position of a plan, and its sweep with one point alone, as soon as that is there.
+    `run` does it elsewhere; where None, this process takes one point after the other. `on_continue`
+    hears how many points an interrupted run has finished, if any.
     """
     kept = [finished_points(plan.identity, store, fresh=fresh) for plan in plans]
     tasks, numbers, done = [], [], 0
@@ -200,3 +206,154 @@ def _here(tasks: Sequence[Task], progress: Progress | None) -> Answers:
                 progress(f"{label}: {message}", fraction)
 
         yield position, take(task, report)
+
+
+_Task = TypeVar("_Task")
+_Answer = TypeVar("_Answer")
+
+DASK_RETRIES = 2
+"""How often Dask tries a point again that failed on a worker, say for want of a module there."""
+
+_CONNECT_S = 15
+
+
+def run_on(
+    executor: Executor, work: Callable[[_Task], _Answer], tasks: Sequence[_Task]
+) -> Generator[tuple[int, _Answer | Exception], None, None]:
+    """Hand all tasks to an executor; yield the position and answer, or error, of each as it comes.
+
+    Where other processes do the work, it has to stand at the top level of a module.
+    """
+    waiting: dict[Future[_Answer], int] = {}
+    try:
+        for position, task in enumerate(tasks):
+            waiting[executor.submit(work, task)] = position
+        for future in as_completed(waiting):
+            answer = _answer(future)
+            yield waiting[future], answer
+    except (BrokenExecutor, CancelledError) as error:
+        raise EdgeGraphError(
+            f"the executor has broken down ({type(error).__name__}: {error}); what was finished is"
+            " kept, and the same call continues with a new one"
+        ) from error
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def run_in_processes(
+    workers: int, work: Callable[[_Task], _Answer], tasks: Sequence[_Task]
+) -> Generator[tuple[int, _Answer | Exception], None, None]:
+    """Do tasks in fresh processes of this machine; yields as `run_on`.
+
+    Where a process dies, the tasks that were under way are done again, one after the other; only
+    one that dies alone too ends with an error.
+    """
+    for task in tasks:
+        _check_sendable(work, task)
+    fresh = deque(range(len(tasks)))
+    suspects: deque[int] = deque()
+    while fresh or suspects:
+        alone = bool(suspects)
+        source, most = (suspects, 1) if alone else (fresh, workers)
+        running: dict[Future[_Answer], int] = {}
+        try:
+            with _pool(min(most, len(source))) as pool:
+                while source or running:
+                    while source and len(running) < most:
+                        running[pool.submit(work, tasks[source[0]])] = source[0]
+                        source.popleft()
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        answer = _answer(future)
+                        yield running.pop(future), answer
+        except BrokenExecutor:
+            if alone:
+                yield from ((position, _died()) for position in running.values())
+            else:
+                suspects.extend(running.values())
+
+
+def _died() -> EdgeGraphError:
+    return EdgeGraphError("its process died twice; it may need more memory than there is")
+
+
+def _answer(future: Future[_Answer]) -> _Answer | Exception:
+    """Return what a task came to; raise where it never left, or no task will ever end."""
+    try:
+        return future.result()
+    except (BrokenExecutor, CancelledError):
+        raise
+    except Exception as error:
+        if isinstance(error, pickle.PicklingError):
+            raise _unsendable(error) from error
+        return error
+
+
+def _check_sendable(work: object, task: object) -> None:
+    try:
+        pickle.dumps((work, task))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise _unsendable(error) from error
+
+
+def _unsendable(error: Exception) -> InputError:
+    return InputError(
+        f"the workload cannot be sent to another process ({error}); give a function at the top"
+        " level of a module that makes it, or package.module:attribute"
+    )
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Provide a pool whose processes end with the block, however it ends, and with this process."""
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
+    )
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def _begin() -> None:
+    """Leave Ctrl-C to the process that hands out the work, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # this is a worker
+    parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """Provide the executor of the Dask cluster with that scheduler.
+
+    A point whose worker dies goes to another one. Start workers with one thread each (``dask worker
+    tcp://... --nworkers 8 --nthreads 1``), in the folder of the code that is swept.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError(
+            "Dask is not installed; install it with: pip install 'edgegraph[distributed]'"
+        ) from error
+    try:
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"no Dask scheduler at {address} ({reason}); give its address, such as"
+            " tcp://10.0.0.1:8786"
+        ) from error
+    with client:
+        yield client.get_executor(retries=DASK_RETRIES)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgegraph.reporting.scene.pack import pack
+from edgegraph.reporting.scene import pack
 from edgegraph.results.analysis import Analysis
 from tests import analyses
 from tests.reporting.conftest import MAKERS

@@ -123,3 +123,10 @@ def test_an_interval_holds_95_percent() -> None:
     assert low == 1.0  # the median, where it lies below
     # The standard error is 0.05 * sqrt(10 / 9) / sqrt(10) = 0.05 / 3.
     assert high == pytest.approx(math.exp(0.05 + 2.262157 * 0.05 / 3))
+
+
+def test_passes_that_the_user_disabled_stay_so() -> None:
+    assert study.rung_options({"xla_disable_hlo_passes": "cse"})["without fusion"] == {
+        "xla_cpu_experimental_ynn_fusion_type": "",
+        "xla_disable_hlo_passes": "cse,fusion,cpu-instruction-fusion",
+    }

@@ -13,8 +13,7 @@ import pytest
 import edgegraph as eg
 from edgegraph.cli import main
 from edgegraph.errors import InputError
-from edgegraph.studies.sweep.pool import dask_executor
-from edgegraph.studies.sweep.run import choose_run, take_all
+from edgegraph.studies.sweep.run import choose_run, dask_executor, take_all
 from tests.studies.driver import kill_at_point, plans
 
 distributed = pytest.importorskip("distributed")
@@ -65,7 +64,7 @@ def test_the_command_hands_points_to_dask(scheduler: str, tmp_path: Path) -> Non
 
 
 def test_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgegraph.studies.sweep.pool._CONNECT_S", 1)
+    monkeypatch.setattr("edgegraph.studies.sweep.run._CONNECT_S", 1)
     with (
         pytest.raises(InputError, match="no Dask scheduler at"),
         dask_executor("tcp://127.0.0.1:9"),
