@@ -175,6 +175,24 @@ class Trial:
         ),
     ] = None
     seconds: Annotated[float, typer.Option(help="How long to search, per batch size.")] = 60.0
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PRECISION",
+            help="Try forms of lower precision too: bf16, int8, fast-math. Repeatable.",
+        ),
+    ] = None
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="How far a result may move, as a share of its largest number. Default: 1e-6;"
+            " with --allow 0.02 for bf16, 0.1 for int8, 1e-4 for fast-math.",
+        ),
+    ] = None
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="Compare the gradients of the results too.")
+    ] = False
 
     def check(self, batches: Sequence[int]) -> None:
         """Refuse a file that cannot be written, before the work begins."""
@@ -213,6 +231,9 @@ def improve(
             batch=batch,
             seconds=trial.seconds,
             processes=QUICK_PROCESSES if job.quick else PROCESSES,
+            allow=trial.allow or (),
+            tolerance=trial.tolerance,
+            gradients=trial.gradients,
             progress=report,
         )
 

@@ -322,6 +322,7 @@ def _sum_of_dots(c: Convolution, dtype: Any = None) -> Form:
     exactness="lower precision",
     special="NaN and infinities propagate, as plain; operands beyond 3.39e38 become infinite",
     source=_DEFINITION,
+    needs="bf16",
 )
 def taps_as_bf16_dots(site: Site) -> Form | None:
     """Round both operands to bfloat16, whose products the matrix unit adds up in float32."""

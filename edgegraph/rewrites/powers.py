@@ -72,6 +72,7 @@ def power_as_products(site: Site) -> Form | None:
     exactness="lower precision",
     special="NaN, positive infinity and zeros as plain; of -inf it is NaN",
     source="x ** y = exp(y log x); relative error of up to |y log x| units in the last place",
+    needs="fast-math",
 )
 def power_as_exponential(site: Site) -> Form | None:
     """Multiply the logarithm; a negative base gives NaN, as it does for no whole exponent."""

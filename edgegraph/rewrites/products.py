@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -56,29 +58,40 @@ def _dot(site: Site, a: Array, b: Array) -> Array:
 def row_padded_to_tile(site: Site) -> Form | None:
     """Add rows of zeros, so that the matrix unit takes the product."""
     a, b = site.operands
-    (contracted, _), (batched, _) = site.params["dimension_numbers"]
-    if a.dtype != b.dtype or a.dtype not in (jnp.bfloat16, jnp.int8) or batched:
+    if a.dtype != b.dtype or a.dtype not in (jnp.bfloat16, jnp.int8):
         return None
-    free = [dimension for dimension in range(len(a.shape)) if dimension not in contracted]
-    if len(free) != 1 or a.shape[free[0]] != 1 or math.prod(b.shape) < 1 << 16:
+    if not _single_row(site) or math.prod(b.shape) < 1 << 16:
         return None
-    [row] = free
+    sums = None if a.dtype == jnp.int8 else jnp.float32
+    made = sums or site.params["preferred_element_type"]
+    return lambda a, b: _rows_dot(site, a, b, made).astype(site.results[0].dtype)
 
-    def form(a: Array, b: Array) -> Array:
+
+def _single_row(site: Site) -> bool:
+    """Return whether the first operand has one free dimension, of one row, and no batch."""
+    (contracted, _), (batched, _) = site.params["dimension_numbers"]
+    shape = site.operands[0].shape
+    free = [size for dimension, size in enumerate(shape) if dimension not in contracted]
+    return not batched and free == [1]
+
+
+def _rows_dot(site: Site, a: Array, b: Array, dtype: Any) -> Array:
+    """Multiply with sums in `dtype`; a single row together with rows of zeros."""
+    (contracted, _), _ = site.params["dimension_numbers"]
+    one = _single_row(site)
+    if one:
+        [row] = (d for d in range(a.ndim) if d not in contracted)
         config = [(0, 0, 0)] * a.ndim
         config[row] = (0, TILE_ROWS - 1, 0)
-        rows = lax.pad(a, jnp.zeros((), a.dtype), config)
-        sums = None if a.dtype == jnp.int8 else jnp.float32
-        found = lax.dot_general(
-            rows,
-            b,
-            site.params["dimension_numbers"],
-            precision=site.params["precision"],
-            preferred_element_type=sums or site.params["preferred_element_type"],
-        )
-        return lax.slice_in_dim(found, 0, 1, axis=0).astype(site.results[0].dtype)
-
-    return form
+        a = lax.pad(a, jnp.zeros((), a.dtype), config)
+    found = lax.dot_general(
+        a,
+        b,
+        site.params["dimension_numbers"],
+        precision=site.params["precision"],
+        preferred_element_type=dtype,
+    )
+    return lax.slice_in_dim(found, 0, 1, axis=0) if one else found
 
 
 @register_rewrite(
@@ -114,12 +127,66 @@ def dot_swapped(site: Site) -> Form | None:
     exactness="lower precision",
     special="NaN and infinities propagate, as plain; operands beyond 3.39e38 become infinite",
     source="jax.lax.dot_general, preferred_element_type",
+    needs="bf16",
 )
 def dot_in_bf16(site: Site) -> Form | None:
     """Round both operands to bfloat16, whose products the matrix unit adds up in float32."""
-    dtypes = {each.dtype for each in (*site.operands, *site.results)}
-    if dtypes != {jnp.dtype(jnp.float32)} or site.results[0].size < LEAST:
-        return None
-    if not site.default_precision:
+    if not _wide_product(site) or site.results[0].size < LEAST:
         return None
     return lambda a, b: _dot(site, a.astype(jnp.bfloat16), b.astype(jnp.bfloat16))
+
+
+def _wide_product(site: Site) -> bool:
+    """Return whether it is a product in float32 that is not asked to be more precise."""
+    dtypes = {each.dtype for each in (*site.operands, *site.results)}
+    return dtypes == {jnp.dtype(jnp.float32)} and site.default_precision
+
+
+@register_rewrite(
+    "row-in-bf16",
+    primitive="dot_general",
+    title="f32 vector times matrix -> bf16 rows of a tile times matrix",
+    exactness="lower precision",
+    special="NaN and infinities propagate, as plain; operands beyond 3.39e38 become infinite",
+    source="the matrix unit takes 16 rows; 15 rows of zeros are sliced off again",
+    needs="bf16",
+)
+def row_in_bf16(site: Site) -> Form | None:
+    """Round both operands, and add rows of zeros; it reads half the bytes of weights."""
+    if not _wide_product(site) or not _single_row(site) or site.operands[1].size < LEAST:
+        return None
+    return lambda a, b: _rows_dot(site, a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), jnp.float32)
+
+
+@register_rewrite(
+    "dense-in-int8",
+    primitive="dot_general",
+    title="f32 dot -> int8 dot with a scale for each row and column",
+    exactness="lower precision",
+    special="a NaN or an infinity makes its row or column NaN or undefined",
+    source="symmetric quantisation: x ~ s * round(x / s) with s = max|x| / 127",
+    needs="int8",
+)
+def dense_in_int8(site: Site) -> Form | None:
+    """Round every row of the first operand, and every column of the second, to 255 steps."""
+    (taken_a, taken_b), (batched, _) = site.params["dimension_numbers"]
+    if not _wide_product(site) or batched or site.operands[1].size < LEAST:
+        return None
+    rows, columns = (
+        [size for dimension, size in enumerate(each.shape) if dimension not in taken]
+        for each, taken in zip(site.operands, (taken_a, taken_b), strict=True)
+    )
+
+    def form(a: Array, b: Array) -> Array:
+        (a, a_scale), (b, b_scale) = _quantised(a, taken_a), _quantised(b, taken_b)
+        sums = _rows_dot(site, a, b, jnp.int32).astype(jnp.float32)
+        return sums * a_scale.reshape(*rows, *[1] * len(columns)) * b_scale.reshape(columns)
+
+    return form
+
+
+def _quantised(array: Array, over: Sequence[int]) -> tuple[Array, Array]:
+    """Return whole numbers of at most 127, and what to multiply them with."""
+    most = jnp.max(jnp.abs(array), axis=tuple(over), keepdims=True)
+    scale = jnp.where(most > 0, most / 127.0, 1.0)
+    return jnp.round(array / scale).astype(jnp.int8), scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -17,6 +17,11 @@ from edgegraph.errors import InputError
 
 Exactness = Literal["exact", "reassociating", "lower precision"]
 """How a form's results differ: not at all, by the order of sums, or by a narrower dtype."""
+
+LOWER = "lower precision"
+PERMISSIONS = ("bf16", "int8", "fast-math")
+"""What forms of lower precision may do where it is allowed: use a narrower dtype, or functions that
+are off by more than a few units in the last place."""
 
 Form = Callable[..., Any]
 """Computes a site's results from its operands; one array, or a tuple where there are several."""
@@ -154,6 +159,7 @@ class Rule:
         special: What it does to NaN, infinities, ties and signed zeros.
         source: Where the formula comes from.
         make: Returns the form for a site, or None where the rule does not apply.
+        needs: The permission that a form of lower precision needs, one of `PERMISSIONS`.
     """
 
     name: str
@@ -163,6 +169,7 @@ class Rule:
     special: str
     source: str
     make: Maker
+    needs: str | None = None
 
 
 _registered: dict[str, Rule] = {}
@@ -176,6 +183,7 @@ def register_rewrite(
     exactness: Exactness,
     special: str,
     source: str,
+    needs: str | None = None,
 ) -> Callable[[Maker], Maker]:
     """Register a rule, by decorating the function that makes its forms.
 
@@ -187,12 +195,14 @@ def register_rewrite(
         exactness: ``exact``, ``reassociating`` or ``lower precision``.
         special: What the form does to NaN, infinities, ties and signed zeros.
         source: Where the formula comes from.
+        needs: What has to be allowed for a form of lower precision: ``bf16``, ``int8`` or
+            ``fast-math``.
 
     Returns:
         A decorator for a function from a `Site` to a form, or to None where it does not apply.
 
     Raises:
-        InputError: There is a rule of that name.
+        InputError: There is a rule of that name, or one of lower precision names no permission.
 
     Example:
         >>> @register_rewrite(
@@ -205,6 +215,11 @@ def register_rewrite(
         True
         >>> unregister_rewrite("square-as-product")
     """
+    if (needs in PERMISSIONS) != (exactness == LOWER):
+        raise InputError(
+            f"the rewrite {name!r} is {exactness} and needs {needs!r}; one of lower precision, and"
+            f" no other, needs one of {', '.join(PERMISSIONS)}"
+        )
 
     def refuse(known: Mapping[str, Rule]) -> None:
         if name in known:
@@ -218,7 +233,7 @@ def register_rewrite(
             refuse(rules())
         _registered[name] = Rule(
             name=name, title=title, primitive=primitive, exactness=exactness, special=special,
-            source=source, make=make,
+            source=source, make=make, needs=needs,
         )  # fmt: skip
         return make
 
@@ -247,10 +262,17 @@ def joins() -> frozenset[str]:
     return frozenset(rule.primitive for rule in rules().values() if ">" in rule.primitive)
 
 
-def forms(site: Site) -> Iterator[tuple[Rule, Form]]:
-    """Yield every rule that applies to a site, with its form."""
+def forms(site: Site, allow: Collection[str] = PERMISSIONS) -> Iterator[tuple[Rule, Form]]:
+    """Yield every rule that applies to a site, with its form.
+
+    Args:
+        site: What is to be replaced.
+        allow: Permissions; rules that need another are left out.
+    """
     for rule in tuple(rules().values()):
-        if rule.primitive == site.name and (form := rule.make(site)) is not None:
+        if rule.primitive != site.name or (rule.needs and rule.needs not in allow):
+            continue
+        if (form := rule.make(site)) is not None:
             yield rule, form
 
 

@@ -36,12 +36,16 @@ class Call:
         abstract: Its positional arguments as trees of `jax.ShapeDtypeStruct`.
         concrete: Makes the arguments with values, on the default device, deterministically.
         original: The model's own function, where `function` computes the same another way.
+        held: How many of the first arguments the model keeps: weights, state, an optimiser's.
+        updates: Whether a call changes these, as a training step does.
     """
 
     function: Callable[..., Any]
     abstract: tuple[Any, ...]
     concrete: Callable[[], tuple[Any, ...]]
     original: Callable[..., Any] | None = None
+    held: int = 0
+    updates: bool = False
 
 
 CROSS_ENTROPY = "cross_entropy"
@@ -185,6 +189,7 @@ def inference(net: Network) -> CallAt:
             function=forward,
             abstract=(*net.variables(inputs, False), *inputs),
             concrete=lambda: (*net.model.concrete(inputs, False), *net.values(inputs)),
+            held=2,
         )
 
     return call
@@ -221,6 +226,8 @@ def training(
             function=step,
             abstract=(params, state, optimizer_state, _bundle(inputs), targets),
             concrete=concrete,
+            held=3,
+            updates=True,
         )
 
     return call

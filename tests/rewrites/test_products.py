@@ -83,9 +83,58 @@ def test_what_is_asked_to_be_precise_is_not_rounded() -> None:
 
 def test_f32_and_batched_products_do_not_match() -> None:
     found = set(applying(dot, jnp.ones((1, 512)), jnp.ones((512, 256))))
-    assert found == {"dot-swapped"}
+    assert found == {"dot-swapped", "row-in-bf16", "dense-in-int8"}
     rows = jnp.ones((4, 1, 512), jnp.bfloat16)
     batched = applying(
         lambda a, b: jnp.einsum("nij,njk->nik", a, b), rows, jnp.ones((4, 512, 256), jnp.bfloat16)
     )
     assert "row-padded-to-tile" not in batched
+
+
+def test_a_row_in_bf16() -> None:
+    a = jax.random.normal(jax.random.key(0), (1, 512))
+    b = jax.random.normal(jax.random.key(1), (512, 256))
+    rounded = (np.asarray(each.astype("bfloat16"), np.float64) for each in (a, b))
+    expected = np.matmul(*rounded)
+    found = jax.jit(forced(dot, "row-in-bf16", a, b))(a, b)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    assert "row-in-bf16" not in applying(dot, jnp.ones((2, 512)), b)
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "right"),
+    [
+        ("ij,jk->ik", (1, 64), (64, 256)),
+        ("ij,kj->ik", (24, 64), (256, 64)),
+        ("aij,jkl->aikl", (2, 3, 64), (64, 8, 16)),
+    ],
+)
+def test_whole_numbers_of_8_bits_with_scales(
+    text: str, left: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    a = jax.random.normal(jax.random.key(0), left) * 3.0
+    b = jax.random.normal(jax.random.key(1), right).at[0].set(0.0)
+
+    def product(a: Array, b: Array) -> Array:
+        return lax.mul(jnp.einsum(text, a, b), 1.0)
+
+    truth = np.einsum(text, np.asarray(a, np.float64), np.asarray(b, np.float64))
+    found = np.asarray(jax.jit(forced(product, "dense-in-int8", a, b))(a, b), np.float64)
+    # Each operand is off by half a step of max / 127; 64 products of them add up at random.
+    step = float(jnp.max(jnp.abs(a)) * jnp.max(jnp.abs(b))) / 127
+    assert 1e-4 < np.abs(found - truth).max() < 8 * step * 2
+    assert found.shape == truth.shape
+
+
+def test_whole_numbers_times_powers_of_two_are_exact_in_int8() -> None:
+    a = jnp.arange(-127.0, 128.0).reshape(1, 255) * 0.5
+    b = jnp.tile(jnp.arange(-127.0, 128.0)[:, None], (1, 17)) * jnp.exp2(jnp.arange(17.0))
+    found = jax.jit(forced(dot, "dense-in-int8", a, b))(a, b)
+    np.testing.assert_allclose(found, np.asarray(a, np.float64) @ np.asarray(b), rtol=1e-6)
+
+
+def test_precise_and_batched_products_are_not_quantised() -> None:
+    a, b = jnp.ones((4, 8, 64)), jnp.ones((4, 64, 64))
+    assert "dense-in-int8" not in applying(lambda a, b: jnp.einsum("nij,njk->nik", a, b), a, b)
+    asked = lax.Precision.HIGHEST
+    assert not applying(lambda a, b: lax.dot(a, b, precision=asked), a[0], b[0])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -72,3 +73,21 @@ def test_the_name_of_a_built_in_rule_is_taken() -> None:
 def test_every_module_of_rules_may_come_first(module: str) -> None:
     code = f"import edgegraph.rewrites.{module}; from edgegraph.rewrites import rule; rule.rules()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("exactness", "needs"), [("lower precision", None), ("exact", "bf16"), ("lower precision", "x")]
+)
+def test_lower_precision_needs_a_permission(exactness: Any, needs: str | None) -> None:
+    with pytest.raises(InputError, match="needs one of bf16, int8, fast-math"):
+        register_rewrite(
+            "r", primitive="sin", title="t", exactness=exactness, special="s", source="s",
+            needs=needs,
+        )  # fmt: skip
+
+
+def test_rules_that_are_not_allowed_are_left_out() -> None:
+    [found] = find_sites(jax.make_jaxpr(jnp.dot)(jnp.ones((64, 64)), jnp.ones((64, 64))))
+    assert {rule.needs for rule, _ in forms(found.site, ())} <= {None}
+    assert {rule.needs for rule, _ in forms(found.site, ("int8",))} == {"int8"}
+    assert {rule.needs for rule, _ in forms(found.site)} == {"bf16", "int8"}

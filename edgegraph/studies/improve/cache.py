@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from edgegraph.studies.improve.result import Change
 
 
 class TimedForms:
-    """Changes by signature, kept in one file for a machine, a version of jax, and a set of rules.
+    """Changes by signature, in one file for a machine, a version of jax, rules and permissions.
 
     A file that cannot be read is begun anew; one that cannot be written is a warning.
     """
 
-    def __init__(self) -> None:
-        known = f"{sorted(machine_identity().items())} {jax.__version__} {sorted(rules())}"
+    def __init__(self, allow: Collection[str] = ()) -> None:
+        asked = [rule.name for rule in rules().values() if not rule.needs or rule.needs in allow]
+        known = f"{sorted(machine_identity().items())} {jax.__version__} {sorted(asked)}"
         name = f"rewrites-{sha256(known.encode()).hexdigest()[:16]}.json"
         self.path: Path = cache_folder() / name
         self._changes: dict[str, list[Change]] = {}

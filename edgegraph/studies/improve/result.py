@@ -12,6 +12,8 @@ from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
 from edgegraph.results.timing import TimingComparison
 
+LOWER = "lower precision"
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -64,6 +66,10 @@ class Change:
         return (self.plain_s - self.form_s) * self.executions
 
 
+ROUNDING = 1e-6
+"""Share of its largest number that a result may move by the order of sums alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputCheck:
     """How far one result of the program moved, and how far it moves by itself.
@@ -71,20 +77,37 @@ class OutputCheck:
     Attributes:
         name: Its path in the results.
         largest: Its largest number.
-        difference: Largest difference between the plain and the improved program.
+        difference: Largest difference between the plain and the improved program; where one of
+            them is finite and the other is not, the largest number there is in float32.
         sensitivity: Largest difference of the plain program from itself when its inputs change
-            by one unit in the last place.
+            by one unit in the last place, up or down.
+        inputs: With which inputs it moved furthest, as a share of what is allowed.
+        tolerance: Share of its largest number that it may move besides.
     """
 
     name: str
     largest: float
     difference: float
     sensitivity: float
+    inputs: str = "given"
+    tolerance: float = ROUNDING
+
+    @property
+    def allowed(self) -> float:
+        """Four times the sensitivity, and the tolerated share of the largest number."""
+        return 4.0 * self.sensitivity + self.tolerance * self.largest
+
+    @property
+    def share(self) -> float:
+        """How much of what is allowed it moved."""
+        if self.difference == 0.0:
+            return 0.0
+        return self.difference / self.allowed if self.allowed else float("inf")
 
     @property
     def agrees(self) -> bool:
-        """Whether it lies within four times the sensitivity and a millionth of the largest."""
-        return self.difference <= 4.0 * self.sensitivity + 1e-6 * self.largest
+        """Whether it moved no further than is allowed."""
+        return self.difference <= self.allowed
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -101,6 +124,8 @@ class Improvement(Study):
         timing: The improved program against the plain one, in fresh processes, with a control;
             None where nothing was kept, or the study was interrupted.
         untried: Signatures that the time limit left out.
+        inputs: With which inputs the results were compared.
+        allow: Permissions for forms of lower precision.
         interrupted: What Ctrl-C ended, so that nothing after it was done; None for nothing.
     """
 
@@ -112,6 +137,8 @@ class Improvement(Study):
     outputs: tuple[OutputCheck, ...] = ()
     timing: TimingComparison | None = None
     untried: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
     interrupted: str | None = None
 
     @property
@@ -220,7 +247,10 @@ class Improvement(Study):
                 for change in self.changes
             ],
             "outputs": to_builtins(self.outputs),
+            "inputs": list(self.inputs),
+            "allow": list(self.allow),
             "untried": list(self.untried),
+            "interrupted": self.interrupted,
         }
 
     @property
@@ -246,7 +276,7 @@ class Improvement(Study):
                 else str(self.timing)
             ]
         if self.error is not None and self.decisions:
-            said.append(f"results agree to {self.error:.1e} of the largest")
+            said += self._agreement
         if self.untried:
             said.append(f"{len(self.untried)} kinds of sites were not tried within the time limit")
         kept = [change for change in self.changes if change.kept]
@@ -255,6 +285,27 @@ class Improvement(Study):
             share = percent(min(before / self.timing.first_s, 1.0))
             said.append(f"the changed sites alone took {seconds(before)}, {share} of the whole")
         return tuple(said)
+
+    @property
+    def _agreement(self) -> list[str]:
+        worst = max(self.outputs, key=lambda each: each.share)
+        said = [f"results agree to {self.error:.1e} of the largest"]
+        if len(self.inputs) > 1:
+            said[0] += (
+                f"; with {len(self.inputs)} inputs, {worst.name} moved furthest ({worst.inputs}):"
+                f" {worst.share:.2g} of what is allowed"
+            )
+        if self.allow:
+            errors = [
+                f"{each.name} {each.difference / each.largest:.1e}"
+                for each in self.outputs
+                if each.largest
+            ]
+            more = f" and {len(errors) - 4} more" if len(errors) > 4 else ""
+            said.append(f"errors of results: {', '.join(errors[:4])}{more}")
+            if not any(each.kept and each.exactness == LOWER for each in self.changes):
+                said.append(f"no form in {' or '.join(self.allow)} is faster here")
+        return said
 
     @property
     def found(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,19 +15,19 @@ from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.environment import environment
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.rewrites.rewriter import Found, find_sites
-from edgegraph.rewrites.rule import Exactness, forms
+from edgegraph.rewrites.rule import PERMISSIONS, forms
 from edgegraph.studies.improve.cache import TimedForms
-from edgegraph.studies.improve.proof import Proof
-from edgegraph.studies.improve.result import Change, Improvement
+from edgegraph.studies.improve.proof import Proof, check_differentiable
+from edgegraph.studies.improve.result import ROUNDING, Change, Improvement
 from edgegraph.studies.improve.search import time_forms
 from edgegraph.studies.improve.settle import kept_rules, taken_back, without_idle, without_moved
 from edgegraph.studies.improve.whole import PLAIN, Whole, recipe_of
 from edgegraph.workload import Workload
 
-ALWAYS: frozenset[Exactness] = frozenset({"exact", "reassociating"})
-"""Forms that need no permission."""
-
 SECONDS = 60.0
+
+TOLERANCES = {"bf16": 0.02, "int8": 0.1, "fast-math": 1e-4}
+"""Share of its largest number that a result may move where a permission is given."""
 
 
 def improve(
@@ -37,6 +37,9 @@ def improve(
     batch: int = 1,
     seconds: float = SECONDS,
     processes: int = 5,
+    allow: Collection[str] = (),
+    tolerance: float | None = None,
+    gradients: bool = False,
     progress: Progress | None = None,
 ) -> Improvement:
     """Try equivalent forms of what a program does, and keep those that make it faster.
@@ -57,10 +60,16 @@ def improve(
         batch: Batch size of a Workload.
         seconds: How long to search. The whole is tried without single rules for half as long.
         processes: How many fresh processes compare the whole, 3 at least.
+        allow: Forms of lower precision that may be tried: ``bf16``, ``int8``, ``fast-math``.
+        tolerance: Share of its largest number that a result may move besides four times what it
+            moves by itself; 1e-6 where None, and with `allow` 0.02 for ``bf16``, 0.1 for
+            ``int8`` and 1e-4 for ``fast-math``.
+        gradients: Compare the gradient of the sum of all results, too: of a function that will
+            be differentiated. The results of a training step hold its gradients already.
         progress: Called with a message and a fraction.
 
     Raises:
-        InputError: An argument cannot be used.
+        InputError: An argument cannot be used, or the function has no gradient to compare.
         CompileError: JAX cannot trace, or XLA cannot compile the function.
 
     Example:
@@ -69,31 +78,41 @@ def improve(
         >>> study = eg.improve(mobilenet_v2(), batch=1)  # doctest: +SKIP
         >>> fast = jax.jit(study.function)  # doctest: +SKIP
     """
-    report = progress or no_progress
-    if seconds <= 0:
-        raise InputError(f"seconds must be positive, not {seconds}")
+    how = _How(
+        seconds=seconds,
+        processes=processes,
+        allow=_allowed(allow),
+        tolerance=_tolerance(tolerance, _allowed(allow)),
+        gradients=gradients,
+    )
     workload = _workload(subject, args)
     prefer_synchronous_dispatch()
-    call = workload.call(batch)
-    report(f"{workload.name}: tracing", None)
-    sites = [
-        found
-        for found in find_sites(jax.make_jaxpr(call.function)(*call.abstract))
-        if any(True for _ in forms(found.site))
-    ]
-    changes, untried = _search(sites, seconds, report)
-    study = Improvement(
-        workload=workload.name,
+    whole = Whole(workload, batch)
+    if gradients:
+        check_differentiable(whole.call.function, whole.call.abstract)
+    study = replace(
+        _searched(whole, how, progress or no_progress),
         batch=batch if isinstance(subject, Workload) else None,
-        target="cpu",
-        environment=environment(),
-        changes=changes,
-        untried=untried,
     )
-    study = _finished(study, Whole(workload, batch), seconds / 2, processes, progress)
+    study = _finished(study, whole, how, progress)
     # No field, since a file cannot hold code.
     object.__setattr__(study, "_source", workload)
     return study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """How long and how carefully to search, and to try, prove and compare the whole."""
+
+    seconds: float
+    processes: int
+    allow: tuple[str, ...]
+    tolerance: float
+    gradients: bool
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0:
+            raise InputError(f"seconds must be positive, not {self.seconds}")
 
 
 def _workload(subject: Workload | Callable[..., Any], args: Sequence[Any] | None) -> Workload:
@@ -104,13 +123,48 @@ def _workload(subject: Workload | Callable[..., Any], args: Sequence[Any] | None
     return Workload.from_function(subject, lambda batch: tuple(args))
 
 
+def _allowed(allow: Collection[str]) -> tuple[str, ...]:
+    for each in (allow,) if isinstance(allow, str) else allow:
+        if each not in PERMISSIONS:
+            raise InputError(f"allow has {each!r}; expected {', '.join(PERMISSIONS)}")
+    return tuple(each for each in PERMISSIONS if each in allow)
+
+
+def _tolerance(tolerance: float | None, allow: Collection[str]) -> float:
+    if tolerance is not None and not 0.0 <= tolerance < 1.0:
+        raise InputError(f"tolerance must be a share of at least 0 and below 1, not {tolerance}")
+    asked = [TOLERANCES[each] for each in allow]
+    return max(ROUNDING, *asked) if tolerance is None and asked else tolerance or ROUNDING
+
+
+def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
+    """Return a study of single sites."""
+    name, call = whole.workload.name, whole.call
+    report(f"{name}: tracing", None)
+    sites = [
+        found
+        for found in find_sites(jax.make_jaxpr(call.function)(*call.abstract))
+        if any(True for _ in forms(found.site, how.allow))
+    ]
+    changes, untried = _search(sites, how.seconds, how.allow, report)
+    return Improvement(
+        workload=name,
+        batch=whole.batch,
+        target="cpu",
+        environment=environment(),
+        changes=changes,
+        untried=untried,
+        allow=how.allow,
+    )
+
+
 def _search(
-    sites: Collection[Found], seconds: float, report: Progress
+    sites: Collection[Found], seconds: float, allow: Collection[str], report: Progress
 ) -> tuple[tuple[Change, ...], tuple[str, ...]]:
     """Time the forms of all sites, those with most to do first, as long as there is time."""
     ordered = sorted(sites, key=lambda found: -found.site.work * found.executions)
     end = monotonic_clock() + seconds * 1e9
-    known = TimedForms()
+    known = TimedForms(allow)
     changes: list[Change] = []
     untried: list[str] = []
     number = 0
@@ -123,7 +177,7 @@ def _search(
                 continue
             if timed is None:
                 report(f"trying forms of {found.site.primitive.name}", number / len(ordered))
-                timed = time_forms(found, allow=ALWAYS, clock=monotonic_clock)
+                timed = time_forms(found, allow=allow, clock=monotonic_clock)
                 known.put(signature, timed)
             changes += [
                 replace(change, scopes=found.scopes, executions=found.executions)
@@ -138,7 +192,7 @@ def _search(
 
 
 def _finished(
-    study: Improvement, whole: Whole, seconds: float, processes: int, progress: Progress | None
+    study: Improvement, whole: Whole, how: _How, progress: Progress | None
 ) -> Improvement:
     """Try, prove and compare the whole; Ctrl-C leaves it as far as it is."""
     report = progress or no_progress
@@ -146,18 +200,21 @@ def _finished(
     def compared(study: Improvement) -> Improvement:
         programs = [whole.program(recipe) for recipe in (PLAIN, recipe_of(study))]
         names = (study.workload, f"{study.workload}, improved")
-        timing = compare_timings(*programs, names=names, processes=processes, progress=progress)
+        timing = compare_timings(*programs, names=names, processes=how.processes, progress=progress)
         study = replace(study, timing=timing)
         slower = kept_rules(study) if timing.ratio >= 1.0 else ()
         return taken_back(study, slower, "the whole is not faster")
 
     def proven(study: Improvement) -> Improvement:
         report(f"{study.workload}: comparing results", None)
-        return without_moved(study, Proof(whole).check)
+        proof = Proof(
+            whole, seconds=how.seconds / 4, tolerance=how.tolerance, gradients=how.gradients
+        )
+        return replace(without_moved(study, proof.check), inputs=proof.inputs)
 
     steps: dict[str, Callable[[Improvement], Improvement]] = {
         "trying the whole without each rule": partial(
-            without_idle, whole=whole, seconds=seconds, report=report
+            without_idle, whole=whole, seconds=how.seconds / 2, report=report
         ),
         "comparing the results": proven,
         "comparing the times": compared,

@@ -60,6 +60,7 @@ class Whole:
 
     def __init__(self, workload: Workload, batch: int) -> None:
         self.workload, self.batch = workload, batch
+        self.call = workload.call(batch)
         self._programs: dict[Recipe, Program] = {}
 
     def program(self, recipe: Recipe) -> Program:

@@ -19,6 +19,7 @@ def test_what_was_timed_comes_back() -> None:
     timed.save()
     assert TimedForms().get("conv") == [change("depthwise", 2.0, 1.0, kept=True)]
     assert TimedForms().get("dot") is None
+    assert TimedForms(("bf16",)).get("conv") is None
 
 
 def test_a_damaged_file_is_begun_anew() -> None:

@@ -111,6 +111,16 @@ def test_bad_arguments_are_named() -> None:
         eg.improve(blur, args=(X,), seconds=0)
     with pytest.raises(InputError, match="without arguments"):
         eg.improve(blur)
+    with pytest.raises(InputError, match="allow has 'fp4'; expected bf16, int8, fast-math"):
+        eg.improve(blur, args=(X,), allow=("fp4",))
+    with pytest.raises(InputError, match="tolerance must be a share"):
+        eg.improve(blur, args=(X,), tolerance=2)
+
+
+def test_tolerances_go_with_permissions() -> None:
+    assert run._tolerance(None, ()) == 1e-6
+    assert run._tolerance(None, ("bf16", "int8")) == 0.1
+    assert run._tolerance(1e-3, ("bf16",)) == 1e-3
 
 
 @pytest.mark.slow
