@@ -32,11 +32,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compiler": {"xla", "hlo", "device", "results", "workload"},
     "doors": {"hlo", "results", "workload", "compiler"},
     "cost": {"xla", "hlo"},
-    "rewrites": {"workload"},
+    "rewrites": {"device", "workload"},
     "memory": {"hlo"},
     "measure": {"xla", "hlo", "device", "results", "workload", "compiler", "cost"},
     "analysis": {
         "hlo", "device", "results", "workload", "compiler", "doors", "cost", "memory", "measure",
+        "rewrites",
     },
     "reporting": {"hlo", "device", "results"},
     "compare": {"hlo", "results", "reporting"},

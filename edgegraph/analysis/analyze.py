@@ -175,7 +175,7 @@ def analyze(
     draft = _run(MEASURE, draft)
     with collector_paused():
         analysis = summarise(_run(COMBINE, draft))
-        return replace(analysis, findings=find(analysis, program.module))
+        return replace(analysis, findings=find(analysis, program.module, program.jaxpr))
 
 
 def _compilable(subject: Any, args: Sequence[Any] | None) -> Any:

@@ -23,8 +23,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import jax
 import numpy as np
-from faster_forms_by_hand import by_hand
-from faster_forms_cases import Case, of_rules
 
 import edgegraph as eg
 from edgegraph.base.timing import collector_paused, monotonic_clock
@@ -33,6 +31,8 @@ from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.rewrites.rewriter import find_sites
 from edgegraph.rewrites.rule import forms, rules
 from edgegraph.studies.improve.search import LEAST_GAIN
+from scripts.bench.faster_forms_by_hand import by_hand
+from scripts.bench.faster_forms_cases import Case, of_rules
 
 SECONDS, LEAST_ROUNDS, MOST_ROUNDS = 0.6, 5, 200
 """Of timing a form and its plain one in turns."""
@@ -52,7 +52,8 @@ def measured(case: Case) -> Iterator[Record]:
         for name, form in case.by_hand.items():
             yield {"form": name, "exactness": BY_HAND, **compared(case.function, form, operands)}
         return
-    for found in find_sites(jax.make_jaxpr(case.function)(*case.arguments)):
+    jaxpr = jax.make_jaxpr(case.function)(*case.arguments)
+    for found in find_sites(jaxpr, lambda site: case.primitive in site.name):
         for rule, form in forms(found.site):
             operands = values(found.site.operands)
             times = compared(found.site.plain, form, operands)
@@ -119,7 +120,8 @@ def measure(kept: Path, sections: Sequence[str], quick: bool) -> list[Record]:
             seen.add(case.section)
             if left_out or (case.key, here.jax) in known:
                 continue
-            record = {
+            timed = list(measured(case))
+            record: Record = {
                 "key": case.key,
                 "section": case.section,
                 "label": case.label,
@@ -128,13 +130,13 @@ def measure(kept: Path, sections: Sequence[str], quick: bool) -> list[Record]:
                 "processor": here.processor,
                 "cores": here.affinity,
                 "day": here.created_at[:10],
-                "forms": list(measured(case)),
+                "forms": timed,
             }
             records.append(record)
             file.write(json.dumps(record) + "\n")
             file.flush()
-            told = (f"{each['form']} {gain(each)}" for each in record["forms"])
-            print(f"{case.key}: {', '.join(told)}", file=sys.stderr)
+            told = ", ".join(f"{each['form']} {gain(each)}" for each in timed)
+            print(f"{case.key}: {told}", file=sys.stderr)
     return records
 
 

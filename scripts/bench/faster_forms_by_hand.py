@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import add
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from faster_forms_cases import Case, Function, by_shapes, f32
 from jax import lax
+
+from scripts.bench.faster_forms_cases import Case, Function, by_shapes, f32
 
 Array = jax.Array
 
@@ -158,7 +161,8 @@ def fourier_by_dot(x: Array) -> Array:
     """Multiply with the matrix of the transform."""
     n = x.shape[-1]
     turns = -2 * jnp.pi * ((jnp.arange(n)[:, None] * jnp.arange(n // 2 + 1)) % n) / n
-    return lax.complex(x @ jnp.cos(turns), x @ jnp.sin(turns))
+    found: Array = lax.complex(x @ jnp.cos(turns), x @ jnp.sin(turns))
+    return found
 
 
 def signals() -> Iterator[Case]:
@@ -173,7 +177,8 @@ def signals() -> Iterator[Case]:
 
     def resized(x: Array, method: str) -> Array:
         batch, height, width, channels = x.shape
-        return jax.image.resize(x, (batch, 2 * height, 2 * width, channels), method)
+        found: Array = jax.image.resize(x, (batch, 2 * height, 2 * width, channels), method)
+        return found
 
     maps = ((1, 28, 28, 128), (1, 112, 112, 32))
     yield from by_shapes(
@@ -208,9 +213,8 @@ def _mirrored(x: Array) -> Array:
 def _doubled(x: Array) -> Array:
     batch, height, width, channels = x.shape
     shape = (batch, height, 2, width, 2, channels)
-    return lax.broadcast_in_dim(x, shape, (0, 1, 3, 5)).reshape(
-        batch, 2 * height, 2 * width, channels
-    )
+    found: Array = lax.broadcast_in_dim(x, shape, (0, 1, 3, 5))
+    return found.reshape(batch, 2 * height, 2 * width, channels)
 
 
 def _between(x: Array, axis: int) -> Array:
@@ -256,7 +260,9 @@ def updates() -> Iterator[Case]:
 
 def sum_over_taps(a: Array, b: Array) -> Array:
     """Multiply as a sum of outer products."""
-    return sum(a[..., :, k, None] * b[..., k, None, :] for k in range(a.shape[-1]))  # type: ignore
+    products = (a[..., :, k, None] * b[..., k, None, :] for k in range(a.shape[-1]))
+    found: Array = reduce(add, products)
+    return found
 
 
 def small_products() -> Iterator[Case]:

@@ -24,6 +24,7 @@ class Case:
         function: The plain form.
         arguments: Shapes and dtypes.
         by_hand: Other forms; where there are none, those of the rules are tried.
+        primitive: What to try the rules on; everything where empty.
     """
 
     section: str
@@ -31,6 +32,7 @@ class Case:
     function: Function
     arguments: tuple[jax.ShapeDtypeStruct, ...]
     by_hand: Mapping[str, Function] = field(default_factory=dict)
+    primitive: str = ""
 
     @property
     def key(self) -> str:
@@ -189,7 +191,8 @@ def pool(kind: str, size: int, stride: int, x: jax.Array) -> jax.Array:
     start, combine = (-jnp.inf, lax.max) if kind == "max" else (0.0, lax.add)
     padding = "SAME" if size != stride else "VALID"
     window, strides = (1, size, size, 1), (1, stride, stride, 1)
-    return lax.reduce_window(x, start, combine, window, strides, padding)
+    found: jax.Array = lax.reduce_window(x, start, combine, window, strides, padding)
+    return found
 
 
 def pooling() -> Iterator[Case]:
@@ -206,10 +209,19 @@ def pooling() -> Iterator[Case]:
             def gradient(x: jax.Array, g: jax.Array, plain: Function = plain) -> Any:
                 return jax.vjp(plain, x)[1](g)[0]
 
-            yield Case(
-                section=f"gradient of {kind} pooling", label=label, function=gradient,
-                arguments=(x, jax.eval_shape(plain, x)),
-            )  # fmt: skip
+            section, g = f"gradient of {kind} pooling", jax.eval_shape(plain, x)
+            if kind == "max":
+                yield Case(
+                    section=section, label=label, function=gradient, arguments=(x, g),
+                    primitive="select_and_scatter_add",
+                )  # fmt: skip
+            else:
+                transposed = partial(_transposed, plain, x)
+                yield Case(section=section, label=label, function=transposed, arguments=(g,))
+
+
+def _transposed(plain: Function, x: jax.ShapeDtypeStruct, g: jax.Array) -> Any:
+    return jax.linear_transpose(plain, x)(g)[0]
 
 
 ROWS = ((1024, 4096), (8, 65536), (64, 1000))

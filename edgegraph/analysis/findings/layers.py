@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
+from edgegraph.analysis.estimates import product_sizes
+from edgegraph.analysis.findings.forms import remedy
 from edgegraph.analysis.findings.registry import LARGE_SHARE, Evidence, register_finding
 from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.device.device import Device
+from edgegraph.device.kernel_rates import KernelRates
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
 from edgegraph.results.analysis import Finding, LayerRecord, OpRecord
@@ -16,12 +21,9 @@ FAR_UNDER = 0.25
 """Well-written kernels of simple ops reach half of a roof and more; a quarter is another matter."""
 
 _BYTES_BOUND = "the time follows the bytes moved; a faster processor would not help"
-_FEWER_BYTES = "fewer bytes, not fewer FLOPs: smaller or narrower weights (bfloat16, int8)"
 _WORK_BOUND = "the time follows the arithmetic; a larger batch buys little throughput"
-_FEWER_MACS = (
-    "fewer MACs (depthwise-separable or grouped convolution, fewer channels), or a narrower dtype"
-    " with a higher peak"
-)
+_WORTH = 1.1
+"""Times a rate has to grow with the batch for a larger one to be advised."""
 
 
 @register_finding("memory-bound-dense")
@@ -43,29 +45,84 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
             "memory_time_s": row.memory_time_s or 0.0,
             "compute_time_s": row.compute_time_s or 0.0,
         }
-        advice = _FEWER_BYTES
-        if evidence.analysis.batch is not None:
-            at_ridge = _batch_at_ridge(evidence.analysis.batch, row, intensity, ridge)
+        advice = _fewer_bytes(evidence.analysis.device)
+        batch = evidence.analysis.batch
+        if batch is not None:
+            at_ridge = _batch_at_ridge(batch, row, intensity, ridge)
             numbers |= {} if at_ridge is None else {"batch_at_ridge_point": at_ridge}
-            advice += _larger_batch(at_ridge)
+            if at_ridge is None or _batch_pays(evidence, ops, at_ridge / batch):
+                advice += _larger_batch(at_ridge)
         yield Finding(
             rule="memory-bound-dense",
             layer=row.layer,
             seen=seen,
             why=_BYTES_BOUND,
-            try_next=advice,
+            try_next=advice + remedy(evidence, row),
             numbers=numbers,
             certainty="high",
             weight=_at_the_roof(row),
         )
+    yield from _small_dense(evidence)
+
+
+def _small_dense(evidence: Evidence) -> Iterator[Finding]:
     known = _dense_layers(evidence)
     yield from _together(
         "memory-bound-dense",
         [row for row in _small(evidence, "memory") if _layer_phase(row) in known],
         "layers with matrix products are memory-bound",
         _BYTES_BOUND,
-        f"{_FEWER_BYTES}; or a larger batch, since all inputs share one read of the weights",
+        f"{_fewer_bytes(evidence.analysis.device)}; or a larger batch, since all inputs share one"
+        " read of the weights",
     )
+
+
+def _narrower(device: Device | None) -> list[str]:
+    """Name the narrower dtypes that are as fast as float32 and faster, so far as is known."""
+    peaks = {} if device is None else device.peak_flops_per_s
+    f32 = peaks.get("f32", 0.0)
+    dtypes = {"bfloat16": "bf16", "int8": "s8"}
+    return [name for name, dtype in dtypes.items() if peaks.get(dtype, math.inf) > f32]
+
+
+def _fewer_bytes(device: Device | None) -> str:
+    """Advise narrower weights where this device does not compute more slowly in them."""
+    narrower = ", ".join(_narrower(device))
+    return "fewer bytes, not fewer FLOPs: smaller" + (
+        f" or narrower weights ({narrower})" if narrower else " weights"
+    )
+
+
+def _fewer_macs(evidence: Evidence) -> str:
+    """Advise what needs fewer MACs; XLA's CPU backend is slow at some of it as it is written."""
+    how = "depthwise-separable or grouped convolution"
+    if evidence.analysis.target == "cpu":
+        how += " in the form that `edgegraph improve` gives it"
+    narrower = ", or a narrower dtype with a higher peak" * bool(
+        _narrower(evidence.analysis.device)
+    )
+    return f"fewer MACs (fewer channels, {how}){narrower}"
+
+
+def _batch_pays(evidence: Evidence, ops: Sequence[OpRecord], times: float) -> bool:
+    """Whether a layer's largest product is known to gain by a batch so many times larger.
+
+    Where kernels like it were not measured, its roof says so.
+    """
+    device = evidence.analysis.device
+    largest = max(ops, key=lambda op: op.macs or 0)
+    instruction = evidence.instruction(largest)
+    shapes = [evidence.instructions[name].shape for name in instruction.operands]
+    found = product_sizes(instruction, shapes)
+    if device is None or found is None:
+        return True
+    kind, (rows, columns, depth) = found
+    rates = KernelRates(device.kernel_rates, device.peak_flops_per_s)
+    now, then = (
+        rates.expect(kind, largest.dtype or "f32", round(rows * factor), columns, depth)
+        for factor in (1, times)
+    )
+    return now is None or then is None or then.rate_per_s > _WORTH * now.rate_per_s
 
 
 def _larger_batch(batch: float | None) -> str:
@@ -108,7 +165,7 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
                 f" per byte, above the ridge point of {ratio(ridge)}{reached}"
             ),
             why=_WORK_BOUND,
-            try_next=_FEWER_MACS,
+            try_next=_fewer_macs(evidence) + remedy(evidence, row),
             numbers=numbers,
             certainty="high",
             weight=_at_the_roof(row),
@@ -118,7 +175,7 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
         [row for row in _small(evidence, "compute") if row.macs],
         "layers are compute-bound",
         _WORK_BOUND,
-        _FEWER_MACS,
+        _fewer_macs(evidence),
     )
 
 
@@ -146,7 +203,10 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
                 "neither the arithmetic nor the bytes explain its time: the kernel is slow, or"
                 " it moves data that fusion would save"
             ),
-            try_next="look at its ops: layout changes, small loops, an unfused intermediate",
+            try_next=(
+                "look at its ops: layout changes, small loops, an unfused intermediate"
+                f"{remedy(evidence, row)}"
+            ),
             numbers={
                 "time_s": row.time_s or 0.0,
                 "efficiency": row.efficiency,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgegraph.base.timing import bulk
 from edgegraph.errors import InputError
@@ -39,10 +39,12 @@ class Evidence:
 
     Attributes:
         analysis: The finished Analysis, but for its findings.
+        jaxpr: The traced program; None where only its module is known.
     """
 
-    def __init__(self, analysis: Analysis, module: Module | None = None) -> None:
+    def __init__(self, analysis: Analysis, module: Module | None = None, jaxpr: Any = None) -> None:
         self.analysis = analysis
+        self.jaxpr = jaxpr
         self._module = module
 
     @property
@@ -243,12 +245,14 @@ def register_finding(name: str) -> Callable[[Rule], Rule]:
 
 
 @bulk
-def find(analysis: Analysis, module: Module | None = None) -> tuple[Finding, ...]:
+def find(
+    analysis: Analysis, module: Module | None = None, jaxpr: Any = None
+) -> tuple[Finding, ...]:
     """Apply every rule; return findings, those that concern most of the time first.
 
     `module` is given where it is decoded already, which takes longer than all rules.
     """
-    evidence = Evidence(analysis, module)
+    evidence = Evidence(analysis, module, jaxpr)
     found: list[Finding] = []
     for name, rule in RULES.items():
         for finding in rule(evidence):

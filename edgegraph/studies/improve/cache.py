@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Sequence
-from hashlib import sha256
 from pathlib import Path
 
-import jax
 import msgspec
 
-from edgegraph.base.files import cache_folder, replacing
-from edgegraph.device.calibration.saved import machine_identity
+from edgegraph.base.files import replacing
 from edgegraph.errors import InputError
-from edgegraph.rewrites.rule import rules
+from edgegraph.rewrites.timed import timed_forms_path
 from edgegraph.studies.improve.result import Change
 
 
@@ -24,10 +21,7 @@ class TimedForms:
     """
 
     def __init__(self, allow: Collection[str] = ()) -> None:
-        asked = [rule.name for rule in rules().values() if not rule.needs or rule.needs in allow]
-        known = f"{sorted(machine_identity().items())} {jax.__version__} {sorted(asked)}"
-        name = f"rewrites-{sha256(known.encode()).hexdigest()[:16]}.json"
-        self.path: Path = cache_folder() / name
+        self.path: Path = timed_forms_path(allow)
         self._changes: dict[str, list[Change]] = {}
         try:
             found = msgspec.json.decode(self.path.read_bytes(), type=dict[str, list[Change]])

@@ -19,6 +19,7 @@ THRESHOLDS = {
     "memory-bound-dense": [percent(registry.LARGE_SHARE)],
     "compute-bound-layer": [percent(registry.LARGE_SHARE)],
     "far-under-the-roof": [percent(registry.LARGE_SHARE), percent(layers.FAR_UNDER)],
+    "faster-form": [percent(registry.LARGE_SHARE)],
     "dispatch-bound": [percent(program.DISPATCH_BOUND)],
     "dominant-loop": [percent(program.DOMINANT)],
     "exposed-transfers": [percent(program.EXPOSED_SHARE)],

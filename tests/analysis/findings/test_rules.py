@@ -78,7 +78,8 @@ CASES: dict[str, tuple[Callable[[], Analysis], Callable[[], Analysis]]] = {
 
 
 def test_every_rule_has_its_cases() -> None:
-    assert set(CASES) == set(RULES)
+    # This one looks at traced programs: test_forms.py.
+    assert set(CASES) == set(RULES) - {"faster-form"}
 
 
 @pytest.mark.parametrize("rule", CASES)
