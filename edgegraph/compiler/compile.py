@@ -94,7 +94,7 @@ def compile(
         batch=batch,
         target=chosen,
         stage=stage,
-        options=dict(options or {}),
+        options=_options(subject, options, chosen, stage),
         chips=1 if mesh is None else mesh.chips,
         timeout_s=timeout_s,
         progress=progress,
@@ -167,6 +167,14 @@ def _check(stage: str, options: Options | None) -> None:
             f"the compiler options {', '.join(options)} have no effect at stage 'lowered', where"
             " nothing is compiled; leave them out"
         )
+
+
+def _options(
+    subject: Any, asked: Options | None, target: Target, stage: str
+) -> dict[str, str | int | float | bool]:
+    """Return the options that were asked for, over those of a workload, which are this host's."""
+    here = isinstance(subject, Workload) and not target.ahead and stage == "optimized"
+    return {**(subject.compiler_options if here else {}), **(asked or {})}
 
 
 def _workload_call(

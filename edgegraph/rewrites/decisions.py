@@ -17,36 +17,52 @@ from edgegraph.rewrites.rule import rules
 from edgegraph.workload import Call, Workload
 
 FORMAT = "edgegraph rewrites"
-VERSION = 1
+VERSION = 2
+VERSIONS = (1, VERSION)
+"""Version 1 had no compiler options."""
+
 MOST_BYTES = 16 << 20
 """A file of decisions has some kilobytes."""
+
+
+Options = Mapping[str, str | int | float | bool]
+"""XLA compiler options by name."""
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     format: str
     version: int
     decisions: dict[str, str]
+    compiler_options: dict[str, str | int | float | bool] = {}
 
 
-def save_decisions(decisions: Decisions, path: str | Path) -> Path:
+def save_decisions(
+    decisions: Decisions, path: str | Path, compiler_options: Options | None = None
+) -> Path:
     """Write decisions to a file, atomically.
 
     Args:
         decisions: Names of rules by signature.
         path: Usually ``*.rewrites``.
+        compiler_options: XLA options that the function is to be compiled with.
 
     Raises:
         InputError: The folder does not exist or cannot be written.
     """
     target = Path(path)
-    content = _File(format=FORMAT, version=VERSION, decisions=dict(decisions))
+    content = _File(
+        format=FORMAT,
+        version=VERSION,
+        decisions=dict(decisions),
+        compiler_options=dict(compiler_options or {}),
+    )
     with replacing(target) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1))
     return target
 
 
-def load_decisions(path: str | Path) -> Mapping[str, str]:
-    """Read decisions from a file.
+def load_decisions(path: str | Path) -> tuple[Decisions, Options]:
+    """Read decisions from a file, and the compiler options that go with them.
 
     Raises:
         InputError: It cannot be read, or names a rule that is not registered.
@@ -64,10 +80,10 @@ def load_decisions(path: str | Path) -> Mapping[str, str]:
         found = msgspec.json.decode(data, type=_File)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise FormatError(f"{source} is not a file of decisions: {error}") from error
-    if (found.format, found.version) != (FORMAT, VERSION):
+    if found.format != FORMAT or found.version not in VERSIONS:
         raise FormatError(
             f"{source} is {found.format!r}, version {found.version}; expected {FORMAT!r}, version"
-            f" {VERSION}"
+            f" {' or '.join(map(str, VERSIONS))}"
         )
     unknown = sorted(set(found.decisions.values()) - set(rules()))
     if unknown:
@@ -75,7 +91,7 @@ def load_decisions(path: str | Path) -> Mapping[str, str]:
             f"{source} names the rewrite {unknown[0]!r}, which is not registered; known are"
             f" {', '.join(sorted(rules()))}"
         )
-    return found.decisions
+    return found.decisions, found.compiler_options
 
 
 @overload
@@ -96,7 +112,9 @@ def rewrite(
 ) -> Callable[..., Any]:
     """Apply saved decisions to a function; also as a decorator, ``@rewrite("fast.rewrites")``.
 
-    Sites of other shapes than those that were decided on stay as they are.
+    Sites of other shapes than those that were decided on stay as they are. The XLA options that
+    were decided on, of which there may be none, are an attribute of the function, as only what
+    compiles it can take them: ``jax.jit(fast, compiler_options=fast.compiler_options)``.
 
     Args:
         function: Any JAX function, jitted or not; as a decorator, the decisions.
@@ -117,23 +135,34 @@ def rewrite(
     """
     if decisions is None:
         assert not callable(function)
-        return partial(_decided, _read(function))
+        return partial(_decided, *_read(function))
     assert callable(function)
-    return rewritten(function, _read(decisions))
+    return _decided(*_read(decisions), function)
 
 
-def _read(decisions: str | Path | Decisions) -> Decisions:
-    return load_decisions(decisions) if isinstance(decisions, str | Path) else decisions
+def _read(decisions: str | Path | Decisions) -> tuple[Decisions, Options]:
+    return load_decisions(decisions) if isinstance(decisions, str | Path) else (decisions, {})
 
 
-def _decided(decisions: Decisions, function: Callable[..., Any]) -> Callable[..., Any]:
-    return rewritten(function, decisions)
+def _decided(
+    decisions: Decisions, options: Options, function: Callable[..., Any]
+) -> Callable[..., Any]:
+    fast = rewritten(function, decisions)
+    fast.compiler_options = options  # type: ignore[attr-defined]
+    return fast
 
 
-def rewritten_workload(workload: Workload, decisions: Decisions) -> Workload:
+def rewritten_workload(
+    workload: Workload, decisions: Decisions, compiler_options: Options | None = None
+) -> Workload:
     """Return a workload whose function has some of its equations replaced.
 
     Its MACs stay those of the plain one, layer by layer.
+
+    Args:
+        workload: What to rewrite.
+        decisions: Names of rules by signature.
+        compiler_options: XLA options that it is compiled with besides its own.
     """
 
     def call(batch: int) -> Call:
@@ -144,4 +173,9 @@ def rewritten_workload(workload: Workload, decisions: Decisions) -> Workload:
             original=plain.original or plain.function,
         )
 
-    return replace(workload, name=f"{workload.name}_improved", call=call)
+    return replace(
+        workload,
+        name=f"{workload.name}_improved",
+        call=call,
+        compiler_options={**workload.compiler_options, **(compiler_options or {})},
+    )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgegraph.workload.calls import Call, inference, network, plain, training
@@ -19,11 +19,15 @@ class Workload:
         prepare: The host's input pipeline: from the batch size and the number of a step, the
             arguments that change with every step, which are the last ones, as NumPy arrays;
             None where there is none. ``dataclasses.replace(workload, prepare=...)`` adds one.
+        compiler_options: XLA options that it is compiled with for this host.
     """
 
     name: str
     call: Callable[[int], Call]
     prepare: Callable[[int, int], Sequence[Any]] | None = None
+    compiler_options: Mapping[str, str | int | float | bool] = field(
+        default_factory=dict, hash=False
+    )
 
     @classmethod
     def from_flax(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -229,3 +230,13 @@ def test_read_hlo_refuses_what_is_none(tmp_path: Path, content: bytes) -> None:
 def test_read_hlo_refuses_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         eg.read_hlo(tmp_path / "nothing.pb")
+
+
+def test_options_of_a_workload_are_those_of_this_host() -> None:
+    options: dict[str, str | int | float | bool] = {"xla_cpu_multi_thread_eigen": False}
+    plain = eg.Workload.from_function(jnp.sin, lambda _: (jnp.ones(4),))
+    workload = replace(plain, compiler_options=options)
+    assert eg.compile(workload).options == options
+    asked: dict[str, str | int | float | bool] = {"xla_cpu_multi_thread_eigen": True}
+    assert eg.compile(workload, options=asked).options == asked
+    assert eg.compile(workload, stage="lowered").options == {}

@@ -16,7 +16,7 @@ from tests.rewrites.test_rewriter import RULE, X, conv
 def test_saved_decisions_are_applied(tmp_path: Path) -> None:
     decisions = dict.fromkeys(applying(conv, X)[RULE], RULE)
     path = save_decisions(decisions, tmp_path / "fast.rewrites")
-    assert load_decisions(path) == decisions
+    assert load_decisions(path) == (decisions, {})
 
     @eg.rewrite(path)
     def decorated(x: jnp.ndarray) -> jnp.ndarray:
@@ -49,3 +49,17 @@ def test_an_unknown_rule_and_a_missing_file_are_named(tmp_path: Path) -> None:
         load_decisions(path)
     with pytest.raises(InputError, match="cannot be read"):
         load_decisions(tmp_path / "missing.rewrites")
+
+
+def test_compiler_options_go_with_decisions(tmp_path: Path) -> None:
+    options: dict[str, str | int | float | bool] = {"xla_cpu_multi_thread_eigen": False, "o": "x"}
+    path = save_decisions({}, tmp_path / "fast.rewrites", options)
+    assert load_decisions(path) == ({}, options)
+    assert eg.rewrite(jnp.tanh, path).compiler_options == options  # type: ignore[attr-defined]
+    assert eg.rewrite(path)(jnp.tanh).compiler_options == options  # type: ignore[attr-defined]
+
+
+def test_version_1_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "fast.rewrites"
+    path.write_text('{"format": "edgegraph rewrites", "version": 1, "decisions": {}}')
+    assert load_decisions(path) == ({}, {})

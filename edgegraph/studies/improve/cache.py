@@ -11,7 +11,7 @@ import msgspec
 from edgegraph.base.files import replacing
 from edgegraph.errors import InputError
 from edgegraph.rewrites.timed import timed_forms_path
-from edgegraph.studies.improve.result import Change
+from edgegraph.studies.improve.trials import Change
 
 
 class TimedForms:

@@ -13,7 +13,7 @@ import numpy as np
 from edgegraph.base.timing import monotonic_clock
 from edgegraph.errors import InputError, first_line
 from edgegraph.rewrites.rewriter import rewritten
-from edgegraph.studies.improve.result import ROUNDING, OutputCheck
+from edgegraph.studies.improve.trials import ROUNDING, OutputCheck
 from edgegraph.studies.improve.whole import PLAIN, Recipe, Whole
 
 SCALES = (1e-3, 1.0, 1e3)

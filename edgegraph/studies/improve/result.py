@@ -11,8 +11,7 @@ from edgegraph.errors import InputError
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
 from edgegraph.results.timing import TimingComparison
-
-LOWER = "lower precision"
+from edgegraph.studies.improve.trials import LOWER, Change, OptionTrial, OptionValue, OutputCheck
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,94 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from edgegraph.workload import Workload
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One form for all equal sites of a program, timed alone against the plain form.
-
-    Attributes:
-        rule: Name of the rule.
-        title: What becomes what.
-        exactness: ``exact``, ``reassociating`` or ``lower precision``.
-        signature: What tells these sites apart from others.
-        scopes: Where they stand in the model.
-        executions: How often they run in one call.
-        plain_s: Median time of the plain form, compiled alone.
-        form_s: Median time of this form.
-        difference: Largest difference of the results, relative to the largest of them.
-        kept: Whether it is part of the improved program.
-        reason: Why not; None where it is kept.
-        whole_ratio: Time of the whole without the changes of this rule, over that with all of
-            them; None where that was not tried.
-    """
-
-    rule: str
-    title: str
-    exactness: str
-    signature: str
-    scopes: tuple[str, ...]
-    executions: int
-    plain_s: float
-    form_s: float
-    difference: float
-    kept: bool
-    reason: str | None = None
-    whole_ratio: float | None = None
-
-    @property
-    def gain(self) -> float:
-        """How many times faster it is alone."""
-        return self.plain_s / self.form_s if self.form_s else float("inf")
-
-    @property
-    def saved_s(self) -> float:
-        """Seconds that it takes off one call, if it is as quick among others as alone."""
-        return (self.plain_s - self.form_s) * self.executions
-
-
-ROUNDING = 1e-6
-"""Share of its largest number that a result may move by the order of sums alone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputCheck:
-    """How far one result of the program moved, and how far it moves by itself.
-
-    Attributes:
-        name: Its path in the results.
-        largest: Its largest number.
-        difference: Largest difference between the plain and the improved program; where one of
-            them is finite and the other is not, the largest number there is in float32.
-        sensitivity: Largest difference of the plain program from itself when its inputs change
-            by one unit in the last place, up or down.
-        inputs: With which inputs it moved furthest, as a share of what is allowed.
-        tolerance: Share of its largest number that it may move besides.
-    """
-
-    name: str
-    largest: float
-    difference: float
-    sensitivity: float
-    inputs: str = "given"
-    tolerance: float = ROUNDING
-
-    @property
-    def allowed(self) -> float:
-        """Four times the sensitivity, and the tolerated share of the largest number."""
-        return 4.0 * self.sensitivity + self.tolerance * self.largest
-
-    @property
-    def share(self) -> float:
-        """How much of what is allowed it moved."""
-        if self.difference == 0.0:
-            return 0.0
-        return self.difference / self.allowed if self.allowed else float("inf")
-
-    @property
-    def agrees(self) -> bool:
-        """Whether it moved no further than is allowed."""
-        return self.difference <= self.allowed
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -126,6 +37,7 @@ class Improvement(Study):
         untried: Signatures that the time limit left out.
         inputs: With which inputs the results were compared.
         allow: Permissions for forms of lower precision.
+        options: Compiler options that were tried.
         interrupted: What Ctrl-C ended, so that nothing after it was done; None for nothing.
     """
 
@@ -139,12 +51,23 @@ class Improvement(Study):
     untried: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
+    options: tuple[OptionTrial, ...] = ()
     interrupted: str | None = None
 
     @property
     def decisions(self) -> Mapping[str, str]:
         """The rule for each signature of sites, of the changes that were kept."""
         return {change.signature: change.rule for change in self.changes if change.kept}
+
+    @property
+    def compiler_options(self) -> Mapping[str, OptionValue]:
+        """The XLA options that were kept, for ``jax.jit(study.function, compiler_options=...)``."""
+        return {each.name: each.value for each in self.options if each.kept}
+
+    @property
+    def kept(self) -> bool:
+        """Whether any change or option is kept."""
+        return bool(self.decisions or self.compiler_options)
 
     @property
     def speedup(self) -> float | None:
@@ -182,7 +105,7 @@ class Improvement(Study):
             raise InputError(
                 "a study from a file holds decisions and no code; use applied_to(function)"
             )
-        return rewritten_workload(source, self.decisions)
+        return rewritten_workload(source, self.decisions, self.compiler_options)
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -215,7 +138,7 @@ class Improvement(Study):
         from edgegraph.rewrites.decisions import save_decisions
 
         if str(path).endswith(".rewrites"):
-            return save_decisions(self.decisions, path)
+            return save_decisions(self.decisions, path, self.compiler_options)
         return super().save(path)
 
     @cached_property
@@ -249,6 +172,7 @@ class Improvement(Study):
             "outputs": to_builtins(self.outputs),
             "inputs": list(self.inputs),
             "allow": list(self.allow),
+            "options": to_builtins(self.options),
             "untried": list(self.untried),
             "interrupted": self.interrupted,
         }
@@ -275,8 +199,15 @@ class Improvement(Study):
                 if self.faster
                 else str(self.timing)
             ]
-        if self.error is not None and self.decisions:
+        if self.error is not None and self.kept:
             said += self._agreement
+        said += [
+            f"compiled with {each.name}={each.value!r}, the changed program takes"
+            f" {each.ratio:.3g} times as long:"
+            " jax.jit(fast, compiler_options=study.compiler_options)"
+            for each in self.options
+            if each.kept and each.ratio
+        ]
         if self.untried:
             said.append(f"{len(self.untried)} kinds of sites were not tried within the time limit")
         kept = [change for change in self.changes if change.kept]

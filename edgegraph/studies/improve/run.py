@@ -17,10 +17,12 @@ from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.rewrites.rewriter import Found, find_sites
 from edgegraph.rewrites.rule import PERMISSIONS, forms
 from edgegraph.studies.improve.cache import TimedForms
+from edgegraph.studies.improve.options import with_options
 from edgegraph.studies.improve.proof import Proof, check_differentiable
-from edgegraph.studies.improve.result import ROUNDING, Change, Improvement
+from edgegraph.studies.improve.result import Improvement
 from edgegraph.studies.improve.search import time_forms
-from edgegraph.studies.improve.settle import kept_rules, taken_back, without_idle, without_moved
+from edgegraph.studies.improve.settle import kept_names, taken_back, without_idle, without_moved
+from edgegraph.studies.improve.trials import ROUNDING, Change
 from edgegraph.studies.improve.whole import PLAIN, Whole, recipe_of
 from edgegraph.workload import Workload
 
@@ -51,6 +53,8 @@ def improve(
     program's own results move when its inputs change by one unit in the last place. Then it is
     compared with the plain program in fresh processes.
 
+    Compiler options that this XLA takes are tried on the whole, too.
+
     Ctrl-C ends the search, and what was found is put together; once more, it ends what is done
     with the whole, and the study says what was left out.
 
@@ -58,7 +62,8 @@ def improve(
         subject: A Workload, or a function with `args`.
         args: Arguments of a function.
         batch: Batch size of a Workload.
-        seconds: How long to search. The whole is tried without single rules for half as long.
+        seconds: How long to search. The whole is tried without single rules for half as long, and
+            with compiler options again.
         processes: How many fresh processes compare the whole, 3 at least.
         allow: Forms of lower precision that may be tried: ``bf16``, ``int8``, ``fast-math``.
         tolerance: Share of its largest number that a result may move besides four times what it
@@ -202,7 +207,7 @@ def _finished(
         names = (study.workload, f"{study.workload}, improved")
         timing = compare_timings(*programs, names=names, processes=how.processes, progress=progress)
         study = replace(study, timing=timing)
-        slower = kept_rules(study) if timing.ratio >= 1.0 else ()
+        slower = kept_names(study) if timing.ratio >= 1.0 else ()
         return taken_back(study, slower, "the whole is not faster")
 
     def proven(study: Improvement) -> Improvement:
@@ -216,11 +221,14 @@ def _finished(
         "trying the whole without each rule": partial(
             without_idle, whole=whole, seconds=how.seconds / 2, report=report
         ),
+        "trying compiler options": partial(
+            with_options, whole=whole, seconds=how.seconds / 2, report=report
+        ),
         "comparing the results": proven,
         "comparing the times": compared,
     }
     for name, step in steps.items():
-        if not study.decisions:
+        if not study.kept and step in (proven, compared):
             break
         try:
             study = step(study)

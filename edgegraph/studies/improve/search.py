@@ -15,7 +15,7 @@ import numpy as np
 from edgegraph.base.timing import Clock, collector_paused
 from edgegraph.rewrites.rewriter import Found
 from edgegraph.rewrites.rule import Exactness, Rule, forms
-from edgegraph.studies.improve.result import Change
+from edgegraph.studies.improve.trials import Change
 
 LEAST_GAIN = 1.3
 """Times faster alone, below which a form is not tried in the whole."""

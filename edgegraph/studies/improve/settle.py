@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from edgegraph.base.timing import Progress, monotonic_clock
 from edgegraph.results.verdicts import SLOWER
-from edgegraph.studies.improve.result import Improvement, OutputCheck
+from edgegraph.studies.improve.result import Improvement
+from edgegraph.studies.improve.trials import OutputCheck
 from edgegraph.studies.improve.whole import PLAIN, Ratio, Recipe, Whole, recipe_of
 
 OVERWHELMING = 0.5
@@ -26,15 +27,24 @@ def kept_rules(study: Improvement) -> dict[str, float]:
     return dict(sorted(saved.items(), key=lambda item: -item[1]))
 
 
-def taken_back(study: Improvement, rules: Collection[str], reason: str) -> Improvement:
-    """Return a study without the changes of some rules."""
+def kept_names(study: Improvement) -> list[str]:
+    """Return the kept rules, those that save most first, and the kept compiler options."""
+    return [*kept_rules(study), *study.compiler_options]
+
+
+def taken_back(study: Improvement, names: Collection[str], reason: str) -> Improvement:
+    """Return a study without the changes of some rules, and without some compiler options."""
     changes = (
         replace(change, kept=False, reason=reason)
-        if change.kept and change.rule in rules
+        if change.kept and change.rule in names
         else change
         for change in study.changes
     )
-    return replace(study, changes=tuple(changes))
+    options = (
+        replace(each, kept=False, reason=reason) if each.kept and each.name in names else each
+        for each in study.options
+    )
+    return replace(study, changes=tuple(changes), options=tuple(options))
 
 
 def without_idle(study: Improvement, whole: Whole, seconds: float, report: Progress) -> Improvement:
@@ -94,8 +104,8 @@ def without_moved(
 ) -> Improvement:
     """Return a study whose results agree with the plain program's, and how near they come.
 
-    Where they do not with all changes, rule is added to rule, those that save most first, and
-    those are left out with which they do not.
+    Where they do not with all changes, rule is added to rule, those that save most first, and then
+    compiler options, and those are left out with which they do not.
 
     Args:
         study: Of which some changes are kept.
@@ -105,15 +115,15 @@ def without_moved(
     outputs = check(everything)
     if all(each.agrees for each in outputs):
         return replace(study, outputs=outputs)
-    rules = list(kept_rules(study))
-    moved = rules[:1] if len(rules) == 1 else []
+    names = kept_names(study)
+    moved = names if len(names) == 1 else []
     agreeing: tuple[OutputCheck, ...] = ()
-    for number, rule in enumerate(rules if len(rules) > 1 else ()):
-        left_out = [*moved, *rules[number + 1 :]]
+    for number, name in enumerate(names if len(names) > 1 else ()):
+        left_out = [*moved, *names[number + 1 :]]
         found = check(recipe_of(taken_back(study, left_out, MOVED)))
         if all(each.agrees for each in found):
             agreeing = found
         else:
-            moved.append(rule)
+            moved.append(name)
     # What was refused is told where nothing is left.
     return replace(taken_back(study, moved, MOVED), outputs=agreeing or outputs)

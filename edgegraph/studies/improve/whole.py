@@ -18,6 +18,7 @@ from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_ro
 from edgegraph.results.verdicts import Interval, verdict_of_intervals
 from edgegraph.rewrites.decisions import rewritten_workload
 from edgegraph.studies.improve.result import Improvement
+from edgegraph.studies.improve.trials import OptionValue
 from edgegraph.workload import Workload
 
 SETTINGS = MeasurementSettings(
@@ -36,9 +37,15 @@ FEWEST_PAIRS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What a program is made of: rules by signature, of which none is the plain program."""
+    """What a program is made of; nothing at all makes the plain one.
+
+    Attributes:
+        decisions: Rules by signature.
+        options: Compiler options by name.
+    """
 
     decisions: frozenset[tuple[str, str]] = frozenset()
+    options: frozenset[tuple[str, OptionValue]] = frozenset()
 
     def without(self, rule: str) -> Recipe:
         """Return the recipe without the changes of one rule."""
@@ -46,13 +53,20 @@ class Recipe:
             self, decisions=frozenset(each for each in self.decisions if each[1] != rule)
         )
 
+    def with_option(self, name: str, value: OptionValue) -> Recipe:
+        """Return the recipe with one more compiler option."""
+        return replace(self, options=self.options | {(name, value)})
+
 
 PLAIN = Recipe()
 
 
 def recipe_of(study: Improvement) -> Recipe:
     """Return what a study has kept."""
-    return Recipe(decisions=frozenset(study.decisions.items()))
+    return Recipe(
+        decisions=frozenset(study.decisions.items()),
+        options=frozenset(study.compiler_options.items()),
+    )
 
 
 class Whole:
@@ -71,9 +85,11 @@ class Whole:
         """
         if recipe not in self._programs:
             made = self.workload
-            if recipe != PLAIN:
+            if recipe.decisions:
                 made = rewritten_workload(made, dict(recipe.decisions))
-            self._programs[recipe] = compile_workload(made, batch=self.batch)
+            self._programs[recipe] = compile_workload(
+                made, batch=self.batch, options=dict(recipe.options)
+            )
         return self._programs[recipe]
 
     def compile_s(self, recipe: Recipe) -> float:

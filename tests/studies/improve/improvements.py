@@ -5,7 +5,8 @@ from __future__ import annotations
 from edgegraph.results.analysis import Environment
 from edgegraph.results.timing import ProcessTimes, TimingComparison
 from edgegraph.results.verdicts import FASTER
-from edgegraph.studies.improve.result import Change, Improvement, OutputCheck
+from edgegraph.studies.improve.result import Improvement
+from edgegraph.studies.improve.trials import Change, OutputCheck
 from tests.analyses import small_cnn
 
 ENVIRONMENT: Environment = small_cnn().environment

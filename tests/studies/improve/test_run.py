@@ -13,7 +13,7 @@ from edgegraph.errors import InputError
 from edgegraph.rewrites.rewriter import Found
 from edgegraph.studies.improve import run
 from edgegraph.studies.improve.proof import Proof
-from edgegraph.studies.improve.result import Change, OutputCheck
+from edgegraph.studies.improve.trials import Change, OutputCheck
 from models.mobilenet import mobilenet_v2
 from tests.studies.improve.improvements import improvement
 
@@ -45,6 +45,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ]  # fmt: skip
 
     monkeypatch.setattr(run, "time_forms", time_forms)
+    monkeypatch.setattr(run, "with_options", lambda study, **_: study)
     monkeypatch.setattr(run, "compare_timings", lambda *a, **k: improvement().timing)
     return timed
 
@@ -82,6 +83,7 @@ def test_results_that_move_take_the_change_back(
     ("ended", "interrupted", "proven"),
     [
         ("without_idle", "trying the whole without each rule", False),
+        ("with_options", "trying compiler options", False),
         ("without_moved", "comparing the results", False),
         ("compare_timings", "comparing the times", True),
     ],

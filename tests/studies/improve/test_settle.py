@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from edgegraph.studies.improve import settle
-from edgegraph.studies.improve.result import Improvement, OutputCheck
+from edgegraph.studies.improve.result import Improvement
 from edgegraph.studies.improve.settle import (
     kept_rules,
     settled,
@@ -13,6 +14,7 @@ from edgegraph.studies.improve.settle import (
     without_idle,
     without_moved,
 )
+from edgegraph.studies.improve.trials import OptionTrial, OutputCheck
 from edgegraph.studies.improve.whole import Ratio, Recipe
 from tests.studies.improve.improvements import change, improvement
 
@@ -110,3 +112,15 @@ def test_rules_that_move_results_are_found(
     assert set(kept_rules(found)) == left
     assert all(reasons(found)[rule] == settle.MOVED for rule in wrong)
     assert all(each.agrees for each in found.outputs) is bool(left)
+
+
+def test_an_option_that_moves_results_is_found(study: Improvement) -> None:
+    study = replace(study, options=(OptionTrial(name="o", value=1, ratio=0.9, kept=True),))
+
+    def check(recipe: Recipe) -> tuple[OutputCheck, ...]:
+        moved = 1.0 if recipe.options else 0.0
+        return (OutputCheck(name="", largest=1.0, difference=moved, sensitivity=0.0),)
+
+    found = without_moved(study, check)
+    assert (found.decisions, found.compiler_options) == (study.decisions, {})
+    assert found.options[0].reason == settle.MOVED

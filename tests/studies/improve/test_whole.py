@@ -28,6 +28,11 @@ def test_without_a_rule() -> None:
     assert recipe.without("one") == Recipe(decisions=frozenset({("c", "two")}))
 
 
+def test_compiler_options_reach_the_compiler(whole: Whole) -> None:
+    recipe = PLAIN.with_option("xla_cpu_multi_thread_eigen", False)
+    assert whole.program(recipe).options == {"xla_cpu_multi_thread_eigen": False}
+
+
 def test_programs_take_turns(whole: Whole) -> None:
     found = whole.ratios(PLAIN, [PLAIN])
     assert found is not None
