@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from edgegraph.compare.diff import diff as diff
     from edgegraph.compare.result import Diff as Diff
     from edgegraph.compiler.compile import compile as compile
-    from edgegraph.compiler.compile import read_hlo as read_hlo
     from edgegraph.compiler.program import Program as Program
+    from edgegraph.compiler.read import read_hlo as read_hlo
     from edgegraph.compiler.sharding import DeviceMesh as DeviceMesh
     from edgegraph.cost.cost import Cost as Cost
     from edgegraph.cost.custom_calls import CustomCall as CustomCall
@@ -99,7 +99,7 @@ _HOME = {
     "open": "edgegraph.doors.registry",
     "open_store": "edgegraph.store",
     "overlap_study": "edgegraph.studies.overlap.run",
-    "read_hlo": "edgegraph.compiler.compile",
+    "read_hlo": "edgegraph.compiler.read",
     "read_trace": "edgegraph.analysis.analyze",
     "register_custom_call": "edgegraph.cost.custom_calls",
     "register_finding": "edgegraph.analysis.findings.registry",
@@ -155,7 +155,13 @@ register_door(
     "a saved result", "edgegraph.doors.saved:is_saved", "edgegraph.doors.saved:open_saved",
     saved=True,
 )  # fmt: skip
-register_door("HLO", "edgegraph.doors.hlo:is_hlo", "edgegraph.doors.hlo:open_hlo")
+register_door(
+    "HLO", "edgegraph.doors.hlo:is_hlo", "edgegraph.doors.hlo:open_hlo", choices=("module",)
+)
+register_door(
+    "an XLA dump folder", "edgegraph.doors.hlo:is_dump", "edgegraph.doors.hlo:open_dump",
+    choices=("module",),
+)  # fmt: skip
 register_door(
     "Python code", "edgegraph.doors.code:is_code", "edgegraph.doors.code:open_code",
     choices=("input_shape", "dtype", "arguments"), code=True,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import mmap
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,17 +15,12 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from edgegraph.base.timing import Progress
-from edgegraph.base.worker import run_child
 from edgegraph.errors import CompileError, EdgeGraphError, FormatError, UnsupportedVersionError
 
 if TYPE_CHECKING:
     import jax
 
 SUPPORTED_JAX = "0.10 to 0.12"
-
-_VALIDATION_S = 600.0
-"""Text of 10 MB takes XLA half a second; what takes longer than this is made to."""
 
 _TEXT_ERROR = re.compile(r"was parsing (\d+):(\d+): error: (.+)")
 
@@ -98,7 +92,7 @@ def parse_text(text: str) -> bytes:
     """Parse HLO text that XLA has printed into a HloModuleProto.
 
     On some text that it never printed, XLA ends the process; text from outside must go through
-    `validate_in_subprocess` first.
+    `edgegraph.hlo.read` first.
     """
     try:
         module = _hlo().hlo_module_from_text(text)
@@ -108,33 +102,6 @@ def parse_text(text: str) -> bytes:
         raise FormatError(f"not HLO text: {what}") from error
     serialized: bytes = module.as_serialized_hlo_module_proto()
     return serialized
-
-
-def validate_in_subprocess(foreign: str | bytes) -> bytes:
-    """Have XLA read HLO of unknown origin, text or a HloModuleProto, in a subprocess.
-
-    XLA checks much of its input by assertions, which end the process. The HloModuleProto that is
-    returned has gone through its reader and its cost analysis once without; a FormatError says
-    that XLA refuses it, or crashes on it.
-    """
-    data = b"T" + foreign.encode() if isinstance(foreign, str) else b"M" + foreign
-    work = f"{__name__}:_validate"
-    try:
-        return run_child(work, data, timeout_s=_VALIDATION_S, name="XLA's reader")
-    except (FormatError, UnsupportedVersionError):
-        raise
-    except EdgeGraphError as error:
-        raise FormatError(
-            f"XLA cannot read it: {error}; it is damaged or of another XLA version"
-        ) from error
-
-
-def _validate(payload: bytes | mmap.mmap, report: Progress) -> bytes:
-    """Do the work of `validate_in_subprocess`: the child's side."""
-    kind, data = bytes(payload[:1]), bytes(payload[1:])
-    module = parse_text(data.decode()) if kind == b"T" else data
-    cost_analysis(module)
-    return module
 
 
 def compiled_module(compiled: jax.stages.Compiled) -> bytes:

@@ -112,7 +112,7 @@ def analyze(
     target: str = "cpu",
     stage: str = "optimized",
     measure: bool | Measurement = False,
-    device: Device | None = None,
+    device: Device | str | None = None,
     options: Mapping[str, str | int | float | bool] | None = None,
     name: str | None = None,
     module: str | None = None,
@@ -131,8 +131,9 @@ def analyze(
             nothing is compiled or run.
         measure: Run it: latency of the whole and of every layer alone. A `Measurement` says what
             else to measure, and how carefully.
-        device: Whose roofs to use; where None, the target's from the catalogue, and for this
-            machine its calibration; no roofline if it was never calibrated.
+        device: Whose roofs to use, or its name in the catalogue (``h100-sxm``). Where None: the
+            target's; for this machine its calibration, none if it was never calibrated; none for
+            the file of a TPU or GPU.
         options: XLA compiler options.
         name: Name for tables and files; the workload's own where None.
         module: Of a file or folder with several modules, the one to take.
@@ -167,7 +168,8 @@ def analyze(
             _compilable(subject, args), *(args or ()), batch=batch, target=target, stage=stage,
             options=options, name=name,
         )  # fmt: skip
-    draft = _draft(program, measurement, device, report)
+    roofs = find_device(device) if isinstance(device, str) else device
+    draft = _draft(program, measurement, roofs, report)
     report(f"{program.name}: pricing ops", None)
     # All that is made here stays; the collector would walk it between the passes.
     with collector_paused():
@@ -224,12 +226,19 @@ def _draft(
         )
     return Draft(
         program=program,
-        device=device or (find_device(program.device) if program.device else load_calibration()),
+        device=device or _own_device(program),
         measurement=measurement,
         report=report,
         executions=None if given is None else given.executions,
         op_trace=given,
     )
+
+
+def _own_device(program: Program) -> Device | None:
+    """Return the device that it was compiled for; this machine where nothing says otherwise."""
+    if program.device is not None:
+        return find_device(program.device)
+    return None if program.elsewhere else load_calibration()
 
 
 def _run(passes: Sequence[Pass], draft: Draft) -> Draft:

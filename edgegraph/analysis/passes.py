@@ -220,6 +220,7 @@ def summarise(draft: Draft) -> Analysis:
         other_latencies=draft.other_latencies,
         op_trace=draft.op_trace,
         fingerprint=program.fingerprint,
+        notes=program.notes,
         serialized_module=program.serialized,
     )
 

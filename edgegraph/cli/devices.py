@@ -28,7 +28,7 @@ from edgegraph.cli.output import (
     print_rich,
     progress,
 )
-from edgegraph.cli.run import check_is_code, exit_interrupted, resolve, settings
+from edgegraph.cli.run import exit_interrupted, program, resolve, settings
 from edgegraph.errors import EdgeGraphError
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def compare_devices(
         list[str] | None,
         typer.Argument(
             metavar="SPEC",
-            help="Other workloads to compare it with on the same devices.",
+            help="Others to compare it with on the same devices.",
             autocompletion=complete_spec,
         ),
     ] = None,
@@ -204,12 +204,11 @@ def compare_devices(
 ) -> None:
     """Compare devices: time, bound, use of the peak, memory, throughput.
 
-    What a TPU or GPU would run is compiled ahead of time; with --measure, cpu is measured.
+    What a TPU or GPU would run is compiled ahead of time; with --measure, cpu is measured. A file
+    with HLO is compiled already: it gets the roofs of devices of the catalogue, device:NAME.
     """
     check_files(output or (), STUDY_SUFFIXES)
     jobs = [job, *(replace(job, spec=spec) for spec in more or ())]
-    for each in jobs:
-        check_is_code(each, "it is compiled for every device")
     from edgegraph.studies.devices.run import comparison
 
     rows: list[DeviceRow] = []
@@ -238,7 +237,7 @@ def _rows(jobs: Sequence[Job], compared: Compared) -> Iterator[DeviceRow]:
 
     with progress() as report:
         yield from device_rows(
-            [resolve(each) for each in jobs],
+            [resolve(each) if each.file is None else program(each) for each in jobs],
             devices=[name.strip() for name in compared.devices.split(",")],
             batches=parse_batches(compared.batch),
             measure=bool(jobs[0].measure),

@@ -151,8 +151,11 @@ def _networks(path: Path) -> list[str]:
 TIMED_TOO = ("depth", "throughput", "cold", "cores")
 """Fields that say what an analysis times besides the whole; they mean nothing to a gate."""
 
-ANALYSIS_ONLY = (*TIMED_TOO, "trace", "trace_dir")
+ANALYSIS_ONLY = (*TIMED_TOO, "trace", "trace_dir", "device")
 """Fields that mean nothing to a study."""
+
+CODE_ONLY = (*ANALYSIS_ONLY, "module")
+"""Fields that mean nothing to a study that compiles its subject itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +167,8 @@ class Job:
         typer.Argument(
             metavar="SPEC",
             help="What to analyse: package.module:attribute (a function returning a Workload, a"
-            " Workload, or a Flax module with --input), an HLO file, or a saved .edgegraph file.",
+            " Workload, or a Flax module with --input); a file with HLO, or a folder that XLA"
+            " dumped to; a saved .edgegraph file.",
             autocompletion=complete_spec,
         ),
     ]
@@ -190,6 +194,22 @@ class Job:
         typer.Option("--option", metavar="KEY=VALUE", help="XLA compiler option; repeatable."),
     ] = None
     target: Annotated[str | None, typer.Option(help="What to compile for. Default: cpu.")] = None
+    module: Annotated[
+        str | None,
+        typer.Option(
+            "--module",
+            metavar="NAME",
+            help="Which module of a file or folder that holds several: its name or number.",
+        ),
+    ] = None
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="Whose roofs a file gets: h100-sxm, rpi5; `edgegraph devices` lists them.",
+        ),
+    ] = None
     stage: Annotated[
         str | None,
         typer.Option(

@@ -25,6 +25,7 @@ from edgegraph.errors import InputError, NoisyMeasurementError
 from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:
+    from edgegraph.compiler.program import Program
     from edgegraph.measure.sampling import MeasurementSettings
     from edgegraph.results.analysis import Analysis
     from edgegraph.results.base import Shown
@@ -43,7 +44,7 @@ def results(job: Job) -> Iterator[Shown]:
     if door.code:
         yield from _of_workload(job)
         return
-    _check_file(job, door)
+    _check_file(job, door, *(() if door.saved else ("device",)))
     if door.saved:
         from edgegraph.results.kinds import presenter_of
 
@@ -54,7 +55,7 @@ def results(job: Job) -> Iterator[Shown]:
         from edgegraph.analysis.analyze import analyze
 
         with progress() as report:
-            analysis = analyze(job.spec, progress=report)
+            analysis = analyze(job.spec, module=job.module, device=job.device, progress=report)
         yield analysis
 
 
@@ -92,9 +93,9 @@ def _named(kind: type) -> str:
     return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 
-def _check_file(job: Job, door: Door) -> None:
+def _check_file(job: Job, door: Door, *more: str) -> None:
     """Refuse options that would be without effect on a file."""
-    kept = {"spec", "strict", *door.choices}
+    kept = {"spec", "strict", *door.choices, *more}
     for name in (field.name for field in fields(Job) if field.name not in kept):
         if getattr(job, name):
             raise InputError(f"{flag(name)} has no effect on the file {job.spec}; leave it out")
@@ -121,6 +122,18 @@ def resolve(job: Job, *, dtype: str | None = None) -> Workload:
     )
 
 
+def program(job: Job) -> Program:
+    """Return the compiled program in a file.
+
+    Raises:
+        InputError: The file holds something else, or an option has no effect on it.
+    """
+    from edgegraph.compiler.program import Program
+
+    _check_file(job, find_door(Given(job.spec)))
+    return _checked(job, open_thing(job.spec, module=job.module), Program)
+
+
 def options(job: Job) -> dict[str, str | int | float | bool]:
     """Return the compiler options that were asked for."""
     return {
@@ -140,6 +153,11 @@ def _of_workload(job: Job) -> Iterator[Analysis]:
     from edgegraph import xla
     from edgegraph.analysis.analyze import analyze
 
+    if job.module or job.device:
+        raise InputError(
+            f"--module and --device are for files, and {job.spec} is code; --target device:NAME"
+            " gives it the roofs of another device"
+        )
     batches = job.batches
     measure = _measures(job)
     _check_timed(job, measure)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from edgegraph.cli.job import ANALYSIS_ONLY, Job, JsonLines, StoreOption, grouped_options, saving_to
+from edgegraph.cli.job import CODE_ONLY, Job, JsonLines, StoreOption, grouped_options, saving_to
 from edgegraph.cli.output import (
     STUDY_SUFFIXES,
     StudyFiles,
@@ -95,7 +95,7 @@ def _by_batch(
 PROCESSES, QUICK_PROCESSES = 7, 3
 
 
-@grouped_options(without=("target", "stage", *ANALYSIS_ONLY))
+@grouped_options(without=("target", "stage", *CODE_ONLY))
 def fusion(
     job: Job, output: StudyFilesByBatch = None, store: StoreOption = None, json: JsonLines = False
 ) -> None:
@@ -133,7 +133,7 @@ def fusion(
                 )
 
 
-@grouped_options(without=("target", "stage", "measure", *ANALYSIS_ONLY))
+@grouped_options(without=("target", "stage", "measure", *CODE_ONLY))
 def overlap(
     job: Job, output: StudyFilesByBatch = None, store: StoreOption = None, json: JsonLines = False
 ) -> None:
@@ -205,7 +205,7 @@ class Trial:
             raise InputError("--save takes the decisions of one batch size; name one --batch")
 
 
-@grouped_options(without=("target", "stage", "measure", *ANALYSIS_ONLY))
+@grouped_options(without=("target", "stage", "measure", *CODE_ONLY))
 def improve(
     job: Job,
     trial: Trial,
@@ -284,7 +284,7 @@ class Spread:
     ] = None
 
 
-@grouped_options(without=("batch", "stage", "measure", "strict", *ANALYSIS_ONLY))
+@grouped_options(without=("batch", "stage", "measure", "strict", *CODE_ONLY))
 def scaling(
     job: Job,
     spread: Spread,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgegraph.cli.job import (
-    ANALYSIS_ONLY,
+    CODE_ONLY,
     Job,
     StoreOption,
     complete_spec,
@@ -104,7 +104,7 @@ class Swept:
         return None if text is None else parse_time("--max-latency", text)
 
 
-@grouped_options(without=("batch", "target", "stage", *ANALYSIS_ONLY))
+@grouped_options(without=("batch", "target", "stage", *CODE_ONLY))
 def sweep(
     job: Job,
     swept: Swept,

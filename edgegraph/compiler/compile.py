@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,8 +19,6 @@ from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
 from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line, positive_integer
-from edgegraph.hlo.read import parse_module, read_module
-from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.workload.calls import Call, plain
 from edgegraph.workload.flax_model import is_flax_module
 from edgegraph.workload.workload import Workload, function_name
@@ -101,43 +98,6 @@ def compile(
     )
     with jax.default_device(jax.devices("cpu")[0]):
         return _compile(job)
-
-
-def read_hlo(path: str | Path) -> Program:
-    """Read a module that XLA dumped, anywhere.
-
-    Args:
-        path: HLO text or a serialized module, as `edgegraph.hlo.read.read_module` takes it.
-
-    Returns:
-        A Program that cannot run, of target ``unknown``; its stage is ``optimized`` if the
-        module is scheduled, which is the last thing that XLA does, and ``lowered`` else.
-
-    Raises:
-        InputError: The file cannot be read.
-        FormatError: It is empty, cut off, or not HLO.
-    """
-    return _program(read_module(path))
-
-
-def program_of(data: bytes) -> Program:
-    """Return the Program of what an HLO file holds, as `read_hlo` does.
-
-    Raises:
-        FormatError: It is empty, cut off, or not HLO.
-    """
-    return _program(parse_module(data))
-
-
-def _program(serialized: bytes) -> Program:
-    module = HloModuleProto.FromString(serialized)
-    return Program(
-        name=module.name,
-        batch=None,
-        target="unknown",
-        stage="optimized" if module.schedule.entries else "lowered",
-        serialized=serialized,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

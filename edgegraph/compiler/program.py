@@ -10,6 +10,7 @@ from typing import Any
 from edgegraph import xla
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Module
+from edgegraph.hlo.read import importable
 from edgegraph.results.analysis import MemoryUse
 
 
@@ -20,8 +21,8 @@ class Program:
     Attributes:
         name: The workload's name, or the file's.
         batch: Batch size, or None where there is none.
-        target: ``cpu``, ``tpu:v5e``, ``gpu:h100``, ``device:rpi5``, ..., or ``unknown`` for a
-            module from a file.
+        target: ``cpu``, ``tpu:v5e``, ``gpu:h100``, ``device:rpi5``, ..., or or of a module from
+            a file ``cpu``, ``gpu`` or ``tpu``, ``unknown`` where it does not tell.
         stage: ``optimized`` or ``lowered``.
         options: XLA compiler options that were set.
         serialized: The HloModuleProto of that stage.
@@ -39,6 +40,8 @@ class Program:
         compiler_memory_bytes: The most memory that the process of such a compiler held.
         original: Makes the HloModuleProto of the model's own function before optimisation, where
             what was compiled computes the same another way.
+        before: Reads the HloModuleProto before optimisation from a dump; None where there is none.
+        notes: What was decided while a file was read, in a sentence each.
         fingerprint: Digest of the StableHLO that it was lowered to; names of layers and source
             positions do not count. None for a module from a file.
     """
@@ -60,12 +63,19 @@ class Program:
     compiler_cost: Mapping[str, float] | None = None
     compiler_memory_bytes: int | None = None
     original: Callable[[], bytes] | None = None
+    before: Callable[[], bytes] | None = None
     fingerprint: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def ahead(self) -> bool:
         """Whether it was compiled for a device that is not here."""
         return self.compiler_memory_bytes is not None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is a file from a TPU or GPU, of which it does not say which."""
+        return self.device is None and self.target in ("gpu", "tpu")
 
     @cached_property
     def module(self) -> Module:
@@ -82,7 +92,7 @@ class Program:
         if self.original is not None:
             return decode(self.original())
         whole = self.module.partition_count in (None, 1)
-        return self.module_before if self.ahead and whole else None
+        return self.module_before if whole and (self.ahead or self.before is not None) else None
 
     @cached_property
     def module_before(self) -> Module | None:
@@ -95,6 +105,8 @@ class Program:
         """
         if self.stage == "lowered":
             return self.module
+        if self.before is not None:
+            return decode(self.before())
         if self.lowered is None:
             return None
         return decode(xla.lowered_module(self.lowered))
@@ -108,7 +120,7 @@ class Program:
         """
         # What was compiled here need not be read by XLA once more.
         own = None if self.executable is None else self.executable.cost_analysis()
-        return own or xla.cost_analysis(self.serialized)
+        return own or xla.cost_analysis(importable(self.serialized))
 
 
 def memory_use(statistics: Any) -> MemoryUse:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import re
+import mmap
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
 from edgegraph.base.archives import unpacked
-from edgegraph.errors import FormatError, InputError
+from edgegraph.base.timing import Progress
+from edgegraph.base.worker import run_child
+from edgegraph.errors import EdgeGraphError, FormatError, InputError, UnsupportedVersionError
 from edgegraph.hlo.decode import decode
+from edgegraph.hlo.dump_text import ELIDED_TARGET, choose, is_hlo_text, modules_in, readable
 from edgegraph.hlo.schema import HloModuleProto, HloProto, Proto
 
 EXPECTED = "expected HLO text or a serialized HloModuleProto, as XLA's --xla_dump_to writes them"
+
+_VALIDATION_S = 600.0
+"""Text of 10 MB takes XLA half a second; what takes longer than this is made to."""
 
 _MAX_WRAPPERS = 2
 """A HloSnapshot holds a HloProto, which holds the module."""
 
 
-def read_module(path: str | Path) -> bytes:
+def read_module(path: str | Path, *, module: str | None = None) -> bytes:
     """Return the HloModuleProto in an HLO file, which EdgeGraph's decoder and XLA have accepted.
 
     Its content tells what it is: HLO text (``*.txt``), a HloModuleProto (``*.pb``), or a HloProto
-    around one (``*.hlo.pb``); compressed with gzip or not.
+    around one (``*.hlo.pb``); compressed or not. Of several modules, `module` names one.
     """
     path = Path(path)
     try:
@@ -31,79 +37,130 @@ def read_module(path: str | Path) -> bytes:
         reason = error.strerror or type(error).__name__
         raise InputError(f"cannot read {path}: {reason}; {EXPECTED}") from error
     try:
-        return parse_module(data)
+        return parse_module(data, module=module)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
 
 
-def parse_module(data: bytes) -> bytes:
-    """Return the serialized HloModuleProto in the content of an HLO file.
-
-    Raises:
-        FormatError: As `read_module`.
-    """
-    # XLA is asked last: what it cannot read may end the process that it runs in.
-    from edgegraph import xla
-
+def parse_module(data: bytes, *, module: str | None = None) -> bytes:
+    """Return the HloModuleProto in the content of an HLO file."""
     data = unpacked(data)
     if not data.strip():
         raise FormatError(f"the file is empty; {EXPECTED}")
-    text = _as_text(data)
-    if text is None:
-        module = _unwrapped(data)
-        decode(module)
-        return xla.validate_in_subprocess(module)
-    module = xla.validate_in_subprocess(text)
-    decode(module)
-    return module
-
-
-_START = re.compile(r"^HloModule\s", re.MULTILINE)
-
-
-def is_hlo_text(text: str) -> bool:
-    """Return whether a line of the text begins a module."""
-    return _START.search(text) is not None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = ""
+    # XLA is asked last: what it cannot read may end the process that it runs in.
+    if is_hlo_text(text):
+        found = modules_in(text)
+        number = choose([name for name, _ in found], module)
+        serialized = _validated(b"T" + readable(found[number][1]).encode())
+        decode(serialized)
+        return serialized
+    serialized = module_in(data)
+    choose([HloModuleProto.FromString(serialized).name], module)
+    decode(serialized)
+    return _validated(b"M" + serialized)
 
 
 def has_module(data: bytes) -> bool:
     """Return whether binary data hold a HloModuleProto, alone or wrapped."""
     try:
-        _unwrapped(data)
+        module_in(data)
     except FormatError:
         return False
     return True
 
 
-def _as_text(data: bytes) -> str | None:
-    """Return the text if it is HLO text, None if the data are binary."""
+def _validated(payload: bytes) -> bytes:
+    """Have XLA read HLO of unknown origin in a subprocess, and return the HloModuleProto.
+
+    XLA checks much of its input by assertions, which end the process. What this returns has
+    gone through its reader and its cost analysis once without.
+    """
+    work = f"{__name__}:_validate"
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return None
-    if any(character < " " and character not in "\t\n\r\f" for character in text[:4096]):
-        return None
-    if is_hlo_text(text):
-        return text
-    if re.search(r"^(?:module\b|#loc)", text, re.MULTILINE):
+        return run_child(work, payload, timeout_s=_VALIDATION_S, name="XLA's reader")
+    except (FormatError, UnsupportedVersionError):
+        raise
+    except EdgeGraphError as error:
         raise FormatError(
-            "this is MLIR (StableHLO), not HLO; write compiled.as_text() or"
-            " lowered.as_text('hlo') instead"
-        )
-    raise FormatError(f"this is text, but no line starts with 'HloModule'; {EXPECTED}")
+            f"XLA cannot read it: {error}; it is damaged or of another XLA version"
+        ) from error
 
 
-def _unwrapped(data: bytes) -> bytes:
+def _validate(payload: bytes | mmap.mmap, report: Progress) -> bytes:
+    """Do the work of `_validated`: the child's side."""
+    from edgegraph import xla
+
+    kind, data = bytes(payload[:1]), bytes(payload[1:])
+    module = with_constants(xla.parse_text(data.decode())) if kind == b"T" else data
+    xla.cost_analysis(importable(module))
+    return module
+
+
+def with_constants(serialized: bytes) -> bytes:
+    """Return a module with constants in place of the calls that `readable` put there."""
+    if ELIDED_TARGET.encode() not in serialized:
+        return serialized
+    module = HloModuleProto.FromString(serialized)
+    for computation in module.computations:
+        for instruction in computation.instructions:
+            if instruction.custom_call_target == ELIDED_TARGET:
+                instruction.opcode = "constant"
+                instruction.ClearField("custom_call_target")
+    return bytes(module.SerializeToString())
+
+
+def importable(serialized: bytes) -> bytes:
+    """Return a module that XLA reads and that costs the same.
+
+    XLA refuses a recv-done whose recv is in another computation, as in pipelined loops that hand
+    it on in their tuple. An opt-barrier, too, moves what it is given and costs nothing else.
+    """
+    if b"recv-done" not in serialized and b"send-done" not in serialized:
+        return serialized
+    module = HloModuleProto.FromString(serialized)
+    for computation in module.computations:
+        opcodes = {each.id: each.opcode for each in computation.instructions}
+        for each in computation.instructions:
+            if each.opcode in ("recv-done", "send-done") and [
+                opcodes.get(operand) for operand in each.operand_ids
+            ] != [each.opcode.removesuffix("-done")]:
+                each.opcode = "opt-barrier"
+    return bytes(module.SerializeToString())
+
+
+def buffer_assignment(data: bytes) -> Proto | None:
+    """Return the BufferAssignmentProto beside the module in a HloProto, or None."""
+    data = unpacked(data)
+    while (wrapper := _parsed(HloProto, data)) is not None and wrapper.hlo_module:
+        module = _parsed(HloModuleProto, wrapper.hlo_module)
+        if module is not None and _holds_ops(module):
+            found: Proto = wrapper.buffer_assignment
+            return found if found.allocations else None
+        data = wrapper.hlo_module
+    return None
+
+
+def module_in(data: bytes) -> bytes:
     """Return the HloModuleProto inside of `data`, which may be one itself."""
     for _ in range(_MAX_WRAPPERS + 1):
         module = _parsed(HloModuleProto, data)
-        if module is not None and module.computations:
+        if module is not None and _holds_ops(module):
             return data
         wrapper = _parsed(HloProto, data)
         if wrapper is None:
             break
         data = wrapper.hlo_module
     raise FormatError(f"it is cut off, damaged or not HLO; {EXPECTED}")
+
+
+def _holds_ops(module: Proto) -> bool:
+    """Return whether it is one in fact: other messages, too, parse as a module."""
+    first = module.computations[0].instructions if module.computations else ()
+    return bool(first and first[0].opcode and first[0].name)
 
 
 def _parsed(message: type[Proto], data: bytes) -> Proto | None:

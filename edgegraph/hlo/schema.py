@@ -14,7 +14,15 @@ from edgegraph.base.protobuf import message_classes
 # these messages. Enums are int32: an unknown value must not be lost.
 _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
     # The embedded module is read as bytes: same encoding, and it comes out byte for byte.
-    "HloProto": {"hlo_module": (1, "bytes")},
+    "HloProto": {"hlo_module": (1, "bytes"), "buffer_assignment": (3, "BufferAssignmentProto")},
+    "BufferAssignmentProto": {"allocations": (3, "BufferAllocationProto*")},
+    "BufferAllocationProto": {
+        "size": (2, "int64"),
+        "is_thread_local": (3, "bool"),
+        "is_entry_computation_parameter": (5, "bool"),
+        "maybe_live_out": (7, "bool"),
+        "is_constant": (12, "bool"),
+    },
     "HloModuleProto": {
         "name": (1, "string"),
         "entry_computation_name": (2, "string"),
@@ -142,7 +150,11 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "tuple_shapes": (4, "ShapeProto*"),
         "layout": (5, "LayoutProto"),
     },
-    "LayoutProto": {"minor_to_major": (1, "int64*"), "memory_space": (8, "int64")},
+    "LayoutProto": {
+        "minor_to_major": (1, "int64*"),
+        "tiles": (6, "bytes*"),
+        "memory_space": (8, "int64"),
+    },
     "Window": {"dimensions": (1, "WindowDimension*")},
     "WindowDimension": {
         "size": (1, "int64"),

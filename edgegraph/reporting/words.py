@@ -64,9 +64,16 @@ def throughput(analysis: Analysis) -> str | None:
     return f"{si(analysis.batch / analysis.latency.median_s)}/s"
 
 
+_EXAMPLES = {"gpu": "h100-sxm", "tpu": "tpu-v5e"}
+"""A device of the catalogue for each kind of which a file does not say which it is."""
+
+
 def device_line(analysis: Analysis) -> str:
     """Describe whose roofs bind, and where they meet."""
     device = analysis.device
+    if device is None and analysis.target in _EXAMPLES:
+        kind, example = analysis.target.upper(), _EXAMPLES[analysis.target]
+        return f"no device: name the {kind} it was compiled for, such as --device {example}"
     if device is None:
         return "no device: run `edgegraph calibrate` for a roofline"
     reference = next(iter(device.peak_flops_per_s))
@@ -89,7 +96,8 @@ def device_line(analysis: Analysis) -> str:
 def measurement_line(analysis: Analysis) -> list[str]:
     """Describe how far the figures hold: bracket, sum of layers, noise, memory."""
     totals = analysis.totals
-    said = [*_estimates(totals)]
+    said = [("note", note) for note in analysis.notes]
+    said += _estimates(totals)
     if analysis.latency is not None:
         said.append(("measured", _measured(analysis, analysis.latency)))
     said += [*conditions(analysis), *traced(analysis), *_allocated(analysis)]
@@ -261,6 +269,7 @@ def ridge(analysis: Analysis) -> str | None:
 def provenance(analysis: Analysis) -> list[tuple[str, str]]:
     """Describe where the figures come from and how far they hold, as names and sentences."""
     return [
+        *(("note", note) for note in analysis.notes),
         *_measurement(analysis),
         *conditions(analysis),
         *traced(analysis),

@@ -139,14 +139,14 @@ class MemoryUse:
         output_bytes: Its results.
         temp_bytes: What is set aside for intermediates.
         alias_bytes: Results that are written over arguments.
-        code_bytes: The machine code.
+        code_bytes: The machine code; None where a dump does not tell.
     """
 
     argument_bytes: int
     output_bytes: int
     temp_bytes: int
     alias_bytes: int
-    code_bytes: int
+    code_bytes: int | None
 
     @property
     def peak_bytes(self) -> int:
@@ -238,6 +238,7 @@ class Analysis(Exportable):
             each says under what it was measured.
         op_trace: Measured time of every op inside the running program, or None.
         fingerprint: Digest of the StableHLO that it lowers to; None for a module from a file.
+        notes: What was decided while a file was read: which of its modules it is, what it lacks.
         serialized_module: The HloModuleProto that was analysed.
     """
 
@@ -265,6 +266,7 @@ class Analysis(Exportable):
     other_latencies: tuple[Latency, ...] = ()
     op_trace: OpTrace | None = None
     fingerprint: str | None = None
+    notes: tuple[str, ...] = ()
     serialized_module: bytes
 
     @cached_property

@@ -29,7 +29,7 @@ _LOOK_AGAIN_S = 0.1
 
 
 def compare_devices(
-    workloads: Workload | Sequence[Workload],
+    workloads: Workload | Program | Sequence[Workload | Program],
     *,
     devices: Sequence[str],
     batches: Sequence[int] = (1,),
@@ -42,7 +42,8 @@ def compare_devices(
     A device whose compiler is missing or fails becomes a row with its error; the rest goes on.
 
     Args:
-        workloads: One, or several to compare on the same devices.
+        workloads: One, or several to compare on the same devices; also Programs from files, which
+            are not compiled again and get the roofs of a ``device:`` only.
         devices: As `edgegraph.compile` takes its target: ``cpu``, ``tpu:v5e``, ``gpu:orin``,
             ``device:rpi5``.
         batches: Batch sizes.
@@ -71,7 +72,7 @@ def compare_devices(
 
 
 def device_rows(
-    workloads: Workload | Sequence[Workload],
+    workloads: Workload | Program | Sequence[Workload | Program],
     *,
     devices: Sequence[str],
     batches: Sequence[int] = (1,),
@@ -83,7 +84,7 @@ def device_rows(
 
     Whatever ends it early, Ctrl-C too, ends the compilers that run for it.
     """
-    chosen = [workloads] if isinstance(workloads, Workload) else list(workloads)
+    chosen = [workloads] if isinstance(workloads, Workload | Program) else list(workloads)
     if not (chosen and devices and batches):
         raise InputError("give at least one workload, one device and one batch size")
     targets = [parse_target(name) for name in devices]
@@ -91,7 +92,7 @@ def device_rows(
         (workload, target.name, batch)
         for workload in chosen
         for target in targets
-        for batch in batches
+        for batch in (batches if isinstance(workload, Workload) else [workload.batch])
     ]
     report = progress or no_progress
     if measure:
@@ -103,7 +104,8 @@ def device_rows(
         try:
             for number, cell in enumerate(cells):
                 workload, target_name, batch = cell
-                report(f"{workload.name} at batch {batch} on {target_name}", number / len(cells))
+                at = "" if batch is None else f" at batch {batch}"
+                report(f"{workload.name}{at} on {target_name}", number / len(cells))
                 made = compiling[cell].result() if cell in compiling else _compile(*cell)
                 yield _row(cell, made, measure, settings)
         finally:
@@ -124,10 +126,20 @@ def _end(compiling: Collection[Future[Program | EdgeGraphError]]) -> None:
         wait(compiling, timeout=_LOOK_AGAIN_S)
 
 
-Cell = tuple[Workload, str, int]
+Cell = tuple[Workload | Program, str, int | None]
 
 
-def _compile(workload: Workload, target: str, batch: int) -> Program | EdgeGraphError:
+def _compile(
+    workload: Workload | Program, target: str, batch: int | None
+) -> Program | EdgeGraphError:
+    if isinstance(workload, Program):
+        device = parse_target(target)
+        if device.ahead or device.device is None:
+            return InputError(
+                f"{workload.name} is compiled already; name a device of the catalogue, such as"
+                f" device:{device.device or 'rpi5'}"
+            )
+        return replace(workload, target=device.name, device=device.device)
     try:
         return compile_workload(workload, batch=batch, target=target)
     except EdgeGraphError as error:

@@ -1,0 +1,116 @@
+"""Programs that others compiled: files, texts and dump folders."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+import edgegraph as eg
+from edgegraph.compiler.program import memory_use
+from edgegraph.errors import FormatError, InputError
+from edgegraph.reporting.words import device_line
+from tests.compiler.dumped import Dumped, dump
+from tests.corpus.files import AHEAD_OF_TIME
+from tests.hlo.test_read import TEXT
+
+
+@pytest.fixture(scope="module")
+def dumped(tmp_path_factory: pytest.TempPathFactory) -> Dumped:
+    return dump(tmp_path_factory.mktemp("dumps"))
+
+
+def test_the_largest_module_of_a_dump_is_taken(dumped: Dumped) -> None:
+    for folder in (dumped.text, dumped.protobuf):
+        program = eg.read_hlo(folder)
+        assert (program.name, program.stage) == ("jit_step", "optimized")
+        assert program.notes[0].startswith("module_")
+        assert (
+            "one of 2 modules, the largest; --module chooses another: module_" in program.notes[0]
+        )
+        assert "before_optimizations" in program.notes[1]
+        assert eg.open(folder).serialized == program.serialized
+
+
+def test_memory_is_what_xla_says_of_the_executable(dumped: Dumped) -> None:
+    """Donated, so that argument and output share a buffer."""
+    theirs = memory_use(dumped.statistics)
+    for folder in (dumped.text, dumped.protobuf):
+        memory = eg.read_hlo(folder).memory
+        assert memory is not None
+        assert memory.alias_bytes > 0
+        for name in ("argument_bytes", "output_bytes", "temp_bytes", "alias_bytes", "peak_bytes"):
+            assert getattr(memory, name) == getattr(theirs, name), name
+
+
+def test_the_models_own_counts_are_of_the_module_before(dumped: Dumped) -> None:
+    program = eg.read_hlo(dumped.text)
+    before = program.module_before
+    assert before is not None
+    assert not before.schedule
+    assert eg.analyze(program).totals.macs == 64 * 64 * 64
+
+
+def test_another_module_is_chosen_by_name_or_number(dumped: Dumped) -> None:
+    names = {eg.read_hlo(dumped.text, module=name).name for name in dumped.other}
+    assert names == {"jit_other"}
+    with pytest.raises(FormatError, match=r"no single module 'jit_none'; choose with module= or"):
+        eg.open(dumped.text, module="jit_none")
+
+
+def test_a_folder_without_hlo(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    with pytest.raises(FormatError, match="holds no HLO; expected a folder that --xla_dump_to"):
+        eg.read_hlo(tmp_path)
+
+
+def test_text_is_read_as_text() -> None:
+    assert eg.read_hlo(TEXT).name == "small"
+    with pytest.raises(FormatError, match=r"cut off") as caught:
+        eg.read_hlo(TEXT * 200 + TEXT[:30], module="201")
+    assert len(str(caught.value)) <= 200
+    with pytest.raises(InputError, match="No such file"):
+        eg.read_hlo("no_such.hlo")
+
+
+def test_a_module_of_a_text_with_several() -> None:
+    both = TEXT + TEXT.replace("small", "other")
+    assert eg.analyze(both, module="other").workload == "other"
+    with pytest.raises(FormatError, match=r"2 modules; choose one .*--module: 1 small, 2 other"):
+        eg.open(both)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "device"),
+    [
+        ("cnn.a100.txt.gz", "gpu", "no device: name the GPU it was compiled for, such as --device"),
+        ("cnn.tpu_v5e.txt.gz", "tpu", "no device: name the TPU it was compiled for"),
+    ],
+)
+def test_a_dump_of_another_device_gets_no_roofs_of_this_host(
+    name: str, kind: str, device: str
+) -> None:
+    path = AHEAD_OF_TIME / name
+    analysis = eg.analyze(path)
+    assert (analysis.target, analysis.device) == (kind, None)
+    assert analysis.totals.expected_time_s is analysis.totals.compute_time_s is None
+    assert device_line(analysis).startswith(device)
+
+
+def test_a_dump_gets_the_roofs_of_a_device_that_is_named() -> None:
+    path = AHEAD_OF_TIME / "cnn.a100.txt.gz"
+    analysis = eg.analyze(path, device="a100-sxm-80")
+    assert analysis.device == eg.devices()["a100-sxm-80"]
+    # NVIDIA's data sheet: 2.039 TB/s.
+    moved = analysis.totals.main_memory_bytes
+    assert moved is not None
+    assert analysis.totals.memory_time_s == pytest.approx(moved / 2.039e12, rel=0.01)
+    with pytest.raises(InputError, match="no device is called 'a1000'"):
+        eg.analyze(path, device="a1000")
+
+
+def test_what_is_compressed_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(gzip.compress(TEXT.encode()))
+    assert eg.read_hlo(path).name == "small"
