@@ -10,8 +10,8 @@ import importlib
 import importlib.metadata
 import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,27 +25,29 @@ SUPPORTED_JAX = "0.10 to 0.12"
 _TEXT_ERROR = re.compile(r"was parsing (\d+):(\d+): error: (.+)")
 
 
-def _unsupported(error: BaseException) -> UnsupportedVersionError:
+@contextmanager
+def _private_names() -> Iterator[None]:
+    """Say which jax is installed, and which is supported, where one of its names is missing."""
     try:
-        found = importlib.metadata.version("jax")
-    except importlib.metadata.PackageNotFoundError:
+        yield
+    except (ImportError, AttributeError) as error:
         found = "(none)"
-    return UnsupportedVersionError(
-        f"jax {found} lacks a private name that EdgeGraph needs ({error});"
-        f" install jax {SUPPORTED_JAX}"
-    )
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found = importlib.metadata.version("jax")
+        raise UnsupportedVersionError(
+            f"jax {found} lacks a private name that EdgeGraph needs ({error});"
+            f" install jax {SUPPORTED_JAX}"
+        ) from error
 
 
+@_private_names()
 def _private(module_name: str, *names: str) -> Any:
     """Import a private module that must have `names`."""
     # As jax itself does it: without it, XLA greets on stderr.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    try:
-        module = importlib.import_module(module_name)
-        for name in names:
-            getattr(module, name)
-    except (ImportError, AttributeError) as error:
-        raise _unsupported(error) from error
+    module = importlib.import_module(module_name)
+    for name in names:
+        getattr(module, name)
     return module
 
 
@@ -104,29 +106,25 @@ def parse_text(text: str) -> bytes:
     return serialized
 
 
+@_private_names()
 def compiled_module(compiled: jax.stages.Compiled) -> bytes:
     """Return the optimised HloModuleProto of a compiled function, which must hold just one."""
-    try:
-        executable: Any = compiled.runtime_executable()
-        modules = executable.hlo_modules()
-        if len(modules) != 1:
-            raise CompileError(f"the executable holds {len(modules)} HLO modules; expected one")
-        serialized: bytes = modules[0].as_serialized_hlo_module_proto()
-    except AttributeError as error:
-        raise _unsupported(error) from error
+    executable: Any = compiled.runtime_executable()
+    modules = executable.hlo_modules()
+    if len(modules) != 1:
+        raise CompileError(f"the executable holds {len(modules)} HLO modules; expected one")
+    serialized: bytes = modules[0].as_serialized_hlo_module_proto()
     return serialized
 
 
+@_private_names()
 def lowered_module(lowered: jax.stages.Lowered) -> bytes:
     """Return the HloModuleProto of a lowered function, before XLA optimises it.
 
     It has op_names and stack frames.
     """
-    try:
-        computation: Any = lowered.compiler_ir("hlo")
-        serialized: bytes = computation.as_serialized_hlo_module_proto()
-    except AttributeError as error:
-        raise _unsupported(error) from error
+    computation: Any = lowered.compiler_ir("hlo")
+    serialized: bytes = computation.as_serialized_hlo_module_proto()
     return serialized
 
 
@@ -139,6 +137,7 @@ def stablehlo(lowered: jax.stages.Lowered) -> bytes:
     return code
 
 
+@_private_names()
 def compile_for(
     code: bytes,
     *,
@@ -185,8 +184,6 @@ def compile_for(
             executable = chosen[0].client.compile(module, device_list(chosen), compile_options)
         serialized: bytes = executable.hlo_modules()[0].as_serialized_hlo_module_proto()
         memory = executable.get_compiled_memory_stats()
-    except AttributeError as error:
-        raise _unsupported(error) from error
     except (RuntimeError, ValueError) as error:
         raise CompileError(_first_line(error)) from error
     cost = None
@@ -195,6 +192,7 @@ def compile_for(
     return serialized, memory, cost
 
 
+@_private_names()
 def set_synchronous_dispatch() -> None:
     """Make CPU calls run in the calling thread, so that a clock around them sees only them.
 
@@ -202,11 +200,7 @@ def set_synchronous_dispatch() -> None:
     """
     bridge = _private("jax._src.xla_bridge", "backends_are_initialized")
     config = _private("jax", "config").config
-    try:
-        asynchronous = config.read("jax_cpu_enable_async_dispatch")
-    except AttributeError as error:
-        raise _unsupported(error) from error
-    if asynchronous and bridge.backends_are_initialized():
+    if config.read("jax_cpu_enable_async_dispatch") and bridge.backends_are_initialized():
         raise EdgeGraphError(
             "CPU dispatch is asynchronous and JAX's backend is already up; run"
             " jax.config.update('jax_cpu_enable_async_dispatch', False) before JAX touches a"
@@ -223,14 +217,12 @@ def profile(work: Callable[[], None], *, with_modules: bool) -> bytes:
     small one.
     """
     profiler = _private("jaxlib._profiler", "ProfilerSession", "ProfileOptions")
-    try:
+    with _private_names():
         options = profiler.ProfileOptions()
         options.python_tracer_level = 0
         options.host_tracer_level = 2
         options.enable_hlo_proto = with_modules
         session = profiler.ProfilerSession(options)
-    except AttributeError as error:
-        raise _unsupported(error) from error
     try:
         work()
     except BaseException:

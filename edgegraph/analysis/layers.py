@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgegraph.base.timing import bulk
-from edgegraph.device.roofline import bound, overlapped
+from edgegraph.device.device import bound, overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import OWN, UNATTRIBUTED, scope_of
 from edgegraph.hlo.op_tree import OpTree

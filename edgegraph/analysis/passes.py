@@ -15,8 +15,7 @@ from edgegraph.base.timing import Progress, bulk
 from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
 from edgegraph.cost.price import OpCost, price_nodes
-from edgegraph.device.device import Device
-from edgegraph.device.roofline import overlapped
+from edgegraph.device.device import Device, overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.op_name import UNATTRIBUTED, parse_parameter_name

@@ -14,8 +14,14 @@ from edgegraph.base.timing import bulk
 from edgegraph.compiler.program import Program
 from edgegraph.cost.price import OpCost
 from edgegraph.cost.products import ComputeType
-from edgegraph.device.device import Arithmetic, Device, arithmetic
-from edgegraph.device.roofline import bound, overlapped, roofline_times
+from edgegraph.device.device import (
+    Arithmetic,
+    Device,
+    arithmetic,
+    bound,
+    overlapped,
+    roofline_times,
+)
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_name import parse_parameter_name
@@ -24,9 +30,9 @@ from edgegraph.memory.activations import activation_peaks
 from edgegraph.memory.live import HeldBuffer, MemoryProfile
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.columns import sum_of_times
-from edgegraph.results.memory import ActivationMemory, ActivationPeak, LiveBuffer, LiveMemory
 from edgegraph.results.op_trace import OpShare
 from edgegraph.results.records import main_memory_bytes
+from edgegraph.results.schedule import ActivationMemory, ActivationPeak, LiveBuffer, LiveMemory
 
 
 @bulk

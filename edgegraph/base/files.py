@@ -11,7 +11,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -58,26 +58,14 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_FOLDER_VARIABLE) or platformdirs.user_cache_dir("edgegraph"))
 
 
-@contextmanager
-def shared_lock(report: Progress) -> Iterator[None]:
-    """Compile alongside others that compile, while nothing is timed.
-
-    Raises:
-        InputError: The runtime folder cannot be written.
-    """
-    with _held(LockFlags.SHARED, report):
-        yield
+def shared_lock(report: Progress) -> AbstractContextManager[None]:
+    """Compile alongside others that compile, while nothing is timed."""
+    return _held(LockFlags.SHARED, report)
 
 
-@contextmanager
-def exclusive_lock(report: Progress) -> Iterator[None]:
-    """Time something while nothing else is timed or compiled.
-
-    Raises:
-        InputError: The runtime folder cannot be written.
-    """
-    with _held(LockFlags.EXCLUSIVE, report):
-        yield
+def exclusive_lock(report: Progress) -> AbstractContextManager[None]:
+    """Time something while nothing else is timed or compiled."""
+    return _held(LockFlags.EXCLUSIVE, report)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -49,17 +50,6 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     compiler_memory_bytes: int
 
 
-class _Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child is handed."""
-
-    code: bytes
-    platform: str
-    topology: str
-    description: str
-    chips: int
-    options: dict[str, str | int | float | bool]
-
-
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a file in the cache."""
 
@@ -88,14 +78,14 @@ def compile_ahead(
             f"{label} is partitioned over {chips} chips, and {target.name!r} has {target.chips};"
             " name a larger topology, such as tpu:v5e:2x2 or gpu:h100:8"
         )
-    request = _Request(
-        code=code,
-        platform=target.platform,
-        topology=target.topology,
-        description=target.description,
-        chips=chips,
-        options={**target.options, **options},
-    )
+    request = {
+        "code": code,
+        "platform": target.platform,
+        "topology": target.topology,
+        "description": target.description,
+        "chips": chips,
+        "options": {**target.options, **options},
+    }
     kept = _kept_file(request, target)
     known = _read(kept)
     if known is None:
@@ -106,8 +96,10 @@ def compile_ahead(
     return known
 
 
-def _run_compiler(request: _Request, target: Target, *, label: str, timeout_s: float) -> bytes:
-    """Compile in a process of its own; return a `Compiled` as it is kept."""
+def _run_compiler(
+    request: Mapping[str, Any], target: Target, *, label: str, timeout_s: float
+) -> bytes:
+    """Compile in a process of its own, as `xla.compile_for` is asked; return a `Compiled`."""
     # A compiler that is ended leaves its logs and what it handed to the assembler.
     with tempfile.TemporaryDirectory(prefix="edgegraph-", ignore_cleanup_errors=True) as folder:
         folders = {"TMPDIR": folder, "TPU_LOG_DIR": folder}
@@ -120,7 +112,7 @@ def _run_compiler(request: _Request, target: Target, *, label: str, timeout_s: f
             )
         except EdgeGraphError as error:
             what = f"{label} for {target.name}"
-            raise refusal(str(error), request.options, what) from error
+            raise refusal(str(error), request["options"], what) from error
 
 
 def refusal(message: str, options: Options, what: str) -> EdgeGraphError:
@@ -132,16 +124,8 @@ def refusal(message: str, options: Options, what: str) -> EdgeGraphError:
 
 def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     """Do the work: the child's side."""
-    request = msgspec.msgpack.decode(bytes(payload), type=_Request)
     start = time.perf_counter()
-    serialized, memory, cost = xla.compile_for(
-        request.code,
-        platform=request.platform,
-        topology=request.topology,
-        description=request.description,
-        chips=request.chips,
-        options=request.options,
-    )
+    serialized, memory, cost = xla.compile_for(**msgspec.msgpack.decode(bytes(payload)))
     compile_s = time.perf_counter() - start
     return msgspec.msgpack.encode(
         Compiled(
@@ -154,15 +138,15 @@ def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     )
 
 
-def _kept_file(request: _Request, target: Target) -> Path:
+def _kept_file(request: Mapping[str, Any], target: Target) -> Path:
     """Name the file by everything that the compiler's work depends on."""
     identity = msgspec.msgpack.encode(
         [
-            request.code,
+            request["code"],
             target.topology,
             target.description,
-            request.chips,
-            sorted(request.options.items()),
+            request["chips"],
+            sorted(request["options"].items()),
             sorted(compiler_versions(target).items()),
         ]
     )

@@ -167,14 +167,11 @@ def _outermost(module: Any) -> Iterator[str]:
             _trace.paths.pop(id(member), None)
         # The call may have put other instances into the places of these.
         for member in (*(m for _, m in below), *(m for _, m in named_members(module))):
-            if isinstance(member, nnx.Module) and _is_below(vars(member).get(_PATH), path):
+            carried = vars(member).get(_PATH) if isinstance(member, nnx.Module) else None
+            if carried is not None and f"{carried}/".startswith(f"{path}/"):
                 del vars(member)[_PATH]
 
 
 def _known_path(module: Any) -> str | None:
     found: str | None = _trace.paths.get(id(module)) or vars(module).get(_PATH)
     return found
-
-
-def _is_below(candidate: str | None, path: str) -> bool:
-    return candidate is not None and f"{candidate}/".startswith(f"{path}/")

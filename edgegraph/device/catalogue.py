@@ -28,7 +28,6 @@ HOST = "host"
 """Key of this machine, which no entry may take."""
 
 CONFIGURATION_FOLDER_VARIABLE = "EDGEGRAPH_CONFIG_DIR"
-_SHIPPED = Path(__file__).with_name("catalogue.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +89,8 @@ class Entry:
     @property
     def capacity_bytes(self) -> float | None:
         """Size of main memory; None where it is unknown or varies."""
-        return _value(self.memory[-1].size)
+        size = self.memory[-1].size
+        return None if size is None else size.value
 
     @property
     def f32_products(self) -> str | None:
@@ -126,8 +126,8 @@ class Entry:
             origin="catalogue",
             source="; ".join(sources),
             f32_products=self.f32_products,
-            clock_hz=_value(self.clock),
-            network_bytes_per_s=_value(self.interconnect),
+            clock_hz=None if self.clock is None else self.clock.value,
+            network_bytes_per_s=None if self.interconnect is None else self.interconnect.value,
         )
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
@@ -140,10 +140,6 @@ class Entry:
             figures += [(f"{level.name} bandwidth", level.bandwidth)]
         figures += [(name, getattr(self, name)) for name in _UNITS]
         return ((what, figure) for what, figure in figures if figure is not None)
-
-
-def _value(figure: Figure | None) -> float | None:
-    return None if figure is None else figure.value
 
 
 _UNITS = {"interconnect": "bytes/s", "power": "W", "clock": "Hz"}
@@ -204,7 +200,13 @@ def find_entry(name: str) -> Entry:
 
 def catalogue() -> tuple[Entry, ...]:
     """Return all entries: those that come with EdgeGraph, and the user's own after them."""
-    own = _own_entries()
+    path = own_catalogue_path()
+    try:
+        own = read_catalogue(path)
+    except FileNotFoundError:
+        own = ()
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read ({error.strerror or error})") from error
     replaced = {name for entry in own for name in entry.names}
     return (*(entry for entry in _shipped_entries() if replaced.isdisjoint(entry.names)), *own)
 
@@ -217,17 +219,7 @@ def own_catalogue_path() -> Path:
 
 @cache
 def _shipped_entries() -> tuple[Entry, ...]:
-    return read_catalogue(_SHIPPED)
-
-
-def _own_entries() -> tuple[Entry, ...]:
-    path = own_catalogue_path()
-    try:
-        return read_catalogue(path)
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read ({error.strerror or error})") from error
+    return read_catalogue(Path(__file__).with_name("catalogue.toml"))
 
 
 Certainty = Literal["high", "medium", "low"]

@@ -63,7 +63,9 @@ def processor(cpu_info: Path = CPU_INFO) -> str:
     A hypervisor often shortens the name to the brand, so that the name alone does not tell two
     generations apart.
     """
-    entries = _first_entries(_read(cpu_info) or "")
+    lines = [line.partition(":") for line in (_read(cpu_info) or "").splitlines()]
+    # Of each key, the first counts.
+    entries = {key.strip(): value.strip() for key, colon, value in reversed(lines) if colon}
     name = entries.get("model name") or entries.get("Model") or _brand()
     details = [f"{key} {entries[key]}" for key in ("cpu family", "model", "stepping")
                if entries.get(key, "").isdigit()]  # fmt: skip
@@ -140,16 +142,6 @@ def _brand() -> str | None:
     return cpuinfo.get_cpu_info().get("brand_raw") or platform.processor() or None
 
 
-def _first_entries(text: str) -> dict[str, str]:
-    """Return the ``key : value`` lines of cpuinfo, the first of each key."""
-    entries: dict[str, str] = {}
-    for line in text.splitlines():
-        key, colon, value = line.partition(":")
-        if colon:
-            entries.setdefault(key.strip(), value.strip())
-    return entries
-
-
 def _read(path: Path) -> str | None:
     """Read a small system file; None where it is absent or not ours to read."""
     try:
@@ -163,10 +155,6 @@ NOISY_OTHERS = 0.10
 
 LEAST_WALL_S = 0.2
 """The system counts in ticks of 10 ms; a shorter time says nothing about shares."""
-
-
-def _busy_s() -> float | None:
-    return busy_s(usable_cores())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,7 +171,7 @@ class OtherProcesses:
     """
 
     cores: int = field(default_factory=lambda: len(usable_cores()))
-    busy_s: Callable[[], float | None] = _busy_s
+    busy_s: Callable[[], float | None] = field(default=lambda: busy_s(usable_cores()))
     own_s: Callable[[], float] = time.process_time
     wall_s: Callable[[], float] = time.monotonic
     share: float | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -18,24 +17,25 @@ from edgegraph.base.timing import bulk
 from edgegraph.errors import FormatError
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.attributes import (
+    Sources,
     decode_collective,
+    decode_convolution,
     decode_donations,
+    decode_dot,
     decode_output_aliases,
     decode_precision,
+    decode_stack_frames,
+    decode_window,
     is_collective,
 )
 from edgegraph.hlo.module import (
     Computation,
-    ConvolutionDimensions,
-    DotDimensions,
     Instruction,
     Module,
     Shape,
-    WindowDimension,
     scalar_literal,
 )
 from edgegraph.hlo.schema import HloModuleProto, Proto
-from edgegraph.hlo.sources import Sources, decode_stack_frames
 from edgegraph.hlo.validation import Checker
 
 _DTYPES = {
@@ -201,9 +201,9 @@ class _Decoder:
         if is_collective(opcode, proto):
             more["collective"] = decode_collective(proto)
         if convolution or opcode in opcodes.WINDOWED:
-            more["window"] = _window(proto.window)
+            more["window"] = decode_window(proto.window)
         if convolution:
-            more["convolution"] = _convolution(proto.convolution_dimension_numbers)
+            more["convolution"] = decode_convolution(proto.convolution_dimension_numbers)
             # Zero is protobuf's "not set"; XLA means one group by it.
             more["feature_group_count"] = proto.feature_group_count or 1
             more["batch_group_count"] = proto.batch_group_count or 1
@@ -228,7 +228,7 @@ class _Decoder:
                 return {"literal": scalar_literal(proto.literal, shape)}
             case "compare":
                 return {"comparison": self._text(proto.comparison_direction)}
-        return {"dot": _dot(proto)} if opcode in opcodes.DOTS else {}
+        return {"dot": decode_dot(proto)} if opcode in opcodes.DOTS else {}
 
     def _text(self, text: str) -> str:
         return self._texts.setdefault(text, text)
@@ -282,41 +282,3 @@ def _look_up(
         raise FormatError(
             f"HLO instruction {instruction!r}: {what} id {error} is unknown or comes after it"
         ) from None
-
-
-_WINDOW = ("size", "stride", "padding_low", "padding_high", "window_dilation", "base_dilation")
-_CONVOLUTION = tuple(field.name for field in fields(ConvolutionDimensions))
-
-
-def _window(proto: Proto) -> tuple[WindowDimension, ...]:
-    return tuple(
-        WindowDimension(
-            **{name: getattr(dimension, name) for name in _WINDOW},
-            reversal=dimension.window_reversal,
-        )
-        for dimension in proto.dimensions
-    )
-
-
-def _dot(proto: Proto) -> DotDimensions:
-    ragged = proto.ragged_dot_dimension_numbers
-    is_ragged = proto.opcode == "ragged-dot"
-    numbers = ragged.dot_dimension_numbers if is_ragged else proto.dot_dimension_numbers
-    return DotDimensions(
-        lhs_contracting=tuple(numbers.lhs_contracting_dimensions),
-        rhs_contracting=tuple(numbers.rhs_contracting_dimensions),
-        lhs_batch=tuple(numbers.lhs_batch_dimensions),
-        rhs_batch=tuple(numbers.rhs_batch_dimensions),
-        rhs_group=tuple(ragged.rhs_group_dimensions),
-    )
-
-
-def _convolution(proto: Proto) -> ConvolutionDimensions:
-    """Read the dimension numbers: ``input_batch_dimension``, ``input_spatial_dimensions``, ..."""
-    numbers: dict[str, Any] = {
-        name: tuple(getattr(proto, f"{name}_dimensions"))
-        if name.endswith("spatial")
-        else getattr(proto, f"{name}_dimension")
-        for name in _CONVOLUTION
-    }
-    return ConvolutionDimensions(**numbers)

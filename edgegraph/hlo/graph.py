@@ -7,8 +7,9 @@ list; everything that walks edges works on the graph.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -129,12 +130,13 @@ def _check_expansion(module: Module) -> None:
 
 def _computations_called_twice(module: Module) -> frozenset[str]:
     """Name the computations whose instructions execute in several places."""
-    calls: dict[str, int] = {}
-    for computation in module.computations.values():
-        for instruction in computation.instructions:
-            if instruction.opcode in opcodes.CONTAINERS:
-                for called in instruction.called:
-                    calls[called] = calls.get(called, 0) + 1
+    calls = Counter(
+        called
+        for computation in module.computations.values()
+        for instruction in computation.instructions
+        if instruction.opcode in opcodes.CONTAINERS
+        for called in instruction.called
+    )
     return frozenset(name for name, count in calls.items() if count > 1)
 
 
@@ -160,12 +162,17 @@ def build_graph(module: Module) -> nx.MultiDiGraph[str]:
 
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(name=module.name)
     nodes = flatten(module)
-    values = _ValueAttributes()
-    shapes: dict[str, Shape] = {}
+    shapes = {node.name: node.instruction.shape for node in nodes}
+    written: dict[int, dict[str, Any]] = {}
+
+    def value(shape: Shape) -> dict[str, Any]:
+        # Decoding makes one object of equal shapes, so that repeated layers cost nothing.
+        if id(shape) not in written:
+            written[id(shape)] = {"shape": str(shape), "dtype": shape.dtype, "bytes": shape.bytes}
+        return written[id(shape)]
+
     for node in nodes:
         instruction = node.instruction
-        shapes[node.name] = instruction.shape
-        shape, dtype, size = values.of(instruction.shape)
         graph.add_node(
             node.name,
             opcode=instruction.opcode,
@@ -173,29 +180,11 @@ def build_graph(module: Module) -> nx.MultiDiGraph[str]:
             computation=node.computation,
             parent=node.parent,
             position=node.position,
-            shape=shape,
-            dtype=dtype,
-            bytes=size,
+            **value(instruction.shape),
             op_name=instruction.op_name,
             source=instruction.source,
         )
     for node in nodes:
         for position, operand in enumerate(node.operands):
-            shape, dtype, size = values.of(shapes[operand])
-            graph.add_edge(operand, node.name, key=position, shape=shape, dtype=dtype, bytes=size)
+            graph.add_edge(operand, node.name, key=position, **value(shapes[operand]))
     return graph
-
-
-class _ValueAttributes:
-    """Remembers how each distinct shape is written, so that repeated layers cost nothing."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[Shape, tuple[str, str, int]]] = {}
-
-    def of(self, shape: Shape) -> tuple[str, str, int]:
-        known = self._known.get(id(shape))
-        if known is None:
-            # The shape itself is kept with its id, so that the id cannot be given away.
-            known = (shape, (str(shape), shape.dtype, shape.bytes))
-            self._known[id(shape)] = known
-        return known[1]

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Flag, auto
-from functools import reduce
-from operator import or_
 
 
 class Trait(Flag):
@@ -111,10 +109,8 @@ TRAITS: Mapping[str, Trait] = {
 """Every opcode of HLO with its traits."""
 
 
-def _having(*traits: Trait) -> frozenset[str]:
-    """Return the opcodes that have one of some traits."""
-    wanted = reduce(or_, traits)
-    return frozenset(opcode for opcode, found in TRAITS.items() if found & wanted)
+def _having(trait: Trait) -> frozenset[str]:
+    return frozenset(opcode for opcode, traits in TRAITS.items() if trait & traits)
 
 
 FREE = _having(_T.FREE)

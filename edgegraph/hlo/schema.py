@@ -1,18 +1,68 @@
-"""XLA's protobuf messages, naming only the fields that are read.
+"""Protobuf messages from a table that names only the fields that are read; XLA's own first.
+
+The messages live in a descriptor pool of their own, so that they cannot clash with another
+package's copy of the same ``.proto``. Fields that a table does not name are kept by the protobuf
+runtime and survive a round trip.
 
 Field numbers: openxla/xla, ``xla/service/hlo.proto`` and ``xla/xla_data.proto``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
-from edgegraph.base.protobuf import Proto as Proto
-from edgegraph.base.protobuf import message_classes
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 
-# Message -> field -> (number, type). A `*` marks a repeated field; a type in capitals is one of
-# these messages. Enums are int32: an unknown value must not be lost.
-_MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
+Proto: TypeAlias = Any
+"""A message. Its fields are attributes that exist at run time only, so it cannot be typed."""
+
+Messages: TypeAlias = Mapping[str, Mapping[str, tuple[int, str]]]
+"""Message -> field -> (number, type). A ``*`` marks a repeated field; a type that is no scalar is
+one of these messages. Enums are int32: an unknown value must not be lost. A protobuf map is a
+repeated message of ``key`` and ``value``."""
+
+_SCALARS = {
+    "bool": FieldDescriptorProto.TYPE_BOOL,
+    "bytes": FieldDescriptorProto.TYPE_BYTES,
+    "int32": FieldDescriptorProto.TYPE_INT32,
+    "int64": FieldDescriptorProto.TYPE_INT64,
+    "string": FieldDescriptorProto.TYPE_STRING,
+    "uint32": FieldDescriptorProto.TYPE_UINT32,
+    "uint64": FieldDescriptorProto.TYPE_UINT64,
+}
+
+
+def message_classes(package: str, messages: Messages) -> Callable[[str], type[Proto]]:
+    """Make the messages of a package, unique in the process; return what gives one by its name."""
+    file = FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
+    for message_name, fields in messages.items():
+        message = file.message_type.add(name=message_name)
+        for field_name, (number, written) in fields.items():
+            kind = written.removesuffix("*")
+            field = message.field.add(name=field_name, number=number)
+            field.label = (
+                FieldDescriptorProto.LABEL_REPEATED
+                if written.endswith("*")
+                else FieldDescriptorProto.LABEL_OPTIONAL
+            )
+            if kind in _SCALARS:
+                field.type = _SCALARS[kind]
+            else:
+                field.type = FieldDescriptorProto.TYPE_MESSAGE
+                field.type_name = f".{package}.{kind}"
+    pool = DescriptorPool()
+    pool.Add(file)
+
+    def message_class(name: str) -> type[Proto]:
+        return GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+
+    return message_class
+
+
+_MESSAGES: Messages = {
     # The embedded module is read as bytes: same encoding, and it comes out byte for byte.
     "HloProto": {"hlo_module": (1, "bytes"), "buffer_assignment": (3, "BufferAssignmentProto")},
     "BufferAssignmentProto": {"allocations": (3, "BufferAllocationProto*")},
@@ -48,7 +98,6 @@ _MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "parameter_number": (2, "int64"),
         "parameter_shape_index": (3, "int64*"),
     },
-    # A protobuf map is a repeated key-value message.
     "ScheduleEntry": {"key": (1, "int64"), "value": (2, "InstructionSequence")},
     "InstructionSequence": {"instruction_ids": (1, "int64*")},
     "StackFrameIndexProto": {
@@ -196,14 +245,8 @@ HloProto = _message_class("HloProto")
 HloModuleProto = _message_class("HloModuleProto")
 """A whole module."""
 
-HloComputationProto = _message_class("HloComputationProto")
-"""One computation of a module."""
-
 HloInstructionProto = _message_class("HloInstructionProto")
 """One instruction of a computation."""
 
 LiteralProto = _message_class("LiteralProto")
 """The value of a constant."""
-
-ShapeProto = _message_class("ShapeProto")
-"""The shape of a value."""

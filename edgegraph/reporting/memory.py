@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgegraph.base.units import si
 from edgegraph.results.analysis import Analysis
-from edgegraph.results.memory import ActivationMemory, ActivationPeak, LiveMemory
+from edgegraph.results.schedule import ActivationMemory, ActivationPeak, LiveMemory
 
 KINDS = {
     "weights": "weights",

@@ -48,7 +48,7 @@ from edgegraph.reporting.palette import (
 from edgegraph.reporting.roofline_plot import draw_roofline
 from edgegraph.reporting.words import title
 from edgegraph.results.analysis import Analysis, LayerRecord
-from edgegraph.results.memory import HELD, LiveMemory
+from edgegraph.results.schedule import HELD, LiveMemory
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from edgegraph.device.device import Device
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.results.base import Exportable
+from edgegraph.results.base import Exportable, Notes, numbers
 from edgegraph.results.columns import frame
 from edgegraph.results.compiled_together import (
     TOGETHER_COLUMNS,
@@ -23,14 +23,12 @@ from edgegraph.results.compiled_together import (
     compare_together,
     what_if,
 )
-from edgegraph.results.memory import ActivationMemory, LiveMemory
-from edgegraph.results.notes import Notes, analysis_notes
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS
 from edgegraph.results.records import LayerRecord as LayerRecord
 from edgegraph.results.records import OpRecord as OpRecord
-from edgegraph.results.schedule import Schedule
-from edgegraph.results.timing import Latency, LayerLatency, Throughput
+from edgegraph.results.schedule import ActivationMemory, LiveMemory, Schedule
+from edgegraph.results.timing import Latency, LayerLatency, Throughput, best_throughput, timed
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -330,8 +328,29 @@ class Analysis(Exportable):
         return frame(compared, TOGETHER_COLUMNS)
 
     def run_notes(self) -> Notes:
-        """Return what the run database notes about it."""
-        return analysis_notes(self)
+        """Return what the run database notes about it: every total among its figures."""
+        totals = self.totals
+        figures = {
+            **totals,
+            **timed(self.latency, best_throughput(self.throughputs)),
+            "bytes": totals.bytes_read + totals.bytes_written,
+            "peak_memory_bytes": None if self.memory is None else self.memory.peak_bytes,
+            "live_memory_bytes": (
+                None if self.live_memory is None else self.live_memory.peak_bytes
+            ),
+            "lower_s": self.lower_s,
+            "compile_s": self.compile_s,
+        }
+        return Notes(
+            workload=self.workload,
+            fingerprint=self.fingerprint,
+            verdict=None if self.latency is None else self.latency.verdict,
+            batch=self.batch,
+            target=self.target,
+            options=self.options,
+            environment=self.environment,
+            metrics=numbers(figures.items()),
+        )
 
     def plot(self, kind: str | None = None, ax: Axes | None = None, **size: float) -> Axes:
         """Draw one of the figures.

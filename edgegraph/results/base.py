@@ -1,9 +1,10 @@
-"""What results have in common: they are saved, drawn, exported and shown in one way."""
+"""What results have in common: they are saved, noted, drawn, exported and shown in one way."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +17,47 @@ from edgegraph.results.kinds import kind_of, presenter_of, provided, resolve
 if TYPE_CHECKING:
     import pandas as pd
 
-    from edgegraph.results.notes import Notes
+    from edgegraph.results.analysis import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notes:
+    """What the run database notes about a result besides its content: what it is of, its figures.
+
+    Attributes:
+        workload: Its name; those of a comparison of several, joined.
+        fingerprint: Digest of the StableHLO that it lowers to; None where it is not known.
+        dtype: As a sweep names it, or None.
+        error: Why a point of a sweep has no measurement, or None.
+        verdict: How sound its measurement is: ``OK``, ``NOISY``, ``INVALID``; None without one.
+        metrics: Its figures by name; what is unknown is left out.
+    """
+
+    workload: str
+    fingerprint: str | None = None
+    batch: int | None = None
+    dtype: str | None = None
+    target: str
+    options: Mapping[str, str | int | float | bool]
+    environment: Environment
+    error: str | None = None
+    verdict: str | None = None
+    metrics: Mapping[str, float]
+
+    @property
+    def machine(self) -> str:
+        """Name the machine by what makes measurements comparable."""
+        here = self.environment
+        return f"{here.processor}, {here.affinity} of {here.cores} cores, {here.platform}"
+
+
+def numbers(figures: Iterable[tuple[str, Any]]) -> dict[str, float]:
+    """Return the figures that are known numbers."""
+    return {
+        name: float(value)
+        for name, value in figures
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 class Saved:

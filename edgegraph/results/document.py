@@ -15,9 +15,9 @@ from edgegraph.device.device import Device
 from edgegraph.results.analysis import Analysis, Environment, Finding, MemoryUse, Totals
 from edgegraph.results.columns import columns_of
 from edgegraph.results.compiled_together import CompiledTogether, WhatIf, compare_together, what_if
-from edgegraph.results.memory import ActivationMemory, LiveMemory
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.records import LayerRecord, OpRecord
+from edgegraph.results.schedule import ActivationMemory, LiveMemory
 from edgegraph.results.timing import Latency, LayerLatency, Throughput
 
 FORMAT = "edgegraph-document"

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 from msgspec import Struct
 
 from edgegraph.base.units import percent
-from edgegraph.device.roofline import overlapped
+from edgegraph.device.device import overlapped
 from edgegraph.results.columns import SHARE, Column, columns_of
 
 _SUM = Column(adds="sum")

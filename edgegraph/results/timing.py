@@ -175,6 +175,22 @@ def best_throughput(throughputs: tuple[Throughput, ...]) -> Throughput | None:
     return max(throughputs, key=lambda one: one.calls_per_s, default=None)
 
 
+def timed(latency: Latency | None, throughput: Throughput | None) -> dict[str, float | None]:
+    """Return a measurement's figures.
+
+    The interquartile ranges among them are what a later run's difference is held against.
+    """
+    found: dict[str, float | None] = {}
+    if latency is not None:
+        found["latency_s"] = latency.median_s
+        found["latency_p90_s"] = latency.p90_s
+        found["latency_iqr_s"] = latency.relative_iqr * latency.median_s
+    if throughput is not None:
+        found["throughput_iqr_per_s"] = throughput.relative_iqr * throughput.samples_per_s
+        found["throughput_per_s"] = throughput.samples_per_s
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputOverlap:
     """Preparing the next batch on the host while the device works on this one.

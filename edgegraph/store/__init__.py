@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 
 from edgegraph.errors import InputError
-from edgegraph.results.base import Saved
+from edgegraph.results.base import Notes, Saved
 from edgegraph.results.files import pack, unpack
 from edgegraph.results.kinds import kind_of
-from edgegraph.results.notes import Notes
 from edgegraph.store.database import connect, explained, repeated, writing
 from edgegraph.store.history import History, Run, follow, run_frame
 

@@ -74,11 +74,8 @@ def _items(node: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(node, (list, tuple, nnx.List)):
         return enumerate(node)
     items = node.items() if isinstance(node, Mapping) else vars(node).items()
-    return (item for item in sorted(items, key=lambda item: str(item[0])) if not _is_own(item[0]))
-
-
-def _is_own(key: Any) -> bool:
-    return isinstance(key, str) and key.startswith(_OWN_ATTRIBUTE)
+    by_name = sorted(items, key=lambda item: str(item[0]))
+    return (item for item in by_name if not str(item[0]).startswith(_OWN_ATTRIBUTE))
 
 
 def leaf_names(root: nnx.Module, state: Any) -> tuple[Names, ...]:

@@ -11,6 +11,7 @@ import pkgutil
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, NoneType, UnionType
@@ -51,7 +52,9 @@ def convert_arguments(
     Values are text, or what was read from text already; `spec` is how the user called the function,
     for messages.
     """
-    hints = _hints(function)
+    hints: dict[str, Any] = {}
+    with suppress(NameError, TypeError):  # names for type checkers only; then the defaults tell
+        hints = typing.get_type_hints(function)
     converted = {}
     for name, value in given.items():
         parameter = parameters.get(name)
@@ -64,7 +67,9 @@ def convert_arguments(
                 raise InputError(_unknown(spec, name, parameters))
             converted[name] = value
             continue
-        wanted = hints.get(name, _type_of_default(parameter))
+        default = parameter.default
+        told = default is not None and default is not parameter.empty
+        wanted = hints.get(name, type(default) if told else Any)
         try:
             converted[name] = _convert(value, wanted)
         except ValueError:
@@ -72,20 +77,6 @@ def convert_arguments(
                 f"{name}={value} does not suit {spec}; expected {_describe_type(wanted)}"
             ) from None
     return converted
-
-
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except (NameError, TypeError):
-        # Names that exist for type checkers only; then the defaults tell.
-        return {}
-
-
-def _type_of_default(parameter: inspect.Parameter) -> Any:
-    if parameter.default is None or parameter.default is parameter.empty:
-        return Any
-    return type(parameter.default)
 
 
 def _unknown(spec: str, name: str, parameters: Iterable[str]) -> str:
@@ -216,9 +207,8 @@ class _Given:
 
 
 def _what(value: Any) -> str:
-    if inspect.isclass(value):
-        return f"the class {value.__name__}"
-    return f"a value of type {type(value).__name__}"
+    is_class = inspect.isclass(value)
+    return f"the class {value.__name__}" if is_class else f"a value of type {type(value).__name__}"
 
 
 def _find(spec: str) -> Any:
@@ -245,22 +235,16 @@ def _import(name: str) -> ModuleType:
         sys.path.insert(0, directory)
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if name == missing or name.startswith(f"{missing}."):
+    except EdgeGraphError:
+        raise
+    except Exception as error:  # a module may raise anything while it is imported
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and f"{name}.".startswith(f"{missing}."):
             raise InputError(
                 f"there is no module {missing!r} in {directory} or among the installed"
                 f" packages{_did_you_mean(missing, _sibling_modules(missing))}"
             ) from error
-        raise _import_failure(name, error) from error
-    except EdgeGraphError:
-        raise
-    except Exception as error:  # a module may raise anything while it is imported
-        raise _import_failure(name, error) from error
-
-
-def _import_failure(name: str, error: Exception) -> InputError:
-    return InputError(f"importing {name} failed: {_describe(error)}")
+        raise InputError(f"importing {name} failed: {_describe(error)}") from error
 
 
 def _describe(error: Exception) -> str:
@@ -301,7 +285,8 @@ def _from_class(given: _Given, module_class: Any) -> Workload:
     parameters = parameters_of(module_class)
     if given.dtype is not None and "dtype" in parameters:
         given.arguments.setdefault("dtype", given.dtype)
-    made = _bind(given, module_class, module_class.__init__, parameters)
+    converted = convert_arguments(given.spec, module_class.__init__, parameters, given.arguments)
+    made = functools.partial(module_class, **converted)
     return _from_flax(given, made if "rngs" in parameters else _call(given, made, parameters))
 
 
@@ -313,7 +298,9 @@ def _from_function(given: _Given, function: Callable[..., Any]) -> Workload:
             if name in given.arguments:
                 raise InputError(f"{name} of {given.spec} is given twice; give it once")
             given.arguments[name] = value
-    made = _bind(given, function, function, parameters)
+    made = functools.partial(
+        function, **convert_arguments(given.spec, function, parameters, given.arguments)
+    )
     result = made if "rngs" in parameters else _call(given, made, parameters)
     if "rngs" in parameters or is_flax_module(result):
         return _from_flax(given, result)
@@ -326,16 +313,6 @@ def _from_function(given: _Given, function: Callable[..., Any]) -> Workload:
                 " its own; leave it out"
             )
     return result
-
-
-def _bind(
-    given: _Given,
-    called: Callable[..., Any],
-    annotated: Callable[..., Any],
-    parameters: Mapping[str, inspect.Parameter],
-) -> Callable[[], Any]:
-    converted = convert_arguments(given.spec, annotated, parameters, given.arguments)
-    return functools.partial(called, **converted)
 
 
 def _call(

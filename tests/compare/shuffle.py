@@ -7,8 +7,8 @@ from dataclasses import replace
 from random import Random
 
 import edgegraph as eg
-from edgegraph.base.protobuf import Proto
 from edgegraph.hlo import schema
+from edgegraph.hlo.schema import Proto
 
 
 def shuffled(program: eg.Program, random: Random) -> eg.Program:

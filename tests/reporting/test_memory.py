@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgegraph.reporting.memory import MOST_BUFFERS, memory_lines, rows
-from edgegraph.results.memory import ActivationMemory, ActivationPeak, LiveBuffer, LiveMemory
+from edgegraph.results.schedule import ActivationMemory, ActivationPeak, LiveBuffer, LiveMemory
 from tests.reporting.conftest import MAKERS
 
 

@@ -20,7 +20,7 @@ from edgegraph.errors import InputError
 from edgegraph.reporting.figure import save_figure
 from edgegraph.reporting.plots import draw_memory, layer_times, memory, steps
 from edgegraph.results.kinds import KINDS
-from edgegraph.results.memory import LiveBuffer, LiveMemory
+from edgegraph.results.schedule import LiveBuffer, LiveMemory
 from tests import analyses
 from tests.reporting.conftest import MAKERS
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edgegraph.results.analysis import MemoryUse
@@ -28,3 +30,12 @@ def test_the_graph_has_a_node_for_every_op_with_the_columns_of_its_row() -> None
     for name, attributes in analysis.graph.nodes(data=True):
         assert attributes["opcode"] == rows.loc[name, "opcode"]
         assert attributes["flops"] == rows.loc[name, "flops"]
+
+
+def test_an_analysis_is_noted_with_its_totals_and_its_machine() -> None:
+    analysis = small_cnn()
+    notes, totals = analysis.run_notes(), analysis.totals
+    assert notes.metrics["macs"] == totals.macs
+    assert notes.metrics["bytes"] == totals.bytes_read + totals.bytes_written
+    other = replace(analysis, environment=replace(analysis.environment, cores=999))
+    assert other.run_notes().machine != notes.machine

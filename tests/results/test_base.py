@@ -8,7 +8,7 @@ import pytest
 import edgegraph as eg
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import new_figure
-from edgegraph.results.base import Study
+from edgegraph.results.base import Study, numbers
 from tests.analyses import small_cnn
 from tests.studies import device_comparisons, overlap_studies
 
@@ -37,3 +37,8 @@ def test_axes_have_one_name_and_the_old_one_warns(study: Callable[[], Study]) ->
 def test_a_file_of_another_tool_by_its_method(ending: str, tmp_path: Path) -> None:
     written = getattr(small_cnn(), f"to_{ending}")(tmp_path / f"a.{ending}")
     assert written.stat().st_size > 0
+
+
+def test_only_known_numbers_are_noted() -> None:
+    figures = {"a": 1, "b": 2.5, "c": None, "d": "memory", "e": True}
+    assert numbers(figures.items()) == {"a": 1.0, "b": 2.5}

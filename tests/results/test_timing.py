@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgegraph.results.timing import InputOverlap, ProcessTimes, TimingComparison
+from edgegraph.results.timing import InputOverlap, ProcessTimes, TimingComparison, timed
+from tests.analyses import latency
 
 
 def overlapped(overlapped_s: float) -> InputOverlap:
@@ -45,3 +46,11 @@ def test_a_comparison_is_told_in_one_line() -> None:
         " 0.990 to 1.010)"
     )
     assert comparison((0.4, 0.6)).frame["others_share"].isna().all()
+
+
+def test_a_measurement_is_noted_with_its_spread() -> None:
+    # The middle half of 2 ms, within 3 % of it.
+    found = timed(latency(2e-3), None)
+    assert found["latency_s"] == 2e-3
+    assert found["latency_iqr_s"] == pytest.approx(6e-5)
+    assert timed(None, None) == {}

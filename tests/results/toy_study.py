@@ -14,8 +14,7 @@ from rich.text import Text
 from edgegraph.reporting.figure import COLUMN_INCHES, column_axes
 from edgegraph.reporting.presenters import Summary, study_presenter
 from edgegraph.results.analysis import Environment
-from edgegraph.results.base import Study
-from edgegraph.results.notes import Notes
+from edgegraph.results.base import Notes, Study
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

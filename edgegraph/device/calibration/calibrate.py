@@ -22,27 +22,8 @@ from edgegraph.base.timing import (
     no_progress,
 )
 from edgegraph.device import host
-from edgegraph.device.calibration import peak_kernels, rate_kernels
-from edgegraph.device.calibration.memory_levels import (
-    MAIN_MEMORY,
-    Point,
-    caches_from_curve,
-    levels_from_curve,
-    unguided_working_sets,
-    working_sets,
-)
+from edgegraph.device.calibration import peak_kernels, peaks, rate_kernels
 from edgegraph.device.calibration.peak_kernels import CoreThreads
-from edgegraph.device.calibration.peaks import (
-    DISPATCH,
-    Effort,
-    Probe,
-    Sampled,
-    group_rounds,
-    is_confirmed,
-    sample,
-    sustained,
-    typical_shortfall,
-)
 from edgegraph.device.calibration.saved import machine_identity, prepare_folder, save_calibration
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.device.host import NOISY_OTHERS, Cache, OtherProcesses
@@ -121,19 +102,19 @@ def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device
 def measure_host(
     plan: Plan,
     *,
-    effort: Effort | None = None,
+    effort: peaks.Effort | None = None,
     clock: Clock = monotonic_clock,
     progress: Progress = no_progress,
 ) -> Device:
     """Measure this machine by a plan; see `calibrate`."""
-    effort = Effort() if effort is None else effort
+    effort = peaks.Effort() if effort is None else effort
     with CoreThreads(plan.cores) as threads, collector_paused(), OtherProcesses() as others:
         probes = list(_arithmetic_probes(plan, clock, progress))
         progress("compiling memory kernels", 0.0)
         probes += _memory_probes(plan, threads)
         probes.append(peak_kernels.null_calls())
-        sampled = sample(probes, effort=effort, clock=clock, progress=progress)
-    dispatch_s = 1 / sustained(group_rounds(sampled)[DISPATCH], effort.agreement)
+        sampled = peaks.sample(probes, effort=effort, clock=clock, progress=progress)
+    dispatch_s = 1 / peaks.sustained(peaks.group_rounds(sampled)[peaks.DISPATCH], effort.agreement)
     return Device(
         name=host.processor(),
         peak_flops_per_s=peaks_from_samples(sampled, effort.agreement),
@@ -150,32 +131,34 @@ def measure_host(
     )
 
 
-def peaks_from_samples(sampled: Sequence[Sampled], agreement: float) -> dict[str, float]:
+def peaks_from_samples(sampled: Sequence[peaks.Sampled], agreement: float) -> dict[str, float]:
     """Return the best sustained arithmetic rate by dtype, in FLOP/s, in the order first seen."""
     arithmetic = (one for one in sampled if one.probe.working_set_bytes is None)
     return {
-        group: sustained(rates, agreement)
-        for group, rates in group_rounds(arithmetic).items()
-        if group != DISPATCH
+        group: peaks.sustained(rates, agreement)
+        for group, rates in peaks.group_rounds(arithmetic).items()
+        if group != peaks.DISPATCH
     }
 
 
 def levels_from_samples(
-    sampled: Sequence[Sampled], caches: Sequence[Cache], agreement: float
+    sampled: Sequence[peaks.Sampled], caches: Sequence[Cache], agreement: float
 ) -> tuple[MemoryLevel, ...]:
     """Return the memory levels; the caches are found on the curve where they are not known."""
     points = [
-        Point(
+        peaks.Point(
             working_set_bytes=one.probe.working_set_bytes,
-            bytes_per_s=sustained(one.rates, agreement),
+            bytes_per_s=peaks.sustained(one.rates, agreement),
         )
         for one in sampled
         if one.probe.working_set_bytes is not None
     ]
-    return levels_from_curve(points, caches or caches_from_curve(points))
+    return peaks.levels_from_curve(points, caches or peaks.caches_from_curve(points))
 
 
-def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | None) -> str:
+def source_of(
+    sampled: Sequence[peaks.Sampled], effort: peaks.Effort, others_share: float | None
+) -> str:
     """Describe where the figures come from and how far they can be trusted.
 
     NOISY means that no two rounds agreed on the rate of the reference dtype or of main memory,
@@ -183,17 +166,19 @@ def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | 
     """
     rounds = {
         name: rates
-        for name, rates in group_rounds(sampled).items()
-        if name in (REFERENCE_DTYPE, MAIN_MEMORY)
+        for name, rates in peaks.group_rounds(sampled).items()
+        if name in (REFERENCE_DTYPE, peaks.MAIN_MEMORY)
     }
-    typical = ", ".join(f"{name} {typical_shortfall(rates):.0%}" for name, rates in rounds.items())
+    typical = ", ".join(
+        f"{name} {peaks.typical_shortfall(rates):.0%}" for name, rates in rounds.items()
+    )
     parts = [
         "measured by edgegraph calibrate: best sustained rate of matrix products, a convolution,"
         " updates in place and matrix-vector products compiled by XLA, in"
         f" {max(len(one.rates) for one in sampled)} rounds",
         f"typical rounds below the best: {typical}",
     ]
-    noisy = not all(is_confirmed(rates, effort.agreement) for rates in rounds.values())
+    noisy = not all(peaks.is_confirmed(rates, effort.agreement) for rates in rounds.values())
     if others_share is not None:
         parts.append(f"other processes took {others_share:.0%} of the cores")
         noisy = noisy or others_share > NOISY_OTHERS
@@ -202,7 +187,7 @@ def source_of(sampled: Sequence[Sampled], effort: Effort, others_share: float | 
     return "; ".join(parts)
 
 
-def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress) -> Iterator[Probe]:
+def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress) -> Iterator[peaks.Probe]:
     for dtype, sizes in plan.product_sizes.items():
         progress(f"compiling {dtype} kernels", 0.0)
         for size in sizes:
@@ -215,12 +200,12 @@ def _arithmetic_probes(plan: Plan, clock: Clock, progress: Progress) -> Iterator
         yield peak_kernels.convolution()
 
 
-def _memory_probes(plan: Plan, threads: CoreThreads) -> Iterator[Probe]:
+def _memory_probes(plan: Plan, threads: CoreThreads) -> Iterator[peaks.Probe]:
     if plan.caches:
-        sets = working_sets(plan.caches, plan.memory_bytes)
+        sets = peaks.working_sets(plan.caches, plan.memory_bytes)
         private = {cache.name for cache in plan.caches if cache.instances > 1}
     else:
-        sizes = unguided_working_sets(plan.memory_bytes)
+        sizes = peaks.unguided_working_sets(plan.memory_bytes)
         sets = {f"working set of {size} bytes": (size,) for size in sizes}
         private = set(sets) if threads.size > 1 else set()
     for group, group_sizes in sets.items():

@@ -60,10 +60,13 @@ def prepare_folder() -> None:
     folder = calibration_path().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError("no permission to write")
     except OSError as error:
-        raise _unwritable(folder, error) from error
-    if not os.access(folder, os.W_OK):
-        raise _unwritable(folder, PermissionError("no permission to write"))
+        raise InputError(
+            f"the calibration cannot be stored in {folder} ({error}); make that folder writable or"
+            f" set {CACHE_FOLDER_VARIABLE} to one that is"
+        ) from error
 
 
 def save_calibration(device: Device) -> Path:
@@ -123,11 +126,4 @@ def _read(path: Path) -> Device:
 def _warn(message: str) -> None:
     warnings.warn(
         f"{message}; calibrate again (`edgegraph calibrate`)", CalibrationWarning, stacklevel=3
-    )
-
-
-def _unwritable(folder: Path, error: OSError) -> InputError:
-    return InputError(
-        f"the calibration cannot be stored in {folder} ({error}); make that folder writable or"
-        f" set {CACHE_FOLDER_VARIABLE} to one that is"
     )

@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
-from edgegraph.base.protobuf import Proto, message_classes
 from edgegraph.base.timing import bulk
 from edgegraph.errors import FormatError
+from edgegraph.hlo.schema import Messages, Proto, message_classes
 
 PS_PER_NS = 1000
 
 Stat = str | int
 
-_MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
+_MESSAGES: Messages = {
     "XSpace": {"planes": (1, "XPlane*")},
     "XPlane": {
         "id": (1, "int64"),

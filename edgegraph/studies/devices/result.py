@@ -14,9 +14,8 @@ from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import Instruction, Shape
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import Analysis, Environment, OpRecord
-from edgegraph.results.base import Study
+from edgegraph.results.base import Notes, Study
 from edgegraph.results.columns import SHARE, columns_of, frame, rows
-from edgegraph.results.notes import Notes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.results.analysis import Environment
-from edgegraph.results.base import Study
+from edgegraph.results.base import Notes, Study, numbers
 from edgegraph.results.columns import TEXT, TIME, columns_of, frame
-from edgegraph.results.notes import Notes, numbers
 from edgegraph.results.timing import TimingComparison
 from edgegraph.results.verdicts import (
     FASTER,

@@ -10,11 +10,10 @@ from msgspec.structs import asdict
 
 from edgegraph.base.units import seconds
 from edgegraph.results.analysis import Environment
-from edgegraph.results.base import Study
+from edgegraph.results.base import Notes, Study, numbers
 from edgegraph.results.columns import columns_of, frame, rows
-from edgegraph.results.notes import Notes, numbers, timed
 from edgegraph.results.schedule import Schedule
-from edgegraph.results.timing import InputOverlap, Latency, Throughput, best_throughput
+from edgegraph.results.timing import InputOverlap, Latency, Throughput, best_throughput, timed
 from edgegraph.results.verdicts import worst
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from edgegraph.base.units import percent
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
-from edgegraph.results.base import Study
+from edgegraph.results.base import Notes, Study
 from edgegraph.results.columns import RATIO, SHARE, columns_of, frame
-from edgegraph.results.notes import Notes
 from edgegraph.results.timing import Latency
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
-from edgegraph.results.base import Study
+from edgegraph.results.base import Notes, Study, numbers
 from edgegraph.results.columns import columns_of, frame, rows
-from edgegraph.results.notes import Notes, numbers, timed
-from edgegraph.results.timing import Latency, Throughput
+from edgegraph.results.timing import Latency, Throughput, timed
 from edgegraph.results.verdicts import OK, SOUNDNESS, worst
 from edgegraph.studies.sweep.choice import Choice, find_knee, within_budget
 
