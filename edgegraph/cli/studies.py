@@ -205,7 +205,7 @@ class Trial:
             raise InputError("--save takes the decisions of one batch size; name one --batch")
 
 
-@grouped_options(without=("target", "stage", "measure", *CODE_ONLY))
+@grouped_options(without=("stage", "measure", *CODE_ONLY))
 def improve(
     job: Job,
     trial: Trial,
@@ -217,7 +217,8 @@ def improve(
 
     Each kind of operation is compiled alone in every form that a rule knows, and timed in turns;
     the best are put together, and the whole is compared in fresh processes. --save writes
-    what was decided: fast = edgegraph.rewrite(function, FILE).
+    what was decided: fast = edgegraph.rewrite(function, FILE). For a --target that is not here,
+    forms are compiled ahead of time and judged by its compiler, and nothing is measured.
     """
     from edgegraph.studies.improve.result import Improvement
 
@@ -234,6 +235,7 @@ def improve(
             allow=trial.allow or (),
             tolerance=trial.tolerance,
             gradients=trial.gradients,
+            target=job.target or "cpu",
             progress=report,
         )
 

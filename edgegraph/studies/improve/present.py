@@ -46,8 +46,11 @@ def improvement_table(study: Improvement, wide: bool | None = None) -> Group:
     parts: list[RenderableType] = [Text(title, "bold")]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("change", overflow="ellipsis", no_wrap=True, min_width=24)
-    for heading in ("sites", "before", "after", "gain", "error"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    elsewhere = any(row.gain_here for row in by_rule(study))
+    headings = ("sites", "before", "after", "gain", *["here"] * elsewhere, "error")
+    for heading in headings:
+        least = 7 if heading in ("before", "after") else 5
+        table.add_column(heading, justify="right", no_wrap=True, min_width=least)
     table.add_column("kept", no_wrap=True)
     for row in by_rule(study):
         table.add_row(
@@ -56,6 +59,7 @@ def improvement_table(study: Improvement, wide: bool | None = None) -> Group:
             seconds(row.plain_s),
             seconds(row.form_s),
             f"{ratio(row.plain_s / row.form_s)}x",
+            *[f"{ratio(row.gain_here)}x" if row.gain_here else "?"] * elsewhere,
             f"{row.difference:.0e}" if row.difference else "0",
             "yes" if row.kept else f"no: {row.reason}",
             style="" if row.kept else "dim",

@@ -11,7 +11,14 @@ from edgegraph.errors import InputError
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
 from edgegraph.results.timing import TimingComparison
-from edgegraph.studies.improve.trials import LOWER, Change, OptionTrial, OptionValue, OutputCheck
+from edgegraph.studies.improve.trials import (
+    LOWER,
+    Change,
+    Estimate,
+    OptionTrial,
+    OptionValue,
+    OutputCheck,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +35,7 @@ class Improvement(Study):
     Attributes:
         workload: Name of the workload.
         batch: Its batch size, or None.
-        target: What it was compiled for.
+        target: What it was compiled for: ``cpu``, this host, or a device that is not here.
         environment: Where and with what it was made.
         changes: Every form that was timed, those that save most first.
         outputs: How far each result moved; empty where nothing was kept.
@@ -38,6 +45,7 @@ class Improvement(Study):
         inputs: With which inputs the results were compared.
         allow: Permissions for forms of lower precision.
         options: Compiler options that were tried.
+        estimate: What the whole is expected to take on a target that is not here.
         interrupted: What Ctrl-C ended, so that nothing after it was done; None for nothing.
     """
 
@@ -52,6 +60,7 @@ class Improvement(Study):
     inputs: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     options: tuple[OptionTrial, ...] = ()
+    estimate: Estimate | None = None
     interrupted: str | None = None
 
     @property
@@ -147,10 +156,13 @@ class Improvement(Study):
         import pandas as pd
 
         columns = ("rule", "scopes", "executions", "plain_s", "form_s", "gain", "saved_s",
-                   "difference", "kept", "reason", "signature")  # fmt: skip
+                   "difference", "kept", "reason", "signature", "time_source",
+                   "gain_here")  # fmt: skip
         return pd.DataFrame(
             {name: [getattr(change, name) for change in self.changes] for name in columns}
-        ).astype({"reason": "string", "plain_s": "float64", "form_s": "float64"})
+        ).astype(
+            {"reason": "string", "plain_s": "float64", "form_s": "float64", "gain_here": "float64"}
+        )
 
     @property
     def document(self) -> dict[str, Any]:
@@ -165,6 +177,7 @@ class Improvement(Study):
             "speedup": self.speedup,
             "error": self.error,
             "timing": to_builtins(self.timing),
+            "estimate": to_builtins(self.estimate),
             "changes": [
                 to_builtins(change) | {"gain": change.gain, "saved_s": change.saved_s}
                 for change in self.changes
@@ -188,6 +201,8 @@ class Improvement(Study):
                 " kept for what they gain alone"
                 + ("" if self.outputs else ", and their results were not compared")
             ]
+        elif self.estimate is not None and self.kept:
+            said = self._expectation(self.estimate)
         elif self.timing is None or self.speedup is None:
             said = ["nothing that was tried makes this program faster"]
         else:
@@ -217,6 +232,22 @@ class Improvement(Study):
             said.append(f"the changed sites alone took {seconds(before)}, {share} of the whole")
         return tuple(said)
 
+    def _expectation(self, estimate: Estimate) -> list[str]:
+        from edgegraph.base.units import seconds
+
+        who = {"compiler": "its compiler", "estimated": "our estimate", "roof": "its roof"}
+        said = [
+            f"{seconds(estimate.before_s)} -> {seconds(estimate.after_s)} on {self.target},"
+            f" {estimate.gain:.3g} times as fast by {who[estimate.source]}; nothing was measured"
+        ]
+        slower = {
+            each.title: each.gain_here
+            for each in self.changes
+            if each.kept and each.gain_here is not None and each.gain_here < 1.0
+        }
+        said += [f"slower on this host: {title}, {gain:.2g}x" for title, gain in slower.items()]
+        return said
+
     @property
     def _agreement(self) -> list[str]:
         worst = max(self.outputs, key=lambda each: each.share)
@@ -243,6 +274,8 @@ class Improvement(Study):
         """What was gained, in a few words; no figure that its interval does not support."""
         if self.interrupted is not None:
             return "interrupted"
+        if self.estimate is not None and self.kept:
+            return f"{self.estimate.gain:.3g} times as fast, not measured"
         if self.speedup is None:
             return "nothing kept"
         return f"{self.speedup:.3g} times as fast" if self.faster else "no gain that can be told"
@@ -264,6 +297,8 @@ class RuleChanges:
         difference: The largest of any.
         kept: Whether they are part of the improved program.
         reason: Why not, of the site that takes longest.
+        gain_here: Of a device that is not here, the least gain of any on this host; None where that
+            is not known.
     """
 
     title: str
@@ -273,6 +308,7 @@ class RuleChanges:
     difference: float
     kept: bool
     reason: str | None
+    gain_here: float | None = None
 
 
 def by_rule(study: Improvement) -> tuple[RuleChanges, ...]:
@@ -289,6 +325,7 @@ def by_rule(study: Improvement) -> tuple[RuleChanges, ...]:
             difference=max(each.difference for each in group),
             kept=kept,
             reason=max(group, key=lambda each: each.plain_s * each.executions).reason,
+            gain_here=min((each.gain_here for each in group if each.gain_here), default=None),
         )
         for (kept, title), group in groups.items()
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from edgegraph.base.timing import Progress, monotonic_clock, no_progress
+from edgegraph.compiler.targets import parse_target
 from edgegraph.errors import InputError
 from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.environment import environment
@@ -17,6 +18,7 @@ from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.rewrites.rewriter import Found, find_sites
 from edgegraph.rewrites.rule import PERMISSIONS, forms
 from edgegraph.studies.improve.cache import TimedForms
+from edgegraph.studies.improve.elsewhere import judge_forms, judged
 from edgegraph.studies.improve.options import with_options
 from edgegraph.studies.improve.proof import Proof, check_differentiable
 from edgegraph.studies.improve.result import Improvement
@@ -27,6 +29,8 @@ from edgegraph.studies.improve.whole import PLAIN, Whole, recipe_of
 from edgegraph.workload import Workload
 
 SECONDS = 60.0
+
+HERE = "cpu"
 
 TOLERANCES = {"bf16": 0.02, "int8": 0.1, "fast-math": 1e-4}
 """Share of its largest number that a result may move where a permission is given."""
@@ -42,6 +46,7 @@ def improve(
     allow: Collection[str] = (),
     tolerance: float | None = None,
     gradients: bool = False,
+    target: str = "cpu",
     progress: Progress | None = None,
 ) -> Improvement:
     """Try equivalent forms of what a program does, and keep those that make it faster.
@@ -71,6 +76,9 @@ def improve(
             ``int8`` and 1e-4 for ``fast-math``.
         gradients: Compare the gradient of the sum of all results, too: of a function that will
             be differentiated. The results of a training step hold its gradients already.
+        target: ``cpu``, this host, where all is measured; or a device that is not here, such as
+            ``tpu:v5e`` or ``gpu:h100``, for which every form is compiled ahead of time and judged
+            by its compiler's own cycles, or by our estimate. Results are compared on this host.
         progress: Called with a message and a fraction.
 
     Raises:
@@ -89,6 +97,7 @@ def improve(
         allow=_allowed(allow),
         tolerance=_tolerance(tolerance, _allowed(allow)),
         gradients=gradients,
+        target=parse_target(target).name,
     )
     workload = _workload(subject, args)
     prefer_synchronous_dispatch()
@@ -114,6 +123,7 @@ class _How:
     allow: tuple[str, ...]
     tolerance: float
     gradients: bool
+    target: str
 
     def __post_init__(self) -> None:
         if self.seconds <= 0:
@@ -151,11 +161,11 @@ def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
         for found in find_sites(jax.make_jaxpr(call.function)(*call.abstract))
         if any(True for _ in forms(found.site, how.allow))
     ]
-    changes, untried = _search(sites, how.seconds, how.allow, report)
+    changes, untried = _search(sites, how, report)
     return Improvement(
         workload=name,
         batch=whole.batch,
-        target="cpu",
+        target=how.target,
         environment=environment(),
         changes=changes,
         untried=untried,
@@ -164,26 +174,25 @@ def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
 
 
 def _search(
-    sites: Collection[Found], seconds: float, allow: Collection[str], report: Progress
+    sites: Collection[Found], how: _How, report: Progress
 ) -> tuple[tuple[Change, ...], tuple[str, ...]]:
-    """Time the forms of all sites, those with most to do first, as long as there is time."""
+    """Try the forms of all sites, those with most to do first, as long as there is time."""
     ordered = sorted(sites, key=lambda found: -found.site.work * found.executions)
-    end = monotonic_clock() + seconds * 1e9
-    known = TimedForms(allow)
+    end = monotonic_clock() + how.seconds * 1e9
+    known = TimedForms(how.allow)
     changes: list[Change] = []
     untried: list[str] = []
     number = 0
     try:
         for number, found in enumerate(ordered):
             signature = found.site.signature
-            timed = known.get(signature)
+            timed = known.get(signature) if how.target == HERE else None
             if timed is None and monotonic_clock() > end:
                 untried.append(signature)
                 continue
             if timed is None:
                 report(f"trying forms of {found.site.primitive.name}", number / len(ordered))
-                timed = time_forms(found, allow=allow, clock=monotonic_clock)
-                known.put(signature, timed)
+                timed = _tried(found, how, known)
             changes += [
                 replace(change, scopes=found.scopes, executions=found.executions)
                 for change in timed
@@ -196,42 +205,60 @@ def _search(
     return tuple(sorted(changes, key=lambda change: -change.saved_s)), tuple(untried)
 
 
+def _tried(found: Found, how: _How, known: TimedForms) -> list[Change]:
+    """Time the forms of a site and remember it, or judge them for another device."""
+    if how.target != HERE:
+        return judge_forms(found, allow=how.allow, target=how.target, known=known)
+    timed = time_forms(found, allow=how.allow, clock=monotonic_clock)
+    known.put(found.site.signature, timed)
+    return timed
+
+
 def _finished(
     study: Improvement, whole: Whole, how: _How, progress: Progress | None
 ) -> Improvement:
     """Try, prove and compare the whole; Ctrl-C leaves it as far as it is."""
     report = progress or no_progress
-
-    def compared(study: Improvement) -> Improvement:
-        programs = [whole.program(recipe) for recipe in (PLAIN, recipe_of(study))]
-        names = (study.workload, f"{study.workload}, improved")
-        timing = compare_timings(*programs, names=names, processes=how.processes, progress=progress)
-        study = replace(study, timing=timing)
-        slower = kept_names(study) if timing.ratio >= 1.0 else ()
-        return taken_back(study, slower, "the whole is not faster")
-
-    def proven(study: Improvement) -> Improvement:
-        report(f"{study.workload}: comparing results", None)
-        proof = Proof(
-            whole, seconds=how.seconds / 4, tolerance=how.tolerance, gradients=how.gradients
-        )
-        return replace(without_moved(study, proof.check), inputs=proof.inputs)
-
+    given: dict[str, Any] = {"whole": whole, "seconds": how.seconds / 2, "report": report}
     steps: dict[str, Callable[[Improvement], Improvement]] = {
-        "trying the whole without each rule": partial(
-            without_idle, whole=whole, seconds=how.seconds / 2, report=report
-        ),
-        "trying compiler options": partial(
-            with_options, whole=whole, seconds=how.seconds / 2, report=report
-        ),
-        "comparing the results": proven,
-        "comparing the times": compared,
+        "trying the whole without each rule": partial(without_idle, **given),
+        "trying compiler options": partial(with_options, **given),
+        "comparing the results": partial(_proven, whole=whole, how=how, report=report),
+        "comparing the times": partial(_compared, whole=whole, how=how, progress=progress),
     }
+    if how.target != HERE:
+        for name in ("trying the whole without each rule", "trying compiler options"):
+            del steps[name]
     for name, step in steps.items():
-        if not study.kept and step in (proven, compared):
-            break
+        if not study.kept and name != "trying compiler options":
+            continue
         try:
             study = step(study)
         except KeyboardInterrupt:
             return replace(study, interrupted=name)
     return study
+
+
+def _proven(study: Improvement, whole: Whole, how: _How, report: Progress) -> Improvement:
+    """Compare the results, on this host, and leave out what moves them too far."""
+    report(f"{study.workload}: comparing results", None)
+    proof = Proof(whole, seconds=how.seconds / 4, tolerance=how.tolerance, gradients=how.gradients)
+    return replace(without_moved(study, proof.check), inputs=proof.inputs)
+
+
+def _compared(
+    study: Improvement, whole: Whole, how: _How, progress: Progress | None
+) -> Improvement:
+    """Compare the times in fresh processes, or what is expected of a device elsewhere."""
+    if how.target != HERE:
+        return judged(study, whole.workload, {"batch": whole.batch, "target": how.target})
+    timing = compare_timings(
+        *[whole.program(recipe) for recipe in (PLAIN, recipe_of(study))],
+        names=(study.workload, f"{study.workload}, improved"),
+        processes=how.processes,
+        progress=progress,
+    )
+    study = replace(study, timing=timing)
+    return taken_back(
+        study, kept_names(study) if timing.ratio >= 1.0 else (), "the whole is not faster"
+    )

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgegraph.base.timing import Clock, collector_paused
 from edgegraph.rewrites.rewriter import Found
-from edgegraph.rewrites.rule import Exactness, Rule, forms
+from edgegraph.rewrites.rule import Exactness, Rule, Site, forms
 from edgegraph.studies.improve.trials import Change
 
 LEAST_GAIN = 1.3
@@ -35,9 +35,47 @@ PLAIN = "plain"
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class Candidate:
+    """A rule whose form agrees with the plain one, and how far it is from it."""
+
     rule: Rule
     difference: float
+
+
+@dataclass(frozen=True, slots=True)
+class Agreeing:
+    """Forms of a site that give the plain results, compiled alone for this host.
+
+    Attributes:
+        candidates: By name of the rule.
+        compiled: The executables, the one called ``plain`` among them.
+        operands: Random ones.
+    """
+
+    candidates: Mapping[str, Candidate]
+    compiled: Mapping[str, Any]
+    operands: Sequence[Any]
+
+
+def agreeing_forms(site: Site, allow: Collection[str], seed: int = 0) -> Agreeing:
+    """Compile all forms of a site, and return those that agree with the plain one.
+
+    Args:
+        site: What is to be replaced.
+        allow: Permissions for forms of lower precision.
+        seed: Of the operands' values.
+    """
+    operands = [_values(struct, seed + n) for n, struct in enumerate(site.operands)]
+    compiled = {PLAIN: jax.jit(site.plain).lower(*operands).compile()}
+    expected = jax.tree.leaves(compiled[PLAIN](*operands))
+    candidates: dict[str, Candidate] = {}
+    for rule, form in forms(site, allow):
+        built = jax.jit(form).lower(*operands).compile()
+        difference = _difference(expected, jax.tree.leaves(built(*operands)))
+        if difference <= NEAR[rule.exactness]:
+            compiled[rule.name] = built
+            candidates[rule.name] = Candidate(rule, difference)
+    return Agreeing(candidates, compiled, operands)
 
 
 def time_forms(
@@ -55,31 +93,20 @@ def time_forms(
         A change for every form that agrees with the plain one, `kept` where it is the best and
         fast enough to be tried in the whole.
     """
-    site = found.site
-    operands = [_values(struct, seed + n) for n, struct in enumerate(site.operands)]
-    compiled = {PLAIN: jax.jit(site.plain).lower(*operands).compile()}
-    expected = jax.tree.leaves(compiled[PLAIN](*operands))
-    candidates: dict[str, _Candidate] = {}
-    for rule, form in forms(site, allow):
-        built = jax.jit(form).lower(*operands).compile()
-        difference = _difference(expected, jax.tree.leaves(built(*operands)))
-        if difference <= NEAR[rule.exactness]:
-            compiled[rule.name] = built
-            candidates[rule.name] = _Candidate(rule, difference)
-    if not candidates:
+    agreeing = agreeing_forms(found.site, allow, seed)
+    if not agreeing.candidates:
         return []
-    times = time_in_turns(compiled, operands, clock, seed)
+    times = time_in_turns(agreeing.compiled, agreeing.operands, clock, seed)
     best = min(times, key=times.__getitem__)
     return [
-        _change(found, candidate, times[PLAIN], times[name], name == best)
-        for name, candidate in candidates.items()
+        change(found, candidate, times[PLAIN], times[name], name == best)
+        for name, candidate in agreeing.candidates.items()
         if name in times
     ]
 
 
-def _change(
-    found: Found, candidate: _Candidate, plain_s: float, form_s: float, best: bool
-) -> Change:
+def change(found: Found, candidate: Candidate, plain_s: float, form_s: float, best: bool) -> Change:
+    """Return what is told of a form; the best one is kept where it is fast enough alone."""
     fast = plain_s >= LEAST_GAIN * form_s
     reason = None if best and fast else "another form is faster" if fast else "not faster alone"
     return Change(

@@ -25,6 +25,9 @@ class Change:
         reason: Why not; None where it is kept.
         whole_ratio: Time of the whole without the changes of this rule, over that with all of
             them; None where that was not tried.
+        time_source: ``measured`` on this host; of a device that is not here as `Estimate.source`.
+        gain_here: Of such a device's changes, how many times faster the form is on this host, where
+            that was measured before.
     """
 
     rule: str
@@ -39,6 +42,8 @@ class Change:
     kept: bool
     reason: str | None = None
     whole_ratio: float | None = None
+    time_source: str = "measured"
+    gain_here: float | None = None
 
     @property
     def gain(self) -> float:
@@ -49,6 +54,27 @@ class Change:
     def saved_s(self) -> float:
         """Seconds that it takes off one call, if it is as quick among others as alone."""
         return (self.plain_s - self.form_s) * self.executions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What two programs are expected to take on a device that is not here.
+
+    Attributes:
+        before_s: The plain one.
+        after_s: The changed one.
+        source: Of both: ``compiler``, its own cycles; ``estimated`` by us; or ``roof``, the least
+            that the device's figures allow.
+    """
+
+    before_s: float
+    after_s: float
+    source: str
+
+    @property
+    def gain(self) -> float:
+        """How many times faster the changed one is."""
+        return self.before_s / self.after_s
 
 
 OptionValue = str | int | float | bool

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -8,12 +9,13 @@ from rich.console import Console
 
 from edgegraph.errors import InputError
 from edgegraph.studies.improve.present import improvement_table
+from edgegraph.studies.improve.trials import Estimate
 from tests.studies.improve.improvements import improvement
 
 
-def shown(width: int = 80) -> str:
+def shown(width: int = 80, **changed: object) -> str:
     console = Console(width=width, record=True, file=StringIO())
-    console.print(improvement_table(improvement()))
+    console.print(improvement_table(improvement(**changed)))
     return console.export_text()
 
 
@@ -35,3 +37,15 @@ def test_page_and_figure(tmp_path: Path) -> None:
 def test_there_is_nothing_to_draw_where_nothing_was_kept() -> None:
     with pytest.raises(InputError, match="nothing was kept"):
         improvement(changes=()).plot()
+
+
+def test_gains_elsewhere_and_here_stand_side_by_side() -> None:
+    one, other = improvement().changes
+    changes = (replace(one, time_source="compiler", gain_here=0.5), other)
+    estimate = Estimate(before_s=0.02, after_s=0.01, source="compiler")
+    text = shown(target="tpu:v5e", timing=None, estimate=estimate, changes=changes)
+    assert "here" in text
+    assert "0.5x" in text
+    assert "?" in text
+    assert "20 ms -> 10 ms on tpu:v5e, 2 times as fast by its compiler; nothing was" in text
+    assert "slower on this host: depthwise -> other, 0.5x" in text
