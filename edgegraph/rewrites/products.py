@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,6 +16,11 @@ from edgegraph.rewrites.rule import Form, Site, register_rewrite
 
 TILE_ROWS = 16
 """Rows of a tile of Intel AMX."""
+
+SMALL, MANY = 8, 64
+"""Side of a matrix, and how many of them, for which a library's product is mostly overhead."""
+
+_WIDE = (jnp.dtype(jnp.float32), jnp.dtype(jnp.float64))
 
 LEAST = 1 << 12
 """Numbers of a matrix, below which no form of a product pays."""
@@ -92,6 +99,38 @@ def _rows_dot(site: Site, a: Array, b: Array, dtype: Any) -> Array:
         preferred_element_type=dtype,
     )
     return lax.slice_in_dim(found, 0, 1, axis=0) if one else found
+
+
+@register_rewrite(
+    "small-products-as-sums",
+    primitive="dot_general",
+    title="products of many small matrices -> sums of products",
+    exactness="reassociating",
+    special="NaN and infinities propagate, as plain",
+    source="definition of the matrix product, for all matrices at once",
+)
+def small_products_as_sums(site: Site) -> Form | None:
+    """Multiply whole arrays of columns and rows, and add up."""
+    a, b = site.operands
+    (taken_a, taken_b), (batch_a, batch_b) = site.params["dimension_numbers"]
+    if {a.dtype, b.dtype} - {*_WIDE} or a.dtype != b.dtype or not batch_a:
+        return None
+    free_a, free_b = (
+        [d for d in range(len(each.shape)) if d not in (*taken, *batch)]
+        for each, taken, batch in ((a, taken_a, batch_a), (b, taken_b, batch_b))
+    )
+    batch, depth = (math.prod(a.shape[d] for d in dims) for dims in (batch_a, taken_a))
+    rows, columns = a.size // max(batch * depth, 1), b.size // max(batch * depth, 1)
+    if not 0 < depth <= SMALL or max(rows, columns) > SMALL or batch < MANY:
+        return None
+
+    def form(a: Array, b: Array) -> Array:
+        a = lax.transpose(a, (*batch_a, *free_a, *taken_a)).reshape(batch, rows, depth)
+        b = lax.transpose(b, (*batch_b, *taken_b, *free_b)).reshape(batch, depth, columns)
+        products = (a[:, :, k, None] * b[:, k, None, :] for k in range(depth))
+        return reduce(add, products).reshape(site.results[0].shape)
+
+    return form
 
 
 @register_rewrite(

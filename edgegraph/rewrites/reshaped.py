@@ -20,9 +20,6 @@ from edgegraph.rewrites.rule import Form, Site
 MOST_PLACES = 14 * 14
 """Positions of a result, up to which writing out what every one reads may pay."""
 
-FEW_CHANNELS = 4
-"""Channels of a picture, which fill no vector."""
-
 LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
 
@@ -50,17 +47,17 @@ def _product(c: Convolution, rows: Array, w: Array) -> Array:
     )
 
 
-def _split(x: Array, first: int, sizes: Sequence[int]) -> Array:
-    """Split dimensions from `first` on into blocks of `sizes`, and put what is in a block last.
+def _split(x: Array, sizes: Sequence[int]) -> Array:
+    """Split all dimensions but the first and last into blocks of `sizes`.
 
-    The order becomes (..., *blocks, *in a block, channels).
+    The order becomes (first, *blocks, *in a block, last).
     """
     rank = len(sizes)
-    shape = [*x.shape[:first]]
-    for n, size in zip(x.shape[first:-1], sizes, strict=True):
+    shape = [x.shape[0]]
+    for n, size in zip(x.shape[1:-1], sizes, strict=True):
         shape += [n // size, size]
-    blocks = range(first, first + 2 * rank, 2)
-    order = [*range(first), *blocks, *(each + 1 for each in blocks), first + 2 * rank]
+    blocks = range(1, 1 + 2 * rank, 2)
+    order = [0, *blocks, *(each + 1 for each in blocks), 1 + 2 * rank]
     return lax.transpose(x.reshape(*shape, x.shape[-1]), order)
 
 
@@ -87,7 +84,7 @@ def patches_as_dot(site: Site) -> Form | None:
         x = _input(c, c.padded(x))
         covered = [n * size for n, size in zip(c.extent, c.sizes, strict=True)]
         x = lax.slice(x, [0] * x.ndim, [x.shape[0], *covered, x.shape[-1]])
-        rows = _split(x, 1, c.sizes).reshape(x.shape[0], *c.extent, -1)
+        rows = _split(x, c.sizes).reshape(x.shape[0], *c.extent, -1)
         return _finished(c, _product(c, rows, _kernel(c, w)))
 
     return form
@@ -104,43 +101,6 @@ def windows_as_dot(site: Site) -> Form | None:
         x = c.padded(x)
         rows = jnp.concatenate([_input(c, c.seen(x, tap)) for tap in c.indices], -1)
         return _finished(c, _product(c, rows, _kernel(c, w)))
-
-    return form
-
-
-@register(
-    "strides-as-channels",
-    "strided conv of few channels -> conv of blocks",
-    source="space-to-depth: a block of stride positions becomes its channels",
-)
-def strides_as_channels(site: Site) -> Form | None:
-    """Make the positions that a stride skips channels, of the input and of the kernel."""
-    c = _ungrouped(site)
-    if c is None or c.channels > FEW_CHANNELS or not _dense(c):
-        return None
-    if max(c.strides) == 1 or tuple(c.strides) == c.sizes:
-        return None
-
-    def form(x: Array, w: Array) -> Array:
-        x, w = _input(c, c.padded(x)), _kernel(c, w)
-        sizes = [-(-k // s) * s for k, s in zip(c.sizes, c.strides, strict=True)]
-        w = lax.pad(
-            w,
-            jnp.zeros((), w.dtype),
-            [*((0, size - k, 0) for size, k in zip(sizes, c.sizes, strict=True)), *[(0, 0, 0)] * 2],
-        )
-        covered = [
-            s * (n - 1) + size for s, n, size in zip(c.strides, c.extent, sizes, strict=True)
-        ]
-        config = [(0, whole - n, 0) for whole, n in zip(covered, x.shape[1:-1], strict=True)]
-        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *config, (0, 0, 0)])
-        rank, block = len(sizes), math.prod(c.strides)
-        x = _split(x, 1, c.strides)
-        x = x.reshape(*x.shape[: rank + 1], block * c.channels)
-        w = w.reshape(*w.shape[:-2], -1)
-        w = _split(w, 0, c.strides)
-        w = w.reshape(*w.shape[:rank], block * c.channels, c.kernel_out)
-        return _finished(c, _convolve(c, x, w, [1] * rank, [(0, 0)] * rank, [1] * rank, [1] * rank))
 
     return form
 

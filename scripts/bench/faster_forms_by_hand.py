@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
-from operator import add
 from typing import Any
 
 import jax
@@ -258,23 +256,8 @@ def updates() -> Iterator[Case]:
         yield case("Adam", label, one_by_one, *[tree] * 4, **{"as one vector": as_one})
 
 
-def sum_over_taps(a: Array, b: Array) -> Array:
-    """Multiply as a sum of outer products."""
-    products = (a[..., :, k, None] * b[..., k, None, :] for k in range(a.shape[-1]))
-    found: Array = reduce(add, products)
-    return found
-
-
-def small_products() -> Iterator[Case]:
+def small_matrices() -> Iterator[Case]:
     """Yield linear algebra of many small matrices."""
-    many = (f32(4096, 4, 4), f32(4096, 4, 4))
-    yield case(
-        "batched product", "4096 of 4x4", jnp.matmul, *many,
-        **{
-            "sum of products": lambda a, b: (a[..., :, None] * b[..., None, :, :].mT).sum(-1),
-            "sum over taps": sum_over_taps,
-        },
-    )  # fmt: skip
 
     def definite(a: Array) -> Array:
         return a @ a.mT + 4 * jnp.eye(a.shape[-1])
@@ -329,6 +312,6 @@ def selections() -> Iterator[Case]:
 def by_hand() -> Iterator[Case]:
     """Yield all of them."""
     for each in (
-        attentions, norms, activations, signals, updates, small_products, selections,
+        attentions, norms, activations, signals, updates, small_matrices, selections,
     ):  # fmt: skip
         yield from each()

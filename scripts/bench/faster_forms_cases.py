@@ -265,6 +265,12 @@ def products() -> Iterator[Case]:
     ):  # fmt: skip
         for shape in shapes:
             yield times(name, dtype, *shape)
+    for many, side in ((4096, 4), (4096, 2), (512, 8), (64, 4)):
+        matrices = f32(many, side, side)
+        yield Case(
+            section="batched dot", label=f"{many} of {side}x{side}", function=jnp.matmul,
+            arguments=(matrices, matrices),
+        )  # fmt: skip
     for queries, keys in ((1, 1024), (1, 256)):
         yield Case(
             section="dot, f32", label=f"8 heads: {queries}x64 * {keys}x64, transposed",

@@ -85,6 +85,7 @@ def small_sites() -> Iterator[None]:
         patch.setattr(scans, "SHORTEST", 2)
         patch.setattr(selection, "SHORTEST", 2)
         patch.setattr(products, "LEAST", 1)
+        patch.setattr(products, "MANY", 1)
         yield
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,3 +140,39 @@ def test_precise_and_batched_products_are_not_quantised() -> None:
     assert "dense-in-int8" not in applying(lambda a, b: jnp.einsum("nij,njk->nik", a, b), a, b)
     asked = lax.Precision.HIGHEST
     assert not applying(lambda a, b: lax.dot(a, b, precision=asked), a[0], b[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "right"),
+    [
+        ("bij,bjk->bik", (64, 4, 3), (64, 3, 2)),
+        ("abij,abkj->abik", (8, 8, 2, 2), (8, 8, 2, 2)),
+        ("bj,bj->b", (64, 5), (64, 5)),
+        ("jbi,bkj->bik", (3, 64, 2), (64, 8, 3)),
+        ("bijk,bkjl->bil", (64, 2, 2, 2), (64, 2, 2, 8)),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_small_products(
+    text: str, left: tuple[int, ...], right: tuple[int, ...], dtype: str
+) -> None:
+    with jax.enable_x64(dtype == "float64"):
+        a = jax.random.normal(jax.random.key(0), left, dtype)
+        b = jax.random.normal(jax.random.key(1), right, dtype)
+        check(partial(jnp.einsum, text), "small-products-as-sums", a, b)
+
+
+def test_small_products_keep_nan_in_their_matrix() -> None:
+    a = jnp.ones((64, 2, 2)).at[3, 0, 1].set(jnp.nan).at[4, 1, 1].set(jnp.inf)
+    b = jnp.ones((64, 2, 2)).at[4, 1, 0].set(0.0)
+    found = jax.jit(forced(jnp.matmul, "small-products-as-sums", a, b))(a, b)
+    # An infinity times 0 is NaN, times 1 it stays.
+    assert np.isnan(found[3]).tolist() == [[True, True], [False, False]]
+    np.testing.assert_array_equal(found[4], [[1, 2], [np.nan, np.inf]])
+    assert np.isfinite(found[5:]).all()
+
+
+def test_large_or_few_products_are_left_alone() -> None:
+    for shape in ((64, 9, 4), (64, 4, 9), (63, 4, 4)):
+        a = jnp.ones(shape)
+        assert "small-products-as-sums" not in applying(jnp.matmul, a, a.mT)

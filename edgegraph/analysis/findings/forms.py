@@ -69,7 +69,7 @@ def faster_forms(evidence: Evidence) -> Mapping[Place, Sequence[FasterForm]]:
 
 
 def _has_form(site: Site) -> bool:
-    return any(True for _ in forms(site))
+    return any(True for _ in forms(site, ()))
 
 
 def _by_place(sites: Sequence[Found]) -> Mapping[Place, Sequence[FasterForm]]:
@@ -80,7 +80,7 @@ def _by_place(sites: Sequence[Found]) -> Mapping[Place, Sequence[FasterForm]]:
         if best is not None:
             title: str | None = best.title
         else:
-            usual = (rule.title for rule, _ in forms(each.site) if rule.name in USUAL)
+            usual = (rule.title for rule, _ in forms(each.site, ()) if rule.name in USUAL)
             title = None if each.site.signature in timed else next(usual, None)
         for scope in each.scopes if title else ():
             said = parse_op_name(f"{scope}/{each.site.primitive.name}")
