@@ -163,8 +163,16 @@ register_door(
     choices=("module",),
 )  # fmt: skip
 register_door(
+    "StableHLO", "edgegraph.doors.exported:is_stablehlo", "edgegraph.doors.exported:open_stablehlo",
+    compiled=True,
+)  # fmt: skip
+register_door(
+    "a file of jax.export", "edgegraph.doors.exported:is_exported",
+    "edgegraph.doors.exported:open_exported", compiled=True,
+)  # fmt: skip
+register_door(
     "Python code", "edgegraph.doors.code:is_code", "edgegraph.doors.code:open_code",
-    choices=("input_shape", "dtype", "arguments"), code=True,
+    choices=("input_shape", "dtype", "arguments"), compiled=True,
 )  # fmt: skip
 
 _RENAMED = {"Mesh": "DeviceMesh", "Settings": "MeasurementSettings"}

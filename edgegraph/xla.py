@@ -10,8 +10,9 @@ import importlib
 import importlib.metadata
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,14 @@ from edgegraph.errors import CompileError, EdgeGraphError, FormatError, Unsuppor
 
 if TYPE_CHECKING:
     import jax
+
+_DTYPES = (
+    "bool", "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
+    "float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz", "float8_e4m3fnuz", "float8_e5m2fnuz",
+    "float8_e4m3", "float8_e3m4", "float4_e2m1fn", "float8_e8m0fnu",
+    *(f"{sign}int{bits}" for bits in (2, 4, 8, 16, 32, 64) for sign in ("", "u")),
+)  # fmt: skip
+"""What arguments of a JAX function may be of."""
 
 SUPPORTED_JAX = "0.10 to 0.12"
 
@@ -123,7 +132,11 @@ def lowered_module(lowered: jax.stages.Lowered) -> bytes:
 
     It has op_names and stack frames.
     """
-    computation: Any = lowered.compiler_ir("hlo")
+    if _has_open_sizes(lowered):
+        convert = _private("jaxlib._jax", "mlir").mlir.mlir_module_to_xla_computation
+        computation = convert(stablehlo(lowered), use_tuple_args=False, return_tuple=False)
+    else:
+        computation = lowered.compiler_ir("hlo")
     serialized: bytes = computation.as_serialized_hlo_module_proto()
     return serialized
 
@@ -133,8 +146,95 @@ def stablehlo(lowered: jax.stages.Lowered) -> bytes:
     from jax.interpreters import mlir
 
     module: Any = lowered.compiler_ir("stablehlo")
+    if _has_open_sizes(lowered):
+        refine = _private("jax._src.interpreters.mlir", "refine_polymorphic_shapes")
+        module = refine.refine_polymorphic_shapes(module)
     code: bytes = mlir.module_to_bytecode(module)
     return code
+
+
+@_private_names()
+def _has_open_sizes(lowered: Any) -> bool:
+    """Return whether sizes that its arguments tell are not yet filled in, as JAX does to compile.
+
+    They are open where a function is called that was exported so.
+    """
+    state = lowered._lowering.compile_args.get("shape_poly_state")
+    return state is not None and bool(state.uses_dim_vars)
+
+
+def exported_from_stablehlo(code: bytes) -> jax.export.Exported:
+    """Return StableHLO, as text, bytecode or portable artifact, as a function that JAX can call.
+
+    Raises:
+        FormatError: MLIR refuses it, it has no function ``main``, or a shape is not fixed.
+    """
+    import jax
+    from jax import export
+    from jax.interpreters import mlir
+
+    ir = _private("jaxlib.mlir.ir", "MLIRError", "Module", "RankedTensorType")
+    parse = _private("jaxlib._jax", "mlir").mlir.deserialize_portable_artifact
+    try:
+        with mlir.make_ir_context():
+            # Of what it cannot read, the reader of portable artifacts tells stderr.
+            module = (parse if b"StableHLO_v" in code[:64] else ir.Module.parse)(code)
+            found = [each for each in module.body.operations if _symbol(each) == "main"]
+            if not found:
+                raise FormatError("this StableHLO has no function main, which would be run")
+            kinds = found[0].type
+            arguments, results = (
+                [_struct(ir, each) for each in each_side]
+                for each_side in (kinds.inputs, kinds.results)
+            )
+            name = _symbol(module.operation) or "stablehlo"
+    except (ir.MLIRError, RuntimeError, ValueError) as error:
+        what = " ".join(str(error).split()).removeprefix("Unable to parse module assembly: ")
+        raise FormatError(f"this is MLIR, but no valid StableHLO: {what[:100]}") from error
+
+    def stand_in(*_: Any) -> Any:
+        return [jax.numpy.zeros(each.shape, each.dtype) for each in results]
+
+    # JAX has no way to make one but to export a function of the same shapes.
+    anywhere = [export.DisabledSafetyCheck.platform()]
+    made = export.export(jax.jit(stand_in, keep_unused=True), disabled_checks=anywhere)(*arguments)
+    return replace(made, fun_name=name, mlir_module_serialized=code)
+
+
+def _symbol(operation: Any) -> str | None:
+    attributes = operation.attributes
+    return attributes["sym_name"].value if "sym_name" in attributes else None
+
+
+def _struct(ir: Any, kind: Any) -> Any:
+    import jax
+    from jax.interpreters import mlir
+
+    if not isinstance(kind, ir.RankedTensorType):
+        raise FormatError(f"an argument or result is {kind}; expected tensors of fixed shape")
+    if not kind.has_static_shape:
+        raise FormatError(
+            f"{kind} has a size that is not known; export it with jax.export, whose symbolic batch"
+            " --batch refines, or with fixed shapes"
+        )
+    for name in _DTYPES:
+        dtype = jax.numpy.dtype(name)
+        if mlir.dtype_to_ir_type(dtype) == kind.element_type:
+            return jax.ShapeDtypeStruct(tuple(kind.shape), dtype)
+    raise FormatError(f"{kind} has a dtype that JAX does not take; expected such as f32, bf16, i32")
+
+
+def symbols(shape: Sequence[Any]) -> set[str]:
+    """Return the names of the sizes that an exported function leaves open in a shape."""
+    return {name for size in shape if not isinstance(size, int) for name in size.get_vars()}
+
+
+@_private_names()
+def evaluated(shape: Sequence[Any], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """Return a shape of an exported function with numbers in place of its symbols."""
+    return tuple(
+        size if isinstance(size, int) else int(size._evaluate(dict(sizes))) for size in shape
+    )
 
 
 @_private_names()

@@ -28,7 +28,7 @@ from edgegraph.cli.output import (
     print_rich,
     progress,
 )
-from edgegraph.cli.run import exit_interrupted, program, resolve, settings
+from edgegraph.cli.run import exit_interrupted, settings, subject
 from edgegraph.errors import EdgeGraphError
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _rows(jobs: Sequence[Job], compared: Compared) -> Iterator[DeviceRow]:
 
     with progress() as report:
         yield from device_rows(
-            [resolve(each) if each.file is None else program(each) for each in jobs],
+            [subject(each) for each in jobs],
             devices=[name.strip() for name in compared.devices.split(",")],
             batches=parse_batches(compared.batch),
             measure=bool(jobs[0].measure),

@@ -41,7 +41,7 @@ def results(job: Job) -> Iterator[Shown]:
     """Yield what SPEC names: a saved result, or the analysis of every batch size once done."""
     given = Given(job.spec)
     door = find_door(given)
-    if door.code:
+    if door.compiled:
         yield from _of_workload(job)
         return
     _check_file(job, door, *(() if door.saved else ("device",)))
@@ -96,7 +96,12 @@ def _named(kind: type) -> str:
 def _check_file(job: Job, door: Door, *more: str) -> None:
     """Refuse options that would be without effect on a file."""
     kept = {"spec", "strict", *door.choices, *more}
-    for name in (field.name for field in fields(Job) if field.name not in kept):
+    _check_options(job, *(field.name for field in fields(Job) if field.name not in kept))
+
+
+def _check_options(job: Job, *names: str) -> None:
+    """Refuse options that have no effect on a file."""
+    for name in names:
         if getattr(job, name):
             raise InputError(f"{flag(name)} has no effect on the file {job.spec}; leave it out")
 
@@ -112,6 +117,11 @@ def check_is_code(job: Job, reason: str) -> None:
 
 def resolve(job: Job, *, dtype: str | None = None) -> Workload:
     """Return the workload that SPEC names, with the job's arguments; `dtype` replaces its own."""
+    if job.file is not None:
+        from edgegraph.workload import Workload
+
+        _check_options(job, "input_shape", "dtype", "arguments")
+        return _checked(job, open_thing(job.spec), Workload)
     from edgegraph.workload.spec import resolve_spec
 
     return resolve_spec(
@@ -122,15 +132,14 @@ def resolve(job: Job, *, dtype: str | None = None) -> Workload:
     )
 
 
-def program(job: Job) -> Program:
-    """Return the compiled program in a file.
-
-    Raises:
-        InputError: The file holds something else, or an option has no effect on it.
-    """
+def subject(job: Job) -> Workload | Program:
+    """Return the workload that SPEC names, or the program in a file that is compiled already."""
     from edgegraph.compiler.program import Program
 
-    _check_file(job, find_door(Given(job.spec)))
+    door = find_door(Given(job.spec))
+    if door.compiled:
+        return resolve(job)
+    _check_file(job, door)
     return _checked(job, open_thing(job.spec, module=job.module), Program)
 
 
@@ -155,8 +164,8 @@ def _of_workload(job: Job) -> Iterator[Analysis]:
 
     if job.module or job.device:
         raise InputError(
-            f"--module and --device are for files, and {job.spec} is code; --target device:NAME"
-            " gives it the roofs of another device"
+            f"--module and --device are for what is compiled already, and {job.spec} is compiled"
+            " here; --target device:NAME gives it the roofs of another device"
         )
     batches = job.batches
     measure = _measures(job)

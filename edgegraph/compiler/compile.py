@@ -81,8 +81,11 @@ def compile(
     chosen = parse_target(target)
     _check(stage, options)
     if isinstance(subject, Workload):
-        batch = 1 if batch is None else positive_integer(batch, "batch")
-        call = _workload_call(subject, args, batch, chosen, mesh, partition)
+        at = 1 if batch is None else positive_integer(batch, "batch")
+        if not subject.batched and at != 1:
+            raise InputError(f"{subject.name} has fixed shapes; leave batch={batch} out")
+        call = _workload_call(subject, args, at, chosen, mesh, partition)
+        batch = at if subject.batched else None
     else:
         call = _function_call(subject, args, batch, mesh)
     job = _Job(

@@ -33,7 +33,7 @@ class Door:
             Workload, a Program, or a result.
         choices: Names of what may be said about such a thing besides: ``module``, ``batch``.
         saved: Whether it is a result that is there already.
-        code: Whether it is Python code, which is compiled for what one likes.
+        compiled: Whether it is compiled here, for what one likes, and at any batch size it takes.
     """
 
     word: str
@@ -41,7 +41,7 @@ class Door:
     opens: str
     choices: tuple[str, ...] = ()
     saved: bool = False
-    code: bool = False
+    compiled: bool = False
 
 
 DOORS: list[Door] = []

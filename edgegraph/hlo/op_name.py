@@ -44,7 +44,8 @@ _REMATERIALISED = "rematted_computation"
 _CALLS = frozenset(
     {
         "while", "closed_call", "core_call", "checkpoint", "remat", "remat2", "pjit", "shard_map",
-        _REMATERIALISED, "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr",
+        _REMATERIALISED, "call_exported", "custom_jvp_call", "custom_vjp_call",
+        "custom_vjp_call_jaxpr",
     }
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ class Workload:
             arguments that change with every step, which are the last ones, as NumPy arrays;
             None where there is none. ``dataclasses.replace(workload, prepare=...)`` adds one.
         compiler_options: XLA options that it is compiled with for this host.
+        batched: Whether its arguments depend on the batch size; where not, it has none.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Workload:
     compiler_options: Mapping[str, str | int | float | bool] = field(
         default_factory=dict, hash=False
     )
+    batched: bool = True
 
     @classmethod
     def from_flax(

@@ -36,7 +36,7 @@ def test_text_and_bytes_are_taken_for_what_they_hold() -> None:
 
 
 def test_code_is_what_no_file_is_called() -> None:
-    assert find_door(Given("models.cnn:small_cnn")).code
+    assert find_door(Given("models.cnn:small_cnn")).compiled
     assert eg.open("models.cnn:small_cnn").name == "small_cnn"
 
 
