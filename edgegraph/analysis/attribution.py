@@ -54,16 +54,15 @@ NOWHERE = Attribution(layer=None, phase="forward")
 
 @bulk
 def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
-    """Find the layer and phase of every node; operands stand before users.
-
-    A container that spans layers belongs to their common ancestor.
-    """
+    """Find layer and phase of every node; a container belongs to what its ops have in common."""
     op_names = _complete_op_names(nodes)
     attributions = {name: _said(op_name) for name, op_name in op_names.items()}
     owners = ParameterOwners({p.layer for p in attributions.values() if p.layer is not None})
     for node in nodes:
         if node.opcode == "parameter" and node.parent is None:
-            attributions[node.name] = _parameter_attribution(node, owners)
+            name = parse_parameter_name(node.instruction.op_name)
+            owner = None if name is None else owners.layer(name.path) or None
+            attributions[node.name] = Attribution(layer=owner, phase="forward")
     _attribute_containers(nodes, attributions)
     _attribute_by_neighbours(nodes, attributions)
     _attribute_containers(nodes, attributions)
@@ -99,13 +98,11 @@ def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
     for node in nodes:
         # A loop or branch inside the function is relative to the same call.
         container = containers.get(node.parent, "")
-        instruction = node.instruction
-        op_name = instruction.op_name
+        op_name = node.instruction.op_name
         if container:
             op_name = qualify_op_name(op_name, container)
-        if instruction.opcode in opcodes.CONTAINERS:
-            called = instruction.opcode == "call" and op_name
-            containers[node.name] = op_name if called else container
+        if node.opcode in opcodes.CONTAINERS:
+            containers[node.name] = (node.opcode == "call" and op_name) or container
         complete[node.name] = op_name
     return complete
 
@@ -115,13 +112,6 @@ def _said(op_name: str) -> Attribution:
     """Read an op's own op_name."""
     name = parse_op_name(op_name)
     return Attribution(layer=name.layer, phase=name.phase)
-
-
-def _parameter_attribution(node: Node, owners: ParameterOwners) -> Attribution:
-    name = parse_parameter_name(node.instruction.op_name)
-    if name is None:
-        return NOWHERE
-    return Attribution(layer=owners.layer(name.path) or None, phase="forward")
 
 
 def _attribute_containers(nodes: Sequence[Node], attributions: dict[str, Attribution]) -> None:
@@ -176,16 +166,10 @@ class _Flow:
         for node in nodes:
             if node.parent is not None:
                 self._enter(node, self._nodes[node.parent])
-        users = self._users
         for node in nodes:
-            name = node.name
-            if node.opcode in opcodes.INLINED:
-                for position, operand in enumerate(node.operands):
-                    taker = self._taken_by.get((name, position), name)
-                    users.setdefault(operand, []).append(taker)
-            else:
-                for operand in node.operands:
-                    users.setdefault(operand, []).append(name)
+            for position, operand in enumerate(node.operands):
+                taker = self._taken_by.get((node.name, position), node.name)
+                self._users.setdefault(operand, []).append(taker)
         for container, maker in self._made_by.items():
             self._users.setdefault(maker, []).extend(self._users.get(container, ()))
         self._owned = {
@@ -333,11 +317,7 @@ def _ops_of(
 
 
 def _distribute(amount: int, weights: Sequence[int]) -> list[int]:
-    """Split an amount by weights; what rounding leaves goes to the largest remainders.
-
-    >>> _distribute(10, [1, 1, 1])
-    [4, 3, 3]
-    """
+    """Split an amount by weights; what rounding leaves goes to the largest remainders."""
     total = sum(weights)
     parts = [amount * weight // total for weight in weights]
     left = amount - sum(parts)

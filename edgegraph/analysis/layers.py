@@ -69,8 +69,8 @@ def roll_up(
     measured = _timings(trees, latencies)
     rows = [
         row
-        for phase in sorted(trees, key=_phase_order)
-        for scope in _unattributed_last(trees[phase].children)
+        for phase in sorted(trees, key=[*PHASES, *trees].index)
+        for scope in sorted(trees[phase].children.values(), key=lambda s: s.path == UNATTRIBUTED)
         if _worth_a_row(scope)
         for row in _rows(scope, phase, 0, measured)
     ]
@@ -84,14 +84,6 @@ def _scope(trees: dict[str, _Scope], layer: str, phase: str) -> _Scope:
         path = f"{path}/{part}" if path else part
         scope = scope.children.setdefault(part, _Scope(path=path))
     return scope
-
-
-def _phase_order(phase: str) -> int:
-    return PHASES.index(phase) if phase in PHASES else len(PHASES)
-
-
-def _unattributed_last(scopes: Mapping[str, _Scope]) -> list[_Scope]:
-    return sorted(scopes.values(), key=lambda scope: scope.path == UNATTRIBUTED)
 
 
 def _worth_a_row(scope: _Scope) -> bool:
@@ -108,7 +100,7 @@ def _rows(
     scope: _Scope, phase: str, depth: int, measured: Mapping[tuple[str, str], _Timing]
 ) -> list[LayerRecord]:
     """Return the row of a scope and those of everything below it."""
-    own = _without_children(scope)
+    own = replace(scope, children={})
     children = [child for child in scope.children.values() if _worth_a_row(child)]
     if not children:
         return [_leaf(own, scope.path, phase, depth, measured)]
@@ -119,26 +111,12 @@ def _rows(
         below.append(_leaf(own, f"{scope.path}/{OWN}", phase, depth + 1, measured))
     direct = [row for row in below if row.depth == depth + 1]
     parent = _sum(scope.path, phase, depth, direct)
-    if _timed_as_one(scope.path, phase, below, measured):
+    leaves = [measured.get((scope_of(row.layer), phase)) for row in below if row.leaf]
+    # The rows below share the time of a piece that was measured as a whole.
+    if all(timing is not None and timing.pieces == {scope.path} for timing in leaves):
         parent = replace(parent, time_source="measured")
         parent = replace(parent, efficiency=_efficiency(parent))
     return [replace(parent, bound=prevailing_bound(below)), *below]
-
-
-def _timed_as_one(
-    path: str, phase: str, below: Sequence[LayerRecord], measured: Mapping[tuple[str, str], _Timing]
-) -> bool:
-    """Return whether the rows below share the time of a piece that was measured as a whole."""
-    leaves = [scope_of(row.layer) for row in below if row.leaf]
-    timings = [measured.get((layer, phase)) for layer in leaves]
-    return all(timing is not None and timing.pieces == {path} for timing in timings)
-
-
-def _without_children(scope: _Scope) -> _Scope:
-    """Return the scope without what lies below it."""
-    return _Scope(
-        path=scope.path, ops=scope.ops, parameters=scope.parameters, traced_s=scope.traced_s
-    )
 
 
 _FROM_OPS = [column for name, column in OP_COLUMNS.items() if column.adds and name in LAYER_COLUMNS]
@@ -146,11 +124,7 @@ _ROOFS = [OP_COLUMNS[name] for name in ("compute_time_s", "memory_time_s", "netw
 
 
 def _leaf(
-    scope: _Scope,
-    name: str,
-    phase: str,
-    depth: int,
-    measured: Mapping[tuple[str, str], _Timing],
+    scope: _Scope, name: str, phase: str, depth: int, measured: Mapping[tuple[str, str], _Timing]
 ) -> LayerRecord:
     """Add up the ops of one scope."""
     ops = scope.ops
@@ -203,10 +177,7 @@ def prevailing_bound(rows: Iterable[LayerRecord]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    """The time of one scope's own ops, where it comes from, and whether launching dominates.
-
-    `pieces` are the layers that were timed as one, and of whose time it is a part.
-    """
+    """The time of a scope's own ops, if launching dominates it, what `pieces` were timed as one."""
 
     time_s: float | None
     source: str
@@ -248,14 +219,11 @@ def _timings(
             for key in (own, *((layer, measured.phase) for layer in measured.covers))
         }
         whole = sum(parts.values())
-        if measured.covers and whole:
-            for key, part in parts.items():
-                found[key] = found.get(key, _NOTHING) + _Timing(
-                    net * part / whole, "estimated", overhead, frozenset({measured.layer})
-                )
-        else:
-            found[own] = found.get(own, _NOTHING) + _Timing(
-                net, "measured", overhead, frozenset({measured.layer})
+        shared = bool(measured.covers and whole)
+        times = {key: net * part / whole for key, part in parts.items()} if shared else {own: net}
+        for key, time_s in times.items():
+            found[key] = found.get(key, _NOTHING) + _Timing(
+                time_s, "estimated" if shared else "measured", overhead, frozenset({measured.layer})
             )
     return found
 
@@ -275,9 +243,9 @@ def _estimate(ops: Iterable[OpRecord]) -> float | None:
 
 def _efficiency(row: LayerRecord) -> float | None:
     """Roofline time over measured time."""
-    if row.time_source != "measured" or not row.time_s:
+    if row.time_source != "measured" or not row.time_s or row.roof_time_s is None:
         return None
-    return None if row.roof_time_s is None else row.roof_time_s / row.time_s
+    return row.roof_time_s / row.time_s
 
 
 def _with_shares(rows: Sequence[LayerRecord]) -> tuple[LayerRecord, ...]:

@@ -40,10 +40,7 @@ if TYPE_CHECKING:
 class Draft:
     """What is asked about a program, and what the passes have found out so far, as on `Analysis`.
 
-    Attributes:
-        nodes: Every executing instruction, in schedule order.
-        attributions, costs: Of every node, by name.
-        executions: What a trace counted of loops whose length the program does not tell.
+    Attributions and costs are by node name; `executions` are a trace's of loops of unknown length.
     """
 
     program: Program
@@ -135,29 +132,21 @@ def time_conditions(draft: Draft) -> Draft:
     conditions = [(None, COLD)] * wanted.cold + [(wanted.cores, WARM)] * (wanted.cores is not None)
     other_latencies = tuple(
         measure_apart(
-            draft.program,
-            cores=cores,
-            cache=cache,
-            settings=wanted.settings,
-            progress=draft.report,
+            draft.program, cores=cores, cache=cache, settings=wanted.settings, progress=draft.report
         )
         for cores, cache in conditions
     )
     return replace(draft, other_latencies=other_latencies)
 
 
-def take_traced_times(draft: Draft) -> Draft:
-    """Put the traced times in place of the estimates."""
-    if draft.op_trace is None:
-        return draft
-    return replace(draft, ops=with_traced_times(draft.ops, draft.op_trace.shares))
-
-
 def roll_up_layers(draft: Draft) -> Draft:
-    """Add the ops up by layer and phase."""
+    """Put traced times in place of estimates, and add the ops up by layer and phase."""
     parameters = _parameters(draft.nodes, draft.attributions)
-    shares = () if draft.op_trace is None else draft.op_trace.shares
-    return replace(draft, layers=roll_up(draft.ops, parameters, draft.layer_latencies, shares))
+    ops, trace = draft.ops, draft.op_trace
+    shares = () if trace is None else trace.shares
+    ops = ops if trace is None else with_traced_times(ops, shares)
+    layers = roll_up(ops, parameters, draft.layer_latencies, shares)
+    return replace(draft, ops=ops, layers=layers)
 
 
 COUNT: Sequence[Pass] = (list_ops, price_ops)
@@ -166,7 +155,7 @@ COUNT: Sequence[Pass] = (list_ops, price_ops)
 MEASURE: Sequence[Pass] = (time_layers, trace_ops, time_throughput, time_conditions)
 """What takes running it; each does nothing unless it was asked for."""
 
-COMBINE: Sequence[Pass] = (take_traced_times, roll_up_layers)
+COMBINE: Sequence[Pass] = (roll_up_layers,)
 """What follows from both."""
 
 
@@ -248,10 +237,7 @@ def _totals(draft: Draft) -> Totals:
 
 
 def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) -> dict[str, Any]:
-    """Add up the columns of `top`, ops that no other holds, and derive what follows from the sums.
-
-    `placed` are the outermost layers, less what belongs to none.
-    """
+    """Add up columns of `top`, ops that no other holds; `placed` are outermost layers by name."""
     found = add_up(top, _FROM_OPS)
     for name in _EXPECTED:
         if draft.device is not None and found[name] is not None:

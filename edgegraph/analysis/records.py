@@ -13,15 +13,7 @@ from edgegraph.analysis.attribution import Attribution
 from edgegraph.base.timing import bulk
 from edgegraph.compiler.program import Program
 from edgegraph.cost.price import OpCost
-from edgegraph.cost.products import ComputeType
-from edgegraph.device.device import (
-    Arithmetic,
-    Device,
-    arithmetic,
-    bound,
-    overlapped,
-    roofline_times,
-)
+from edgegraph.device.device import Device, arithmetic, bound, overlapped, roofline_times
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_name import parse_parameter_name
@@ -43,7 +35,9 @@ def op_records(
     device: Device | None,
 ) -> tuple[OpRecord, ...]:
     """Put every op's cost, its layer and its times at the device's roofs together."""
-    written = _written_shapes(nodes)
+    # Each shape is written out once; decoding makes one object of equal ones.
+    shapes = {id(node.instruction.shape): node.instruction.shape for node in nodes}
+    written = {number: str(shape) for number, shape in shapes.items()}
     roofs, tree = _Roofs(device), OpTree(nodes)
     # Ops of one cost share it as one object, so what follows from it is worked out once.
     of_leaf: dict[int, dict[str, Any]] = {}
@@ -92,12 +86,6 @@ def _figures(priced: OpCost, at_roof: _AtRoof) -> dict[str, Any]:
     }
 
 
-def _written_shapes(nodes: Sequence[Node]) -> dict[int, str]:
-    """Write each shape out once; decoding makes one object of equal ones."""
-    shapes = {id(node.instruction.shape): node.instruction.shape for node in nodes}
-    return {number: str(shape) for number, shape in shapes.items()}
-
-
 class _AtRoof(Struct, frozen=True, kw_only=True, gc=False):
     """Where an op stands under the roofs; the columns of `OpRecord`."""
 
@@ -115,7 +103,11 @@ class _Roofs:
 
     def __init__(self, device: Device | None) -> None:
         self._device = device
-        self._arithmetic = cache(self._arithmetic_of)
+        self._arithmetic = cache(
+            lambda computes: arithmetic(
+                device, computes.dtype, values=computes.values, precision=computes.precision
+            )
+        )
 
     def container(self, inside: Sequence[Mapping[str, Any]]) -> _AtRoof:
         """Add up the times of what a container holds."""
@@ -150,10 +142,6 @@ class _Roofs:
             dtype=computes.dtype,
             passes=computes.passes,
         )
-
-    def _arithmetic_of(self, computes: ComputeType) -> Arithmetic:
-        values, precision = computes.values, computes.precision
-        return arithmetic(self._device, computes.dtype, values=values, precision=precision)
 
 
 @bulk

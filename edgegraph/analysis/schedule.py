@@ -7,7 +7,7 @@ which only sets it off, and a done, which waits for it; what stands between hide
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edgegraph.base.timing import bulk
 from edgegraph.hlo import opcodes
@@ -33,10 +33,7 @@ _NEGLIGIBLE = 0.01
 
 @bulk
 def simulate_schedule(
-    nodes: Sequence[Node],
-    records: Sequence[OpRecord],
-    *,
-    network_bytes_per_s: float | None = None,
+    nodes: Sequence[Node], records: Sequence[OpRecord], *, network_bytes_per_s: float | None = None
 ) -> Schedule:
     """Play the schedule with the best known time of every op; one of unknown time takes none.
 
@@ -45,16 +42,16 @@ def simulate_schedule(
     """
     simulation = _Simulation(nodes, records, network_bytes_per_s)
     body = simulation.bodies(None)
-    entry = simulation.run(body[0]) if body else _Simulated()
+    ops, makespan_s = simulation.run(body[0]) if body else ([], 0.0)
     critical_path = simulation.critical_path(body[0]) if body else []
     sources = dict.fromkeys(
         record.time_source for record in records if record.parent is None and record.time_source
     )
     return Schedule(
-        ops=tuple(entry.ops),
+        ops=tuple(ops),
         transfers=tuple(simulation.transfers),
-        makespan_s=entry.makespan_s,
-        compute_s=sum(op.duration_s for op in entry.ops if op.lane == COMPUTE),
+        makespan_s=makespan_s,
+        compute_s=sum(op.duration_s for op in ops if op.lane == COMPUTE),
         critical_path_s=sum(map(simulation.duration_s, critical_path)),
         critical_path=tuple(name for name in critical_path if simulation.duration_s(name)),
         untimed=simulation.untimed,
@@ -72,14 +69,6 @@ class _Under:
     ends_s: float
     compute_s: float = 0.0
     between: int = 0
-
-
-@dataclass(slots=True)
-class _Simulated:
-    """One computation, played once."""
-
-    ops: list[ScheduledOp] = field(default_factory=list)
-    makespan_s: float = 0.0
 
 
 class _Simulation:
@@ -100,9 +89,9 @@ class _Simulation:
             bodies.setdefault(node.computation, []).append(node)
         return list(bodies.values())
 
-    def run(self, body: Iterable[Node]) -> _Simulated:
-        """Play one computation once; remember its transfers and the durations of its ops."""
-        simulated = _Simulated()
+    def run(self, body: Iterable[Node]) -> tuple[list[ScheduledOp], float]:
+        """Play one computation once; return its ops, and how long they take together."""
+        ops: list[ScheduledOp] = []
         now_s = 0.0
         free_s: dict[str, float] = {}
         under: dict[str, _Under] = {}
@@ -115,7 +104,7 @@ class _Simulation:
                 under[node.name] = transfer
                 started_by[node.name] = node.name
                 begins_s = transfer.ends_s - (transfer.duration_s or 0.0)
-                simulated.ops.append(_op(node, transfer.lane, begins_s, transfer.duration_s or 0.0))
+                ops.append(_op(node, transfer.lane, begins_s, transfer.duration_s or 0.0))
             elif opcode == "async-update" and started is not None:
                 started_by[node.name] = started
             elif opcode in opcodes.DONES and started in under:
@@ -127,13 +116,12 @@ class _Simulation:
                 for transfer in under.values():
                     transfer.compute_s += duration_s
                     transfer.between += 1
-                simulated.ops.append(_op(node, COMPUTE, now_s, duration_s))
+                ops.append(_op(node, COMPUTE, now_s, duration_s))
                 now_s += duration_s
         for transfer in under.values():
             self._end(transfer, None, max(0.0, transfer.ends_s - now_s))
             now_s = max(now_s, transfer.ends_s)
-        simulated.makespan_s = now_s
-        return simulated
+        return ops, now_s
 
     def critical_path(self, body: Iterable[Node]) -> list[str]:
         """Find the longest chain of a computation that was played, from its first op on."""
@@ -206,7 +194,7 @@ class _Simulation:
             inner = self._records[body[0].name]
             trips = (inner.executions or 1) / (record.executions or 1)
             repeated = node.instruction.called.count(body[0].computation)
-            body_s = self.run(body).makespan_s / max(1, repeated)
+            body_s = self.run(body)[1] / max(1, repeated)
             times_s.append(body_s * (trips if node.opcode == "while" else 1.0))
         if record.time_source == "measured":
             return _per_execution(record, record.time_s) or 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple, TypeVar, cast
 
 from edgegraph.compare.match import Match
@@ -20,7 +21,6 @@ from edgegraph.compare.result import (
 )
 from edgegraph.compare.side import Side
 from edgegraph.hlo import opcodes
-from edgegraph.hlo.graph import Node
 from edgegraph.hlo.identity import ATTRIBUTES
 from edgegraph.hlo.module import Collective, Instruction, Shape
 from edgegraph.hlo.op_name import UNATTRIBUTED
@@ -153,15 +153,11 @@ def _figures(records: Sequence[OpRecord]) -> OpFigures | None:
 
 def _common(layers: Sequence[str | None]) -> str | None:
     """Return the scope that holds all layers."""
-    paths = [layer.split("/") for layer in layers if layer is not None]
-    if len(paths) < len(layers):
+    if None in layers:
         return None
-    shared = []
-    for parts in zip(*paths, strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return "/".join(shared) or None
+    paths = zip(*[layer.split("/") for layer in layers if layer is not None], strict=False)
+    shared = takewhile(lambda parts: len(set(parts)) == 1, paths)
+    return "/".join(parts[0] for parts in shared) or None
 
 
 def _sum(values: Iterable[_Number | None]) -> _Number | None:
@@ -212,7 +208,13 @@ def _fused(left: _Ops, right: _Ops) -> Iterator[Facet]:
     if len(left.at) != len(right.at):
         yield Facet(name="kernels", before=str(len(left.at)), after=str(len(right.at)))
     before, after = (
-        Counter(node.opcode for at in ops.at for node in _work(ops.side, at))
+        # What computes something, or moves it.
+        Counter(
+            node.opcode
+            for at in ops.at
+            for node in ops.side.primitives(at)
+            if node.opcode not in opcodes.SLIGHT
+        )
         for ops in (left, right)
     )
     gone, come = before - after, after - before
@@ -221,11 +223,6 @@ def _fused(left: _Ops, right: _Ops) -> Iterator[Facet]:
     )
     if (gone or come) and holds_others:
         yield Facet(name="fused ops", before=_counted(gone), after=_counted(come))
-
-
-def _work(side: Side, position: int) -> Sequence[Node]:
-    """Return the ops of a kernel that compute something, or move it."""
-    return [node for node in side.primitives(position) if node.opcode not in opcodes.SLIGHT]
 
 
 def _counted(ops: Counter[str]) -> str:

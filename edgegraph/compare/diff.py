@@ -57,21 +57,20 @@ def subject(analysis: Analysis) -> Subject:
 
 def settings(before: Subject, after: Subject) -> tuple[Setting, ...]:
     """Return what was set differently."""
+    one, other = _settings(before), _settings(after)
     return tuple(
-        Setting(name=name, before=one, after=other)
-        for name, one, other in _settings(before, after)
-        if one != other
+        Setting(name=name, before=was, after=now)
+        for name in one | other
+        if (was := one.get(name, "not set")) != (now := other.get(name, "not set"))
     )
 
 
-def _settings(before: Subject, after: Subject) -> Iterator[tuple[str, str, str]]:
-    for name in ("workload", "batch", "target", "stage", "device", "jax", "jaxlib", "machine"):
-        one, other = getattr(before, name), getattr(after, name)
-        yield name, "none" if one is None else str(one), "none" if other is None else str(other)
-    yield "dtype", ", ".join(before.dtypes), ", ".join(after.dtypes)
-    for key in dict.fromkeys([*before.options, *after.options]):
-        one, other = (str(side.options.get(key, "not set")) for side in (before, after))
-        yield f"option {key}", one, other
+def _settings(side: Subject) -> dict[str, str]:
+    names = ("workload", "batch", "target", "stage", "device", "jax", "jaxlib", "machine")
+    values = {name: getattr(side, name) for name in names}
+    found = {name: "none" if value is None else str(value) for name, value in values.items()}
+    found["dtype"] = ", ".join(side.dtypes)
+    return found | {f"option {key}": str(value) for key, value in side.options.items()}
 
 
 def figures(before: Analysis, after: Analysis) -> tuple[Figure, ...]:

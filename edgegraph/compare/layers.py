@@ -7,12 +7,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import SequenceMatcher
 from math import hypot
+from operator import attrgetter
 
-from edgegraph.compare.result import (
-    LayerChange,
-    LayerFigures,
-    OpChange,
-)
+from edgegraph.compare.result import LayerChange, LayerFigures, OpChange
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import is_own, lies_in, scope_of
 from edgegraph.results.analysis import Analysis, LayerRecord
@@ -53,10 +50,7 @@ class _Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """Numbers for layers by path: those that are one another's counterpart share one.
-
-    `how` says how the pair was found, by number: `PATH`, `NAME`, `SIGNATURE` or `ORDER`.
-    """
+    """Numbers of layers by path, shared by counterparts; and by number, `how` these were found."""
 
     before: Mapping[str, int]
     after: Mapping[str, int]
@@ -139,11 +133,7 @@ def _counterparts(left: Sequence[_Layer], right: Sequence[_Layer]) -> Iterable[t
     named = {one.name for one, _ in pairs}
     lefts = [each for each in left if each.name not in named]
     rights = [each for each in right if each.name not in named]
-    keys: list[tuple[Callable[[_Layer], Hashable], str]] = [
-        (lambda each: each.signature, SIGNATURE),
-        (lambda each: each.kind, ORDER),
-    ]
-    for key, by in keys:
+    for key, by in ((attrgetter("signature"), SIGNATURE), (attrgetter("kind"), ORDER)):
         pairs = _in_order(lefts, rights, key)
         yield pairs, by
         taken = {id(each) for both in pairs for each in both}
@@ -222,10 +212,7 @@ _Key = tuple[int, bool, str]
 def layer_changes(
     before: Analysis, after: Analysis, aligned: Alignment, ops: Sequence[OpChange]
 ) -> tuple[LayerChange, ...]:
-    """Pair every layer with its counterpart, in the order of the model after.
-
-    What was removed stands behind the layer that it stood behind.
-    """
+    """Pair layers in the order of the model after, what was removed behind what it stood behind."""
     lefts = {_key(row, aligned.before): row for row in before.layer_records}
     rights = {_key(row, aligned.after): row for row in after.layer_records}
     peaks = (_Peaks(before), _Peaks(after))
@@ -275,10 +262,7 @@ def _merged(before: Sequence[_Key], after: Sequence[_Key]) -> Iterable[_Key]:
 
 
 def _count(ops: Sequence[OpChange], aligned: Alignment) -> dict[_Key, int]:
-    """Count the changes in every layer, those below it included.
-
-    A change counts once in every layer that either side of it stands in.
-    """
+    """Count the changes in every layer and those below it, once in each that either side is in."""
     counts: dict[_Key, int] = {}
     for change in ops:
         keys: set[_Key] = set()

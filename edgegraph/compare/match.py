@@ -21,13 +21,10 @@ _Key = Callable[[int], Hashable]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """How the ops of two sides correspond.
+    """How the ops of two sides correspond: which do the same, at the same cost, in the same layer.
 
-    Attributes:
-        same: Ops that do the same, at the same cost, in the same layer.
-        rewired: Those of them that take other operands.
-        changed: Ops that are each other's counterpart, but differ.
-        fused_differently: Kernels that hold ops of each other, not one to one.
+    Those of them that take other operands are `rewired` as well. Kernels `fused_differently` hold
+    ops of each other, not one to one.
     """
 
     same: list[Pair] = field(default_factory=list)
@@ -79,7 +76,16 @@ def match(before: Side, after: Side, labels: Labels) -> Match:
     found.rewired.extend(_rewired(before, after, labels, found.same))
     if waiting.before and waiting.after:
         kinds = attrgetter("kinds")
-        found.changed.extend(_pair_alike(sides, labels, waiting, kinds, kinds, _shape, _neighbours))
+        alike = _pair_alike(
+            sides,
+            labels,
+            waiting,
+            kinds,
+            kinds,
+            lambda side, at: side.record(at).shape,
+            lambda side, at: tuple([side.kinds[operand] for operand in side.operands[at]]),
+        )
+        found.changed.extend(alike)
         for lefts, rights in _sharing(before, after, waiting):
             if len(lefts) == len(rights) == 1:
                 found.changed.append((lefts[0], rights[0]))
@@ -159,14 +165,6 @@ def _rewired(before: Side, after: Side, labels: Labels, same: Sequence[Pair]) ->
             1, after.operands[other], other
         ):
             yield one, other
-
-
-def _shape(side: Side, position: int) -> Hashable:
-    return side.record(position).shape
-
-
-def _neighbours(side: Side, position: int) -> Hashable:
-    return tuple([side.kinds[operand] for operand in side.operands[position]])
 
 
 def _spot(side: Side) -> _Key:

@@ -228,16 +228,9 @@ def _notebook(diff: Diff) -> str:
 
 def write_diff_page(diff: Diff, before: Analysis, after: Analysis, path: str | Path) -> Path:
     """Write a page that shows what changed, and both analyses with their graphs, layers marked."""
-    from edgegraph.reporting.page import write
-
-    return write(diff_page(diff, before, after), path)
-
-
-def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
-    """Return the page as text; see `write_diff_page`."""
     # The page draws with matplotlib, which the terminal need not wait for.
     from edgegraph.reporting.analysis_page import analysis_section, analysis_tab
-    from edgegraph.reporting.page import render
+    from edgegraph.reporting.page import render, write
 
     sections, tabs = [_section(diff, 0)], [_tab(diff, 0, False)]
     for number, (analysis, side) in enumerate(zip((before, after), _SIDES, strict=True)):
@@ -245,7 +238,7 @@ def diff_page(diff: Diff, before: Analysis, after: Analysis) -> str:
         name = f"{side}: {getattr(diff, side).title}"
         tabs.append({**analysis_tab(analysis, number, True), "name": name})
     hint = " Layers that differ are marked on the left, and framed in the graphs."
-    return render(sections, tabs, _title(diff), hint)
+    return write(render(sections, tabs, _title(diff), hint), path)
 
 
 def _title(diff: Diff) -> str:

@@ -28,13 +28,11 @@ class Side:
     All lists go by the op's position, in the order of execution.
 
     Attributes:
-        records: Of every op of the module, by name.
         inside: Ops inside a fusion that hold no others, by the fusion's name.
         users: Operand position and position of every user.
-        layer_phases: Where they stand in the aligned models.
+        layer_phases: Where they stand in the aligned models, whose layers have `numbers`.
         own, deep: What they do, as `Label` has it, and what they cost.
         kinds: Their opcode, and the opcodes inside a fusion.
-        numbers: Of every layer, by path.
     """
 
     nodes: Sequence[Node]
@@ -65,10 +63,7 @@ class Side:
 
 
 def make_side(
-    analysis: Analysis,
-    found: Mapping[str, Label],
-    labels: Labels,
-    numbers: Mapping[str, int],
+    analysis: Analysis, found: Mapping[str, Label], labels: Labels, numbers: Mapping[str, int]
 ) -> Side:
     """Gather what is compared of an analysis; `found` says what its instructions do, by name."""
     records = {record.name: record for record in analysis.op_records}
@@ -118,7 +113,7 @@ def _extra(
             (node.instruction.parameter_number or 0, position)
             for position, node in enumerate(nodes)
             if node.opcode == "parameter" and node.parent is None
-        ),
+        )
     )
     ordinals: dict[int, int] = {}
     seen: Counter[Hashable] = Counter()

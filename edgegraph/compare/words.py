@@ -104,12 +104,8 @@ def relative(before: float | None, after: float | None) -> str:
     change = after / before - 1
     if change >= 9:
         return f"x {ratio(after / before)}"
-    return f"{change:+.0%}".replace("%", " %") if abs(change) >= 0.0995 else _small(change)
-
-
-def _small(change: float) -> str:
-    text = f"{100 * change:+.1f}"
-    return f"{text} %" if text[1:] != "0.0" else f"{(change > 0 and '+') or '-'}<0.1 %"
+    text = f"{100 * change:+.{0 if abs(change) >= 0.0995 else 1}f}"
+    return f"{text} %" if text[1:] != "0.0" else f"{'+' if change > 0 else '-'}<0.1 %"
 
 
 def time_change(row: LayerChange) -> str:

@@ -136,10 +136,7 @@ class Branches:
 
 
 def _branches(conditional: Node, inside: Sequence[Node]) -> list[list[Node]]:
-    """Sort the contents of a conditional by branch.
-
-    Where two branches are the same computation, `flatten` tells their ops apart by a prefix.
-    """
+    """Sort what is in a conditional by branch; where two are one computation, a prefix tells."""
     called = conditional.instruction.called
     numbers: dict[str, int] = {}
     for number, name in enumerate(called):

@@ -25,11 +25,10 @@ from edgegraph.hlo.op_tree import OpTree
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executions:
-    """How often an op runs.
+    """How often an op runs; `count` is None where that depends on the data.
 
-    `count` is None where it depends on the data (a loop without a known trip count, a branch of a
-    conditional). Its cost is multiplied by `counted`, in which loops of unknown length count once.
-    `traced`: a loop around it was counted in an op trace, of the traced arguments only.
+    Its cost is multiplied by `counted`, in which loops of unknown length count once. They are
+    `traced` where they were counted in an op trace, of the traced arguments only.
     """
 
     count: int | None
@@ -78,13 +77,9 @@ def count_executions(
 def _inside(container: Node, computation: str, outer: Executions, trips: int | None) -> Executions:
     """Return the executions of the ops in `computation`, which `container` calls."""
     instruction = container.instruction
-    if outer.count == 0:
+    if outer.count == 0 or instruction.opcode not in ("conditional", "while"):
         return outer
-    if instruction.opcode == "conditional":
-        return replace(outer, count=None)
-    if instruction.opcode != "while":
-        return outer
-    if trips is None:
+    if instruction.opcode == "conditional" or trips is None:
         return replace(outer, count=None)
     body, condition = instruction.called
     if outer.counted * trips > MAX_EXECUTIONS:
@@ -128,14 +123,11 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
 
 @bulk
 def price_nodes(
-    module: Module,
-    nodes: Sequence[Node],
-    traced: Mapping[tuple[str, str], int] | None = None,
+    module: Module, nodes: Sequence[Node], traced: Mapping[tuple[str, str], int] | None = None
 ) -> dict[str, OpCost]:
     """Price every node, containers before their contents; return costs by name, in that order.
 
-    A container costs the sum of its contents; the nodes without parent add up to the program.
-    `traced` is as in `count_executions`.
+    A container costs the sum of its contents. `traced` is as in `count_executions`.
     """
     tree = OpTree(nodes)
     unit_costs = price_once(module, tree)

@@ -137,16 +137,17 @@ def compute_type(
     `fused` are the instructions of its fusion by name: outside of fusions a conversion is a kernel
     of its own. `element_by_element`: as XLA computes small products that it fuses into loops.
     """
-    is_call = instruction.opcode == "custom-call"
-    if not operands or not (is_product(instruction) or (is_call and cost.macs)):
+    product = instruction.opcode in opcodes.PRODUCTS
+    product |= instruction.opcode == "custom-call" and bool(cost.macs)
+    if not operands or not product:
         return result_type(instruction.shape)
     # What follows the two are scales, sizes of groups, biases.
-    dtype = _wider([operand.dtype for operand in operands[:2]])
+    dtype = max((operand.dtype for operand in operands[:2]), key=_bits)
     if element_by_element:
         return ComputeType(dtype)
     values = None
     if fused:
-        source = _wider([_source(name, fused) for name in instruction.operands[:2]])
+        source = max((_source(name, fused) for name in instruction.operands[:2]), key=_bits)
         values = source if _bits(source) < _bits(dtype) else None
     return ComputeType(dtype, values, _precision(instruction))
 
@@ -162,11 +163,6 @@ def result_type(shape: Shape) -> ComputeType:
 @cache
 def _of_dtype(dtype: str) -> ComputeType:
     return ComputeType(dtype)
-
-
-def is_product(instruction: Instruction) -> bool:
-    """Return whether an op is a dot or a convolution; some custom calls are, too."""
-    return instruction.opcode in opcodes.PRODUCTS
 
 
 def _precision(instruction: Instruction) -> str:
@@ -193,10 +189,6 @@ def _source(name: str, fused: Mapping[str, Instruction]) -> str:
         narrowest = min(narrowest, dtype, key=_bits)
         name = before
     return narrowest
-
-
-def _wider(dtypes: Sequence[str]) -> str:
-    return max(dtypes, key=_bits)
 
 
 def _bits(dtype: str) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from operator import add, mul, sub
 from typing import NamedTuple
@@ -222,15 +222,12 @@ class LoopValues:
             numeric = isinstance(value, int | Counter)
             return value if not numeric or instruction.shape.dtype in _RANGES else None
         if opcode == "not" and len(operands) == 1:
-            return self._negated(self._evaluate(operands[0], frame))
+            value = self._evaluate(operands[0], frame)
+            if isinstance(value, Comparison) and value.direction in _NEGATED:
+                return replace(value, direction=_NEGATED[value.direction])
+            return None
         computes = len(operands) == 2 and (opcode == "compare" or opcode in _ARITHMETIC)
         return self._of_two(instruction, frame) if computes else None
-
-    @staticmethod
-    def _negated(value: _Value) -> _Value:
-        if isinstance(value, Comparison) and value.direction in _NEGATED:
-            return Comparison(_NEGATED[value.direction], value.left, value.right, value.dtype)
-        return None
 
     def _of_two(self, instruction: Instruction, frame: _Frame) -> _Value:
         left, right = (self._evaluate(operand, frame) for operand in instruction.operands)
@@ -274,10 +271,7 @@ _MIRRORED = {"GT": "LT", "GE": "LE", "LT": "GT", "LE": "GE"}
 
 
 def trip_counts(module: Module) -> Mapping[str, int | None]:
-    """Return the iterations of every while loop, by instruction name.
-
-    None where the end depends on data or is not understood.
-    """
+    """Return the iterations of every while loop, by name; None where its end is not understood."""
     values: LoopValues | None = None
     counts: dict[str, int | None] = {}
     for computation in module.computations.values():
@@ -342,13 +336,7 @@ def _follow(loop: Instruction, side: int | Counter, values: LoopValues) -> _Side
 
 
 def _trips_until_false(direction: str, start: int, step: int) -> int | None:
-    """Count how often ``start + step * trip`` compares with 0 as `direction` says.
-
-    >>> _trips_until_false("LT", -10, 3), _trips_until_false("GE", 10, -5)
-    (4, 3)
-    >>> _trips_until_false("NE", -9, 2) is None  # passes zero by, and wraps around
-    True
-    """
+    """Count how often ``start + step * trip`` compares with 0 as `direction` says."""
     if direction in ("GT", "GE"):
         return _trips_until_false(_MIRRORED[direction], -start, -step)
     if direction == "LE":

@@ -32,7 +32,7 @@ from msgspec.structs import replace
 
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost
 from edgegraph.cost.custom_calls import price_custom_call
-from edgegraph.cost.products import ComputeType, compute_type, is_product, macs, result_type
+from edgegraph.cost.products import ComputeType, compute_type, macs, result_type
 from edgegraph.cost.xla_cost import (
     Crossing,
     MemorySpaces,
@@ -52,13 +52,11 @@ _ARRIVES_AT = {
 the memory read and words to wait on, which XLA counts as written too. None: the data leaves."""
 
 _NOTHING: Crossing = (0, 0, 0)
+_MOVES_NOTHING = opcodes.FREE | opcodes.WAITS
 
 
 class UnitCost(Struct, frozen=True, kw_only=True, gc=False):
-    """One execution of one node; a container has no cost, since its contents carry it.
-
-    `working_set_bytes` are the bytes that its kernel touches: 0 for a loop, call or conditional.
-    """
+    """One execution of a node; a container has no cost, and touches no bytes but for a fusion's."""
 
     cost: Cost | None
     computes: ComputeType
@@ -81,7 +79,13 @@ def price_once(module: Module, tree: OpTree[Node]) -> list[UnitCost]:
         if found is None:
             inside = _with_contents(nodes, len(unit_costs))
             found = pricer.fusion(inside)
-            if _same_everywhere(inside, module):
+            # One that does the same need not cost the same, node by node, where a schedule orders
+            # what is inside, nor with a custom call, whose configuration says more than XLA's
+            # price depends on.
+            if not any(
+                inner.opcode == "custom-call" or inner.computation in module.schedule
+                for inner in inside[1:]
+            ):
                 alike[key] = found
         unit_costs += found
     return unit_costs
@@ -95,17 +99,6 @@ def _with_contents(nodes: Sequence[Node], position: int) -> Sequence[Node]:
         names.add(nodes[end].name)
         end += 1
     return nodes[position:end]
-
-
-def _same_everywhere(fusion: Sequence[Node], module: Module) -> bool:
-    """Return whether a fusion that does the same as this one costs the same, node by node.
-
-    It need not where a schedule orders what is inside, nor with a custom call, whose configuration
-    says more than XLA's price depends on.
-    """
-    return not any(
-        node.opcode == "custom-call" or node.computation in module.schedule for node in fusion[1:]
-    )
 
 
 class _Pricer:
@@ -170,15 +163,14 @@ class _Pricer:
         return [self._shapes[operand] for operand in node.operands]
 
     def _cost(
-        self,
-        instruction: Instruction,
-        operands: Sequence[Shape],
-        crossing: Crossing | None = None,
+        self, instruction: Instruction, operands: Sequence[Shape], crossing: Crossing | None = None
     ) -> Cost:
         """Price an op that is no container; `crossing` is None outside of fusions."""
         if instruction.opcode == "custom-call":
             return _price_call(instruction, operands, crossing, self._spaces)
-        if _is_free(instruction, inside_kernel=crossing is not None):
+        # XLA writes the table of pointers of a tuple to memory.
+        table = instruction.opcode == "tuple" and crossing is None
+        if instruction.opcode in _MOVES_NOTHING and not table:
             return _with_crossing(ZERO, crossing or _NOTHING)
         price = self.xla.price(instruction.name)
         read, written, on_chip = crossing or _bytes_moved(
@@ -186,7 +178,9 @@ class _Pricer:
         )
         sends = instruction.collective is not None
         products = macs(instruction, operands)
-        steps = _steps(instruction, operands)
+        # XLA's price of a scan is that of its function, which runs along an axis.
+        scans = instruction.opcode == "scan"
+        steps = operands[0].dimensions[instruction.dimensions[0]] if scans else 1
         return Cost(
             macs=products,
             bytes_read=read,
@@ -203,7 +197,7 @@ class _Pricer:
     ) -> ComputeType:
         """Return what an op inside a fusion, in a container of `kind`, computes in."""
         fused: Mapping[str, Instruction] = {}
-        if is_product(node.instruction) and kind is not None:
+        if node.opcode in opcodes.PRODUCTS and kind is not None:
             if node.computation not in self._fused:
                 instructions = self._module.computations[node.computation].instructions
                 self._fused[node.computation] = {inner.name: inner for inner in instructions}
@@ -244,18 +238,8 @@ def _with_crossing(cost: Cost, crossing: Crossing) -> Cost:
     return replace(cost, bytes_read=read, bytes_written=written, on_chip_bytes=on_chip)
 
 
-def _steps(instruction: Instruction, operands: Sequence[Shape]) -> int:
-    """Return how often XLA's price of an op applies: a scan runs its function along an axis."""
-    if instruction.opcode != "scan":
-        return 1
-    return operands[0].dimensions[instruction.dimensions[0]]
-
-
 def _price_call(
-    call: Instruction,
-    operands: Sequence[Shape],
-    crossing: Crossing | None,
-    spaces: MemorySpaces,
+    call: Instruction, operands: Sequence[Shape], crossing: Crossing | None, spaces: MemorySpaces
 ) -> Cost:
     """Price a custom call by its rule; inside a fusion, what crosses the boundary is moved."""
     cost = price_custom_call(call, operands) or UNKNOWN
@@ -266,13 +250,6 @@ def _price_call(
     on_chip = spaces.sum([operand.bytes for operand in operands], operands)
     on_chip += spaces.on_chip(call.shape.bytes, call.shape)
     return replace(cost, on_chip_bytes=min(on_chip, cost.bytes_read + cost.bytes_written))
-
-
-def _is_free(instruction: Instruction, *, inside_kernel: bool) -> bool:
-    """Return whether an op moves nothing; XLA writes the table of pointers of a tuple to memory."""
-    if instruction.opcode == "tuple":
-        return inside_kernel
-    return instruction.opcode in opcodes.FREE or instruction.opcode in opcodes.WAITS
 
 
 def _uncounted_ops(fusion: Node, inner: Sequence[Node]) -> set[str]:
@@ -317,8 +294,12 @@ def wire_bytes(instruction: Instruction, operands: Sequence[Shape], module: Modu
         return sent if devices > 1 else 0
     if opcode not in _ROUNDS:
         return None
-    moved = _gathered_bytes(instruction) if opcode == "all-gather" else sent
-    return -(-_ROUNDS[opcode] * (devices - 1) * moved // devices)
+    if opcode == "all-gather":
+        parts = instruction.shape.elements
+        # The start of one hands on its operands too.
+        hands_on = opcode != instruction.opcode and len(parts) == 2
+        sent = parts[1].bytes if hands_on else instruction.shape.bytes
+    return -(-_ROUNDS[opcode] * (devices - 1) * sent // devices)
 
 
 def _group_size(opcode: str, collective: Collective, module: Module) -> int | None:
@@ -338,10 +319,3 @@ def _group_size(opcode: str, collective: Collective, module: Module) -> int | No
         return size
     groups = size or replicas
     return None if groups is None or partitions is None else groups * partitions
-
-
-def _gathered_bytes(instruction: Instruction) -> int:
-    """Return the bytes of an all-gather's result; the start of one hands on its operands too."""
-    if instruction.opcode == "all-gather-start" and len(instruction.shape.elements) == 2:
-        return instruction.shape.elements[1].bytes
-    return instruction.shape.bytes

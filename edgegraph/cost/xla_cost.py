@@ -36,10 +36,7 @@ from edgegraph.hlo.op_tree import OpTree
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XlaPrice:
-    """What XLA reports for one instruction on its own.
-
-    `operand_bytes` are read, `output_bytes` written; they add up to XLA's ``bytes accessed``.
-    """
+    """What XLA reports for one instruction alone; the bytes add up to its ``bytes accessed``."""
 
     flops: int
     transcendentals: int
@@ -115,10 +112,7 @@ class XlaPricer:
         return self._bodies[name]
 
     def _wrap(self, instruction: Instruction) -> bytes:
-        """Wrap an instruction as a module, operands as parameters.
-
-        Ids are renumbered from the smallest up: XLA sizes its tables by the largest one.
-        """
+        """Wrap an instruction as a module; ids start at 1, as XLA sizes tables by the largest."""
         module = schema.HloModuleProto(name="alone", entry_computation_name="entry")
         ids = count(1)
         computation_ids: dict[str, int] = {}
@@ -224,10 +218,7 @@ class MemorySpaces:
         )
 
     def on_chip(self, moved: int, shape: Shape) -> int:
-        """Return the bytes that stay on the chip, of `moved` bytes read or written of a value.
-
-        The arrays of a tuple share what is moved by their sizes.
-        """
+        """Return how much of what is moved stays on the chip; a tuple's arrays share it by size."""
         if not self.placed or not moved:
             return 0
         leaves = shape.leaves()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot
 from pathlib import Path
@@ -180,14 +180,15 @@ def check(
     then = None if before is None else subject(before)
     if then is not None:
         _check_comparable(then, now)
+    notes: tuple[str, ...] = ()
+    if then is not None and then.jaxlib != now.jaxlib:
+        notes = (
+            f"the baseline was compiled by jaxlib {then.jaxlib}, this by {now.jaxlib}, which may"
+            " count and fuse otherwise",
+        )
     changes = None if before is None else diff(before, after)
     checks = tuple(_check(name, limit, before, after, changes) for name, limit in wanted.items())
-    return GateResult(
-        before=then,
-        after=now,
-        checks=checks,
-        notes=tuple(_notes(then, now)),
-    )
+    return GateResult(before=then, after=now, checks=checks, notes=notes)
 
 
 def _named(limits: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
@@ -208,14 +209,6 @@ def _check_comparable(then: Subject, now: Subject) -> None:
                 f"the baseline is of {name} {one}, and what is checked of {name} {other}; make the"
                 " baseline anew, or analyse the same"
             )
-
-
-def _notes(then: Subject | None, now: Subject) -> Iterator[str]:
-    if then is not None and then.jaxlib != now.jaxlib:
-        yield (
-            f"the baseline was compiled by jaxlib {then.jaxlib}, this by {now.jaxlib}, which may"
-            " count and fuse otherwise"
-        )
 
 
 def _check(
@@ -320,13 +313,11 @@ STYLE = {PASSED: "green", FAILED: "bold red", UNDECIDED: "yellow"}
 def headline(result: GateResult) -> str:
     """Return whether it passed, and what did not."""
     said = f"{result.after.title}: {'passed' if result.passed else 'failed'}"
-    if result.failed:
-        said += f" ({', '.join(METRICS[check.metric].title for check in result.failed)})"
-    if result.undecided:
-        said += (
-            f", undecided: {', '.join(METRICS[check.metric].title for check in result.undecided)}"
-        )
-    return said
+    failed, undecided = (
+        ", ".join(METRICS[check.metric].title for check in checks)
+        for checks in (result.failed, result.undecided)
+    )
+    return said + f" ({failed})" * bool(failed) + f", undecided: {undecided}" * bool(undecided)
 
 
 def gate_table(result: GateResult) -> RenderableType:

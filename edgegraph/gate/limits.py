@@ -27,10 +27,7 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """The most that a figure may come to, as it was written: one of the three is set.
-
-    `share` and `growth` are over the baseline: a share of it, or in the figure's own unit.
-    """
+    """The most that a figure may come to: as such, or over the baseline by a share or an amount."""
 
     text: str
     share: float | None = None
@@ -53,11 +50,7 @@ class Limit:
 
 
 def parse_limit(metric: str, text: str) -> Limit:
-    """Read a limit of one of `METRICS`.
-
-    ``+1%`` or ``+64MiB`` is growth over the baseline, ``64MiB`` the most, whatever the baseline;
-    ``-5%`` asks for less.
-    """
+    """Read a limit: ``64MiB`` is the most; ``+1%``, ``-5%``, ``+64MiB`` are over the baseline."""
     if metric not in METRICS:
         raise InputError(f"{metric!r} cannot be limited; choose from: {', '.join(METRICS)}")
     unit = METRICS[metric].unit
@@ -82,9 +75,7 @@ def parse_limit(metric: str, text: str) -> Limit:
             f"{option} {text!r}: {written or 'a plain number'} is not one of its units; expected,"
             f" for example, {_EXAMPLES[unit]}"
         )
-    if sign:
-        return Limit(text=text.strip(), growth=value * scale)
-    return Limit(text=text.strip(), most=value * scale)
+    return Limit(text=text.strip(), **{"growth" if sign else "most": value * scale})
 
 
 def _scale(unit: str, written: str) -> float | None:
@@ -108,11 +99,7 @@ def _scale(unit: str, written: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure that can be limited.
-
-    `figures` are its names among those of the whole, of which the first known counts; `of_layer` is
-    a layer's part of it, None where layers have none.
-    """
+    """A figure that can be limited: its first known name counts; some layers have a part in it."""
 
     unit: str
     title: str

@@ -66,10 +66,7 @@ class _Packed:
 
 @dataclass(frozen=True)
 class ProgramArchive:
-    """Programs and their arguments in a file without a name, to hand to `serve` by `run_child`.
-
-    `compile_s` is how long it took to compile them here; `cores` None is all.
-    """
+    """Programs and their arguments in a file for `serve`; `cores` is None for all of them."""
 
     file: IO[bytes]
     size_bytes: int
@@ -130,7 +127,11 @@ def _pack(
             " that could be run here and timed; compile a workload for target 'cpu'"
         )
     try:
-        code = _exported(program) if recompile else _serialized(program)
+        code = (
+            _exported(program)
+            if recompile
+            else bytes(serialize_executable.serialize(program.executable)[0])
+        )
     except EdgeGraphError:
         raise
     except Exception as error:  # JAX has no common type for what cannot leave the process
@@ -156,11 +157,6 @@ def _pack(
         donated=tuple(position for position, info in enumerate(infos) if info.donated),
         arguments=_write_values(program, file, known),
     )
-
-
-def _serialized(program: Program) -> bytes:
-    code, _, _ = serialize_executable.serialize(program.executable)
-    return bytes(code)
 
 
 def _exported(program: Program) -> bytes:
@@ -248,10 +244,7 @@ def time_limit_s(archive: ProgramArchive, measuring_s: float) -> float:
 
 
 def serve(payload: bytes | mmap.mmap, report: Progress) -> bytes:
-    """Load the programs and do the task: the fresh process's side of an archive.
-
-    The programs can be run and timed but not analysed; those that share a value share its array.
-    """
+    """Load the programs, which can be run and timed but not analysed, and do the task with them."""
     file = io.BytesIO(payload) if isinstance(payload, bytes) else payload
     wide, synchronous = pickle.load(file)
     jax.config.update("jax_enable_x64", wide)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from edgegraph.base.timing import Progress, monotonic_clock
+from edgegraph.base.timing import Progress, monotonic_clock, no_progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
@@ -114,11 +114,11 @@ def compare_timings(
                 archive,
                 label=f"{one.name} against {other.name}, process {number + 1} of {processes}",
                 timeout_s=time_limit_s(archive, settings.limit_s),
-                progress=_part(progress, number, processes),
+                progress=_part(progress or no_progress, number, processes),
             )
             seen.append(times)
     return conclude(
-        names or _names(one, other),
+        names or _told_apart(one.name, other.name),
         seen,
         cores=len(host.usable_cores()) if cores is None else cores,
     )
@@ -133,10 +133,7 @@ def _time_in_turns(
     sampling = sample_in_rounds(every, settings, monotonic_clock, rewarm=True, progress=report)
     first_s, control_s, second_s = (series.samples_s for series in every)
     return process_times(
-        first_s=first_s,
-        control_s=control_s,
-        second_s=second_s,
-        others_share=sampling.others_share,
+        first_s=first_s, control_s=control_s, second_s=second_s, others_share=sampling.others_share
     )
 
 
@@ -147,10 +144,7 @@ def process_times(
     second_s: Sequence[float],
     others_share: float | None,
 ) -> ProcessTimes:
-    """Sum up one process, from calls made in the same rounds; the last round may lack some.
-
-    `control_s` is the first program, loaded again.
-    """
+    """Sum up one process, from calls in the same rounds; the control is the first, loaded again."""
     pairs = min(len(first_s), len(control_s), len(second_s))
     first, control, second = (
         np.asarray(samples[:pairs]) for samples in (first_s, control_s, second_s)
@@ -243,20 +237,12 @@ def _program(
     return compile_workload(subject, *args, options=options)
 
 
-def _names(first: Program, second: Program) -> tuple[str, str]:
-    """Return the programs' names; where they have the same, say which is which."""
-    if first.name != second.name:
-        return first.name, second.name
-    return f"{first.name} (first)", f"{second.name} (second)"
+def _told_apart(first: str, second: str) -> tuple[str, str]:
+    return (first, second) if first != second else (f"{first} (first)", f"{second} (second)")
 
 
-def _part(progress: Progress | None, number: int, processes: int) -> Progress | None:
+def _part(progress: Progress, number: int, processes: int) -> Progress:
     """Report the progress of one process as its part of the whole."""
-    if progress is None:
-        return None
-
-    def report(message: str, fraction: float | None) -> None:
-        share = None if fraction is None else (number + fraction) / processes
-        progress(message, share)
-
-    return report
+    return lambda message, fraction: progress(
+        message, None if fraction is None else (number + fraction) / processes
+    )

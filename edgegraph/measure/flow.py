@@ -6,7 +6,7 @@ the first time that it runs is kept; how often every region runs is counted on t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,7 @@ from edgegraph.measure.regions import Region, Regions, effects_of, scan_parts, s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """The values of the variables asked for, and how often the regions ran, as far as was watched.
-
-    A region that never ran has no values.
-    """
+    """The values of the variables asked for, and how often the regions ran that were watched."""
 
     values: Mapping[Any, Any]
     executions: Mapping[Region, int]
@@ -48,10 +45,7 @@ def run_watched(
     arguments: Sequence[Any],
     options: Mapping[str, str | int | float | bool] | None = None,
 ) -> Flow:
-    """Run a function once; keep the `wanted` values and count how often the `counted` regions run.
-
-    Variables may be of any region; XLA frees all others as it goes.
-    """
+    """Run a function once; keep the `wanted` values and count the runs of the `counted` regions."""
     root = regions.root
     given = dict(zip(root.jaxpr.invars, (*regions.constants.values(), *arguments), strict=True))
     asked = dict.fromkeys(wanted)
@@ -95,7 +89,12 @@ class _Watch:
         self._wanted = wanted
         every = list(regions.root.walk())
         self._number = {region: number for number, region in enumerate(every)}
-        owner = {variable: region for region in every for variable in _own_variables(region)}
+        owner = {
+            variable: region
+            for region in every
+            for made in (region.jaxpr.invars, *(each.outvars for each in region.jaxpr.eqns))
+            for variable in made
+        }
         self._region = {index: owner[variable] for index, variable in enumerate(wanted)}
         self._of: dict[Region, list[int]] = {}
         for index, region in self._region.items():
@@ -230,12 +229,6 @@ class _Watch:
             return jnp.where(before[_COUNT, self._number[self._region[index]]] == 0, new, old)
 
         return {key: join(*key) for key in now}
-
-
-def _own_variables(region: Region) -> Iterator[Any]:
-    yield from region.jaxpr.invars
-    for equation in region.jaxpr.eqns:
-        yield from equation.outvars
 
 
 def _literal(atom: Any) -> Any:

@@ -11,9 +11,9 @@ function does.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import jax
@@ -39,13 +39,10 @@ _Key = tuple[str | None, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerGroup:
-    """The equations of one scope and phase as a function of its own.
+    """The equations of one scope and phase as a function of its own, without constants.
 
-    Attributes:
-        region: The function, or the loop's body or branch in it, that the equations stand in.
-        jaxpr: Only its own equations; takes `inputs`, returns `outputs`, has no constants.
-        covers: Layers below it whose equations it holds.
-        donated: Positions of inputs that it writes its results over.
+    They stand in the `region`: the function, or a loop's body or branch in it. `covers` are the
+    layers below whose equations it holds, `donated` the inputs that it writes its results over.
     """
 
     layer: str | None
@@ -125,10 +122,7 @@ def _cut_inside(
 
 
 def _connect(
-    region: Region,
-    members: dict[_Key, _Members],
-    producers: dict[Any, _Key],
-    opened: Iterable[int],
+    region: Region, members: dict[_Key, _Members], producers: dict[Any, _Key], opened: Iterable[int]
 ) -> None:
     """Find out what flows from group to group, and out of them."""
 
@@ -258,10 +252,9 @@ def _scopes_below(region: Region) -> set[_Key]:
 
 def _common(layers: Iterable[str]) -> str:
     """Return the path that all the layers begin with, "" if there is none."""
-    parts = [layer.split("/") for layer in layers]
-    first, last = min(parts, default=[]), max(parts, default=[])
-    shared = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    return "/".join(part for part, _ in shared)
+    paths = zip(*[layer.split("/") for layer in layers], strict=False)
+    shared = takewhile(lambda parts: len(set(parts)) == 1, paths)
+    return "/".join(parts[0] for parts in shared)
 
 
 def _inside(equation: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -27,12 +27,7 @@ from edgegraph.measure.latency import (
     use_synchronous_dispatch,
 )
 from edgegraph.measure.regions import Region, Regions, find_regions
-from edgegraph.measure.sampling import (
-    MeasurementSettings,
-    Series,
-    sample_in_rounds,
-    summarise,
-)
+from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds, summarise
 from edgegraph.results.timing import Latency, LayerLatency
 
 Depth = int | None | Literal["all"] | Sequence[int | None]
@@ -99,9 +94,9 @@ def _time_in_turns(
     floors: dict[object, Series] = {}
     for one in every:
         if one.signature not in floors:
-            floor = null_call(one.arguments, one.results)
+            floor = null_call(one.arguments, one.executable.out_info)
             floors[one.signature] = Series(call=floor, clock=clock)
-    calls = [one.call for one in every]
+    calls = [ExecutableCall(one.executable, one.arguments) for one in every]
     timed = [Series(call=call, after=call.after, clock=clock) for call in calls]
     sampling = sample_in_rounds(
         [*timed, *floors.values()], settings, clock, rewarm=True, progress=progress
@@ -142,32 +137,18 @@ class CompiledLayer:
     arguments: tuple[Any, ...]
 
     @property
-    def call(self) -> ExecutableCall:
-        """It as a call that waits for its results."""
-        return ExecutableCall(self.executable, self.arguments)
-
-    @property
-    def results(self) -> Any:
-        """Something with the structure of the results."""
-        return self.executable.out_info
-
-    @property
     def signature(self) -> object:
         """Structure of arguments and results, on which the dispatch floor depends.
 
         It does not depend on their sizes: 4 arguments and 10 results took 12.9 us as scalars and
         as a megabyte each, while a further argument took 0.3 us and a further result 0.9 us.
         """
-        return jax.tree.structure(self.arguments), jax.tree.structure(self.results)
+        return jax.tree.structure(self.arguments), jax.tree.structure(self.executable.out_info)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledLayers:
-    """All layers of a program, those that are alike only once.
-
-    `index_by_group` says which of `distinct` a group is, None if it never runs; `executions` how
-    often it runs in one call of the program.
-    """
+    """All layers, those alike once; by group, which one it is (None: never runs) and how often."""
 
     distinct: tuple[CompiledLayer, ...]
     index_by_group: tuple[int | None, ...]

@@ -31,8 +31,8 @@ class Region:
     Attributes:
         kind: ``function``, ``scan``, ``while`` (its body), ``condition`` or ``branch``.
         name: From the outermost loop to the innermost (``scan of 12/branch 1``).
-        jaxpr: All calls inlined, equations that nobody needs left out. The function's constants
-            come first among its inputs; in other regions they are free variables.
+        jaxpr: Calls inlined, unneeded equations left out. The function's constants come first
+            among its inputs; in other regions they are free variables.
         paths: The scope path of every equation.
         inside: By an equation's position, the regions that it runs, where it can be opened.
     """
@@ -106,11 +106,7 @@ class _Inliner:
             kind=kind,
             name=name,
             jaxpr=jaxpr.replace(
-                constvars=[],
-                invars=inputs,
-                outvars=outputs,
-                eqns=kept,
-                effects=effects_of(kept),
+                constvars=[], invars=inputs, outvars=outputs, eqns=kept, effects=effects_of(kept)
             ),
             paths=tuple(path for _, path in placed),
             inside={
@@ -143,14 +139,19 @@ class _Inliner:
         for equation in jaxpr.eqns:
             path = join(scope, str(equation.source_info.name_stack))
             inputs = [name(atom) for atom in equation.invars]
-            closed = _called(equation)
+            # What it only calls, or None.
+            found = [equation.params[key] for key in _CALLED if key in equation.params]
+            closed = found[0] if found and equation.primitive.name in _CALLS else None
             if closed is not None:
                 called, held = _open(closed), getattr(closed, "consts", ())
                 inner = dict(zip(called.invars, inputs, strict=True))
                 outputs = self._inline(called, held, inner, inner_scope(equation, path), equations)
                 names.update(zip(equation.outvars, outputs, strict=True))
                 continue
-            made = [_fresh(variable) for variable in equation.outvars]
+            made = [
+                variable if isinstance(variable, core.DropVar) else core.Var(variable.aval)
+                for variable in equation.outvars
+            ]
             names.update(zip(equation.outvars, made, strict=True))
             equations.append((equation.replace(invars=inputs, outvars=made), path))
         return [name(atom) for atom in jaxpr.outvars]
@@ -159,17 +160,6 @@ class _Inliner:
 def _open(closed: Any) -> Any:
     """Return the jaxpr of a ClosedJaxpr; in newer versions of jax a Jaxpr is its own."""
     return getattr(closed, "jaxpr", closed)
-
-
-def _called(equation: Any) -> Any:
-    """Return the jaxpr that an equation only calls, or None."""
-    if equation.primitive.name not in _CALLS:
-        return None
-    return next((equation.params[key] for key in _CALLED if key in equation.params), None)
-
-
-def _fresh(variable: Any) -> Any:
-    return variable if isinstance(variable, core.DropVar) else core.Var(variable.aval)
 
 
 def inner_scope(equation: Any, path: str) -> str:

@@ -79,11 +79,8 @@ class MeasurementSettings:
 class Series:
     """The timed calls of one thing, and the only state of a measurement.
 
-    Attributes:
-        before: Called before every call, outside the timed part; then there are no blocks.
-        after: Handed every result outside the timed part; then there are no blocks.
-        calls_per_sample: Calls in a block; 1 unless `choose_block` found them too short.
-        samples_s: Seconds per call, in the order they were taken.
+    What is called `before` every call, or handed every result `after` it, is not timed; with either
+    there are no blocks. Samples are per call, also where `choose_block` found calls too short.
     """
 
     call: Callable[[], object]
@@ -98,12 +95,12 @@ class Series:
 
     def start(self) -> None:
         """Make and time the very first call."""
-        self.first_call_s = self._time_one()
+        self.first_call_s = self.time_call()
 
     def warm_up(self) -> None:
         """Make one call that counts for nothing but the choice of the block."""
         started = self.clock()
-        self._warm_s.append(self._time_one())
+        self._warm_s.append(self.time_call())
         self._cost_s.append((self.clock() - started) / NANOSECONDS_PER_S)
 
     def choose_block(self, settings: MeasurementSettings) -> None:
@@ -116,7 +113,7 @@ class Series:
     def sample(self) -> None:
         """Take one sample."""
         if self.calls_per_sample == 1:
-            self.samples_s.append(self._time_one())
+            self.samples_s.append(self.time_call())
             return
         call, clock = self.call, self.clock
         started = clock()
@@ -124,10 +121,6 @@ class Series:
             call()
         elapsed = clock() - started
         self.samples_s.append(elapsed / (NANOSECONDS_PER_S * self.calls_per_sample))
-
-    def touch(self) -> None:
-        """Make one call that counts for nothing."""
-        self._time_one()
 
     @property
     def typical_s(self) -> float:
@@ -144,7 +137,8 @@ class Series:
         """About how long it takes to take a sample, with what comes before and after a call."""
         return statistics.median(self._cost_s) * self.calls_per_sample
 
-    def _time_one(self) -> float:
+    def time_call(self) -> float:
+        """Make one call and return how long it took."""
         call, clock = self.call, self.clock
         if self.before is not None:
             self.before()
@@ -159,10 +153,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How some series were sampled together; stopped by ``stable`` or ``time limit``.
-
-    `others_share` is the share of the cores' time that other processes took; None if unknown.
-    """
+    """How some series were sampled together; the others' share of the cores may be unknown."""
 
     settings: MeasurementSettings
     stopped_by: str
@@ -232,7 +223,7 @@ def _take_rounds(
         shuffle(turns)
         for series, turn in turns:
             for _ in range(turn.rewarming_calls):
-                series.touch()
+                series.time_call()
             for _ in range(turn.samples):
                 series.sample()
             if clock() >= deadline and all(other.samples_s for other in every):
@@ -263,7 +254,12 @@ def plan_turns(every: Sequence[Series], left_s: float, *, rewarm: bool) -> list[
     """
     round_s = left_s / LEAST_ROUNDS
     sampling_s = max(sum(series.sample_cost_s for series in every), 1e-9)
-    calls = [_rewarming_calls(series) if rewarm else 0 for series in every]
+    calls = [
+        max(1, min(math.ceil(REWARM_S / max(series.typical_s, 1e-9)), MOST_REWARMING_CALLS))
+        if rewarm
+        else 0
+        for series in every
+    ]
     rewarming_s = sum(count * series.typical_s for count, series in zip(calls, every, strict=True))
     if rewarming_s + sampling_s > round_s:
         calls = [min(count, 1) for count in calls]
@@ -272,21 +268,11 @@ def plan_turns(every: Sequence[Series], left_s: float, *, rewarm: bool) -> list[
     return [Turn(count, samples) for count in calls]
 
 
-def _rewarming_calls(series: Series) -> int:
-    wanted = math.ceil(REWARM_S / max(series.typical_s, 1e-9))
-    return max(1, min(wanted, MOST_REWARMING_CALLS))
-
-
 def _hold_still(every: Sequence[Series], settings: MeasurementSettings) -> bool:
     """Return whether the last three windows of every series that matters agree."""
-    total = sum(series.typical_s for series in every)
-    for series in every:
-        if series.typical_s < SMALL_SHARE * total:
-            continue
-        spread = series.window_spread
-        if spread is None or spread > settings.window_tolerance:
-            return False
-    return True
+    least_s = SMALL_SHARE * sum(series.typical_s for series in every)
+    spreads = [series.window_spread for series in every if series.typical_s >= least_s]
+    return all(spread is not None and spread <= settings.window_tolerance for spread in spreads)
 
 
 def summarise(

@@ -43,10 +43,7 @@ def median_absolute_deviation(samples: Samples) -> float:
 
 
 def relative_interquartile_range(samples: Samples) -> float:
-    """Return the width of the middle half of the samples over their median.
-
-    Quartiles are interpolated linearly between the nearest samples.
-    """
+    """Return the middle half's width, quartiles interpolated linearly, over the median."""
     low, middle, high = np.percentile(np.asarray(samples, dtype=np.float64), [25, 50, 75])
     return _ratio(float(high - low), float(middle))
 

@@ -94,12 +94,7 @@ def _time_depths(
         jax.block_until_ready(results if jax.tree.leaves(results) else call.arguments)
 
     found = time_windows(
-        call.enqueue,
-        wait,
-        queue_depths,
-        batch=program.batch,
-        settings=settings,
-        progress=report,
+        call.enqueue, wait, queue_depths, batch=program.batch, settings=settings, progress=report
     )
     return tuple(found)
 
@@ -114,10 +109,7 @@ def time_windows(
     clock: Clock = monotonic_clock,
     progress: Progress | None = None,
 ) -> list[Throughput]:
-    """Time windows of calls at every queue depth, in random order in every round.
-
-    `enqueue` starts a call and returns what `wait` waits for; `batch` is the samples in a call.
-    """
+    """Time windows of calls, each of `batch` samples, at every queue depth, in turns."""
     wait(enqueue())
     probe = partial(run_window, enqueue, wait, queue_depth=1, calls=1)
     probing = Series(call=probe, clock=clock)
@@ -141,11 +133,7 @@ def time_windows(
 
 
 def run_window(
-    enqueue: Callable[[], Results],
-    wait: Callable[[Results], None],
-    *,
-    queue_depth: int,
-    calls: int,
+    enqueue: Callable[[], Results], wait: Callable[[Results], None], *, queue_depth: int, calls: int
 ) -> None:
     """Make calls with at most `queue_depth` of them in flight, and wait for them all."""
     in_flight: deque[Results] = deque()

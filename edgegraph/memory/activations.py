@@ -2,32 +2,46 @@
 
 The program is taken as the model was written, before XLA's optimisation. Convolutions, matrix
 products, pools, other reductions and sums of two activations are layers; ReLU, batch
-normalisation and all that is elementwise happen in place. The image is an activation like the
-others; parameters and other state of the model are not counted. What XLA really allocates after
-fusing stands in the program's memory statistics.
+normalisation and all that is elementwise happen in place. What XLA really allocates after fusing
+stands in the program's memory statistics.
+
+An activation is a value that depends on the program's inputs, the image among them; parameters and
+other state of the model are none. Reshapes, transposes, slices and broadcasts are views: the next
+op reads them by index, and nothing is stored. Elementwise ops wait: a chain of them, such as
+normalisation and GELU, is computed in one pass when an op reads its result that cannot compute it
+on the way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from edgegraph.base.timing import bulk
 from edgegraph.errors import InputError
-from edgegraph.hlo.module import BITS_BY_DTYPE, Module, Shape
-from edgegraph.hlo.op_name import UNATTRIBUTED
-from edgegraph.memory.dataflow import Dataflow, Step, trace_activations
+from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import Node, flatten
+from edgegraph.hlo.module import Module, Shape
+from edgegraph.hlo.op_name import parse_op_name, qualify_op_name
+from edgegraph.memory.values import is_held
 
 Policy = Literal["in_out", "inplace_depthwise", "liveness"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
+"""Which activations a layer needs.
+
+- ``in_out``: a layer needs its inputs and its output. What other layers hold for later, such
+  as a residual, is left out. This is the rule of lectures (EfficientML, lecture 2).
+- ``inplace_depthwise``: the same, but a depthwise convolution writes each channel over its
+  input and needs only the larger of the two (MCUNetV2).
+- ``liveness``: everything that a later op still reads is held as well, and an elementwise op
+  copies what it may not overwrite.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerActivations:
-    """What one layer needs while it runs: `elements` and their `bytes`, by the policy.
-
-    `name` is that of its op in the graph, `layer` the scope of the model.
-    """
+    """What one layer needs while it runs, by the policy; `name` is that of its op in the graph."""
 
     name: str
     layer: str | None
@@ -37,71 +51,8 @@ class LayerActivations:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActivationMemory:
-    """The activation memory of a program under one policy; its layers are in order of execution."""
-
-    policy: Policy
-    input_elements: int
-    layers: tuple[LayerActivations, ...]
-
-    @property
-    def total_elements(self) -> int:
-        """Sum of the inputs and of every layer's output."""
-        return self.input_elements + sum(layer.output_elements for layer in self.layers)
-
-    @property
-    def peak(self) -> LayerActivations | None:
-        """The layer that needs the most bytes, the first of equals; None without layers."""
-        return max(self.layers, key=lambda layer: layer.bytes, default=None)
-
-    @property
-    def peak_elements(self) -> int:
-        """Elements at the peak."""
-        return self.peak.elements if self.peak else self.input_elements
-
-    @property
-    def peak_bytes(self) -> int:
-        """Bytes at the peak; 0 without layers."""
-        return self.peak.bytes if self.peak else 0
-
-    def peaks(self, depth: int) -> Mapping[str, int]:
-        """Return the peak bytes of every scope of `depth` names, in order of execution."""
-        peaks: dict[str, int] = {}
-        for layer in self.layers:
-            scope = "/".join((layer.layer or UNATTRIBUTED).split("/")[:depth])
-            peaks[scope] = max(peaks.get(scope, 0), layer.bytes)
-        return peaks
-
-
-def activation_memory(
-    module: Module, *, policy: Policy = "liveness", dtype: str | None = None
-) -> ActivationMemory:
-    """Compute the activation memory of a program from its module before optimisation.
-
-    The policies:
-
-    - ``in_out``: a layer needs its inputs and its output. What other layers hold for later, such
-      as a residual, is left out. This is the rule of lectures (EfficientML, lecture 2).
-    - ``inplace_depthwise``: the same, but a depthwise convolution writes each channel over its
-      input and needs only the larger of the two (MCUNetV2).
-    - ``liveness``: everything that a later op still reads is held as well, and an elementwise op
-      copies what it may not overwrite.
-
-    With a `dtype` (``s8``) it counts as if every activation were of that.
-    """
-    if policy not in POLICIES:
-        raise InputError(f"policy {policy!r} is unknown; expected one of {', '.join(POLICIES)}")
-    if dtype is not None and dtype not in BITS_BY_DTYPE:
-        raise InputError(f"dtype {dtype!r} is not one of XLA's, such as f32, bf16 or s8")
-    return _apply(policy, trace_activations(module), dtype)
-
-
 def activation_peaks(module: Module) -> Mapping[Policy, LayerActivations] | None:
-    """Find the layer that needs the most memory, by every policy.
-
-    None where no layer makes an activation, or fusions of an optimised module hide what is stored.
-    """
+    """Find the layer that needs most, by policy; None without layers, or in an optimised module."""
     if any(
         instruction.opcode == "fusion"
         for computation in module.computations.values()
@@ -109,23 +60,18 @@ def activation_peaks(module: Module) -> Mapping[Policy, LayerActivations] | None
     ):
         return None
     flow = trace_activations(module)
-    peaks = {policy: _apply(policy, flow, None).peak for policy in POLICIES}
-    found = {policy: peak for policy, peak in peaks.items() if peak is not None}
-    return found if len(found) == len(POLICIES) else None
+    every = {policy: activations(flow, policy) for policy in POLICIES}
+    if not all(every.values()):
+        return None
+    return {policy: max(each, key=lambda layer: layer.bytes) for policy, each in every.items()}
 
 
-def _apply(policy: Policy, flow: Dataflow, dtype: str | None) -> ActivationMemory:
-    sizes = [_Size.of(shape, dtype) for shape in flow.shapes]
-    layers = (
-        _held_by_liveness(flow, sizes)
-        if policy == "liveness"
-        else _held_by_layer(flow, sizes, inplace_depthwise=policy == "inplace_depthwise")
-    )
-    return ActivationMemory(
-        policy=policy,
-        input_elements=sum(sizes[number].elements for number in flow.inputs),
-        layers=layers,
-    )
+def activations(flow: Dataflow, policy: Policy) -> tuple[LayerActivations, ...]:
+    """Return what every layer needs under a policy, in order of execution."""
+    sizes = [_Size.of(shape) for shape in flow.shapes]
+    if policy == "liveness":
+        return _held_by_liveness(flow, sizes)
+    return _held_by_layer(flow, sizes, inplace_depthwise=policy == "inplace_depthwise")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -136,11 +82,8 @@ class _Size:
     elements: int = 0
 
     @classmethod
-    def of(cls, shape: Shape, dtype: str | None) -> _Size:
-        elements = sum(leaf.size for leaf in shape.leaves())
-        if dtype is None:
-            return cls(shape.bytes, elements)
-        return cls((elements * BITS_BY_DTYPE[dtype] + 7) // 8, elements)
+    def of(cls, shape: Shape) -> _Size:
+        return cls(shape.bytes, sum(leaf.size for leaf in shape.leaves()))
 
     def __add__(self, other: _Size) -> _Size:
         return _Size(self.bytes + other.bytes, self.elements + other.elements)
@@ -226,3 +169,229 @@ def _overwritten(
         return None
     fitting = [number for number in dying if buffers[number] >= needed]
     return min(fitting, key=lambda number: buffers[number], default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One op that reads or makes activations, each once.
+
+    Attributes:
+        makes: The activation that it makes; None where it writes into the model's state.
+        in_place: Whether it may write its result over an operand.
+        joins: Whether it computes each element from several activations, such as a residual sum.
+        depthwise: Whether it is a convolution of every channel by itself.
+    """
+
+    name: str
+    layer: str | None
+    opcode: str
+    reads: tuple[int, ...]
+    makes: int | None
+    in_place: bool
+    joins: bool
+    depthwise: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataflow:
+    """The activations of a program by number, and the ops between them in order of execution."""
+
+    shapes: tuple[Shape, ...]
+    inputs: tuple[int, ...]
+    outputs: frozenset[int]
+    steps: tuple[Step, ...]
+
+
+@bulk
+def trace_activations(module: Module) -> Dataflow:
+    """Follow activations through a module before optimisation, not inside loops and branches."""
+    tracer = _Tracer(module)
+    for node in flatten(module):
+        tracer.visit(node)
+    outputs = tracer.store(tracer.held[module.computations[module.entry].root])
+    return Dataflow(
+        shapes=tuple(tracer.shapes),
+        inputs=tuple(tracer.inputs),
+        outputs=frozenset(outputs),
+        steps=tuple(tracer.steps),
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """The result of elementwise ops, by the last of them; it has a number once it is stored."""
+
+    node: Node
+    reads: tuple[int, ...]
+    number: int | None = None
+
+
+_Held = int | _Waiting
+
+
+@dataclass(slots=True)
+class _Tracer:
+    """What is known after the nodes visited so far."""
+
+    module: Module
+    shapes: list[Shape] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    held: dict[str, tuple[_Held, ...]] = field(default_factory=dict)
+    """Activations behind each node's result; empty for weights and constants."""
+    members: dict[str, tuple[tuple[_Held, ...], ...]] = field(default_factory=dict)
+    """The same for each element of a tuple."""
+    calls: dict[str, Node] = field(default_factory=dict)
+    op_names: dict[str, str] = field(default_factory=dict)
+    """Complete op_names of the calls."""
+    hidden: set[str] = field(default_factory=set)
+    """Loops and conditionals, and the nodes inside them."""
+
+    def visit(self, node: Node) -> None:
+        """Take the next node in order of execution."""
+        opcode = node.opcode
+        if node.parent in self.hidden:
+            self.hidden.add(node.name)
+        elif opcode == "fusion":
+            raise InputError(
+                f"module {self.module.name!r} is optimised: its fusion {node.name!r} hides which"
+                " values are stored; give the module of stage='lowered'"
+            )
+        elif opcode == "call":
+            self.calls[node.name] = node
+            self.op_names[node.name] = self._op_name(node)
+        elif opcode == "parameter":
+            self._take_parameter(node)
+        elif opcode == "tuple":
+            members = tuple(self.held[operand] for operand in node.operands)
+            self._define(node, _distinct(members), members)
+        elif opcode == "get-tuple-element":
+            self._take_element(node)
+        else:
+            self._compute(node)
+
+    def store(self, held: Sequence[_Held]) -> tuple[int, ...]:
+        """Return the numbers of activations, and number what was only waiting."""
+        numbers = []
+        for one in held:
+            if isinstance(one, _Waiting):
+                if one.number is None:
+                    one.number = self._new(one.node.instruction.shape)
+                    self._step(one.node, one.reads, one.number, in_place=True)
+                one = one.number
+            numbers.append(one)
+        return tuple(dict.fromkeys(numbers))
+
+    def _read_through(self, held: Sequence[_Held]) -> tuple[int, ...]:
+        """Return the stored activations that all of these can be computed from."""
+        numbers: list[int] = []
+        for one in held:
+            if isinstance(one, int):
+                numbers.append(one)
+            elif one.number is not None:
+                numbers.append(one.number)
+            else:
+                numbers.extend(one.reads)
+        return tuple(dict.fromkeys(numbers))
+
+    def _take_parameter(self, node: Node) -> None:
+        instruction = node.instruction
+        if node.parent is not None:
+            number = instruction.parameter_number
+            assert number is not None  # it is a parameter
+            operand = self.calls[node.parent].operands[number]
+            self._define(node, self.held[operand], self.members.get(operand))
+        elif is_held(instruction.op_name):
+            self._define(node, ())
+        else:
+            self.inputs.append(self._new(instruction.shape))
+            self._define(node, (self.inputs[-1],))
+
+    def _take_element(self, node: Node) -> None:
+        (operand,) = node.operands
+        members, index = self.members.get(operand), node.instruction.tuple_index
+        known = self.held[operand] if members is None or index is None else members[index]
+        self._define(node, known)
+
+    def _compute(self, node: Node) -> None:
+        opcode = node.opcode
+        if opcode in opcodes.CONTAINERS:
+            self.hidden.add(node.name)
+        held = _distinct(self.held[operand] for operand in node.operands)
+        if not held or opcode in opcodes.VIEWS:
+            self._define(node, held)
+        elif opcode in opcodes.ELEMENTWISE:
+            waiting = _Waiting(node, self._read_through(held))
+            if self._joins(node, waiting.reads):
+                # Were sums to wait too, all that a residual stream ever added would have to be
+                # held.
+                self.store((waiting,))
+            self._define(node, (waiting,))
+        elif opcode == "dynamic-update-slice" and not self.held[node.operands[0]]:
+            # A cache that is updated is state, and stays state.
+            self._step(node, self._read_through(held), None, in_place=True)
+            self._define(node, ())
+        else:
+            updates = opcode == "dynamic-update-slice"
+            through = updates or opcode in opcodes.READS_THROUGH
+            reads = self._read_through(held) if through else self.store(held)
+            made = self._new(node.instruction.shape)
+            self._step(node, reads, made, in_place=updates)
+            self._define(node, (made,))
+
+    def _joins(self, node: Node, reads: tuple[int, ...]) -> bool:
+        size = node.instruction.shape.size
+        return sum(self.shapes[number].size >= size for number in reads) > 1
+
+    def _step(
+        self, node: Node, reads: tuple[int, ...], makes: int | None, *, in_place: bool
+    ) -> None:
+        self.steps.append(
+            Step(
+                name=node.name,
+                layer=parse_op_name(self._op_name(node)).layer,
+                opcode=node.opcode,
+                reads=reads,
+                makes=makes,
+                in_place=in_place,
+                joins=in_place and makes is not None and self._joins(node, reads),
+                depthwise=_is_depthwise(node),
+            )
+        )
+
+    def _define(
+        self,
+        node: Node,
+        held: tuple[_Held, ...],
+        members: tuple[tuple[_Held, ...], ...] | None = None,
+    ) -> None:
+        """Set what a node holds, and with it what a call holds whose result it is."""
+        while True:
+            self.held[node.name] = held
+            if members is not None:
+                self.members[node.name] = members
+            root = self.module.computations[node.computation].root
+            if node.parent is None or node.instruction.name != root:
+                return
+            node = self.calls[node.parent]
+
+    def _new(self, shape: Shape) -> int:
+        self.shapes.append(shape)
+        return len(self.shapes) - 1
+
+    def _op_name(self, node: Node) -> str:
+        container = "" if node.parent is None else self.op_names[node.parent]
+        return qualify_op_name(node.instruction.op_name, container)
+
+
+def _is_depthwise(node: Node) -> bool:
+    """Return whether a convolution has as many groups as input and output channels."""
+    instruction = node.instruction
+    if instruction.opcode != "convolution" or instruction.convolution is None:
+        return False
+    outputs = instruction.shape.dimensions[instruction.convolution.output_feature]
+    return instruction.feature_group_count == outputs > 1
+
+
+def _distinct(groups: Iterable[Sequence[_Held]]) -> tuple[_Held, ...]:
+    return tuple(dict.fromkeys(one for group in groups for one in group))

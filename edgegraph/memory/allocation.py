@@ -26,12 +26,10 @@ MAX_BYTES = 1 << 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """What XLA sets aside for a program, in bytes by storage and in all.
+    """What XLA sets aside for a program: of every storage, of the heap of temporaries, of results.
 
-    Attributes:
-        temp_bytes: Size of the heap that the temporaries share.
-        output_bytes: With a tuple's table of pointers, without what lies in donated arguments.
-        taken_over: Values whose memory the op that reads them last uses for its result.
+    `output_bytes` have a tuple's table of pointers, and nothing of what lies in donated arguments.
+    Of values that are `taken_over`, the op that reads them last uses the memory for its result.
     """
 
     sizes: Mapping[int, int]
@@ -73,10 +71,9 @@ def allocate(module: Module, values: Values) -> Allocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Buffers:
-    """The buffers of a program and what XLA goes by when it lays them.
+    """The buffers of a program, by storage, and what XLA goes by when it lays them.
 
-    `members` and `sizes` are by storage; `ranks` are the values' numbers as XLA counts them: by the
-    instructions' order in the file.
+    The values' `ranks` are their numbers as XLA counts them: by the instructions' order in files.
     """
 
     values: Values
@@ -196,10 +193,7 @@ class _ResultMemory:
         return at_start | between | at_end
 
     def _yielding(
-        self,
-        neighbours: Iterable[int],
-        time: int,
-        others: Mapping[tuple[int, int], set[int]],
+        self, neighbours: Iterable[int], time: int, others: Mapping[tuple[int, int], set[int]]
     ) -> int:
         """Return the places where at that time nothing is in the way but a neighbour in time."""
         bits = 0

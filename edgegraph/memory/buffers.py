@@ -16,8 +16,7 @@ from edgegraph.errors import FormatError
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Alias, Module, Shape
-from edgegraph.memory.dataflow import is_held
-from edgegraph.memory.values import Leaves, TupleParts, Value, Values, written_over
+from edgegraph.memory.values import Leaves, TupleParts, Value, Values, is_held, written_over
 
 _READS_NOTHING = opcodes.TUPLES | {"while"}
 """Ops that pass values on; what a loop is passed has already become what its body is passed."""
@@ -162,10 +161,6 @@ class _Tracer:
             self._join(roots[0], made)
         return leaves
 
-    def call_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
-        """Hand on what the called computation makes."""
-        return roots[0]
-
     def start_result(self, container: _Open, roots: Sequence[Leaves]) -> Leaves:
         """Return the operands, the result, and what else the backend keeps."""
         known = tuple(number for leaves in container.operands for number in leaves) + roots[0]
@@ -294,10 +289,6 @@ def _tuple(tracer: _Tracer, node: Node) -> Leaves:
     return tuple([number for name in node.operands for number in tracer.leaves[name]])
 
 
-def _element(tracer: _Tracer, node: Node) -> Leaves:
-    return _operand_part(tracer, node, node.instruction.tuple_index or 0)
-
-
 def _operand_part(tracer: _Tracer, node: Node, index: int) -> Leaves:
     operand = _operand(node)
     part = tracer.parts.part(tracer.shapes[operand], (index,))
@@ -347,7 +338,9 @@ _RULES: Mapping[str, _Rule] = {
     "parameter": _Tracer.parameter,
     "constant": _Tracer.constant,
     "tuple": _tuple,
-    "get-tuple-element": _element,
+    "get-tuple-element": lambda tracer, node: _operand_part(
+        tracer, node, node.instruction.tuple_index or 0
+    ),
     "copy-start": _start(1),
     "all-gather-start": _start(0),
     "collective-permute-start": _start(0),
@@ -362,6 +355,6 @@ _RULES: Mapping[str, _Rule] = {
 _RESULTS: Mapping[str, Callable[[_Tracer, _Open, Sequence[Leaves]], Leaves]] = {
     "while": _Tracer.loop_result,
     "conditional": _Tracer.branch_result,
-    "call": _Tracer.call_result,
+    "call": lambda tracer, container, roots: roots[0],
     "async-start": _Tracer.start_result,
 }

@@ -78,24 +78,11 @@ _FAR = np.iinfo(np.int64).max
 
 
 class Request(Struct, frozen=True, kw_only=True, gc=False):
-    """A buffer that needs a place: from first to last time of every value in it, by `spans`.
-
-    Of equals, that of the lowest `rank` is laid first.
-    """
+    """A buffer that is needed in the `spans` of its values; ties go to the lowest `rank`."""
 
     size_bytes: int
     spans: tuple[tuple[int, int], ...]
     rank: int
-
-    @property
-    def first_duration(self) -> int:
-        """How long the value that came first is needed."""
-        return self.spans[0][1] - self.spans[0][0]
-
-    @property
-    def duration(self) -> int:
-        """How long it is needed, gaps included."""
-        return max(end for _, end in self.spans) - self.spans[0][0]
 
 
 def heap_bytes(requests: Sequence[Request]) -> int:
@@ -111,9 +98,11 @@ def heap_bytes(requests: Sequence[Request]) -> int:
 
 
 _ORDERS: tuple[Callable[[Request], tuple[int, ...]], ...] = (
-    lambda request: (-request.size_bytes, -request.first_duration, request.rank),
-    lambda request: (-request.duration, -request.size_bytes, request.rank),
+    lambda one: (-one.size_bytes, one.spans[0][0] - one.spans[0][1], one.rank),
+    lambda one: (one.spans[0][0] - max(end for _, end in one.spans), -one.size_bytes, one.rank),
 )
+"""The largest first, then that whose first value is needed longest; or the longest needed first,
+gaps included."""
 
 
 def _least_bytes(requests: Sequence[Request]) -> int:

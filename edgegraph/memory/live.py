@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -17,12 +17,9 @@ from edgegraph.memory.values import Values
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldBuffer:
-    """A buffer that is alive at the peak.
+    """A buffer that is alive at the peak: ``argument``, ``constant``, ``output`` or ``temporary``.
 
-    Attributes:
-        node: The op that made what it holds; an op before the loop for what a loop carries.
-        role: ``argument``, ``constant``, ``output`` or ``temporary``.
-        from_input: Whether its contents depend on an input of the program.
+    `node` made what it holds: an op before the loop for what a loop carries.
     """
 
     node: Node
@@ -38,8 +35,7 @@ class MemoryProfile:
     Attributes:
         steps: The ops of the entry computation, in the order of execution.
         alive_bytes: Bytes alive at each of them; for a container, at the worst moment inside.
-        peak_step: Position in `steps` of the (first) peak.
-        peak_node: The op that runs at the peak: that step, or one inside.
+        peak_step, peak_node: Position of the (first) peak; the op that runs then, or one inside.
         held: The buffers alive then, the largest first; their bytes add up to the peak.
     """
 
@@ -152,6 +148,13 @@ def _held(
     roles |= dict.fromkeys(values.storages(values.arguments), "argument")
     roles |= dict.fromkeys(values.storages(values.constants), "constant")
     members = values.by_storage()
+
+    def merit(number: int) -> tuple[bool, bool, int]:
+        """Prefer the value that says most: made by an op, by then, and late."""
+        value = values.all[number]
+        made = value.node.opcode not in opcodes.ENTRIES
+        return made, value.start <= time, value.start
+
     held = []
     for storage, pieces in spans.items():
         size = allocation.sizes[storage]
@@ -160,18 +163,7 @@ def _held(
         role = roles.get(storage, "temporary")
         number = members[storage][0]
         if role != "argument":
-            number = _representative(members[storage], values, time)
+            number = max(members[storage], key=merit)
         value = values.all[number]
         held.append(HeldBuffer(node=value.node, bytes=size, role=role, from_input=value.from_input))
     return tuple(sorted(held, key=lambda buffer: (-buffer.bytes, buffer.node.position)))
-
-
-def _representative(numbers: Iterable[int], values: Values, time: int) -> int:
-    """Choose the value that says most: made by an op, by then, and late."""
-
-    def merit(number: int) -> tuple[bool, bool, int]:
-        value = values.all[number]
-        made = value.node.opcode not in opcodes.ENTRIES
-        return made, value.start <= time, value.start
-
-    return max(numbers, key=merit)

@@ -18,16 +18,26 @@ from msgspec import Struct
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Alias, Instruction, Module, Shape
+from edgegraph.hlo.op_name import parse_parameter_name
 
 Leaves = tuple[int, ...]
 """Numbers of the values that make up a result, in the order of the shape's leaves."""
 
 
-class Value(Struct, kw_only=True, gc=False):
-    """One array, in memory numbered `storage` from `start` to `end`.
+HELD_ARGUMENTS = frozenset({"params", "state", "opt_state", "variables", "batch_stats"})
+"""Arguments that hold a model's parameters and state, which are no activations."""
 
-    `node` makes it, or lets it in or out of a loop or a branch. `from_input`: whether it depends on
-    an input of the program, not on parameters and state of a model alone, and is no constant.
+
+def is_held(op_name: str) -> bool:
+    """Return whether an argument is a parameter or other state of the model."""
+    argument = op_name.partition("[")[0].partition(".")[0]
+    return argument in HELD_ARGUMENTS or parse_parameter_name(op_name) is not None
+
+
+class Value(Struct, kw_only=True, gc=False):
+    """One array, in memory numbered `storage` from `start` to `end`; a node makes or passes it.
+
+    It is `from_input` where it depends on more than parameters and state of a model and constants.
     """
 
     node: Node
@@ -47,11 +57,8 @@ class Value(Struct, kw_only=True, gc=False):
 class Values:
     """All values of a program, numbered by position in `all`.
 
-    Attributes:
-        nodes: The ops outside fusions; the position is the time at which they run.
-        leaves: The values that make up each op's result, by its name.
-        shapes: The shape of each op's result, by its name.
-        constants: Values that stand in the program.
+    The position of an op (outside fusions) in `nodes` is the time at which it runs. By its name,
+    `leaves` are the values that make up its result, and `shapes` the shape.
     """
 
     all: Sequence[Value]
@@ -114,9 +121,10 @@ def written_over(module: Module, instruction: Instruction) -> tuple[Alias, ...]:
 
 def may_share(module: Module, user: Instruction, operand: int, shape: Shape, result: Shape) -> bool:
     """Return whether an op may write a result of shape `result` over a dying operand of `shape`."""
-    if shape.dtype != result.dtype or shape.dimensions != result.dimensions:
-        return False
-    if shape.layout != result.layout or user.opcode == "copy":
+    alike = (shape.dtype, shape.dimensions, shape.layout) == (
+        result.dtype, result.dimensions, result.layout
+    )  # fmt: skip
+    if not alike or user.opcode == "copy":
         return False
     if user.opcode == "fusion":
         return _fused_elementwise_on(module, user, operand)
@@ -176,10 +184,7 @@ def _changed_arrays(instruction: Instruction) -> tuple[Alias, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BufferReuse:
-    """Pairs of values of which the later may lie where the earlier lay.
-
-    `sources` are the earlier ones by the later one's number, in the order of operands.
-    """
+    """Pairs of values of which the later (a target) may lie where the earlier (a source) lay."""
 
     sources: Mapping[int, Sequence[int]]
     targets: Mapping[int, Sequence[int]]

@@ -18,7 +18,13 @@ from edgegraph.base.timing import Clock
 from edgegraph.compiler.program import Program
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.measure.groups import LayerGroup, cut
-from edgegraph.measure.isolated import CompiledLayers, compile_layers, measure_layers, which_depths
+from edgegraph.measure.isolated import (
+    CompiledLayer,
+    CompiledLayers,
+    compile_layers,
+    measure_layers,
+    which_depths,
+)
 from edgegraph.measure.latency import (
     ExecutableCall,
     measure_program,
@@ -85,13 +91,17 @@ def test_the_whole_and_every_layer() -> None:
         assert (latency.verdict, latency.synchronous) == ("OK", True)
 
 
+def call_of(layer: CompiledLayer) -> ExecutableCall:
+    return ExecutableCall(layer.executable, layer.arguments)
+
+
 @pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"cnn"}))
 def test_layers_of_all_kinds_can_be_called(name: str) -> None:
     groups, layers = alone(*FUNCTIONS[name]())
     assert len(layers.index_by_group) == len(layers.executions) == len(groups)
     for layer in layers.distinct:
-        layer.call()
-        null_call(layer.arguments, layer.results)()
+        call_of(layer)()
+        null_call(layer.arguments, layer.executable.out_info)()
 
 
 def test_layers_are_fed_what_really_flows_into_them() -> None:
@@ -103,7 +113,7 @@ def test_layers_are_fed_what_really_flows_into_them() -> None:
     kernel, bias = params["dense1"]["kernel"], params["dense1"]["bias"]
     flowing = next(value for value in dense1.arguments if value.shape == (2, 3136))
     assert float(jnp.abs(flowing).max()) > 0.0
-    (result,) = jax.tree.leaves(dense1.call())
+    (result,) = jax.tree.leaves(call_of(dense1)())
     np.testing.assert_allclose(result, flowing @ kernel + bias, rtol=1e-4, atol=1e-5)
 
 
@@ -152,7 +162,7 @@ def test_an_iteration_is_fed_its_slices() -> None:
     flowing, kernel, bias = layers.distinct[index].arguments
     np.testing.assert_array_equal(kernel, kernels[0])
     np.testing.assert_array_equal(bias, biases[0])
-    (result,) = jax.tree.leaves(layers.distinct[index].call())
+    (result,) = jax.tree.leaves(call_of(layers.distinct[index])())
     np.testing.assert_allclose(result, flowing @ kernel + bias, rtol=1e-5, atol=1e-6)
 
 
@@ -166,7 +176,7 @@ def test_rows_are_stacked_in_place() -> None:
     text = layers.distinct[index].executable.as_text()
     assert "input_output_alias={ {}: (1, {}, may-alias) }" in text
     assert " copy(" not in text
-    call = layers.distinct[index].call
+    call = call_of(layers.distinct[index])
     for _ in range(3):
         result = call()
         assert call.after is not None

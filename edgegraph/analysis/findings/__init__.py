@@ -10,18 +10,11 @@ The rules stand by what they look at: `layers`, `fusions`, `data` (padding, dtyp
 twice, and how far the rest can be believed).
 """
 
-from edgegraph.analysis.findings import data, forms, fusions, layers, program
-from edgegraph.analysis.findings.registry import RULES, Evidence, Rule, find, register_finding
-
-__all__ = [
-    "RULES",
-    "Evidence",
-    "Rule",
-    "data",
-    "find",
-    "forms",
-    "fusions",
-    "layers",
-    "program",
-    "register_finding",
-]
+from edgegraph.analysis.findings import data as data
+from edgegraph.analysis.findings import forms as forms
+from edgegraph.analysis.findings import fusions as fusions
+from edgegraph.analysis.findings import layers as layers
+from edgegraph.analysis.findings import program as program
+from edgegraph.analysis.findings.registry import RULES as RULES
+from edgegraph.analysis.findings.registry import Evidence as Evidence
+from edgegraph.analysis.findings.registry import find as find

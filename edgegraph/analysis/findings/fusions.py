@@ -89,10 +89,7 @@ class _Values:
         self._numbers: dict[Value, int] = {}
 
     def of(self, kernel: Kernel[OpRecord], op: OpRecord) -> int | None:
-        """Return a number that two ops share if they compute the same value.
-
-        None for an op that the fusion does not hold itself, but another fusion inside it.
-        """
+        """Number the value that an op computes, alike for equals; None inside an inner fusion."""
         fusion = self._evidence.instruction(kernel.head)
         if fusion.name not in self._inside:
             self._inside[fusion.name] = self._number(fusion)

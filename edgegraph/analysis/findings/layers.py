@@ -66,10 +66,10 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _small_dense(evidence: Evidence) -> Iterator[Finding]:
-    known = _dense_layers(evidence)
+    known = {(op.layer or UNATTRIBUTED, op.phase) for op in evidence.tree.leaves if _is_dense(op)}
     yield from _together(
         "memory-bound-dense",
-        [row for row in _small(evidence, "memory") if _layer_phase(row) in known],
+        [row for row in _small(evidence, "memory") if (scope_of(row.layer), row.phase) in known],
         "layers with matrix products are memory-bound",
         _BYTES_BOUND,
         f"{_fewer_bytes(evidence.analysis.device)}; or a larger batch, since all inputs share one"
@@ -253,19 +253,6 @@ def _together(
         },
         certainty="high",
         weight=weight,
-    )
-
-
-def _layer_phase(row: LayerRecord) -> tuple[str, str]:
-    return scope_of(row.layer), row.phase
-
-
-def _dense_layers(evidence: Evidence) -> frozenset[tuple[str, str]]:
-    """Name the layers that multiply matrices."""
-    return frozenset(
-        (op.layer or UNATTRIBUTED, op.phase)
-        for op in evidence.tree.leaves
-        if op.macs and _is_dense(op)
     )
 
 

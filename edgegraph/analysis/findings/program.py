@@ -13,7 +13,7 @@ from edgegraph.analysis.findings.registry import (
     work_of,
 )
 from edgegraph.base.units import percent, seconds, si
-from edgegraph.hlo.op_tree import Kernel, launches
+from edgegraph.hlo.op_tree import launches
 from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.results.schedule import NETWORK, Schedule, Transfer
 from edgegraph.results.verdicts import INVALID, OK
@@ -65,7 +65,9 @@ def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
     if loop is None:
         return
     share, kernels = evidence.share([loop]), evidence.kernels_in(loop)
-    iterations, kernel_s = _iterations(evidence, loop), _seconds_per_kernel(kernels)
+    iterations, count = _iterations(evidence, loop), launches(kernels)
+    kernels_s = sum(kernel.head.time_s or 0.0 for kernel in kernels)
+    kernel_s = kernels_s / count if count and kernels_s else None
     iteration_s = (loop.time_s or 0.0) / (iterations or 1)
     short = kernel_s is not None and kernel_s < SHORT_KERNEL_S
     why, advice = _SHORT_KERNELS if short else _LONG_KERNELS
@@ -156,7 +158,12 @@ def exposed_transfers(evidence: Evidence) -> Iterator[Finding]:
     if schedule is None or evidence.untrusted_times:
         return
     share = schedule.exposed_s / schedule.makespan_s if schedule.makespan_s else 0.0
-    bare = [t for t in schedule.transfers if _is_bare(t)]
+    # Transfers of unknown length that overlap with nothing.
+    bare = [
+        t
+        for t in schedule.transfers
+        if t.lane == NETWORK and t.duration_s is None and t.between == 0
+    ]
     if share >= EXPOSED_SHARE:
         yield _waits(schedule, share)
     elif bare:
@@ -226,11 +233,6 @@ _HOW_TO_HIDE = (
 )
 
 
-def _is_bare(transfer: Transfer) -> bool:
-    """Return whether a transfer of unknown length overlaps with nothing."""
-    return transfer.lane == NETWORK and transfer.duration_s is None and transfer.between == 0
-
-
 def _called(transfer: Transfer) -> str:
     layer = f" of {transfer.layer}" if transfer.layer else ""
     named = transfer.opcode in transfer.start
@@ -245,13 +247,6 @@ def _iterations(evidence: Evidence, loop: OpRecord) -> int | None:
     counts = [op.executions for op in evidence.tree.contents.get(loop.name, ())]
     known = [count for count in counts if count is not None]
     return min(known, default=None) if len(known) == len(counts) else None
-
-
-def _seconds_per_kernel(kernels: Sequence[Kernel[OpRecord]]) -> float | None:
-    """Return the mean time of one launch."""
-    count = launches(kernels)
-    known_s = sum(kernel.head.time_s or 0.0 for kernel in kernels)
-    return known_s / count if count and known_s else None
 
 
 MOST_WITHOUT_LAYER = 0.05

@@ -24,10 +24,7 @@ at all would gain less than a change of the batch or the dtype does."""
 
 
 class Share(NamedTuple):
-    """Part of the program, from 0 to 1, `of` what in words: ``the time``, ``the bytes moved``.
-
-    Certainty is ``high`` of measured time, ``medium`` of estimated time, ``low`` of bytes.
-    """
+    """Part of the program, 0 to 1, with a certainty: ``high`` if measured, ``low`` if of bytes."""
 
     value: float
     of: str
@@ -128,11 +125,8 @@ class Evidence:
     def untrusted_times(self) -> bool:
         """Whether the ops' times were measured on a machine that was not still."""
         latency = self.analysis.latency
-        return self._measured and latency is not None and latency.verdict != OK
-
-    @property
-    def _measured(self) -> bool:
-        return self.analysis.op_trace is not None
+        measured = self.analysis.op_trace is not None
+        return measured and latency is not None and latency.verdict != OK
 
     @cached_property
     def whole_s(self) -> float:
@@ -153,9 +147,9 @@ class Evidence:
         part = sum(record.time_s or 0.0 for record in records) / self.whole_s
         # Transfers overlap with compute, so the parts may add up to more than the whole.
         part = min(1.0, part)
-        if self._measured:
-            return Share(part, "the time", "high")
-        return Share(part, "the estimated time", "medium")
+        if self.analysis.op_trace is None:
+            return Share(part, "the estimated time", "medium")
+        return Share(part, "the time", "high")
 
 
 def bytes_of(record: OpRecord) -> int:
@@ -170,11 +164,7 @@ def work_of(record: OpRecord) -> int:
 
 def costly(kernel: Kernel[OpRecord]) -> Sequence[OpRecord]:
     """Return the ops of a kernel that cost something, so far as is known."""
-    return [
-        op
-        for op in kernel.ops
-        if op.bytes_written or op.bytes_read or op.flops or op.transcendentals
-    ]
+    return [op for op in kernel.ops if bytes_of(op) or work_of(op)]
 
 
 def common_layer(records: Iterable[OpRecord]) -> str | None:
@@ -248,10 +238,7 @@ def register_finding(name: str) -> Callable[[Rule], Rule]:
 def find(
     analysis: Analysis, module: Module | None = None, jaxpr: Any = None
 ) -> tuple[Finding, ...]:
-    """Apply every rule; return findings, those that concern most of the time first.
-
-    `module` is given where it is decoded already, which takes longer than all rules.
-    """
+    """Apply every rule; return findings, those that concern most of the time first."""
     evidence = Evidence(analysis, module, jaxpr)
     found: list[Finding] = []
     for name, rule in RULES.items():

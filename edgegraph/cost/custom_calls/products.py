@@ -258,13 +258,7 @@ def _attention(call: CustomCall, *, key_products: int, value_products: int) -> C
 
 
 def _scores(queries: int, keys: int, *, causal: bool, reach: int) -> int:
-    """Count the pairs of a query and a key that may see each other.
-
-    >>> _scores(4, 4, causal=False, reach=0), _scores(4, 4, causal=True, reach=0)
-    (16, 10)
-    >>> _scores(4, 4, causal=True, reach=2)
-    7
-    """
+    """Count the pairs of a query and a key that may see each other."""
     if not causal:
         return queries * keys
     seen = _below_diagonal(queries, keys)

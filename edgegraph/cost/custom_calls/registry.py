@@ -152,21 +152,16 @@ def why_unpriced(target: str) -> str:
     )
 
 
-def built_in_targets() -> frozenset[str]:
-    """Name all targets that EdgeGraph has a rule for."""
-    _load_built_in()
-    return frozenset(_built_in)
+@cache
+def built_in_rules() -> Mapping[str, Rule]:
+    """Return the rules that EdgeGraph brings along, by target."""
+    for name in _MODULES:
+        importlib.import_module(f"edgegraph.cost.custom_calls.{name}")
+    return _built_in
 
 
 def _rule(target: str) -> Rule | None:
-    _load_built_in()
-    return _registered.get(target) or _built_in.get(target)
-
-
-@cache
-def _load_built_in() -> None:
-    for name in _MODULES:
-        importlib.import_module(f"edgegraph.cost.custom_calls.{name}")
+    return _registered.get(target) or built_in_rules().get(target)
 
 
 _ATTRIBUTE = re.compile(r"(\w+) = (?:(-?\d{1,19})(?: : \w+)?|(true|false))\b")

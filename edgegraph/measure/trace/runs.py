@@ -88,13 +88,10 @@ class OpFigures(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TracedRun(Struct, frozen=True, kw_only=True):
-    """One call of the program on one device: plane and ordinal.
+    """One call of the program on one device (plane and ordinal).
 
-    Attributes:
-        busy_ps: Time in which at least one thread worked for an op.
-        ops: By node name.
-        unmatched_ps: Self time of ops that the graph does not have, by their name.
-        spans: Node name and stretch of every op and every piece of work for it, by start.
+    In `busy_ps` some thread worked for an op. What is `unmatched_ps` is of ops that the graph does
+    not have. `spans` are every op's and every piece of work's, by start.
     """
 
     device: tuple[str, int]

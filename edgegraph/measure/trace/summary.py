@@ -39,14 +39,9 @@ Layer = tuple[str, str]
 
 @bulk
 def share_out(
-    records: Sequence[OpRecord],
-    self_s: Mapping[str, float],
-    latencies: Sequence[LayerLatency] = (),
+    records: Sequence[OpRecord], self_s: Mapping[str, float], latencies: Sequence[LayerLatency] = ()
 ) -> tuple[OpShare, ...]:
-    """Distribute the traced time among the ops that it was taken for; they add up to all of it.
-
-    `latencies` are measured times of layers compiled alone, to split fusions by.
-    """
+    """Distribute all traced time among ops; `latencies` of layers compiled alone split fusions."""
     tree = OpTree(records)
     separate = _SeparateTimes(tree, latencies)
     shares: list[OpShare] = []
@@ -161,11 +156,8 @@ _NOTHING = OpFigures(executions=0, self_ps=0, thread_ps=0, total_ps=0)
 class Traced:
     """A trace joined to a program's graph, before its ops are priced.
 
-    Attributes:
-        runs: The traced calls without the warm-up, at least one.
-        warm_up: Calls that were dropped.
-        untraced_s: Median of calls without the profiler, or None.
-        kept_at: Folder that the trace was kept in, or None.
+    The runs are without the `warm_up` calls, at least one; `untraced_s` is the median of calls
+    without the profiler, `kept_at` the folder that the trace was kept in.
     """
 
     module: str

@@ -37,8 +37,7 @@ class Span(Struct, kw_only=True, eq=False):
     """A stretch of one thread's time on the trace's clock.
 
     Attributes:
-        op: Name of the HLO instruction; None for the executor and for a piece of work of the
-            thread pool.
+        op: The HLO instruction; None for the executor and a piece of work of the thread pool.
         run: The call that it belongs to; None where the trace does not say.
         parent: The span of the same thread that it stands in.
         done_ps: When an op's results were there.
@@ -57,13 +56,10 @@ class Span(Struct, kw_only=True, eq=False):
 
 
 class Timeline(Struct, frozen=True, kw_only=True):
-    """What a trace says about one program.
+    """What a trace says about one program: its ops and the pool's work for them, by start.
 
-    Attributes:
-        spans: The ops, and the pool's work for them, by start.
-        slices: Op, thread, start and end of all the time that was worked for an op.
-        calls_ps: Start and end of every call that was made for the trace.
-        modules: Names of all the modules that have ops in the trace.
+    Of all the time that was worked for an op, `slices` have the op, thread, start and end.
+    `modules` are all those that have ops in the trace.
     """
 
     spans: Sequence[Span]
@@ -125,7 +121,9 @@ class _Reader:
             inside = current is not None and event.start_ps < current.end_ps
             if calls and not inside:
                 continue
-            name = str(event.stats.get("hlo_op", "")) or _instruction_name(event)
+            # Where no statistic names it, an event may be named by the instruction's text.
+            text = event.display_name or event.name.partition(" = ")[0]
+            name = str(event.stats.get("hlo_op", "")) or text.removeprefix("%").strip()
             span = self._op(event, thread, name, plane, current if inside else None)
             if span is not None:
                 spans.append(span)
@@ -241,10 +239,7 @@ def read_timeline(planes: Sequence[Plane], module: str) -> Timeline:
 
 
 def slices_of(spans: Sequence[Span]) -> Iterator[tuple[Span, int, int]]:
-    """Cut one thread's time into slices, each of which belongs to the span begun last.
-
-    Spans stand by start, of equals the longer first; they may nest or overlap.
-    """
+    """Cut one thread's spans, by start, into slices that belong to the span begun last."""
     stack: list[Span] = []
     now = 0
     for span in [*spans, None]:
@@ -265,11 +260,6 @@ def _innermost(stack: list[Span], at_ps: int) -> Span | None:
     while stack and stack[-1].end_ps <= at_ps and stack[-1].start_ps < at_ps:
         stack.pop()
     return stack[-1] if stack else None
-
-
-def _instruction_name(event: Event) -> str:
-    """Read the name out of a device's event, which may be named by the instruction's text."""
-    return (event.display_name or event.name.partition(" = ")[0]).removeprefix("%").strip()
 
 
 def _flow(stats: Mapping[str, Stat], key: str) -> Flow | None:

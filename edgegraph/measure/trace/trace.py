@@ -169,10 +169,7 @@ def _check_size(all_events: int, events: int) -> None:
 
 
 def keep(xspace: bytes, folder: Path, name: str) -> Path:
-    """Write a profile where XProf and TensorBoard look for it; return the file.
-
-    It is ``<folder>/plugins/profile/<run>/<host>.xplane.pb``; the time and `name` make the run.
-    """
+    """Write a profile to ``<folder>/plugins/profile/<run>/<host>.xplane.pb``, where XProf looks."""
     plain = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
     run = f"{plain}_{datetime.now():%Y_%m_%d_%H_%M_%S_%f}"
     path = folder / "plugins" / "profile" / run / f"{socket.gethostname()}.xplane.pb"

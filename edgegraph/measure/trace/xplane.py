@@ -74,12 +74,7 @@ _WANTED = frozenset(
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):
-    """One thing that a thread or a device did, on the trace's clock.
-
-    Attributes:
-        display_name: The short form of a long name, or "".
-        stats: The statistics that are understood, by name.
-    """
+    """One thing that a thread or a device did, with the statistics that are understood."""
 
     name: str
     display_name: str

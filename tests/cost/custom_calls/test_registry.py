@@ -78,7 +78,7 @@ CONFIGURATIONS = st.sampled_from(
 
 
 @given(
-    target=st.sampled_from(sorted(registry.built_in_targets())),
+    target=st.sampled_from(sorted(registry.built_in_rules())),
     operands=st.lists(SHAPES, max_size=5),
     results=st.lists(SHAPES, max_size=5),
     configuration=CONFIGURATIONS,
