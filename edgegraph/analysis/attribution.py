@@ -13,12 +13,12 @@ spread over the compiled ops of that layer and phase.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from msgspec import structs
 
+from edgegraph.analysis.phases import find_updates
 from edgegraph.base.timing import bulk
 from edgegraph.cost.custom_calls import price_custom_call
 from edgegraph.cost.price import count_executions
@@ -30,6 +30,7 @@ from edgegraph.hlo.module import Module
 from edgegraph.hlo.op_name import (
     LOSS_SCOPE,
     OPTIMIZER_SCOPE,
+    OpName,
     parse_op_name,
     parse_parameter_name,
     qualify_op_name,
@@ -55,8 +56,13 @@ NOWHERE = Attribution(layer=None, phase="forward")
 @bulk
 def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     """Find layer and phase of every node; a container belongs to what its ops have in common."""
-    op_names = _complete_op_names(nodes)
-    attributions = {name: _said(op_name) for name, op_name in op_names.items()}
+    said = {name: parse_op_name(op_name) for name, op_name in _complete_op_names(nodes).items()}
+    updates = _updates(nodes, said)
+    attributions = {
+        name: Attribution(layer=each.layer, phase="update" if name in updates else each.phase)
+        for name, each in said.items()
+    }
+    certain = updates | {name for name, each in said.items() if each.differentiated}
     owners = ParameterOwners({p.layer for p in attributions.values() if p.layer is not None})
     for node in nodes:
         if node.opcode == "parameter" and node.parent is None:
@@ -64,9 +70,22 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
             owner = None if name is None else owners.layer(name.path) or None
             attributions[node.name] = Attribution(layer=owner, phase="forward")
     _attribute_containers(nodes, attributions)
-    _attribute_by_neighbours(nodes, attributions)
+    _attribute_by_neighbours(nodes, attributions, certain)
     _attribute_containers(nodes, attributions)
     return attributions
+
+
+def _updates(nodes: Sequence[Node], said: Mapping[str, OpName]) -> frozenset[str]:
+    """Name the ops of a training step's update that no scope names so."""
+    backward = {name for name, each in said.items() if each.phase == "backward"}
+    if not backward:
+        return frozenset()
+    differentiated = {name for name, each in said.items() if each.differentiated}
+    layers = {said[name].layer for name in differentiated} - {None}
+    others = {name for name, each in said.items() if each.layer in layers}
+    found = find_updates(nodes, backward, differentiated | others)
+    # What says nothing of itself, such as a copy of a gradient, is placed by its neighbours.
+    return frozenset(name for name in found if said[name].primitive)
 
 
 class ParameterOwners:
@@ -107,13 +126,6 @@ def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
     return complete
 
 
-@lru_cache(maxsize=1 << 16)
-def _said(op_name: str) -> Attribution:
-    """Read an op's own op_name."""
-    name = parse_op_name(op_name)
-    return Attribution(layer=name.layer, phase=name.phase)
-
-
 def _attribute_containers(nodes: Sequence[Node], attributions: dict[str, Attribution]) -> None:
     """Place fusions, loops and calls by what they hold: their own op_name is only the last op's."""
     held: dict[str, list[Attribution]] = {}
@@ -127,26 +139,29 @@ def _attribute_containers(nodes: Sequence[Node], attributions: dict[str, Attribu
             held.setdefault(node.parent, []).append(attributed)
 
 
-def _attribute_by_neighbours(nodes: Sequence[Node], attributions: dict[str, Attribution]) -> None:
-    """Place the ops that say nothing by the parameters they read, their users, their operands."""
+def _attribute_by_neighbours(
+    nodes: Sequence[Node], attributions: dict[str, Attribution], certain: Collection[str]
+) -> None:
+    """Place the ops that say nothing by the parameters they read, their users, their operands.
+
+    The phases of the `certain` stand.
+    """
     flow = _Flow(nodes, attributions)
+
+    def place(node: Node, found: Attribution) -> None:
+        if node.name in certain:
+            found = replace(found, phase=attributions[node.name].phase)
+        attributions[node.name] = found
+
     for node in reversed(nodes):
         if attributions[node.name].layer is None:
-            _attribute_like(node, flow.served(node), attributions)
+            place(node, flow.served(node))
     for node in nodes:
         if attributions[node.name].layer is None:
             makers = _common(attributions[maker] for maker in flow.makers(node))
-            _attribute_like(node, makers, attributions)
+            place(node, makers)
         if attributions[node.name].layer is None and node.parent is not None:
-            _attribute_like(node, attributions[node.parent], attributions)
-
-
-def _attribute_like(node: Node, found: Attribution, attributions: dict[str, Attribution]) -> None:
-    """Place an op by its neighbours; what it says itself of its phase stands."""
-    said = attributions[node.name].phase
-    if found.phase == "forward" and said != "forward":
-        found = replace(found, phase=said)
-    attributions[node.name] = found
+            place(node, attributions[node.parent])
 
 
 class _Flow:
@@ -223,9 +238,11 @@ class _Flow:
 
 def _common(attributions: Iterable[Attribution]) -> Attribution:
     """Return the deepest scope that holds all known `attributions`, and the phase they share."""
-    known = [attributed for attributed in attributions if attributed.layer is not None]
+    found = list(attributions)
+    known = [attributed for attributed in found if attributed.layer is not None]
     if not known:
-        return NOWHERE
+        # Without a layer what is said of the phase is that of JAX, or of the same neighbours.
+        return found[0] if found and found.count(found[0]) == len(found) else NOWHERE
     if known.count(known[0]) == len(known):
         return known[0]
     shared = known[0].layer or ""

@@ -28,6 +28,7 @@ OWN = "(own)"
 
 _WRAPPER = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 _AROUND_SCOPES = frozenset({"jvp", "transpose", "vmap", "linearize", "remat", "checkpoint"})
+_DIFFERENTIATES = frozenset({"jvp", "transpose", "linearize"})
 _AROUND_FUNCTION = frozenset({"jit", "pjit", "pmap", "core_call", "custom_partitioning"})
 
 _PAIRS = {"while": re.compile(r"body|cond"), "cond": re.compile(r"branch_\d+_fun")}
@@ -76,11 +77,13 @@ class OpName:
         phase: ``forward``, ``backward``, ``rematerialised`` or ``update``.
         layer: Path of named scopes (``Net/conv1``), or None where there is none.
         primitive: The last component: the JAX primitive (``dot_general``), or "".
+        differentiated: Whether it stands in a function that JAX differentiates.
     """
 
     phase: str
     layer: str | None
     primitive: str
+    differentiated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,11 +170,17 @@ def _parse(op_name: str) -> OpName:
     last = [scope for scope in _component(primitive) if not scope.name]
     path = _layer_path(_without_control_flow(read, primitive) + last[-1:])
     phase = "forward"
-    if any("transpose" in scope.wrappers for scope in (*read, *last)):
+    wrappers = frozenset().union(*(scope.wrappers for scope in (*read, *last)))
+    if "transpose" in wrappers:
         phase = "rematerialised" if _REMATERIALISED in scopes else "backward"
     if path and path[0] == OPTIMIZER_SCOPE:
         phase = "update"
-    return OpName(phase=phase, layer="/".join(path) or None, primitive=primitive)
+    return OpName(
+        phase=phase,
+        layer="/".join(path) or None,
+        primitive=primitive,
+        differentiated=not wrappers.isdisjoint(_DIFFERENTIATES),
+    )
 
 
 def _without_echo(scopes: list[str]) -> list[str]:
