@@ -103,8 +103,13 @@ def show(
             if not json:
                 _print_rows(result, rows)
                 continue
-        else:
-            _refuse(job, rows)
+        else:  # a study, which has neither layers nor ops
+            for name, value in asdict(rows).items():
+                if value is not None and value is not False:
+                    raise InputError(
+                        f"--{name} chooses layers or ops of an analysis, and {job.spec} holds none;"
+                        " leave it out"
+                    )
         print_result(result, json=json)
     check_noise(job, found)
 
@@ -117,16 +122,6 @@ def _print_rows(analysis: Analysis, rows: Rows) -> None:
         print_rich(shown_ops(analysis, sort=rows.sort, phase=rows.phase, most=most))
     else:
         print_rich(shown_layers(analysis, depth=rows.depth, sort=rows.sort, phase=rows.phase))
-
-
-def _refuse(job: Job, rows: Rows) -> None:
-    """Refuse options about layers and ops, which a study does not have."""
-    for name, value in asdict(rows).items():
-        if value is not None and value is not False:
-            raise InputError(
-                f"--{name} chooses layers or ops of an analysis, and {job.spec} holds none; leave"
-                " it out"
-            )
 
 
 COLUMNS = ("name", "params", "macs", "input", "source")

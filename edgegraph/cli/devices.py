@@ -140,28 +140,24 @@ def calibrate(
         print_json(device)
         return
     typer.echo(device.name)
-    print_rich(_memory(device), _arithmetic(device))
+    print_rich(*_calibrated(device))
     typer.echo(device.source)
     if known:
         typer.echo(f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures again.")
 
 
-def _memory(device: Device) -> Table:
-    table = _table("memory", "holds", "bandwidth")
+def _calibrated(device: Device) -> tuple[Table, Table]:
+    """Show bandwidths, and peaks with the intensities in FLOP/byte from which they bind."""
+    memory = _table("memory", "holds", "bandwidth")
     for level in device.memory:
         held = "" if level.size_bytes is None else f"{level.size_bytes / 1024:,.0f} KiB"
-        table.add_row(level.name, held, si(level.bandwidth_bytes_per_s, "B/s"))
-    return table
-
-
-def _arithmetic(device: Device) -> Table:
-    """Show the peaks, and the intensities in FLOP/byte from which they bind."""
+        memory.add_row(level.name, held, si(level.bandwidth_bytes_per_s, "B/s"))
     levels = [level.name for level in device.memory]
-    table = _table("arithmetic", "peak", *(f"ridge at {name}" for name in levels))
+    arithmetic = _table("arithmetic", "peak", *(f"ridge at {name}" for name in levels))
     for dtype, peak in device.peak_flops_per_s.items():
         ridges = (f"{device.ridge_point(dtype, name):,.2f} FLOP/B" for name in levels)
-        table.add_row(dtype, si(peak, "FLOP/s"), *ridges)
-    return table
+        arithmetic.add_row(dtype, si(peak, "FLOP/s"), *ridges)
+    return memory, arithmetic
 
 
 def _table(name: str, *columns: str) -> Table:
@@ -180,8 +176,7 @@ class Compared:
     """What is compared, besides the workloads."""
 
     devices: Annotated[
-        str,
-        typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5."),
+        str, typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5.")
     ]
     batch: Annotated[str, typer.Option("--batch", "-b", help="Batch sizes: 1,8,64 or 1:64.")] = "1"
 

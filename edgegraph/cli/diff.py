@@ -178,8 +178,7 @@ class Followed:
     """Which figure to follow, and of which runs."""
 
     metric: Annotated[
-        str,
-        typer.Option(help="latency_s, throughput_per_s, flops, bytes, peak_memory_bytes, ..."),
+        str, typer.Option(help="latency_s, throughput_per_s, flops, bytes, peak_memory_bytes, ...")
     ] = "latency_s"
     batch: Annotated[
         int | None, typer.Option("--batch", "-b", help="Only runs at this batch size.")
@@ -222,20 +221,15 @@ def history(
         if workload is None:
             _print_all(database, output or (), json=json)
             return
-        found = database.history(_name(database, workload), **asdict(followed))
+        if ":" in workload and workload not in database.workloads:
+            workload = resolve(Job(spec=workload)).name
+        found = database.history(workload, **asdict(followed))
     if json:
         print_json(found.document)
     else:
         print_rich(history_table(found))
     for path in output or ():
         write_result(found, path)
-
-
-def _name(database: Store, workload: str) -> str:
-    """Return the name of what a SPEC names; a name stays as it is."""
-    if ":" not in workload or workload in database.workloads:
-        return workload
-    return resolve(Job(spec=workload)).name
 
 
 def _print_all(database: Store, paths: Sequence[Path], *, json: bool) -> None:

@@ -236,8 +236,7 @@ class Job:
     ] = False
     cold: Annotated[bool, typer.Option("--cold", help="Time it with cold caches too.")] = False
     cores: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Time it on N cores too, compiled for them."),
+        int | None, typer.Option(metavar="N", help="Time it on N cores too, compiled for them.")
     ] = None
     trace: Annotated[
         bool | None,

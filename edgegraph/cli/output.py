@@ -42,12 +42,8 @@ def _live() -> Iterator[Progress]:
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as LiveProgress
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TimeElapsedColumn(),
-    )
+    said = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), said, BarColumn(), TimeElapsedColumn())
     with LiveProgress(*columns, console=Console(stderr=True), transient=True) as live:
         task = live.add_task("", total=None)
 
@@ -129,20 +125,16 @@ def print_json(document: Any) -> None:
 
 def print_result(result: Shown, *, json: bool) -> None:
     """Print a result on stdout, as a JSON object or as the tables of its kind."""
-    from edgegraph.results.kinds import presenter_of
-
-    if json:
-        print_json(result_document(result))
-    else:
-        print_rich(presenter_of(result).table(result, None))
-
-
-def result_document(result: Any) -> dict[str, Any]:
-    """Return any result as a JSON object."""
     from edgegraph.results.analysis import Analysis
     from edgegraph.results.document import document
+    from edgegraph.results.kinds import presenter_of
 
-    return document(result) if isinstance(result, Analysis) else study_document(result)
+    if not json:
+        print_rich(presenter_of(result).table(result, None))
+    elif isinstance(result, Analysis):
+        print_json(document(result))
+    else:
+        print_json(study_document(result))
 
 
 def study_document(study: Any) -> dict[str, Any]:

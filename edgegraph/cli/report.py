@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgegraph.cli.job import Job, JsonFiles, StoreOption, complete_spec, grouped_options, saving_to
-from edgegraph.cli.output import (
-    check_writable,
-    file_name,
-    print_json,
-    print_result,
-    study_document,
-)
+from edgegraph.cli.output import check_writable, file_name, print_json, print_result, study_document
 from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved, results
 from edgegraph.errors import InputError
 from edgegraph.results.kinds import KINDS, figure_places
@@ -124,7 +118,7 @@ def complete_kind(incomplete: str) -> list[str]:
             help=f"The figure: {', '.join(FIGURES)}. Left out, it is the one that fits the file.",
             autocompletion=complete_kind,
         ),
-    ],
+    ]
 )
 def plot(
     job: Job,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from edgegraph.cli import run
 from edgegraph.cli.job import CODE_ONLY, Job, JsonLines, StoreOption, grouped_options, saving_to
 from edgegraph.cli.output import (
     STUDY_SUFFIXES,
@@ -19,16 +20,6 @@ from edgegraph.cli.output import (
     check_writable,
     present_study,
     progress,
-)
-from edgegraph.cli.run import (
-    check_is_code,
-    exit_interrupted,
-    interruptible,
-    is_saved,
-    load_saved,
-    options,
-    resolve,
-    settings,
 )
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
 from edgegraph.results.verdicts import NOISY, OK
@@ -63,15 +54,15 @@ def _run(
     paths = {end: [path.with_stem(path.stem + end) for path in output or ()] for end in steps}
     for own in paths.values():
         check_files(own, STUDY_SUFFIXES)
-    if is_saved(job):
-        study = load_saved(job, kind)
+    if run.is_saved(job):
+        study = run.load_saved(job, kind)
         present_study(study, output or (), json=json)
         return [study]
-    check_is_code(job, reason)
-    workload = resolve(job)
+    run.check_is_code(job, reason)
+    workload = run.resolve(job)
     kept: list[Path] = []
     studies = []
-    with interruptible(kept), saving_to(store) as keep:
+    with run.interruptible(kept), saving_to(store) as keep:
         for end, make in steps.items():
             with progress() as report:
                 study = make(workload, report)
@@ -112,10 +103,10 @@ def fusion(
         return fusion_study(
             workload,
             batch=batch,
-            options=options(job),
+            options=run.options(job),
             measure=job.measure is not False,
             processes=QUICK_PROCESSES if job.quick else PROCESSES,
-            settings=settings(job),
+            settings=run.settings(job),
             progress=report,
         )
 
@@ -148,7 +139,11 @@ def overlap(
         from edgegraph.studies.overlap.run import overlap_study
 
         return overlap_study(
-            workload, batch=batch, options=options(job), settings=settings(job), progress=report
+            workload,
+            batch=batch,
+            options=run.options(job),
+            settings=run.settings(job),
+            progress=report,
         )
 
     reason = "what overlaps has to be run"
@@ -249,7 +244,7 @@ def improve(
         last.save(trial.save)
     if last.interrupted:
         files = [*(output or ()), *filter(None, [trial.save])]
-        exit_interrupted(", ".join(["what was found", *map(str, files)]))
+        run.exit_interrupted(", ".join(["what was found", *map(str, files)]))
     for study in studies if job.strict else ():
         if study.timing is not None and study.timing.verdict == NOISY:
             raise NoisyMeasurementError(f"{study.timing}; quiet the machine and run it again")
@@ -277,8 +272,7 @@ class Spread:
         int, typer.Option("--tensor", metavar="N", help="Chips that a kernel is split over.")
     ] = 2
     batch: Annotated[
-        int | None,
-        typer.Option("--batch", "-b", help="Batch over all chips: strong scaling."),
+        int | None, typer.Option("--batch", "-b", help="Batch over all chips: strong scaling.")
     ] = None
     batch_per_chip: Annotated[
         int | None,
@@ -312,22 +306,21 @@ def scaling(
             target=job.target or "tpu:v5e",
             batch=spread.batch,
             batch_per_chip=spread.batch_per_chip,
-            options=options(job),
-            settings=settings(job),
+            options=run.options(job),
+            settings=run.settings(job),
             progress=report,
         )
+
+    def check(study: Scaling) -> None:
+        errors = [point for point in study.points if point.error is not None]
+        if len(errors) == len(study.points):
+            raise EdgeGraphError(f"no mesh has figures; {errors[0].mesh}: {errors[0].error}")
 
     reason = "the study compiles the workload for several numbers of chips"
     _run(
         job, Scaling, {"": make}, reason=reason, output=output, store=store, json=json,
-        check=_check_meshes,
+        check=check,
     )  # fmt: skip
-
-
-def _check_meshes(study: Scaling) -> None:
-    errors = [point for point in study.points if point.error is not None]
-    if len(errors) == len(study.points):
-        raise EdgeGraphError(f"no mesh has figures; {errors[0].mesh}: {errors[0].error}")
 
 
 def _meshes(spread: Spread) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgegraph.cli import run
 from edgegraph.cli.job import (
     CODE_ONLY,
     Job,
@@ -30,15 +31,6 @@ from edgegraph.cli.output import (
     present_study,
     progress,
 )
-from edgegraph.cli.run import (
-    check_is_code,
-    exit_interrupted,
-    is_saved,
-    load_saved,
-    options,
-    resolve,
-    settings,
-)
 from edgegraph.errors import EdgeGraphError, InputError, NoisyMeasurementError
 from edgegraph.results.verdicts import OK
 
@@ -53,15 +45,13 @@ class Swept:
     """What to sweep over, what takes the points, and where they go."""
 
     batches: Annotated[
-        str,
-        typer.Option(help="Batch sizes: 1:256 (each twice the last), 1,2,8, or both: 1,8:64."),
+        str, typer.Option(help="Batch sizes: 1:256 (each twice the last), 1,2,8, or both: 1,8:64.")
     ] = "1:256"
     targets: Annotated[
         str, typer.Option(metavar="LIST", help="What to compile for: cpu,tpu:v5e,gpu:orin.")
     ] = "cpu"
     dtypes: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="One curve for each dtype: float32,bfloat16."),
+        str | None, typer.Option(metavar="LIST", help="One curve for each dtype: float32,bfloat16.")
     ] = None
     options_set: Annotated[
         list[str] | None,
@@ -120,8 +110,13 @@ def sweep(
     are timed have their machine to themselves.
     """
     check_files(swept.output or (), STUDY_SUFFIXES)
-    if is_saved(job) and not more:
-        _present(_saved(job, swept.budget_s), swept.output or (), json=swept.json)
+    if run.is_saved(job) and not more:
+        from edgegraph.studies.sweep.result import Sweep
+
+        saved = run.load_saved(job, Sweep)
+        budget_s = saved.max_latency_s if swept.budget_s is None else swept.budget_s
+        saved = replace(saved, max_latency_s=budget_s)
+        _present(saved, swept.output or (), json=swept.json)
         return
     plans = _plans([job, *(replace(job, spec=spec) for spec in more or ())], swept)
     parts: list[list[Sweep]] = [[] for _ in plans]
@@ -132,8 +127,8 @@ def sweep(
         interrupted = True
     written = _present_all(plans, parts, swept)
     if interrupted:
-        told = f"{sum(map(len, parts))} of {_count(plans)} points"
-        exit_interrupted(f"{', '.join([told, *map(str, written)])}; the same command continues")
+        told = f"{sum(map(len, parts))} of {sum(len(plan.cells) for plan in plans)} points"
+        run.exit_interrupted(f"{', '.join([told, *map(str, written)])}; the same command continues")
     for plan, own in zip(plans, parts, strict=True):
         _check(job, f"{plan.name}, {plan.target}", [point for part in own for point in part.points])
 
@@ -146,13 +141,13 @@ class Named:
 
     def __call__(self, dtype: str | None = None) -> Workload:
         """Make it."""
-        return resolve(self.job, dtype=dtype)
+        return run.resolve(self.job, dtype=dtype)
 
 
 def _plans(jobs: Sequence[Job], swept: Swept) -> tuple[Plan, ...]:
     job = jobs[0]
     for each in jobs:
-        check_is_code(each, "a sweep compiles the workload at every batch size")
+        run.check_is_code(each, "a sweep compiles the workload at every batch size")
     if swept.dask is not None and swept.workers is not None:
         raise InputError("--dask and --workers exclude each other; leave one out")
     sets = [parse_options_set(text) for text in swept.options_set or ()]
@@ -172,10 +167,10 @@ def _plans(jobs: Sequence[Job], swept: Swept) -> tuple[Plan, ...]:
         measure=job.measure,
         batches=batches,
         dtypes=None if swept.dtypes is None else _listed(swept.dtypes),
-        options=options(job),
+        options=run.options(job),
         option_sets=dict(sets),
         max_latency_s=budget_s,
-        settings=settings(job),
+        settings=run.settings(job),
     )
 
 
@@ -183,17 +178,15 @@ def _listed(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
-def _count(plans: Sequence[Plan]) -> int:
-    return sum(len(plan.cells) for plan in plans)
-
-
 def _collect(plans: Sequence[Plan], parts: Sequence[list[Sweep]], swept: Swept) -> None:
     """Take the points one by one, so that an interruption leaves those that are finished."""
     from edgegraph.studies.sweep.run import choose_run, dask_executor, take_all
 
+    total = sum(len(plan.cells) for plan in plans)
+
     def say_continued(count: int) -> None:
         typer.echo(
-            f"edgegraph: continuing an interrupted sweep: {count} of {_count(plans)} points are"
+            f"edgegraph: continuing an interrupted sweep: {count} of {total} points are"
             " there; --fresh starts over",
             err=True,
         )
@@ -231,14 +224,6 @@ def _present_all(
             named = [p.with_stem(f"{p.stem}_{name}") for p in paths] if len(plans) > 1 else paths
             written += _present(plan.result(own), named, json=swept.json)
     return written
-
-
-def _saved(job: Job, max_latency_s: float | None) -> Sweep:
-    """Return the saved sweep that SPEC names; a new budget may be asked of it."""
-    from edgegraph.studies.sweep.result import Sweep
-
-    sweep = load_saved(job, Sweep)
-    return sweep if max_latency_s is None else replace(sweep, max_latency_s=max_latency_s)
 
 
 def _present(sweep: Sweep, paths: Sequence[Path], *, json: bool) -> list[Path]:

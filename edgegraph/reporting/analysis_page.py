@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -38,8 +37,7 @@ _Span = tuple[float, float, str, str]
 """Left and width in percent, kind and tooltip of a piece of a strip."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Strip:
+class _Strip(NamedTuple):
     """One line of the time summary."""
 
     name: str
@@ -130,14 +128,11 @@ def _strips(analysis: Analysis) -> list[_Strip]:
     if latency is not None:
         strips.append(_whole_strip(latency, longest))
     if totals.layers_time_s is not None:
-        strips.append(
-            _Strip(
-                name="sum of the layers",
-                value=seconds(totals.layers_time_s),
-                source="measured: each layer compiled alone" + _unmeasured(analysis),
-                spans=tuple(_stacked(analysis, longest)),
-            )
-        )
+        leaves = [row for row in analysis.layer_records if row.leaf and row.time_s]
+        split = any(row.time_source != "measured" for row in leaves)
+        source = "measured: each layer compiled alone" + ", or a share of one that was" * split
+        spans = tuple(_stacked(analysis, longest))
+        strips.append(_Strip("sum of the layers", seconds(totals.layers_time_s), source, spans))
     return [strip for strip in strips if strip is not None]
 
 
@@ -145,12 +140,9 @@ def _bracket_strip(totals: Totals, longest: float) -> _Strip | None:
     overlapped, serial = totals.overlapped_time_s, totals.serial_time_s
     if overlapped is None or serial is None:
         return None
-    return _Strip(
-        name="roofline bracket",
-        value=f"{seconds(overlapped)} to {seconds(serial)}",
-        source="estimated: perfect overlap to none",
-        spans=(_span(overlapped, serial, longest, "bracket"),),
-    )
+    value = f"{seconds(overlapped)} to {seconds(serial)}"
+    spans = (_span(overlapped, serial, longest, "bracket"),)
+    return _Strip("roofline bracket", value, "estimated: perfect overlap to none", spans)
 
 
 def _expected_strip(totals: Totals, longest: float) -> _Strip | None:
@@ -159,12 +151,9 @@ def _expected_strip(totals: Totals, longest: float) -> _Strip | None:
     low, high = totals.expected_low_s, totals.expected_high_s
     assert low is not None
     assert high is not None
-    return _Strip(
-        name="expected",
-        value=f"{seconds(low)} to {seconds(high)}",
-        source=f"estimated: {seconds(totals.expected_time_s)}, from kernels timed here",
-        spans=(_span(low, high, longest, "bracket"),),
-    )
+    source = f"estimated: {seconds(totals.expected_time_s)}, from kernels timed here"
+    spans = (_span(low, high, longest, "bracket"),)
+    return _Strip("expected", f"{seconds(low)} to {seconds(high)}", source, spans)
 
 
 def _whole_strip(latency: Latency, longest: float) -> _Strip:
@@ -172,21 +161,12 @@ def _whole_strip(latency: Latency, longest: float) -> _Strip:
     spans = [_span(0.0, median, longest, "whole", "median")]
     if p90 is not None and p90 > median:
         spans.append(_span(median, p90, longest, "tail", f"90th percentile: {seconds(p90)}"))
-    return _Strip(
-        name="whole program",
-        value=seconds(median),
-        source="measured: median" + ("" if p90 is None else f", then p90 {seconds(p90)}"),
-        spans=tuple(spans),
-    )
+    source = "measured: median" + ("" if p90 is None else f", then p90 {seconds(p90)}")
+    return _Strip("whole program", seconds(median), source, tuple(spans))
 
 
 def _span(low: float, high: float, longest: float, kind: str, tooltip: str = "") -> _Span:
     return round(100 * low / longest, 3), round(100 * (high - low) / longest, 3), kind, tooltip
-
-
-def _unmeasured(analysis: Analysis) -> str:
-    split = any(r.leaf and r.time_s and r.time_source != "measured" for r in analysis.layer_records)
-    return ", or a share of one that was" if split else ""
 
 
 def _stacked(analysis: Analysis, longest: float) -> list[_Span]:
@@ -217,16 +197,14 @@ def analysis_tab(analysis: Analysis, number: int, named: bool) -> Tab:
     }
 
 
-def _notebook(analysis: Analysis) -> str:
-    return f"<p><b>{escape(words.headline(analysis))}</b></p>{notebook_table(analysis.layers)}"
-
-
 PRESENTER = Presenter(
     table=lambda analysis, wide: analysis_tables(analysis),
     section=analysis_section,
     tab=analysis_tab,
     workloads=lambda analysis: (analysis.workload,),
     headline=words.headline,
-    notebook=_notebook,
+    notebook=lambda analysis: (
+        f"<p><b>{escape(words.headline(analysis))}</b></p>{notebook_table(analysis.layers)}"
+    ),
     markdown=markdown,
 )

@@ -40,21 +40,6 @@ _LATEX_SPECIAL = {
 }  # fmt: skip
 
 
-def write_csv(analysis: Analysis, path: Path) -> None:
-    """Write the layers, with the columns of `Analysis.layers`."""
-    write_frame(analysis.layers, path)
-
-
-def write_ops_csv(analysis: Analysis, path: Path) -> None:
-    """Write the ops, with the columns of `Analysis.ops`."""
-    write_frame(analysis.ops, path)
-
-
-def write_parquet(analysis: Analysis, path: Path) -> None:
-    """Write the ops, with the columns of `Analysis.ops` and their types."""
-    write_frame(analysis.ops, path, parquet=True)
-
-
 def write_frame(frame: pd.DataFrame, path: Path, *, parquet: bool = False) -> None:
     """Write any frame without its index, as CSV or as Parquet."""
     with replacing(path) as temporary:
@@ -68,18 +53,6 @@ def write_frame(frame: pd.DataFrame, path: Path, *, parquet: bool = False) -> No
                 f"writing {path} needs pyarrow, which this Python does not have; run pip install"
                 " 'edgegraph[parquet]'"
             ) from error
-
-
-def write_markdown(analysis: Analysis, path: Path) -> None:
-    """Write what `markdown` gives."""
-    with replacing(path) as temporary:
-        temporary.write_text(markdown(analysis), "utf-8")
-
-
-def write_latex(analysis: Analysis, path: Path) -> None:
-    """Write what `latex` gives."""
-    with replacing(path) as temporary:
-        temporary.write_text(latex(analysis), "utf-8")
 
 
 def markdown(analysis: Analysis) -> str:
@@ -133,18 +106,6 @@ def _latex(text: str) -> str:
     return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
 
 
-def write_json(analysis: Analysis, path: Path) -> None:
-    """Write everything but the HLO, every op included."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(msgspec.json.encode(document(analysis, ops=True)))
-
-
-def write_schema(analysis: Analysis, path: Path) -> None:
-    """Write the JSON Schema of what `write_json` writes; it is the same for every analysis."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(schema(), indent=2), "utf-8")
-
-
 def write_graphml(analysis: Analysis, path: Path) -> None:
     """Write every op with its figures as attributes; what is unknown is left out."""
     import networkx as nx
@@ -169,12 +130,6 @@ def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
 def _printable(text: str) -> str:
     """Leave out what XML has no character for."""
     return "".join(character for character in text if character.isprintable())
-
-
-def write_dot(analysis: Analysis, path: Path) -> None:
-    """Write the ops as nested boxes: containers, and inside them what they run."""
-    with replacing(path) as temporary:
-        temporary.write_text(dot(analysis), "utf-8")
 
 
 def dot(analysis: Analysis) -> str:
@@ -240,18 +195,6 @@ def _quoted(text: str) -> str:
 GRAPH = "hlo"
 _OP_FIGURES = columns_of(OpRecord, "macs", "flops", "bytes", "bound", "time_s")
 _LAYER_FIGURES = columns_of(LayerRecord, "macs", "flops", "time_s", "share", "bound")
-
-
-def write_graph(analysis: Analysis, path: Path) -> None:
-    """Write the graph: layers and containers as namespaces, edges with their shapes."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(graph(analysis)), "utf-8")
-
-
-def write_node_data(analysis: Analysis, path: Path) -> None:
-    """Write the best known time of every op, in microseconds, with a gradient to show it."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(node_data(analysis)), "utf-8")
 
 
 def graph(analysis: Analysis) -> dict[str, Any]:
@@ -360,18 +303,28 @@ class Export(NamedTuple):
     write: Callable[[Analysis, Path], None]
 
 
+def _text(make: Callable[[Analysis], str]) -> Callable[[Analysis, Path], None]:
+    """Return a writer of what that makes."""
+
+    def write(analysis: Analysis, path: Path) -> None:
+        with replacing(path) as temporary:
+            temporary.write_text(make(analysis), "utf-8")
+
+    return write
+
+
 EXPORTS = {
-    "csv": Export(".csv", write_csv),
-    "ops-csv": Export(".ops.csv", write_ops_csv),
-    "parquet": Export(".parquet", write_parquet),
-    "markdown": Export(".md", write_markdown),
-    "latex": Export(".tex", write_latex),
-    "json": Export(".json", write_json),
-    "schema": Export(".schema.json", write_schema),
+    "csv": Export(".csv", lambda analysis, path: write_frame(analysis.layers, path)),
+    "ops-csv": Export(".ops.csv", lambda analysis, path: write_frame(analysis.ops, path)),
+    "parquet": Export(".parquet", lambda a, path: write_frame(a.ops, path, parquet=True)),
+    "markdown": Export(".md", _text(markdown)),
+    "latex": Export(".tex", _text(latex)),
+    "json": Export(".json", _text(lambda a: msgspec.json.encode(document(a, ops=True)).decode())),
+    "schema": Export(".schema.json", _text(lambda analysis: json.dumps(schema(), indent=2))),
     "graphml": Export(".graphml", write_graphml),
-    "dot": Export(".dot", write_dot),
-    "model-explorer": Export(".model-explorer.json", write_graph),
-    "model-explorer-data": Export(".node-data.json", write_node_data),
+    "dot": Export(".dot", _text(dot)),
+    "model-explorer": Export(".model-explorer.json", _text(lambda a: json.dumps(graph(a)))),
+    "model-explorer-data": Export(".node-data.json", _text(lambda a: json.dumps(node_data(a)))),
     "chrome-trace": Export(".trace.json", write_trace),
 }
 """By name; of several suffixes that fit a path, the longest counts."""

@@ -193,11 +193,7 @@ def left_of_names(ax: Axes) -> float:
 
 
 def legend_above(
-    ax: Axes,
-    start: float,
-    columns: int,
-    handles: Sequence[Artist] | None = None,
-    **style: Any,
+    ax: Axes, start: float, columns: int, handles: Sequence[Artist] | None = None, **style: Any
 ) -> None:
     """Write a legend above the axes, of what is labelled there unless handles are given.
 
@@ -324,14 +320,9 @@ def _rewrite(element: ElementTree.Element, prefix: str) -> None:
             value = f"#{prefix}{value[1:]}"
         else:
             value = _REFERENCE.sub(lambda found: f"url(#{prefix}{found[1]})", value)
-            value = _COLOUR.sub(_variable, value)
+            value = _COLOUR.sub(lambda found: PAGE_VARIABLES.get(found[0], found[0]), value)
         element.set(name, value)
 
 
 def _local(name: str) -> str:
     return name.rpartition("}")[2]
-
-
-def _variable(found: re.Match[str]) -> str:
-    variable = PAGE_VARIABLES.get(found[0])
-    return found[0] if variable is None else f"var({variable})"

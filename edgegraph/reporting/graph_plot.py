@@ -11,17 +11,7 @@ from edgegraph.base.units import seconds
 from edgegraph.errors import InputError
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import OWN, lies_in
-from edgegraph.reporting.figure import (
-    COLUMN_INCHES,
-    SMALL_POINTS,
-    draw_arrow,
-    draw_box,
-    figure_of,
-    line_handle,
-    new_figure,
-    write_legend,
-    write_title,
-)
+from edgegraph.reporting import figure
 from edgegraph.reporting.labels import CHARACTER_WIDTH, shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, BOUND_LINES, INK, MUTED, PAPER, bound_colour
 from edgegraph.reporting.scene.hierarchy import Item, split, topological
@@ -63,7 +53,7 @@ class LayerGraph:
 
 
 def layer_graph(
-    analysis: Analysis, ax: Axes | None = None, *, width: float = COLUMN_INCHES
+    analysis: Analysis, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> Axes:
     """Draw the layers as boxes and what flows between them as arrows, from top to bottom.
 
@@ -90,7 +80,7 @@ def layer_graph(
     graph, layout = _readable(analysis, 72 * across / _UNIT, 72 * up / _UNIT)
     if ax is None:
         ax = _new_axes(layout, width)
-        write_title(ax, title(analysis))
+        figure.write_title(ax, title(analysis))
     spare_x, spare_y = (
         max(0.0, 72 * inches / _UNIT - size)
         for inches, size in zip(_inches(ax), (layout.width, layout.height), strict=True)
@@ -282,7 +272,7 @@ def _laid_out(graph: LayerGraph) -> Layout:
 
 def _text_width(name: str, row: LayerRecord | None) -> int:
     characters = len(_said(name, row))
-    return round((CHARACTER_WIDTH * SMALL_POINTS * characters + _PADDING_POINTS) / _UNIT)
+    return round((CHARACTER_WIDTH * figure.SMALL_POINTS * characters + _PADDING_POINTS) / _UNIT)
 
 
 def _said(name: str, row: LayerRecord | None) -> str:
@@ -296,13 +286,13 @@ def _said(name: str, row: LayerRecord | None) -> str:
 def _new_axes(layout: Layout, width: float) -> Axes:
     across, up = width - 2 * _MARGIN_INCHES, layout.height * _UNIT / 72 + 0.04
     height = up + _TOP_INCHES + _MARGIN_INCHES
-    return new_figure(width, height).add_axes(
+    return figure.new_figure(width, height).add_axes(
         (_MARGIN_INCHES / width, _MARGIN_INCHES / height, across / width, up / height)
     )
 
 
 def _inches(ax: Axes) -> tuple[float, float]:
-    box, (width, height) = ax.get_position(), figure_of(ax).get_size_inches()
+    box, (width, height) = ax.get_position(), figure.figure_of(ax).get_size_inches()
     return float(box.width * width), float(box.height * height)
 
 
@@ -316,7 +306,7 @@ def _arrow(ax: Axes, graph: LayerGraph, layout: Layout, number: int) -> None:
     for x, above, below in layout.lanes.get(source, ())[: layout.bends[number]]:
         way += [(x, above), (x, below)]
     way.append((end + _text_width(graph.names[target], graph.rows[target]) / 2, foot))
-    draw_arrow(
+    figure.draw_arrow(
         ax, way, arrowstyle="-|>", mutation_scale=4.5, color=MUTED, linewidth=0.6, shrinkA=0,
         shrinkB=0, joinstyle="round", capstyle="butt", zorder=1,
     )  # fmt: skip
@@ -325,14 +315,14 @@ def _arrow(ax: Axes, graph: LayerGraph, layout: Layout, number: int) -> None:
 def _box(ax: Axes, name: str, row: LayerRecord | None, left: float, top: float) -> None:
     wide, high = _text_width(name, row), _BOX_POINTS / _UNIT
     bound = None if row is None else row.bound
-    draw_box(
+    figure.draw_box(
         ax, (left, top), wide, high, boxstyle="round,pad=0,rounding_size=6", facecolor=PAPER,
         edgecolor=bound_colour(bound), linewidth=1.2, zorder=2,
         linestyle="-" if bound is None else BOUND_LINES[bound],
     )  # fmt: skip
     ax.text(
         left + wide / 2, top + high / 2, _said(name, row), ha="center", va="center_baseline",
-        fontsize=SMALL_POINTS, color=INK, zorder=3, parse_math=False,
+        fontsize=figure.SMALL_POINTS, color=INK, zorder=3, parse_math=False,
     )  # fmt: skip
 
 
@@ -340,7 +330,9 @@ def _legend(ax: Axes, rows: Sequence[LayerRecord | None]) -> None:
     """Name the colours, and say where the times come from."""
     bounds = {row.bound for row in rows if row is not None}
     handles = [
-        line_handle(f"{bound}-bound", color=colour, linewidth=1.4, linestyle=BOUND_LINES[bound])
+        figure.line_handle(
+            f"{bound}-bound", color=colour, linewidth=1.4, linestyle=BOUND_LINES[bound]
+        )
         for bound, colour in BOUND_COLOURS.items()
         if bound in bounds
     ]
@@ -348,5 +340,5 @@ def _legend(ax: Axes, rows: Sequence[LayerRecord | None]) -> None:
     if sources:
         said = ["~: estimated" if source == "estimated" else "time measured alone"
                 for source in sources]  # fmt: skip
-        handles.append(line_handle(", ".join(said), linestyle="none"))
-    write_legend(ax, handles)
+        handles.append(figure.line_handle(", ".join(said), linestyle="none"))
+    figure.write_legend(ax, handles)

@@ -76,7 +76,6 @@ def rows(analysis: Analysis) -> list[Row]:
     live = analysis.live_memory
     if live is None:
         return []
-    largest = live.peak_buffers[:MOST_BUFFERS]
     # An argument is known by its place in the caller's tree: params['dense1']['kernel'].
     named = {
         op.name: op.op_name
@@ -90,7 +89,7 @@ def rows(analysis: Analysis) -> list[Row]:
             what=buffer.kind,
             bytes=buffer.bytes,
         )
-        for buffer in largest
+        for buffer in live.peak_buffers[:MOST_BUFFERS]
     ]
     rest = live.peak_buffers[MOST_BUFFERS:]
     if rest:

@@ -25,11 +25,8 @@ WORKING = "#009e73"
 """Memory that comes and goes while a program runs."""
 
 BOUND_COLOURS = {
-    "compute": "#0072b2",
-    "memory": "#e69f00",
-    "network": "#93416d",
-    "overhead": "#d55e00",
-}
+    "compute": "#0072b2", "memory": "#e69f00", "network": "#93416d", "overhead": "#d55e00",
+}  # fmt: skip
 """By bound, in the order of a legend."""
 
 BOUND_MARKERS = {"compute": "o", "memory": "s", "network": "D", "overhead": "^"}
@@ -50,12 +47,9 @@ CURVE_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 PAGE_VARIABLES = {
-    PAPER: "--paper",
-    INK: "--ink",
-    MUTED: "--muted",
-    NEUTRAL: "--neutral",
-    WORKING: "--working",
-} | {colour: f"--{bound}" for bound, colour in BOUND_COLOURS.items()}
+    PAPER: "var(--paper)", INK: "var(--ink)", MUTED: "var(--muted)", NEUTRAL: "var(--neutral)",
+    WORKING: "var(--working)",
+} | {colour: f"var(--{bound})" for bound, colour in BOUND_COLOURS.items()}  # fmt: skip
 """The page's CSS variable by colour, so that a figure follows the page's light or dark."""
 
 

@@ -12,27 +12,7 @@ from typing import TYPE_CHECKING
 
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.errors import InputError
-from edgegraph.reporting.figure import (
-    COLUMN_INCHES,
-    FONT_POINTS,
-    MOST_BARS,
-    ROW_INCHES,
-    SMALL_POINTS,
-    column_axes,
-    few_ticks,
-    left_of_names,
-    legend_above,
-    line_handle,
-    mark_handle,
-    name_rows,
-    names_margin,
-    patch_handle,
-    tidy,
-    width_inches,
-    write_beside,
-    write_legend,
-    write_title,
-)
+from edgegraph.reporting import figure
 from edgegraph.reporting.labels import CHARACTER_WIDTH, short_names, shorten
 from edgegraph.reporting.memory import KINDS
 from edgegraph.reporting.palette import (
@@ -58,7 +38,9 @@ if TYPE_CHECKING:
 _BAR_HEIGHT = 0.6
 
 
-def roofline(analysis: Analysis, ax: Axes | None = None, *, width: float = COLUMN_INCHES) -> Axes:
+def roofline(
+    analysis: Analysis, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
+) -> Axes:
     """Draw layers and ops under the roofs of the device.
 
     A layer stands at its arithmetic intensity (FLOP/byte) and at the FLOP/s that it reached,
@@ -82,17 +64,17 @@ def roofline(analysis: Analysis, ax: Axes | None = None, *, width: float = COLUM
             " this machine first, or pass device="
         )
     if ax is None:
-        ax = column_axes(2.75, left=0.55, top=0.42, width=width)
-        write_title(ax, title(analysis))
-    draw_roofline(ax, analysis, analysis.device, FONT_POINTS)
+        ax = figure.column_axes(2.75, left=0.55, top=0.42, width=width)
+        figure.write_title(ax, title(analysis))
+    draw_roofline(ax, analysis, analysis.device, figure.FONT_POINTS)
     bounds = [row.bound for row in analysis.layer_records if row.leaf and row.flops]
     _legend(ax, bounds, markers=True)
-    tidy(ax)
+    figure.tidy(ax)
     return ax
 
 
 def layer_times(
-    analysis: Analysis, ax: Axes | None = None, *, width: float = COLUMN_INCHES
+    analysis: Analysis, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> Axes:
     """Draw each layer's time as a bar, with the bracket that its roofs allow.
 
@@ -118,28 +100,31 @@ def layer_times(
         )
     if ax is None:
         ax = layer_times_axes(analysis, width=width)
-        write_title(ax, title(analysis))
+        figure.write_title(ax, title(analysis))
     rest_s = sum(row.time_s or 0.0 for row in rest)
     ends = [value for row in shown for value in (row.time_s, _serial(row)) if value]
     largest = max(ends, default=0.0)
-    scale, unit = _time_scale(largest)
+    unit = seconds(largest).rpartition(" ")[2]
+    scale = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}[unit]
     for position, row in enumerate(shown):
         _time_bar(ax, position, row, scale)
     if rest:
-        write_beside(ax, f"{seconds(rest_s)} in sum", 0.0, len(shown), gap=4)
-    name_rows(ax, labels, parse_math=False)
-    room = 16 * CHARACTER_WIDTH * (SMALL_POINTS) / (72 * width_inches(ax))
+        figure.write_beside(ax, f"{seconds(rest_s)} in sum", 0.0, len(shown), gap=4)
+    figure.name_rows(ax, labels, parse_math=False)
+    room = 16 * CHARACTER_WIDTH * (figure.SMALL_POINTS) / (72 * figure.width_inches(ax))
     ax.set_xlim(0, largest / scale / max(0.4, 1 - room) or 1.0)
     sources = sorted({row.time_source for row in shown if row.time_source is not None})
     source = "measured alone" if sources == ["measured"] else " or ".join(sources)
     reached = "; % of its roof" if "measured" in sources else ""
-    ax.set_xlabel(f"time ({unit}), {source}{reached}", fontsize=FONT_POINTS)
+    ax.set_xlabel(f"time ({unit}), {source}{reached}", fontsize=figure.FONT_POINTS)
     _legend(ax, [row.bound for row in shown], markers=False, bracket=any(map(_serial, shown)))
-    tidy(ax)
+    figure.tidy(ax)
     return ax
 
 
-def memory(analysis: Analysis, ax: Axes | None = None, *, width: float = COLUMN_INCHES) -> Axes:
+def memory(
+    analysis: Analysis, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
+) -> Axes:
     """Draw the bytes alive along the schedule.
 
     Below what is held all the time, such as the weights; above it what comes and goes. The peak
@@ -162,28 +147,28 @@ def memory(analysis: Analysis, ax: Axes | None = None, *, width: float = COLUMN_
             " it at stage 'optimized'"
         )
     if ax is None:
-        ax = column_axes(2.0, left=0.48, top=0.42, width=width)
-        write_title(ax, title(analysis))
-    draw_memory(ax, analysis.live_memory, FONT_POINTS)
-    tidy(ax)
+        ax = figure.column_axes(2.0, left=0.48, top=0.42, width=width)
+        figure.write_title(ax, title(analysis))
+    draw_memory(ax, analysis.live_memory, figure.FONT_POINTS)
+    figure.tidy(ax)
     return ax
 
 
 def layer_times_axes(
-    analysis: Analysis, *, width: float = COLUMN_INCHES, top: float = 0.42
+    analysis: Analysis, *, width: float = figure.COLUMN_INCHES, top: float = 0.42
 ) -> Axes:
     """Make a figure with room for `layer_times`: one row a layer, margins for their names."""
     _, _, labels = _bars(analysis)
-    left = names_margin(labels)
-    return column_axes(
-        0.4 + top + ROW_INCHES * max(2, len(labels)), left=left, top=top, width=width
+    left = figure.names_margin(labels)
+    return figure.column_axes(
+        0.4 + top + figure.ROW_INCHES * max(2, len(labels)), left=left, top=top, width=width
     )
 
 
 def _bars(analysis: Analysis) -> tuple[list[LayerRecord], list[LayerRecord], list[str]]:
     """Return the layers with bars of their own, the rest, and the names of all bars."""
     rows = [row for row in analysis.layer_records if row.leaf and row.time_s is not None]
-    longest = sorted(rows, key=lambda row: -(row.time_s or 0.0))[:MOST_BARS]
+    longest = sorted(rows, key=lambda row: -(row.time_s or 0.0))[: figure.MOST_BARS]
     kept = {(row.layer, row.phase) for row in longest}
     shown = [row for row in rows if (row.layer, row.phase) in kept]
     rest = [row for row in rows if (row.layer, row.phase) not in kept]
@@ -211,7 +196,7 @@ def _time_bar(ax: Axes, position: int, row: LayerRecord, scale: float) -> None:
         said = f"~{said}"
     elif row.efficiency is not None:
         said += f", {percent(row.efficiency)}"
-    write_beside(ax, said, max(time, (serial or 0.0) / scale), position, gap=4)
+    figure.write_beside(ax, said, max(time, (serial or 0.0) / scale), position, gap=4)
 
 
 def _serial(row: LayerRecord) -> float | None:
@@ -220,26 +205,21 @@ def _serial(row: LayerRecord) -> float | None:
     return row.compute_time_s + row.memory_time_s
 
 
-def _time_scale(largest: float) -> tuple[float, str]:
-    unit = seconds(largest).rpartition(" ")[2]
-    return {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}[unit], unit
-
-
 def _legend(
     ax: Axes, bounds: Iterable[str | None], *, markers: bool, bracket: bool = False
 ) -> None:
     """Name the colours (and shapes) that occur, in one line above the axes."""
     present = set(bounds)
     handles = [
-        mark_handle(f"{bound}-bound", BOUND_MARKERS[bound] if markers else "s", colour)
+        figure.mark_handle(f"{bound}-bound", BOUND_MARKERS[bound] if markers else "s", colour)
         for bound, colour in BOUND_COLOURS.items()
         if bound in present
     ]
     if bracket:
         handles.append(
-            line_handle("roofline bracket", color=INK, marker="|", markersize=5, linewidth=1)
+            figure.line_handle("roofline bracket", color=INK, marker="|", markersize=5, linewidth=1)
         )
-    write_legend(ax, handles)
+    figure.write_legend(ax, handles)
 
 
 MOST_STEPS = 400
@@ -270,7 +250,7 @@ def draw_memory(ax: Axes, live: LiveMemory, font_points: float) -> None:
     ax.stairs(tops, edges, baseline=None, color=INK, linewidth=0.7)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(0, top / scale * 1.22 or 1.0)
-    few_ticks(ax.xaxis, 6, integer=True)
+    figure.few_ticks(ax.xaxis, 6, integer=True)
     ax.set_xlabel(f"op, in the order of the schedule ({len(live.ops):,})", fontsize=font_points)
     ax.set_ylabel(f"alive{' on top' if alone else ''} ({unit})", fontsize=font_points)
     _mark_peak(
@@ -315,14 +295,14 @@ def _memory_legend(ax: Axes, live: LiveMemory, font_points: float, *, alone: boo
             handles.append(_band(f"on top of {words}", "none", 0))
         else:
             handles.append(_band(words, NEUTRAL, HELD_ALPHA))
-    legend_above(
-        ax, left_of_names(ax), len(handles), handles, fontsize=font_points - 1, labelcolor=MUTED,
-        handletextpad=0.4, columnspacing=0.8, handlelength=1.0,
+    figure.legend_above(
+        ax, figure.left_of_names(ax), len(handles), handles, fontsize=font_points - 1,
+        labelcolor=MUTED, handletextpad=0.4, columnspacing=0.8, handlelength=1.0,
     )  # fmt: skip
 
 
 def _band(label: str, colour: str, alpha: float) -> Artist:
-    return patch_handle(label, color=colour, alpha=alpha, linewidth=0)
+    return figure.patch_handle(label, color=colour, alpha=alpha, linewidth=0)
 
 
 def _words(live: LiveMemory, whole: int, *, held: bool) -> str:

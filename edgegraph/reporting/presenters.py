@@ -132,6 +132,8 @@ def _section(study: Study, number: int, said: Summary, table: Group) -> StudySec
         axes = axes[0] if isinstance(axes, tuple) else axes
         # The markup is matplotlib's own, parsed and written out again; all text in it is escaped.
         figure = Markup(inline_svg(axes, prefix=f"s{number}-", label=said.title))
+    # What the terminal shows, without its title and what the lead says already.
+    shown = table.renderables[isinstance(table.renderables[0], Text) :]
     schedule = said.schedule
     target = [] if said.target is None else [("compiled for", said.target)]
     return StudySection(
@@ -141,20 +143,15 @@ def _section(study: Study, number: int, said: Summary, table: Group) -> StudySec
         figure=figure,
         figure_heading=said.figure,
         schedule=schedule_chart(schedule, {}) if schedule and schedule.makespan_s else None,
-        parts=tuple(_parts(table, said.lead)),
+        parts=tuple(
+            part
+            for part in html_parts(shown)
+            if isinstance(part, HtmlTable) or part.text not in said.lead
+        ),
         provenance=(
             *where_made(said.environment), *target, ("made", said.environment.created_at),
         ),
     )  # fmt: skip
-
-
-def _parts(table: Group, lead: Sequence[str]) -> list[HtmlTable | HtmlCell]:
-    """Return what the terminal shows, without its title and what the lead says already."""
-    parts = table.renderables
-    titled = parts[1:] if isinstance(parts[0], Text) else parts
-    return [
-        part for part in html_parts(titled) if isinstance(part, HtmlTable) or part.text not in lead
-    ]
 
 
 def at_batch(batch: int | None, words: str = ", batch") -> str:

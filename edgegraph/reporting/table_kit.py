@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -61,8 +61,7 @@ class HtmlCell:
     kind: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HtmlColumn:
+class HtmlColumn(NamedTuple):
     """A heading, and whether words stand below it: numbers are set to the right."""
 
     heading: str

@@ -145,18 +145,12 @@ def _cell(row: LayerRecord, name: str, gain: float | None) -> str | Text:
     if name == "bound":
         return styled(row.bound)
     if name == "time_s":
-        return _time(row)
+        # An estimate is marked, so that it is never taken for a measurement.
+        about = row.time_s is not None and row.time_source != "measured"
+        return Text("~" * about + seconds(row.time_s), style="dim" if about else "")
     if name == "share":
         return share_bar(row.share)
     return _COLUMNS[name].cell(gain if name == "gain_share" else getattr(row, name))
-
-
-def _time(row: LayerRecord) -> Text:
-    """Write the time; an estimate is marked, so that it is never taken for a measurement."""
-    if row.time_s is None:
-        return Text("?")
-    mark = "" if row.time_source == "measured" else "~"
-    return Text(mark + seconds(row.time_s), style="" if not mark else "dim")
 
 
 def share_bar(share: float | None) -> Text:

@@ -137,13 +137,19 @@ def timeline(analysis: Analysis) -> Timeline | None:
     traced = trace if trace is not None and trace.events else None
     if timed is None and moving is None and traced is None:
         return None
+    said = ""
+    if traced is not None:
+        said = f"Measured: the call of median length of {len(traced.runs)} traced ones"
+        if traced.events_left_out:
+            said += f"; its last {traced.events_left_out:,} events are left out"
+        said += "."
     records = {record.name: record for record in analysis.op_records}
     return Timeline(
         schedule=None if timed is None else schedule_chart(timed, records),
         said=() if timed is None else tuple(schedule_sentences(timed)),
         transfers=None if moving is None else html_table(transfer_table(moving, wide=True)),
         trace=None if traced is None else trace_chart(traced, records),
-        traced="" if traced is None else _traced(traced),
+        traced=said,
     )
 
 
@@ -237,25 +243,13 @@ def trace_chart(trace: OpTrace, records: Mapping[str, OpRecord]) -> Chart:
     return _chart(f"one traced call over {seconds(whole_s)}, measured", lanes, whole_s)
 
 
-def _traced(trace: OpTrace) -> str:
-    calls = len(trace.runs)
-    said = f"Measured: the call of median length of {calls} traced ones"
-    if trace.events_left_out:
-        said += f"; its last {trace.events_left_out:,} events are left out"
-    return f"{said}."
-
-
 def _op_span(name: str, begin_s: float, duration_s: float, record: OpRecord | None) -> Span:
-    kind = "neutral" if record is None else record.bound or "neutral"
-    title = f"{name}: {seconds(duration_s)}{_about(record)}"
+    kind, title = "neutral", f"{name}: {seconds(duration_s)}"
+    if record is not None:
+        kind = record.bound or kind
+        source = "" if record.time_source is None else f" ({record.time_source})"
+        title += f"{source}, {record.opcode}{f', {record.layer}' if record.layer else ''}"
     return Span(begin_s, duration_s, kind, name, title)
-
-
-def _about(record: OpRecord | None) -> str:
-    if record is None:
-        return ""
-    source = "" if record.time_source is None else f" ({record.time_source})"
-    return f"{source}, {record.opcode}{f', {record.layer}' if record.layer else ''}"
 
 
 def _waits(compute: Sequence[Span], makespan_s: float) -> list[Span]:

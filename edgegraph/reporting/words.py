@@ -48,11 +48,7 @@ def time_summary(analysis: Analysis) -> str:
 def overall_bound(analysis: Analysis) -> str | None:
     """Name the bound of the whole: launching it, where that takes over half of its time."""
     latency = analysis.latency
-    if (
-        latency is not None
-        and latency.dispatch_s is not None
-        and latency.dispatch_s > latency.median_s / 2
-    ):
+    if latency is not None and (latency.dispatch_s or 0.0) > latency.median_s / 2:
         return "overhead"
     return analysis.totals.bound
 
@@ -170,17 +166,14 @@ def _allocated(analysis: Analysis) -> Iterator[tuple[str, str]]:
     yield from memory_lines(analysis)
 
 
-def conditions(analysis: Analysis) -> list[tuple[str, str]]:
+def conditions(analysis: Analysis) -> Iterator[tuple[str, str]]:
     """Describe latency under other conditions, and throughput, where these were measured."""
-    said = []
     for latency in analysis.other_latencies:
         where = "" if latency.cores is None else f" on {plural(latency.cores, 'core')}"
         tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
-        said.append(
-            (
-                f"{latency.cache} caches{where}",
-                f"{seconds(latency.median_s)} median{tail}, n={latency.samples}, {latency.verdict}",
-            )
+        yield (
+            f"{latency.cache} caches{where}",
+            f"{seconds(latency.median_s)} median{tail}, n={latency.samples}, {latency.verdict}",
         )
     best = best_throughput(analysis.throughputs)
     if best is not None:
@@ -188,53 +181,43 @@ def conditions(analysis: Analysis) -> list[tuple[str, str]]:
         rates = ", ".join(
             f"{si(one.samples_per_s)} at {one.queue_depth}" for one in analysis.throughputs
         )
-        said.append(
-            (
-                "throughput",
-                f"{si(best.samples_per_s)} {unit} with {plural(best.queue_depth, 'call')} in"
-                f" flight, {best.verdict} (by calls in flight: {rates})",
-            )
+        yield (
+            "throughput",
+            f"{si(best.samples_per_s)} {unit} with {plural(best.queue_depth, 'call')} in"
+            f" flight, {best.verdict} (by calls in flight: {rates})",
         )
-    return said
 
 
-def traced(analysis: Analysis) -> list[tuple[str, str]]:
+def traced(analysis: Analysis) -> Iterator[tuple[str, str]]:
     """Describe how far the op trace holds, and which loops were counted in it."""
     trace = analysis.op_trace
     if trace is None:
-        return []
+        return
     slower = trace.traced_ratio
     cost = "" if slower is None else f"; traced calls take {slower:.2f} times as long"
-    said = [
-        (
-            "op trace",
-            f"ops take {seconds(trace.time_s)}, and cover {percent(trace.coverage)} of"
-            f" {seconds(trace.span_s)} between the first and the last, over"
-            f" {plural(len(trace.runs), 'call')}{cost}",
-        )
-    ]
+    yield (
+        "op trace",
+        f"ops take {seconds(trace.time_s)}, and cover {percent(trace.coverage)} of"
+        f" {seconds(trace.span_s)} between the first and the last, over"
+        f" {plural(len(trace.runs), 'call')}{cost}",
+    )
     if trace.unmatched:
         lost = sum(trace.unmatched.values())
-        said.append(("not in the graph", f"{', '.join(trace.unmatched)}: {seconds(lost)}"))
+        yield "not in the graph", f"{', '.join(trace.unmatched)}: {seconds(lost)}"
     counted = [loop for loop in trace.loops if loop.trips is None]
     if counted:
         times = ", ".join(f"{loop.name} {loop.iterations:,}" for loop in counted)
-        said.append(
-            (
-                "loops counted in the trace",
-                f"{times} iterations with these arguments; FLOPs and bytes count that many",
+        yield (
+            "loops counted in the trace",
+            f"{times} iterations with these arguments; FLOPs and bytes count that many",
+        )
+    for loop in trace.loops:
+        if loop.agrees is False:
+            yield (
+                "loop",
+                f"{loop.name} ran {loop.iterations:,} times in the trace, not {loop.expected:,} as"
+                " the module says",
             )
-        )
-    wrong = [loop for loop in trace.loops if loop.agrees is False]
-    said += [
-        (
-            "loop",
-            f"{loop.name} ran {loop.iterations:,} times in the trace, not {loop.expected:,} as"
-            " the module says",
-        )
-        for loop in wrong
-    ]
-    return said
 
 
 def plural(count: int, noun: str) -> str:
@@ -259,10 +242,8 @@ def ridge(analysis: Analysis) -> str | None:
             traffic[op.level] = traffic.get(op.level, 0.0) + op.memory_time_s
     if device is None or not arithmetic or not traffic:
         return None
-    dtype, level = (
-        max(arithmetic, key=arithmetic.__getitem__),
-        max(traffic, key=traffic.__getitem__),
-    )
+    dtype = max(arithmetic, key=arithmetic.__getitem__)
+    level = max(traffic, key=traffic.__getitem__)
     return f"ridge point {ratio(device.ridge_point(dtype, level))} ({dtype} over {level})"
 
 
@@ -279,10 +260,11 @@ def provenance(analysis: Analysis) -> list[tuple[str, str]]:
     ]
 
 
-def _measurement(analysis: Analysis) -> list[tuple[str, str]]:
+def _measurement(analysis: Analysis) -> Iterator[tuple[str, str]]:
     latency = analysis.latency
     if latency is None:
-        return [("measurement", "none: the times are estimates from the roofline, or unknown")]
+        yield "measurement", "none: the times are estimates from the roofline, or unknown"
+        return
     calls = "" if latency.calls_per_sample == 1 else f" of {latency.calls_per_sample} calls each"
     spread = (
         f"{latency.samples} samples{calls}, {latency.outliers} of them outliers (kept); middle half"
@@ -297,36 +279,32 @@ def _measurement(analysis: Analysis) -> list[tuple[str, str]]:
         )
         if value is not None
     )  # fmt: skip
-    said = [
-        ("verdict", "; ".join([latency.verdict, *latency.reasons])),
-        ("latency", percentiles),
-        ("spread", spread),
-    ]
+    yield "verdict", "; ".join([latency.verdict, *latency.reasons])
+    yield "latency", percentiles
+    yield "spread", spread
     if latency.dispatch_s is not None:
         mode = "in the calling thread" if latency.synchronous else "in another thread"
-        said.append(("launch", f"{seconds(latency.dispatch_s)}, calls run {mode}"))
+        yield "launch", f"{seconds(latency.dispatch_s)}, calls run {mode}"
     if latency.others_share is not None:
-        said.append(("other processes", f"{percent(latency.others_share)} of the cores' time"))
-    return said
+        yield "other processes", f"{percent(latency.others_share)} of the cores' time"
 
 
-def _counts(analysis: Analysis) -> list[tuple[str, str]]:
+def _counts(analysis: Analysis) -> Iterator[tuple[str, str]]:
     totals = analysis.totals
-    said = [
-        (
-            "counts",
-            f"{totals.flops:,} FLOP, {totals.macs:,} MAC, {totals.transcendentals:,}"
-            f" transcendentals, {totals.bytes_read + totals.bytes_written:,} bytes in"
-            f" {totals.ops:,} ops"
-            + ("; lower bounds, for some costs are not known" if totals.lower_bound else ""),
-        )
-    ]
+    yield (
+        "counts",
+        f"{totals.flops:,} FLOP, {totals.macs:,} MAC, {totals.transcendentals:,}"
+        f" transcendentals, {totals.bytes_read + totals.bytes_written:,} bytes in"
+        f" {totals.ops:,} ops"
+        + ("; lower bounds, for some costs are not known" if totals.lower_bound else ""),
+    )
     if totals.xla_flops is not None and totals.xla_bytes is not None:
-        said.append(
-            ("XLA's own totals", f"{totals.xla_flops:,.0f} FLOP, {totals.xla_bytes:,.0f} bytes"
-             " (float32 sums, loop bodies counted once)")
-        )  # fmt: skip
-    return [*said, *_allocated(analysis)]
+        yield (
+            "XLA's own totals",
+            f"{totals.xla_flops:,.0f} FLOP, {totals.xla_bytes:,.0f} bytes"
+            " (float32 sums, loop bodies counted once)",
+        )
+    yield from _allocated(analysis)
 
 
 def _device(analysis: Analysis) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
@@ -80,12 +79,7 @@ class Store:
         """Return the store; the end of the block closes it."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close it."""
         self.close()
 
@@ -116,11 +110,10 @@ class Store:
         made = [(each, pack(each)) for each in result.parts]
 
         def insert() -> tuple[int, ...]:
-            with writing(self._connection):
-                found = [self._insert(each, content, fingerprint) for each, content in made]
+            found = [self._insert(each, content, fingerprint) for each, content in made]
             return tuple(number for number in found if number is not None)
 
-        return self._changed(insert)
+        return self._write(insert)
 
     def find(
         self,
@@ -155,7 +148,12 @@ class Store:
             metrics = figures.setdefault(tuple(values), {})
             if name is not None:
                 metrics[name] = value
-        return [_run(values, metrics) for values, metrics in figures.items()]
+        found = []
+        for values, metrics in figures.items():
+            noted = dict(zip(_FIELDS, values, strict=True))
+            noted["options"] = msgspec.json.decode(noted["options"])
+            found.append(Run(**noted, metrics=metrics))
+        return found
 
     def history(self, workload: str, metric: str = "latency_s", **where: Any) -> History:
         """Follow a figure over time, with its change since the last run that compares.
@@ -216,57 +214,41 @@ class Store:
     def start_sweep(self, identity: str, *, fresh: bool = False) -> int:
         """Return the number of the sweep of that identity that is going on, or of a new one.
 
-        Args:
-            identity: Alike for sweeps that may continue each other.
-            fresh: Leave one that is going on as it is, and begin another.
+        Sweeps of one identity may continue each other, unless the new one is to begin afresh.
         """
 
         def start() -> int:
-            with writing(self._connection):
-                if fresh:
-                    self._finish(identity)
-                self._connection.execute(
-                    "INSERT INTO sweeps (identity) VALUES (?) ON CONFLICT DO NOTHING",
-                    (identity,),
-                )
-                (number,) = self._connection.execute(
-                    "SELECT id FROM sweeps WHERE identity = ? AND NOT finished", (identity,)
-                ).fetchone()
+            if fresh:
+                self._finish(identity)
+            self._connection.execute(
+                "INSERT INTO sweeps (identity) VALUES (?) ON CONFLICT DO NOTHING", (identity,)
+            )
+            (number,) = self._connection.execute(
+                "SELECT id FROM sweeps WHERE identity = ? AND NOT finished", (identity,)
+            ).fetchone()
             return int(number)
 
-        return self._changed(start)
+        return self._write(start)
 
     def finish_sweep(self, identity: str) -> None:
         """Mark a sweep as complete: the next one of that identity starts from scratch."""
-
-        def finish() -> None:
-            with writing(self._connection):
-                self._finish(identity)
-
-        self._changed(finish)
+        self._write(lambda: self._finish(identity))
 
     def put_point(self, sweep: int, cell: str, result: Saved) -> bool:
         """Keep a point of a sweep that is going on, unless it is there already without error.
 
-        Args:
-            sweep: What `start_sweep` returned.
-            cell: Which point it is.
-            result: The sweep with this point alone.
-
-        Returns:
-            Whether it is new.
+        `sweep` is what `start_sweep` returned, `result` the sweep with this point alone. Returns
+        whether it is new.
         """
         content = pack(result)
 
         def insert() -> bool:
-            with writing(self._connection):
-                self._connection.execute(
-                    "DELETE FROM runs WHERE sweep = ? AND cell = ? AND error IS NOT NULL",
-                    (sweep, cell),
-                )
-                return self._insert(result, content, None, sweep, cell) is not None
+            self._connection.execute(
+                "DELETE FROM runs WHERE sweep = ? AND cell = ? AND error IS NOT NULL", (sweep, cell)
+            )
+            return self._insert(result, content, None, sweep, cell) is not None
 
-        return self._changed(insert)
+        return self._write(insert)
 
     def points(self, sweep: int) -> dict[str, Any]:
         """Return the points of a sweep that are there, by cell."""
@@ -276,11 +258,7 @@ class Store:
         return {cell: unpack(bytes(content), f"{self.path}#{id}") for id, cell, content in rows}
 
     def sweep(self, number: int) -> Any:
-        """Put the points of a sweep together again.
-
-        Raises:
-            InputError: No point of such a sweep is there.
-        """
+        """Put the points of a sweep together again."""
         parts = list(self.points(number).values())
         if not parts:
             raise InputError(f"{self.path} has no point of a sweep {number}")
@@ -335,17 +313,17 @@ class Store:
         )
 
     def _read(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        def fetch() -> list[Any]:
-            return self._connection.execute(statement, values).fetchall()
+        return self._changed(lambda: self._connection.execute(statement, values).fetchall())
 
-        return self._changed(fetch)
+    def _write(self, action: Callable[[], _Given]) -> _Given:
+        """Do all of it together, or nothing."""
+
+        def together() -> _Given:
+            with writing(self._connection):
+                return action()
+
+        return self._changed(together)
 
     def _changed(self, action: Callable[[], _Given]) -> _Given:
         with explained(self.path):
             return repeated(action, self._timeout_s)
-
-
-def _run(values: Sequence[Any], metrics: Mapping[str, float]) -> Run:
-    noted = dict(zip(_FIELDS, values, strict=True))
-    noted["options"] = msgspec.json.decode(noted["options"])
-    return Run(**noted, metrics=metrics)

@@ -142,7 +142,8 @@ class History:
         found: dict[Series, list[Entry]] = {}
         for entry in self.entries:
             found.setdefault(entry.series, []).append(entry)
-        return {name: tuple(found[name]) for name in sorted(found, key=_order)}
+        order = sorted(found, key=lambda name: (*name[:3], name[4], name[3] or 0))
+        return {name: tuple(found[name]) for name in order}
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -174,11 +175,6 @@ class History:
     def _repr_html_(self) -> str:
         """Show the runs in a notebook."""
         return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{notebook_table(self.frame)}"
-
-
-def _order(series: Series) -> tuple[Any, ...]:
-    machine, target, dtype, batch, options = series
-    return machine, target, dtype, options, batch or 0
 
 
 INTERQUARTILE_RANGES = {"latency_s": "latency_iqr_s", "throughput_per_s": "throughput_iqr_per_s"}

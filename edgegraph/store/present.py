@@ -13,16 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import seconds, si
-from edgegraph.reporting.figure import (
-    COLUMN_INCHES,
-    FONT_POINTS,
-    legend_above,
-    log_ticks,
-    new_figure,
-    tidy,
-    write_dates,
-    write_values,
-)
+from edgegraph.reporting import figure
 from edgegraph.reporting.palette import INK, PAPER, curve_style
 from edgegraph.results.verdicts import FASTER, NOISY, OK, SLOWER
 from edgegraph.store.history import Entry, History, Series, options_text
@@ -40,18 +31,11 @@ _UNITS = {"_bytes": "B", "_per_s": "/s", "bytes": "B", "flops": "FLOP", "macs": 
 
 def history_table(history: History) -> RenderableType:
     """Show a history: a table for every machine and target, a block for every series."""
-    parts: list[RenderableType] = [
-        Text(f"{history.workload}: {heading(history.metric)}", style="bold")
-    ]
-    places = dict.fromkeys((machine, target) for machine, target, *_ in history.series)
-    for machine, target in places:
-        parts.append(Text(f"{target}, on {machine}", style="dim"))
-        parts.append(
-            _table(
-                [runs for name, runs in history.series.items() if name[:2] == (machine, target)],
-                history.metric,
-            )
-        )
+    title = Text(f"{history.workload}: {heading(history.metric)}", style="bold")
+    parts: list[RenderableType] = [title]
+    for machine, target in dict.fromkeys(name[:2] for name in history.series):
+        own = [runs for name, runs in history.series.items() if name[:2] == (machine, target)]
+        parts += [Text(f"{target}, on {machine}", style="dim"), _table(own, history.metric)]
     return Group(*parts)
 
 
@@ -92,12 +76,9 @@ def _table(series: Sequence[Sequence[Entry]], metric: str) -> Table:
     entries = [entry for runs in series for entry in runs]
     table = _plain()
     # What all have in common stands above the table, or goes without saying.
-    named = {
-        "dtype": any(entry.dtype for entry in entries),
-        "options": any(entry.options for entry in entries),
-    }
+    shown = [name for name in ("dtype", "options") if any(getattr(e, name) for e in entries)]
     table.add_column("batch", justify="right", no_wrap=True)
-    for name in (name for name, wanted in named.items() if wanted):
+    for name in shown:
         table.add_column(name, no_wrap=True, overflow="ellipsis")
     for name in ("run", "made, UTC", heading(metric), "change"):
         right = name != "made, UTC"
@@ -106,7 +87,8 @@ def _table(series: Sequence[Sequence[Entry]], metric: str) -> Table:
     for runs in series:
         for number, entry in enumerate(runs):
             first, last = number == 0, number == len(runs) - 1
-            told = [str(entry.batch or ""), *_labels(entry, named)]
+            values = {"dtype": entry.dtype or "", "options": options_text(entry)}
+            told = [str(entry.batch or ""), *(values[name] for name in shown)]
             table.add_row(
                 *(told if first else [""] * len(told)),
                 f"#{entry.id}",
@@ -117,11 +99,6 @@ def _table(series: Sequence[Sequence[Entry]], metric: str) -> Table:
                 end_section=last,
             )
     return table
-
-
-def _labels(entry: Entry, named: dict[str, bool]) -> list[str]:
-    values = {"dtype": entry.dtype or "", "options": options_text(entry)}
-    return [values[name] for name, wanted in named.items() if wanted]
 
 
 def _change(entry: Entry) -> Text:
@@ -172,9 +149,9 @@ _LARGE_RATIO = 10
 def draw_history(history: History, ax: Axes | None = None) -> Axes:
     """Draw a figure over time, a line for all runs that compare; hollow marks were not OK."""
     if ax is None:
-        figure = new_figure(COLUMN_INCHES, _HEIGHT_INCHES)
-        figure.set_layout_engine("constrained")
-        ax = figure.subplots()
+        made = figure.new_figure(figure.COLUMN_INCHES, _HEIGHT_INCHES)
+        made.set_layout_engine("constrained")
+        ax = made.subplots()
     names = _line_names(list(history.series))
     for number, (series, runs) in enumerate(history.series.items()):
         colour, marker = curve_style(number)
@@ -209,22 +186,24 @@ def _finish_axes(ax: Axes, history: History) -> None:
     values = [entry.value for entry in history.entries]
     if min(values) > 0 and max(values) / min(values) > _LARGE_RATIO:
         ax.set_yscale("log")
-        log_ticks(ax.yaxis, 9, close=True)
+        figure.log_ticks(ax.yaxis, 9, close=True)
     else:
         ax.set_ylim(0, 1.03 * ax.get_ylim()[1])  # from 0, so that a small change looks small
-    write_dates(ax.xaxis, 6)
-    ax.xaxis.get_offset_text().set(fontsize=FONT_POINTS, color=INK)
-    write_values(ax.yaxis, lambda value: written(value, history.metric))
-    ax.set_xlabel("made (UTC)", fontsize=FONT_POINTS, color=INK)
-    ax.set_ylabel(heading(history.metric), fontsize=FONT_POINTS, color=INK)
-    tidy(ax)
+    figure.write_dates(ax.xaxis, 6)
+    ax.xaxis.get_offset_text().set(fontsize=figure.FONT_POINTS, color=INK)
+    figure.write_values(ax.yaxis, lambda value: written(value, history.metric))
+    ax.set_xlabel("made (UTC)", fontsize=figure.FONT_POINTS, color=INK)
+    ax.set_ylabel(heading(history.metric), fontsize=figure.FONT_POINTS, color=INK)
+    figure.tidy(ax)
     title = history.workload
     if len(series) == 1:
         title += f", {_line_names(series)[series[0]]}"
     rows = ceil(len(series) / _LEGEND_COLUMNS) if len(series) > 1 else 0
     ax.set_title(
-        title, fontsize=FONT_POINTS + 0.5, color=INK, loc="left", parse_math=False,
-        pad=5 + 1.4 * FONT_POINTS * rows,
+        title, fontsize=figure.FONT_POINTS + 0.5, color=INK, loc="left", parse_math=False,
+        pad=5 + 1.4 * figure.FONT_POINTS * rows,
     )  # fmt: skip
     if rows:
-        legend_above(ax, 0, _LEGEND_COLUMNS, handletextpad=0.4, columnspacing=1.0, handlelength=1.4)
+        figure.legend_above(
+            ax, 0, _LEGEND_COLUMNS, handletextpad=0.4, columnspacing=1.0, handlelength=1.4
+        )

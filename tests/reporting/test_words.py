@@ -22,7 +22,7 @@ def test_conditions_are_named_with_their_figures() -> None:
     assert set(said.items()) <= set(provenance(found))
     assert dict(provenance(found))["other processes"] == "2 % of the cores' time"
     assert {f"{name}: {text}" for name, text in said.items()} <= set(measurement_line(found))
-    assert conditions(analyses.small_cnn()) == []
+    assert not list(conditions(analyses.small_cnn()))
 
 
 def test_a_program_without_batch_makes_calls() -> None:

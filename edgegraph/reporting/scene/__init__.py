@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -45,7 +45,7 @@ def pack(analysis: Analysis, marks: Mapping[tuple[str, str], str] | None = None)
     placed = lay_out_all(nest(ops.items, title=analysis.workload))
     scene = {
         "boxes": _boxes(placed),
-        "shapes": _shapes(placed),
+        "shapes": [_shape(shape) for shape in {id(p.shape): p.shape for p in placed}.values()],
         "ops": _ops(analysis.op_records, ops),
         "rows": _rows(analysis.layer_records),
         "marks": {
@@ -63,20 +63,11 @@ def _compressed(value: Any) -> str:
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
 
 
-class _Words:
-    """Numbers the distinct values of a column."""
-
-    def __init__(self) -> None:
-        self.words: dict[Hashable, int] = {}
-
-    def add(self, values: Iterable[Hashable]) -> list[int]:
-        return [self.words.setdefault(value, len(self.words)) for value in values]
-
-
 def _column(values: Iterable[str | None]) -> dict[str, Any]:
-    words = _Words()
-    numbers = words.add(values)
-    return {"words": list(words.words), "of": numbers}
+    """Number the distinct values of a column."""
+    words: dict[str | None, int] = {}
+    numbers = [words.setdefault(value, len(words)) for value in values]
+    return {"words": list(words), "of": numbers}
 
 
 def _brief(value: float | None) -> float | None:
@@ -102,11 +93,6 @@ def _boxes(placed: Sequence[Placed]) -> dict[str, Any]:
             if p.box.lines
         ],
     }
-
-
-def _shapes(placed: Sequence[Placed]) -> list[dict[str, Any]]:
-    distinct = {id(p.shape): p.shape for p in placed}
-    return [_shape(shape) for shape in distinct.values()]
 
 
 def _shape(shape: Shape) -> dict[str, Any]:
@@ -151,12 +137,11 @@ def _ops(records: Sequence[OpRecord], ops: Ops) -> dict[str, Any]:
 
 
 def _rows(rows: Sequence[LayerRecord]) -> list[dict[str, Any]]:
-    wanted = [f.name for f in fields(LayerRecord)]
     return [
         {
-            name: _brief(value) if isinstance(value, float) else value
-            for name in wanted
-            if (value := getattr(row, name)) is not None
+            field.name: _brief(value) if isinstance(value, float) else value
+            for field in fields(LayerRecord)
+            if (value := getattr(row, field.name)) is not None
         }
         for row in rows
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 MOST_CHILDREN = 120
 """A group of more is drawn as groups of neighbours in topological order."""
@@ -99,14 +100,13 @@ def nest(items: Sequence[Item], title: str = "") -> Box:
 
 def _common(items: Sequence[Item], ops: Sequence[int]) -> int:
     """Count the scopes that all of the ops have in common, those without any aside."""
-    paths = [items[op].path for op in ops if items[op].path]
-    if not paths:
-        return 0
-    low, high = min(paths), max(paths)
-    return next(
-        (at for at, (a, b) in enumerate(zip(low, high, strict=False)) if a != b),
-        min(len(low), len(high)),
-    )
+    return len(shared([items[op].path for op in ops if items[op].path]))
+
+
+def shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the scopes that all paths begin with: those of the first and the last in order."""
+    ends = zip(min(paths, default=()), max(paths, default=()), strict=False)
+    return tuple(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], ends))
 
 
 def _fill(box: Box, depth: int | None, items: Sequence[Item]) -> None:
@@ -232,9 +232,10 @@ def _bundle(box: Box, items: Sequence[Item]) -> None:
         bundled = []
         for run, start in enumerate(first):
             members = box.children[start : first[run + 1] if run + 1 < runs else count]
+            named = [child for child in members if child.op is None] or members
             bundled.append(
                 Box(
-                    title=_run_title(members),
+                    title=f"{named[0].title} … {named[-1].title}",
                     kind="run",
                     ops=[op for child in members for op in child.ops],
                     children=members,
@@ -259,11 +260,6 @@ def _bundle(box: Box, items: Sequence[Item]) -> None:
             )
             for (source, target), lines in between.items()
         ]
-
-
-def _run_title(members: Sequence[Box]) -> str:
-    named = [box for box in members if box.op is None] or members
-    return f"{named[0].title} … {named[-1].title}"
 
 
 _CANDIDATES = 16

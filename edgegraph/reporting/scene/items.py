@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.op_name import OWN, UNATTRIBUTED
-from edgegraph.reporting.scene.hierarchy import Item
+from edgegraph.reporting.scene.hierarchy import Item, shared
 from edgegraph.results.analysis import Analysis, OpRecord
 
 _MOST_PAIRS = 256
@@ -51,7 +51,7 @@ def ops_of(analysis: Analysis) -> Ops:
         if parent is not None and len(nodes[parent].instruction.called) > 1:
             # Body and condition of a loop, or branches, are distinguished; of their scopes only
             # those below the loop's own are new.
-            common = _shared_length(path, paths[parent])
+            common = len(shared([path, paths[parent]]))
             role = _role(nodes[parent], node)
             path, rows = (role, *path[common:]), (None, *rows[common:])
         items.append(
@@ -130,7 +130,7 @@ def _paths(
         for operand in operands[number]:
             if loose[operand]:
                 known, path = readers[operand], paths[number]
-                common = path if known is None else path[: _shared_length(known, path)]
+                common = path if known is None else shared([known, path])
                 readers[operand] = common
     _draw_in(records, operands, paths, loose)
     return paths
@@ -162,7 +162,7 @@ def _draw_in(
             continue
         for source in given:
             for target in wanted:
-                common = source[: _shared_length(source, target)]
+                common = shared([source, target])
                 if len(common) > len(paths[number]) and common[: len(own)] == own:
                     paths[number] = common
 
@@ -176,15 +176,6 @@ def _phases(records: Sequence[OpRecord], operands: Sequence[Sequence[int]]) -> l
     for number, read in enumerate(operands):
         phases[number] = max([phases[number], *(phases[operand] for operand in read)])
     return phases
-
-
-def _shared_length(one: Path, other: Path) -> int:
-    count = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
 
 
 def _role(parent: Node, node: Node) -> str:

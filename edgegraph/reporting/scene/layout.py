@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from edgegraph.reporting.scene.hierarchy import Box
 
@@ -80,7 +81,10 @@ class _Drawing:
     def layout(self) -> Layout:
         for sweep in range(_SWEEPS):
             down = sweep % 2 == 0
-            self._order(down)
+            # In a row, by the middle of what its boxes are joined with above, or below.
+            for row in self.rows if down else reversed(self.rows):
+                wanted = {box: self._wanted(box, down) for box in row}
+                row.sort(key=wanted.__getitem__)
             self._place(down)
         self._place(down=True, both=True)
         lefts = [round(c - w / 2) for c, w in zip(self.centres, self.widths, strict=True)]
@@ -196,12 +200,6 @@ class _Drawing:
                     self.before[target].append(chain[passed - 1])
         return chains
 
-    def _order(self, down: bool) -> None:
-        """Sort every row by the middle of what its boxes are joined with above, or below."""
-        for row in self.rows if down else reversed(self.rows):
-            wanted = {box: self._wanted(box, down) for box in row}
-            row.sort(key=wanted.__getitem__)
-
     def _wanted(
         self, box: int, down: bool, both: bool = False, weights: Sequence[float] | None = None
     ) -> float:
@@ -289,59 +287,37 @@ class Placed:
 
 def lay_out_all(top: Box) -> list[Placed]:
     """Place a box and all that is in it, every box before its contents."""
-    shapes = _Shapes()
     inside_out, waiting = [], [top]
     while waiting:
         box = waiting.pop()
         inside_out.append(box)
         waiting.extend(box.children)
+    shapes: dict[int, Shape] = {}
+    # Groups that are alike, as repeated layers are, are laid out once.
+    laid_out, op = cache(_shape), Shape(size=OP)
     for box in reversed(inside_out):
-        shapes.add(box)
+        sizes = tuple(shapes[id(child)].size for child in box.children)
+        lines = tuple((line.source, line.target) for line in box.lines)
+        shapes[id(box)] = laid_out(sizes, lines) if sizes else op
     placed: list[Placed] = []
     stack: list[tuple[Box, int | None, int]] = [(top, None, 0)]
     while stack:
         box, parent, number = stack.pop()
         at = len(placed)
-        shape = shapes.outermost(box) if parent is None else shapes.of(box)
+        shape = _outermost(shapes[id(box)]) if parent is None else shapes[id(box)]
         placed.append(Placed(box=box, parent=parent, number=number, shape=shape))
         stack.extend((child, at, n) for n, child in reversed([*enumerate(box.children)]))
     return placed
 
 
-class _Shapes:
-    """The shapes of boxes; groups that are alike, as repeated layers are, are laid out once."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[tuple[Size, ...], tuple[tuple[int, int], ...]], Shape] = {}
-        self._of: dict[int, Shape] = {}
-        self._op = Shape(size=OP)
-
-    def add(self, box: Box) -> None:
-        if not box.children:
-            self._of[id(box)] = self._op
-            return
-        sizes = tuple(self._of[id(child)].size for child in box.children)
-        key = (sizes, tuple((line.source, line.target) for line in box.lines))
-        if key not in self._known:
-            self._known[key] = _shape(*key)
-        self._of[id(box)] = self._known[key]
-
-    def of(self, box: Box) -> Shape:
-        return self._of[id(box)]
-
-    def outermost(self, box: Box) -> Shape:
-        """Return the shape of the box that one looks into, at full size."""
-        shape = self._of[id(box)]
-        layout = shape.layout
-        if layout is None:
-            return shape
-        width = max(layout.width, _SMALLEST) + 2 * PADDING
-        return replace(
-            shape,
-            size=(width, layout.height + TITLE + PADDING),
-            scale=1.0,
-            left=(width - layout.width) / 2,
-        )
+def _outermost(shape: Shape) -> Shape:
+    """Return the shape of the box that one looks into, at full size."""
+    layout = shape.layout
+    if layout is None:
+        return shape
+    width = max(layout.width, _SMALLEST) + 2 * PADDING
+    size, left = (width, layout.height + TITLE + PADDING), (width - layout.width) / 2
+    return replace(shape, size=size, scale=1.0, left=left)
 
 
 def _shape(sizes: tuple[Size, ...], lines: tuple[tuple[int, int], ...]) -> Shape:

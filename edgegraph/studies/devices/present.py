@@ -11,20 +11,7 @@ from rich.text import Text
 
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.errors import InputError
-from edgegraph.reporting.figure import (
-    COLUMN_INCHES,
-    FONT_POINTS,
-    ROW_INCHES,
-    column_axes,
-    log_ticks,
-    mark_handle,
-    name_rows,
-    names_margin,
-    tidy,
-    write_beside,
-    write_legend,
-    write_values,
-)
+from edgegraph.reporting import figure
 from edgegraph.reporting.palette import BOUND_COLOURS, BOUND_MARKERS, INK, bound_colour
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
 from edgegraph.reporting.table_kit import plain_table, styled
@@ -203,7 +190,12 @@ def _against(first: DeviceRow, second: DeviceRow) -> str:
         times.insert(0, (light.time_source or "", light.time_s, heavy.time_s))
     estimates = light.whole_compiler_time_s, heavy.whole_compiler_time_s
     times.append(("by the compiler's estimate", *estimates))
-    said = [f"{_times_as_long(a, b)} {source}" for source, a, b in times if a and b]
+    said = [
+        f"{ratio(b / a)} times less time {source}" if a < b
+        else f"{ratio(a / b)} times as long {source}"
+        for source, a, b in times
+        if a and b
+    ]  # fmt: skip
     macs = ratio((heavy.macs or 0) / light.macs) if light.macs else "?"
     return (
         f"{light.workload} has {macs} times fewer MACs than {heavy.workload} and takes"
@@ -213,18 +205,14 @@ def _against(first: DeviceRow, second: DeviceRow) -> str:
     )
 
 
-def _times_as_long(light_s: float, heavy_s: float) -> str:
-    if light_s < heavy_s:
-        return f"{ratio(heavy_s / light_s)} times less time"
-    return f"{ratio(light_s / heavy_s)} times as long"
-
-
 def _kinds_table(rows: Sequence[DeviceRow]) -> Table:
     """Show the kinds of op that take most time, beside their share of the arithmetic."""
     table = plain_table("workload", overflow="fold", no_wrap=False)
     table.add_column("kind of op")
     compiled = any(row.whole_compiler_time_s is not None for row in rows)
-    for heading in ("MACs", _time_heading(rows), *["compiler"] * compiled):
+    measured = {row.measured_s is not None for row in rows}
+    time = "time" if len(measured) > 1 else "measured" if True in measured else "at the roof"
+    for heading in ("MACs", time, *["compiler"] * compiled):
         table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("share", justify="right", no_wrap=True, style="dim")
     for row in rows:
@@ -252,20 +240,12 @@ def _kinds_table(rows: Sequence[DeviceRow]) -> Table:
     return table
 
 
-def _time_heading(rows: Sequence[DeviceRow]) -> str:
-    """Describe where the times of kinds come from: ops are measured, or stand at their roofs."""
-    measured = {row.measured_s is not None for row in rows}
-    return {frozenset({True}): "measured", frozenset({False}): "at the roof"}.get(
-        frozenset(measured), "time"
-    )
-
-
 _WORTH_SHOWING = 0.02
 """Share of the time from which a kind of op is shown."""
 
 
 def draw(
-    comparison: DeviceComparison, ax: Axes | None = None, *, width: float = COLUMN_INCHES
+    comparison: DeviceComparison, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> Axes:
     """Draw the bracket of every row, from all overlapped to nothing overlapped.
 
@@ -284,27 +264,24 @@ def draw(
     if not rows:
         raise InputError("no device has figures to draw; the rows' errors say why")
     several = len({row.workload for row in rows}) > 1
-    labels = [_label(row, several) for row in rows]
+    labels = [
+        f"{row.workload} on " * several + row.device + at_batch(row.batch, ",") for row in rows
+    ]
     if ax is None:
-        height = 0.75 + ROW_INCHES * max(2, len(rows))
-        ax = column_axes(height, left=names_margin(labels), top=0.3, width=width)
+        height = 0.75 + figure.ROW_INCHES * max(2, len(rows))
+        ax = figure.column_axes(height, left=figure.names_margin(labels), top=0.3, width=width)
     for position, row in enumerate(rows):
         _draw_row(ax, position, row)
     ax.set_xscale("log")
     ends = [end for row in rows for end in (row.low_s, row.high_s, row.measured_s) if end]
     ax.set_xlim(min(ends) / 2, max(ends) * max(3.0, (max(ends) / min(ends)) ** 0.4))
-    log_ticks(ax.xaxis, 4)
-    write_values(ax.xaxis, seconds)
-    name_rows(ax, labels, parse_math=False)
-    ax.set_xlabel("time of one call, roofline bracket", fontsize=FONT_POINTS)
+    figure.log_ticks(ax.xaxis, 4)
+    figure.write_values(ax.xaxis, seconds)
+    figure.name_rows(ax, labels, parse_math=False)
+    ax.set_xlabel("time of one call, roofline bracket", fontsize=figure.FONT_POINTS)
     _legend(ax, rows)
-    tidy(ax)
+    figure.tidy(ax)
     return ax
-
-
-def _label(row: DeviceRow, several: bool) -> str:
-    batch = "" if row.batch is None else f", {row.batch}"
-    return (f"{row.workload} on " if several else "") + row.device + batch
 
 
 def _draw_row(ax: Axes, position: int, row: DeviceRow) -> None:
@@ -317,21 +294,21 @@ def _draw_row(ax: Axes, position: int, row: DeviceRow) -> None:
         ax.plot(row.measured_s, position, "o", color=INK, markersize=3.5)
     last = max(filter(None, (high, row.whole_compiler_time_s, row.measured_s)))
     said = seconds(row.measured_s) if row.measured_s else f"≥ {seconds(low)}"
-    write_beside(ax, said, last, position)
+    figure.write_beside(ax, said, last, position)
 
 
 def _legend(ax: Axes, rows: list[DeviceRow]) -> None:
     present = {row.bound for row in rows}
     handles = [
-        mark_handle(f"{bound}-bound", "s", colour)
+        figure.mark_handle(f"{bound}-bound", "s", colour)
         for bound, colour in BOUND_COLOURS.items()
         if bound in present and bound in BOUND_MARKERS
     ]
     if any(row.measured_s for row in rows):
-        handles.append(mark_handle("measured", "o", INK, 3.5))
+        handles.append(figure.mark_handle("measured", "o", INK, 3.5))
     if any(row.whole_compiler_time_s for row in rows):
-        handles.append(mark_handle("compiler's estimate", "x", INK, 4))
-    write_legend(ax, handles)
+        handles.append(figure.mark_handle("compiler's estimate", "x", INK, 4))
+    figure.write_legend(ax, handles)
 
 
 def _summary(comparison: DeviceComparison) -> Summary:

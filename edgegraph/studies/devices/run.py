@@ -170,7 +170,11 @@ def _with_memory(row: DeviceRow, analysis: Analysis, program: Program) -> Device
     fused kernel of a library, activations take memory that nobody counts. There the peak of the
     activations as the model is written counts, if that is more.
     """
-    capacity_bytes, memory = _main_memory(program.device)
+    capacity: float | None = host.machine_memory_bytes()
+    memory = "DRAM"
+    if program.device is not None:
+        entry = find_entry(program.device)
+        capacity, memory = entry.capacity_bytes, entry.memory[-1].name
     activations = analysis.activation_memory
     peak_bytes = None if activations is None else activations.liveness.bytes
     needed_bytes = None if analysis.memory is None else analysis.memory.peak_bytes
@@ -181,18 +185,9 @@ def _with_memory(row: DeviceRow, analysis: Analysis, program: Program) -> Device
         weights_bytes=analysis.totals.param_bytes,
         activation_bytes=peak_bytes,
         needed_bytes=needed_bytes,
-        capacity_bytes=capacity_bytes,
+        capacity_bytes=None if capacity is None else int(capacity),
         memory=memory,
     )
-
-
-def _main_memory(device: str | None) -> tuple[int | None, str]:
-    """Return size and name of a device's main memory; this machine's where None."""
-    if device is None:
-        return host.machine_memory_bytes(), "DRAM"
-    entry = find_entry(device)
-    capacity = entry.capacity_bytes
-    return None if capacity is None else int(capacity), entry.memory[-1].name
 
 
 def _filled(row: DeviceRow, analysis: Analysis) -> DeviceRow:
@@ -230,14 +225,10 @@ def _with_largest_batch(rows: Sequence[DeviceRow]) -> tuple[DeviceRow, ...]:
     for row in rows:
         if row.batch is not None and row.needed_bytes is not None:
             known.setdefault((row.workload, row.device), []).append((row.batch, row.needed_bytes))
+    sizes = [known.get((row.workload, row.device), []) for row in rows]
     return tuple(
-        replace(
-            row,
-            largest_batch=largest_batch(
-                known.get((row.workload, row.device), []), row.capacity_bytes
-            ),
-        )
-        for row in rows
+        replace(row, largest_batch=largest_batch(needed, row.capacity_bytes))
+        for row, needed in zip(rows, sizes, strict=True)
     )
 
 

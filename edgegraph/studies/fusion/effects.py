@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from edgegraph.cost.xla_cost import unfused_bytes
 from edgegraph.hlo.graph import flatten
-from edgegraph.hlo.module import Module
 from edgegraph.hlo.op_tree import Kernel, launches
 from edgegraph.measure import statistics
 from edgegraph.results.analysis import Analysis, OpRecord
@@ -27,7 +26,13 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
     """
     module = with_.module
     own = unfused_bytes(module, flatten(module))
-    libraries = _library_fusions(module)
+    # XLA writes loops for all fusions that no library runs.
+    libraries = {
+        instruction.name
+        for computation in module.computations.values()
+        for instruction in computation.instructions
+        if instruction.fusion_kind == "kCustom"
+    }
     fused, alone = with_.op_tree.kernels, without.op_tree.kernels
     fused_counts, alone_counts = _counts(fused), _counts(alone)
     times = _times(alone)
@@ -75,16 +80,6 @@ def fusion_verdict(
     noise_s = math.hypot(fused_noise * fused_s, unfused_noise * unfused_s)
     sound = max(fused_noise, unfused_noise) <= NOISY_RELATIVE_IQR
     return verdict_of(unfused_s, fused_s, noise_s, sound=sound, words=(HELPS, HURTS))
-
-
-def _library_fusions(module: Module) -> frozenset[str]:
-    """Name the fusions that a library runs; XLA writes loops for all others."""
-    return frozenset(
-        instruction.name
-        for computation in module.computations.values()
-        for instruction in computation.instructions
-        if instruction.fusion_kind == "kCustom"
-    )
 
 
 def _work(op: OpRecord) -> int:

@@ -10,17 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.base.units import UNKNOWN, percent, seconds, si
-from edgegraph.reporting.figure import (
-    COLUMN_INCHES,
-    FONT_POINTS,
-    few_ticks,
-    name_rows,
-    tidy,
-    two_axes,
-    write_beside,
-    write_title,
-    write_values,
-)
+from edgegraph.reporting import figure
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, INK, NEUTRAL
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
@@ -146,17 +136,16 @@ def _with_margin(value: float | None, interval: tuple[float, float] | None) -> s
     return f"{seconds(value)} ±{percent(max(high - value, value - low) / value)}"
 
 
-LABELS = {
-    "full fusion": "full",
-    "without library fusion": "no library",
-    "without fusion": "none",
-}
+LABELS = {"full fusion": "full", "without library fusion": "no library", "without fusion": "none"}
 _BAR_HEIGHT = 0.6
 _HEIGHT_INCHES = 1.5
 
 
 def draw(
-    study: FusionStudy, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
+    study: FusionStudy,
+    axes: tuple[Axes, Axes] | None = None,
+    *,
+    width: float = figure.COLUMN_INCHES,
 ) -> tuple[Axes, Axes]:
     """Draw what every rung moves and how long it takes, side by side.
 
@@ -173,41 +162,38 @@ def draw(
         The two axes.
     """
     if axes is None:
-        axes = two_axes(
+        axes = figure.two_axes(
             width, _HEIGHT_INCHES, beside=True, left=0.2, right=0.98, bottom=0.27, top=0.87,
             wspace=0.12,
         )  # fmt: skip
-        write_title(axes[0], f"{study.workload}{at_batch(study.batch)}, {study.target}: fusion")
+        figure.write_title(
+            axes[0], f"{study.workload}{at_batch(study.batch)}, {study.target}: fusion"
+        )
     left, right = axes
     for position, rung in enumerate(study.rungs):
-        _bytes_bar(left, position, rung)
+        left.barh(position, rung.bytes, _BAR_HEIGHT, color=BOUND_COLOURS["memory"])
+        figure.write_beside(left, si(rung.bytes, "B"), rung.bytes, position, gap=3)
         _time_bar(right, position, rung, _verdict(study, rung))
-    name_rows(left, list(map(_label, study.rungs)), linespacing=1.1)
-    name_rows(right, [""] * len(study.rungs))
+    labels = [
+        f"{LABELS[rung.name]}\n{rung.kernels} launch{'es' * (rung.kernels != 1)}"
+        for rung in study.rungs
+    ]
+    figure.name_rows(left, labels, linespacing=1.1)
+    figure.name_rows(right, [""] * len(study.rungs))
     left.set_xlim(0, 1.45 * max(rung.bytes for rung in study.rungs))
     longest = max((_reach(rung) for rung in study.rungs), default=0.0)
     right.set_xlim(0, 1.55 * longest or 1.0)
-    left.set_xlabel("bytes moved (B)", fontsize=FONT_POINTS)
+    left.set_xlabel("bytes moved (B)", fontsize=figure.FONT_POINTS)
     measured = any(rung.latency_s is not None for rung in study.rungs)
     right.set_xlabel(
-        "measured; line: roofline" if measured else "time, roofline", fontsize=FONT_POINTS
+        "measured; line: roofline" if measured else "time, roofline", fontsize=figure.FONT_POINTS
     )
-    write_values(left.xaxis, si)
-    write_values(right.xaxis, seconds)
+    figure.write_values(left.xaxis, si)
+    figure.write_values(right.xaxis, seconds)
     for ax in axes:
-        few_ticks(ax.xaxis, 3)
-        tidy(ax)
+        figure.few_ticks(ax.xaxis, 3)
+        figure.tidy(ax)
     return axes
-
-
-def _label(rung: Rung) -> str:
-    count = f"{rung.kernels} launch{'es' * (rung.kernels != 1)}"
-    return f"{LABELS[rung.name]}\n{count}"
-
-
-def _bytes_bar(ax: Axes, position: int, rung: Rung) -> None:
-    ax.barh(position, rung.bytes, _BAR_HEIGHT, color=BOUND_COLOURS["memory"])
-    write_beside(ax, si(rung.bytes, "B"), rung.bytes, position, gap=3)
 
 
 def _time_bar(ax: Axes, position: int, rung: Rung, verdict: str) -> None:
@@ -220,12 +206,12 @@ def _time_bar(ax: Axes, position: int, rung: Rung, verdict: str) -> None:
                 markeredgewidth=0.9,
             )  # fmt: skip
         said = seconds(rung.latency_s) + verdict
-        write_beside(ax, said, _reach(rung), position, gap=3)
+        figure.write_beside(ax, said, _reach(rung), position, gap=3)
     if low is None or high is None:
         return
     if rung.latency_s is None:
         ax.barh(position, low + high, _BAR_HEIGHT, color="none", edgecolor=NEUTRAL, linewidth=0.8)
-        write_beside(ax, f"~{seconds(low + high)}", low + high, position, gap=3)
+        figure.write_beside(ax, f"~{seconds(low + high)}", low + high, position, gap=3)
     ax.plot(
         [max(low, high)] * 2, [position - _BAR_HEIGHT / 2, position + _BAR_HEIGHT / 2], color=INK,
         linewidth=1.2, solid_capstyle="butt",
@@ -237,9 +223,7 @@ def _verdict(study: FusionStudy, rung: Rung) -> str:
     if rung.same_as is not None:
         return ", same"
     step = study.steps[-1]
-    if rung.name != step.after or step.verdict is None:
-        return ""
-    return f", {step.verdict}"
+    return f", {step.verdict}" if rung.name == step.after and step.verdict is not None else ""
 
 
 def _reach(rung: Rung) -> float:

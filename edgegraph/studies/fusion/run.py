@@ -207,10 +207,7 @@ def _compare(
             continue
         first, second = (replace(programs[rung], name=rung) for rung in pair)
         found[pair] = compare_timings(
-            first,
-            second,
-            processes=processes,
-            progress=_within(report, f"timing {name}"),
+            first, second, processes=processes, progress=_within(report, f"timing {name}")
         )
     return found
 
@@ -247,7 +244,13 @@ def _rung(
 ) -> Rung:
     every = analysis.op_tree.kernels
     totals = analysis.totals
-    seen = _process_medians(same_as or name, comparisons)
+    same = same_as or name
+    seen = [
+        once.first_s if same == before else once.second_s
+        for (before, after), comparison in comparisons.items()
+        if same in (before, after)
+        for once in comparison.processes
+    ]
     latency_s, interval_s = (None, None) if not seen else _centre(seen)
     if latency_s is None and analysis.latency is not None:  # all rungs are the same program
         latency_s, interval_s = _of_blocks(analysis.latency)
@@ -267,16 +270,6 @@ def _rung(
         interval_s=interval_s,
         layers=_layers(analysis),
     )
-
-
-def _process_medians(name: str, comparisons: Comparisons) -> list[float]:
-    """List a rung's median latency in every process that timed it."""
-    return [
-        once.first_s if name == before else once.second_s
-        for (before, after), comparison in comparisons.items()
-        if name in (before, after)
-        for once in comparison.processes
-    ]
 
 
 def _layers(analysis: Analysis) -> tuple[RungLayer, ...]:

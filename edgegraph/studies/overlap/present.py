@@ -10,29 +10,12 @@ from rich.text import Text
 
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.errors import InputError
-from edgegraph.reporting.figure import (
-    COLUMN_INCHES,
-    FONT_POINTS,
-    MOST_BARS,
-    ROW_INCHES,
-    column_axes,
-    log_ticks,
-    mark_handle,
-    name_rows,
-    names_margin,
-    patch_handle,
-    tidy,
-    write_beside,
-    write_legend,
-    write_title,
-    write_values,
-)
+from edgegraph.reporting import figure
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, NEUTRAL
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
 from edgegraph.reporting.table_kit import plain_table, styled
 from edgegraph.reporting.timeline import schedule_sentences, transfer_table
-from edgegraph.results.schedule import Schedule
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.overlap.result import ABOVE, BELOW, UNCLEAR, WITHIN, Bracket, OverlapStudy
 
@@ -51,7 +34,9 @@ def overlap_table(study: OverlapStudy, wide: bool | None = None) -> Group:
     else:
         parts.append(_brackets([study.whole, *study.layers]))
     if study.schedule is not None:
-        parts += _schedule(study.schedule, bool(wide))
+        if study.schedule.transfers:
+            parts.append(transfer_table(study.schedule, wide=bool(wide)))
+        parts += map(Text, schedule_sentences(study.schedule))
     parts += [Text(line) for line in sentences(study)]
     if study.verdict != OK:
         reasons = [*study.latency.reasons, *(study.host_input.reasons if study.host_input else ())]
@@ -76,7 +61,9 @@ def sentences(study: OverlapStudy) -> list[str]:
     if host is None:
         said.append("Input overlap was not measured: the workload has no input pipeline.")
     else:
-        verdict = "too noisy for a verdict" if host.verdict != OK else _gained(host.gain)
+        verdict = f"overlap {'takes away' if host.gain > 0 else 'adds'} {percent(abs(host.gain))}"
+        if host.verdict != OK or abs(host.gain) < 0.05:
+            verdict = "no difference" if host.verdict == OK else "too noisy for a verdict"
         said.append(
             f"Input: the host prepares a batch in {seconds(host.prepare_s)} and sends it in"
             f" {seconds(host.transfer_s)}, the device works {seconds(host.step_s)}. One after the"
@@ -84,12 +71,6 @@ def sentences(study: OverlapStudy) -> list[str]:
             f" {verdict}."
         )
     return said
-
-
-def _gained(gain: float) -> str:
-    if abs(gain) < 0.05:
-        return "no difference"
-    return f"overlap {'takes away' if gain > 0 else 'adds'} {percent(abs(gain))}"
 
 
 def _brackets(brackets: list[Bracket]) -> Table:
@@ -110,13 +91,6 @@ def _brackets(brackets: list[Bracket]) -> Table:
     return table
 
 
-def _schedule(schedule: Schedule, wide: bool) -> list[RenderableType]:
-    parts: list[RenderableType] = []
-    if schedule.transfers:
-        parts.append(transfer_table(schedule, wide=wide))
-    return [*parts, *map(Text, schedule_sentences(schedule))]
-
-
 COLOURS = {
     WITHIN: BOUND_COLOURS["compute"],
     ABOVE: BOUND_COLOURS["overhead"],
@@ -130,7 +104,9 @@ _FEW_DECADES = 100
 """Axes that span less than this ratio have ticks at 2 and 5 too."""
 
 
-def draw(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLUMN_INCHES) -> Axes:
+def draw(
+    study: OverlapStudy, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
+) -> Axes:
     """Draw every layer's measured time in its bracket, from perfect to no overlap.
 
     Args:
@@ -149,24 +125,24 @@ def draw(study: OverlapStudy, ax: Axes | None = None, *, width: float = COLUMN_I
             f"the overlap study of {study.workload!r} was made without a device, so there are no"
             " brackets; calibrate this machine first, or pass device="
         )
-    longest = sorted(study.layers, key=lambda bracket: -bracket.time_s)[:MOST_BARS]
+    longest = sorted(study.layers, key=lambda bracket: -bracket.time_s)[: figure.MOST_BARS]
     shown = [study.whole, *(bracket for bracket in study.layers if bracket in longest)]
     labels = [label(bracket) for bracket in shown]
     if ax is None:
-        height = 1.02 + ROW_INCHES * max(2, len(shown))
-        ax = column_axes(height, left=names_margin(labels), top=0.53, width=width)
-        write_title(ax, f"{study.workload}{at_batch(study.batch)}, {study.target}: overlap")
+        height = 1.02 + figure.ROW_INCHES * max(2, len(shown))
+        ax = figure.column_axes(height, left=figure.names_margin(labels), top=0.53, width=width)
+        figure.write_title(ax, f"{study.workload}{at_batch(study.batch)}, {study.target}: overlap")
     for place, bracket in enumerate(shown):
         _draw_row(ax, place, bracket)
     ax.set_xscale("log")
-    name_rows(ax, labels, parse_math=False)
+    figure.name_rows(ax, labels, parse_math=False)
     ends = [end for row in shown for end in (row.overlapped_s, row.serial_s, row.time_s)]
     ax.set_xlim(min(ends) / 2, max(ends) * (max(ends) / min(ends)) ** 0.3)
-    write_values(ax.xaxis, seconds)
-    log_ticks(ax.xaxis, 6, close=max(ends) / min(ends) < _FEW_DECADES)
-    ax.set_xlabel("time, measured (roofline bracket in grey)", fontsize=FONT_POINTS)
+    figure.write_values(ax.xaxis, seconds)
+    figure.log_ticks(ax.xaxis, 6, close=max(ends) / min(ends) < _FEW_DECADES)
+    ax.set_xlabel("time, measured (roofline bracket in grey)", fontsize=figure.FONT_POINTS)
     _legend(ax, shown)
-    tidy(ax)
+    figure.tidy(ax)
     return ax
 
 
@@ -192,7 +168,7 @@ def _draw_row(ax: Axes, place: int, bracket: Bracket) -> None:
     said = seconds(bracket.time_s)
     if bracket.place == WITHIN and overlap is not None:
         said += f", {percent(min(1.0, max(0.0, overlap)))}"
-    write_beside(ax, said, max(bracket.time_s, bracket.serial_s), place)
+    figure.write_beside(ax, said, max(bracket.time_s, bracket.serial_s), place)
 
 
 def _legend(ax: Axes, shown: list[Bracket]) -> None:
@@ -203,13 +179,13 @@ def _legend(ax: Axes, shown: list[Bracket]) -> None:
         UNCLEAR: "too noisy to tell",
     }
     present = {bracket.place for bracket in shown}
-    handles = [patch_handle("from max to sum of the two", color=NEUTRAL, alpha=0.55)]
+    handles = [figure.patch_handle("from max to sum of the two", color=NEUTRAL, alpha=0.55)]
     handles += [
-        mark_handle(text, MARKERS[place], COLOURS[place])
+        figure.mark_handle(text, MARKERS[place], COLOURS[place])
         for place, text in said.items()
         if place in present
     ]
-    write_legend(ax, handles, columns=2)
+    figure.write_legend(ax, handles, columns=2)
 
 
 def _summary(study: OverlapStudy) -> Summary:

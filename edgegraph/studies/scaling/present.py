@@ -10,23 +10,8 @@ from rich.text import Text
 
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.errors import InputError
-from edgegraph.reporting.figure import (
-    COLUMN_INCHES,
-    FONT_POINTS,
-    legend_above,
-    ticks_at,
-    tidy,
-    two_axes,
-    write_title,
-    write_values,
-)
-from edgegraph.reporting.palette import (
-    CURVE_COLOURS,
-    CURVE_MARKERS,
-    MUTED,
-    PAPER,
-    bound_colour,
-)
+from edgegraph.reporting import figure
+from edgegraph.reporting.palette import CURVE_COLOURS, CURVE_MARKERS, MUTED, PAPER, bound_colour
 from edgegraph.reporting.presenters import Summary, study_presenter
 from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, plain_table, styled
 from edgegraph.studies.scaling.result import Scaling, ScalingPoint
@@ -99,7 +84,7 @@ _PARTS = ("compute", "memory", "network")
 
 
 def draw(
-    scaling: Scaling, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
+    scaling: Scaling, axes: tuple[Axes, Axes] | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> tuple[Axes, Axes]:
     """Draw the speedup over the chips, and below it the three times of one chip.
 
@@ -123,38 +108,31 @@ def draw(
             " in its frame"
         )
     if axes is None:
-        axes = two_axes(
+        axes = figure.two_axes(
             width, _HEIGHT_INCHES, left=0.2, right=0.965, bottom=0.1, top=0.895, hspace=0.24
         )
-        write_title(axes[0], f"{scaling.workload}, {scaling.target}")
+        figure.write_title(axes[0], f"{scaling.workload}, {scaling.target}")
     above, below = axes
     chips = sorted({point.chips for point in known})
     above.plot(chips, chips, color=MUTED, linewidth=0.8, label="perfect")
     measured = any(point.latency is not None for point in known)
     for number, (name, points) in enumerate(scaling.series.items()):
         held = [point for point in points if point in known]
-        _speedups(above, scaling, name, held, number)
+        above.plot(
+            [point.chips for point in held], [scaling.speedup(point) or 0.0 for point in held],
+            _LINES[name], color=CURVE_COLOURS[number], marker=CURVE_MARKERS[number],
+            markersize=3.4, linewidth=1.1, markeredgecolor=PAPER, markeredgewidth=0.4, label=name,
+        )  # fmt: skip
         _parts(below, name, held, labelled=number == 0)
     source = "measured" if measured else "predicted"
-    above.set_ylabel(f"speedup ({source})", fontsize=FONT_POINTS)
-    below.set_ylabel("time of a step, one chip", fontsize=FONT_POINTS)
-    below.set_xlabel("chips", fontsize=FONT_POINTS)
+    above.set_ylabel(f"speedup ({source})", fontsize=figure.FONT_POINTS)
+    below.set_ylabel("time of a step, one chip", fontsize=figure.FONT_POINTS)
+    below.set_xlabel("chips", fontsize=figure.FONT_POINTS)
     for ax in axes:
         _finish(ax, chips)
-    write_values(below.yaxis, seconds)
-    write_values(above.yaxis, "{:g}".format)
+    figure.write_values(below.yaxis, seconds)
+    figure.write_values(above.yaxis, "{:g}".format)
     return axes
-
-
-def _speedups(
-    ax: Axes, scaling: Scaling, name: str, points: list[ScalingPoint], number: int
-) -> None:
-    colour, marker = CURVE_COLOURS[number], CURVE_MARKERS[number]
-    ax.plot(
-        [point.chips for point in points], [scaling.speedup(point) or 0.0 for point in points],
-        _LINES[name], color=colour, marker=marker, markersize=3.4, linewidth=1.1,
-        markeredgecolor=PAPER, markeredgewidth=0.4, label=name,
-    )  # fmt: skip
 
 
 def _parts(ax: Axes, name: str, points: list[ScalingPoint], *, labelled: bool) -> None:
@@ -176,11 +154,11 @@ def _parts(ax: Axes, name: str, points: list[ScalingPoint], *, labelled: bool) -
 def _finish(ax: Axes, chips: list[int]) -> None:
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
-    ticks_at(ax.xaxis, chips)
-    ticks_at(ax.yaxis, None)
-    write_values(ax.xaxis, "{:.0f}".format)
-    tidy(ax)
-    legend_above(ax, -0.22, 4, handlelength=1.8, handletextpad=0.4, columnspacing=1.0)
+    figure.ticks_at(ax.xaxis, chips)
+    figure.ticks_at(ax.yaxis, None)
+    figure.write_values(ax.xaxis, "{:.0f}".format)
+    figure.tidy(ax)
+    figure.legend_above(ax, -0.22, 4, handlelength=1.8, handletextpad=0.4, columnspacing=1.0)
 
 
 def _summary(study: Scaling) -> Summary:

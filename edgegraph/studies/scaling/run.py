@@ -165,7 +165,9 @@ class _Study:
             analysis = analyze(program)
         except EdgeGraphError as error:
             return replace(empty, error=str(error)), None
-        return _filled(empty, analysis, _capacity_bytes(self.base)), analysis
+        device = self.base.device
+        capacity_bytes = None if device is None else find_entry(device).capacity_bytes
+        return _filled(empty, analysis, capacity_bytes), analysis
 
     def on_host(self, scaling: str, mesh: DeviceMesh, batch: int, report: Progress) -> _Found:
         """Compile over host devices and run it, in a subprocess."""
@@ -186,10 +188,6 @@ def _empty(scaling: str, mesh: DeviceMesh, batch: int, target: str) -> ScalingPo
     return ScalingPoint(
         scaling=scaling, data=mesh.data, tensor=mesh.tensor, batch=batch, target=target
     )
-
-
-def _capacity_bytes(target: Target) -> float | None:
-    return None if target.device is None else find_entry(target.device).capacity_bytes
 
 
 def _filled(point: ScalingPoint, analysis: Analysis, capacity_bytes: float | None) -> ScalingPoint:

@@ -79,7 +79,13 @@ def _taken(plan: Plan, cell: Cell, report: Progress) -> SweepPoint:
             point = _predicted(point, program, plan.roofs)
         if not plan.measure:
             return point
-        _check_memory(point.peak_memory_bytes)
+        # What cannot fit is refused before the system ends a process for it.
+        needed, usable = point.peak_memory_bytes, host.memory_bytes()
+        if needed is not None and needed > usable:
+            raise InputError(
+                f"out of memory: it needs {si(needed, 'B')}, and this process may use"
+                f" {si(usable, 'B')}; take a smaller batch"
+            )
         with exclusive_lock(report):
             latency, throughputs = measure_point(program, plan, report)
     except Exception as error:  # making its arguments may raise anything, such as a MemoryError
@@ -109,16 +115,6 @@ def _predicted(point: SweepPoint, program: Program, device: Device | None) -> Sw
         compile_s=program.compile_s,
         fingerprint=program.fingerprint,
     )
-
-
-def _check_memory(needed_bytes: int | None) -> None:
-    """Refuse what cannot fit, before the system ends a process for it."""
-    usable = host.memory_bytes()
-    if needed_bytes is not None and needed_bytes > usable:
-        raise InputError(
-            f"out of memory: it needs {si(needed_bytes, 'B')}, and this process may use"
-            f" {si(usable, 'B')}; take a smaller batch"
-        )
 
 
 def measure_point(

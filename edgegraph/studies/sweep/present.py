@@ -12,22 +12,7 @@ from rich.text import Text
 
 from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
-from edgegraph.reporting.figure import (
-    COLUMN_INCHES,
-    FONT_POINTS,
-    SMALL_POINTS,
-    figure_of,
-    legend_above,
-    line_handle,
-    log_ticks,
-    mark_handle,
-    patch_handle,
-    ticks_at,
-    tidy,
-    two_axes,
-    write_title,
-    write_values,
-)
+from edgegraph.reporting import figure
 from edgegraph.reporting.palette import MUTED, NEUTRAL, PAPER, curve_style
 from edgegraph.reporting.presenters import Summary, study_presenter
 from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, plain_table, styled
@@ -55,7 +40,11 @@ def sweep_table(sweep: Sweep, wide: bool | None = None) -> Group:
         else _table(sweep, wide=wide),
     ]
     parts += [Text(line, style="red") for line in _errors(sweep)]
-    parts += [Text(line, style="yellow") for line in _noise(sweep)]
+    parts += [
+        Text(f"batch {point.batch}: {point.verdict}, since {point.reasons[0]}", style="yellow")
+        for point in sweep.points
+        if point.verdict not in (None, OK) and point.reasons
+    ]
     parts += [Text(line, style="bold") for line in sweep.conclusions]
     return Group(*parts)
 
@@ -95,15 +84,13 @@ def _measured(point: SweepPoint, wide: bool) -> list[str]:
 def _predicted(point: SweepPoint, wide: bool) -> list[RenderableType]:
     low, high = point.overlapped_time_s, point.serial_time_s
     times = [seconds(point.compute_time_s), seconds(point.memory_time_s)] if low else ["", ""]
-    bracket = "" if low is None else f"{_short(low, high)}{seconds(high)}"
+    bracket = ""
+    if low is not None:
+        # The unit of the lower end only where it differs from the upper end's.
+        unit = seconds(high).rpartition(" ")[2]
+        bracket = f"{seconds(low).removesuffix(f' {unit}')} to {seconds(high)}"
     peak = "" if point.peak_memory_bytes is None else si(point.peak_memory_bytes, "B")
     return [*times * wide, bracket, styled(point.bound), peak]
-
-
-def _short(low: float, high: float | None) -> str:
-    """Write the lower end of a bracket; its unit only where it differs from the upper end's."""
-    number, _, unit = seconds(low).rpartition(" ")
-    return f"{number if seconds(high).endswith(f' {unit}') else f'{number} {unit}'} to "
 
 
 def _errors(sweep: Sweep) -> list[str]:
@@ -114,15 +101,6 @@ def _errors(sweep: Sweep) -> list[str]:
             batches.setdefault(point.error, []).append(str(point.batch))
     return [
         f"batch {', '.join(dict.fromkeys(failed))}: {error}" for error, failed in batches.items()
-    ]
-
-
-def _noise(sweep: Sweep) -> list[str]:
-    """Describe why the noisiest verdicts are what they are."""
-    return [
-        f"batch {point.batch}: {point.verdict}, since {point.reasons[0]}"
-        for point in sweep.points
-        if point.verdict not in (None, OK) and point.reasons
     ]
 
 
@@ -168,7 +146,7 @@ Styles = Mapping[tuple[str | None, str], tuple[str, str]]
 
 
 def draw(
-    sweep: Sweep, axes: tuple[Axes, Axes] | None = None, *, width: float = COLUMN_INCHES
+    sweep: Sweep, axes: tuple[Axes, Axes] | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> tuple[Axes, Axes]:
     """Draw latency and throughput over the batch size, one above the other.
 
@@ -194,11 +172,11 @@ def draw(
         )
     if axes is None:
         rows = math.ceil(len(_handles(sweep)) / _LEGEND_COLUMNS)
-        axes = two_axes(
+        axes = figure.two_axes(
             width, _HEIGHT_INCHES, left=0.175, right=0.975, bottom=0.115, top=0.935 - 0.045 * rows,
             hspace=0.09,
         )  # fmt: skip
-        write_title(axes[0], f"{sweep.workload}, {sweep.target}")
+        figure.write_title(axes[0], f"{sweep.workload}, {sweep.target}")
     above, below = axes
     styles = _styles(sweep)
     for name, points in sweep.series.items():
@@ -209,7 +187,11 @@ def draw(
         _whiskers(above, points, colour)
         _curve(below, points, colour, marker, lambda point: point.throughput_per_s)
     _mark_knees(axes, sweep.knees, styles)
-    _mark_failures(above, sweep)
+    for batch in sorted({point.batch for point in sweep.points if point.error is not None}):
+        above.plot(
+            batch, 0.95, "x", transform=above.get_xaxis_transform(), color=MUTED, markersize=4.5,
+            markeredgewidth=1.2, clip_on=False,
+        )  # fmt: skip
     if sweep.max_latency_s is not None:
         _mark_budget(above, sweep.max_latency_s)
     _finish(axes, sweep)
@@ -277,16 +259,7 @@ def _mark_knees(axes: tuple[Axes, Axes], knees: Sequence[Choice], styles: Styles
             ax.axvline(batch, color=colour, linewidth=0.8, linestyle=":", zorder=0.5)
         axes[1].annotate(
             f"knee {batch}", (batch, 0), (3, 3), xycoords=("data", "axes fraction"),
-            textcoords="offset points", fontsize=SMALL_POINTS, color=colour,
-        )  # fmt: skip
-
-
-def _mark_failures(ax: Axes, sweep: Sweep) -> None:
-    """Put a cross at the top for every batch that failed."""
-    for batch in sorted({point.batch for point in sweep.points if point.error is not None}):
-        ax.plot(
-            batch, 0.95, "x", transform=ax.get_xaxis_transform(), color=MUTED, markersize=4.5,
-            markeredgewidth=1.2, clip_on=False,
+            textcoords="offset points", fontsize=figure.SMALL_POINTS, color=colour,
         )  # fmt: skip
 
 
@@ -294,7 +267,7 @@ def _mark_budget(ax: Axes, budget_s: float) -> None:
     ax.axhline(budget_s, color=MUTED, linewidth=0.8, linestyle="--", zorder=0.5)
     ax.annotate(
         f"budget {seconds(budget_s)}", (0, budget_s), (3, 2), xycoords=("axes fraction", "data"),
-        textcoords="offset points", fontsize=SMALL_POINTS, color=MUTED,
+        textcoords="offset points", fontsize=figure.SMALL_POINTS, color=MUTED,
     )  # fmt: skip
 
 
@@ -304,22 +277,22 @@ def _finish(axes: tuple[Axes, Axes], sweep: Sweep) -> None:
     for ax in axes:
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
-        ticks_at(ax.xaxis, ticks)
-        write_values(ax.xaxis, "{:.0f}".format)
+        figure.ticks_at(ax.xaxis, ticks)
+        figure.write_values(ax.xaxis, "{:.0f}".format)
         low, high = ax.get_ylim()
-        log_ticks(ax.yaxis, 9, close=high / low < _FEW_DECADES)
-        tidy(ax)
+        figure.log_ticks(ax.yaxis, 9, close=high / low < _FEW_DECADES)
+        figure.tidy(ax)
     above, below = axes
-    write_values(above.yaxis, seconds)
-    write_values(below.yaxis, si)
-    above.set_ylabel("latency (tick: p90)", fontsize=FONT_POINTS)
-    below.set_ylabel("throughput (samples/s)", fontsize=FONT_POINTS)
-    below.set_xlabel("batch size", fontsize=FONT_POINTS)
-    legend_above(
+    figure.write_values(above.yaxis, seconds)
+    figure.write_values(below.yaxis, si)
+    above.set_ylabel("latency (tick: p90)", fontsize=figure.FONT_POINTS)
+    below.set_ylabel("throughput (samples/s)", fontsize=figure.FONT_POINTS)
+    below.set_xlabel("batch size", fontsize=figure.FONT_POINTS)
+    figure.legend_above(
         above, -0.19, _LEGEND_COLUMNS, _handles(sweep), handlelength=1.4, handletextpad=0.4,
         columnspacing=1.0,
     )  # fmt: skip
-    figure_of(above).align_ylabels(axes)
+    figure.figure_of(above).align_ylabels(axes)
 
 
 def _handles(sweep: Sweep) -> list[Artist]:
@@ -327,7 +300,7 @@ def _handles(sweep: Sweep) -> list[Artist]:
     styles = _styles(sweep)
     several = len(styles) > 1
     handles = [
-        line_handle(
+        figure.line_handle(
             curve_name(*name) if several else "measured", color=colour, marker=marker,
             markersize=_MARKER_POINTS, linewidth=1.1,
         )
@@ -335,9 +308,13 @@ def _handles(sweep: Sweep) -> list[Artist]:
     ]  # fmt: skip
     shared = NEUTRAL if several else next(iter(styles.values()))[0]
     if any(point.serial_time_s for point in sweep.points):
-        handles.append(patch_handle("roofline bracket", color=shared, alpha=0.35, linewidth=0))
+        handles.append(
+            figure.patch_handle("roofline bracket", color=shared, alpha=0.35, linewidth=0)
+        )
     if any(point.verdict not in (None, OK) for point in sweep.points):
-        handles.append(mark_handle("noisy", "o", shared, _MARKER_POINTS, markerfacecolor=PAPER))
+        handles.append(
+            figure.mark_handle("noisy", "o", shared, _MARKER_POINTS, markerfacecolor=PAPER)
+        )
     if any(point.error is not None for point in sweep.points):
-        handles.append(mark_handle("failed", "x", MUTED))
+        handles.append(figure.mark_handle("failed", "x", MUTED))
     return handles

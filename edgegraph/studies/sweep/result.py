@@ -230,11 +230,9 @@ class Sweep(Study):
         if all(point.latency is None and point.error is None for point in self.points):
             return ()
         several = len(self.series) > 1
-        lines = [("knee", choice) for choice in self.knees] + (
-            []
-            if self.max_latency_s is None
-            else [("budget", choice) for choice in self.within(self.max_latency_s)]
-        )
+        lines = [("knee", choice) for choice in self.knees]
+        if self.max_latency_s is not None:
+            lines += [("budget", choice) for choice in self.within(self.max_latency_s)]
         return tuple(
             f"{what}{f' ({choice.label})' if several else ''}: {choice.reason}"
             for what, choice in lines

@@ -250,7 +250,10 @@ def run_in_processes(
     one that dies alone too ends with an error.
     """
     for task in tasks:
-        _check_sendable(work, task)
+        try:
+            pickle.dumps((work, task))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise _unsendable(error) from error
     fresh = deque(range(len(tasks)))
     suspects: deque[int] = deque()
     while fresh or suspects:
@@ -269,13 +272,10 @@ def run_in_processes(
                         yield running.pop(future), answer
         except BrokenExecutor:
             if alone:
-                yield from ((position, _died()) for position in running.values())
+                died = "its process died twice; it may need more memory than there is"
+                yield from ((position, EdgeGraphError(died)) for position in running.values())
             else:
                 suspects.extend(running.values())
-
-
-def _died() -> EdgeGraphError:
-    return EdgeGraphError("its process died twice; it may need more memory than there is")
 
 
 def _answer(future: Future[_Answer]) -> _Answer | Exception:
@@ -288,13 +288,6 @@ def _answer(future: Future[_Answer]) -> _Answer | Exception:
         if isinstance(error, pickle.PicklingError):
             raise _unsendable(error) from error
         return error
-
-
-def _check_sendable(work: object, task: object) -> None:
-    try:
-        pickle.dumps((work, task))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise _unsendable(error) from error
 
 
 def _unsendable(error: Exception) -> InputError:
