@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -189,6 +189,20 @@ class Trial:
         bool, typer.Option("--gradients", help="Compare the gradients of the results too.")
     ] = False
 
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Prepare weights once, and choose forms for that.")
+    ] = False
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What `edgegraph.improve` is asked for, besides the time."""
+        return {
+            "allow": self.allow or (),
+            "tolerance": self.tolerance,
+            "gradients": self.gradients,
+            "prepare": self.prepare,
+        }
+
     def check(self, batches: Sequence[int]) -> None:
         """Refuse a file that cannot be written, before the work begins."""
         if self.save is None:
@@ -227,11 +241,9 @@ def improve(
             batch=batch,
             seconds=trial.seconds,
             processes=QUICK_PROCESSES if job.quick else PROCESSES,
-            allow=trial.allow or (),
-            tolerance=trial.tolerance,
-            gradients=trial.gradients,
             target=job.target or "cpu",
             progress=report,
+            **trial.asked,
         )
 
     reason = "what is faster has to be run"

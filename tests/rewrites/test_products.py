@@ -85,7 +85,7 @@ def test_what_is_asked_to_be_precise_is_not_rounded() -> None:
 
 def test_f32_and_batched_products_do_not_match() -> None:
     found = set(applying(dot, jnp.ones((1, 512)), jnp.ones((512, 256))))
-    assert found == {"dot-swapped", "row-in-bf16", "dense-in-int8"}
+    assert found == {"dot-swapped", "matrix-transposed", "row-in-bf16", "dense-in-int8"}
     rows = jnp.ones((4, 1, 512), jnp.bfloat16)
     batched = applying(
         lambda a, b: jnp.einsum("nij,njk->nik", a, b), rows, jnp.ones((4, 512, 256), jnp.bfloat16)
@@ -176,3 +176,11 @@ def test_large_or_few_products_are_left_alone() -> None:
     for shape in ((64, 9, 4), (64, 4, 9), (63, 4, 4)):
         a = jnp.ones(shape)
         assert "small-products-as-sums" not in applying(jnp.matmul, a, a.mT)
+
+
+def test_a_matrix_by_columns() -> None:
+    a = jax.random.normal(jax.random.key(0), (1, 512))
+    b = jax.random.normal(jax.random.key(1), (512, 256))
+    check(dot, "matrix-transposed", a, b)
+    check(jax.grad(lambda a, b: dot(a, b).sum()), "matrix-transposed", a, b)
+    assert "matrix-transposed" not in applying(dot, jnp.ones((2, 512)), b)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from edgegraph.rewrites.prepared import Split
     from edgegraph.workload import Workload
 
 
@@ -45,6 +46,8 @@ class Improvement(Study):
         inputs: With which inputs the results were compared.
         allow: Permissions for forms of lower precision.
         options: Compiler options that were tried.
+        prepared: Whether the improved program takes prepared weights; see `prepare`.
+        prepare_s: How long it takes to prepare them, once; None where they are not.
         estimate: What the whole is expected to take on a target that is not here.
         interrupted: What Ctrl-C ended, so that nothing after it was done; None for nothing.
     """
@@ -60,6 +63,8 @@ class Improvement(Study):
     inputs: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     options: tuple[OptionTrial, ...] = ()
+    prepared: bool = False
+    prepare_s: float | None = None
     estimate: Estimate | None = None
     interrupted: str | None = None
 
@@ -75,8 +80,8 @@ class Improvement(Study):
 
     @property
     def kept(self) -> bool:
-        """Whether any change or option is kept."""
-        return bool(self.decisions or self.compiler_options)
+        """Whether any change, prepared weights or an option are kept."""
+        return bool(self.decisions or self.compiler_options or self.prepared)
 
     @property
     def speedup(self) -> float | None:
@@ -109,12 +114,51 @@ class Improvement(Study):
         """
         from edgegraph.rewrites.decisions import rewritten_workload
 
-        source = getattr(self, "_source", None)
+        return rewritten_workload(self._code, self.decisions, self.compiler_options)
+
+    @property
+    def _code(self) -> Workload:
+        source: Workload | None = getattr(self, "_source", None)
         if source is None:
             raise InputError(
                 "a study from a file holds decisions and no code; use applied_to(function)"
             )
-        return rewritten_workload(source, self.decisions, self.compiler_options)
+        return source
+
+    def prepare(self, *weights: Any) -> Any:
+        """Compute what depends on the weights alone, once: transpose, pad, round, scale.
+
+        Args:
+            *weights: The first arguments of the function: ``params, state`` of a Flax model.
+
+        Returns:
+            A list of arrays, for `prepared_function`.
+
+        Raises:
+            InputError: The function has no weights, or the study was read from a file.
+
+        Example:
+            >>> prepared = study.prepare(params, state)  # doctest: +SKIP
+            >>> outputs = jax.jit(study.prepared_function)(prepared, x)  # doctest: +SKIP
+        """
+        return self._halves.prepare(*weights)
+
+    @property
+    def prepared_function(self) -> Callable[..., Any]:
+        """The improved function of prepared weights and data; see `prepare`."""
+        return self._halves.run
+
+    @cached_property
+    def _halves(self) -> Split:
+        from edgegraph.rewrites.prepared import split
+
+        call = self.improved_workload.call(self.batch or 1)
+        if not call.held or call.updates:
+            raise InputError(
+                f"{self.workload!r} has no weights that stay the same from call to call; say how"
+                " many of the first arguments are, as eg.improve(..., weights=1)"
+            )
+        return split(call.function, call.abstract, call.held)
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -186,6 +230,8 @@ class Improvement(Study):
             "inputs": list(self.inputs),
             "allow": list(self.allow),
             "options": to_builtins(self.options),
+            "prepared": self.prepared,
+            "prepare_s": self.prepare_s,
             "untried": list(self.untried),
             "interrupted": self.interrupted,
         }
@@ -216,13 +262,7 @@ class Improvement(Study):
             ]
         if self.error is not None and self.kept:
             said += self._agreement
-        said += [
-            f"compiled with {each.name}={each.value!r}, the changed program takes"
-            f" {each.ratio:.3g} times as long:"
-            " jax.jit(fast, compiler_options=study.compiler_options)"
-            for each in self.options
-            if each.kept and each.ratio
-        ]
+        said += self._besides
         if self.untried:
             said.append(f"{len(self.untried)} kinds of sites were not tried within the time limit")
         kept = [change for change in self.changes if change.kept]
@@ -231,6 +271,21 @@ class Improvement(Study):
             share = percent(min(before / self.timing.first_s, 1.0))
             said.append(f"the changed sites alone took {seconds(before)}, {share} of the whole")
         return tuple(said)
+
+    @property
+    def _besides(self) -> list[str]:
+        from edgegraph.base.units import seconds
+
+        said = [
+            f"compiled with {each.name}={each.value!r}, the changed program takes"
+            f" {each.ratio:.3g} times as long:"
+            " jax.jit(fast, compiler_options=study.compiler_options)"
+            for each in self.options
+            if each.kept and each.ratio
+        ]
+        if self.prepare_s is not None:
+            said.append(f"its weights are prepared once, in {seconds(self.prepare_s)}")
+        return said
 
     def _expectation(self, estimate: Estimate) -> list[str]:
         from edgegraph.base.units import seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from edgegraph.errors import InputError
 from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.environment import environment
 from edgegraph.measure.latency import prefer_synchronous_dispatch
+from edgegraph.rewrites.prepared import held_operands
 from edgegraph.rewrites.rewriter import Found, find_sites
 from edgegraph.rewrites.rule import PERMISSIONS, forms
 from edgegraph.studies.improve.cache import TimedForms
@@ -47,6 +48,8 @@ def improve(
     tolerance: float | None = None,
     gradients: bool = False,
     target: str = "cpu",
+    prepare: bool = False,
+    weights: int = 0,
     progress: Progress | None = None,
 ) -> Improvement:
     """Try equivalent forms of what a program does, and keep those that make it faster.
@@ -79,6 +82,10 @@ def improve(
         target: ``cpu``, this host, where all is measured; or a device that is not here, such as
             ``tpu:v5e`` or ``gpu:h100``, for which every form is compiled ahead of time and judged
             by its compiler's own cycles, or by our estimate. Results are compared on this host.
+        prepare: Compute what depends on the weights alone beforehand, and choose forms for that;
+            `Improvement.prepare` does it, `Improvement.prepared_function` takes what it returns.
+        weights: How many of the first arguments of a function are weights, which stay the same
+            from call to call; a Workload of a Flax model knows it.
         progress: Called with a message and a fraction.
 
     Raises:
@@ -98,10 +105,13 @@ def improve(
         tolerance=_tolerance(tolerance, _allowed(allow)),
         gradients=gradients,
         target=parse_target(target).name,
+        prepare=prepare,
     )
-    workload = _workload(subject, args)
+    workload = _workload(subject, args, weights)
     prefer_synchronous_dispatch()
     whole = Whole(workload, batch)
+    if prepare:
+        _check_weights(whole)
     if gradients:
         check_differentiable(whole.call.function, whole.call.abstract)
     study = replace(
@@ -114,6 +124,14 @@ def improve(
     return study
 
 
+def _check_weights(whole: Whole) -> None:
+    if not whole.call.held or whole.call.updates:
+        raise InputError(
+            f"{whole.workload.name!r} has no weights to prepare; say with weights=... how many of"
+            " a function's first arguments stay the same, and train no model meanwhile"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _How:
     """How long and how carefully to search, and to try, prove and compare the whole."""
@@ -124,18 +142,31 @@ class _How:
     tolerance: float
     gradients: bool
     target: str
+    prepare: bool
 
     def __post_init__(self) -> None:
+        if self.prepare and self.target != HERE:
+            raise InputError(
+                f"prepared weights are tried on this host, and not for {self.target!r}; leave out"
+                " one of prepare and target"
+            )
         if self.seconds <= 0:
             raise InputError(f"seconds must be positive, not {self.seconds}")
 
 
-def _workload(subject: Workload | Callable[..., Any], args: Sequence[Any] | None) -> Workload:
+def _workload(
+    subject: Workload | Callable[..., Any], args: Sequence[Any] | None, weights: int
+) -> Workload:
     if isinstance(subject, Workload):
         return subject
     if args is None:
         raise InputError(f"cannot improve {subject!r} without arguments; pass them as args=(...)")
-    return Workload.from_function(subject, lambda batch: tuple(args))
+    if not 0 <= weights <= len(args):
+        raise InputError(
+            f"weights must be from 0 to {len(args)}, as there are arguments, not {weights}"
+        )
+    plain = Workload.from_function(subject, lambda batch: tuple(args))
+    return replace(plain, call=lambda batch: replace(plain.call(batch), held=weights))
 
 
 def _allowed(allow: Collection[str]) -> tuple[str, ...]:
@@ -161,7 +192,8 @@ def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
         for found in find_sites(jax.make_jaxpr(call.function)(*call.abstract))
         if any(True for _ in forms(found.site, how.allow))
     ]
-    changes, untried = _search(sites, how, report)
+    weights = held_operands(call.function, call.abstract, call.held) if how.prepare else {}
+    changes, untried = _search(sites, weights, how, report)
     return Improvement(
         workload=name,
         batch=whole.batch,
@@ -170,11 +202,12 @@ def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
         changes=changes,
         untried=untried,
         allow=how.allow,
+        prepared=how.prepare,
     )
 
 
 def _search(
-    sites: Collection[Found], how: _How, report: Progress
+    sites: Collection[Found], weights: Mapping[str, tuple[int, ...]], how: _How, report: Progress
 ) -> tuple[tuple[Change, ...], tuple[str, ...]]:
     """Try the forms of all sites, those with most to do first, as long as there is time."""
     ordered = sorted(sites, key=lambda found: -found.site.work * found.executions)
@@ -186,13 +219,14 @@ def _search(
     try:
         for number, found in enumerate(ordered):
             signature = found.site.signature
-            timed = known.get(signature) if how.target == HERE else None
+            prepared = weights.get(signature, ())
+            timed = known.get(_key(signature, prepared)) if how.target == HERE else None
             if timed is None and monotonic_clock() > end:
                 untried.append(signature)
                 continue
             if timed is None:
                 report(f"trying forms of {found.site.primitive.name}", number / len(ordered))
-                timed = _tried(found, how, known)
+                timed = _tried(found, prepared, how, known)
             changes += [
                 replace(change, scopes=found.scopes, executions=found.executions)
                 for change in timed
@@ -205,12 +239,17 @@ def _search(
     return tuple(sorted(changes, key=lambda change: -change.saved_s)), tuple(untried)
 
 
-def _tried(found: Found, how: _How, known: TimedForms) -> list[Change]:
+def _key(signature: str, prepared: Sequence[int]) -> str:
+    """Name a kind of site whose operands at some positions are prepared."""
+    return f"{signature} prepared {list(prepared)}" if prepared else signature
+
+
+def _tried(found: Found, prepared: Sequence[int], how: _How, known: TimedForms) -> list[Change]:
     """Time the forms of a site and remember it, or judge them for another device."""
     if how.target != HERE:
         return judge_forms(found, allow=how.allow, target=how.target, known=known)
-    timed = time_forms(found, allow=how.allow, clock=monotonic_clock)
-    known.put(found.site.signature, timed)
+    timed = time_forms(found, allow=how.allow, clock=monotonic_clock, prepared=prepared)
+    known.put(_key(found.site.signature, prepared), timed)
     return timed
 
 
@@ -258,7 +297,8 @@ def _compared(
         processes=how.processes,
         progress=progress,
     )
-    study = replace(study, timing=timing)
+    prepare_s = whole.prepare_s(recipe_of(study)) if study.prepared else None
+    study = replace(study, timing=timing, prepare_s=prepare_s)
     return taken_back(
         study, kept_names(study) if timing.ratio >= 1.0 else (), "the whole is not faster"
     )

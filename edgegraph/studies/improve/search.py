@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edgegraph.base.timing import Clock, collector_paused
+from edgegraph.rewrites.prepared import split
 from edgegraph.rewrites.rewriter import Found
 from edgegraph.rewrites.rule import Exactness, Rule, Site, forms
 from edgegraph.studies.improve.trials import Change
@@ -57,20 +58,24 @@ class Agreeing:
     operands: Sequence[Any]
 
 
-def agreeing_forms(site: Site, allow: Collection[str], seed: int = 0) -> Agreeing:
+def agreeing_forms(
+    site: Site, allow: Collection[str], seed: int = 0, prepared: Sequence[int] = ()
+) -> Agreeing:
     """Compile all forms of a site, and return those that agree with the plain one.
 
     Args:
         site: What is to be replaced.
         allow: Permissions for forms of lower precision.
         seed: Of the operands' values.
+        prepared: Positions of operands that are weights: what depends on them alone is computed
+            beforehand.
     """
     operands = [_values(struct, seed + n) for n, struct in enumerate(site.operands)]
-    compiled = {PLAIN: jax.jit(site.plain).lower(*operands).compile()}
+    compiled = {PLAIN: _compiled(site.plain, operands, prepared)}
     expected = jax.tree.leaves(compiled[PLAIN](*operands))
     candidates: dict[str, Candidate] = {}
     for rule, form in forms(site, allow):
-        built = jax.jit(form).lower(*operands).compile()
+        built = _compiled(form, operands, prepared)
         difference = _difference(expected, jax.tree.leaves(built(*operands)))
         if difference <= NEAR[rule.exactness]:
             compiled[rule.name] = built
@@ -78,8 +83,31 @@ def agreeing_forms(site: Site, allow: Collection[str], seed: int = 0) -> Agreein
     return Agreeing(candidates, compiled, operands)
 
 
+def _compiled(
+    function: Callable[..., Any], operands: Sequence[Any], prepared: Sequence[int]
+) -> Callable[..., Any]:
+    """Compile a form of all operands; what is known of some of them is computed once, here."""
+    if not prepared:
+        return jax.jit(function).lower(*operands).compile()
+    others = [n for n in range(len(operands)) if n not in prepared]
+    order = [*prepared, *others]
+
+    def turned(*given: Any) -> Any:
+        return function(*(given[order.index(n)] for n in range(len(operands))))
+
+    halves = split(turned, [operands[n] for n in order], len(prepared))
+    values = jax.jit(halves.prepare)(*(operands[n] for n in prepared))
+    built = jax.jit(halves.run).lower(values, *(operands[n] for n in others)).compile()
+    return lambda *given: built(values, *(given[n] for n in others))
+
+
 def time_forms(
-    found: Found, *, allow: Collection[str], clock: Clock, seed: int = 0
+    found: Found,
+    *,
+    allow: Collection[str],
+    clock: Clock,
+    seed: int = 0,
+    prepared: Sequence[int] = (),
 ) -> list[Change]:
     """Time all forms of a group of equal sites.
 
@@ -88,12 +116,13 @@ def time_forms(
         allow: Permissions for forms of lower precision.
         clock: Nanoseconds.
         seed: Of the operands' values, and of the order of turns.
+        prepared: As `agreeing_forms` takes it.
 
     Returns:
         A change for every form that agrees with the plain one, `kept` where it is the best and
         fast enough to be tried in the whole.
     """
-    agreeing = agreeing_forms(found.site, allow, seed)
+    agreeing = agreeing_forms(found.site, allow, seed, prepared)
     if not agreeing.candidates:
         return []
     times = time_in_turns(agreeing.compiled, agreeing.operands, clock, seed)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from edgegraph.base.timing import Progress, monotonic_clock
 from edgegraph.results.verdicts import SLOWER
 from edgegraph.studies.improve.result import Improvement
-from edgegraph.studies.improve.trials import OutputCheck
+from edgegraph.studies.improve.trials import PREPARED, OutputCheck
 from edgegraph.studies.improve.whole import PLAIN, Ratio, Recipe, Whole, recipe_of
 
 OVERWHELMING = 0.5
@@ -28,12 +28,12 @@ def kept_rules(study: Improvement) -> dict[str, float]:
 
 
 def kept_names(study: Improvement) -> list[str]:
-    """Return the kept rules, those that save most first, and the kept compiler options."""
-    return [*kept_rules(study), *study.compiler_options]
+    """Return the kept rules, those that save most first, and what is done to the whole."""
+    return [*kept_rules(study), *[PREPARED] * study.prepared, *study.compiler_options]
 
 
 def taken_back(study: Improvement, names: Collection[str], reason: str) -> Improvement:
-    """Return a study without the changes of some rules, and without some compiler options."""
+    """Return a study without the changes of some rules, and without what is done to the whole."""
     changes = (
         replace(change, kept=False, reason=reason)
         if change.kept and change.rule in names
@@ -44,7 +44,12 @@ def taken_back(study: Improvement, names: Collection[str], reason: str) -> Impro
         replace(each, kept=False, reason=reason) if each.kept and each.name in names else each
         for each in study.options
     )
-    return replace(study, changes=tuple(changes), options=tuple(options))
+    return replace(
+        study,
+        changes=tuple(changes),
+        options=tuple(options),
+        prepared=study.prepared and PREPARED not in names,
+    )
 
 
 def without_idle(study: Improvement, whole: Whole, seconds: float, report: Progress) -> Improvement:
@@ -60,7 +65,7 @@ def without_idle(study: Improvement, whole: Whole, seconds: float, report: Progr
         report: Told what is being done.
     """
     saved = kept_rules(study)
-    if len(saved) < 2:
+    if len(saved) + study.prepared < 2:
         return study
     everything = recipe_of(study)
     report(f"{study.workload}: compiling the whole", None)
@@ -68,7 +73,8 @@ def without_idle(study: Improvement, whole: Whole, seconds: float, report: Progr
     cost_s = whole.compile_s(everything)
     begun = monotonic_clock()
     tried: list[str] = []
-    for rule in reversed([rule for rule, each_s in saved.items() if each_s < overwhelming_s]):
+    doubtful = [rule for rule, each_s in saved.items() if each_s < overwhelming_s]
+    for rule in (*[PREPARED] * study.prepared, *reversed(doubtful)):
         if monotonic_clock() - begun + cost_s * 1e9 > seconds * 1e9:
             break
         report(f"{study.workload}: compiling without {rule}", None)

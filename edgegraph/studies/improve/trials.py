@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 LOWER = "lower precision"
 
+PREPARED = "prepared weights"
+"""Names the preparation of weights among the rules."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:

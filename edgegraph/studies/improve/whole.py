@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import jax
 import numpy as np
 
 from edgegraph.base.timing import monotonic_clock
@@ -17,8 +18,10 @@ from edgegraph.measure.latency import ExecutableCall, program_arguments
 from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds
 from edgegraph.results.verdicts import Interval, verdict_of_intervals
 from edgegraph.rewrites.decisions import rewritten_workload
+from edgegraph.rewrites.prepared import Split, prepared_workload, split
+from edgegraph.rewrites.rewriter import rewritten
 from edgegraph.studies.improve.result import Improvement
-from edgegraph.studies.improve.trials import OptionValue
+from edgegraph.studies.improve.trials import PREPARED, OptionValue
 from edgegraph.workload import Workload
 
 SETTINGS = MeasurementSettings(
@@ -42,15 +45,19 @@ class Recipe:
     Attributes:
         decisions: Rules by signature.
         options: Compiler options by name.
+        prepared: Whether what depends on the weights alone is computed beforehand.
     """
 
     decisions: frozenset[tuple[str, str]] = frozenset()
     options: frozenset[tuple[str, OptionValue]] = frozenset()
+    prepared: bool = False
 
     def without(self, rule: str) -> Recipe:
-        """Return the recipe without the changes of one rule."""
+        """Return the recipe without the changes of one rule, or without prepared weights."""
         return replace(
-            self, decisions=frozenset(each for each in self.decisions if each[1] != rule)
+            self,
+            decisions=frozenset(each for each in self.decisions if each[1] != rule),
+            prepared=self.prepared and rule != PREPARED,
         )
 
     def with_option(self, name: str, value: OptionValue) -> Recipe:
@@ -66,6 +73,7 @@ def recipe_of(study: Improvement) -> Recipe:
     return Recipe(
         decisions=frozenset(study.decisions.items()),
         options=frozenset(study.compiler_options.items()),
+        prepared=study.prepared,
     )
 
 
@@ -76,6 +84,7 @@ class Whole:
         self.workload, self.batch = workload, batch
         self.call = workload.call(batch)
         self._programs: dict[Recipe, Program] = {}
+        self._prepared: dict[frozenset[tuple[str, str]], Any] = {}
 
     def program(self, recipe: Recipe) -> Program:
         """Return the program that a recipe makes.
@@ -85,7 +94,9 @@ class Whole:
         """
         if recipe not in self._programs:
             made = self.workload
-            if recipe.decisions:
+            if recipe.prepared:
+                made = prepared_workload(made, dict(recipe.decisions))
+            elif recipe.decisions:
                 made = rewritten_workload(made, dict(recipe.decisions))
             self._programs[recipe] = compile_workload(
                 made, batch=self.batch, options=dict(recipe.options)
@@ -101,6 +112,37 @@ class Whole:
     def arguments(self) -> tuple[Any, ...]:
         """The workload's arguments, with values."""
         return program_arguments(self.program(PLAIN))
+
+    def halves(self, recipe: Recipe) -> Split:
+        """Return the function of a prepared recipe in two."""
+        function = rewritten(self.call.function, dict(recipe.decisions))
+        return split(function, self.call.abstract, self.call.held)
+
+    def arguments_of(self, recipe: Recipe) -> tuple[Any, ...]:
+        """Return what the program of a recipe takes in place of the arguments."""
+        if not recipe.prepared:
+            return self.arguments
+        if recipe.decisions not in self._prepared:
+            prepare = jax.jit(self.halves(recipe).prepare)
+            self._prepared[recipe.decisions] = prepare(*self.arguments[: self.call.held])
+        return self._prepared[recipe.decisions], *self.arguments[self.call.held :]
+
+    def runs(self, recipe: Recipe) -> Callable[..., Any]:
+        """Return the program of a recipe as a function of the workload's own arguments."""
+        executable: Callable[..., Any] = self.program(recipe).executable
+        if not recipe.prepared:
+            return executable
+        prepared = self.arguments_of(recipe)[0]
+        return lambda *arguments: executable(prepared, *arguments[self.call.held :])
+
+    def prepare_s(self, recipe: Recipe) -> float:
+        """Return how long it takes to prepare the weights, once compiled."""
+        weights = self.arguments[: self.call.held]
+        prepare = jax.jit(self.halves(recipe).prepare)
+        jax.block_until_ready(prepare(*weights))
+        begun = monotonic_clock()
+        jax.block_until_ready(prepare(*weights))
+        return (monotonic_clock() - begun) * 1e-9
 
     def seconds_of(self, recipe: Recipe) -> float:
         """Return the time of one warm call, roughly."""
@@ -120,7 +162,7 @@ class Whole:
         return ratios([series.samples_s for series in every])
 
     def _series(self, recipe: Recipe) -> Series:
-        call = ExecutableCall(self.program(recipe).executable, self.arguments)
+        call = ExecutableCall(self.program(recipe).executable, self.arguments_of(recipe))
         return Series(call=call, after=call.after, clock=monotonic_clock)
 
 

@@ -125,6 +125,35 @@ def test_tolerances_go_with_permissions() -> None:
     assert run._tolerance(1e-3, ("bf16",)) == 1e-3
 
 
+def test_weights_are_prepared(pretended: list[str]) -> None:
+    weights = jnp.linspace(0.1, 1.0, 36).reshape(3, 3, 1, 4)
+
+    def scaled(w: Array, x: Array) -> Array:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(
+            x, w / jnp.sum(w), (1, 1), "SAME", dimension_numbers=numbers, feature_group_count=4
+        )
+
+    study = eg.improve(scaled, args=(weights, X), weights=1, prepare=True)
+    assert study.prepared
+    assert study.prepare_s is not None
+    prepared = study.prepare(weights)
+    expected = scaled(weights, X + 1)
+    np.testing.assert_allclose(study.prepared_function(prepared, X + 1), expected, atol=1e-5)
+    np.testing.assert_allclose(study.function(weights, X + 1), expected, atol=1e-5)
+    assert "div" not in str(jax.make_jaxpr(study.prepared_function)(prepared, X))
+    assert "its weights are prepared once" in str(study.conclusions)
+
+
+def test_what_has_no_weights_is_not_prepared() -> None:
+    with pytest.raises(InputError, match="'blur' has no weights to prepare"):
+        eg.improve(blur, args=(X,), prepare=True)
+    with pytest.raises(InputError, match="weights must be from 0 to 1"):
+        eg.improve(blur, args=(X,), weights=2)
+    with pytest.raises(InputError, match="leave out one of prepare and target"):
+        eg.improve(blur, args=(X,), weights=1, prepare=True, target="device:rpi5")
+
+
 @pytest.mark.slow
 def test_mobilenet_keeps_its_layers_and_macs() -> None:
     workload = mobilenet_v2()

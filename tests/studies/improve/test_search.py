@@ -5,12 +5,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from jax import Array
 
 from edgegraph.rewrites.rewriter import find_sites
 from edgegraph.rewrites.rule import Site, register_rewrite, unregister_rewrite
-from edgegraph.studies.improve.search import time_forms, time_in_turns
+from edgegraph.studies.improve.search import agreeing_forms, time_forms, time_in_turns
 
 
 class Stopwatch:
@@ -59,3 +60,25 @@ def test_lower_precision_is_tried_where_it_is_allowed(allow: Any, tried: set[str
     [found] = find_sites(jax.make_jaxpr(jnp.dot)(jnp.ones((64, 64)), jnp.ones((64, 64))))
     changes = time_forms(found, allow=allow, clock=Stopwatch())
     assert {change.rule for change in changes} == tried
+
+
+def test_what_depends_on_weights_alone_is_not_timed() -> None:
+    @register_rewrite(
+        "sorted-first", primitive="dot_general", title="a -> b", exactness="reassociating",
+        special="s", source="s",
+    )  # fmt: skip
+    def rule(site: Site) -> Callable[[Array, Array], Array]:
+        return lambda a, b: a @ -jnp.sort(-jnp.sort(b, 0), 0)[::-1] * 0 + a @ b
+
+    try:
+        [found] = find_sites(jax.make_jaxpr(jnp.dot)(jnp.ones((4, 8)), jnp.ones((8, 3))))
+        agreeing = agreeing_forms(found.site, (), prepared=(1,))
+        form, plain = (agreeing.compiled[name] for name in ("sorted-first", "plain"))
+        x = jnp.ones((4, 8))
+        # The weights are those that were prepared, whatever is handed in.
+        np.testing.assert_allclose(
+            form(x, jnp.zeros((8, 3))), plain(x, jnp.zeros((8, 3))), rtol=1e-5
+        )
+        assert float(jnp.abs(form(x, jnp.zeros((8, 3)))).max()) > 0
+    finally:
+        unregister_rewrite("sorted-first")

@@ -14,7 +14,7 @@ from edgegraph.studies.improve.settle import (
     without_idle,
     without_moved,
 )
-from edgegraph.studies.improve.trials import OptionTrial, OutputCheck
+from edgegraph.studies.improve.trials import PREPARED, OptionTrial, OutputCheck
 from edgegraph.studies.improve.whole import Ratio, Recipe
 from tests.studies.improve.improvements import change, improvement
 
@@ -124,3 +124,12 @@ def test_an_option_that_moves_results_is_found(study: Improvement) -> None:
     found = without_moved(study, check)
     assert (found.decisions, found.compiler_options) == (study.decisions, {})
     assert found.options[0].reason == settle.MOVED
+
+
+def test_prepared_weights_are_tried_like_a_rule(study: Improvement) -> None:
+    study = replace(study, prepared=True)
+    whole: Any = Pretended()
+    without_idle(study, whole, 60.0, lambda *_: None)
+    assert [each.prepared for each in whole.timed] == [False, True, True]
+    found = settled(study, [PREPARED], [ratio(1.0)])
+    assert (found.prepared, found.decisions) == (False, study.decisions)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import edgegraph as eg
+from edgegraph.studies.improve.trials import PREPARED
 from edgegraph.studies.improve.whole import PLAIN, Recipe, Whole, ratios
 
 X = jnp.linspace(0.0, 1.0, 64)
@@ -67,3 +71,21 @@ def test_the_interval_is_that_of_the_binomial_distribution() -> None:
     assert found is not None
     # Of 100 sorted samples, the 41st and the 60th hold the median with 95 %: published tables.
     assert found[0].interval == (41.0, 60.0)
+
+
+def test_a_recipe_with_prepared_weights() -> None:
+    w = jnp.linspace(1.0, 2.0, 64).reshape(8, 8)
+    x = jnp.ones((2, 8))
+
+    def function(w: Any, x: Any) -> Any:
+        return x @ jnp.sort(w)
+
+    plain = eg.Workload.from_function(function, lambda _: (w, x), name="f")
+    workload = replace(plain, call=lambda batch: replace(plain.call(batch), held=1))
+    whole = Whole(workload, 1)
+    recipe = replace(PLAIN, prepared=True)
+    assert recipe.without(PREPARED) == PLAIN
+    np.testing.assert_allclose(whole.runs(recipe)(w, x * 2), function(w, x * 2), rtol=1e-5)
+    assert not whole.program(recipe).jaxpr.eqns[0].primitive.name.startswith("sort")
+    assert whole.prepare_s(recipe) > 0
+    assert whole.ratios(PLAIN, [recipe]) is not None
