@@ -59,18 +59,7 @@ def figure_format(path: Path) -> str:
 
 
 def save_figure(ax: Axes, path: str | Path) -> Path:
-    """Write the figure that holds `ax`, as PNG, SVG or PDF by the path's ending.
-
-    Args:
-        ax: As a plot gave it.
-        path: The file.
-
-    Returns:
-        The path written.
-
-    Raises:
-        InputError: The ending is another one, or the folder cannot be written.
-    """
+    """Write the figure that holds `ax`, as PNG, SVG or PDF by the path's ending."""
     import matplotlib as mpl
 
     path = Path(path)

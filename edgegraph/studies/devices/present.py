@@ -247,19 +247,7 @@ _WORTH_SHOWING = 0.02
 def draw(
     comparison: DeviceComparison, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> Axes:
-    """Draw the bracket of every row, from all overlapped to nothing overlapped.
-
-    Args:
-        comparison: With figures in one row at least.
-        ax: Where to draw; a new figure where None.
-        width: Of a new figure, in inches; `PAGE_INCHES` for both columns of a paper.
-
-    Returns:
-        The axes drawn on, times on a logarithmic scale.
-
-    Raises:
-        InputError: No row has figures.
-    """
+    """Draw the bracket of every row, from all overlapped to nothing overlapped."""
     rows = [row for row in comparison.rows if row.low_s and row.high_s]
     if not rows:
         raise InputError("no device has figures to draw; the rows' errors say why")

@@ -152,14 +152,6 @@ def draw(
     Left, the bytes that cross kernel borders, beside the number of launches. Right, the measured
     latency with its 95 % interval and what fusion did to it; a line marks the time that the
     roofline needs at least. Without a measurement the roofline bracket stands alone.
-
-    Args:
-        study: Any fusion study.
-        axes: Where to draw bytes and latency; a new figure where None.
-        width: Of a new figure, in inches.
-
-    Returns:
-        The two axes.
     """
     if axes is None:
         axes = figure.two_axes(

@@ -107,19 +107,7 @@ _FEW_DECADES = 100
 def draw(
     study: OverlapStudy, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> Axes:
-    """Draw every layer's measured time in its bracket, from perfect to no overlap.
-
-    Args:
-        study: A study that was made with a device.
-        ax: Where to draw; a new figure where None.
-        width: Of a new figure, in inches; `PAGE_INCHES` for both columns of a paper.
-
-    Returns:
-        The axes drawn on, times on a logarithmic scale.
-
-    Raises:
-        InputError: The study was made without a device.
-    """
+    """Draw every layer's measured time in its bracket, from perfect to no overlap."""
     if study.whole is None:
         raise InputError(
             f"the overlap study of {study.workload!r} was made without a device, so there are no"

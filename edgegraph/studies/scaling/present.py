@@ -89,17 +89,6 @@ def draw(
     """Draw the speedup over the chips, and below it the three times of one chip.
 
     Weak scaling is solid, strong scaling dashed; the grey line is a perfect speedup.
-
-    Args:
-        scaling: With at least one mesh that has a time.
-        axes: Where to draw; a new figure where None.
-        width: Of a new figure, in inches.
-
-    Returns:
-        The two axes, with logarithmic scales.
-
-    Raises:
-        InputError: No mesh has a time.
     """
     known = [point for point in scaling.points if scaling.speedup(point)]
     if not known:

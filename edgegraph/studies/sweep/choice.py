@@ -63,9 +63,6 @@ def find_knee(points: Sequence[SweepPoint]) -> Choice:
     - if the verdict on the best throughput, on the knee's, or on that of the batch below the
       knee is not OK: the noise could move it;
     - with fewer than three measured batch sizes.
-
-    Args:
-        points: Of one curve.
     """
     measured = sorted(
         (point for point in points if point.throughput_per_s is not None),
@@ -109,10 +106,6 @@ def within_budget(points: Sequence[SweepPoint], max_latency_s: float) -> Choice:
     The latency is the p90, which nine of ten calls keep, and the median where there are too few
     samples for a p90; the reason says which. There is none if the verdict on the chosen one's
     latency is not OK, nor if that is so of a better one whose fastest call keeps the budget.
-
-    Args:
-        points: Of one curve.
-        max_latency_s: The budget in seconds.
     """
     measured = [point for point in points if point.latency is not None]
     if not measured:

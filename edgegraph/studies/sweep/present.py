@@ -153,17 +153,6 @@ def draw(
     Lines are measured: the median latency with a whisker up to the p90, and the best
     throughput. Bands are predicted: from max(T_compute, T_memory), perfect overlap, to their
     sum. Hollow marks were NOISY or INVALID, crosses failed. A dotted line marks the knee.
-
-    Args:
-        sweep: At least one of its points was measured.
-        axes: Where to draw latency and throughput; a new figure where None.
-        width: Of a new figure, in inches.
-
-    Returns:
-        The two axes, both with logarithmic scales.
-
-    Raises:
-        InputError: No point was measured.
     """
     if not any(point.latency is not None for point in sweep.points):
         raise InputError(
