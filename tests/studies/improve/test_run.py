@@ -45,8 +45,8 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ]  # fmt: skip
 
     monkeypatch.setattr(run, "time_forms", time_forms)
-    for timed in ("without_idle", "with_options"):
-        monkeypatch.setattr(run, timed, lambda study, **_: study)
+    for step in ("without_idle", "with_options"):
+        monkeypatch.setattr(run, step, lambda study, **_: study)
     monkeypatch.setattr(run, "compare_timings", lambda *a, **k: improvement().timing)
     return timed
 
