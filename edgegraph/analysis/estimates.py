@@ -17,6 +17,7 @@ program that concerns is in `compiler_coverage`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -251,3 +252,46 @@ def compiler_coverage(records: Sequence[OpRecord]) -> float | None:
             known_s += roof_s
             said = True
     return known_s / whole_s if said and whole_s else None
+
+
+_SHOWN = 0.05
+"""How far rounding may put XLA's roofline off."""
+
+_HALF_UNIT = 2.0**-24
+"""By which rounding to float32 puts off a number near 1."""
+
+_MOST_S = 0.5
+"""Programs that take longer than that at our own roofs may take a second by XLA's."""
+
+
+def compiler_optimal_s(
+    optimal_s: float, nodes: Sequence[str], roof_s: float | None
+) -> float | None:
+    """Return XLA's roofline without what it takes off for custom calls: a second each, for some.
+
+    It takes none off for those that it can price, nor inside of fusions. The sum itself shows how
+    many it took, where the program takes well under a second.
+
+    Args:
+        optimal_s: XLA's ``optimal_seconds``, a sum in float32.
+        nodes: Opcodes of all nodes.
+        roof_s: Time at our own roofs; None where unknown.
+
+    Returns:
+        Seconds; None where the sum does not show it, or rounding has eaten what it showed.
+
+    Example:
+        >>> compiler_optimal_s(7e-6, ["copy", "custom-call"], 5e-6)  # nothing was taken off
+        7e-06
+        >>> round(compiler_optimal_s(-1.9995, ["custom-call"] * 2 + ["fusion"], 3e-4), 5)
+        0.0005
+        >>> compiler_optimal_s(-0.9999998, ["custom-call", "fusion"], 1e-7)  # 0.2 us of 1 s
+    """
+    calls = nodes.count("custom-call")
+    if not calls:
+        return optimal_s
+    taken = max(0, math.ceil(-optimal_s))
+    found = optimal_s + taken
+    rounding = len(nodes) * taken * _HALF_UNIT
+    shown = taken <= calls and found * _SHOWN >= rounding and found > 0
+    return found if shown and roof_s is not None and roof_s < _MOST_S else None

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgegraph.analysis.attribution import Attribution, attribute, model_macs, with_model_macs
-from edgegraph.analysis.estimates import compiler_coverage, with_compiler_times, with_expected_times
+from edgegraph.analysis.estimates import (
+    compiler_coverage,
+    compiler_optimal_s,
+    with_compiler_times,
+    with_expected_times,
+)
 from edgegraph.analysis.layers import Parameters, prevailing_bound, roll_up
 from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
@@ -224,14 +229,15 @@ _EXPECTED = ("expected_time_s", "expected_low_s", "expected_high_s")
 def _totals(draft: Draft) -> Totals:
     """Add up the program."""
     tree, roots = OpTree(draft.ops), [row for row in draft.layers if row.depth == 0]
+    sums = _sums(draft, tree.top, [row for row in roots if row.layer != UNATTRIBUTED])
     return Totals(
         ops=sum(op.opcode not in opcodes.FREE for op in tree.leaves),
         params=sum(row.params for row in roots),
         param_bytes=sum(row.param_bytes for row in roots),
         bound=prevailing_bound(draft.layers),
         lower_bound=any(cost.unpriced is not None for cost in draft.costs.values()),
-        **_sums(draft, tree.top, [row for row in roots if row.layer != UNATTRIBUTED]),
-        **_compiler_figures(draft, tree.top),
+        **sums,
+        **_compiler_figures(draft, tree.top, sums["overlapped_time_s"]),
         **_measured_figures(draft),
     )
 
@@ -265,14 +271,15 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
 
 
-def _compiler_figures(draft: Draft, top: Sequence[OpRecord]) -> dict[str, Any]:
+def _compiler_figures(
+    draft: Draft, top: Sequence[OpRecord], roof_s: float | None
+) -> dict[str, Any]:
     """Return XLA's own totals, and what the cheapest branches would come to."""
     program, costs = draft.program, draft.costs
     lowest = sequence(costs[op.name].cheapest or costs[op.name].cost for op in top)
     optimal_s = (program.compiler_cost or {}).get("optimal_seconds")
     if optimal_s is not None:
-        # XLA takes a second off for every custom call that it cannot price.
-        optimal_s += sum(node.opcode == "custom-call" for node in draft.nodes)
+        optimal_s = compiler_optimal_s(optimal_s, [node.opcode for node in draft.nodes], roof_s)
     return {
         "flops_lowest": known_sum([lowest.flops]),
         "bytes_lowest": known_sum([lowest.bytes_read, lowest.bytes_written]),

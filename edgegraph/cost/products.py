@@ -18,6 +18,7 @@ from itertools import repeat
 from msgspec import Struct
 
 from edgegraph.cost.cost import Cost
+from edgegraph.cost.operations import PER_MULTIPLY_ADD, is_complex
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import (
     BITS_BY_DTYPE,
@@ -34,17 +35,19 @@ def macs(instruction: Instruction, operands: Sequence[Shape]) -> int:
     """Count the multiply-accumulates of one execution.
 
     They are those of a dot (ragged or scaled too), of a convolution, or of the multiplication that
-    XLA makes of a small dot, followed by a sum, under the dot's op_name; 0 for all others.
+    XLA makes of a small dot, followed by a sum, under the dot's op_name; 0 for all others. Of
+    complex numbers they are those of the real ones that these are made of.
     """
+    each = PER_MULTIPLY_ADD if operands and is_complex(operands[0]) else 1
     if instruction.dot is not None:
         dot, rhs = instruction.dot, operands[1].dimensions
         met = {*dot.rhs_batch, *dot.rhs_contracting, *dot.rhs_group}
         columns = [extent for d, extent in enumerate(rhs) if d not in met]
-        return operands[0].size * math.prod(columns)
+        return each * operands[0].size * math.prod(columns)
     if instruction.opcode == "convolution" and instruction.convolution is not None:
-        return _convolution_macs(instruction, operands[0], operands[1])
+        return each * _convolution_macs(instruction, operands[0], operands[1])
     if instruction.opcode == "multiply" and instruction.op_name.endswith("/dot_general"):
-        return instruction.shape.size
+        return each * instruction.shape.size
     return 0
 
 

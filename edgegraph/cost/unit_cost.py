@@ -32,6 +32,7 @@ from msgspec.structs import replace
 
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost
 from edgegraph.cost.custom_calls import price_custom_call
+from edgegraph.cost.operations import operations
 from edgegraph.cost.products import ComputeType, compute_type, macs, result_type
 from edgegraph.cost.xla_cost import (
     Crossing,
@@ -178,17 +179,14 @@ class _Pricer:
         )
         sends = instruction.collective is not None
         products = macs(instruction, operands)
-        # XLA's price of a scan is that of its function, which runs along an axis.
-        scans = instruction.opcode == "scan"
-        steps = operands[0].dimensions[instruction.dimensions[0]] if scans else 1
+        flops, transcendentals = operations(instruction, operands, products, price, self._module)
         return Cost(
             macs=products,
             bytes_read=read,
             bytes_written=written,
             on_chip_bytes=on_chip,
-            # XLA takes the groups of a ragged-dot for a dimension that it is summed over.
-            flops=2 * products if instruction.opcode == "ragged-dot" else price.flops * steps,
-            transcendentals=price.transcendentals * steps,
+            flops=flops,
+            transcendentals=transcendentals,
             wire_bytes=wire_bytes(instruction, operands, self._module) if sends else 0,
         )
 

@@ -28,9 +28,10 @@ from msgspec.structs import replace
 
 from edgegraph import xla
 from edgegraph.hlo import opcodes, schema
+from edgegraph.hlo.decode import DTYPES
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.identity import Labels, written
-from edgegraph.hlo.module import Instruction, Module, Shape
+from edgegraph.hlo.module import BITS_BY_DTYPE, Instruction, Module, Shape
 from edgegraph.hlo.op_tree import OpTree
 
 
@@ -133,12 +134,13 @@ class XlaPricer:
                 name=name, opcode="parameter", parameter_number=number, id=parameters[name]
             )
             parameter.shape.CopyFrom(self._proto(operand).shape)
+            _pack(parameter.shape)
             entry.program_shape.parameters.add().CopyFrom(parameter.shape)
             entry.program_shape.parameter_names.append(name)
-        entry.program_shape.result.CopyFrom(self._proto(instruction.name).shape)
         positional = replace(instruction, operands=tuple(parameters))
         entry.root_id = next(ids)
         self._add(entry, positional, entry.root_id, parameters, computation_ids)
+        entry.program_shape.result.CopyFrom(entry.instructions[-1].shape)
         module.entry_computation_id = entry.id
         module.host_program_shape.CopyFrom(entry.program_shape)
         return bytes(module.SerializeToString())
@@ -154,6 +156,7 @@ class XlaPricer:
         """Add a copy of an instruction to a computation, under new ids."""
         copy = computation.instructions.add()
         copy.CopyFrom(self._proto(instruction.name))
+        _pack(copy.shape)
         for field in ("metadata", "control_predecessor_ids"):
             copy.ClearField(field)
         copy.id = new_id
@@ -173,6 +176,17 @@ class XlaPricer:
 
         visit(instruction.called)
         return list(order)
+
+
+def _pack(shape: schema.Proto) -> None:
+    """Have elements of less than a byte share bytes, as XLA decides for all when it optimises."""
+    for element in shape.tuple_shapes:
+        _pack(element)
+    bits = BITS_BY_DTYPE.get(DTYPES.get(shape.element_type, ""), 8)
+    if 0 < bits < 8:
+        if not shape.HasField("layout"):
+            shape.layout.minor_to_major.extend(reversed(range(len(shape.dimensions))))
+        shape.layout.element_size_in_bits = bits
 
 
 def _read(properties: Mapping[str, float], operands: int) -> XlaPrice:

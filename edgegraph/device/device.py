@@ -79,11 +79,12 @@ class Device:
     def roof_dtype(self, dtype: str) -> str:
         """Name the roof that bounds arithmetic in `dtype`: itself where listed.
 
-        Else the fastest of those that can stand in for it: of its kind, and as wide or wider, so
-        that it stays a bound. Else, as for predicates, the device's first (reference) roof. The
-        op's `roof` column says which.
+        Complex numbers stand under that of the real ones they are made of. Else the fastest of
+        those that can stand in for it: of its kind, and as wide or wider, so that it stays a
+        bound. Else, as for predicates, the device's first (reference) roof. The op's `roof` column
+        says which.
         """
-        peaks = self.peak_flops_per_s
+        peaks, dtype = self.peak_flops_per_s, _REAL.get(dtype, dtype)
         if dtype in peaks:
             return dtype
         kind, bits = _kind_and_bits(dtype)

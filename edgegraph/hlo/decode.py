@@ -38,7 +38,7 @@ from edgegraph.hlo.module import (
 from edgegraph.hlo.schema import HloModuleProto, Proto
 from edgegraph.hlo.validation import Checker
 
-_DTYPES = {
+DTYPES = {
     1: "pred",
     2: "s8", 3: "s16", 4: "s32", 5: "s64", 6: "u8", 7: "u16", 8: "u32", 9: "u64",
     10: "f16", 11: "f32", 12: "f64", 13: "tuple", 14: "opaque", 15: "c64", 16: "bf16",
@@ -226,6 +226,8 @@ class _Decoder:
                 return {"custom_call_target": self._text(proto.custom_call_target)}
             case "constant":
                 return {"literal": scalar_literal(proto.literal, shape)}
+            case "fft":
+                return {"fft_lengths": tuple(proto.fft_length)}
             case "compare":
                 return {"comparison": self._text(proto.comparison_direction)}
         return {"dot": decode_dot(proto)} if opcode in opcodes.DOTS else {}
@@ -242,7 +244,7 @@ class _Decoder:
         return shape
 
     def _new_shape(self, proto: Proto, name: str) -> Shape:
-        dtype = _DTYPES.get(proto.element_type)
+        dtype = DTYPES.get(proto.element_type)
         if dtype is None:
             raise FormatError(
                 f"HLO instruction {name!r}: unknown element type number {proto.element_type}"

@@ -168,6 +168,7 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
         window: Of a convolution, of a custom-call that is one, or of a reduce-window.
         dot: Dimension numbers of an opcode among `opcodes.DOTS`.
         convolution: Dimension numbers of a convolution or a custom-call that is one.
+        fft_lengths: Extents of the axes, the last ones, that a Fourier transform goes along.
         feature_group_count, batch_group_count: Of a convolution; 1 where there are no groups.
         precision: Of a dot, convolution or custom-call, how exact its products are to be:
             ``high``, ``highest`` or an algorithm (``dot_bf16_bf16_f32_x3``); None for the default.
@@ -195,6 +196,7 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
     window: tuple[WindowDimension, ...] = ()
     dot: DotDimensions | None = None
     convolution: ConvolutionDimensions | None = None
+    fft_lengths: tuple[int, ...] = ()
     feature_group_count: int = 1
     batch_group_count: int = 1
     precision: str | None = None

@@ -244,6 +244,6 @@ PRICED_BY_SHAPE = (
 """Their price follows from the opcode and the shapes alone (hlo_cost_analysis.cc)."""
 
 DETAILED = COLLECTIVES | PRODUCTS | MAY_ALIAS | WINDOWED | GIVEN | {
-    "compare", "get-tuple-element", "send"
+    "compare", "fft", "get-tuple-element", "send"
 }  # fmt: skip
 """They have attributes that others do not have."""

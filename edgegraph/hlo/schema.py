@@ -137,6 +137,7 @@ _MESSAGES: Messages = {
         "channel_id": (26, "int64"),
         "custom_call_target": (28, "string"),
         "dot_dimension_numbers": (30, "DotDimensionNumbers"),
+        "fft_length": (32, "int64*"),
         "id": (35, "int64"),
         "operand_ids": (36, "int64*"),
         "control_predecessor_ids": (37, "int64*"),
@@ -202,6 +203,7 @@ _MESSAGES: Messages = {
     "LayoutProto": {
         "minor_to_major": (1, "int64*"),
         "tiles": (6, "bytes*"),
+        "element_size_in_bits": (7, "int64"),
         "memory_space": (8, "int64"),
     },
     "Window": {"dimensions": (1, "WindowDimension*")},

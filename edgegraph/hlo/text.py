@@ -64,6 +64,8 @@ def _product(instruction: Instruction) -> Iterator[str]:
         yield f"batch_group_count={instruction.batch_group_count}"
     if instruction.dot is not None:
         yield dot_text(instruction.dot)
+    if instruction.fft_lengths:
+        yield f"fft_length={braces(instruction.fft_lengths)}"
     if instruction.precision is not None:
         yield f"operand_precision={instruction.precision}"
 

@@ -71,7 +71,8 @@ class Totals(Mapping[str, "int | float | str | None"]):
             it says something; None where it says nothing.
         compiler_coverage: Share of the time at the roof that is of ops of which it does.
         compiler_optimal_s: XLA's own roofline for such a device (``optimal_seconds``), custom
-            calls left out; None where it gives none.
+            calls left out; None where it gives none, or takes a second off for custom calls and
+            the sum does not show for how many.
         expected_time_s, expected_low_s, expected_high_s: Time to expect of one call, and its
             range: the sum over the kernels and the dispatch. None without a calibrated machine.
     """

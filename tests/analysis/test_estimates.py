@@ -10,6 +10,7 @@ from edgegraph import xla
 from edgegraph.analysis.attribution import attribute, model_macs, with_model_macs
 from edgegraph.analysis.estimates import (
     compiler_coverage,
+    compiler_optimal_s,
     compiler_time_s,
     with_compiler_times,
     with_expected_times,
@@ -214,3 +215,30 @@ def test_the_models_macs_replace_those_of_padded_products() -> None:
     ops = {op.name: op for op in with_model_macs(said(TPU), wanted)}
     assert (ops["c"].macs, ops["b"].macs, ops["f"].macs) == (3 * 64 * 64, 0, 3 * 64 * 64)
     assert ops["c"].flops == 2 * 64**3  # what the padded product does
+
+
+@pytest.mark.parametrize(
+    ("xla_s", "calls", "ops", "expected_s"),
+    [
+        # What libtpu 0.0.52 says for a v5e: of top-k nothing is taken off, of splits all is.
+        (7.118547273421427e-06, 1, 3, 7.1185e-06),
+        (-2.999272346496582, 3, 6, 7.2765e-4),
+        # 0.5 us beside 5 s is within the rounding of float32.
+        (-4.999999046325684, 5, 13, None),
+        (-1.0, 1, 2, None),
+        # More was taken off than there are calls.
+        (-2.5, 2, 4, None),
+        (3e-3, 0, 400, 3e-3),
+    ],
+)
+def test_the_compilers_roofline_is_given_back_what_it_took_off(
+    xla_s: float, calls: int, ops: int, expected_s: float | None
+) -> None:
+    nodes = ["custom-call"] * calls + ["fusion"] * (ops - calls)
+    found = compiler_optimal_s(xla_s, nodes, 1e-6)
+    assert found == (None if expected_s is None else pytest.approx(expected_s, rel=1e-3))
+
+
+def test_a_program_of_seconds_hides_what_was_taken_off() -> None:
+    assert compiler_optimal_s(0.3, ["custom-call", "fusion"], 2.0) is None
+    assert compiler_optimal_s(0.3, ["custom-call", "fusion"], None) is None

@@ -33,7 +33,7 @@ class Array:
 
     Attributes:
         packed: Whether the layout says that elements of less than a byte share bytes. Optimised
-            modules say so; before that XLA has not decided, and counts a byte for each.
+            modules say so; before that XLA has not decided, and counts a byte for each. They do.
     """
 
     dtype: str

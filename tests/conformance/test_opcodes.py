@@ -18,6 +18,7 @@ from tests.conformance.harness import (
     Total,
     alone,
     check,
+    packed,
     price,
     stated_difference,
     xla_total,
@@ -65,7 +66,7 @@ def test_what_runs_computations_costs_what_they_cost(opcode: str) -> None:
     @EXAMPLES
     @given(STRATEGIES[opcode])
     def holds(case: Case) -> None:
-        check(xla.parse_text(module(case)), case.trips)
+        check(xla.parse_text(packed(module(case))), case.trips)
 
     holds()
 

@@ -45,7 +45,10 @@ def test_entry_ops_sum_to_xla_total(
     nodes, costs = priced(serialized)
     xla_total = xla.cost_analysis(serialized)
     moved = total(nodes, costs, "bytes_read") + total(nodes, costs, "bytes_written")
-    assert total(nodes, costs, "flops") == pytest.approx(xla_total.get("flops", 0), rel=1e-4)
+    flops = xla_total.get("flops", 0)
+    if (stage, make) == (programs.lowered, programs.mixed):
+        flops += 8 * 7 - 8 * 8 * 7  # A cumulative sum over 8 of 8 is 7 additions in each row.
+    assert total(nodes, costs, "flops") == pytest.approx(flops, rel=1e-4)
     assert moved == pytest.approx(xla_total["bytes accessed"], rel=1e-4)
     assert total(nodes, costs, "transcendentals") == pytest.approx(
         xla_total.get("transcendentals", 0), rel=1e-4

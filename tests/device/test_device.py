@@ -87,6 +87,9 @@ def test_values_that_were_narrow_need_no_more() -> None:
         ("h100-sxm", "u8", "s8"),
         ("h100-sxm", "s4", "s8"),
         ("a100", "f8e4m3fn", "bf16"),
+        # Complex numbers are made of real ones.
+        ("h100-sxm", "c64", "f32"),
+        ("h100-sxm", "c128", "f64"),
         # Nothing can stand in: the reference roof.
         ("h100-sxm", "pred", "f32"),
         ("h100-sxm", "s32", "f32"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any
 
@@ -16,6 +15,7 @@ from edgegraph.cost.custom_calls.registry import (
     operand,
     result,
 )
+from edgegraph.cost.operations import comparisons
 
 # The kernel's code stands in the same JSON, megabytes of it, so only the estimate is parsed.
 _COST_ESTIMATE = re.compile(r'"cost_estimate"\s*:\s*(\{[^{}]*\})')
@@ -90,6 +90,19 @@ def marker(call: CustomCall) -> Cost:
     return ZERO
 
 
+@built_in("X64Combine", "X64SplitHigh", "X64SplitLow")
+def halves(call: CustomCall) -> Cost:
+    """A TPU's numbers of 64 bits, complex ones too, as two arrays of 32: other names of the bits.
+
+    Nothing is moved where both stand in the same memory. A half that is brought to memory on the
+    chip, or from there, is read and written once: so arguments enter, and results leave.
+    """
+    joins = call.target == "X64Combine"
+    whole, parts = (call.result, call.operands) if joins else (operand(call, 0), (call.result,))
+    moved = sum(half.bytes for half in parts if half.memory_space != whole.memory_space)
+    return call.cost(bytes_read=moved, bytes_written=moved)
+
+
 @built_in("TopK", "__gpu$TopK", "mhlo.topk")
 def top_k(call: CustomCall) -> Cost:
     """The k largest of n: n log2(k) comparisons, rounded up as XLA rounds up a sort's n log2(n).
@@ -97,11 +110,9 @@ def top_k(call: CustomCall) -> Cost:
     That is what a partial sort with a heap takes (the C++ standard on ``std::partial_sort``,
     which XLA's CPU runtime calls).
     """
-    values, found = operand(call, 0), result(call, 0)
-    if not found.dimensions:
+    if not result(call, 0).dimensions:
         raise UnknownFormError(f"{call.target} returns a scalar")
-    k = found.dimensions[-1]
-    return call.cost(flops=values.size * max(1, math.ceil(math.log2(max(k, 1)))))
+    return call.cost(flops=comparisons(operand(call, 0).size, call.result))
 
 
 @built_in("PartialReduce")

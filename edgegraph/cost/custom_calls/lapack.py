@@ -5,11 +5,9 @@ the leading dimensions. MACs are 0: they are counted of matrix products and conv
 
 What the computational routines take are exact polynomials, under the routines' names. Source:
 Blackford and Dongarra, "Installation Guide for LAPACK", LAPACK Working Note 41 (1999), appendix C;
-additions and multiplications together, a division or square root counting as a multiplication. An
-operation on complex numbers counts as one, as XLA counts one: its figure for a dot of c64 is that
-for a dot of f32. (The hardware needs 6 real operations for a complex multiplication and 2 for an
-addition.) All quotients are whole. Constant terms that would leave the count of a tiny matrix
-negative are cut off at 0.
+additions and multiplications together, a division or square root counting as a multiplication. All
+quotients are whole. Constant terms that would leave the count of a tiny matrix negative are cut off
+at 0.
 
 The drivers iterate, so how much they compute depends on the numbers in the matrix. Their counts are
 the nominal ones of the literature, for which the iterations that usually happen are assumed:
@@ -18,14 +16,23 @@ the nominal ones of the literature, for which the iterations that usually happen
   the standard operation counts of the drivers.
 - GVL: Golub and Van Loan, "Matrix Computations", third edition (1996).
 
+Those of complex numbers are 4 times as many: half of the counts are products, of 6 real operations,
+and half sums, of 2 (LAPACK Working Note 41).
+
 Jacobi methods, which a GPU prefers for small matrices, have no such count: unknown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+
+from msgspec.structs import replace
+
 from edgegraph.cost.cost import Cost
 from edgegraph.cost.custom_calls.registry import (
     CustomCall,
+    Rule,
     UnknownFormError,
     attribute,
     attributes,
@@ -38,6 +45,7 @@ from edgegraph.cost.custom_calls.registry import (
     result,
     square,
 )
+from edgegraph.cost.operations import PER_MULTIPLY_ADD, is_complex
 
 
 def potrf(n: int) -> int:
@@ -110,21 +118,37 @@ def solver(*routines: str) -> tuple[str, ...]:
     return tuple(f"{gpu}solver_{routine}_ffi" for routine in routines for gpu in ("cu", "hip"))
 
 
-@built_in(*lapack("potrf"), *solver("potrf"), "Cholesky")
+def routine(*targets: str) -> Callable[[Rule], Rule]:
+    """Register the decorated function as the rule of some calls, for real and complex numbers."""
+
+    def register(rule: Rule) -> Rule:
+        @wraps(rule)
+        def price(call: CustomCall) -> Cost | None:
+            cost = rule(call)
+            if cost is None or not any(map(is_complex, call.operands)):
+                return cost
+            return replace(cost, flops=PER_MULTIPLY_ADD * (cost.flops or 0))
+
+        return built_in(*targets)(price)
+
+    return register
+
+
+@routine(*lapack("potrf"), *solver("potrf"), "Cholesky")
 def cholesky(call: CustomCall) -> Cost:
     """POTRF, the Cholesky factor: LAPACK Working Note 41, n^3/3 + ..."""
     batch, n, _ = square(operand(call, 0))
     return call.cost(flops=batch * potrf(n))
 
 
-@built_in(*lapack("getrf"), *solver("getrf"), "LuRealDecompositionBlock")
+@routine(*lapack("getrf"), *solver("getrf"), "LuRealDecompositionBlock")
 def lu(call: CustomCall) -> Cost:
     """GETRF, LU with partial pivoting: LAPACK Working Note 41, 2n^3/3 + ..."""
     batch, m, n = matrix(operand(call, 0))
     return call.cost(flops=batch * getrf(m, n))
 
 
-@built_in(*lapack("geqrf", "geqp3"), *solver("geqrf"), "QrDecompositionBlock")
+@routine(*lapack("geqrf", "geqp3"), *solver("geqrf"), "QrDecompositionBlock")
 def qr(call: CustomCall) -> Cost:
     """GEQRF, the Householder QR factorization: LAPACK Working Note 41, 2mn^2 - 2n^3/3 + ...
 
@@ -134,14 +158,14 @@ def qr(call: CustomCall) -> Cost:
     return call.cost(flops=batch * geqrf(m, n))
 
 
-@built_in(*lapack("orgqr", types="sd"), *lapack("ungqr", types="cz"), *solver("orgqr"))
+@routine(*lapack("orgqr", types="sd"), *lapack("ungqr", types="cz"), *solver("orgqr"))
 def generate_q(call: CustomCall) -> Cost:
     """ORGQR, the columns of Q from k reflectors: LAPACK Working Note 41, 4mnk - ..."""
     batch, m, n = matrix(result(call, 0))
     return call.cost(flops=batch * orgqr(m, n, _reflectors(call)))
 
 
-@built_in(*lapack("ormqr", types="sd"), *lapack("unmqr", types="cz"), *solver("ormqr"))
+@routine(*lapack("ormqr", types="sd"), *lapack("unmqr", types="cz"), *solver("ormqr"))
 def multiply_by_q(call: CustomCall) -> Cost:
     """ORMQR, Q times a matrix or a matrix times Q: LAPACK Working Note 41, 4mnk - ..."""
     batch, m, n = matrix(result(call, 0))
@@ -158,14 +182,14 @@ def _reflectors(call: CustomCall) -> int:
     return tau.dimensions[-1]
 
 
-@built_in(*lapack("trsm"))
+@routine(*lapack("trsm"))
 def triangular_solve(call: CustomCall) -> Cost:
     """TRSM, a triangular system: LAPACK Working Note 41, n^2 per right-hand side."""
     left, unit = letter(call, "side") == "L", letter(call, "diag") == "U"
     return call.cost(flops=_triangular_solve(call, left=left, unit_diagonal=unit))
 
 
-@built_in("__cublas$triangularSolve")
+@routine("__cublas$triangularSolve")
 def cublas_triangular_solve(call: CustomCall) -> Cost:
     """TRSM of cuBLAS, the same system and the same count."""
     options = configuration(call)
@@ -185,14 +209,14 @@ def _triangular_solve(call: CustomCall, *, left: bool, unit_diagonal: bool) -> i
     return batch * trsm(n, right_sides, unit_diagonal=unit_diagonal)
 
 
-@built_in("InvertDiagBlocksLowerTriangular", "InvertDiagBlocksUpperTriangular")
+@routine("InvertDiagBlocksLowerTriangular", "InvertDiagBlocksUpperTriangular")
 def triangular_inverse(call: CustomCall) -> Cost:
     """TRTRI, the inverse of triangles: LAPACK Working Note 41, n^3/3 + ..."""
     batch, n, _ = square(operand(call, 0))
     return call.cost(flops=batch * trtri(n))
 
 
-@built_in(*lapack("gehrd"))
+@routine(*lapack("gehrd"))
 def to_hessenberg(call: CustomCall) -> Cost | None:
     """GEHRD, reduction of a whole matrix to Hessenberg form: Working Note 41, 10n^3/3 - ..."""
     batch, n, _ = square(operand(call, 0))
@@ -201,14 +225,14 @@ def to_hessenberg(call: CustomCall) -> Cost | None:
     return call.cost(flops=batch * gehrd(n))
 
 
-@built_in(*lapack("sytrd", types="sd"), *lapack("hetrd", types="cz"), *solver("sytrd"))
+@routine(*lapack("sytrd", types="sd"), *lapack("hetrd", types="cz"), *solver("sytrd"))
 def to_tridiagonal(call: CustomCall) -> Cost:
     """SYTRD, reduction to tridiagonal form: LAPACK Working Note 41, 4n^3/3 + ..."""
     batch, n, _ = square(operand(call, 0))
     return call.cost(flops=batch * sytrd(n))
 
 
-@built_in(*lapack("gtsv"))
+@routine(*lapack("gtsv"))
 def tridiagonal_solve(call: CustomCall) -> Cost:
     """GTSV, a tridiagonal system: 3(n - 1) operations, and 7n - 8 per right-hand side.
 
@@ -227,7 +251,7 @@ _LARGEST_JACOBI = 32
 _JACOBI = 2
 
 
-@built_in(*lapack("syevd", types="sd"), *lapack("heevd", types="cz"))
+@routine(*lapack("syevd", types="sd"), *lapack("heevd", types="cz"))
 def symmetric(call: CustomCall) -> Cost:
     """SYEVD: reduction to tridiagonal form, and with eigenvectors the product with its Q.
 
@@ -238,7 +262,7 @@ def symmetric(call: CustomCall) -> Cost:
     return _symmetric(call, vectors=letter(call, "mode") == "V")
 
 
-@built_in(*solver("syevd"))
+@routine(*solver("syevd"))
 def gpu_symmetric(call: CustomCall) -> Cost | None:
     """SYEVD of a GPU: as LAPACK's; unknown where Jacobi rotations are used."""
     algorithm = attribute(call, "algorithm")
@@ -253,7 +277,7 @@ def _symmetric(call: CustomCall, *, vectors: bool) -> Cost:
     return call.cost(flops=batch * (sytrd(n) + (2 * n**3 if vectors else 0)))
 
 
-@built_in(*lapack("geev"), *solver("geev"))
+@routine(*lapack("geev"), *solver("geev"))
 def general(call: CustomCall) -> Cost:
     """GEEV: 10n^3 for eigenvalues alone, 26 1/3 n^3 with right eigenvectors (LUG).
 
@@ -269,14 +293,14 @@ def general(call: CustomCall) -> Cost:
     return call.cost(flops=batch * flops)
 
 
-@built_in(*lapack("gees"))
+@routine(*lapack("gees"))
 def schur(call: CustomCall) -> Cost | None:
     """GEES: 25n^3 for the Schur form and its vectors (GVL 7.5.6); unknown without vectors."""
     batch, n, _ = square(operand(call, 0))
     return call.cost(flops=batch * 25 * n**3) if letter(call, "mode") == "V" else None
 
 
-@built_in(*lapack("gesdd"), *solver("gesdd"))
+@routine(*lapack("gesdd"), *solver("gesdd"))
 def singular_values(call: CustomCall) -> Cost:
     """GESDD, by divide and conquer: what its steps of fixed length take.
 
@@ -302,7 +326,7 @@ def singular_values(call: CustomCall) -> Cost:
     return _decomposition(call, batch * flops, vectors=vectors)
 
 
-@built_in(*lapack("gesvd"), *solver("gesvd"))
+@routine(*lapack("gesvd"), *solver("gesvd"))
 def singular_values_by_qr(call: CustomCall) -> Cost:
     """GESVD, by QR iterations: the Golub-Reinsch algorithm (GVL 5.4.5).
 
@@ -344,6 +368,6 @@ def _decomposition(call: CustomCall, flops: int, *, vectors: bool) -> Cost:
     return call.cost(flops=flops, bytes_written=written)
 
 
-@built_in(*solver("gesvdj", "gesvdp"))
+@routine(*solver("gesvdj", "gesvdp"))
 def iterative_singular_values(call: CustomCall) -> None:
     """GESVDJ rotates until it has converged, GESVDP iterates a polar decomposition: unknown."""

@@ -37,6 +37,7 @@ from edgegraph.cost.custom_calls.registry import (
     operand,
     result,
 )
+from edgegraph.cost.operations import PER_MULTIPLY_ADD, is_complex
 from edgegraph.hlo.module import ConvolutionDimensions, Shape, WindowDimension
 
 
@@ -73,6 +74,8 @@ def block_scaled_dot(call: CustomCall) -> Cost:
 
 def _product(call: CustomCall, contracted: int) -> Cost:
     macs = result(call, 0).size * contracted
+    if is_complex(operand(call, 0)):
+        macs *= PER_MULTIPLY_ADD
     return call.cost(macs=macs, flops=2 * macs, bytes_written=bytes_without_workspace(call))
 
 

@@ -28,6 +28,29 @@ def test_markers_cost_nothing() -> None:
     assert [op.cost for ops in found.values() for op in ops] == [ZERO]
 
 
+@pytest.mark.parametrize(
+    ("result", "operands", "target", "moved"),
+    [
+        # A half of 40 kB is brought to the chip; on the chip or beside it, only its name is new.
+        ("f32[100,100]{1,0:S(1)}", "c64[100,100]{1,0}", "X64SplitLow", 40_000),
+        ("f32[100,100]{1,0:S(1)}", "c64[100,100]{1,0:S(1)}", "X64SplitHigh", 0),
+        ("u32[100,100]{1,0}", "u64[100,100]{1,0}", "X64SplitHigh", 0),
+        (
+            "c64[100,100]{1,0}",
+            "f32[100,100]{1,0:S(1)} f32[100,100]{1,0:S(1)}",
+            "X64Combine",
+            80_000,
+        ),
+    ],
+)
+def test_the_halves_of_64_bits_are_moved_or_renamed(
+    result: str, operands: str, target: str, moved: int
+) -> None:
+    found = call(result, operands, target)
+    assert (found.cost.bytes_read, found.cost.bytes_written) == (moved, moved)
+    assert (found.cost.flops, found.unpriced) == (0, None)
+
+
 def test_a_pallas_kernel_says_what_it_costs() -> None:
     estimate = {"flops": "1234", "transcendentals": "56", "bytes_accessed": "789000",
                 "remote_bytes_transferred": "77"}  # fmt: skip
