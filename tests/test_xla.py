@@ -6,7 +6,9 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from jax import export
 
+import edgegraph as eg
 from edgegraph import xla
 from edgegraph.errors import FormatError, UnsupportedVersionError
 from edgegraph.hlo.decode import decode
@@ -78,6 +80,7 @@ def test_a_jax_without_a_name_that_is_needed() -> None:
 
 SYNCHRONOUS = """
 import sys
+import edgegraph as eg
 from edgegraph import xla
 from edgegraph.errors import EdgeGraphError
 xla.cost_analysis(xla.parse_text("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }"))
@@ -100,3 +103,15 @@ def test_synchronous_dispatch_must_be_set_before_a_backend_is_up() -> None:
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
     assert "JAX's backend is already up" in child.stdout
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_an_exported_program_is_counted_at_the_shapes_that_it_is_called_with(stage: str) -> None:
+    (batch,) = export.symbolic_shape("b")
+    weights = jax.ShapeDtypeStruct((64, 32), "float32")
+    rows = jax.ShapeDtypeStruct((2 * batch, 64), "float32")
+    exported = export.export(jax.jit(lambda x, w: jnp.tanh(x @ w)))(rows, weights)
+    called = jax.ShapeDtypeStruct((16, 64), "float32")
+    found = eg.analyze(exported.call, args=(called, weights), stage=stage, name="exported")
+    assert (found.totals.macs, found.totals.lower_bound) == (16 * 64 * 32, False)
+    assert found.totals.transcendentals == 16 * 32

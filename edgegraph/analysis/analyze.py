@@ -116,6 +116,7 @@ def analyze(
     options: Mapping[str, str | int | float | bool] | None = None,
     name: str | None = None,
     module: str | None = None,
+    trips: Mapping[str, int] | None = None,
     progress: Progress | None = None,
     **measuring: Unpack[MeasurementKeywords],
 ) -> Analysis:
@@ -137,6 +138,8 @@ def analyze(
         options: XLA compiler options.
         name: Name for tables and files; the workload's own where None.
         module: Of a file or folder with several modules, the one to take.
+        trips: How often loops run whose length depends on data, by their names in
+            `Analysis.unpriced`: ``{"while.8": 16}``. Without it they count once.
         progress: Called with a message and a fraction.
         **measuring: The attributes of a `Measurement`, in place of one.
 
@@ -169,7 +172,7 @@ def analyze(
             options=options, name=name,
         )  # fmt: skip
     roofs = find_device(device) if isinstance(device, str) else device
-    draft = _draft(program, measurement, roofs, report)
+    draft = replace(_draft(program, measurement, roofs, report), trips=trips or {})
     report(f"{program.name}: pricing ops", None)
     # All that is made here stays; the collector would walk it between the passes.
     with collector_paused():

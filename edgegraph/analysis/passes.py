@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 class Draft:
     """What is asked about a program, and what the passes have found out so far, as on `Analysis`.
 
-    Attributions and costs are by node name; `executions` are a trace's of loops of unknown length.
+    Attributions and costs are by node name; of loops of unknown length, `executions` are a trace's
+    and `trips` those of whoever asks.
     """
 
     program: Program
@@ -56,6 +57,7 @@ class Draft:
     attributions: Mapping[str, Attribution] = field(default_factory=dict)
     costs: Mapping[str, OpCost] = field(default_factory=dict)
     executions: Mapping[tuple[str, str], int] | None = None
+    trips: Mapping[str, int] = field(default_factory=dict)
     ops: tuple[OpRecord, ...] = ()
     layers: tuple[LayerRecord, ...] = ()
     latency: Latency | None = None
@@ -78,7 +80,7 @@ def list_ops(draft: Draft) -> Draft:
 def price_ops(draft: Draft) -> Draft:
     """Put a cost and the times at the roofs on every op."""
     program, nodes, device = draft.program, draft.nodes, draft.device
-    costs = price_nodes(program.module, nodes, draft.executions)
+    costs = price_nodes(program.module, nodes, draft.executions, draft.trips)
     ops = op_records(nodes, costs, draft.attributions, device)
     model = program.model_module
     wanted = None if model is None else model_macs(model)

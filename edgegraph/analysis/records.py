@@ -77,7 +77,7 @@ def _figures(priced: OpCost, at_roof: _AtRoof) -> dict[str, Any]:
         **asdict(priced.cost),
         **asdict(at_roof),
         "executions": priced.executions,
-        "executions_source": "trace" if priced.traced else "module",
+        "executions_source": priced.source,
         "working_set_bytes": priced.working_set_bytes,
         "flops_lowest": None if priced.cheapest is None else priced.cheapest.flops,
         "bound": bound(*times_s),

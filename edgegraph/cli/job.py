@@ -151,7 +151,7 @@ def _networks(path: Path) -> list[str]:
 TIMED_TOO = ("depth", "throughput", "cold", "cores")
 """Fields that say what an analysis times besides the whole; they mean nothing to a gate."""
 
-ANALYSIS_ONLY = (*TIMED_TOO, "trace", "trace_dir", "device")
+ANALYSIS_ONLY = (*TIMED_TOO, "trace", "trace_dir", "device", "trips")
 """Fields that mean nothing to a study."""
 
 CODE_ONLY = (*ANALYSIS_ONLY, "module")
@@ -208,6 +208,14 @@ class Job:
             "--device",
             metavar="NAME",
             help="Whose roofs a file gets: h100-sxm, rpi5; `edgegraph devices` lists them.",
+        ),
+    ] = None
+    trips: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trips",
+            metavar="LOOP=N",
+            help="How often a loop runs whose length depends on data: while.8=16; repeatable.",
         ),
     ] = None
     stage: Annotated[

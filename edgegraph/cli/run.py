@@ -44,7 +44,7 @@ def results(job: Job) -> Iterator[Shown]:
     if door.compiled:
         yield from _of_workload(job)
         return
-    _check_file(job, door, *(() if door.saved else ("device",)))
+    _check_file(job, door, *(() if door.saved else ("device", "trips")))
     if door.saved:
         from edgegraph.results.kinds import presenter_of
 
@@ -55,7 +55,13 @@ def results(job: Job) -> Iterator[Shown]:
         from edgegraph.analysis.analyze import analyze
 
         with progress() as report:
-            analysis = analyze(job.spec, module=job.module, device=job.device, progress=report)
+            analysis = analyze(
+                job.spec,
+                module=job.module,
+                device=job.device,
+                trips=trips(job),
+                progress=report,
+            )
         yield analysis
 
 
@@ -151,6 +157,19 @@ def options(job: Job) -> dict[str, str | int | float | bool]:
     }
 
 
+def trips(job: Job) -> dict[str, int]:
+    """Return how often loops of unknown length run.
+
+    Raises:
+        InputError: A number is none.
+    """
+    said = parse_assignments("--trips", job.trips or ())
+    for name, times in said.items():
+        if not times.isdecimal():
+            raise InputError(f"--trips {name}={times}: {times!r} is no number of iterations")
+    return {name: int(times) for name, times in said.items()}
+
+
 def settings(job: Job) -> MeasurementSettings | None:
     """Return how briefly to measure with ``--quick``; None without, for the usual care."""
     from edgegraph.measure.sampling import MeasurementSettings
@@ -190,6 +209,7 @@ def _of_workload(job: Job) -> Iterator[Analysis]:
                 trace_dir=job.trace_dir,
                 settings=settings(job),
                 options=options(job),
+                trips=trips(job),
                 progress=report,
             )
         yield analysis

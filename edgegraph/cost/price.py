@@ -6,7 +6,7 @@ a loop multiplies by its trips, and of a conditional the most expensive branch c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from edgegraph.base.timing import bulk
 from edgegraph.cost.cost import Branches, Cost, sequence
 from edgegraph.cost.custom_calls import why_unpriced
 from edgegraph.cost.products import ComputeType
-from edgegraph.cost.trip_counts import trip_counts
+from edgegraph.cost.trip_counts import trip_counts, with_given
 from edgegraph.cost.unit_cost import UnitCost, price_once
 from edgegraph.errors import FormatError
 from edgegraph.hlo.graph import Node
@@ -27,13 +27,14 @@ from edgegraph.hlo.op_tree import OpTree
 class Executions:
     """How often an op runs; `count` is None where that depends on the data.
 
-    Its cost is multiplied by `counted`, in which loops of unknown length count once. They are
-    `traced` where they were counted in an op trace, of the traced arguments only.
+    Its cost is multiplied by `counted`, in which loops of unknown length count once. `source` is
+    ``module``; ``trace`` or ``given`` where a loop around it was counted in an op trace or by
+    whoever asks, so that it holds for some arguments only.
     """
 
     count: int | None
     counted: int
-    traced: bool = False
+    source: str = "module"
 
 
 MAX_EXECUTIONS = 1 << 63
@@ -46,11 +47,13 @@ def count_executions(
     nodes: Sequence[Node],
     trips: Mapping[str, int | None],
     traced: Mapping[tuple[str, str], int] | None = None,
+    given: Collection[str] = (),
 ) -> Mapping[str, Executions]:
     """Multiply the trip counts of nested loops; a loop's condition runs once more than its body.
 
     `trips` are by instruction name, the result by node name. Where a trip count is unknown,
-    `traced` tells how often computations ran in one call, by loop node and computation.
+    `traced` tells how often computations ran in one call, by loop node and computation. The trips
+    of the loops in `given` are not the module's own.
     """
     by_name: dict[str, Node] = {}
     result: dict[str, Executions] = {}
@@ -67,9 +70,11 @@ def count_executions(
             outer = result[node.parent]
             if trip_count is None and traced is not None and key in traced:
                 seen = traced[key]
-                inside[key] = Executions(count=seen, counted=seen, traced=True)
+                inside[key] = Executions(count=seen, counted=seen, source="trace")
             else:
                 inside[key] = _inside(container, node.computation, outer, trip_count)
+                if container.instruction.name in given:
+                    inside[key] = replace(inside[key], source="given")
         result[node.name] = inside[key]
     return result
 
@@ -103,7 +108,7 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
         unpriced: Why some of its cost is unknown, or None.
         branches: Of a conditional, each branch if always taken, in XLA's order.
         cheapest: Of a conditional, or what holds one, with the cheapest branches; else None.
-        traced: Whether `executions` was counted in an op trace, of the traced arguments only.
+        source: Who says how often it runs, as in `Executions`.
     """
 
     executions: int | None
@@ -113,7 +118,7 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
     unpriced: str | None = None
     branches: tuple[Cost, ...] = ()
     cheapest: Cost | None = None
-    traced: bool = False
+    source: str = "module"
 
     @property
     def dtype(self) -> str:
@@ -123,16 +128,20 @@ class OpCost(Struct, frozen=True, kw_only=True, gc=False):
 
 @bulk
 def price_nodes(
-    module: Module, nodes: Sequence[Node], traced: Mapping[tuple[str, str], int] | None = None
+    module: Module,
+    nodes: Sequence[Node],
+    traced: Mapping[tuple[str, str], int] | None = None,
+    given: Mapping[str, int] = {},
 ) -> dict[str, OpCost]:
     """Price every node, containers before their contents; return costs by name, in that order.
 
-    A container costs the sum of its contents. `traced` is as in `count_executions`.
+    A container costs the sum of its contents. `traced` is as in `count_executions`; `given` has the
+    trips of loops of unknown length.
     """
     tree = OpTree(nodes)
     unit_costs = price_once(module, tree)
-    trips = trip_counts(module)
-    executions = count_executions(nodes, trips, traced)
+    trips = with_given(trip_counts(module), given)
+    executions = count_executions(nodes, trips, traced, given)
     total, branches = _add_up(tree, unit_costs, executions)
     loops = {loop for loop, _ in traced or ()}
     # Ops that cost the same and run equally often share one object.
@@ -153,7 +162,7 @@ def price_nodes(
                 unpriced=unpriced,
                 branches=branches.costs.get(name, ()),
                 cheapest=branches.cheapest.get(name),
-                traced=runs.traced,
+                source=runs.source,
             )
             if shared:
                 known[alike] = found

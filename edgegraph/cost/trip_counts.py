@@ -18,6 +18,7 @@ from functools import wraps
 from operator import add, mul, sub
 from typing import NamedTuple
 
+from edgegraph.errors import InputError
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.module import Instruction, Module
 
@@ -284,6 +285,28 @@ def trip_counts(module: Module) -> Mapping[str, int | None]:
                     values = values or LoopValues(module)
                     counts[instruction.name] = _derive(instruction, values)
     return counts
+
+
+def with_given(
+    counts: Mapping[str, int | None], given: Mapping[str, int]
+) -> Mapping[str, int | None]:
+    """Put the trips that somebody says in place of those that the module does not tell.
+
+    Raises:
+        InputError: There is no such loop, it has a trip count, or what is said is none.
+    """
+    open_loops = [name for name, trips in counts.items() if trips is None]
+    for name, trips in given.items():
+        if name not in open_loops:
+            known = counts.get(name)
+            why = "is no loop of this program" if known is None else f"runs {known} times"
+            asked = ", ".join(open_loops) or "none"
+            raise InputError(f"trips of {name!r}: it {why}; loops of unknown length: {asked}")
+        if isinstance(trips, bool) or not isinstance(trips, int) or not 0 <= trips < 1 << 63:
+            raise InputError(
+                f"trips of {name!r} must be how often the loop runs in a call, not {trips!r}"
+            )
+    return {**counts, **given}
 
 
 def _derive(loop: Instruction, values: LoopValues) -> int | None:

@@ -103,8 +103,8 @@ class OpRecord(_Derived, Struct, frozen=True, kw_only=True, gc=False, array_like
         shape: Result shape in XLA's notation.
         executions: How often it runs in one call of the program; None if unknown.
         executions_source: ``module`` where the compiled program says so, ``trace`` where a loop
-            around it was counted in an op trace: `executions` and all costs are then those of
-            the traced arguments, not a lower bound.
+            around it was counted in an op trace, ``given`` where `trips` of `analyze` say it:
+            `executions` and all costs are then those of some arguments, not a lower bound.
         macs: Multiply-accumulates of dots and convolutions, padding counted; 0 for others.
         flops: XLA's FLOPs times executions (a fused multiply-add is 2).
         transcendentals: XLA's transcendental operations times executions.

@@ -250,3 +250,18 @@ def test_one_object_asks_for_everything() -> None:
     found = eg.analyze(lambda x: x @ x, args=(jnp.ones((8, 8)),), measure=wanted)
     assert found.throughputs
     assert (found.latency, found.layer_latencies, found.op_trace) == (None, (), None)
+
+
+def test_trips_that_are_given_make_a_loop_of_unknown_length_count_in_full() -> None:
+    def grow(x: jax.Array) -> jax.Array:
+        return jax.lax.while_loop(lambda v: v.sum() < 100.0, lambda v: v * 1.5, x)
+
+    x = jax.ShapeDtypeStruct((8,), "float32")
+    once = eg.analyze(grow, args=(x,), stage="lowered")
+    (loop,) = once.unpriced
+    assert once.totals.lower_bound
+    found = eg.analyze(grow, args=(x,), stage="lowered", trips={loop: 16})
+    # 16 times 8 products; 17 times 7 sums and a comparison.
+    assert (found.totals.flops, found.totals.lower_bound) == (16 * 8 + 17 * 8, False)
+    sources = {op.executions_source for op in found.op_records if op.executions == 16}
+    assert (found.unpriced, sources) == ({}, {"given"})

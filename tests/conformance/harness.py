@@ -201,8 +201,12 @@ class _Rules:
             again = 1 if instruction.name in self._unknown else times + 1
             ours = self.total(body) * times + self.total(condition) * again
             return ours - self._xla(body) - self._xla(condition)
+        if opcode == "fusion":  # what crosses its border is XLA's, and what is in it computes
+            inside = self.total(called[0]) - self._xla(called[0])
+            return Total(inside.flops, inside.transcendentals)
         twice = Total(bytes=-counted_twice(instruction, operands))
-        if opcode not in RECOUNTED:
+        runs_as_it_stands = opcode == "reduce-window" and self._module.schedule
+        if opcode not in RECOUNTED or runs_as_it_stands:
             return twice
         price = self._prices.price(instruction.name)
         theirs = Total(price.flops, price.transcendentals)

@@ -15,7 +15,8 @@ from jax import lax
 from edgegraph import xla
 from edgegraph.cost.cost import known_sum
 from edgegraph.cost.price import OpCost, price_nodes
-from edgegraph.cost.trip_counts import trip_counts
+from edgegraph.cost.trip_counts import trip_counts, with_given
+from edgegraph.errors import InputError
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import flatten
 
@@ -279,3 +280,15 @@ def test_what_a_loop_without_iterations_holds_never_runs() -> None:
     (inside,) = (node for node in nodes if node.instruction.opcode == "tanh")
     assert costs[inside.name].executions == 0
     assert costs[inside.name].cost.transcendentals == 0
+
+
+def test_trips_that_are_given_are_taken_for_loops_of_unknown_length_only() -> None:
+    counts = {"while.1": 12, "while.2": None}
+    assert with_given(counts, {"while.2": 16}) == {"while.1": 12, "while.2": 16}
+    for said, why in (
+        ({"while.3": 1}, "'while.3': it is no loop.*unknown length: while.2$"),
+        ({"while.1": 1}, "'while.1': it runs 12 times"),
+        ({"while.2": -1}, "'while.2' must be how often"),
+    ):
+        with pytest.raises(InputError, match=why):
+            with_given(counts, said)

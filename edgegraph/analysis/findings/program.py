@@ -7,6 +7,7 @@ from itertools import groupby
 
 from edgegraph.analysis.findings.registry import (
     Evidence,
+    bytes_of,
     common_layer,
     costly,
     register_finding,
@@ -281,28 +282,43 @@ def noisy_machine(evidence: Evidence) -> Iterator[Finding]:
 @register_finding("unpriced-op")
 def unpriced_op(evidence: Evidence) -> Iterator[Finding]:
     """Ops whose cost nobody knows, so that the totals are lower bounds."""
-    reasons = sorted(evidence.analysis.unpriced.values())
+    unpriced = evidence.analysis.unpriced
+    reasons = sorted(unpriced.values())
     if reasons:
         kinds = [f"{len(list(same))} x {reason}" for reason, same in groupby(reasons)]
+        loops = [op for op in evidence.control_flow if op.name in unpriced and op.opcode == "while"]
         yield Finding(
             rule="unpriced-op",
             layer=None,
-            seen="the totals are lower bounds, for want of the cost of " + ", ".join(kinds),
+            seen="the totals are lower bounds, for want of the cost of "
+            + ", ".join(kinds)
+            + "".join(f"; one iteration of {loop.name}: {_of_one(loop)}" for loop in loops[:3]),
             why="XLA does not price these ops",
-            try_next=_how_to_price(reasons),
+            try_next=_how_to_price(reasons, loops, traced=evidence.analysis.op_trace is not None),
             numbers={"unpriced_ops": float(len(reasons))},
             certainty="high",
             weight=WEIGHT_OF_THE_UNKNOWN,
         )
 
 
-def _how_to_price(reasons: Sequence[str]) -> str:
+def _of_one(loop: OpRecord) -> str:
+    """Write what a loop that is counted once costs."""
+    return f"{si(loop.flops, 'FLOP')} and {si(bytes_of(loop), 'B')}"
+
+
+def _how_to_price(reasons: Sequence[str], loops: Sequence[OpRecord], *, traced: bool) -> str:
     """Describe what makes the costs known; the reasons name the targets of custom calls."""
     advice = []
     if any(reason.startswith("custom call") for reason in reasons):
         advice.append("say what the call costs with eg.register_custom_call")
-    if any(reason.startswith("loop") for reason in reasons):
-        advice.append("count the loop's trips in a trace: eg.analyze(..., measure=True)")
+    if loops:
+        # XLA may put a loop into one call, of which a trace shows no iterations.
+        count = "" if traced else ", or count them in a trace: measure=True"
+        name = loops[0].name.rpartition("/")[2]
+        advice.append(
+            f"say how often it runs: eg.analyze(..., trips={{{name!r}: 16}}), or"
+            f" --trips {name}=16{count}"
+        )
     return "; ".join(advice) or "read their time from the measured layers instead"
 
 

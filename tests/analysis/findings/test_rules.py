@@ -98,6 +98,9 @@ def test_what_has_no_cost_is_told_with_what_would_give_it_one() -> None:
     loop = shown.from_corpus("real/data_dependent_loop.optimized.pb.gz")
     (finding,) = found(loop, "unpriced-op")
     assert "measure=True" in finding.try_next
+    (name,) = loop.unpriced
+    assert f"--trips {name}=16" in finding.try_next
+    assert f"one iteration of {name}: " in finding.seen
 
 
 def test_no_verdict_rests_on_a_noisy_measurement() -> None:
