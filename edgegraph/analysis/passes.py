@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from edgegraph.analysis.attribution import Attribution, attribute, model_macs, with_model_macs
 from edgegraph.analysis.estimates import (
     compiler_coverage,
@@ -156,13 +158,24 @@ def roll_up_layers(draft: Draft) -> Draft:
     return replace(draft, ops=ops, layers=layers)
 
 
+def leave_bounds_to_compiled_programs(draft: Draft) -> Draft:
+    """Take the bounds off a program before optimisation: its ops are no kernels, and run fused."""
+    if draft.program.stage != "lowered":
+        return draft
+    return replace(
+        draft,
+        ops=tuple([structs.replace(record, bound=None) for record in draft.ops]),
+        layers=tuple([replace(record, bound=None) for record in draft.layers]),
+    )
+
+
 COUNT: Sequence[Pass] = (list_ops, price_ops)
 """What follows from the program alone."""
 
 MEASURE: Sequence[Pass] = (time_layers, trace_ops, time_throughput, time_conditions)
 """What takes running it; each does nothing unless it was asked for."""
 
-COMBINE: Sequence[Pass] = (roll_up_layers,)
+COMBINE: Sequence[Pass] = (roll_up_layers, leave_bounds_to_compiled_programs)
 """What follows from both."""
 
 

@@ -39,6 +39,9 @@ def time_summary(analysis: Analysis) -> str:
     totals, latency = analysis.totals, analysis.latency
     if latency is not None:
         return seconds(latency.median_s)
+    if totals.overlapped_time_s is not None and analysis.stage == "lowered":
+        unfused = seconds(totals.overlapped_time_s)
+        return f"up to about {unfused} if nothing were fused (an upper estimate, not measured)"
     if totals.overlapped_time_s is not None:
         least = "more than" if totals.lower_bound else "at least"
         return f"{least} {seconds(totals.overlapped_time_s)} (not measured)"
@@ -93,7 +96,7 @@ def measurement_line(analysis: Analysis) -> list[str]:
     """Describe how far the figures hold: bracket, sum of layers, noise, memory."""
     totals = analysis.totals
     said = [("note", note) for note in analysis.notes]
-    said += _estimates(totals)
+    said += () if analysis.stage == "lowered" else _estimates(totals)
     if analysis.latency is not None:
         said.append(("measured", _measured(analysis, analysis.latency)))
     said += [*conditions(analysis), *traced(analysis), *_allocated(analysis)]

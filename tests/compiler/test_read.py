@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import edgegraph as eg
+from edgegraph.analysis.findings.registry import COMPILED_ONLY
+from edgegraph.cli import main
 from edgegraph.compiler.program import memory_use
 from edgegraph.errors import FormatError, InputError
-from edgegraph.reporting.words import device_line
+from edgegraph.reporting.words import device_line, headline, measurement_line
 from tests.compiler.dumped import Dumped, dump
 from tests.corpus.files import AHEAD_OF_TIME
 from tests.hlo.test_read import TEXT
@@ -114,3 +116,64 @@ def test_what_is_compressed_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(gzip.compress(TEXT.encode()))
     assert eg.read_hlo(path).name == "small"
+
+
+CHAIN = """HloModule chain
+
+ENTRY e {
+  x = f32[1048576]{0} parameter(0)
+  a = f32[1048576]{0} sine(x)
+  b = f32[1048576]{0} add(a, x)
+  c = bf16[1048576]{0} convert(b)
+  d = f32[1048576]{0} convert(c)
+  ROOT e = f32[1048576]{0} copy(d)
+}
+"""
+
+
+def test_text_before_optimisation_claims_no_bound() -> None:
+    """In fact all of it runs as one kernel, which moves 8 MiB: none of these ops does."""
+    found = eg.analyze(CHAIN, device="h100-sxm")
+    assert found.stage == "lowered"
+    assert found.totals.flops == 3 << 20  # XLA counts one for each sum and each conversion
+    assert found.totals.bound is None
+    assert set(found.ops["bound"].isna()) == set(found.layers["bound"].isna()) == {True}
+    assert not {finding.rule for finding in found.findings} & COMPILED_ONLY
+    assert "if nothing were fused (an upper estimate, not measured)" in headline(found)
+    assert "at least" not in headline(found)
+    assert not [line for line in measurement_line(found) if line.startswith("roofline")]
+    scheduled = eg.analyze(CHAIN.replace("chain", "chain, is_scheduled=true"), device="h100-sxm")
+    assert scheduled.totals.bound == "memory"
+    assert "dtype-conversions" in {finding.rule for finding in scheduled.findings}
+
+
+def test_a_file_is_compared_on_devices_of_the_catalogue() -> None:
+    program = eg.read_hlo(CHAIN.replace("chain", "chain, is_scheduled=true"))
+    compared = eg.compare_devices(program, devices=["device:h100-sxm", "device:rpi5", "tpu:v5e"])
+    h100, rpi5, tpu = compared.rows
+    assert (h100.batch, h100.error, rpi5.error) == (None, None, None)
+    # NVIDIA: 3.35 TB/s. Every op but the parameter reads and writes 4 MiB, conversions 4 and 2.
+    moved = (2 + 3 + 1.5 + 1.5 + 2) * (4 << 20)
+    assert h100.memory_time_s == pytest.approx(moved / 3.35e12, rel=0.01)
+    assert tpu.error == (
+        "chain is compiled already; name a device of the catalogue, such as device:tpu-v5e"
+    )
+
+
+def test_the_command_line_takes_folders_and_devices(
+    dumped: Dumped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, cnn = str(dumped.text), str(AHEAD_OF_TIME / "cnn.a100.txt.gz")
+    assert main(["analyze", folder, "--module", "jit_other", "--device", "rpi5"]) == 0
+    shown = capsys.readouterr().out
+    assert ": at least " in shown
+    assert "Raspberry Pi 5" in shown
+    assert main(["diff", folder, cnn]) == 0
+    assert main(["export", folder, "-o", str(tmp_path / "a.csv")]) == 0
+    assert main(["check", folder, "--max-flops", "1"]) == 1
+    assert main(["plot", "memory", folder, "-o", str(tmp_path / "a.png")]) == 0
+    capsys.readouterr()
+    assert main(["analyze", cnn, "--batch", "4"]) == 2
+    assert "--batch has no effect on the file" in capsys.readouterr().err
+    assert main(["analyze", "models.cnn:small_cnn", "--device", "rpi5"]) == 2
+    assert "--target device:NAME gives it the roofs" in capsys.readouterr().err

@@ -63,6 +63,12 @@ def test_doors_are_tried_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None
         (b'{"a": 1}', "this is JSON"),
         (b"SQLite format 3\x00", "such as runs.db#1"),
         (b"\x80\x04\x95rest", "a pickle, which EdgeGraph never opens"),
+        (
+            b"Memory Space: default (color=0)\n",
+            "XLA's report on memory, no program; name the module's",
+        ),
+        (b"BufferAssignment:\n", "XLA's report on memory"),
+        (b"\nTotal bytes used: 13312 (13.0KiB)\n", "XLA's report on memory"),
         (b"; ModuleID = 'f'\n", "this is LLVM IR"),
         (b"hello\nworld\n", "no line starts with 'HloModule'"),
         (b"\x00\x01\x02\xff" * 50, "cut off, damaged or not HLO"),
@@ -76,6 +82,7 @@ def test_what_no_door_takes_is_named(content: bytes, what: str, tmp_path: Path) 
     message = str(caught.value)
     assert what in message
     assert "\n" not in message
+    assert len(message.removeprefix(str(path))) <= 202
 
 
 @pytest.mark.parametrize("thing", [3, object(), "no-such-file", "x" * 10_000, Path("no-such-file")])

@@ -80,7 +80,7 @@ def padding_waste(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-@register_finding("dtype-conversions")
+@register_finding("dtype-conversions", compiled=True)
 def dtype_conversions(evidence: Evidence) -> Iterator[Finding]:
     """Kernels that do nothing but write values down in another dtype."""
     kernels = _only(evidence, opcodes.CONVERSIONS)
@@ -103,7 +103,7 @@ def dtype_conversions(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-@register_finding("layout-changes")
+@register_finding("layout-changes", compiled=True)
 def layout_changes(evidence: Evidence) -> Iterator[Finding]:
     """Kernels that do nothing but put values into another order in memory."""
     if evidence.untrusted_times:

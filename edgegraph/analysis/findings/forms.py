@@ -121,7 +121,7 @@ def remedy(evidence: Evidence, row: LayerRecord) -> str:
     return f"; or try `edgegraph improve`: {'; '.join(map(str, found))}" if found else ""
 
 
-@register_finding("faster-form")
+@register_finding("faster-form", compiled=True)
 def faster_form(evidence: Evidence) -> Iterator[Finding]:
     """Layers whose operation XLA's CPU backend computes more quickly in another form."""
     places = faster_forms(evidence)

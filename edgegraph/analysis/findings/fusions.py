@@ -134,7 +134,7 @@ LIBRARY_LOSS = 0.2
 slows ops down by up to an eighth, and alone each layer finds the caches to itself."""
 
 
-@register_finding("compiled-together")
+@register_finding("compiled-together", compiled=True)
 def compiled_together(evidence: Evidence) -> Iterator[Finding]:
     """What compiling the layers together gained or cost, against each compiled alone."""
     analysis = evidence.analysis
@@ -189,7 +189,7 @@ _TOGETHER = {
 """By verdict: what it is called, why that may be, and what to try."""
 
 
-@register_finding("fusion-recomputes")
+@register_finding("fusion-recomputes", compiled=True)
 def fusion_recomputes(evidence: Evidence) -> Iterator[Finding]:
     """Fusions that each compute for themselves what they could hand to each other."""
     whole = evidence.whole_work
@@ -229,7 +229,7 @@ def fusion_recomputes(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-@register_finding("library-fusion-hurts")
+@register_finding("library-fusion-hurts", compiled=True)
 def library_fusion_hurts(evidence: Evidence) -> Iterator[Finding]:
     """A fusion handed to a library that takes longer than its layers, each compiled alone."""
     if evidence.noisy:

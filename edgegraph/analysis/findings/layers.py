@@ -26,7 +26,7 @@ _WORTH = 1.1
 """Times a rate has to grow with the batch for a larger one to be advised."""
 
 
-@register_finding("memory-bound-dense")
+@register_finding("memory-bound-dense", compiled=True)
 def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
     """A layer of matrix products that waits for its weights."""
     for row, ops in evidence.large_layers:
@@ -138,7 +138,7 @@ def _larger_batch(batch: float | None) -> str:
     )
 
 
-@register_finding("compute-bound-layer")
+@register_finding("compute-bound-layer", compiled=True)
 def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
     """A layer whose arithmetic, not its data, takes the time."""
     for row, ops in evidence.large_layers:
@@ -179,7 +179,7 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-@register_finding("far-under-the-roof")
+@register_finding("far-under-the-roof", compiled=True)
 def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
     """A layer that takes much longer than either roof explains."""
     if evidence.noisy:

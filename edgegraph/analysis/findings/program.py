@@ -36,7 +36,7 @@ EXPOSED_SHARE = 0.05
 """Share of the schedule in which the compute waits: below it, hiding it all brings little."""
 
 
-@register_finding("dispatch-bound")
+@register_finding("dispatch-bound", compiled=True)
 def dispatch_bound(evidence: Evidence) -> Iterator[Finding]:
     """A program that is over before launching it pays off."""
     latency = evidence.analysis.latency
@@ -152,7 +152,7 @@ def rematerialisation(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-@register_finding("exposed-transfers")
+@register_finding("exposed-transfers", compiled=True)
 def exposed_transfers(evidence: Evidence) -> Iterator[Finding]:
     """Asynchronous transfers that the compute waits for."""
     schedule = evidence.analysis.schedule

@@ -180,7 +180,11 @@ RULES: dict[str, Rule] = {}
 """Every rule by its name."""
 
 
-def register_finding(name: str) -> Callable[[Rule], Rule]:
+COMPILED_ONLY: set[str] = set()
+"""Rules about kernels, copies and bounds, which only a compiled program has."""
+
+
+def register_finding(name: str, *, compiled: bool = False) -> Callable[[Rule], Rule]:
     """Register the decorated function as the rule that finds `name`.
 
     The rule runs at the end of every `edgegraph.analyze` from then on. It takes the place of one
@@ -188,6 +192,8 @@ def register_finding(name: str) -> Callable[[Rule], Rule]:
 
     Args:
         name: What its findings carry as their `rule`, in lower case with hyphens.
+        compiled: Whether it is about kernels, copies or bounds, and says nothing of a program
+            before optimisation.
 
     Returns:
         A decorator for a function that takes an `Evidence`, whose `analysis` is the Analysis
@@ -229,6 +235,7 @@ def register_finding(name: str) -> Callable[[Rule], Rule]:
 
     def register(rule: Rule) -> Rule:
         RULES[name] = rule
+        (COMPILED_ONLY.add if compiled else COMPILED_ONLY.discard)(name)
         return rule
 
     return register
@@ -242,6 +249,8 @@ def find(
     evidence = Evidence(analysis, module, jaxpr)
     found: list[Finding] = []
     for name, rule in RULES.items():
+        if analysis.stage == "lowered" and name in COMPILED_ONLY:
+            continue
         for finding in rule(evidence):
             if finding.rule != name:
                 raise InputError(

@@ -100,13 +100,17 @@ def device_rows(
     ahead = {target.name for target in targets if target.ahead}
     # What is compiled elsewhere is compiled in subprocesses, several at once.
     with ThreadPoolExecutor(COMPILERS_AT_ONCE) as pool:
-        compiling = {cell: pool.submit(_compile, *cell) for cell in cells if cell[1] in ahead}
+        compiling = {
+            number: pool.submit(_compile, *cell)
+            for number, cell in enumerate(cells)
+            if cell[1] in ahead
+        }
         try:
             for number, cell in enumerate(cells):
                 workload, target_name, batch = cell
                 at = "" if batch is None else f" at batch {batch}"
                 report(f"{workload.name}{at} on {target_name}", number / len(cells))
-                made = compiling[cell].result() if cell in compiling else _compile(*cell)
+                made = compiling[number].result() if number in compiling else _compile(*cell)
                 yield _row(cell, made, measure, settings)
         finally:
             _end(compiling.values())
