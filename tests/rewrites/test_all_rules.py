@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -78,14 +79,20 @@ def check(program: RandomProgram, allowed: set[Exactness], near: float) -> None:
     np.testing.assert_allclose(other, one, rtol=0, atol=near, err_msg=str(chosen))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small_sites() -> Iterator[None]:
+@contextmanager
+def patched_sites() -> Iterator[None]:
     """Let rules take rows as short as random programs have them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scans, "SHORTEST", 2)
         patch.setattr(selection, "SHORTEST", 2)
         patch.setattr(products, "LEAST", 1)
         patch.setattr(products, "MANY", 1)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_sites() -> Iterator[None]:
+    with patched_sites():
         yield
 
 
