@@ -48,7 +48,7 @@ def styled(word: str | None, styles: Mapping[str, str] = BOUND_STYLE) -> Text:
 
 _KINDS = {
     "green": "good", "red": "bad", "yellow": "doubtful", "magenta": "doubtful", "blue": "good",
-    "dim": "dim", "bold": "strong",
+    "dim": "dim", "bold": "strong", "cyan": "code",
 }  # fmt: skip
 """The page's class for a style of the terminal."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from edgegraph.base.units import ratio, seconds
 from edgegraph.errors import InputError
+from edgegraph.hlo.op_name import UNATTRIBUTED, parse_op_name
 from edgegraph.reporting.figure import (
     COLUMN_INCHES,
     FONT_POINTS,
@@ -18,18 +20,21 @@ from edgegraph.reporting.figure import (
     ROW_INCHES,
     SMALL_POINTS,
     column_axes,
-    name_rows,
-    names_margin,
     tidy,
     write_title,
     write_values,
 )
-from edgegraph.reporting.palette import BOUND_COLOURS, MUTED, NEUTRAL
+from edgegraph.reporting.palette import BOUND_COLOURS, INK, MUTED, NEUTRAL
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
+from edgegraph.reporting.table_kit import plain_table
 from edgegraph.studies.improve.result import Improvement, by_rule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+MOST_OUTPUTS = 12
+"""Results shown; a train step has hundreds."""
 
 
 def improvement_table(study: Improvement, wide: bool | None = None) -> Group:
@@ -37,7 +42,7 @@ def improvement_table(study: Improvement, wide: bool | None = None) -> Group:
 
     Args:
         study: Any.
-        wide: Whether there is room for what each rule says of NaN and the like.
+        wide: Whether to show every layer, every result, and the code to use, too.
 
     Returns:
         A renderable that is readable at 80 columns.
@@ -67,7 +72,71 @@ def improvement_table(study: Improvement, wide: bool | None = None) -> Group:
     if study.changes:
         parts.append(table)
     parts += [Text(line) for line in study.conclusions]
+    if wide and study.decisions:
+        parts += [Text("Layer by layer", "bold"), _layers_table(study)]
+        parts += [Text("How far each result moved", "bold"), _outputs_table(study)]
+        parts += [Text("To use it", "bold"), Text(_code(study), "cyan")]
     return Group(*parts)
+
+
+def _layers_table(study: Improvement) -> Table:
+    """Show the changed sites of every layer before and after, those that save most at the top."""
+    before: dict[tuple[str, str], float] = defaultdict(float)
+    after: dict[tuple[str, str], float] = defaultdict(float)
+    titles: dict[tuple[str, str], dict[str, None]] = {}
+    for change in study.changes:
+        # Equal sites run equally often, unless one of them stands in a loop.
+        times = change.executions / max(1, len(change.scopes))
+        for scope in change.scopes if change.kept else ():
+            said = parse_op_name(f"{scope}/site")
+            place = said.layer or UNATTRIBUTED, said.phase
+            before[place] += change.plain_s * times
+            after[place] += change.form_s * times
+            titles.setdefault(place, {})[change.title] = None
+    phases = len({phase for _, phase in before}) > 1
+    headings = [*["phase"] * phases, "change", "before", "after", "gain"]
+    table = plain_table("layer", *headings, words=("phase", "change"))
+    for place in sorted(before, key=lambda place: after[place] - before[place]):
+        layer, phase = place
+        table.add_row(
+            layer,
+            *[phase] * phases,
+            "; ".join(titles[place]),
+            seconds(before[place]),
+            seconds(after[place]),
+            f"{ratio(before[place] / after[place])}x" if after[place] else "?",
+        )
+    table.caption = "Changed sites, each timed alone; equal ones were timed once."
+    return table
+
+
+def _outputs_table(study: Improvement) -> Table:
+    """Show the results that came nearest to what they may move."""
+    table = plain_table(
+        "result", "largest number", "moved", "may move", "with inputs", words=("with inputs",)
+    )
+    worst = sorted(study.outputs, key=lambda output: -output.share)[:MOST_OUTPUTS]
+    for output in worst:
+        numbers = (output.largest, output.difference, output.allowed)
+        table.add_row(output.name, *(f"{each:.2g}" for each in numbers), output.inputs)
+    left = len(study.outputs) - len(worst)
+    table.caption = (
+        "Four times what the plain program moves by the last bit of its inputs is allowed."
+    )
+    table.caption += f" {left} more results moved less." if left else ""
+    return table
+
+
+def _code(study: Improvement) -> str:
+    """Return the lines that put what was decided to use."""
+    options = dict(study.compiler_options)
+    jitted = f"jax.jit(fast, compiler_options={options})" if options else "jax.jit(fast)"
+    return (
+        "# edgegraph improve SPEC --save fast.rewrites, or study.save('fast.rewrites')\n"
+        "import jax, edgegraph as eg\n"
+        "fast = eg.rewrite(function, 'fast.rewrites')  # differentiate it, vmap it, export it\n"
+        f"fast = {jitted}"
+    )
 
 
 def draw(study: Improvement, ax: Axes | None = None, *, width: float = COLUMN_INCHES) -> Axes:
@@ -87,21 +156,25 @@ def draw(study: Improvement, ax: Axes | None = None, *, width: float = COLUMN_IN
     rows = [row for row in by_rule(study) if row.kept][:MOST_BARS]
     if not rows:
         raise InputError(f"nothing was kept that makes {study.workload!r} faster")
-    names = [row.title for row in rows]
     if ax is None:
-        height = 0.9 + 1.4 * ROW_INCHES * max(2, len(rows))
-        ax = column_axes(height, left=names_margin(names), top=0.3, width=width)
+        ax = column_axes(0.9 + 2.4 * ROW_INCHES * len(rows), left=0.15, top=0.3, width=width)
         write_title(ax, f"{study.workload}: changed sites, timed alone")
     for place, row in enumerate(rows):
-        ax.barh(place - 0.2, row.plain_s, 0.36, color=NEUTRAL)
-        ax.barh(place + 0.2, row.form_s, 0.36, color=BOUND_COLOURS["compute"])
+        ax.barh(place + 0.05, row.plain_s, 0.26, color=NEUTRAL)
+        ax.barh(place + 0.33, row.form_s, 0.26, color=BOUND_COLOURS["compute"])
+        # Above its bars, where a long name leaves them their length.
         ax.annotate(
-            f"{ratio(row.plain_s / row.form_s)}x", (row.plain_s, place), (4, 0), va="center",
+            row.title, (0, place - 0.12), (2, 0), textcoords="offset points", va="bottom",
+            fontsize=FONT_POINTS, color=INK, parse_math=False,
+        )  # fmt: skip
+        ax.annotate(
+            f"{ratio(row.plain_s / row.form_s)}x", (row.plain_s, place + 0.05), (4, 0), va="center",
             textcoords="offset points", fontsize=SMALL_POINTS, color=MUTED, annotation_clip=False,
         )  # fmt: skip
     ax.set_xlim(0, max(row.plain_s for row in rows) * 1.15)
     write_values(ax.xaxis, seconds)
-    name_rows(ax, names, parse_math=False)
+    ax.set_ylim(len(rows) - 0.4, -0.5)
+    ax.set_yticks([])
     ax.set_xlabel("time of all its sites in one call: before (grey), after", fontsize=FONT_POINTS)
     tidy(ax)
     return ax
