@@ -18,7 +18,13 @@ from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.rewrites.prepared import held_operands
 from edgegraph.rewrites.rewriter import Found, find_sites
 from edgegraph.rewrites.rule import PERMISSIONS, forms
-from edgegraph.studies.improve.cache import TimedForms
+from edgegraph.studies.improve.cache import (
+    SettledWholes,
+    TimedForms,
+    settled_again,
+    settled_of,
+    whole_key,
+)
 from edgegraph.studies.improve.elsewhere import judge_forms, judged
 from edgegraph.studies.improve.options import with_options
 from edgegraph.studies.improve.proof import Proof, check_differentiable
@@ -258,24 +264,35 @@ def _finished(
 ) -> Improvement:
     """Try, prove and compare the whole; Ctrl-C leaves it as far as it is."""
     report = progress or no_progress
-    given: dict[str, Any] = {"whole": whole, "seconds": how.seconds / 2, "report": report}
     steps: dict[str, Callable[[Improvement], Improvement]] = {
-        "trying the whole without each rule": partial(without_idle, **given),
-        "trying compiler options": partial(with_options, **given),
+        "trying the whole": partial(_settled, whole=whole, how=how, report=report),
         "comparing the results": partial(_proven, whole=whole, how=how, report=report),
         "comparing the times": partial(_compared, whole=whole, how=how, progress=progress),
     }
-    if how.target != HERE:
-        for name in ("trying the whole without each rule", "trying compiler options"):
-            del steps[name]
     for name, step in steps.items():
-        if not study.kept and name != "trying compiler options":
-            continue
+        if not study.kept and name != "trying the whole":
+            break
         try:
             study = step(study)
         except KeyboardInterrupt:
             return replace(study, interrupted=name)
     return study
+
+
+def _settled(study: Improvement, whole: Whole, how: _How, report: Progress) -> Improvement:
+    """Try the whole without each rule and with compiler options, if that was not done before."""
+    if how.target != HERE:
+        return study
+    known = SettledWholes(how.allow)
+    key = whole_key(study, whole, how.seconds)
+    before = known.get(key)
+    if before is not None:
+        return settled_again(study, before)
+    after = without_idle(study, whole, how.seconds / 2, report)
+    after = with_options(after, whole, how.seconds / 2, report)
+    known.put(key, settled_of(study, after))
+    known.save()
+    return after
 
 
 def _proven(study: Improvement, whole: Whole, how: _How, report: Progress) -> Improvement:
