@@ -32,10 +32,10 @@ from edgegraph.hlo.op_name import (
     OPTIMIZER_SCOPE,
     OpName,
     parse_op_name,
-    parse_parameter_name,
     qualify_op_name,
 )
 from edgegraph.hlo.op_tree import OpTree
+from edgegraph.hlo.parameters import model_arguments
 from edgegraph.results.records import OpRecord
 
 
@@ -64,9 +64,10 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     }
     certain = updates | {name for name, each in said.items() if each.differentiated}
     owners = ParameterOwners({p.layer for p in attributions.values() if p.layer is not None})
+    parameters = model_arguments(nodes).parameters
     for node in nodes:
         if node.opcode == "parameter" and node.parent is None:
-            name = parse_parameter_name(node.instruction.op_name)
+            name = parameters.get(node.name)
             owner = None if name is None else owners.layer(name.path) or None
             attributions[node.name] = Attribution(layer=owner, phase="forward")
     _attribute_containers(nodes, attributions)

@@ -25,8 +25,9 @@ from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.device import Device, overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
-from edgegraph.hlo.op_name import UNATTRIBUTED, parse_parameter_name
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.hlo.op_tree import OpTree
+from edgegraph.hlo.parameters import model_arguments
 from edgegraph.measure.environment import environment
 from edgegraph.measure.isolated import measure_layers
 from edgegraph.measure.latency import measure_apart
@@ -184,13 +185,11 @@ def _parameters(
 ) -> Mapping[str, Parameters]:
     """Count the model's parameters by layer, from the entry parameters' own names."""
     owned: dict[str, Parameters] = {}
+    names = model_arguments(nodes).parameters
     for node in nodes:
-        instruction = node.instruction
-        if instruction.opcode != "parameter" or node.parent is not None:
-            continue
-        if parse_parameter_name(instruction.op_name) is not None:
-            layer = attributions[node.name].layer or ""
-            parameters = Parameters(count=instruction.shape.size, bytes=instruction.shape.bytes)
+        if node.name in names:
+            shape, layer = node.instruction.shape, attributions[node.name].layer or ""
+            parameters = Parameters(count=shape.size, bytes=shape.bytes)
             owned[layer] = owned.get(layer, Parameters()) + parameters
     return owned
 
@@ -217,7 +216,7 @@ def summarise(draft: Draft) -> Analysis:
         layer_latencies=draft.layer_latencies,
         findings=(),
         unpriced={name: cost.unpriced for name, cost in draft.costs.items() if cost.unpriced},
-        live_memory=live_memory(profile_memory(module, nodes), draft.attributions),
+        live_memory=live_memory(profile_memory(module, nodes), nodes, draft.attributions),
         activation_memory=activation_memory(program),
         schedule=(
             simulate_schedule(nodes, draft.ops, network_bytes_per_s=network_bytes_per_s)

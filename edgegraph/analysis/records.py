@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,8 +16,8 @@ from edgegraph.cost.price import OpCost
 from edgegraph.device.device import Device, arithmetic, bound, overlapped, roofline_times
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
-from edgegraph.hlo.op_name import parse_parameter_name
 from edgegraph.hlo.op_tree import OpTree
+from edgegraph.hlo.parameters import model_arguments
 from edgegraph.memory.activations import activation_peaks
 from edgegraph.memory.live import HeldBuffer, MemoryProfile
 from edgegraph.results.analysis import OpRecord
@@ -184,11 +184,14 @@ building that module again takes seconds, and analysing is to take a fraction of
 
 
 def live_memory(
-    profile: MemoryProfile | None, attributions: Mapping[str, Attribution]
+    profile: MemoryProfile | None,
+    nodes: Sequence[Node],
+    attributions: Mapping[str, Attribution],
 ) -> LiveMemory | None:
     """Return which layers the buffers belong to, and what they are to the model."""
     if profile is None:
         return None
+    weights = model_arguments(nodes).parameters
     return LiveMemory(
         ops=tuple([node.name for node in profile.steps]),
         alive_bytes=profile.alive_bytes,
@@ -201,7 +204,7 @@ def live_memory(
                     name=buffer.node.name,
                     layer=attributions[buffer.node.name].layer,
                     bytes=buffer.bytes,
-                    kind=_kind(buffer, attributions[buffer.node.name]),
+                    kind=_kind(buffer, attributions[buffer.node.name], weights),
                 )
                 for buffer in profile.held
             ]
@@ -233,10 +236,9 @@ def activation_memory(program: Program) -> ActivationMemory | None:
     )
 
 
-def _kind(buffer: HeldBuffer, attribution: Attribution) -> str:
+def _kind(buffer: HeldBuffer, attribution: Attribution, weights: Container[str]) -> str:
     if buffer.role == "argument":
-        named = parse_parameter_name(buffer.node.instruction.op_name)
-        return "argument" if named is None else "weights"
+        return "weights" if buffer.node.name in weights else "argument"
     forward = attribution.phase in ("forward", "rematerialised")
     if buffer.role == "temporary" and buffer.from_input and forward:
         return "activation"

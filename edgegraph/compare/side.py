@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.identity import Label, Labels
-from edgegraph.hlo.op_name import parse_parameter_name, scope_of
+from edgegraph.hlo.op_name import scope_of
 from edgegraph.hlo.op_tree import OpTree
+from edgegraph.hlo.parameters import model_arguments
 from edgegraph.results.analysis import Analysis, OpRecord
 
 _COSTS = (
@@ -115,13 +116,13 @@ def _extra(
             if node.opcode == "parameter" and node.parent is None
         )
     )
+    owned = model_arguments(nodes).parameters
     ordinals: dict[int, int] = {}
     seen: Counter[Hashable] = Counter()
     for _, position in parameters:
-        instruction = nodes[position].instruction
+        node = nodes[position]
         # Whether it is one of the model's own, whose layer its name tells.
-        owned = parse_parameter_name(instruction.op_name) is not None
-        key = (layer_phases[position], found[instruction.name].own, owned)
+        key = layer_phases[position], found[node.instruction.name].own, node.name in owned
         ordinals[position] = seen[key]
         seen[key] += 1
     return [

@@ -1,4 +1,4 @@
-"""What an instruction's op_name says: the layer, the phase, the primitive, the parameter.
+"""What an instruction's op_name says: the layer, the phase, the primitive.
 
 JAX writes the stack of named scopes into op_name, with every transformation it applied as a
 wrapper: ``jit(step)/transpose(jvp(Net))/conv1/dot_general`` is a dot in layer ``Net/conv1``, in
@@ -8,7 +8,6 @@ the tests hold examples of each.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,15 +57,6 @@ _MAX_NESTING = 100
 
 _METHOD = re.compile(r"([^\W\d]\w*)\.[^\W\d]\w*")
 _PARAMETER = re.compile(r"""[^\W\d]\w*(?:\[(?:\d+|'[^']*'|"[^"]*")\]|\.[^\W\d]\w*)+""")
-_STEP = re.compile(
-    r"""\[(\d{1,19})\]|\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]|\.([^\W\d]\w*)""", re.DOTALL
-)
-
-_COLLECTION = "params"
-_NNX_VALUES = frozenset({"value", "raw_value"})
-_FLAX_LEAVES = frozenset({"kernel", "bias", "scale", "embedding"})
-_STATISTICS = frozenset({"mean", "var", "count", "key"})
-_NOT_PARAMETERS = re.compile(r"opt.*|mu|nu|trace|grads?|gradients|.*_stats|rngs|ema.*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +74,6 @@ class OpName:
     layer: str | None
     primitive: str
     differentiated: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParameterName:
-    """Which parameter of the model an HLO parameter is.
-
-    `path` is that of the module that owns it (``conv1``), without the model's own name and empty
-    for the model itself; `leaf` is its name in that module (``kernel``).
-    """
-
-    path: str
-    leaf: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,36 +107,6 @@ def qualify_op_name(op_name: str, caller: str) -> str:
     if not op_name or not caller or op_name == root or op_name.startswith(root + "/"):
         return op_name
     return f"{caller}/{op_name}"
-
-
-@lru_cache(maxsize=1 << 16)
-def parse_parameter_name(op_name: str) -> ParameterName | None:
-    """Read the op_name of an HLO parameter: the argument's name and the path in its tree.
-
-    ``params['blocks'][0]['dense']['kernel']`` is the ``kernel`` of ``blocks_0/dense``: integer
-    indices join the name before them, as Flax names the members of lists. None if it is no
-    trainable parameter of a model, as far as the name tells: optimiser states, batch statistics
-    and plain inputs are not.
-    """
-    argument = re.match(r"[^\W\d]\w*", op_name)
-    if argument is None:
-        return None
-    steps: list[str | int] = [argument.group()]
-    end = argument.end()
-    while step := _STEP.match(op_name, end):
-        index, key, attribute = step.groups()
-        steps.append(int(index) if index else _unquote(key) if key else attribute)
-        end = step.end()
-    if end != len(op_name) or len(steps) == 1:
-        return None
-    is_nnx = steps[-1] in _NNX_VALUES
-    if is_nnx:
-        steps.pop()
-    inside = _below_collection(steps, is_nnx=is_nnx)
-    if not inside:
-        return None
-    *modules, leaf = _join_indices(inside)
-    return ParameterName(path="/".join(modules), leaf=leaf)
 
 
 def _parse(op_name: str) -> OpName:
@@ -284,41 +232,6 @@ def _drop_repetition(path: list[str], start: int) -> None:
     half = (len(path) - start) // 2
     if half and path[start : start + half] == path[start + half :]:
         del path[start + half :]
-
-
-def _unquote(text: str) -> str:
-    """Read a key as Python wrote it; text that is no literal is taken as it stands."""
-    try:
-        key = str(ast.literal_eval(text))
-        key.encode()  # A lone surrogate could be neither shown nor saved.
-    except (ValueError, SyntaxError):
-        return text[1:-1]
-    return key
-
-
-def _below_collection(steps: list[str | int], *, is_nnx: bool) -> list[str | int]:
-    """Return the path inside the tree of parameters; empty if this is none."""
-    start = next((i for i, step in enumerate(steps) if step == _COLLECTION), None)
-    above = steps if start is None else steps[:start]
-    if any(isinstance(step, str) and _NOT_PARAMETERS.fullmatch(step) for step in above):
-        return []
-    if start is not None:
-        while start < len(steps) and steps[start] == _COLLECTION:
-            start += 1
-        return steps[start:]
-    # An argument of another name is a tree of parameters if its leaf is called like one.
-    known = steps[-1] not in _STATISTICS if is_nnx else steps[-1] in _FLAX_LEAVES
-    return steps[1:] if known else []
-
-
-def _join_indices(steps: list[str | int]) -> list[str]:
-    names: list[str] = []
-    for step in steps:
-        if isinstance(step, int) and names:
-            names[-1] += f"_{step}"
-        else:
-            names.append(str(step))
-    return names
 
 
 def scope_of(layer: str | None) -> str:

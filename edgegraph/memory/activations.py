@@ -24,7 +24,7 @@ from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.module import Module, Shape
 from edgegraph.hlo.op_name import parse_op_name, qualify_op_name
-from edgegraph.memory.values import is_held
+from edgegraph.hlo.parameters import model_arguments
 
 Policy = Literal["in_out", "inplace_depthwise", "liveness"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -205,8 +205,9 @@ class Dataflow:
 @bulk
 def trace_activations(module: Module) -> Dataflow:
     """Follow activations through a module before optimisation, not inside loops and branches."""
-    tracer = _Tracer(module)
-    for node in flatten(module):
+    nodes = flatten(module)
+    tracer = _Tracer(module, model_arguments(nodes).held)
+    for node in nodes:
         tracer.visit(node)
     outputs = tracer.store(tracer.held[module.computations[module.entry].root])
     return Dataflow(
@@ -234,6 +235,8 @@ class _Tracer:
     """What is known after the nodes visited so far."""
 
     module: Module
+    kept: frozenset[str]
+    """Arguments that are no activations: parameters and state."""
     shapes: list[Shape] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
@@ -301,7 +304,7 @@ class _Tracer:
             assert number is not None  # it is a parameter
             operand = self.calls[node.parent].operands[number]
             self._define(node, self.held[operand], self.members.get(operand))
-        elif is_held(instruction.op_name):
+        elif node.name in self.kept:
             self._define(node, ())
         else:
             self.inputs.append(self._new(instruction.shape))

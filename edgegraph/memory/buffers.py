@@ -16,7 +16,8 @@ from edgegraph.errors import FormatError
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Alias, Module, Shape
-from edgegraph.memory.values import Leaves, TupleParts, Value, Values, is_held, written_over
+from edgegraph.hlo.parameters import model_arguments
+from edgegraph.memory.values import Leaves, TupleParts, Value, Values, written_over
 
 _READS_NOTHING = opcodes.TUPLES | {"while"}
 """Ops that pass values on; what a loop is passed has already become what its body is passed."""
@@ -27,7 +28,7 @@ def trace_values(module: Module, nodes: Sequence[Node]) -> Values:
 
     XLA has put copies where two values need memory of their own.
     """
-    tracer = _Tracer(module)
+    tracer = _Tracer(module, model_arguments(nodes).held)
     for node in nodes:
         tracer.visit(node)
     return tracer.finish()
@@ -46,8 +47,9 @@ class _Open:
 class _Tracer:
     """What is known after the nodes visited so far."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, held: frozenset[str]) -> None:
         self._module = module
+        self._held = held
         self._roots = {c.name: c.root for c in module.computations.values()}
         self._open: list[_Open] = []
         self._inside: set[str | None] = {None}
@@ -126,7 +128,7 @@ class _Tracer:
         instruction = node.instruction
         number = instruction.parameter_number or 0
         if not self._open:
-            from_input = not is_held(instruction.op_name)
+            from_input = node.name not in self._held
             shapes = self.parts.leaves(instruction.shape)
             leaves = tuple([self._value(node, shape, None, from_input) for shape in shapes])
             self._arguments[number] = leaves

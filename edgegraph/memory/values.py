@@ -18,20 +18,9 @@ from msgspec import Struct
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Alias, Instruction, Module, Shape
-from edgegraph.hlo.op_name import parse_parameter_name
 
 Leaves = tuple[int, ...]
 """Numbers of the values that make up a result, in the order of the shape's leaves."""
-
-
-HELD_ARGUMENTS = frozenset({"params", "state", "opt_state", "variables", "batch_stats"})
-"""Arguments that hold a model's parameters and state, which are no activations."""
-
-
-def is_held(op_name: str) -> bool:
-    """Return whether an argument is a parameter or other state of the model."""
-    argument = op_name.partition("[")[0].partition(".")[0]
-    return argument in HELD_ARGUMENTS or parse_parameter_name(op_name) is not None
 
 
 class Value(Struct, kw_only=True, gc=False):

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 from flax import linen as nn
-from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +20,6 @@ from edgegraph.hlo.op_name import (
     is_own,
     lies_in,
     parse_op_name,
-    parse_parameter_name,
     qualify_op_name,
     scope_of,
 )
@@ -139,7 +137,6 @@ def test_transformations_do_not_change_the_layer(
 @given(st.text(alphabet="ab/();.[]'\"0\\ jvptransposewhilebodycond", max_size=60))
 def test_any_text_is_read_without_error(text: str) -> None:
     assert parse_op_name(text).phase in (FORWARD, BACKWARD, REMATERIALISED, UPDATE)
-    parse_parameter_name(text)
 
 
 def test_deep_nesting_is_read_without_error() -> None:
@@ -162,52 +159,6 @@ def test_deep_nesting_is_read_without_error() -> None:
 )
 def test_qualify_op_name(op_name: str, caller: str, expected: str) -> None:
     assert qualify_op_name(op_name, caller) == expected
-
-
-@pytest.mark.parametrize(
-    ("op_name", "path", "leaf"),
-    [
-        ("params['conv1']['kernel']", "conv1", "kernel"),
-        ("params['kernel']", "", "kernel"),
-        ("params['my_own_leaf']", "", "my_own_leaf"),
-        ("variables['params']['a']['b']['kernel']", "a/b", "kernel"),
-        ("args[0]['params']['a']['kernel']", "a", "kernel"),
-        ("train_state.params['params']['conv1']['bias']", "conv1", "bias"),
-        ("state.params['conv1']['bias']", "conv1", "bias"),
-        ("params['blocks'][0]['dense']['kernel']", "blocks_0/dense", "kernel"),
-        ("params['blocks'][1]['dense']['kernel'].value", "blocks_1/dense", "kernel"),
-        ("params['blocks'][1]['dense']['kernel'].raw_value", "blocks_1/dense", "kernel"),
-        ("params['w'][0]", "", "w_0"),
-        ("state['conv1']['kernel'].value", "conv1", "kernel"),
-        ("model['conv1']['my_own_leaf'].value", "conv1", "my_own_leaf"),
-        ("p['conv1']['kernel']", "conv1", "kernel"),
-        ("variables['params'][\"it's\"]['b']", "it's", "b"),
-        ("variables['params']['a/b']['k\"q']", "a/b", 'k"q'),
-        (r"params['a\'b\"']['k']", "a'b\"", "k"),
-        ("params.conv1.kernel", "conv1", "kernel"),
-    ],
-)
-def test_parse_parameter_name(op_name: str, path: str, leaf: str) -> None:
-    parsed = parse_parameter_name(op_name)
-    assert parsed is not None
-    assert (parsed.path, parsed.leaf) == (path, leaf)
-
-
-@pytest.mark.parametrize(
-    "op_name",
-    [
-        "", "x", "params", "reduce_sum", "batch[0]", "batch[1]['image']", "labels['params'",
-        "variables['batch_stats']['bn']['mean']",
-        "state['bn']['mean']", "state['bn']['mean'].value", "state['bn']['var'].value",
-        "opt_state[0].count", "opt_state[0].mu['conv1']['kernel']",
-        "opt_state[0].nu['params']['conv1']['kernel']",
-        "train_state.opt_state[0].mu['conv1']['kernel']",
-        "grads['conv1']['kernel']", "jit(f)/params['a']", "params['a'] b", "params['a",
-        "state['rngs']['default']['count'].value",
-    ],
-)  # fmt: skip
-def test_what_is_no_parameter_of_the_model(op_name: str) -> None:
-    assert parse_parameter_name(op_name) is None
 
 
 class Block(nn.Module):
@@ -308,37 +259,6 @@ def test_layers_of_compiled_networks(net: nn.Module, layers: set[str], elsewhere
         train[FORWARD] | train[BACKWARD] | train[REMATERIALISED]
     )
     assert train[UPDATE] == {OPTIMIZER_SCOPE}
-
-
-def test_parameters_of_a_raw_nnx_model() -> None:
-    class Net(nnx.Module):
-        def __init__(self) -> None:
-            rngs = nnx.Rngs(0)
-            self.blocks = nnx.List([nnx.Linear(4, 4, rngs=rngs) for _ in range(2)])
-            self.norm = nnx.BatchNorm(4, rngs=rngs)
-
-        def __call__(self, x: jax.Array) -> jax.Array:
-            for block in self.blocks:
-                x = block(x)
-            y: jax.Array = self.norm(x)
-            return y
-
-    graph, params, *rest = nnx.split(Net(), nnx.Param, ...)
-    state = rest[0]
-
-    def forward(params: Any, state: Any, x: jax.Array) -> Any:
-        return nnx.merge(graph, params, state)(x)
-
-    lowered = jax.jit(forward, keep_unused=True).lower(params, state, jnp.ones((2, 4)))
-    module = decode(xla.lowered_module(lowered))
-    found = {
-        (parsed.path, parsed.leaf)
-        for instruction in module.computations[module.entry].instructions
-        if instruction.opcode == "parameter"
-        if (parsed := parse_parameter_name(instruction.op_name))
-    }
-    linear = {(f"blocks_{k}", leaf) for k in range(2) for leaf in ("kernel", "bias")}
-    assert found == linear | {("norm", "scale"), ("norm", "bias")}
 
 
 def test_rows_of_layers_stand_for_scopes() -> None:

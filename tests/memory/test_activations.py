@@ -24,7 +24,6 @@ from edgegraph.memory.activations import (
     activations,
     trace_activations,
 )
-from edgegraph.memory.values import is_held
 from models.alexnet import alexnet
 from models.mobilenet import mobilenet_v2
 from models.resnet import resnet18, resnet50
@@ -305,14 +304,3 @@ def test_convolutions_of_every_channel_by_itself_are_told() -> None:
     assert [s.depthwise for s in flow.steps if s.opcode == "convolution"] == [
         True, False, False, False
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("op_name", "is_state"),
-    [
-        ("params['dense']['kernel']", True), ("batch_stats['mean']", True), ("x", False),
-        ("opt_state[0].mu['dense']['kernel']", True), ("images[0]", False),
-    ],
-)  # fmt: skip
-def test_arguments_that_are_state(op_name: str, is_state: bool) -> None:
-    assert is_held(op_name) == is_state
