@@ -58,13 +58,6 @@ def first_line(error: BaseException) -> str:
 def positive_integer(value: object, name: str) -> int:
     """Return a value that must be a positive integer, NumPy's included.
 
-    Args:
-        value: What was given.
-        name: What it is called in the message.
-
-    Raises:
-        InputError: It is something else.
-
     Example:
         >>> positive_integer(True, "batch")
         Traceback (most recent call last):

@@ -249,17 +249,11 @@ def compile_for(
 ) -> tuple[bytes, Any, Mapping[str, float] | None]:
     """Compile for chips that are not here. XLA may end the process: call it in one of its own.
 
-    Args:
-        code: What `stablehlo` returned, lowered for `platform`.
-        platform: ``tpu`` or ``cuda``.
-        topology: Name of the chips and how they stand: ``v5e:2x2``; ``1x1x8`` on ``cuda``.
-        description: GpuTargetConfigProto in text form, for ``cuda``.
-        chips: How many of them the program is partitioned over.
-        options: XLA compiler options.
-
-    Returns:
-        The HloModuleProto, the compiler's memory statistics, and its cost analysis, which is
-        None where the compiler has none.
+    `code` is what `stablehlo` returned, lowered for `platform`, ``tpu`` or ``cuda``; `topology`
+    names the chips and how they stand: ``v5e:2x2``, ``1x1x8`` on ``cuda``, where `description` is
+    the GpuTargetConfigProto in text form. The program is partitioned over `chips` of them.
+    Returned are the HloModuleProto, the compiler's memory statistics, and its cost analysis, which
+    is None where the compiler has none.
     """
     from jax.experimental import topologies
     from jax.interpreters import mlir

@@ -64,15 +64,9 @@ def run_child(
     An EdgeGraphError that it raises is passed on; another says that it failed otherwise, that its
     process died, or that it took too long. After a KeyboardInterrupt the child is gone, too.
 
-    Args:
-        function: ``package.module:name``; it takes the payload and a progress callable.
-        payload: Bytes, or an open file that several children may read in turn.
-        timeout_s: The child is killed when it takes longer.
-        name: What to call the work in errors; as the function is called where None.
-        environment: Environment variables to set in addition.
-        cores: Processors that the child may run on, chosen before anything is imported; all
-            that this process may use where None.
-        progress: Called with what the function reports.
+    `function`, ``package.module:name``, takes the payload and a progress callable. A payload that
+    is an open file may be read by several children in turn. The child runs on `cores` before it
+    imports anything.
     """
     _check_cores(cores)
     code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {__name__} import _serve; _serve()"

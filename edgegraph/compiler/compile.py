@@ -288,18 +288,6 @@ def workload_fingerprint(workload: Workload, *, batch: int | None, target: str =
 
     Names of layers and source positions do not count; shapes, dtypes and operations do. Another
     version of jax may lower the same workload to something else.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> def dense(name):
-        ...     arguments = lambda batch: (jnp.ones((batch, 784)), jnp.ones((784, 10)))
-        ...     return Workload.from_function(jnp.matmul, arguments, name=name)
-        >>> one, same, other = (
-        ...     workload_fingerprint(dense(name), batch=batch)
-        ...     for name, batch in [("a", 1), ("b", 1), ("b", 2)]
-        ... )
-        >>> one == same, one == other
-        (True, False)
     """
     found = compile(workload, batch=batch, target=target, stage="lowered").fingerprint
     assert found is not None  # it was lowered here

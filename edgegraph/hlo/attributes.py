@@ -252,7 +252,10 @@ class Sources:
 
 def _user_positions(frames: Sequence[StackFrame]) -> list[str]:
     """Return ``file:line`` of the user's innermost frame, by frame id; id 0 is unused."""
-    library = {frame.file: _is_library(frame.file) for frame in frames}
+    library = {
+        frame.file: frame.file.startswith(_OWN_CODE) or _LIBRARY.search(frame.file) is not None
+        for frame in frames
+    }
     found: list[str | None] = [None] * (len(frames) + 1)
     result = [""]
     for number, innermost in enumerate(frames, start=1):
@@ -274,7 +277,3 @@ def _user_positions(frames: Sequence[StackFrame]) -> list[str]:
             found[passed] = position
         result.append(position or f"{innermost.file}:{innermost.line}")
     return result
-
-
-def _is_library(file: str) -> bool:
-    return file.startswith(_OWN_CODE) or _LIBRARY.search(file) is not None

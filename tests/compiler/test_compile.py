@@ -15,6 +15,7 @@ import pytest
 from flax import linen, nnx
 
 import edgegraph as eg
+from edgegraph.compiler.compile import workload_fingerprint
 from edgegraph.errors import CompileError, FormatError, InputError
 from tests.workload.nets import INPUT_SHAPE, Classifier, LinenClassifier
 
@@ -204,7 +205,7 @@ def test_read_hlo(tmp_path: Path) -> None:
     for path in (binary, text):
         read = eg.read_hlo(path)
         assert (read.name, read.batch, read.target, read.stage) == (
-            "jit_dense", None, "unknown", "optimized",
+            "jit_dense", None, "cpu", "optimized",
         )  # fmt: skip
         assert (read.executable, read.jaxpr, read.concrete) == (None, None, None)
         assert dict(read.xla_cost) == dict(program.xla_cost)
@@ -240,3 +241,17 @@ def test_options_of_a_workload_are_those_of_this_host() -> None:
     asked: dict[str, str | int | float | bool] = {"xla_cpu_multi_thread_eigen": True}
     assert eg.compile(workload, options=asked).options == asked
     assert eg.compile(workload, stage="lowered").options == {}
+
+
+def test_a_fingerprint_tells_programs_apart_by_what_they_do_not_by_their_names() -> None:
+    def named(name: str) -> eg.Workload:
+        def arguments(batch: int) -> tuple[Any, ...]:
+            return jnp.ones((batch, 784)), jnp.ones((784, 10))
+
+        return eg.Workload.from_function(jnp.matmul, arguments, name=name)
+
+    one, same, other = (
+        workload_fingerprint(named(name), batch=batch)
+        for name, batch in [("a", 1), ("b", 1), ("b", 2)]
+    )
+    assert one == same != other

@@ -4,10 +4,6 @@ A rule looks at the finished Analysis and yields findings; it measures nothing. 
 measured time keep silent where the measurement is noisy. What a finding weighs is the share of the
 time that its advice is about: of a layer, the part that its roof explains for what moves the roof,
 and the part above it, the gain of running at the roof, for what brings the layer there.
-
-The rules stand by what they look at: `layers`, `fusions`, `data` (padding, dtypes, layouts),
-`forms` (quicker ways to compute the same) and `program` (launches, loops, transfers, work done
-twice, and how far the rest can be believed).
 """
 
 from edgegraph.analysis.findings import data as data
