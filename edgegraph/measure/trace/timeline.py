@@ -10,12 +10,12 @@ executor. On a device every line is a stream or a unit of it, and its events are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from edgegraph.base.timing import bulk
-from edgegraph.measure.trace.xplane import Event, Line, Plane, Stat
+from edgegraph.measure.trace.xplane import Event, Line, Plane, Stat, program_number
 
 STEP = "edgegraph call"
 """Name of the annotation around every traced call."""
@@ -29,6 +29,9 @@ _RECORD, _START, _STOP = (
 Run = tuple[str, int, int]
 """Which call on which device: plane, device ordinal, run id."""
 
+Ran = tuple[str, int | None]
+"""Which program: the name of its module, "" where unknown, and the program's id."""
+
 Flow = tuple[int, int]
 """Joins two events on different threads: kind and number."""
 
@@ -38,6 +41,7 @@ class Span(Struct, kw_only=True, eq=False):
 
     Attributes:
         op: The HLO instruction; None for the executor and a piece of work of the thread pool.
+        ran: The program that it belongs to.
         run: The call that it belongs to; None where the trace does not say.
         parent: The span of the same thread that it stands in.
         done_ps: When an op's results were there.
@@ -49,6 +53,7 @@ class Span(Struct, kw_only=True, eq=False):
     end_ps: int
     op: str | None = None
     plane: str = ""
+    ran: Ran = ("", None)
     run: Run | None = None
     parent: Span | None = None
     done_ps: int = 0
@@ -56,28 +61,50 @@ class Span(Struct, kw_only=True, eq=False):
 
 
 class Timeline(Struct, frozen=True, kw_only=True):
-    """What a trace says about one program: its ops and the pool's work for them, by start.
+    """What a trace says about programs: their ops and the pool's work for them, by start.
 
     Of all the time that was worked for an op, `slices` have the op, thread, start and end.
-    `modules` are all those that have ops in the trace.
     """
 
     spans: Sequence[Span]
     slices: Sequence[tuple[Span, int, int, int]]
     threads: Sequence[str]
     calls_ps: Sequence[tuple[int, int]]
-    modules: frozenset[str]
+
+    @property
+    def programs(self) -> frozenset[Ran]:
+        """All that have ops in the trace."""
+        return frozenset(span.ran for span in self.spans if span.op is not None and span.ran[0])
+
+    def of(self, module: str, program: int | None = None) -> Timeline:
+        """Return what it says about one program; of no id, about all of that name."""
+        wanted = (module, program)
+
+        def is_its(span: Span) -> bool:
+            return span.owner is not None and _are_one(span.owner.ran, wanted)
+
+        return Timeline(
+            spans=[span for span in self.spans if is_its(span)],
+            slices=[each for each in self.slices if is_its(each[0])],
+            threads=self.threads,
+            calls_ps=self.calls_ps,
+        )
+
+
+def _are_one(one: Ran, other: Ran) -> bool:
+    """Return whether two programs may be the same, as far as each is known."""
+    return ("" in (one[0], other[0]) or one[0] == other[0]) and (
+        None in (one[1], other[1]) or one[1] == other[1]
+    )
 
 
 class _Reader:
     """Collects spans line by line; what joins lines is put together at the end."""
 
-    def __init__(self, module: str) -> None:
-        self.module = module
+    def __init__(self) -> None:
         self.threads: list[str] = []
         self.lanes: list[list[Span]] = []
         self.calls: list[tuple[int, int]] = []
-        self.modules: set[str] = set()
         self._launched: dict[Flow, Span] = {}
         self._ended: list[tuple[Flow | None, int]] = []
         self._handed: dict[Flow | None, Span | None] = {}
@@ -90,12 +117,11 @@ class _Reader:
         for event in line.events:
             name, stats = event.name, event.stats
             if "hlo_op" in stats:
-                span = self._op(event, thread, str(stats["hlo_op"]), plane)
-                if span is not None:
-                    spans.append(span)
-                    flow = _flow(stats, "_p")
-                    if flow is not None:
-                        self._launched[flow] = span
+                span = _op(event, thread, str(stats["hlo_op"]), plane)
+                spans.append(span)
+                flow = _flow(stats, "_p")
+                if flow is not None:
+                    self._launched[flow] = span
             elif name.startswith(_EXECUTOR) and _WAIT not in name:
                 spans.append(Span(thread=thread, start_ps=event.start_ps, end_ps=event.end_ps))
             elif name == _START:
@@ -124,29 +150,8 @@ class _Reader:
             # Where no statistic names it, an event may be named by the instruction's text.
             text = event.display_name or event.name.partition(" = ")[0]
             name = str(event.stats.get("hlo_op", "")) or text.removeprefix("%").strip()
-            span = self._op(event, thread, name, plane, current if inside else None)
-            if span is not None:
-                spans.append(span)
+            spans.append(_op(event, thread, name, plane, current if inside else None))
         self._keep(f"{plane} {line.name}", spans, ())
-
-    def _op(
-        self, event: Event, thread: int, name: str, plane: str, call: Event | None = None
-    ) -> Span | None:
-        """Make the span of an op, or None where it belongs to another module."""
-        stats, run_id = event.stats, event.stats.get("run_id")
-        module = str(stats.get("hlo_module", "")) or (call.name.partition("(")[0] if call else "")
-        self.modules.add(module)
-        if module not in ("", self.module):
-            return None
-        if run_id is None and call is not None:
-            run_id = call.stats.get("run_id", call.start_ps)
-        ordinal = stats.get("device_ordinal", 0)
-        known = run_id is not None and _are_numbers(ordinal, run_id)
-        run = (plane, int(ordinal), int(run_id or 0)) if known else None
-        start, end = event.start_ps, event.end_ps
-        return Span(
-            thread=thread, start_ps=start, end_ps=end, op=name, plane=plane, run=run, done_ps=end
-        )
 
     def _keep(self, name: str, spans: list[Span], marks: Sequence[Event]) -> None:
         """Nest the spans of a line, and see in which of them its marks stand."""
@@ -189,8 +194,11 @@ class _Reader:
         spans = sorted(
             (span for lane in self.lanes for span in lane), key=lambda span: span.start_ps
         )
+        ran = {span.ran for span in spans if span.op is not None}
+        on_device = {span.ran for span in spans if span.plane.startswith(_DEVICE)}
+        launched = {each for each in ran if any(_are_one(each, other) for other in on_device)}
         for span in spans:
-            span.owner = self._owner(span)
+            span.owner = self._owner(span, launched)
         # A worker that was called late finds nothing left to do: its op is done by then.
         slices = [
             (op, span.thread, start, min(end, op.done_ps))
@@ -203,25 +211,53 @@ class _Reader:
             slices=slices,
             threads=tuple(self.threads),
             calls_ps=tuple(sorted(self.calls)),
-            modules=frozenset(self.modules - {""}),
         )
 
-    def _owner(self, span: Span) -> Span | None:
-        """Return the op that a span works for; those of all earlier spans are known."""
+    def _owner(self, span: Span, launched: Collection[Ran]) -> Span | None:
+        """Return the op that a span works for; those of all earlier spans are known.
+
+        The host launches what a device runs, and its events may carry the op's name, too.
+        """
         if span.op is not None:
-            return span
+            here = span.plane.startswith(_DEVICE) or span.ran not in launched
+            return span if here else None
         if id(span) in self._regions:
             flow = self._regions[id(span)]
             giver = self._handed.get(flow) if flow is not None else None
             return giver.owner if giver is not None else None
         # A container runs its contents by an executor of its own.
-        return span.parent if span.parent is not None and span.parent.op is not None else None
+        outer = span.parent
+        return outer.owner if outer is not None and outer.op is not None else None
+
+
+def _op(event: Event, thread: int, name: str, plane: str, call: Event | None = None) -> Span:
+    """Make the span of an op; `call` is the event of the whole program that it stands in."""
+    stats, run_id = event.stats, event.stats.get("run_id")
+    whole, _, number = (call.name if call else "").removesuffix(")").partition("(")
+    program = stats.get("program_id", int(number) if number.isdecimal() else None)
+    if run_id is None and call is not None:
+        run_id = call.stats.get("run_id", call.start_ps)
+    ordinal = stats.get("device_ordinal", 0)
+    known = run_id is not None and _are_numbers(ordinal, run_id)
+    return Span(
+        thread=thread,
+        start_ps=event.start_ps,
+        end_ps=event.end_ps,
+        op=name,
+        plane=plane,
+        ran=(
+            str(stats.get("hlo_module", "")) or whole,
+            program_number(program) if _are_numbers(program) else None,
+        ),
+        run=(plane, int(ordinal), int(run_id or 0)) if known else None,
+        done_ps=event.end_ps,
+    )
 
 
 @bulk
-def read_timeline(planes: Sequence[Plane], module: str) -> Timeline:
-    """Find the ops of a module in a trace, and all the time that was worked for them."""
-    reader = _Reader(module)
+def read_timeline(planes: Sequence[Plane]) -> Timeline:
+    """Find the ops of programs in a trace, and all the time that was worked for them."""
+    reader = _Reader()
     for plane in planes:
         if not plane.name.startswith(_DEVICE):
             for line in plane.lines:

@@ -33,7 +33,7 @@ from edgegraph.measure.latency import ExecutableCall, prefer_synchronous_dispatc
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.trace.runs import TracedRun, count_loops, find_runs
 from edgegraph.measure.trace.summary import Traced
-from edgegraph.measure.trace.timeline import STEP, read_timeline
+from edgegraph.measure.trace.timeline import STEP, Timeline, read_timeline
 from edgegraph.measure.trace.xplane import read_planes
 
 WARM_UP = 2
@@ -184,11 +184,18 @@ def keep(xspace: bytes, folder: Path, name: str) -> Path:
 
 def join_trace(xspace: bytes, program: Program, nodes: Sequence[Node], warm_up: int) -> Traced:
     """Find a program's ops in a profile; on every device `warm_up` calls are dropped, one kept."""
+    return join_timeline(read_timeline(read_planes(xspace)), program, nodes, warm_up)
+
+
+def join_timeline(
+    timeline: Timeline, program: Program, nodes: Sequence[Node], warm_up: int = 1
+) -> Traced:
+    """Find a program's ops on a timeline, as `join_trace` does."""
     module = program.module
-    timeline = read_timeline(read_planes(xspace), module.name)
-    runs = find_runs(timeline, nodes)
+    its = timeline.of(module.name)
+    runs = find_runs(its, nodes)
     if not any(run.ops for run in runs):
-        found = ", ".join(sorted(timeline.modules)) or "none"
+        found = ", ".join(sorted({name for name, _ in timeline.programs})) or "none"
         raise InputError(
             f"no op of module {module.name!r} shows in the profile; modules in it: {found}"
         )
@@ -197,7 +204,7 @@ def join_trace(xspace: bytes, program: Program, nodes: Sequence[Node], warm_up: 
         module=module.name,
         nodes=nodes,
         runs=kept,
-        timeline=timeline,
+        timeline=its,
         loops=count_loops(module, nodes, kept),
         warm_up=len(runs) - len(kept),
     )

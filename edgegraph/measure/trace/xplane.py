@@ -8,7 +8,8 @@ Field numbers: openxla/xla, ``xla/tsl/profiler/protobuf/xplane.proto``. Times ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 from google.protobuf.message import DecodeError
 from msgspec import Struct
@@ -22,13 +23,14 @@ PS_PER_NS = 1000
 Stat = str | int
 
 _MESSAGES: Messages = {
-    "XSpace": {"planes": (1, "XPlane*")},
+    "XSpace": {"planes": (1, "XPlane*"), "hostnames": (4, "string*")},
     "XPlane": {
         "id": (1, "int64"),
         "name": (2, "string"),
         "lines": (3, "XLine*"),
         "event_metadata": (4, "EventMetadataEntry*"),
         "stat_metadata": (5, "StatMetadataEntry*"),
+        "stats": (6, "XStat*"),
     },
     "EventMetadataEntry": {"key": (1, "int64"), "value": (2, "XEventMetadata")},
     "StatMetadataEntry": {"key": (1, "int64"), "value": (2, "XStatMetadata")},
@@ -58,6 +60,7 @@ _MESSAGES: Messages = {
         "uint64_value": (3, "uint64"),
         "int64_value": (4, "int64"),
         "str_value": (5, "string"),
+        "bytes_value": (6, "bytes"),
         "ref_value": (7, "uint64"),
     },
 }
@@ -68,9 +71,15 @@ message_class = message_classes("edgegraph.xplane", _MESSAGES)
 _XSpace = message_class("XSpace")
 
 _WANTED = frozenset(
-    {"hlo_op", "hlo_module", "run_id", "device_ordinal", "step_num", "_p", "_pt", "_c", "_ct"}
-)
+    {
+        "hlo_op", "hlo_module", "program_id", "run_id", "device_ordinal", "step_num",
+        "_p", "_pt", "_c", "_ct",
+    }
+)  # fmt: skip
 """Statistics of events that mean something here; of the others there are dozens."""
+
+_HLO = ("Hlo Proto", "hlo_proto")
+"""The statistic with a program that ran, which XLA has called differently."""
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):
@@ -91,10 +100,26 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 class Plane(Struct, frozen=True, kw_only=True):
-    """The host (``/host:CPU``), or a device (``/device:TPU:0``)."""
+    """The host (``/host:CPU``), a device (``/device:TPU:0``), or ``/host:metadata``.
+
+    `stats` tell what device it is; `programs` are the HloProtos of what ran, by program id.
+    """
 
     name: str
     lines: tuple[Line, ...]
+    stats: Mapping[str, Stat] = {}
+    programs: Mapping[int, bytes] = {}
+
+
+def is_profile(data: bytes) -> bool:
+    """Return whether data begin as an XSpace does: with a plane that has a number and a name."""
+    return _BEGINNING.match(data) is not None
+
+
+_BEGINNING = re.compile(
+    rb"(?:\x0a\x00)*\x0a[\x80-\xff]{0,4}[\x01-\x7f](?:\x08[\x80-\xff]{0,9}[\x00-\x7f])?"
+    rb"\x12[\x01-\x7f](?:/(?:host|device)[:_]|/custom:|Task Environment)"
+)
 
 
 @bulk
@@ -124,7 +149,28 @@ def _plane(plane: Proto) -> Plane:
         for entry in plane.event_metadata
     }
     lines = tuple(_line(line, kinds, wanted, names) for line in plane.lines)
-    return Plane(name=plane.name, lines=lines)
+    return Plane(
+        name=plane.name,
+        lines=lines,
+        stats=_stats(plane.stats, names, names),
+        programs=dict(_programs(plane, names)),
+    )
+
+
+def _programs(plane: Proto, names: Mapping[int, str]) -> Iterator[tuple[int, bytes]]:
+    """Yield the programs among the metadata of a plane's events, by their ids."""
+    hlo = {key for key, name in names.items() if name in _HLO}
+    ids = {key: name for key, name in names.items() if name == "program_id"}
+    for entry in plane.event_metadata if hlo else ():
+        for stat in entry.value.stats:
+            if stat.metadata_id in hlo and stat.bytes_value:
+                number = _stats(entry.value.stats, ids, names).get("program_id")
+                yield program_number(entry.key if number is None else number), stat.bytes_value
+
+
+def program_number(value: Stat | None) -> int:
+    """Return a program's id, which is written as a signed or an unsigned number, or as text."""
+    return int(value or 0) % (1 << 64)
 
 
 def _line(

@@ -138,7 +138,7 @@ ENTRY main {
 
 
 def runs(profile: bytes, program: Program = STRAIGHT) -> list[TracedRun]:
-    timeline = read_timeline(read_planes(profile), "m")
+    timeline = read_timeline(read_planes(profile)).of("m")
     return find_runs(timeline, flatten(program.module))
 
 

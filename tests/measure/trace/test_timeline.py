@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph.measure.trace.runs import merged
-from edgegraph.measure.trace.timeline import Span, slices_of
+from edgegraph.measure.trace.timeline import Span, read_timeline, slices_of
+from edgegraph.measure.trace.xplane import read_planes
 from tests.measure.trace.profiles import (
     LOOP,
     PS,
@@ -206,3 +207,30 @@ def test_deep_nesting_is_read(nesting: int) -> None:
     events = [op("a", index, 200 - 2 * index) for index in range(nesting)]
     run = only(host(main=events))
     assert {name: figures.self_ps for name, figures in run.ops.items()} == {"a": 200 * PS}
+
+
+def test_host_events_that_launch_what_a_device_runs_are_no_ops_of_it() -> None:
+    """Four calls: mul takes 100 us and add 200 us on the GPU, launching them 10 us and 6 us."""
+    calls = range(4)
+    launches = [
+        op(name, start + offset, length, number, program_id=9)
+        for number, start in zip(calls, (0, 400_000, 800_000, 1_200_000), strict=True)
+        for name, offset, length in (("a", 0, 10_000), ("b", 20_000, 6_000))
+    ]
+    kernels = [
+        op(name, start + offset, length, number)
+        for number, start in zip(calls, (30_000, 430_000, 830_000, 1_230_000), strict=True)
+        for name, offset, length in (("a", 0, 100_000), ("b", 100_000, 200_000))
+    ]
+    elsewhere = [Made("w", 0, 5, {"hlo_op": "w", "hlo_module": "on_the_host", "run_id": 1})]
+    profile = space(
+        {
+            "/device:GPU:0": {"Stream #13": kernels},
+            "/host:CPU": {"python": [executor(0, 1), *launches], "other": elsewhere},
+        }
+    )
+    found = runs(profile)
+    assert [each.device for each in found] == [("/device:GPU:0", 0)] * 4
+    assert [each.ops["a"].self_ps for each in found] == [100_000 * PS] * 4
+    assert [each.ops["b"].self_ps for each in found] == [200_000 * PS] * 4
+    assert len(read_timeline(read_planes(profile)).of("on_the_host").spans) == 1

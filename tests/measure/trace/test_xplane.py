@@ -82,7 +82,7 @@ def test_damage_is_read_or_refused(changes: list[tuple[int, int]]) -> None:
     except FormatError as error:
         one_line(error)
     else:
-        read_timeline(planes, "m")
+        read_timeline(planes).of("m")
 
 
 def test_a_line_begins_in_nanoseconds_and_its_events_in_picoseconds() -> None:
