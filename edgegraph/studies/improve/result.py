@@ -312,6 +312,8 @@ class Improvement(Study):
                 f"; with {len(self.inputs)} inputs, {worst.name} moved furthest ({worst.inputs}):"
                 f" {worst.share:.2g} of what is allowed"
             )
+        elif self.inputs:
+            said[0] += "; there was no time for other inputs than the given"
         if self.allow:
             errors = [
                 f"{each.name} {each.difference / each.largest:.1e}"

@@ -12,7 +12,10 @@ from edgegraph.studies.improve.trials import PREPARED, OutputCheck
 from edgegraph.studies.improve.whole import PLAIN, Ratio, Recipe, Whole, recipe_of
 
 OVERWHELMING = 0.5
-"""Share of the whole that a rule saves alone, from which on it is not tried without it."""
+"""Share of the whole that a rule saves alone, from which on the whole is not tried without it."""
+
+MOST, MUCH = 0.5, 0.1
+"""Share of what all rules save, and with it share of the whole, from which on it is not either."""
 
 IDLE = "does not help the whole"
 MOVED = "results moved too far"
@@ -69,7 +72,8 @@ def without_idle(study: Improvement, whole: Whole, seconds: float, report: Progr
         return study
     everything = recipe_of(study)
     report(f"{study.workload}: compiling the whole", None)
-    overwhelming_s = OVERWHELMING * whole.seconds_of(PLAIN)
+    plain_s = whole.seconds_of(PLAIN)
+    overwhelming_s = min(OVERWHELMING * plain_s, max(MOST * sum(saved.values()), MUCH * plain_s))
     cost_s = whole.compile_s(everything)
     begun = monotonic_clock()
     tried: list[str] = []

@@ -30,7 +30,7 @@ SETTINGS = MeasurementSettings(
     minimum_samples=30,
     minimum_s=0.5,
     window_tolerance=math.inf,
-    limit_s=10.0,
+    limit_s=20.0,
 )
 """Of programs in turns; that a rule helps by less than can be told so is not worth a change."""
 

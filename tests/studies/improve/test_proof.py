@@ -129,3 +129,10 @@ def test_a_wrong_gradient_is_found() -> None:
     assert all(each.agrees for each in found)
     found, _ = proof_of(form, gradients=True)
     assert [each.name for each in found if not each.agrees] == ["gradient[0]"]
+
+
+def test_numbers_among_the_arguments() -> None:
+    whole = Whole(eg.Workload.from_function(lambda x, y: x * y, lambda _: (X, 2.0)), 1)
+    [product] = Proof(whole, seconds=60).check(Recipe())
+    assert (product.difference, product.agrees) == (0.0, True)
+    assert product.sensitivity > 0

@@ -55,13 +55,14 @@ def test_nothing_is_taken_back_where_nothing_can_be_told(study: Improvement) -> 
 
 
 class Pretended:
-    """A whole of 10 s, of which compiling takes no time."""
+    """A whole of 10 s, of which compiling takes a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, plain_s: float = 10.0) -> None:
         self.timed: list[Recipe] = []
+        self.plain_s = plain_s
 
     def seconds_of(self, recipe: Recipe) -> float:
-        return 10.0
+        return self.plain_s
 
     def compile_s(self, recipe: Recipe) -> float:
         return 1.0
@@ -84,6 +85,16 @@ def test_what_saves_most_is_not_tried_and_no_more_than_there_is_time_for(
     assert found.decisions == study.decisions
     # "large" saves 6 of 10 s.
     assert all("large" in dict(each.decisions).values() for each in whole.timed)
+
+
+@pytest.mark.parametrize(("plain_s", "tried"), [(50.0, 2), (100.0, 3)])
+def test_what_saves_most_of_all_is_tried_where_that_is_little(
+    study: Improvement, plain_s: float, tried: int
+) -> None:
+    # "large" saves 6 of the 9 s that all save: 12 % of 50 s, 6 % of 100 s.
+    whole: Any = Pretended(plain_s)
+    without_idle(study, whole, 60.0, lambda *_: None)
+    assert len(whole.timed) == tried
 
 
 def test_a_rule_alone_is_not_tried(study: Improvement) -> None:
