@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -207,6 +208,10 @@ largest result. What else was tried, on this processor or another, and never won
 convolutions of few channels as convolutions of blocks (0.2 to 0.9 times here; elsewhere 1.8, where
 a padded channel was 4.7), Winograd's 3x3 convolution (1.3), one-hot products for embeddings,
 histograms and segment sums (0.9 at most), other forms of top k (0.5), and of LSTM loops (1.06).
+
+A logarithm in place of `log1p` or `arcsinh` loses all digits of small numbers, which the random
+ones here hardly show: these are no equivalent forms.
+
 """
 
 
@@ -253,7 +258,7 @@ def _figures(both: Mapping[str, Record], name: str, versions: Sequence[str]) -> 
     return [
         f"{each[0]['plain_s'] * 1e3:.3g} ms",
         *(gain(found.get(version)) for version in versions),
-        f"{worst:.0e}" if worst else "0",
+        "?" if math.isnan(worst) else f"{worst:.0e}" if worst else "0",
     ]
 
 
