@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
+from edgegraph.analysis.owners import parameter_owners
 from edgegraph.analysis.phases import find_updates
 from edgegraph.base.timing import bulk
 from edgegraph.cost.custom_calls import price_custom_call
@@ -28,8 +29,6 @@ from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.module import Module
 from edgegraph.hlo.op_name import (
-    LOSS_SCOPE,
-    OPTIMIZER_SCOPE,
     OpName,
     parse_op_name,
     qualify_op_name,
@@ -63,13 +62,15 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
         for name, each in said.items()
     }
     certain = updates | {name for name, each in said.items() if each.differentiated}
-    owners = ParameterOwners({p.layer for p in attributions.values() if p.layer is not None})
-    parameters = model_arguments(nodes).parameters
+    owners = parameter_owners(
+        nodes,
+        model_arguments(nodes).parameters,
+        {name: each.layer for name, each in attributions.items() if each.phase != "update"},
+    )
     for node in nodes:
         if node.opcode == "parameter" and node.parent is None:
-            name = parameters.get(node.name)
-            owner = None if name is None else owners.layer(name.path) or None
-            attributions[node.name] = Attribution(layer=owner, phase="forward")
+            layer = owners.get(node.name)
+            attributions[node.name] = Attribution(layer=layer, phase="forward")
     _attribute_containers(nodes, attributions)
     _attribute_by_neighbours(nodes, attributions, certain)
     _attribute_containers(nodes, attributions)
@@ -87,25 +88,6 @@ def _updates(nodes: Sequence[Node], said: Mapping[str, OpName]) -> frozenset[str
     found = find_updates(nodes, backward, differentiated | others)
     # What says nothing of itself, such as a copy of a gradient, is placed by its neighbours.
     return frozenset(name for name in found if said[name].primitive)
-
-
-class ParameterOwners:
-    """Finds the layer that owns a parameter, whose name does not say the network's."""
-
-    def __init__(self, scopes: Iterable[str]) -> None:
-        """Learn the layers that the ops name; their paths begin with the network's own scope."""
-        known = sorted(scopes, key=lambda scope: (scope.count("/"), scope), reverse=True)
-        self._by_path = {scope.partition("/")[2]: scope for scope in known}
-        self._by_path |= {scope: scope for scope in known}
-        steps = (LOSS_SCOPE, OPTIMIZER_SCOPE)
-        self._roots = {scope.partition("/")[0] for scope in known if scope not in steps}
-
-    def layer(self, path: str) -> str:
-        """Return the scope ending in a module's path; below the network's where no op names it."""
-        if path in self._by_path and path:
-            return self._by_path[path]
-        root = next(iter(self._roots)) if len(self._roots) == 1 else ""
-        return f"{root}/{path}".strip("/")
 
 
 def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:

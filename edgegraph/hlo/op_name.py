@@ -200,6 +200,7 @@ def _layer_path(scopes: list[_Scope]) -> list[str]:
     transposed: set[str] = set()
     differentiated = False
     body_start: int | None = None
+    before = ""
     for scope in scopes:
         name = scope.name
         differentiated |= "jvp" in scope.wrappers
@@ -212,17 +213,23 @@ def _layer_path(scopes: list[_Scope]) -> list[str]:
                 # In the backward pass, rematerialised and custom rules start the path again:
                 # transpose(jvp(Net))/block/jvp(Net)/block/checkpoint/dot_general.
                 del path[path.index(name) :]
-            _append_layer(path, name)
+            _append_layer(path, name, before)
         elif differentiated and body_start is not None:
             _drop_repetition(path, body_start)
+        before = name
     return path
 
 
-def _append_layer(path: list[str], name: str) -> None:
-    """Append a scope; Flax linen writes module.method where the method is not __call__."""
+def _append_layer(path: list[str], name: str, before: str) -> None:
+    """Append a scope; Flax linen writes module.method where the method is not __call__.
+
+    Where that calls the module itself, its name follows again: LSTMCell_0.scan_fn/LSTMCell_0/ii.
+    """
     method = _METHOD.fullmatch(name)
+    calls = _METHOD.fullmatch(before)
     if method is None:
-        path.append(name)
+        if calls is None or calls[1] != name:
+            path.append(name)
     elif path[-1:] != [method[1]]:
         path.append(method[1])
 

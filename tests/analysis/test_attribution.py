@@ -6,7 +6,7 @@ import pytest
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.analysis.attribution import ParameterOwners, attribute
+from edgegraph.analysis.attribution import attribute
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.module import Instruction, Shape
@@ -146,20 +146,6 @@ def test_before_optimisation_loops_inside_called_functions_are_complete() -> Non
     attributions = attribute(nodes)
     sine = next(n for n in nodes if n.instruction.opcode == "sine")
     assert attributions[sine.name].layer == "outer/inner"
-
-
-@pytest.mark.parametrize(
-    ("path", "scopes", "expected"),
-    [
-        ("conv1", ["Net", "Net/conv1"], "Net/conv1"),
-        ("norm", ["Net/b0/norm", "Net/norm"], "Net/norm"),
-        ("unused", ["Net", "loss", "optimizer"], "Net/unused"),
-        ("", ["Net"], "Net"),
-        ("alone", [], "alone"),
-    ],
-)
-def test_parameter_owners(path: str, scopes: list[str], expected: str) -> None:
-    assert ParameterOwners(scopes).layer(path) == expected
 
 
 def test_a_dot_without_metadata_belongs_to_the_layer_whose_weights_it_reads() -> None:

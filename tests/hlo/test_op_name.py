@@ -90,6 +90,11 @@ NAMES: list[tuple[str, str, str | None, str]] = [
     ("jit(f)/AE.encode/enc/add", FORWARD, "AE/enc", "add"),
     ("jit(f)/AE/AE.encode/enc/add", FORWARD, "AE/enc", "add"),
     ("jit(f)/Outer/emb.attend/dot_general", FORWARD, "Outer/emb", "dot_general"),
+    # A method that calls the module itself is that module, not one below it.
+    ("jit(f)/R/RNN_0/while/body/closed_call/LSTMCell_0.scan_fn/LSTMCell_0/ii/dot_general",
+     FORWARD, "R/RNN_0/LSTMCell_0/ii", "dot_general"),
+    ("jit(f)/W/WeightNorm_0/Dense_0.layer_forward/Dense_0/add",
+     FORWARD, "W/WeightNorm_0/Dense_0", "add"),
     # Behind random numbers stands the caller's function or path once more.
     ("jit(s)/jvp(Net)/drop/jit(_threefry_fold_in)/RngStream.__call__/while/body/closed_call/add",
      FORWARD, "Net/drop", "add"),

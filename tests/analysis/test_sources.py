@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from edgegraph import xla
+from edgegraph.analysis.sources import Sources
+from edgegraph.hlo.decode import decode
+from edgegraph.hlo.graph import flatten
+
+
+def test_values_are_followed_through_loops_calls_and_branches() -> None:
+    @jax.jit
+    def inner(x: jax.Array) -> jax.Array:
+        return jnp.sin(x)
+
+    def function(flag: jax.Array, x: jax.Array) -> Any:
+        first = inner(jnp.exp(x))
+        looped = jax.lax.fori_loop(0, 3, lambda _, v: (jnp.tanh(v[0]), v[1]), (first, x))
+        return jax.lax.cond(flag, jnp.cos, jnp.negative, looped[0]) + looped[1]
+
+    flag, x = jax.ShapeDtypeStruct((), "bool"), jax.ShapeDtypeStruct((4,), "float32")
+    nodes = flatten(decode(xla.lowered_module(jax.jit(function).lower(flag, x))))
+    sources = Sources(nodes)
+    opcode = {node.name: node.opcode for node in nodes}
+    made = {
+        node.opcode: [opcode[name] for name in sources.of(node)]
+        for node in nodes
+        if node.opcode in ("sine", "tanh", "cosine", "negate", "add")
+        and node.instruction.shape.dtype == "f32"
+    }
+    assert made["sine"] == ["exponential"]
+    assert made["tanh"] == ["sine"]  # in the first turn
+    assert made["cosine"] == made["negate"] == ["tanh"]
+    assert made["add"] == ["conditional", "parameter"]
