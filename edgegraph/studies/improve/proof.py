@@ -102,7 +102,7 @@ def _case(
 ) -> _Case:
     plain = runs(PLAIN)
     before = plain(*arguments)
-    neighbours = [jax.tree.leaves(plain(*_moved(arguments, to))) for to in (1, -1)]
+    neighbours = [jax.tree.leaves(plain(*moved_by_one_ulp(arguments, to))) for to in (1, -1)]
     sensitivity = [
         max(distance(one, other, known=True) for other in others)
         for one, *others in zip(jax.tree.leaves(before), *neighbours, strict=True)
@@ -196,7 +196,7 @@ def _numbers(array: Any) -> np.ndarray:
     return np.asarray(array).astype(wide)
 
 
-def moved_by_one_ulp(tree: Any, to: Any = 1) -> Any:
+def moved_by_one_ulp(tree: Any, to: int = 1) -> Any:
     """Return a tree whose floating-point numbers are one unit in the last place further up.
 
     Args:
@@ -205,12 +205,11 @@ def moved_by_one_ulp(tree: Any, to: Any = 1) -> Any:
     """
 
     def moved(leaf: Any) -> Any:
-        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+        dtype = jnp.result_type(leaf)
+        if not jnp.issubdtype(dtype, jnp.floating):
             return leaf
-        return jnp.nextafter(leaf, jnp.full_like(leaf, to * jnp.inf))
+        # By NumPy, since JAX compiles it anew for every shape.
+        given = np.asarray(leaf, dtype)
+        return jnp.asarray(np.nextafter(given, np.asarray(to * np.inf, dtype)))
 
     return jax.tree.map(moved, tree)
-
-
-_moved = jax.jit(moved_by_one_ulp)
-"""Compiled once for all leaves, both ways and all inputs of the same shapes."""

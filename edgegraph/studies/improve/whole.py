@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ import numpy as np
 from edgegraph.base.timing import monotonic_clock
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
-from edgegraph.measure.latency import ExecutableCall, program_arguments
+from edgegraph.measure.latency import ExecutableCall
 from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds
 from edgegraph.results.verdicts import Interval, verdict_of_intervals
 from edgegraph.rewrites.decisions import rewritten_workload
@@ -98,9 +98,9 @@ class Whole:
                 made = prepared_workload(made, dict(recipe.decisions))
             elif recipe.decisions:
                 made = rewritten_workload(made, dict(recipe.decisions))
-            self._programs[recipe] = compile_workload(
-                made, batch=self.batch, options=dict(recipe.options)
-            )
+            program = compile_workload(made, batch=self.batch, options=dict(recipe.options))
+            # Making the weights may take longer than all else; they are made once.
+            self._programs[recipe] = replace(program, concrete=partial(self.arguments_of, recipe))
         return self._programs[recipe]
 
     def compile_s(self, recipe: Recipe) -> float:
@@ -111,7 +111,8 @@ class Whole:
     @cached_property
     def arguments(self) -> tuple[Any, ...]:
         """The workload's arguments, with values."""
-        return program_arguments(self.program(PLAIN))
+        made: tuple[Any, ...] = jax.block_until_ready(jax.device_put(tuple(self.call.concrete())))
+        return made
 
     def halves(self, recipe: Recipe) -> Split:
         """Return the function of a prepared recipe in two."""

@@ -35,6 +35,14 @@ def test_one_unit_in_the_last_place(to: int) -> None:
     np.testing.assert_array_equal(moved["n"], 1)
 
 
+@pytest.mark.parametrize(("dtype", "bits"), [("bfloat16", 7), ("float16", 10)])
+def test_one_unit_in_the_last_place_of_narrow_numbers(dtype: str, bits: int) -> None:
+    one = jnp.ones(2, dtype)
+    moved = moved_by_one_ulp(one)
+    assert moved.dtype == one.dtype
+    np.testing.assert_array_equal(np.float64(moved), 1 + 2.0**-bits)
+
+
 def test_largest() -> None:
     assert largest(jnp.array([-3.0, 2.0, jnp.nan, jnp.inf])) == 3.0
     assert largest(jnp.array([3 + 4j])) == 5.0

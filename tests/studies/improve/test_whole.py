@@ -27,6 +27,23 @@ def test_a_program_is_compiled_once(whole: Whole) -> None:
     assert whole.seconds_of(PLAIN) > 0
 
 
+def test_arguments_are_made_once() -> None:
+    made: list[int] = []
+
+    def arguments() -> tuple[Any, ...]:
+        made.append(1)
+        return (X,)
+
+    plain = eg.Workload.from_function(jnp.sin, lambda _: (X,))
+    workload = replace(plain, call=lambda batch: replace(plain.call(batch), concrete=arguments))
+    whole = Whole(workload, 1)
+    for recipe in (PLAIN, PLAIN.with_option("xla_cpu_multi_thread_eigen", False)):
+        concrete = whole.program(recipe).concrete
+        assert concrete is not None
+        np.testing.assert_array_equal(concrete()[0], X)
+    assert made == [1]
+
+
 def test_without_a_rule() -> None:
     recipe = Recipe(decisions=frozenset({("a", "one"), ("b", "one"), ("c", "two")}))
     assert recipe.without("one") == Recipe(decisions=frozenset({("c", "two")}))
