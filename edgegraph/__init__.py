@@ -174,6 +174,10 @@ register_door(
     "Python code", "edgegraph.doors.code:is_code", "edgegraph.doors.code:open_code",
     choices=("input_shape", "dtype", "arguments"), compiled=True,
 )  # fmt: skip
+register_door(
+    "a Python object", "edgegraph.doors.code:is_object", "edgegraph.doors.code:open_object",
+    choices=("args", "kwargs"), compiled=True,
+)  # fmt: skip
 
 _RENAMED = {"Mesh": "DeviceMesh", "Settings": "MeasurementSettings"}
 """Names of version 0.1, which version 0.2 drops."""

@@ -163,6 +163,20 @@ def _has_open_sizes(lowered: Any) -> bool:
     return state is not None and bool(state.uses_dim_vars)
 
 
+@_private_names()
+def static_arguments(jitted: Any) -> tuple[set[int], set[str]]:
+    """Return positions and names of the arguments that a jitted function takes as constants."""
+    info = jitted._jit_info
+    return set(info.static_argnums), set(info.static_argnames)
+
+
+@_private_names()
+def own_options(lowered: jax.stages.Lowered) -> dict[str, str | int | float | bool]:
+    """Return the compiler options that a function was jitted with."""
+    stage: Any = lowered
+    return dict(stage._lowering._compiler_options_kvs)
+
+
 def exported_from_stablehlo(code: bytes) -> jax.export.Exported:
     """Return StableHLO, as text, bytecode or portable artifact, as a function that JAX can call.
 

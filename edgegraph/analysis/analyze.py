@@ -105,9 +105,10 @@ class MeasurementKeywords(TypedDict, total=False):
     each for name, each in inspect.signature(Measurement).parameters.items() if name != "latency"
 )
 def analyze(
-    subject: Workload | Program | Callable[..., Any] | str | Path | bytes,
+    subject: Workload | Program | Callable[..., Any] | str | Path | bytes | Any,
     *,
     args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
     batch: int | None = None,
     target: str = "cpu",
     stage: str = "optimized",
@@ -123,9 +124,11 @@ def analyze(
     """Find out what a program costs, what bounds it, and how long it takes.
 
     Args:
-        subject: A Workload, a compiled Program, a function with `args`, or what `edgegraph.open`
-            takes.
-        args: Arguments of a function: arrays or `jax.ShapeDtypeStruct`s.
+        subject: A Workload, a compiled Program, a function with `args`, jitted or not, or what
+            else `edgegraph.open` takes.
+        args: Arguments of a function, as `edgegraph.compile` takes them: arrays or
+            `jax.ShapeDtypeStruct`s.
+        kwargs: Its keyword arguments.
         batch: Batch size of a Workload; 1 where None.
         target: What to compile for, as `edgegraph.compile` takes it.
         stage: ``optimized``, or ``lowered`` for the HLO before optimisation: counts only,
@@ -161,16 +164,13 @@ def analyze(
     measurement, report = requested_measurement(measure, measuring), progress or no_progress
     if measurement.latency:
         prefer_synchronous_dispatch()
-    if args is None and not callable(subject) and not isinstance(subject, Workload | Program):
-        subject = _opened(subject, module=module)
-    if isinstance(subject, Program):
-        program = subject
+    found = _opened(subject, module=module, args=args, kwargs=kwargs)
+    if isinstance(found, Program):
+        program = found
     else:
-        report(f"{name or getattr(subject, 'name', 'function')}: compiling", None)
-        program = compile_workload(
-            _compilable(subject, args), *(args or ()), batch=batch, target=target, stage=stage,
-            options=options, name=name,
-        )  # fmt: skip
+        report(f"{name or found.name}: compiling", None)
+        program = compile_workload(found, batch=batch, target=target, stage=stage, options=options)
+    program = replace(program, name=name or program.name)
     roofs = find_device(device) if isinstance(device, str) else device
     draft = replace(_draft(program, measurement, roofs, report), trips=trips or {})
     report(f"{program.name}: pricing ops", None)
@@ -183,26 +183,16 @@ def analyze(
         return replace(analysis, findings=find(analysis, program.module, program.jaxpr))
 
 
-def _compilable(subject: Any, args: Sequence[Any] | None) -> Any:
-    """Return what can be compiled.
-
-    Raises:
-        InputError: It is a function, and has no arguments.
-    """
-    if not isinstance(subject, Workload) and args is None:
-        raise InputError(
-            f"cannot analyse {subject!r} without arguments; pass them as args=(...), or give"
-            " a Workload"
-        )
-    return subject
-
-
 def _opened(subject: Any, **choices: Any) -> Workload | Program:
-    """Open what is given as a file, text or name.
+    """Open what is given as an object, a file, text or name.
 
     Raises:
         InputError: It cannot be opened, or is a result already.
     """
+    if isinstance(subject, Workload | Program):
+        if any(choices[name] is not None for name in ("args", "kwargs")):
+            raise InputError(f"{subject.name!r} makes its own arguments; leave args and kwargs out")
+        return subject
     found = doors.open(subject, **choices)
     if not isinstance(found, Workload | Program):
         raise InputError(

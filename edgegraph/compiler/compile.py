@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -14,21 +14,22 @@ import jax
 from edgegraph import xla
 from edgegraph.base.timing import Progress
 from edgegraph.compiler.ahead import TIMEOUT_S, Options, compile_ahead, refusal
-from edgegraph.compiler.program import Program, memory_use
+from edgegraph.compiler.objects import opened
+from edgegraph.compiler.program import Program, by_position, memory_use
 from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
 from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line, positive_integer
-from edgegraph.workload.calls import Call, plain
-from edgegraph.workload.flax_model import is_flax_module
-from edgegraph.workload.workload import Workload, function_name
+from edgegraph.workload.calls import Call
+from edgegraph.workload.workload import Workload
 
 STAGES = ("optimized", "lowered")
 
 
 def compile(
-    subject: Workload | Callable[..., Any],
+    subject: Workload | Callable[..., Any] | Any,
     *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
     batch: int | None = None,
     target: str = "cpu",
     stage: str = "optimized",
@@ -42,9 +43,13 @@ def compile(
     """Compile a workload or a function with XLA.
 
     Args:
-        subject: A Workload, or a function with its positional arguments in `args`.
+        subject: A Workload; a function with its arguments; one that is jitted already, whose
+            donation, static arguments, shardings and options are kept; or what that was traced or
+            lowered to, or exported as.
         *args: Arguments of a function: trees of arrays (with which it is measured), numbers, or
-            `jax.ShapeDtypeStruct`s (filled with random values to measure).
+            `jax.ShapeDtypeStruct`s (filled with random values to measure). What JAX takes no
+            values of, such as functions within a model, is bound as it is.
+        kwargs: Its keyword arguments.
         batch: Batch size of a Workload; 1 where None.
         target: What to compile for: ``cpu``, this machine; a device that is not here, ahead of
             time and in a subprocess, such as ``tpu:v5e``, ``tpu:v5e:2x2`` or
@@ -80,18 +85,20 @@ def compile(
     """
     chosen = parse_target(target)
     _check(stage, options)
-    if isinstance(subject, Workload):
-        at = 1 if batch is None else positive_integer(batch, "batch")
-        if not subject.batched and at != 1:
-            raise InputError(f"{subject.name} has fixed shapes; leave batch={batch} out")
-        call = _workload_call(subject, args, at, chosen, mesh, partition)
-        batch = at if subject.batched else None
-    else:
-        call = _function_call(subject, args, batch, mesh)
+    if not isinstance(subject, Workload):
+        _check_function(subject, batch, mesh)
+        subject, args = opened(subject, args, kwargs), ()
+    if isinstance(subject, Program):
+        compiled = _as_compiled(subject, chosen, stage, options)
+        return replace(compiled, name=name or compiled.name)
+    at = 1 if batch is None else positive_integer(batch, "batch")
+    if not subject.batched and at != 1:
+        raise InputError(f"{subject.name} has fixed shapes; leave batch={batch} out")
+    call = _workload_call(subject, args, at, chosen, mesh, partition)
     job = _Job(
         call=call,
-        name=name or (subject.name if isinstance(subject, Workload) else function_name(subject)),
-        batch=batch,
+        name=name or subject.name,
+        batch=at if subject.batched else None,
         target=chosen,
         stage=stage,
         options=_options(subject, options, chosen, stage),
@@ -164,32 +171,33 @@ def _workload_call(
     return sharded(workload, batch, mesh, partition)
 
 
-def _function_call(
-    function: Any, args: tuple[Any, ...], batch: int | None, mesh: DeviceMesh | None
-) -> Call:
+def _check_function(function: Any, batch: int | None, mesh: DeviceMesh | None) -> None:
+    if isinstance(function, jax.export.Exported):
+        return
     if mesh is not None:
         raise InputError("a mesh has no effect on a function; give a Workload")
-    if is_flax_module(function):
-        raise InputError(
-            f"{type(function).__name__} is a Flax module; give"
-            " Workload.from_flax(module, input_shape), which takes its parameters apart"
-        )
-    if not callable(function):
-        raise InputError(
-            f"cannot compile {function!r}; expected a Workload, or a function and its arguments"
-        )
     if batch is not None:
         raise InputError(
             f"batch={batch} has no effect on a function, whose arguments have their shapes; use"
             " Workload.from_function for one that runs at any batch size"
         )
-    return plain(function, lambda: args, seed=0)
+
+
+def _as_compiled(program: Program, target: Target, stage: str, options: Options | None) -> Program:
+    """Refuse what a program that is compiled already cannot be made to."""
+    if options or stage != program.stage or target.name not in ("cpu", program.target):
+        raise InputError(
+            f"{program.name!r} is compiled already, for {program.target!r}; give the function, or"
+            " what it was traced to, for another target, stage or options"
+        )
+    return program
 
 
 def _compile(job: _Job) -> Program:
     start = time.perf_counter()
     traced = _trace(job.call, job.label)
     lowered = _lower(traced, job)
+    job = replace(job, options={**xla.own_options(lowered), **job.options})
     program = Program(
         name=job.name,
         batch=job.batch,
@@ -198,7 +206,7 @@ def _compile(job: _Job) -> Program:
         options=job.options,
         serialized=b"",
         lower_s=time.perf_counter() - start,
-        jaxpr=traced.jaxpr,
+        jaxpr=getattr(traced, "jaxpr", None),
         lowered=lowered,
         concrete=job.call.concrete,
         device=job.target.device,
@@ -251,21 +259,25 @@ def _compile_here(program: Program, job: _Job) -> Program:
         memory=None if statistics is None else memory_use(statistics),
         compile_s=time.perf_counter() - start,
         # What runs here says nothing of the time that another device takes.
-        executable=executable if job.target.device is None else None,
+        executable=(
+            by_position(executable, job.call.keywords) if job.target.device is None else None
+        ),
     )
 
 
-def _trace(call: Call, label: str) -> jax.stages.Traced:
+def _trace(call: Call, label: str) -> jax.stages.Traced | jax.stages.Lowered:
     """Trace with module names; if these stand in the model's way, with fewer of them."""
-    jitted = jax.jit(call.function, keep_unused=True)
+    trace: Callable[[], jax.stages.Traced | jax.stages.Lowered] = call.stage or (
+        lambda: jax.jit(call.function, keep_unused=True).trace(*call.abstract)
+    )
     try:
         with module_scopes():
-            return jitted.trace(*call.abstract)
+            return trace()
     except Exception as error:  # the user's code may raise anything
         refusal = error
     try:
         with module_scopes(carry=False):
-            return jitted.trace(*call.abstract)
+            return trace()
     except Exception:
         # The names were not the reason. What a failed trace leaves behind in the user's modules
         # may have made for another error now, so the first one counts.
@@ -274,7 +286,14 @@ def _trace(call: Call, label: str) -> jax.stages.Traced:
         raise CompileError(f"{label} does not trace: {first_line(refusal)}") from refusal
 
 
-def _lower(traced: jax.stages.Traced, job: _Job) -> jax.stages.Lowered:
+def _lower(traced: jax.stages.Traced | jax.stages.Lowered, job: _Job) -> jax.stages.Lowered:
+    if isinstance(traced, jax.stages.Lowered):
+        if job.target.ahead:
+            raise InputError(
+                f"{job.label} is lowered for this machine already; give the function, or what it"
+                f" was traced to, for {job.target.name}"
+            )
+        return traced
     platforms = (job.target.platform,) if job.target.ahead else None
     try:
         lowered: jax.stages.Lowered = traced.lower(lowering_platforms=platforms)

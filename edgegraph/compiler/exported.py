@@ -8,7 +8,8 @@ from jax import export
 from edgegraph import xla
 from edgegraph.errors import FormatError, InputError, first_line
 from edgegraph.workload import Workload
-from edgegraph.workload.calls import Call, plain
+from edgegraph.workload.calls import Call
+from edgegraph.workload.functions import plain
 
 
 def stablehlo_workload(code: bytes) -> Workload:

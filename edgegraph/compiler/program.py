@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -31,7 +31,8 @@ class Program:
         compile_s: Seconds in XLA's compiler; None if not done here.
         jaxpr: The traced function as a ClosedJaxpr; None for a module from a file.
         lowered: The `jax.stages.Lowered`; None for a module from a file.
-        executable: The `jax.stages.Compiled`; None unless compiled here.
+        executable: The `jax.stages.Compiled`, or something like it that takes positional arguments
+            alone; None unless compiled here.
         concrete: Makes the flat-able arguments with values; None for a module from a file.
         device: Key of the target in the device catalogue; None for this host, whose figures are
             its calibration's.
@@ -132,3 +133,29 @@ def memory_use(statistics: Any) -> MemoryUse:
         alias_bytes=statistics.alias_size_in_bytes,
         code_bytes=statistics.generated_code_size_in_bytes,
     )
+
+
+class _ByPosition:
+    """A `jax.stages.Compiled` whose keywords are taken by position, after its other arguments."""
+
+    def __init__(self, compiled: Any, keywords: Sequence[str]) -> None:
+        self.compiled, self._keywords = compiled, keywords
+        self.args_info = self._positions(compiled.args_info)
+        self.in_avals = self._positions(compiled.in_avals)
+
+    def _positions(self, arguments: Any) -> Any:
+        return (*arguments[0], *(arguments[1][name] for name in self._keywords)), {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        count = len(arguments) - len(self._keywords)
+        return self.compiled(
+            *arguments[:count], **dict(zip(self._keywords, arguments[count:], strict=True))
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.compiled, name)
+
+
+def by_position(compiled: Any, keywords: Sequence[str]) -> Any:
+    """Return an executable whose `keywords`, sorted, are its last positional arguments."""
+    return _ByPosition(compiled, keywords) if keywords else compiled

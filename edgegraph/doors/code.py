@@ -1,4 +1,4 @@
-"""Python code, as the command line names it: ``package.module:attribute``."""
+"""Python: objects that JAX can run or made, and code that ``package.module:attribute`` names."""
 
 from __future__ import annotations
 
@@ -22,3 +22,21 @@ def open_code(given: Given, **choices: Any) -> Any:
     from edgegraph.workload.spec import resolve_spec
 
     return resolve_spec(str(given.value), **choices)
+
+
+def is_object(given: Given) -> bool:
+    """Return whether it is something to call, or of JAX."""
+    value = given.value
+    made_by_jax = type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
+    return callable(value) or made_by_jax or hasattr(value, "lowered")
+
+
+def open_object(given: Given, **choices: Any) -> Any:
+    """Return its Workload, of the shapes of its arguments; of what is compiled, the Program.
+
+    Raises:
+        InputError: As `edgegraph.compiler.objects.opened`.
+    """
+    from edgegraph.compiler.objects import opened
+
+    return opened(given.value, **choices)

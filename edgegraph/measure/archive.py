@@ -130,7 +130,7 @@ def _pack(
         code = (
             _exported(program)
             if recompile
-            else bytes(serialize_executable.serialize(program.executable)[0])
+            else bytes(serialize_executable.serialize(_compiled(program.executable))[0])
         )
     except EdgeGraphError:
         raise
@@ -157,6 +157,10 @@ def _pack(
         donated=tuple(position for position, info in enumerate(infos) if info.donated),
         arguments=_write_values(program, file, known),
     )
+
+
+def _compiled(executable: Any) -> Any:
+    return getattr(executable, "compiled", executable)
 
 
 def _exported(program: Program) -> bytes:

@@ -56,8 +56,9 @@ def measure_layers(
     report = progress or no_progress
     report(f"{program.name}: making arguments", None)
     arguments = program_arguments(program)
-    if program.jaxpr is None:
-        raise InputError(f"{program.name!r} was not traced here, so its layers are unknown")
+    if program.jaxpr is None:  # what was lowered elsewhere is timed as a whole
+        whole = CompiledLayer(program.executable, arguments)
+        return _time_in_turns([whole], settings, clock, synchronous, report)[0], ()
     regions = find_regions(program.jaxpr)
     pieces = [
         (below, group) for below in which_depths(depth, regions) for group in cut(regions, below)
@@ -65,8 +66,8 @@ def measure_layers(
     groups = [group for _, group in pieces]
     layers = compile_layers(regions, groups, jax.tree.leaves(arguments), program.options, report)
     every = [CompiledLayer(program.executable, arguments), *layers.distinct]
-    whole, *outcomes = _time_in_turns(every, settings, clock, synchronous, report)
-    return whole, tuple(
+    total, *outcomes = _time_in_turns(every, settings, clock, synchronous, report)
+    return total, tuple(
         LayerLatency(
             layer=group.layer or UNATTRIBUTED,
             phase=group.phase,

@@ -38,6 +38,9 @@ class Call:
         original: The model's own function, where `function` computes the same another way.
         held: How many of the first arguments the model keeps: weights, state, an optimiser's.
         updates: Whether a call changes these, as a training step does.
+        keywords: Names of the last arguments, which the executable takes by keyword.
+        stage: Makes the `jax.stages.Traced` or `Lowered` of what has been jitted, traced or lowered
+            already and keeps its own donation, shardings and options; None for all else.
     """
 
     function: Callable[..., Any]
@@ -46,6 +49,8 @@ class Call:
     original: Callable[..., Any] | None = None
     held: int = 0
     updates: bool = False
+    keywords: tuple[str, ...] = ()
+    stage: Callable[[], Any] | None = None
 
 
 CROSS_ENTROPY = "cross_entropy"
@@ -252,59 +257,3 @@ def _step(net: Network, optimizer: Any, loss: LossFunction) -> Callable[..., Any
         return params, state_after, opt_state, value
 
     return train_step
-
-
-def plain(
-    function: Callable[..., Any], make_args: Callable[[], tuple[Any, ...]], *, seed: int
-) -> Call:
-    """Return the call of any function; refuse arguments that are no tuple."""
-
-    def args() -> tuple[Any, ...]:
-        made = make_args()
-        if not isinstance(made, tuple):
-            raise InputError(
-                f"the arguments came as a {type(made).__name__}; give a tuple of the positional"
-                " arguments, such as (x,)"
-            )
-        return made
-
-    return Call(
-        function=function,
-        abstract=_abstract(args),
-        concrete=lambda: random_values(args(), seed=seed),
-    )
-
-
-def _abstract(make_args: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Return the arguments' shapes, by tracing what makes them where it can be traced."""
-    try:
-        return _shapes(make_args)
-    except EdgeGraphError:
-        raise
-    except Exception:  # such as NumPy working on JAX's arrays; then they have to be made
-        args = make_args()
-    for leaf in jax.tree.leaves(args):
-        if not isinstance(leaf, (bool, int, float, complex)) and not (
-            hasattr(leaf, "shape") and hasattr(leaf, "dtype")
-        ):
-            raise InputError(
-                f"the argument {leaf!r} is a {type(leaf).__name__}, which JAX does not take;"
-                " give arrays, numbers or jax.ShapeDtypeStruct, and bind all else with"
-                " functools.partial"
-            )
-    return _shapes(lambda: args)
-
-
-def _shapes(make_args: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Return the shapes of arguments that may be arrays, numbers or shapes already."""
-    trees: list[Any] = []
-
-    def arrays() -> list[Any]:
-        trees[:] = jax.tree.flatten(make_args())
-        return [leaf for leaf in trees[0] if not isinstance(leaf, jax.ShapeDtypeStruct)]
-
-    made = iter(jax.eval_shape(arrays))
-    leaves, treedef = trees
-    shapes = [leaf if isinstance(leaf, jax.ShapeDtypeStruct) else next(made) for leaf in leaves]
-    tree: tuple[Any, ...] = jax.tree.unflatten(treedef, shapes)
-    return tree

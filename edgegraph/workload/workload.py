@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgegraph.workload.calls import Call, inference, network, plain, training
+from edgegraph.workload.calls import Call, inference, network, training
+from edgegraph.workload.functions import plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

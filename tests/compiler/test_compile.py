@@ -162,7 +162,7 @@ FLAX = eg.Workload.from_flax(nnx.Linear(4, 4, rngs=nnx.Rngs(0)), (4,))
          "cannot compile 42; expected a Workload, or a function"),
         (lambda: eg.compile(linen.Dense(3)), InputError, "Dense is a Flax module; give Workload."),
         (lambda: eg.compile(dense, *STRUCTS, batch=3), InputError, "batch=3 has no effect"),
-        (lambda: eg.compile(dense, "x", 1), InputError, "the argument 'x' is a str"),
+        (lambda: eg.compile(dense, "x", 1), CompileError, "dense does not trace: "),
         (lambda: eg.compile(does_not_trace, 1.0), CompileError,
          "does_not_trace does not trace: Attempted boolean conversion of traced array"),
         (lambda: eg.compile(wrong_shapes, jnp.ones((3, 4))), CompileError,
