@@ -16,6 +16,7 @@ from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
 from edgegraph.results.analysis import Finding, LayerRecord, OpRecord
 from edgegraph.results.compiled_together import what_if
 from edgegraph.results.records import main_memory_bytes
+from edgegraph.results.timing import LayerLatency, finest_cut
 
 FAR_UNDER = 0.25
 """Well-written kernels of simple ops reach half of a roof and more; a quarter is another matter."""
@@ -32,7 +33,7 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
     for row, ops in evidence.large_layers:
         intensity, ridge = row.intensity_flops_per_byte, _ridge(evidence, ops)
         dense = row.bound == "memory" and any(map(_is_dense, ops))
-        if not dense or intensity is None or ridge is None:
+        if not dense or intensity is None or ridge is None or _is_far(evidence, row):
             continue
         seen = (
             f"{_name(row)} is memory-bound: it does {ratio(intensity)} FLOP per byte, and this"
@@ -142,7 +143,7 @@ def _larger_batch(batch: float | None) -> str:
 def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
     """A layer whose arithmetic, not its data, takes the time."""
     for row, ops in evidence.large_layers:
-        if row.bound != "compute" or not row.macs:
+        if row.bound != "compute" or not row.macs or _is_far(evidence, row):
             continue
         intensity, ridge = row.intensity_flops_per_byte, _ridge(evidence, ops)
         if intensity is None or ridge is None:
@@ -181,21 +182,20 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
 
 @register_finding("far-under-the-roof", compiled=True)
 def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
-    """A layer that takes much longer than either roof explains."""
-    if evidence.noisy:
-        return
+    """A layer that takes much longer than either roof explains, beyond the noise."""
     gains = {(each.layer, each.phase): each for each in what_if(evidence.analysis.layer_records)}
-    for row, _ops in evidence.large_layers:
+    for row, ops in evidence.large_layers:
         gain_share = gains[row.layer, row.phase].gain_share or 0.0
-        if row.efficiency is None or row.efficiency > FAR_UNDER or row.bound == "overhead":
+        if row.efficiency is None or row.bound == "overhead" or not _is_far(evidence, row):
             continue
+        noisy = "; so it is in its fastest run, noisy as this one was" * evidence.noisy
         yield Finding(
             rule="far-under-the-roof",
             layer=row.layer,
             seen=(
                 f"{_name(row)} takes {seconds(row.time_s)}, {ratio(1 / row.efficiency)} times what"
                 f" its {row.bound} roof allows; at the roof the layers together would take"
-                f" {percent(gain_share)} less"
+                f" {percent(gain_share)} less{noisy}"
                 if row.efficiency > 0
                 else f"{_name(row)} takes {seconds(row.time_s)} and hardly computes or moves"
             ),
@@ -204,17 +204,57 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
                 " it moves data that fusion would save"
             ),
             try_next=(
-                "look at its ops: layout changes, small loops, an unfused intermediate"
-                f"{remedy(evidence, row)}"
-            ),
+                _grouped_advice(evidence, ops)
+                or "look at its ops: layout changes, small loops, an unfused intermediate"
+            )
+            + remedy(evidence, row),
             numbers={
                 "time_s": row.time_s or 0.0,
                 "efficiency": row.efficiency,
                 "gain_share": gain_share,
             },
-            certainty="medium",
+            certainty="low" if evidence.noisy else "medium",
             weight=gain_share,
         )
+
+
+def _is_far(evidence: Evidence, row: LayerRecord) -> bool:
+    """Whether a layer stays far under its roof for certain, so that the roof explains nothing.
+
+    Of a noisy measurement counts its fastest run, as if it had had the cores to itself.
+    """
+    if row.efficiency is None:
+        return False
+    fastest = 1.0
+    if evidence.noisy:
+        parts = [
+            each
+            for each in finest_cut(evidence.analysis.layer_latencies)
+            if (each.layer, each.phase) == (scope_of(row.layer), row.phase)
+        ]
+        typical_s = sum(each.time_s or 0.0 for each in parts)
+        fastest = sum(map(_fastest_s, parts)) / typical_s if typical_s else 0.0
+    return row.efficiency <= FAR_UNDER * fastest
+
+
+def _fastest_s(part: LayerLatency) -> float:
+    latency = part.latency
+    net_s = max(0.0, latency.min_s - (latency.dispatch_s or 0.0))
+    return part.executions * net_s * (1.0 - (latency.others_share or 0.0))
+
+
+def _grouped_advice(evidence: Evidence, ops: Sequence[OpRecord]) -> str | None:
+    """Return what to try where a layer's costliest op is a convolution in groups."""
+    costliest = max(ops, key=lambda op: op.macs or 0, default=None)
+    if costliest is None or costliest.opcode != "convolution":
+        return None
+    instruction = evidence.instruction(costliest)
+    if instruction.feature_group_count == instruction.batch_group_count == 1:
+        return None
+    return (
+        "a convolution in groups runs in slow code here: write it as a sum of shifted products, one"
+        " for each tap of the kernel"
+    )
 
 
 def _small(evidence: Evidence, bound: str) -> Sequence[LayerRecord]:
@@ -222,7 +262,11 @@ def _small(evidence: Evidence, bound: str) -> Sequence[LayerRecord]:
     return [
         row
         for row in evidence.analysis.layer_records
-        if row.leaf and row.bound == bound and row.share is not None and row.share < LARGE_SHARE
+        if row.leaf
+        and row.bound == bound
+        and row.share is not None
+        and row.share < LARGE_SHARE
+        and not _is_far(evidence, row)
     ]
 
 

@@ -94,6 +94,9 @@ def test_a_layer_far_under_its_roof_names_the_form(cached: Path) -> None:
         each for each in found if (each.rule, each.layer) == ("far-under-the-roof", "Net/depthwise")
     )
     assert "`edgegraph improve`: depthwise conv -> shifted products" in finding.try_next
+    assert finding.try_next.startswith("a convolution in groups runs in slow code here")
+    plain = [each for each in found if each.rule == "far-under-the-roof" and each != finding]
+    assert all("groups" not in each.try_next for each in plain)
 
 
 def test_the_rules_that_usually_win_are_registered() -> None:
