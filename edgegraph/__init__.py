@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edgegraph.analysis.analyze import read_trace as read_trace
     from edgegraph.analysis.findings.registry import Evidence as Evidence
     from edgegraph.analysis.findings.registry import register_finding as register_finding
+    from edgegraph.analysis.profile import Profile as Profile
+    from edgegraph.analysis.profile import profile as profile
     from edgegraph.compare.diff import diff as diff
     from edgegraph.compare.result import Diff as Diff
     from edgegraph.compiler.compile import compile as compile
@@ -79,6 +81,7 @@ _HOME = {
     "MeasurementSettings": "edgegraph.measure.sampling",
     "OpTrace": "edgegraph.results.op_trace",
     "OverlapStudy": "edgegraph.studies.overlap.result",
+    "Profile": "edgegraph.analysis.profile",
     "Program": "edgegraph.compiler.program",
     "Scaling": "edgegraph.studies.scaling.result",
     "Store": "edgegraph.store",
@@ -99,6 +102,7 @@ _HOME = {
     "open": "edgegraph.doors.registry",
     "open_store": "edgegraph.store",
     "overlap_study": "edgegraph.studies.overlap.run",
+    "profile": "edgegraph.analysis.profile",
     "read_hlo": "edgegraph.compiler.read",
     "read_trace": "edgegraph.analysis.analyze",
     "register_custom_call": "edgegraph.cost.custom_calls",
@@ -154,6 +158,10 @@ provide(
 register_door(
     "a saved result", "edgegraph.doors.saved:is_saved", "edgegraph.doors.saved:open_saved",
     saved=True,
+)  # fmt: skip
+register_door(
+    "a profile", "edgegraph.doors.profile:is_profile", "edgegraph.doors.profile:open_profile",
+    choices=("module",),
 )  # fmt: skip
 register_door(
     "HLO", "edgegraph.doors.hlo:is_hlo", "edgegraph.doors.hlo:open_hlo", choices=("module",)

@@ -318,7 +318,15 @@ def set_synchronous_dispatch() -> None:
 
 
 def profile(work: Callable[[], None], *, with_modules: bool) -> bytes:
-    """Run something under the profiler, in memory; return the serialized XSpace.
+    """Run something under the profiler, in memory; return the serialized XSpace."""
+    with profiling(with_modules=with_modules) as found:
+        work()
+    return found[0]
+
+
+@contextmanager
+def profiling(*, with_modules: bool) -> Iterator[list[bytes]]:
+    """Profile what runs in a block, in memory; what it gives holds the XSpace after the block.
 
     Python's own calls are not traced: that would double what tracing costs. `with_modules` puts the
     HLO of all modules that run into the profile, as the tools that open it later want; 360 KB for a
@@ -331,16 +339,16 @@ def profile(work: Callable[[], None], *, with_modules: bool) -> bytes:
         options.host_tracer_level = 2
         options.enable_hlo_proto = with_modules
         session = profiler.ProfilerSession(options)
+    found: list[bytes] = []
     try:
-        work()
+        yield found
     except BaseException:
         with suppress(RuntimeError):
             session.stop()
         raise
     try:
-        serialized: bytes = session.stop()
+        found.append(session.stop())
     except RuntimeError as error:  # it says so only now
         raise EdgeGraphError(
             f"cannot trace: {_first_line(error)} Stop the other profiler, or leave the trace out"
         ) from error
-    return serialized

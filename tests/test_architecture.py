@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"hlo", "device"},
     "workload": {"hlo"},
     "compiler": {"xla", "hlo", "device", "results", "workload"},
-    "doors": {"hlo", "results", "workload", "compiler"},
+    "doors": {"hlo", "results", "workload", "compiler", "measure"},
     "cost": {"xla", "hlo"},
     "rewrites": {"device", "workload"},
     "memory": {"hlo"},

@@ -66,7 +66,7 @@ def roll_up(
     for share in shares:
         scope = _scope(trees, share.layer or UNATTRIBUTED, share.phase)
         scope.traced_s = (scope.traced_s or 0.0) + share.time_s
-    measured = _timings(trees, latencies)
+    measured = _timings(trees, latencies) if latencies or not shares else _traced(trees)
     rows = [
         row
         for phase in sorted(trees, key=[*PHASES, *trees].index)
@@ -197,6 +197,18 @@ class _Timing:
 
 
 _NOTHING = _Timing(0.0, "measured")
+
+
+def _traced(trees: Mapping[str, _Scope]) -> dict[tuple[str, str], _Timing]:
+    """Return the time of every scope's own ops in a trace, where no layer was timed alone."""
+    found: dict[tuple[str, str], _Timing] = {}
+    for phase, root in trees.items():
+        waiting = [root]
+        while waiting:
+            scope = waiting.pop()
+            found[scope.path, phase] = _Timing(scope.traced_s or 0.0, "measured")
+            waiting += scope.children.values()
+    return found
 
 
 def _timings(

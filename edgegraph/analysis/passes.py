@@ -32,7 +32,7 @@ from edgegraph.measure.environment import environment
 from edgegraph.measure.isolated import measure_layers
 from edgegraph.measure.latency import measure_apart
 from edgegraph.measure.throughput import measure_throughput
-from edgegraph.measure.trace import fits, take_trace
+from edgegraph.measure.trace import Traced, fits, join_timeline, take_trace
 from edgegraph.memory.live import profile_memory
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.columns import add_up, sum_of_times
@@ -107,6 +107,8 @@ def time_layers(draft: Draft) -> Draft:
 def trace_ops(draft: Draft) -> Draft:
     """Time every op inside the running program, where that was asked for or fits."""
     wanted, program = draft.measurement, draft.program
+    if program.timeline is not None and draft.op_trace is None:
+        return _with_trace(draft, join_timeline(program.timeline, program, draft.nodes))
     if not wanted.takes_trace:
         return draft
     chosen_here = wanted.trace is None and wanted.trace_dir is None
@@ -120,6 +122,10 @@ def trace_ops(draft: Draft) -> Draft:
         settings=wanted.settings,
         progress=draft.report,
     )
+    return _with_trace(draft, traced)
+
+
+def _with_trace(draft: Draft, traced: Traced) -> Draft:
     if traced.counts_unknown_loops:
         draft = bulk(price_ops)(replace(draft, executions=traced.executions))
     return replace(draft, op_trace=traced.summary(draft.ops, draft.layer_latencies))

@@ -168,7 +168,7 @@ class Job:
             metavar="SPEC",
             help="What to analyse: package.module:attribute (a function returning a Workload, a"
             " Workload, or a Flax module with --input); a file with HLO, or a folder that XLA"
-            " dumped to; a saved .edgegraph file.",
+            " dumped to; a profile (.xplane.pb, or a log folder); a saved .edgegraph file.",
             autocompletion=complete_spec,
         ),
     ]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgegraph import xla
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Module
 from edgegraph.hlo.read import importable
 from edgegraph.results.analysis import MemoryUse
+
+if TYPE_CHECKING:
+    from edgegraph.measure.trace.timeline import Timeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class Program:
         original: Makes the HloModuleProto of the model's own function before optimisation, where
             what was compiled computes the same another way.
         before: Reads the HloModuleProto before optimisation from a dump; None where there is none.
+        timeline: Its calls in the profile that it was read from; None where it was not.
         notes: What was decided while a file was read, in a sentence each.
         fingerprint: Digest of the StableHLO that it was lowered to; names of layers and source
             positions do not count. None for a module from a file.
@@ -67,6 +71,7 @@ class Program:
     before: Callable[[], bytes] | None = None
     fingerprint: str | None = None
     notes: tuple[str, ...] = ()
+    timeline: Timeline | None = None
 
     @property
     def ahead(self) -> bool:

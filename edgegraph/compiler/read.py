@@ -14,7 +14,7 @@ from edgegraph.compiler.program import Program
 from edgegraph.errors import FormatError
 from edgegraph.hlo.dump_folder import DumpedModule, dumped_modules
 from edgegraph.hlo.platform import platform_of
-from edgegraph.hlo.read import buffer_assignment, parse_module, read_module
+from edgegraph.hlo.read import buffer_assignment, module_in, parse_module, read_module
 from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.results.analysis import MemoryUse
 
@@ -58,9 +58,13 @@ def _read_file(path: Path, module: str | None) -> Program:
     return _program(serialized, buffer_assignment(path.read_bytes()))
 
 
-def program_of(data: bytes, *, module: str | None = None) -> Program:
-    """Return the Program of what an HLO file holds, as `read_hlo` does."""
-    return _program(parse_module(data, module=module), buffer_assignment(data))
+def program_of(data: bytes, *, module: str | None = None, trusted: bool = False) -> Program:
+    """Return the Program of what an HLO file holds, as `read_hlo` does.
+
+    XLA has not to check what is `trusted`: a protobuf that it has written here.
+    """
+    serialized = module_in(data) if trusted else parse_module(data, module=module)
+    return _program(serialized, buffer_assignment(data))
 
 
 def _program(serialized: bytes, assignment: Any) -> Program:

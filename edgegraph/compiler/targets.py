@@ -134,6 +134,53 @@ def with_chips(target: Target, chips: int) -> Target:
     return parse_target(f"tpu:{model}:{name}")
 
 
+_TPU_KINDS = {
+    "TPU v3": "v3", "TPU v4": "v4", "TPU v5 lite": "v5e", "TPU v5e": "v5e", "TPU v5": "v5p",
+    "TPU v5p": "v5p", "TPU v6 lite": "v6e", "TPU v6e": "v6e", "TPU7x": "v7x", "TPU v7x": "v7x",
+}  # fmt: skip
+"""What TPUs call themselves in JAX (``jax/_src/tpu_info.py``) and in profiles, and our name."""
+
+_SAME_BANDWIDTH = 0.15
+"""How far what a driver says may be from what is published: clocks of memory vary."""
+
+
+def recognise_device(statistics: Mapping[str, str | int]) -> str | None:
+    """Return the key in the catalogue of the device that a profile describes.
+
+    Args:
+        statistics: Of its plane: ``device_type_string``; ``compute_cap_major``,
+            ``compute_cap_minor``, ``core_count`` and ``memory_bandwidth`` in bytes/s.
+
+    Returns:
+        None where it is not in the catalogue, or too little is told.
+
+    Example:
+        >>> recognise_device({"device_type_string": "TPU v5 lite"})
+        'tpu-v5e'
+    """
+    kind = str(statistics.get("device_type_string", "")).lower()
+    for name, model in _TPU_KINDS.items():
+        if kind == name.lower():
+            return find_entry(f"tpu:{model}").key
+    capability = "{compute_cap_major}.{compute_cap_minor}"
+    told = {name: statistics.get(name) for name in ("compute_cap_major", "compute_cap_minor")}
+    bandwidth = statistics.get("memory_bandwidth")
+    best: tuple[float, str] | None = None
+    for figures in _gpus().values():
+        if (
+            figures["compute_capability"] != capability.format(**told)
+            or figures["multiprocessors"] != statistics.get("core_count")
+            or not isinstance(bandwidth, int)
+        ):
+            continue
+        entry = find_entry(figures["device"])
+        assert entry.memory[-1].bandwidth is not None  # the catalogue's reader sees to it
+        apart = abs(bandwidth / entry.memory[-1].bandwidth.value - 1)
+        if apart <= _SAME_BANDWIDTH and (best is None or apart < best[0]):
+            best = apart, entry.key
+    return None if best is None else best[1]
+
+
 def targets() -> tuple[str, ...]:
     """Name every target with a compiler of its own."""
     return ("cpu", *(f"tpu:{name}" for name in _TPUS), *(f"gpu:{name}" for name in _gpus()))

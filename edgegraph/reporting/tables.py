@@ -106,7 +106,8 @@ def _shown(analysis: Analysis, *, wide: bool, widest: bool) -> Sequence[str]:
     """Name the columns for which there are figures, and room."""
     totals, rows = analysis.totals, analysis.layer_records
     timed = any(row.time_s is not None for row in rows)
-    measured = any(row.time_source == "measured" for row in rows)
+    both = None not in (totals.traced_time_s, totals.layers_time_s)
+    judged = any(row.efficiency is not None for row in rows)
     shown = {
         "params": wide,
         "macs": True,
@@ -115,11 +116,11 @@ def _shown(analysis: Analysis, *, wide: bool, widest: bool) -> Sequence[str]:
         "intensity_flops_per_byte": True,
         "bound": timed,
         "time_s": timed,
-        "traced_time_s": timed and widest and totals.traced_time_s is not None,
+        "traced_time_s": timed and widest and both,
         "compiler_time_s": timed and wide and totals.compiler_time_s is not None,
         "share": timed,
-        "efficiency": measured,
-        "gain_share": measured and wide,
+        "efficiency": judged,
+        "gain_share": judged and wide,
     }
     return [name for name, has in shown.items() if has]
 
@@ -136,7 +137,10 @@ def _whole(analysis: Analysis, name: str) -> str | Text:
         value = totals.bytes_read + totals.bytes_written
     elif name == "time_s":
         measured = any(row.time_source == "measured" for row in analysis.layer_records)
-        value = totals.layers_time_s if measured else totals.overlapped_time_s
+        value = totals.overlapped_time_s
+        if measured:
+            alone_s = totals.layers_time_s
+            value = totals.traced_time_s if alone_s is None else alone_s
     bounded = name == "flops" and totals.lower_bound
     return "≥ " * bounded + _COLUMNS[name].text(value)
 

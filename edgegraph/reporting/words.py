@@ -39,6 +39,8 @@ def time_summary(analysis: Analysis) -> str:
     totals, latency = analysis.totals, analysis.latency
     if latency is not None:
         return seconds(latency.median_s)
+    if analysis.op_trace is not None:
+        return f"{seconds(analysis.op_trace.span_s)} in the trace"
     if totals.overlapped_time_s is not None and analysis.stage == "lowered":
         unfused = seconds(totals.overlapped_time_s)
         return f"up to about {unfused} if nothing were fused (an upper estimate, not measured)"
@@ -265,8 +267,11 @@ def provenance(analysis: Analysis) -> list[tuple[str, str]]:
 
 def _measurement(analysis: Analysis) -> Iterator[tuple[str, str]]:
     latency = analysis.latency
-    if latency is None:
+    if latency is None and analysis.op_trace is not None:
+        yield "measurement", "by the op trace alone"
+    elif latency is None:
         yield "measurement", "none: the times are estimates from the roofline, or unknown"
+    if latency is None:
         return
     calls = "" if latency.calls_per_sample == 1 else f" of {latency.calls_per_sample} calls each"
     spread = (

@@ -202,7 +202,8 @@ class LayerRecord(_Derived):
             half of its measured time; None if it costs nothing. Of a parent, what binds most of
             the time below it.
         time_s: Measured time of the layer compiled alone, less the dispatch floor, or the sum
-            of that over its leaves; else the estimate max(compute, memory) summed over leaves.
+            of that over its leaves; where none was, `traced_time_s`; else the estimate
+            max(compute, memory) summed over leaves.
         time_source: ``measured`` or ``estimated``.
         share: time_s over the sum of all leaves' time_s.
         efficiency: The largest of the roofline times over time_s, where measured.

@@ -13,6 +13,7 @@ from edgegraph.compiler.targets import (
     Target,
     missing_packages,
     parse_target,
+    recognise_device,
     targets,
     with_chips,
 )
@@ -132,3 +133,24 @@ def test_descriptions_hold_together(name: str) -> None:
 def _number(target: Target, field: str) -> int:
     (found,) = re.findall(rf"\b{field}: (\d+)\n", target.description)
     return int(found)
+
+
+@pytest.mark.parametrize(
+    ("statistics", "key"),
+    [
+        ({"device_type_string": "TPU v6 Lite"}, "tpu-v6e"),  # as a public profile has it
+        ({"device_type_string": "TPU v5"}, "tpu-v5p"),
+        ({"device_type_string": "TPU v99"}, None),
+        (nvidia := {"compute_cap_major": 9, "compute_cap_minor": 0}, None),
+        (nvidia | {"core_count": 132, "memory_bandwidth": 3_350_000_000_000}, "h100-sxm"),
+        (nvidia | {"core_count": 132, "memory_bandwidth": 4_800_000_000_000}, "h200"),
+        (nvidia | {"core_count": 114, "memory_bandwidth": 2_040_000_000_000}, "h100-pcie"),
+        (nvidia | {"core_count": 132, "memory_bandwidth": 1_000_000_000_000}, None),
+        (nvidia | {"core_count": 78, "memory_bandwidth": 3_350_000_000_000}, None),
+        ({}, None),
+    ],
+)
+def test_a_device_is_recognised_by_what_a_profile_says_of_it(
+    statistics: dict[str, str | int], key: str | None
+) -> None:
+    assert recognise_device(statistics) == key

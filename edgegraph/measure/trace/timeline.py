@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from edgegraph.base.timing import bulk
-from edgegraph.measure.trace.xplane import Event, Line, Plane, Stat, program_number
+from edgegraph.measure.trace.xplane import Event, Line, Plane, Stat, named_program, program_number
 
 STEP = "edgegraph call"
 """Name of the annotation around every traced call."""
@@ -81,7 +81,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
         wanted = (module, program)
 
         def is_its(span: Span) -> bool:
-            return span.owner is not None and _are_one(span.owner.ran, wanted)
+            return span.owner is not None and are_one(span.owner.ran, wanted)
 
         return Timeline(
             spans=[span for span in self.spans if is_its(span)],
@@ -91,7 +91,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
         )
 
 
-def _are_one(one: Ran, other: Ran) -> bool:
+def are_one(one: Ran, other: Ran) -> bool:
     """Return whether two programs may be the same, as far as each is known."""
     return ("" in (one[0], other[0]) or one[0] == other[0]) and (
         None in (one[1], other[1]) or one[1] == other[1]
@@ -196,7 +196,7 @@ class _Reader:
         )
         ran = {span.ran for span in spans if span.op is not None}
         on_device = {span.ran for span in spans if span.plane.startswith(_DEVICE)}
-        launched = {each for each in ran if any(_are_one(each, other) for other in on_device)}
+        launched = {each for each in ran if any(are_one(each, other) for other in on_device)}
         for span in spans:
             span.owner = self._owner(span, launched)
         # A worker that was called late finds nothing left to do: its op is done by then.
@@ -233,8 +233,8 @@ class _Reader:
 def _op(event: Event, thread: int, name: str, plane: str, call: Event | None = None) -> Span:
     """Make the span of an op; `call` is the event of the whole program that it stands in."""
     stats, run_id = event.stats, event.stats.get("run_id")
-    whole, _, number = (call.name if call else "").removesuffix(")").partition("(")
-    program = stats.get("program_id", int(number) if number.isdecimal() else None)
+    whole, number = ("", None) if call is None else named_program(call.name)
+    program = stats.get("program_id", number)
     if run_id is None and call is not None:
         run_id = call.stats.get("run_id", call.start_ps)
     ordinal = stats.get("device_ordinal", 0)
@@ -247,7 +247,7 @@ def _op(event: Event, thread: int, name: str, plane: str, call: Event | None = N
         plane=plane,
         ran=(
             str(stats.get("hlo_module", "")) or whole,
-            program_number(program) if _are_numbers(program) else None,
+            program_number(program) if isinstance(program, int) else None,
         ),
         run=(plane, int(ordinal), int(run_id or 0)) if known else None,
         done_ps=event.end_ps,

@@ -102,13 +102,13 @@ class Line(Struct, frozen=True, kw_only=True):
 class Plane(Struct, frozen=True, kw_only=True):
     """The host (``/host:CPU``), a device (``/device:TPU:0``), or ``/host:metadata``.
 
-    `stats` tell what device it is; `programs` are the HloProtos of what ran, by program id.
+    `stats` tell what device it is; `programs` are the HloProtos of what ran, by name and id.
     """
 
     name: str
     lines: tuple[Line, ...]
     stats: Mapping[str, Stat] = {}
-    programs: Mapping[int, bytes] = {}
+    programs: Mapping[tuple[str, int | None], bytes] = {}
 
 
 def is_profile(data: bytes) -> bool:
@@ -122,9 +122,14 @@ _BEGINNING = re.compile(
 )
 
 
-@bulk
 def read_planes(serialized: bytes) -> tuple[Plane, ...]:
     """Decode an XSpace, such as a ``.xplane.pb`` file holds."""
+    return read_space(serialized)[0]
+
+
+@bulk
+def read_space(serialized: bytes) -> tuple[tuple[Plane, ...], tuple[str, ...]]:
+    """Decode an XSpace; return its planes, and the names of the machines that it was taken on."""
     try:
         space = _XSpace.FromString(serialized)
     except DecodeError as error:
@@ -134,7 +139,7 @@ def read_planes(serialized: bytes) -> tuple[Plane, ...]:
         ) from error
     if not space.planes:
         raise FormatError("the profile is empty: it holds no plane of a host or a device")
-    return tuple(_plane(plane) for plane in space.planes)
+    return tuple(_plane(plane) for plane in space.planes), tuple(space.hostnames)
 
 
 def _plane(plane: Proto) -> Plane:
@@ -157,20 +162,26 @@ def _plane(plane: Proto) -> Plane:
     )
 
 
-def _programs(plane: Proto, names: Mapping[int, str]) -> Iterator[tuple[int, bytes]]:
-    """Yield the programs among the metadata of a plane's events, by their ids."""
+def _programs(
+    plane: Proto, names: Mapping[int, str]
+) -> Iterator[tuple[tuple[str, int | None], bytes]]:
+    """Yield the programs among the metadata of a plane's events, called such as ``jit_f(7)``."""
     hlo = {key for key, name in names.items() if name in _HLO}
-    ids = {key: name for key, name in names.items() if name == "program_id"}
     for entry in plane.event_metadata if hlo else ():
         for stat in entry.value.stats:
             if stat.metadata_id in hlo and stat.bytes_value:
-                number = _stats(entry.value.stats, ids, names).get("program_id")
-                yield program_number(entry.key if number is None else number), stat.bytes_value
+                yield named_program(entry.value.name), stat.bytes_value
 
 
-def program_number(value: Stat | None) -> int:
-    """Return a program's id, which is written as a signed or an unsigned number, or as text."""
-    return int(value or 0) % (1 << 64)
+def named_program(text: str) -> tuple[str, int | None]:
+    """Return the name and the id in what XLA calls a program: ``jit_f(7)``."""
+    name, _, number = text.removesuffix(")").rpartition("(")
+    return (name, program_number(int(number))) if number.isdecimal() and name else (text, None)
+
+
+def program_number(value: int) -> int:
+    """Return a program's id, which is written as a signed number or as an unsigned one."""
+    return value % (1 << 64)
 
 
 def _line(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from edgegraph import xla
 from edgegraph.compiler.program import Program
 from edgegraph.hlo.graph import flatten
+from edgegraph.hlo.schema import HloProto, Proto
 from edgegraph.measure.trace.runs import TracedRun, find_runs
 from edgegraph.measure.trace.timeline import read_timeline
 from edgegraph.measure.trace.xplane import PS_PER_NS, message_class, read_planes
@@ -55,9 +56,20 @@ def end(name: str, at: float, flow: int) -> Made:
     return Made(f"end: {name}", at, 1, {"_c": flow, "_ct": 0})
 
 
-def space(planes: dict[str, dict[str, list[Made]]], begin_ns: int = 1_000_000) -> bytes:
-    """Serialize planes of lines of events; stats that are text are written as references."""
-    result = message_class("XSpace")()
+def space(
+    planes: dict[str, dict[str, list[Made]]],
+    begin_ns: int = 1_000_000,
+    *,
+    stats: dict[str, dict[str, str | int]] | None = None,
+    programs: dict[str, bytes] | None = None,
+    hosts: tuple[str, ...] = (),
+) -> bytes:
+    """Serialize planes of lines of events; stats that are text are written as references.
+
+    `stats` are of planes by their names; `programs` HloModuleProtos by ``name(id)``.
+    """
+    result = message_class("XSpace")(hostnames=hosts)
+    _add_programs(result, programs or {})
     for plane_name, lines in planes.items():
         plane = result.planes.add(name=plane_name)
         names: dict[str, int] = {}
@@ -81,6 +93,9 @@ def space(planes: dict[str, dict[str, list[Made]]], begin_ns: int = 1_000_000) -
                         stat.ref_value = number(value)
                     else:
                         stat.int64_value = value
+        for key, value in (stats or {}).get(plane_name, {}).items():
+            told = {"str_value" if isinstance(value, str) else "uint64_value": value}
+            plane.stats.add(metadata_id=number(key), **told)
         for (name, display_name), kind in kinds.items():
             entry = plane.event_metadata.add(key=kind)
             entry.value.id, entry.value.name = kind, name
@@ -90,6 +105,16 @@ def space(planes: dict[str, dict[str, list[Made]]], begin_ns: int = 1_000_000) -
             entry.value.id, entry.value.name = identifier, name
     serialized: bytes = result.SerializeToString()
     return serialized
+
+
+def _add_programs(result: Proto, programs: dict[str, bytes]) -> None:
+    plane = result.planes.add(id=3, name="/host:metadata")
+    plane.stat_metadata.add(key=1, value={"id": 1, "name": "Hlo Proto"})
+    for identifier, (name, module) in enumerate(programs.items(), 1):
+        entry = plane.event_metadata.add(key=identifier)
+        entry.value.name = name
+        hlo = HloProto(hlo_module=module).SerializeToString()
+        entry.value.stats.add(metadata_id=1, bytes_value=hlo)
 
 
 def host(**threads: list[Made]) -> bytes:
