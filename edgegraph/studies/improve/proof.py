@@ -55,15 +55,18 @@ class Proof:
     ) -> None:
         self._tolerance = tolerance
         self._cases: list[_Case] = []
-        end = monotonic_clock() + seconds * 1e9
 
         def derived(recipe: Recipe) -> Callable[..., Any]:
             return jax.jit(gradient(rewritten(whole.call.function, dict(recipe.decisions))))
 
         if gradients:
             self._cases.append(_case("given, gradient", whole.arguments, derived))
-        for name, arguments in input_sets(whole.arguments, whole.call.held):
-            if name == "given" or monotonic_clock() < end:
+        given, *others = input_sets(whole.arguments, whole.call.held)
+        self._cases.append(_case(*given, whole.runs))
+        # Compiling, and making the weights, is done by now.
+        end = monotonic_clock() + seconds * 1e9
+        for name, arguments in others:
+            if monotonic_clock() < end:
                 self._cases.append(_case(name, arguments, whole.runs))
 
     @property
