@@ -34,7 +34,7 @@ from edgegraph.hlo.op_name import (
     qualify_op_name,
 )
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.hlo.parameters import model_arguments
+from edgegraph.hlo.parameters import model_arguments, module_paths
 from edgegraph.results.records import OpRecord
 
 
@@ -55,7 +55,11 @@ NOWHERE = Attribution(layer=None, phase="forward")
 @bulk
 def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     """Find layer and phase of every node; a container belongs to what its ops have in common."""
-    said = {name: parse_op_name(op_name) for name, op_name in _complete_op_names(nodes).items()}
+    parameters = model_arguments(nodes).parameters
+    modules = module_paths(parameters.values())
+    said = {
+        name: parse_op_name(op_name, modules) for name, op_name in _complete_op_names(nodes).items()
+    }
     updates = _updates(nodes, said)
     attributions = {
         name: Attribution(layer=each.layer, phase="update" if name in updates else each.phase)
@@ -64,7 +68,7 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     certain = updates | {name for name, each in said.items() if each.differentiated}
     owners = parameter_owners(
         nodes,
-        model_arguments(nodes).parameters,
+        parameters,
         {name: each.layer for name, each in attributions.items() if each.phase != "update"},
     )
     for node in nodes:

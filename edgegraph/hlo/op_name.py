@@ -9,9 +9,10 @@ the tests hold examples of each.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 
 OPTIMIZER_SCOPE = "optimizer"
 """Named scope of the optimiser in a train step; what is in it is the phase ``update``."""
@@ -41,9 +42,15 @@ _BODY = "eval_jaxpr"
 _REMATERIALISED = "rematted_computation"
 """Scope of what the backward pass computes once more, instead of having kept it."""
 
+_CHECKPOINT = "checkpoint"
+"""Scope of what `jax.checkpoint` runs; it may be a user's layer."""
+
+_MOST_CHECKPOINTS = 4
+"""Nested ones for which all readings are tried."""
+
 _CALLS = frozenset(
     {
-        "while", "closed_call", "core_call", "checkpoint", "remat", "remat2", "pjit", "shard_map",
+        "closed_call", "core_call", _CHECKPOINT, "remat2", "pjit", "shard_map",
         _REMATERIALISED, "call_exported", "custom_jvp_call", "custom_vjp_call",
         "custom_vjp_call_jaxpr",
     }
@@ -85,15 +92,16 @@ class _Scope:
 
 
 @lru_cache(maxsize=1 << 16)
-def parse_op_name(op_name: str) -> OpName:
+def parse_op_name(op_name: str, modules: frozenset[str] = frozenset()) -> OpName:
     """Read the op_name of an instruction.
 
     Where XLA has merged instructions it joins their names with ``;``; the first that names a
-    layer counts.
+    layer counts. `modules` are paths of modules, one of which is called ``checkpoint``, without
+    the network's own name: JAX opens a scope of that name, too.
     """
     if _PARAMETER.fullmatch(op_name):
         return OpName(phase="forward", layer=None, primitive="")
-    names = [_parse(part) for part in op_name.split(";")]
+    names = [_parse(part, modules) for part in op_name.split(";")]
     return next((name for name in names if name.layer is not None), names[0])
 
 
@@ -109,14 +117,17 @@ def qualify_op_name(op_name: str, caller: str) -> str:
     return f"{caller}/{op_name}"
 
 
-def _parse(op_name: str) -> OpName:
+def _parse(op_name: str, modules: frozenset[str]) -> OpName:
     if op_name.count("(") > _MAX_NESTING:
         return OpName(phase="forward", layer=None, primitive="")
     *scopes, primitive = _split(op_name)
     scopes = _without_echo(scopes)
     read = [scope for text in scopes for scope in _component(text)]
     last = [scope for scope in _component(primitive) if not scope.name]
-    path = _layer_path(_without_control_flow(read, primitive) + last[-1:])
+    path = max(
+        (_layer_path([*kept, *last[-1:]]) for kept in _readings(read, primitive, modules)),
+        key=lambda path: len(path) if _is_module(path, modules) else 0,
+    )
     phase = "forward"
     wrappers = frozenset().union(*(scope.wrappers for scope in (*read, *last)))
     if "transpose" in wrappers:
@@ -139,8 +150,10 @@ def _without_echo(scopes: list[str]) -> list[str]:
     (``jit(f)/Net/jit(_uniform)/while/jit(f)/Net``).
     """
     for position, text in enumerate(scopes):
-        if _RANDOM.fullmatch(text) or (text == "while" and scopes[0] in scopes[position + 1 :][:1]):
+        if _RANDOM.fullmatch(text):
             return scopes[: position + 1]
+        if text == "while" and scopes[0] in scopes[position + 1 :][:1]:
+            return scopes[:position]
     return scopes
 
 
@@ -177,19 +190,35 @@ def _read_scope(text: str, wrappers: frozenset[str]) -> Iterator[_Scope]:
             yield from _read_scope(inner, wrappers | {wrapped[1]})
 
 
-def _without_control_flow(scopes: list[_Scope], primitive: str) -> list[_Scope]:
-    """Drop what names loops, branches and calls of JAX's own."""
+def _readings(
+    scopes: list[_Scope], primitive: str, modules: frozenset[str]
+) -> Iterator[list[_Scope]]:
+    """Drop what names JAX's own calls; of those that may be modules, with and without them."""
+    unclear = [at for at, scope in enumerate(scopes) if modules and scope.name == _CHECKPOINT]
+    for count in range(min(len(unclear), _MOST_CHECKPOINTS) + 1):
+        for layers in combinations(unclear, count):
+            yield _without_control_flow(scopes, primitive, layers)
+
+
+def _is_module(path: list[str], modules: frozenset[str]) -> bool:
+    return "/".join(path[1:]) in modules or "/".join(path) in modules
+
+
+def _without_control_flow(
+    scopes: list[_Scope], primitive: str, layers: Collection[int]
+) -> list[_Scope]:
+    """Drop what names loops, branches and calls of JAX's own, but for some that are `layers`."""
     kept: list[_Scope] = []
     second_of_pair = False
     names = [*(scope.name for scope in scopes[1:]), primitive]
-    for scope, following in zip(scopes, names, strict=False):
+    for at, (scope, following) in enumerate(zip(scopes, names, strict=False)):
         if second_of_pair:
             second_of_pair = False
             continue
         pair = _PAIRS.get(scope.name)
         if pair is not None and pair.fullmatch(following):
             second_of_pair = True
-        elif scope.name not in _CALLS:
+        elif scope.name not in _CALLS or at in layers or "jvp" in scope.wrappers:
             kept.append(scope)
     return kept
 

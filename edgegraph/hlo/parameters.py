@@ -140,6 +140,18 @@ def model_arguments(nodes: Sequence[Node]) -> ModelArguments:
     return ModelArguments(parameters=found, held=frozenset(held | found.keys()))
 
 
+def module_paths(parameters: Iterable[ParameterName]) -> frozenset[str]:
+    """Return the paths of modules if one is called like a scope that JAX opens; else none."""
+    found = {each.path for each in parameters}
+    if not any("checkpoint" in path.split("/") for path in found):
+        return frozenset()
+    return frozenset(
+        path[: end if end >= 0 else None]
+        for path in found
+        for end in [-1, *(place for place, letter in enumerate(path) if letter == "/")]
+    )
+
+
 def _leaves(nodes: Iterable[Node]) -> list[_Leaf]:
     """Return the arguments that stand in trees, in their order."""
     arguments = [node for node in nodes if node.parent is None and node.opcode == "parameter"]

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
+from flax import linen as nn
 
 import edgegraph as eg
 from edgegraph import xla
@@ -176,3 +178,30 @@ def test_what_the_backward_pass_computes_once_more_is_a_phase_of_its_own() -> No
         ("Remat/block_1/dense", "backward"),
         ("Remat/block_1/dense", "rematerialised"),
     ]
+
+
+class LikeJax(nn.Module):
+    """Layers with the names that JAX gives to its own scopes."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = nn.Dense(8, name="checkpoint")(x)
+        x = nn.remat(nn.Dense)(8, name="remat")(x)
+        return nn.Dense(8, name="while")(nn.remat(nn.Dense)(8, name="cond")(x))
+
+
+def test_layers_may_be_called_like_scopes_of_jax() -> None:
+    infer = eg.analyze(eg.Workload.from_flax(LikeJax(), (8,)), batch=2, stage="lowered").layers
+    train = eg.analyze(
+        eg.Workload.train_step(LikeJax(), optax.sgd(0.1), input_shape=(8,), loss="mse"),
+        batch=2,
+        stage="lowered",
+    ).layers
+    product = 2 * 8 * 8
+    for name in ("checkpoint", "remat", "while", "cond"):
+        row = infer[infer.layer == f"LikeJax/{name}"]
+        assert row[["macs", "params"]].to_numpy().tolist() == [[product, 8 * 8 + 8]]
+        # The first layer needs no gradient towards its input.
+        macs = train[train.layer == f"LikeJax/{name}"].groupby("phase").macs.sum()
+        assert macs["forward"] == product
+        assert macs["backward"] == product * (1 if name == "checkpoint" else 2)

@@ -53,6 +53,13 @@ NAMES: list[tuple[str, str, str | None, str]] = [
     ("jit(f)/Net/cond/dense/dot_general", FORWARD, "Net/cond/dense", "dot_general"),
     ("jit(f)/Net/body/dense/dot_general", FORWARD, "Net/body/dense", "dot_general"),
     ("jit(f)/Net/cond", FORWARD, "Net", "cond"),
+    ("jit(f)/Net/while/dense/dot_general", FORWARD, "Net/while/dense", "dot_general"),
+    ("jit(f)/Net/while/while/body/closed_call/tanh", FORWARD, "Net/while", "tanh"),
+    ("jit(f)/Net/remat/dot_general", FORWARD, "Net/remat", "dot_general"),
+    ("jit(f)/transpose(jvp(N))/jvp(N)/checkpoint/remat/dot_general",
+     BACKWARD, "N/remat", "dot_general"),
+    ("jit(g)/transpose(jvp(checkpoint))/jvp(checkpoint)/checkpoint/rematted_computation/tanh",
+     REMATERIALISED, "checkpoint", "tanh"),
     ("jit(f)/Net/attn/BTNH,BSNH->BNTS/dot_general", FORWARD, "Net/attn", "dot_general"),
     ("jit(s)/transpose(jvp(N))/while/body/closed_call/b/dot", BACKWARD, "N/b", "dot"),
     # Rematerialisation and custom rules begin the path anew in the backward pass.
@@ -117,6 +124,26 @@ NAMES: list[tuple[str, str, str | None, str]] = [
 def test_parse_op_name(op_name: str, phase: str, layer: str | None, primitive: str) -> None:
     parsed = parse_op_name(op_name)
     assert (parsed.phase, parsed.layer, parsed.primitive) == (phase, layer, primitive)
+
+
+@pytest.mark.parametrize(
+    ("op_name", "layer"),
+    [
+        ("jit(f)/CK/checkpoint/dot_general", "CK/checkpoint"),
+        ("jit(f)/CK/checkpoint/other/dot_general", "CK/other"),
+        ("jit(f)/CK/checkpoint/checkpoint/dot_general", "CK/checkpoint"),
+        ("jit(f)/transpose(jvp(CK))/checkpoint/dot_general", "CK/checkpoint"),
+        ("jit(f)/transpose(jvp(CK))/jvp(CK)/checkpoint/other/dot_general", "CK/other"),
+        ("jit(f)/CK/checkpoint/blk/checkpoint/inner/add", "CK/blk/inner"),
+        ("jit(f)/CK/checkpoint/blk/checkpoint/add", "CK/blk/checkpoint"),
+        ("jit(f)/jvp(CK)/while/body/closed_call/checkpoint/blk/checkpoint/add",
+         "CK/blk/checkpoint"),
+    ],
+)  # fmt: skip
+def test_a_module_is_told_from_jaxs_scope_of_the_same_name(op_name: str, layer: str) -> None:
+    """As jax 0.10 and 0.12 name layers with nn.remat around and below them."""
+    modules = frozenset({"checkpoint", "other", "blk", "blk/checkpoint", "blk/inner"})
+    assert parse_op_name(op_name, modules).layer == layer
 
 
 WRAPPERS = st.lists(st.sampled_from(["jvp", "vmap", "transpose", "checkpoint"]), max_size=4)

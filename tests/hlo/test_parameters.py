@@ -17,7 +17,7 @@ from edgegraph import xla
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.module import Instruction, Shape
-from edgegraph.hlo.parameters import ModelArguments, model_arguments
+from edgegraph.hlo.parameters import ModelArguments, ParameterName, model_arguments, module_paths
 
 Arguments = Mapping[str, tuple[int, ...] | Shape]
 
@@ -136,6 +136,14 @@ def test_a_tree_is_one_of_parameters_as_a_whole(parameters: Any, others: Any) ->
 def test_trees_that_stand_side_by_side_keep_their_names() -> None:
     names = read({"enc['w']": (8, 4), "enc['b']": (4,), "dec['w']": (4, 8), "dec['b']": (8,)})
     assert {name.path for name in names.parameters.values()} == {"enc", "dec"}
+
+
+def test_paths_of_modules_are_asked_for_where_one_is_called_like_a_scope_of_jax() -> None:
+    def paths(*found: str) -> frozenset[str]:
+        return module_paths(ParameterName(path=path, leaf="w") for path in found)
+
+    assert paths("a/b", "c") == frozenset()
+    assert paths("a/checkpoint/c", "d") == {"a", "a/checkpoint", "a/checkpoint/c", "d"}
 
 
 def test_an_optimisers_state_repeats_the_parameters() -> None:
