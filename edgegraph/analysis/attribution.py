@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from msgspec import structs
 
+from edgegraph.analysis.instances import name_instances
 from edgegraph.analysis.owners import parameter_owners
 from edgegraph.analysis.phases import find_updates
 from edgegraph.base.timing import bulk
@@ -61,8 +62,10 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
         name: parse_op_name(op_name, modules) for name, op_name in _complete_op_names(nodes).items()
     }
     updates = _updates(nodes, said)
+    layers = {name: each.layer for name, each in said.items()}
+    layers |= name_instances(nodes, layers, parameters)
     attributions = {
-        name: Attribution(layer=each.layer, phase="update" if name in updates else each.phase)
+        name: Attribution(layer=layers[name], phase="update" if name in updates else each.phase)
         for name, each in said.items()
     }
     certain = updates | {name for name, each in said.items() if each.differentiated}

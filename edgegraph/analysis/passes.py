@@ -15,6 +15,7 @@ from edgegraph.analysis.estimates import (
     with_compiler_times,
     with_expected_times,
 )
+from edgegraph.analysis.instances import covering_instances
 from edgegraph.analysis.layers import Parameters, prevailing_bound, roll_up
 from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
@@ -101,6 +102,8 @@ def time_layers(draft: Draft) -> Draft:
     latency, layer_latencies = measure_layers(
         draft.program, depth=wanted.depth, settings=wanted.settings, progress=draft.report
     )
+    layers = {name: each.layer for name, each in draft.attributions.items()}
+    layer_latencies = covering_instances(layer_latencies, draft.nodes, layers)
     return replace(draft, latency=latency, layer_latencies=layer_latencies)
 
 

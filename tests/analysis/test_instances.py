@@ -1,0 +1,114 @@
+"""Modules of one class are told apart by the arguments that they read, as Equinox names both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import pytest
+
+import edgegraph as eg
+from edgegraph.analysis.instances import covering_instances, is_class, name_instances
+from edgegraph.hlo.graph import Node
+from edgegraph.hlo.module import Instruction, Shape
+from edgegraph.results.timing import LayerLatency
+from tests import analyses
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class Linear:
+    """Named as `equinox.nn.Linear` is."""
+
+    weight: Any
+    bias: Any
+
+    def __call__(self, x: Any) -> Any:
+        with jax.named_scope("eqx.nn.Linear"):
+            return x @ self.weight.T + self.bias
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class MLP:
+    """Named as `equinox.nn.MLP` is."""
+
+    layers: list[Any]
+
+    def __call__(self, x: Any) -> Any:
+        with jax.named_scope("eqx.nn.MLP"):
+            return self.layers[1](jax.nn.relu(self.layers[0](x)))
+
+
+@jax.tree_util.register_dataclass
+@dataclass
+class Model:
+    """Two layers of one class, and two more in another module."""
+
+    a: Any
+    b: Any
+    mlp: Any
+
+    def __call__(self, x: Any) -> Any:
+        return self.mlp(self.b(jax.nn.relu(self.a(x))))
+
+
+BATCH, WIDTH = 5, 8
+PRODUCT = BATCH * WIDTH * WIDTH
+NAMES = ("a", "b", "mlp/layers_0", "mlp/layers_1")
+
+
+def array(*shape: int) -> Any:
+    return jax.ShapeDtypeStruct(shape, "float32")
+
+
+def linear() -> Linear:
+    return Linear(array(WIDTH, WIDTH), array(WIDTH))
+
+
+ARGUMENTS = Model(linear(), linear(), MLP([linear(), linear()])), array(BATCH, WIDTH)
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_two_modules_of_a_class_have_a_row_each(stage: str) -> None:
+    analysis = eg.analyze(lambda m, x: m(x), args=ARGUMENTS, stage=stage)
+    layers = analysis.layers[analysis.layers.leaf].set_index("layer")
+    assert layers.loc[[*NAMES], "macs"].tolist() == [PRODUCT] * 4
+    assert layers.loc[[*NAMES], "params"].tolist() == [WIDTH * WIDTH + WIDTH] * 4
+    assert analysis.totals.macs == 4 * PRODUCT
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_gradients_stand_with_their_modules(stage: str) -> None:
+    gradient = jax.grad(lambda m, x: (m(x) ** 2).sum())
+    layers = eg.analyze(gradient, args=ARGUMENTS, stage=stage).layers
+    backward = layers[layers.leaf & (layers.phase == "backward")].set_index("layer").macs
+    # The first needs no gradient towards its input.
+    assert backward[[*NAMES]].tolist() == [PRODUCT, *[2 * PRODUCT] * 3]
+
+
+def test_other_names_are_left_alone() -> None:
+    assert is_class("Net/eqx.nn.Conv")
+    assert not is_class("Net/Conv_0")
+    assert not is_class(None)
+    assert name_instances([], {"x": "Net/Conv_0", "y": None}, {}) == {}
+
+
+def test_the_time_of_a_class_is_that_of_its_modules() -> None:
+    names = {"x": "jit(f)/eqx.nn.Linear/add", "y": "jit(f)/eqx.nn.Linear/mul", "z": "jit(f)/N/sin"}
+    nodes = [
+        Node(
+            name=name, computation="main", parent=None, operands=(), position=0,
+            instruction=Instruction(
+                name=name, opcode="add", shape=Shape(dtype="f32"), op_name=op_name
+            ),
+        )
+        for name, op_name in names.items()
+    ]  # fmt: skip
+    timed = [
+        LayerLatency(layer=layer, phase="forward", latency=analyses.latency(1e-3))
+        for layer in ("eqx.nn.Linear", "N")
+    ]
+    found = covering_instances(timed, nodes, {"x": "a", "y": "b", "z": "N"})
+    assert [each.covers for each in found] == [("a", "b"), ()]
