@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,8 @@ from flax import linen, nnx
 
 from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
-from edgegraph.workload.flax_model import Inputs, Model, linen_model
+from edgegraph.workload.flax_model import Model, linen_model
+from edgegraph.workload.inputs import Inputs, input_form
 from edgegraph.workload.nnx_model import nnx_model
 from edgegraph.workload.values import (
     Shape,
@@ -156,27 +157,34 @@ def _refusals(model: Model, inputs: Inputs) -> Iterator[None]:
 
 
 def network(
-    module: Any, input_shape: Any, dtype: Any, *, seed: int, integers_below: int
+    module: Any,
+    input_shape: Any,
+    dtype: Any,
+    *,
+    seed: int,
+    integers_below: int,
+    kwargs: Mapping[str, Any] | None = None,
+    method: Any = None,
 ) -> Network:
     """Wrap a linen or NNX module, a class of either, or a function that makes an NNX module.
 
-    `input_shape` is one shape without batch, or one for each input; `dtype` likewise.
+    Its inputs are as `edgegraph.workload.inputs.input_form` takes them.
     """
+    shapes, dtypes, form = input_form(input_shape, dtype, kwargs, method)
     kind = module if isclass(module) else type(module)
     if issubclass(kind, linen.Module):
-        model = linen_model(module, seed=seed)
+        model = linen_model(module, seed=seed, form=form)
     elif issubclass(kind, nnx.Module) or (callable(module) and not isclass(module)):
-        model = nnx_model(module, seed=seed)
+        model = nnx_model(module, seed=seed, form=form)
     else:
         raise InputError(
             f"{module!r} is not a Flax module; give a linen module, an NNX module, or a function or"
             " class that makes an NNX module from nothing or from rngs"
         )
-    shapes = parse_shapes(input_shape)
     return Network(
         model=model,
         shapes=shapes,
-        dtypes=parse_dtypes(dtype, len(shapes)),
+        dtypes=dtypes,
         seed=seed,
         integers_below=integers_below,
     )

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from flax import linen, nnx
 
 from edgegraph.errors import InputError
+from edgegraph.workload.inputs import PLAIN_FORM, Form, Inputs
 from edgegraph.workload.values import run_once
 
-Inputs = tuple[Any, ...]
 Variables = tuple[Any, Any]
 """The trainable parameters and all other state, each a nested dict."""
 
@@ -76,9 +76,19 @@ _TRUE_IN_TRAINING = ("train", "training", "is_training")
 _FALSE_IN_TRAINING = ("deterministic", "use_running_average")
 
 
-def mode_arguments(module: Any, *, train: bool) -> dict[str, bool]:
-    """Return the keyword arguments that tell a module's ``__call__`` whether it trains."""
-    parameters = inspect.signature(type(module).__call__).parameters
+def mode_arguments(module: Any, form: Form, *, train: bool) -> dict[str, bool]:
+    """Return the keyword arguments that tell a module's method whether it trains.
+
+    Raises:
+        InputError: It has no such method.
+    """
+    method = getattr(type(module), form.method, None)
+    if method is None:
+        known = [name for name in vars(type(module)) if not name.startswith("_")]
+        raise InputError(
+            f"{type(module).__name__} has no method {form.method!r}; it has {', '.join(known)}"
+        )
+    parameters = inspect.signature(method).parameters
     return {name: train for name in _TRUE_IN_TRAINING if name in parameters} | {
         name: not train for name in _FALSE_IN_TRAINING if name in parameters
     }
@@ -88,7 +98,7 @@ RNGS = "rngs"
 """Where the state of a model that draws random numbers in training holds the key."""
 
 
-def linen_model(module: Any, *, seed: int) -> Model:
+def linen_model(module: Any, *, seed: int, form: Form = PLAIN_FORM) -> Model:
     """Wrap a linen module that is not bound to variables, or a class that makes one."""
     if inspect.isclass(module):
         try:
@@ -98,7 +108,7 @@ def linen_model(module: Any, *, seed: int) -> Model:
                 f"the linen module {module.__name__} cannot be made without arguments"
                 f" ({error}); give an instance"
             ) from error
-    made = _LinenModel(module, seed)
+    made = _LinenModel(module, seed, form)
     return Model(
         name=module.name or type(module).__name__,
         abstract=lambda inputs, train: jax.eval_shape(lambda: made.variables(inputs, train)),
@@ -113,6 +123,7 @@ def linen_model(module: Any, *, seed: int) -> Model:
 class _LinenModel:
     module: Any
     seed: int
+    form: Form
     draws: dict[Inputs, bool] = field(default_factory=dict)
     """Whether training draws random numbers, by the inputs."""
 
@@ -127,15 +138,20 @@ class _LinenModel:
         return variables.get("params", {}), state
 
     def _collections(self, inputs: Inputs) -> Any:
-        example = [jnp.zeros(x.shape, x.dtype) for x in inputs]
-        mode = mode_arguments(self.module, train=False)
-        return linen.meta.unbox(self.module.init(jax.random.key(self.seed), *example, **mode))
+        example = tuple(jnp.zeros(x.shape, x.dtype) for x in inputs)
+        init = functools.partial(self.module.init, jax.random.key(self.seed))
+        return linen.meta.unbox(self._call(init, example, False))
+
+    def _call(self, function: Callable[..., Any], inputs: Inputs, train: bool, **more: Any) -> Any:
+        """Call `init` or `apply` for the module's method with its arguments."""
+        mode = mode_arguments(self.module, self.form, train=train)
+        args, keywords = self.form.arguments(inputs)
+        return function(*args, **{**mode, **keywords}, method=self.form.method, **more)
 
     def _draws_random_numbers(self, inputs: Inputs) -> bool:
-        mode = mode_arguments(self.module, train=True)
-
         def call(variables: Any, *inputs: Any) -> Any:
-            return self.module.apply(variables, *inputs, mutable=list(variables), **mode)
+            apply = functools.partial(self.module.apply, variables)
+            return self._call(apply, inputs, True, mutable=list(variables))
 
         try:
             jax.eval_shape(call, jax.eval_shape(self._collections, inputs), *inputs)
@@ -145,16 +161,15 @@ class _LinenModel:
 
     def apply(self, params: Any, state: Any, inputs: Inputs, train: bool) -> tuple[Any, Any]:
         """Call the module with its variables; return the outputs and the state after it."""
-        mode = mode_arguments(self.module, train=train)
         held = {name: tree for name, tree in state.items() if name != RNGS}
-        call = functools.partial(self.module.apply, {"params": params, **held}, *inputs, **mode)
+        apply = functools.partial(self.module.apply, {"params": params, **held})
         if not train:
-            return call(), state
+            return self._call(apply, inputs, False), state
         after: dict[str, Any] = {}
         rngs = None
         if RNGS in state:
             after[RNGS], key = jax.random.split(state[RNGS])
             # Streams of another name than "params" fall back to it.
             rngs = {"params": key, "dropout": key}
-        outputs, changed = call(mutable=list(held), rngs=rngs)
+        outputs, changed = self._call(apply, inputs, True, mutable=list(held), rngs=rngs)
         return outputs, {**after, **changed}

@@ -14,13 +14,13 @@ from flax.traverse_util import unflatten_dict
 
 from edgegraph.errors import EdgeGraphError, InputError, first_line
 from edgegraph.workload.flax_model import (
-    Inputs,
     Model,
     Variables,
     mode_arguments,
     parameters_of,
     required,
 )
+from edgegraph.workload.inputs import PLAIN_FORM, Form, Inputs
 from edgegraph.workload.values import run_once
 
 Names = tuple[str, ...]
@@ -166,7 +166,9 @@ def _part(module: nnx.Module, state: Any) -> _Part:
     return _Part(names, jax.tree.structure(state))
 
 
-def nnx_model(module: nnx.Module | Callable[..., nnx.Module], *, seed: int) -> Model:
+def nnx_model(
+    module: nnx.Module | Callable[..., nnx.Module], *, seed: int, form: Form = PLAIN_FORM
+) -> Model:
     """Wrap an NNX module, or what makes one.
 
     The values of an instance are used; a class or function makes one from nothing or from
@@ -174,7 +176,7 @@ def nnx_model(module: nnx.Module | Callable[..., nnx.Module], *, seed: int) -> M
     """
     if isinstance(module, nnx.Module):
         split, variables = _split(module)
-        return _model(split, jax.eval_shape(lambda: variables), lambda: variables)
+        return _model(split, form, jax.eval_shape(lambda: variables), lambda: variables)
 
     taken: list[_Split] = []
 
@@ -190,8 +192,8 @@ def nnx_model(module: nnx.Module | Callable[..., nnx.Module], *, seed: int) -> M
         abstract: Variables = jax.eval_shape(make_variables)
     except _HoldsArrayError:
         # Flax takes a bare array attribute that is being traced for a constant of the graph.
-        return nnx_model(_call_factory(module, seed), seed=seed)
-    return _model(taken[0], abstract, lambda: run_once(make_variables))
+        return nnx_model(_call_factory(module, seed), seed=seed, form=form)
+    return _model(taken[0], form, abstract, lambda: run_once(make_variables))
 
 
 class _HoldsArrayError(Exception):
@@ -231,13 +233,15 @@ def _call_factory(factory: Callable[..., Any], seed: int) -> nnx.Module:
     return made
 
 
-def _model(split: _Split, abstract: Variables, make: Callable[[], Variables]) -> Model:
+def _model(split: _Split, form: Form, abstract: Variables, make: Callable[[], Variables]) -> Model:
     values = functools.cache(make)
 
     def apply(params: Any, state: Any, inputs: Inputs, train: bool) -> tuple[Any, Any]:
         module = split.merge(params, state)
         (module.train if train else module.eval)()
-        outputs = module(*inputs, **mode_arguments(module, train=train))
+        mode = mode_arguments(module, form, train=train)
+        args, keywords = form.arguments(inputs)
+        outputs = getattr(module, form.method)(*args, **{**mode, **keywords})
         return outputs, split.state_after(module) if train else state
 
     return Model(

@@ -36,9 +36,11 @@ class Workload:
     def from_flax(
         cls,
         module: Any,
-        input_shape: Sequence[Any],
+        input_shape: Sequence[Any] | Mapping[str, Any] | None = None,
         dtype: Any = "float32",
         *,
+        kwargs: Mapping[str, Any] | None = None,
+        method: str | Callable[..., Any] | None = None,
         name: str | None = None,
         seed: int = 0,
         integers_below: int = 2,
@@ -54,10 +56,14 @@ class Workload:
             module: A linen module; an NNX module; a class of either; or a function that makes
                 an NNX module and takes nothing or ``rngs``. A class or a function of an NNX
                 module makes no weights until they are needed.
-            input_shape: Shape of one example, without batch; or a sequence of such shapes, one
-                for each input.
+            input_shape: Shape of one example, without batch; a dict of such shapes for an input
+                that is a dict; or a sequence of these, one for each input. None where all inputs
+                stand in `kwargs`.
             dtype: dtype of the inputs (``float32``, ``bfloat16``, ``int32`` for token ids), or
-                a sequence of them. In which dtype the model computes is the module's affair.
+                one for each, formed like them. In which dtype the model computes is its affair.
+            kwargs: Keyword arguments of the call; a `jax.ShapeDtypeStruct`, without batch, is an
+                input, all else is handed on as it is.
+            method: The method to call, or its name; ``__call__`` where None.
             name: Name for tables and files; the module's class name where None.
             seed: Seed of the weights and the inputs.
             integers_below: Integer inputs are uniform in [0, `integers_below`): the size of
@@ -76,7 +82,10 @@ class Workload:
             >>> params["kernel"].shape, inputs.shape
             ((784, 10), (32, 784))
         """
-        net = network(module, input_shape, dtype, seed=seed, integers_below=integers_below)
+        net = network(
+            module, input_shape, dtype, seed=seed, integers_below=integers_below, kwargs=kwargs,
+            method=method,
+        )  # fmt: skip
         return cls(name=name or net.model.name, call=inference(net))
 
     @classmethod
@@ -120,7 +129,9 @@ class Workload:
         module: Any,
         optimizer: Any,
         *,
-        input_shape: Sequence[Any],
+        input_shape: Sequence[Any] | Mapping[str, Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        method: str | Callable[..., Any] | None = None,
         loss: str | Callable[[Any, Any], Any] = "cross_entropy",
         dtype: Any = "float32",
         label_shape: Sequence[int] | None = None,
@@ -138,7 +149,9 @@ class Workload:
         Args:
             module: As in `from_flax`.
             optimizer: An optax gradient transformation.
-            input_shape: As in `from_flax`.
+            input_shape: As in `from_flax`; so are `kwargs` and `method`.
+            kwargs: Keyword arguments of the call, inputs among them.
+            method: The method to call, or its name.
             loss: ``cross_entropy`` with labels that are class numbers; ``mse`` with labels like
                 the outputs; or a function of outputs and labels that returns a scalar.
             dtype: dtype of the inputs.
@@ -164,7 +177,10 @@ class Workload:
             >>> labels.shape, labels.dtype.name
             ((32,), 'int32')
         """
-        net = network(module, input_shape, dtype, seed=seed, integers_below=integers_below)
+        net = network(
+            module, input_shape, dtype, seed=seed, integers_below=integers_below, kwargs=kwargs,
+            method=method,
+        )  # fmt: skip
         call = training(net, optimizer, loss=loss, label_shape=label_shape, label_dtype=label_dtype)
         return cls(name=name or f"{net.model.name}_train_step", call=call)
 
