@@ -166,9 +166,10 @@ class Job:
         str,
         typer.Argument(
             metavar="SPEC",
-            help="What to analyse: package.module:attribute (a function returning a Workload, a"
-            " Workload, or a Flax module with --input); a file with HLO, or a folder that XLA"
-            " dumped to; a profile (.xplane.pb, or a log folder); a saved .edgegraph file.",
+            help="What to analyse: package.module:attribute or ./file.py:attribute (a function"
+            " returning a Workload, a Workload, a function with --arg, or a Flax module with"
+            " --input); a file with HLO, or a folder that XLA dumped to; a profile (.xplane.pb, or"
+            " a log folder); a saved .edgegraph file.",
             autocompletion=complete_spec,
         ),
     ]
@@ -188,6 +189,15 @@ class Job:
     arguments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Argument of a function SPEC; repeatable."),
+    ] = None
+    args: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arg",
+            metavar="NAME=VALUE",
+            help="Argument of a plain function: x=f32[8,784], n=3, params.bias=f32[10];"
+            " repeatable.",
+        ),
     ] = None
     compiler_options: Annotated[
         list[str] | None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
@@ -126,16 +126,25 @@ def resolve(job: Job, *, dtype: str | None = None) -> Workload:
     if job.file is not None:
         from edgegraph.workload import Workload
 
-        _check_options(job, "input_shape", "dtype", "arguments")
+        _check_options(job, "input_shape", "dtype", "arguments", "args")
         return _checked(job, open_thing(job.spec), Workload)
-    from edgegraph.workload.spec import resolve_spec
-
-    return resolve_spec(
+    found: Workload = open_thing(
         job.spec,
         input_shape=None if job.input_shape is None else parse_shape(job.input_shape),
         dtype=dtype or job.dtype,
         arguments=parse_assignments("--set", job.arguments or ()),
+        args=_arguments(job),
     )
+    return found
+
+
+def _arguments(job: Job) -> dict[str, Any] | None:
+    """Return the arguments of a function by name; None where none are given."""
+    if not job.args:
+        return None
+    from edgegraph.workload.arguments import read_arguments
+
+    return read_arguments(job.args)
 
 
 def subject(job: Job) -> Workload | Program:

@@ -82,10 +82,15 @@ def _module_name(lowered: Any) -> str:
     return decode(xla.lowered_module(lowered)).name.removeprefix("jit_")
 
 
+def is_jitted(function: Any) -> bool:
+    """Return whether a function is jitted already: it has a `lower` of its own."""
+    return callable(getattr(function, "lower", None)) and not isinstance(function, type)
+
+
 def _function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     if isinstance(function, stages.Wrapped) and hasattr(function, "_jit_info"):
         return _jitted(function, args, kwargs)
-    if callable(getattr(function, "lower", None)) and not isinstance(function, type):
+    if is_jitted(function):
         return _lowered_by_itself(function, args, kwargs)
     return plain(function, lambda: args, kwargs=kwargs)
 

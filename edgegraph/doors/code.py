@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from edgegraph.doors.registry import Given
@@ -13,15 +14,30 @@ def is_code(given: Given) -> bool:
     return isinstance(name, str) and ":" in name and given.path is None and given.raw is None
 
 
-def open_code(given: Given, **choices: Any) -> Any:
+def open_code(given: Given, *, args: Any = None, kwargs: Any = None, **choices: Any) -> Any:
     """Import what it names, and make its Workload.
+
+    `args` of a function that is itself to be compiled are in a row, or by name in a mapping.
 
     Raises:
         InputError: As `edgegraph.workload.spec.resolve_spec`.
     """
     from edgegraph.workload.spec import resolve_spec
 
-    return resolve_spec(str(given.value), **choices)
+    spec = str(given.value)
+    called = args is not None or kwargs is not None
+    if called:
+        choices["called"] = True
+    found = resolve_spec(spec, **choices)
+    if not is_object(Given(found)):
+        return found
+    from edgegraph.compiler.objects import is_jitted, opened
+
+    if isinstance(args, Mapping) or (not called and callable(found) and is_jitted(found)):
+        from edgegraph.workload.arguments import bind_arguments
+
+        args, kwargs = bind_arguments(spec, found, args or {}, constants=not is_jitted(found))
+    return opened(found, args, kwargs)
 
 
 def is_object(given: Given) -> bool:

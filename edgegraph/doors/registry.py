@@ -232,6 +232,8 @@ def _what(given: Given) -> str:
     if not given.data.strip():
         return "the file is empty"
     head = given.data[:64].lstrip()
+    if given.path is not None and given.path.suffix == ".py":
+        return f"this is Python; name what to analyse, such as {given.name}:FUNCTION"
     found = next((word for magic, word in _MAGIC if head.lower().startswith(magic.lower())), None)
     if found is not None:
         return f"this is {found}"

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import functools
-import importlib
 import inspect
-import pkgutil
-import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType, NoneType, UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, Union
 
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.workload import Workload
+from edgegraph.workload.arguments import command
 from edgegraph.workload.flax_model import (
     is_flax_class,
     is_flax_module,
     parameters_of,
     required,
 )
+from edgegraph.workload.names import describe, find_object
+from edgegraph.workload.values import literal
 
 _WORDS: Mapping[Any, Mapping[str, Any]] = {
     bool: {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False},
@@ -106,7 +104,7 @@ def _convert(value: Any, wanted: Any) -> Any:
     elif wanted in _WORDS:
         words, text = _WORDS[wanted], str(value).lower()
     else:
-        return _literal(value)
+        return literal(value)
     if text not in words:
         raise ValueError
     return words[text]
@@ -127,22 +125,12 @@ def _convert_sequence(value: Any, kind: type, members: tuple[Any, ...]) -> Any:
         value = [part.strip() for part in value.strip("()[] ").split(",") if part.strip()]
     items = list(value) if isinstance(value, (tuple, list)) else [value]
     if not members:
-        return kind(_literal(item) for item in items)
+        return kind(literal(item) for item in items)
     if kind is list or members[-1] is Ellipsis or len(members) == 1:
         types = [members[0]] * len(items)
     else:
         types = list(members)
     return kind(_convert(item, one) for item, one in zip(items, types, strict=True))
-
-
-def _literal(value: Any) -> Any:
-    """Read text as a Python literal, or leave it as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return value
 
 
 def _describe_type(wanted: Any) -> str:
@@ -163,22 +151,31 @@ def resolve_spec(
     input_shape: Sequence[int] | None = None,
     dtype: str | None = None,
     arguments: Mapping[str, Any] | None = None,
-) -> Workload:
+    called: bool = False,
+) -> Any:
     """Find the Workload that a SPEC names.
 
-    Modules are looked for in the current directory first, as ``python -m`` does.
-
     Args:
-        spec: ``package.module:attribute``, where the attribute is a function returning a
-            Workload; a Workload; a Flax module, linen or NNX; a class of one; or a function
-            that makes one.
+        spec: As `edgegraph.workload.names.find_object` takes it, where the attribute is a
+            function returning a Workload; a Workload; a Flax module, linen or NNX; a class of one;
+            or a function that makes one.
         input_shape: Shape of one example, without batch, for a Flax module.
         dtype: Handed to a function or class that has such a parameter; for a Flax module also
             the dtype of its input.
         arguments: Of the function or class; text is converted.
+        called: Whether it is a function that is itself to be compiled.
+
+    Returns:
+        The Workload. What was called, or is of JAX (jitted, traced, ..., exported), is returned
+        itself.
     """
-    found = _find(spec)
+    found = find_object(spec)
     given = _Given(spec, input_shape, dtype, dict(arguments or {}))
+    if called and (isinstance(found, Workload) or is_flax_module(found)):
+        raise InputError(f"{spec} is {_what(found)}, which takes no --arg; leave it out")
+    if called or _of_jax(found):
+        _refuse(f"{spec} is analysed itself", given.all)
+        return found
     if isinstance(found, Workload):
         _refuse(f"{spec} is a Workload already", given.all)
         return found
@@ -190,6 +187,13 @@ def resolve_spec(
     if callable(found) and not inspect.isclass(found):
         return _from_function(given, found)
     raise InputError(f"{spec} is {_what(found)}; expected {EXPECTED}")
+
+
+def _of_jax(found: Any) -> bool:
+    """Return whether it is something that JAX made: a jitted function, or a stage of one."""
+    return type(found).__module__.partition(".")[0] in ("jax", "jaxlib") or (
+        callable(getattr(found, "lower", None)) and not inspect.isclass(found)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,59 +213,6 @@ class _Given:
 def _what(value: Any) -> str:
     is_class = inspect.isclass(value)
     return f"the class {value.__name__}" if is_class else f"a value of type {type(value).__name__}"
-
-
-def _find(spec: str) -> Any:
-    module_name, colon, path = spec.partition(":")
-    names = [*module_name.split("."), *path.split(".")]
-    if not colon or not all(name.isidentifier() for name in names):
-        raise InputError(
-            f"SPEC {spec!r} is not package.module:attribute, such as models.cnn:small_cnn"
-        )
-    found: Any = _import(module_name)
-    where = module_name
-    for name in path.split("."):
-        if not hasattr(found, name):
-            known = [n for n in dir(found) if not n.startswith("_")]
-            raise InputError(f"{where} has no attribute {name!r}{_did_you_mean(name, known)}")
-        found = getattr(found, name)
-        where = f"{where}:{name}" if where == module_name else f"{where}.{name}"
-    return found
-
-
-def _import(name: str) -> ModuleType:
-    directory = str(Path.cwd())
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
-    try:
-        return importlib.import_module(name)
-    except EdgeGraphError:
-        raise
-    except Exception as error:  # a module may raise anything while it is imported
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and f"{name}.".startswith(f"{missing}."):
-            raise InputError(
-                f"there is no module {missing!r} in {directory} or among the installed"
-                f" packages{_did_you_mean(missing, _sibling_modules(missing))}"
-            ) from error
-        raise InputError(f"importing {name} failed: {_describe(error)}") from error
-
-
-def _describe(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ": ".join([type(error).__name__, *lines[:1]])
-
-
-def _sibling_modules(name: str) -> list[str]:
-    parent, _, _ = name.rpartition(".")
-    paths = getattr(sys.modules.get(parent), "__path__", None) if parent else [str(Path.cwd())]
-    prefix = f"{parent}." if parent else ""
-    return [prefix + module.name for module in pkgutil.iter_modules(paths or [])]
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def _refuse(reason: str, given: Mapping[str, Any]) -> None:
@@ -322,11 +273,12 @@ def _call(
     if missing:
         raise InputError(
             f"{given.spec} needs {', '.join(missing)}; give each, such as --set"
-            f" {missing[0]}=VALUE (expected: {EXPECTED})"
+            f" {missing[0]}=VALUE, where it returns a Workload; to analyse the function itself,"
+            f" type: {command(given.spec, made, {})}"
         )
     try:
         return made()
     except EdgeGraphError:
         raise
     except Exception as error:  # the user's function may raise anything
-        raise InputError(f"{given.spec} failed: {_describe(error)}") from error
+        raise InputError(f"{given.spec} failed: {describe(error)}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +16,16 @@ from edgegraph.errors import InputError
 Shape = tuple[int, ...]
 
 _QUICK_TO_COMPILE = {"xla_backend_optimization_level": 1}
+
+
+def literal(value: Any) -> Any:
+    """Read text as a Python literal, or leave it as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return value
 
 
 def run_once(function: Callable[[], Any]) -> Any:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 
 from edgegraph.cli import main
+from edgegraph.cli.job import Job
+from edgegraph.cli.run import resolve
+from edgegraph.errors import InputError
 from tests import analyses
 from tests.cli.conftest import make_analysis, make_latency
 
@@ -142,3 +147,13 @@ def test_strict_wants_all_that_was_asked_for(
 
 def test_strict_wants_a_measurement(asked: Asked) -> None:
     assert main(["analyze", "a:b", "--json", "--strict", "--no-measure"]) == 3
+
+
+def test_arguments_of_a_plain_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "plain-net.py").write_text("def fn(p, n):\n    return p['w'] * n\n")
+    job = Job(spec=f"{tmp_path}/plain-net.py:fn", args=["p.w=f32[8,2]", "n=3"])
+    call = resolve(job).call(1)
+    assert [leaf.shape for leaf in jax.tree.leaves(call.abstract)] == [(8, 2)]
+    with pytest.raises(InputError, match=r"needs n; type: edgegraph analyze .*net.py:fn --ar"):
+        resolve(Job(spec=job.spec, args=["p.w=f32[8,2]"]))
