@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from edgegraph.analysis.sources import HANDED_ON, Sources
+from edgegraph.analysis.sources import Sources
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE, lies_in
 from edgegraph.hlo.parameters import ParameterName
@@ -77,7 +78,7 @@ class _Owners:
         origins = {name: {name} for name in self._parameters}
         readers: dict[str, set[str]] = {}
         for node in self._nodes:
-            if node.opcode in HANDED_ON:
+            if node.opcode in opcodes.MAKERS_BEHIND:
                 continue
             layer = self._layers.get(node.name)
             made = [origins.get(maker) for maker in sources.of(node)]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from edgegraph.analysis.sources import HANDED_ON, Sources
+from edgegraph.analysis.sources import Sources
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 
 
@@ -28,7 +29,7 @@ def find_updates(
     if not gradients:
         return frozenset()
     sources = Sources(nodes)
-    doing = [node for node in nodes if node.opcode not in HANDED_ON]
+    doing = [node for node in nodes if node.opcode not in opcodes.MAKERS_BEHIND]
     updates: set[str] = set()
     for node in doing:
         if node.name not in differentiated:

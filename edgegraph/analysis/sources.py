@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 
-HANDED_ON = opcodes.TUPLES | opcodes.INLINED | {"parameter", "while"}
-"""They hold together or hand on what ops have made, which are looked for behind them."""
-
 
 class Sources:
     """Finds what makes the values that an op reads, through tuples, calls and one turn of loops."""

@@ -29,8 +29,6 @@ PER_MULTIPLY_ADD = 4
 _PER_OPERATION = {"add": 2, "subtract": 2, "negate": 2, "multiply": 6, "divide": 11}
 """Real operations in one of complex numbers."""
 
-_OF_MULTIPLY_ADDS = opcodes.PRODUCTS | {"cholesky", "triangular-solve"}
-
 _PER_PASS = 8
 """Operations of an element in one pass of a Fourier transform, as XLA counts one."""
 
@@ -114,10 +112,10 @@ def _is_prefix(axis: WindowDimension, extent: int) -> bool:
 
 def _real_operations(instruction: Instruction, module: Module) -> int:
     """Return how many real operations stand for one that XLA counts, of complex numbers."""
-    if instruction.opcode in _OF_MULTIPLY_ADDS:
+    if instruction.opcode in opcodes.OF_MULTIPLY_ADDS:
         return PER_MULTIPLY_ADD
     opcode = instruction.opcode
-    if opcode in opcodes.REDUCTIONS | {"all-reduce", "map", "scatter"} and instruction.called:
+    if opcode in opcodes.APPLIERS and instruction.called:
         function = module.computations[instruction.called[-1]]
         opcode = next(each.opcode for each in function.instructions if each.name == function.root)
     return _PER_OPERATION.get(opcode, 1)

@@ -223,6 +223,15 @@ MADE_ANYWHERE = frozenset({"broadcast", "constant", "iota"})
 TUPLES = frozenset({"get-tuple-element", "tuple"})
 """They put values together and take them apart."""
 
+MAKERS_BEHIND = TUPLES | INLINED | {"parameter", "while"}
+"""Hold together or hand on what other ops have made, which are looked for behind them."""
+
+OF_MULTIPLY_ADDS = PRODUCTS | {"cholesky", "triangular-solve"}
+"""XLA counts them by multiply-adds."""
+
+APPLIERS = REDUCTIONS | {"all-reduce", "map", "scatter"}
+"""Apply a computation of a single op to many numbers."""
+
 PLUMBING = FREE - GIVEN | {"call"}
 """They hand values on; they come and go with the ops around them."""
 

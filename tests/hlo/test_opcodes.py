@@ -13,7 +13,10 @@ from tests.conformance.opcodes import OPCODES
 
 PACKAGE = Path(edgegraph.__file__).parent
 
-ELSEWHERE = {"hlo/op_name.py": "scopes of jax, some of them named like opcodes"}
+ELSEWHERE = {
+    "hlo/op_name.py": "scopes of jax, some of them named like opcodes",
+    "rewrites/prepared.py": "primitives of jax, some of them named like opcodes",
+}
 UNLIKE = {"gather", "scatter", "copy", "dot", "convolution", "reduce", "fusion", "call", "sort"}
 """Opcodes that are English or name other things, too."""
 
