@@ -195,7 +195,7 @@ def test_a_depth_that_is_none_is_refused_before_anything_is_compiled() -> None:
     with pytest.raises(
         InputError, match="depth -1 is not a depth; expected a non-negative integer"
     ):
-        eg.analyze(None, args=(), measure=True, depth=-1)  # type: ignore[arg-type]  # never called
+        eg.analyze(None, args=(), measure=True, depth=-1)  # never called
 
 
 @pytest.mark.parametrize(
