@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from edgegraph.analysis.sources import HANDED_ON, Sources
+from edgegraph.analysis.sources import Sources
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_name import parse_op_name
@@ -79,7 +79,7 @@ class _Search:
         self._makers = {
             node.name: [maker for maker in sources.of(node) if maker not in given]
             for node in nodes
-            if node.opcode not in HANDED_ON
+            if node.opcode not in opcodes.MAKERS_BEHIND
         }
         self._weights: dict[str, str] = {}
         self.found: dict[str, str] = {}
