@@ -42,7 +42,7 @@ def main() -> None:
             settings=eg.MeasurementSettings.quick() if given.quick else None,
         )
         print(f"\n{study.workload}, batch {batch}")
-        print(study.frame[["name", "kernels", "bytes", "latency_s"]].to_string(index=False))
+        print(study.frame[["name", "launches", "bytes", "latency_s"]].to_string(index=False))
         print(*study.conclusions, sep="\n")
         print(study.fusions_frame[FUSIONS].head(5).to_string(index=False))
         study.plot((left, right))

@@ -155,7 +155,9 @@ def unpack(content: bytes | Path, path: str | Path) -> Any:
     try:
         result = _decode(records, resolve(KINDS[header.kind].home))
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise FormatError(f"{path} is damaged: {error}") from error
+        raise FormatError(
+            f"{path} is damaged, or of another version of EdgeGraph: {error}; make it again"
+        ) from error
     if module is None:
         return result
     if sha256(module).hexdigest() != header.module_sha256:

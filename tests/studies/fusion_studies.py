@@ -35,14 +35,19 @@ def comparison(before: str, after: str, before_s: float, after_s: float) -> Timi
 
 def rung(name: str, kernels: int, moved: int, latency_s: float | None) -> Rung:
     layer = RungLayer(
-        layer="Net/dense", phase="forward", kernels=kernels, bytes=moved, memory_time_s=moved / 1e10
+        layer="Net/dense",
+        phase="forward",
+        launches=kernels,
+        bytes=moved,
+        memory_time_s=moved / 1e10,
     )
     if latency_s is not None:
         around = (0.98 * latency_s, 1.02 * latency_s)
         layer = replace(layer, time_s=latency_s, interval_s=around, verdict="OK")
     return Rung(
-        name=name, options={}, same_as=None, kernels=kernels, fusions=kernels // 2,
-        flops=278_659_392, bytes=moved, compute_time_s=0.6e-3, memory_time_s=moved / 1e10,
+        name=name, options={}, same_as=None, launches=kernels, kernels=kernels,
+        fusions=kernels // 2, flops=278_659_392, bytes=moved, compute_time_s=0.6e-3,
+        memory_time_s=moved / 1e10,
         temp_bytes=moved, compile_s=0.5, latency_s=latency_s,
         interval_s=None if latency_s is None else (0.97 * latency_s, 1.03 * latency_s),
         layers=(layer,),
@@ -80,7 +85,7 @@ def study(
             Step(
                 name=name, before=before, after=after, verdict=VERDICTS[found.verdict],
                 comparison=found, saved_bytes=by_name[before].bytes - by_name[after].bytes,
-                saved_kernels=by_name[before].kernels - by_name[after].kernels,
+                saved_launches=by_name[before].launches - by_name[after].launches,
             )
         )  # fmt: skip
     return FusionStudy(

@@ -55,7 +55,7 @@ def _ladder(study: FusionStudy) -> Table:
     times = ["latency"] if timed else []
     table = _table("", "kernel\nruns", "bytes", "FLOP", "memory", "compute", *times)
     for rung in study.rungs:
-        cells = [str(rung.kernels), si(rung.bytes, "B"), si(rung.flops)]
+        cells = [str(rung.launches), si(rung.bytes, "B"), si(rung.flops)]
         cells += [seconds(rung.memory_time_s), seconds(rung.compute_time_s)]
         if timed:
             cells.append(_with_margin(rung.latency_s, rung.interval_s))
@@ -167,7 +167,7 @@ def draw(
         figure.write_beside(left, si(rung.bytes, "B"), rung.bytes, position, gap=3)
         _time_bar(right, position, rung, _verdict(study, rung))
     labels = [
-        f"{LABELS[rung.name]}\n{rung.kernels} launch{'es' * (rung.kernels != 1)}"
+        f"{LABELS[rung.name]}\n{rung.launches} launch{'es' * (rung.launches != 1)}"
         for rung in study.rungs
     ]
     figure.name_rows(left, labels, linespacing=1.1)

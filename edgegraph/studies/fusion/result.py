@@ -37,7 +37,7 @@ VERDICTS = {FASTER: HELPS, SLOWER: HURTS, NO_DIFFERENCE: NO_DIFFERENCE, NOISY: N
 
 
 _NOTED = (
-    "latency_s", "kernels", "fusions", "flops", "bytes", "compute_time_s", "memory_time_s",
+    "latency_s", "launches", "fusions", "flops", "bytes", "compute_time_s", "memory_time_s",
     "temp_bytes", "compile_s",
 )  # fmt: skip
 """What the run database notes of a rung."""
@@ -49,7 +49,7 @@ class RungLayer:
 
     Attributes:
         layer, phase: Which; what is between layers stands at the scope that holds them.
-        kernels: Launches of kernels that lie in it alone, per call; those that span layers count
+        launches: Launches of kernels that lie in it alone, per call; those that span layers count
             where all of them belong.
         bytes: Bytes that its ops move across kernel borders.
         memory_time_s: What the device needs at least to move them; None without a device.
@@ -61,7 +61,7 @@ class RungLayer:
 
     layer: str
     phase: str
-    kernels: int
+    launches: int
     bytes: int
     memory_time_s: float | None
     time_s: float | None = None
@@ -77,7 +77,7 @@ class Rung:
         name: ``full fusion``, ``without library fusion`` or ``without fusion``.
         options: Compiler options that make it so.
         same_as: Name of the rung above that compiled to the same program, or None.
-        kernels: Launches of kernels in one call: one in a loop counts as often as it runs.
+        launches: Launches of kernels in one call: one in a loop counts as often as it runs.
         fusions: Those among them of kernels that hold more than one operation.
         flops: FLOPs of one call.
         bytes: Bytes that cross kernel borders.
@@ -87,12 +87,13 @@ class Rung:
         latency_s: Measured latency over all fresh processes, None where it was not measured.
         interval_s: 95 % confidence interval of it, from the spread between processes.
         layers: Its layers, leaves only.
+        kernels: Those that the program has, each once however often it runs, as the gate counts.
     """
 
     name: str
     options: Mapping[str, str | int | float | bool]
     same_as: str | None
-    kernels: int
+    launches: int
     fusions: int
     flops: int
     bytes: int
@@ -103,6 +104,7 @@ class Rung:
     latency_s: float | None = None
     interval_s: tuple[float, float] | None = None
     layers: tuple[RungLayer, ...]
+    kernels: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,7 @@ class Step:
         comparison: The rung without against the one with it; None where they are the same, or
             where nothing was measured.
         saved_bytes: Bytes that it keeps out of memory.
-        saved_kernels: Launches that it saves.
+        saved_launches: Launches that it saves.
     """
 
     name: str
@@ -126,7 +128,7 @@ class Step:
     verdict: str | None
     comparison: TimingComparison | None
     saved_bytes: int
-    saved_kernels: int
+    saved_launches: int
 
     @property
     def sentence(self) -> str:
@@ -134,8 +136,8 @@ class Step:
         moved = f"{si(abs(self.saved_bytes), 'B')} {'fewer' if self.saved_bytes >= 0 else 'more'}"
         if self.verdict == SAME:
             return f"{self.name}: same program, XLA found nothing to fuse this way"
-        count = abs(self.saved_kernels)
-        fewer = "fewer" if self.saved_kernels >= 0 else "more"
+        count = abs(self.saved_launches)
+        fewer = "fewer" if self.saved_launches >= 0 else "more"
         saved = f"{moved} moved, {count} launch{'es' * (count != 1)} {fewer}"
         if self.comparison is None:
             return f"{self.name}: {saved}"
@@ -229,7 +231,7 @@ class FusionStudy(Study):
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """One row per rung: kernels, bytes, times."""
+        """One row per rung: launches, bytes, times."""
         return frame(
             self.rungs,
             {**columns_of(Rung), "latency_low_s": TIME, "latency_high_s": TIME},

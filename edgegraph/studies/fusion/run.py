@@ -80,7 +80,7 @@ def fusion_study(
         batch: Batch size of a Workload; 1 where None.
         options: XLA compiler options of all rungs.
         device: Whose roofs to use; this machine's calibration where None.
-        measure: Time it; else only kernels, bytes and roofline times are compared.
+        measure: Time it; else only launches, bytes and roofline times are compared.
         processes: Fresh processes of every comparison, 3 at least.
         settings: How long and how carefully layers are timed.
         progress: Called with a message and a fraction.
@@ -94,7 +94,7 @@ def fusion_study(
         >>> x = jax.ShapeDtypeStruct((512, 512), "float32")
         >>> study = eg.fusion_study(
         ...     lambda x: jax.numpy.tanh(2 * x + 1), args=(x,), measure=False)
-        >>> [rung.kernels for rung in study.rungs]
+        >>> [rung.launches for rung in study.rungs]
         [1, 1, 5]
     """
     report = progress or no_progress
@@ -230,7 +230,7 @@ def _step(
         verdict=SAME if pair[0] == pair[1] else verdict,
         comparison=comparison,
         saved_bytes=rungs[before].bytes - rungs[after].bytes,
-        saved_kernels=rungs[before].kernels - rungs[after].kernels,
+        saved_launches=rungs[before].launches - rungs[after].launches,
     )
 
 
@@ -258,7 +258,7 @@ def _rung(
         name=name,
         options=dict(options),
         same_as=same_as,
-        kernels=launches(every),
+        launches=launches(every),
         fusions=launches(kernel for kernel in every if kernel.is_fusion),
         flops=totals.flops,
         bytes=totals.bytes_read + totals.bytes_written,
@@ -269,6 +269,7 @@ def _rung(
         latency_s=latency_s,
         interval_s=interval_s,
         layers=_layers(analysis),
+        kernels=len(every),
     )
 
 
@@ -290,7 +291,7 @@ def _layer(row: LayerRecord, count: int, timed: Any) -> RungLayer:
     layer = RungLayer(
         layer=row.layer,
         phase=row.phase,
-        kernels=count,
+        launches=count,
         bytes=(row.bytes_read or 0) + (row.bytes_written or 0),
         memory_time_s=row.memory_time_s,
     )

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import pytest
 
 import edgegraph as eg
+from edgegraph.analysis.findings.registry import Evidence
+from edgegraph.compare.diff import whole
 from edgegraph.errors import InputError
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
@@ -35,7 +37,7 @@ def test_the_three_rungs_of_small_cnn_move_what_xla_says(cnn: FusionStudy) -> No
     assert [rung.name for rung in cnn.rungs] == [FULL, WITHOUT_LIBRARY, WITHOUT_ANY]
     assert [rung.bytes for rung in cnn.rungs] == pytest.approx(expected, rel=2e-3)
     assert [rung.same_as for rung in cnn.rungs] == [None, None, None]
-    counts = [rung.kernels for rung in cnn.rungs]
+    counts = [rung.launches for rung in cnn.rungs]
     assert counts == sorted(counts)
     assert cnn.rungs[-1].fusions == 0
 
@@ -43,7 +45,21 @@ def test_the_three_rungs_of_small_cnn_move_what_xla_says(cnn: FusionStudy) -> No
 def test_layers_add_up_to_the_rung(cnn: FusionStudy) -> None:
     for rung in cnn.rungs:
         assert sum(layer.bytes for layer in rung.layers) == rung.bytes
-        assert sum(layer.kernels for layer in rung.layers) == rung.kernels
+        assert sum(layer.launches for layer in rung.layers) == rung.launches
+
+
+def test_kernels_are_those_of_the_gate_and_launches_count_every_turn_of_a_loop() -> None:
+    def loop(x: jax.Array) -> jax.Array:
+        sorted_: jax.Array = jax.lax.fori_loop(0, 7, lambda _, y: jax.lax.sort(y), x)
+        return sorted_
+
+    rung = ladder(loop).rungs[0]
+    analysis = eg.analyze(loop, args=(SQUARE,))
+    tree = analysis.op_tree
+    in_loop = [k for k in tree.kernels if k.head.parent is not None]
+    assert rung.kernels == whole(analysis)["kernels"] == len(Evidence(analysis).kernels)
+    # The sort runs 7 times, and so does counting; the loop's condition once more.
+    assert rung.launches == len(tree.kernels) - len(in_loop) + 7 * len(in_loop) + 1
 
 
 def test_without_anything_to_fuse_the_rungs_are_the_same_program() -> None:
