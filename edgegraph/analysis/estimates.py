@@ -3,9 +3,10 @@
 A roof bounds a time from below; the calibration's table (`edgegraph.device.kernel_rates`) tells
 what kernels of a kind and size take in fact. A kernel is expected to take
 
-    launch + max(products, other arithmetic, data)
+    launch + max(products and functions, other arithmetic, data)
 
-where each is its work over the rate that its measured neighbours reached. The range is that in
+where each is its work over the rate that its measured neighbours reached; functions are those of
+`edgegraph.device.kernel_rates.FUNCTIONS`, whose work is the number of values. The range is that in
 which the table's own kernels lie when the others tell their rate, four times of five.
 
 XLA's compilers for TPUs and GPUs leave estimates of single kernels in an instruction's
@@ -26,7 +27,14 @@ from msgspec.structs import replace
 
 from edgegraph.base.timing import bulk
 from edgegraph.device.device import Device
-from edgegraph.device.kernel_rates import Expected, KernelRates, convolution_kind
+from edgegraph.device.kernel_rates import (
+    FUNCTIONS,
+    LOOPS,
+    KernelRates,
+    convolution_kind,
+    function_kind,
+    loop_kind,
+)
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Instruction, Shape
@@ -90,7 +98,10 @@ def with_expected_times(
         kernel.name: model.kernel_s([(node_of[op.name], op) for op in kernel.leaves])
         for kernel in tree.kernels
     }
-    return _with_times(records, distribute(whole, tree), *_EXPECTED)
+    known = {name: times for name, times in whole.items() if times is not None}
+    if len(known) < len(whole):
+        return tuple(records)  # A sum over some of the kernels would pass for that over all.
+    return _with_times(records, distribute(known, tree), *_EXPECTED)
 
 
 _EXPECTED = ("expected_time_s", "expected_low_s", "expected_high_s")
@@ -116,36 +127,27 @@ class _Model:
         self._launch_s = launch_s
         self._shapes = shapes
 
-    def kernel_s(self, ops: Sequence[tuple[Node, OpRecord]]) -> tuple[float, float, float]:
-        """Return the time of all executions of a kernel, and its range, from the ops in it."""
+    def kernel_s(self, ops: Sequence[tuple[Node, OpRecord]]) -> Times | None:
+        """Return the time of all executions of a kernel, and its range, from the ops in it.
+
+        None where an older calibration did not measure what it consists of.
+        """
         times = _times(ops[0][1])  # what is in one kernel runs together
-        products_s, factor = 0.0, 1.0
+        arithmetic = self._arithmetic(ops)
+        if arithmetic is None:
+            return None
+        arithmetic_s, factor = arithmetic
         bytes_, floor_s = 0, 0.0
-        kind = "elementwise"
-        for node, record in ops:
-            opcode = node.opcode
-            if opcode in opcodes.WINDOWED:
-                kind = "pooling"
-            elif opcode == "reduce" and kind != "pooling":
-                kind = "reduction"
-            elif opcode in opcodes.COPIES and kind == "elementwise":
-                kind = "copy"
+        for _, record in ops:
             compute_s, memory_s = record.compute_time_s or 0.0, record.memory_time_s or 0.0
             floor_s = max(floor_s, compute_s, memory_s)
             if memory_s:
                 bytes_ += main_memory_bytes(record) or 0
-            expected = self._product(node, record) if record.macs and record.flops else None
-            if expected is not None and record.flops:
-                took = record.flops / expected.rate_per_s
-                factor = expected.factor if took > products_s else factor
-                products_s += took
-        if products_s:
-            kind = "reduction"  # which reads much and writes little, as products do
-        moved = self._rates.expect(kind, "f32", max(1, bytes_ // max(1, times)))
+        moved = self._rates.expect(_move_kind(ops), "f32", max(1, bytes_ // max(1, times)))
         moves_s = floor_s if moved is None else bytes_ / moved.rate_per_s
-        if moved is not None and moves_s > products_s:
+        if moved is not None and moves_s > arithmetic_s:
             factor = moved.factor
-        work_s = max(products_s, moves_s, floor_s)
+        work_s = max(arithmetic_s, moves_s, floor_s)
         launch_s = self._launch_s * times
         return (
             launch_s + work_s,
@@ -153,14 +155,55 @@ class _Model:
             launch_s + work_s * factor,
         )
 
-    def _product(self, node: Node, record: OpRecord) -> Expected | None:
+    def _arithmetic(self, ops: Sequence[tuple[Node, OpRecord]]) -> tuple[float, float] | None:
+        """Return the time of products and functions, and the factor of the one that takes most."""
+        whole_s, most_s, factor = 0.0, 0.0, 1.0
+        for node, record in ops:
+            kind, dtype, sizes, work = self._work(node, record, alone=len(ops) == 1)
+            expected = self._rates.expect(kind, dtype, *sizes) if work else None
+            if expected is not None:
+                took_s = work / expected.rate_per_s
+                whole_s += took_s
+                if took_s > most_s:
+                    most_s, factor = took_s, expected.factor
+            elif kind in LOOPS + FUNCTIONS and work * _SLOWEST_S > self._launch_s * _times(record):
+                return None
+        return whole_s, factor
+
+    def _work(
+        self, node: Node, record: OpRecord, *, alone: bool
+    ) -> tuple[str, str, tuple[int, int, int], float]:
+        """Return the kind, dtype, sizes and work of a product or function; work 0 of all others."""
         instruction = node.instruction
-        operands = [self._shapes[operand] for operand in node.operands]
-        found = product_sizes(instruction, operands)
-        if found is None:
-            return None
-        kind, (rows, columns, depth) = found
-        return self._rates.expect(kind, record.dtype or "f32", rows, columns, depth)
+        dtype = instruction.shape.dtype
+        function = function_kind(instruction.opcode, dtype)
+        if function is not None:
+            values = instruction.shape.size
+            return function, dtype, (values, 1, 1), float(values * _times(record))
+        if record.macs and record.flops:
+            operands = [self._shapes[operand] for operand in node.operands]
+            found = product_sizes(instruction, operands)
+            if found is not None:
+                kind, sizes = found
+                loop = loop_kind(instruction) if alone and min(sizes[:2]) > 1 else None
+                return loop or kind, record.dtype or "f32", sizes, float(record.flops)
+        return "", dtype, (1, 1, 1), 0.0
+
+
+_SLOWEST_S = 1e-7
+"""More than any function takes for a value, or a loop for a FLOP: few of them hardly show."""
+
+
+def _move_kind(ops: Sequence[tuple[Node, OpRecord]]) -> str:
+    """Name the kind of kernel that moves as much data as these ops, in the same way."""
+    if any(record.macs and record.flops for _, record in ops):
+        return "reduction"  # which reads much and writes little, as products do
+    found = [node.opcode for node, _ in ops]
+    if any(opcode in opcodes.WINDOWED for opcode in found):
+        return "pooling"
+    if "reduce" in found:
+        return "reduction"
+    return "copy" if any(opcode in opcodes.COPIES for opcode in found) else "elementwise"
 
 
 def product_sizes(

@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edgegraph.hlo.module import Instruction, dtype_family
+
 NEIGHBOURS = 3
 """How many measured kernels an expectation rests on."""
 
@@ -18,7 +20,12 @@ _NEAR = 0.1
 """Squared distance, in powers of two, below which all kernels count as the same."""
 
 PRODUCTS = ("dot", "convolution", "grouped", "depthwise")
+LOOPS = ("loop-dot", "loop-convolution")
+"""Products in dtypes that no library multiplies: XLA's CPU backend writes plain loops."""
+
 MOVES = ("elementwise", "reduction", "pooling", "copy")
+FUNCTIONS = ("atan2", "cbrt", "power", "remainder", "tan")
+"""Opcodes that compute one value at a time, in many times what it takes to move it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +33,13 @@ class KernelRate:
     """One measured kernel.
 
     Attributes:
-        kind: One of `PRODUCTS` or `MOVES`.
+        kind: One of `PRODUCTS`, `LOOPS`, `MOVES` or `FUNCTIONS`.
         dtype: XLA dtype name.
         rows, columns, depth: Of a product as a matrix product (of a convolution: output positions,
             output channels, and what is summed over for one output value). Of a kernel that moves
-            data, `rows` is the bytes that it moves, and the others are 1.
-        rate_per_s: FLOP/s of a product, bytes/s of a kernel that moves data.
+            data, `rows` is the bytes that it moves, of a function the values; the others are 1.
+        rate_per_s: FLOP/s of a product, bytes/s of a kernel that moves data, values/s of a
+            function.
     """
 
     kind: str
@@ -92,6 +100,27 @@ class KernelRates:
             return None
         log_rate = _neighbourly(_log_sizes(rows, columns, depth), group)
         return Expected(math.exp(log_rate) * scale, self._factors[kind, measured])
+
+
+def function_kind(opcode: str, dtype: str) -> str | None:
+    """Name the kind of an opcode that computes one value at a time; None for all others."""
+    return opcode if opcode in FUNCTIONS and dtype_family(dtype) == "f" else None
+
+
+def loop_kind(instruction: Instruction) -> str | None:
+    """Name the kind of a product that XLA's CPU backend runs as plain loops, as it stands alone.
+
+    Its libraries multiply floats, complex numbers, and matrices of s32; int8 with sums in s32 they
+    take in fusions of their own, which is where such a product then stands. A matrix times a
+    vector is written in vector instructions, whatever its dtype.
+    """
+    dtype = instruction.shape.dtype
+    if dtype_family(dtype) in ("f", "c"):
+        return None
+    if instruction.opcode == "convolution":
+        return "loop-convolution"
+    looped = instruction.opcode == "dot" and dtype != "s32"
+    return "loop-dot" if looped else None
 
 
 def convolution_kind(groups: int, inputs: int) -> str:

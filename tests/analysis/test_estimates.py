@@ -106,6 +106,34 @@ def test_a_product_reads_and_a_window_pools() -> None:
     assert ops["p"].expected_time_s == pytest.approx(1e-6 + pooled / 2e9)
 
 
+LOOPED = """HloModule m
+ENTRY main { x = u8[64,64] parameter(0)
+  d = u8[64,64] dot(x, x), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  f = f32[64,64] convert(d)
+  ROOT t = f32[64,64] tan(f) }"""
+
+
+def test_functions_and_products_without_a_library_have_rates_of_their_own() -> None:
+    """Neither the rate of the dot that a library runs nor that of data says what they take."""
+    slow = tuple(
+        KernelRate(kind=kind, dtype=dtype, rows=64, rate_per_s=1e6)
+        for kind, dtype in (("loop-dot", "s8"), ("tan", "f32"))
+    )
+    ops = predicted(replace(DEVICE, kernel_rates=DEVICE.kernel_rates + slow), LOOPED)
+    assert ops["d"].expected_time_s == pytest.approx(1e-6 + 2 * 64**3 / 1e6)
+    assert ops["t"].expected_time_s == pytest.approx(1e-6 + 64 * 64 / 1e6)
+    assert ops["f"].expected_time_s == pytest.approx(1e-6 + 5 * 64 * 64 / 1e9)
+
+
+def test_a_calibration_that_never_timed_what_there_is_expects_nothing() -> None:
+    assert all(op.expected_time_s is None for op in predicted(DEVICE, LOOPED).values())
+    assert all(
+        op.expected_time_s
+        for op in predicted(DEVICE, LOOPED.replace("64", "1")).values()
+        if op.opcode in ("dot", "tan")
+    )  # one value is lost in the launch
+
+
 def test_containers_add_up_what_is_inside() -> None:
     ops = predicted(DEVICE)
     for name in ("f", "loop"):

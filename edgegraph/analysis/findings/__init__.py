@@ -11,6 +11,7 @@ from edgegraph.analysis.findings import forms as forms
 from edgegraph.analysis.findings import fusions as fusions
 from edgegraph.analysis.findings import layers as layers
 from edgegraph.analysis.findings import program as program
+from edgegraph.analysis.findings import slow as slow
 from edgegraph.analysis.findings.registry import RULES as RULES
 from edgegraph.analysis.findings.registry import Evidence as Evidence
 from edgegraph.analysis.findings.registry import find as find

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from edgegraph.analysis.estimates import product_sizes
 from edgegraph.analysis.findings.forms import remedy
 from edgegraph.analysis.findings.registry import LARGE_SHARE, Evidence, register_finding
+from edgegraph.analysis.findings.slow import looped_places
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.device.device import Device
 from edgegraph.device.kernel_rates import KernelRates
@@ -30,10 +31,10 @@ _WORTH = 1.1
 @register_finding("memory-bound-dense", compiled=True)
 def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
     """A layer of matrix products that waits for its weights."""
-    for row, ops in evidence.large_layers:
+    for row, ops in _at_roofs(evidence):
         intensity, ridge = row.intensity_flops_per_byte, _ridge(evidence, ops)
         dense = row.bound == "memory" and any(map(_is_dense, ops))
-        if not dense or intensity is None or ridge is None or _is_far(evidence, row):
+        if not dense or intensity is None or ridge is None:
             continue
         seen = (
             f"{_name(row)} is memory-bound: it does {ratio(intensity)} FLOP per byte, and this"
@@ -142,8 +143,8 @@ def _larger_batch(batch: float | None) -> str:
 @register_finding("compute-bound-layer", compiled=True)
 def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
     """A layer whose arithmetic, not its data, takes the time."""
-    for row, ops in evidence.large_layers:
-        if row.bound != "compute" or not row.macs or _is_far(evidence, row):
+    for row, ops in _at_roofs(evidence):
+        if row.bound != "compute" or not row.macs:
             continue
         intensity, ridge = row.intensity_flops_per_byte, _ridge(evidence, ops)
         if intensity is None or ridge is None:
@@ -257,8 +258,19 @@ def _grouped_advice(evidence: Evidence, ops: Sequence[OpRecord]) -> str | None:
     )
 
 
+def _at_roofs(evidence: Evidence) -> Sequence[tuple[LayerRecord, Sequence[OpRecord]]]:
+    """Return the large layers that a roof can bind."""
+    looped = looped_places(evidence)
+    return [
+        (row, ops)
+        for row, ops in evidence.large_layers
+        if (scope_of(row.layer), row.phase) not in looped and not _is_far(evidence, row)
+    ]
+
+
 def _small(evidence: Evidence, bound: str) -> Sequence[LayerRecord]:
     """Return the layers of a bound that are too small for a finding of their own."""
+    looped = looped_places(evidence)
     return [
         row
         for row in evidence.analysis.layer_records
@@ -266,6 +278,7 @@ def _small(evidence: Evidence, bound: str) -> Sequence[LayerRecord]:
         and row.bound == bound
         and row.share is not None
         and row.share < LARGE_SHARE
+        and (scope_of(row.layer), row.phase) not in looped
         and not _is_far(evidence, row)
     ]
 

@@ -31,6 +31,7 @@ DTYPES = {
     "f16": (jnp.float16, jnp.float32),
     "f64": (jnp.float64, jnp.float64),
     "s8": (jnp.int8, jnp.int32),
+    "u32": (jnp.uint32, jnp.uint32),
 }
 """Operand and accumulator of the matrix products, by XLA name; the reference dtype first."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -64,6 +64,23 @@ _BYTES = (1 << 14, 1 << 17, 1 << 20, 1 << 22, 1 << 24, 1 << 26)
 _POOLINGS = ((1, 16, 64, 3), (1, 32, 128, 2), (8, 32, 128, 3), (8, 64, 64, 2))
 """Batch, side, channels and window side of maxima over windows that step by two."""
 
+_FUNCTIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+    "atan2": lambda x: lax.atan2(x, 2.0 - x),
+    "cbrt": lax.cbrt,
+    # Of negative numbers it is NaN, which is found sooner.
+    "power": lambda x: lax.pow(jnp.abs(x), jnp.float32(2.7)),
+    "remainder": lambda x: lax.rem(10.0 * x, jnp.float32(3.0)),
+    "tan": lax.tan,
+}
+_VALUES = (1 << 12, 1 << 16)
+"""Of which the functions are taken."""
+
+_LOOPED = (("s8", 64, 64, 64), ("s8", 8, 512, 256), ("s8", 128, 256, 256), ("u32", 128, 128, 128))
+"""Dtype, rows, columns and depth of products that no library multiplies."""
+
+_LOOPED_CONVOLUTIONS = ((1, 8, 16, 16, 3), (1, 16, 32, 32, 3))
+"""Batch, side, input and output channels, and kernel side, in s8."""
+
 _LAUNCHES = (64, 256)
 """How many small ops the two programs run whose difference is what launching one takes."""
 
@@ -101,6 +118,25 @@ def cases() -> Iterator[Case]:
         yield from _moves(size)
     for batch, side, channels, window in _POOLINGS:
         yield _pooling(batch, side, channels, window)
+    yield from _slow()
+
+
+def _slow() -> Iterator[Case]:
+    """Yield what XLA's CPU backend has neither a library nor vector instructions for."""
+    for kind, function in _FUNCTIONS.items():
+        for values in _VALUES:
+            yield Case(
+                kind=kind, dtype="f32", sizes=(values, 1, 1), work=values,
+                function=function, shapes=((values,),),
+            )  # fmt: skip
+    for dtype, rows, columns, depth in _LOOPED:
+        yield Case(
+            kind="loop-dot", dtype=dtype, sizes=(rows, columns, depth),
+            work=2.0 * rows * columns * depth,
+            function=lambda x, w: x @ w, shapes=((rows, depth), (depth, columns)),
+        )  # fmt: skip
+    for sizes in _LOOPED_CONVOLUTIONS:
+        yield replace(_convolution("s8", *sizes), kind="loop-convolution")
 
 
 def _convolution(

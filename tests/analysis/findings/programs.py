@@ -114,6 +114,12 @@ def padded(rows: int, inside: int, columns: int) -> Analysis:
     return eg.analyze(program, device=analyses.DEVICE)
 
 
+def integer_product(result: Any) -> Analysis:
+    """Analyse a product of int8 matrices with sums in `result`."""
+    matrix = array(64, 64, dtype=jnp.int8)
+    return compiled(lambda x, w: lax.dot(x, w, preferred_element_type=result), matrix, matrix)
+
+
 def shared_intermediate(*, dear: bool = False, returned: bool = False) -> Analysis:
     """Analyse three results of one intermediate, computed once if dear or returned."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgegraph.analysis.findings import RULES, data, fusions, layers, program, registry
+from edgegraph.analysis.findings import RULES, data, fusions, layers, program, registry, slow
 from edgegraph.base.units import percent, seconds
 
 PAGE = Path(__file__).parents[3] / "docs" / "findings.md"
@@ -20,6 +20,8 @@ THRESHOLDS = {
     "compute-bound-layer": [percent(registry.LARGE_SHARE)],
     "far-under-the-roof": [percent(registry.LARGE_SHARE), percent(layers.FAR_UNDER)],
     "faster-form": [percent(registry.LARGE_SHARE)],
+    "no-library-kernel": [percent(slow.LOOPED)],
+    "slow-function": [f"{slow.FEWEST_VALUES:,}", percent(registry.LARGE_SHARE)],
     "dispatch-bound": [percent(program.DISPATCH_BOUND)],
     "dominant-loop": [percent(program.DOMINANT)],
     "exposed-transfers": [percent(program.EXPOSED_SHARE)],

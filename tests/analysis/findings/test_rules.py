@@ -65,6 +65,14 @@ CASES: dict[str, tuple[Callable[[], Analysis], Callable[[], Analysis]]] = {
         lambda: shown.timed_library_fusion(20e-3),
         lambda: shown.timed_library_fusion(1e-3),
     ),
+    "no-library-kernel": (
+        lambda: shown.integer_product(jnp.int8),
+        lambda: shown.integer_product(jnp.int32),
+    ),
+    "slow-function": (
+        lambda: shown.compiled(jnp.tan, shown.array(4096)),
+        lambda: shown.compiled(jnp.tanh, shown.array(4096)),
+    ),
     "padding-waste": (lambda: shown.padded(8, 128, 128), lambda: shown.padded(5, 100, 100)),
     "dtype-conversions": (shown.conversion, lambda: analyses.small_cnn(32)),
     "layout-changes": (shown.transposition, analyses.memory_bound),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 
+import jax
 import pytest
 
+from edgegraph.device.calibration.peak_kernels import DTYPES
 from edgegraph.device.calibration.rate_kernels import (
     Case,
     cases,
     measure_kernels,
     measure_op_launch,
 )
+from edgegraph.device.kernel_rates import FUNCTIONS, LOOPS
 
 
 def test_a_kernel_is_timed_by_the_median_call_less_the_launch() -> None:
@@ -58,3 +61,20 @@ def test_launching_an_op_is_what_more_ops_take_longer() -> None:
     ticks = iter(ends)
     launch_s = measure_op_launch(budget_s=0.004, clock=lambda: next(ticks))
     assert launch_s == pytest.approx(1e-3 / (2 * 192))
+
+
+def test_slow_functions_and_plain_loops_are_what_xla_runs() -> None:
+    """XLA keeps each function as one op, and gives the products to no library."""
+    seen = set()
+    for case in cases():
+        if case.kind not in FUNCTIONS + LOOPS or case.kind in seen:
+            continue
+        seen.add(case.kind)
+        dtype = DTYPES[case.dtype][0]
+        arguments = [jax.ShapeDtypeStruct(shape, dtype) for shape in case.shapes]
+        compiled = jax.jit(case.function).lower(*arguments).compile().as_text()
+        assert f" {case.kind.removeprefix('loop-')}(" in compiled
+        assert "kind=kCustom" not in compiled
+        if case.kind in FUNCTIONS:
+            assert case.work == case.sizes[0] == math.prod(case.shapes[0])
+    assert seen == {*FUNCTIONS, *LOOPS}
