@@ -14,6 +14,7 @@ BINDS = {
     "memory": "bound by memory traffic",
     "network": "bound by the network",
     "overhead": "bound by launching it",
+    "slow": "in kernels far under every roof",
 }
 """What binds a program, in words, by bound."""
 
@@ -50,11 +51,18 @@ def time_summary(analysis: Analysis) -> str:
     return f"{si(totals.macs, 'MAC')}, {si(totals.flops, 'FLOP')} (no device, not measured)"
 
 
+_NO_ROOF = frozenset({"far-under-the-roof", "no-library-kernel", "slow-function"})
+"""Findings that no roof explains the time of something."""
+
+
 def overall_bound(analysis: Analysis) -> str | None:
-    """Name the bound of the whole: launching it, where that takes over half of its time."""
+    """Name the bound of the whole: ``slow`` or launching it, where that is over half of it."""
     latency = analysis.latency
     if latency is not None and (latency.dispatch_s or 0.0) > latency.median_s / 2:
         return "overhead"
+    slow = (finding.weight for finding in analysis.findings if finding.rule in _NO_ROOF)
+    if max(slow, default=0.0) > 0.5:
+        return "slow"
     return analysis.totals.bound
 
 
