@@ -55,7 +55,9 @@ def test_scripts_that_are_shown_exist() -> None:
     shown = {
         match
         for page in PAGES
-        for match in re.findall(r"(?<![\w/])(?:scripts|docs|models|edgegraph)/[\w./-]+", page.read_text())
+        for match in re.findall(
+            r"(?<![\w/])(?:scripts|docs|models|edgegraph)/[\w./-]+", page.read_text()
+        )
     }
     assert shown
     missing = [name for name in shown if not (ROOT / name.rstrip("./")).exists()]

@@ -61,7 +61,7 @@ def overall_bound(analysis: Analysis) -> str | None:
     if latency is not None and (latency.dispatch_s or 0.0) > latency.median_s / 2:
         return "overhead"
     slow = (finding.weight for finding in analysis.findings if finding.rule in _NO_ROOF)
-    if max(slow, default=0.0) > 0.5:
+    if analysis.device is not None and max(slow, default=0.0) > 0.5:
         return "slow"
     return analysis.totals.bound
 
