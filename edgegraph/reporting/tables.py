@@ -246,9 +246,14 @@ def shown_ops(
     most: int | None = None,
 ) -> RenderableType:
     """Show the ops that take most first, by one of `SORTS`; all of them and phases where None."""
-    work = [record for record in analysis.op_tree.leaves if record.bound is not None]
-    rows = sorted(_of_phase(work, phase, analysis), key=_key(sort or "time"), reverse=True)
+    work = [
+        record
+        for record in analysis.op_tree.leaves
+        if record.bound is not None or record.flops or record.bytes
+    ]
+    rows = _of_phase(work, phase, analysis)
     whole = sum(row.time_s or 0.0 for row in rows)
+    rows.sort(key=_key(sort or ("time" if whole else "flops")), reverse=True)
     table = plain_table("op", min_width=8)
     table.add_column("layer", no_wrap=True, overflow="ellipsis", min_width=8)
     for heading in ("FLOP", "bytes"):
