@@ -22,8 +22,8 @@ from edgegraph.hlo.op_tree import Kernel
 from edgegraph.results.analysis import Finding, OpRecord
 
 LOOPED = 0.01
-"""Share of the FLOPs in products without a library. Such a loop runs at a hundredth of what a
-library reaches and less, so that a hundredth of the FLOPs is half of the time."""
+"""Share of the FLOPs in products without a library. Such a loop may run at a hundredth of what a
+library reaches (sizes that are powers of two) and less, where that share is half of the time."""
 
 _VALUE_BYTES = 4
 
@@ -84,8 +84,8 @@ def no_library_kernel(evidence: Evidence) -> Iterator[Finding]:
             f" kernel for the dtype: {largest.name}, the largest, makes {dtype}"
         ),
         why=(
-            "XLA's CPU backend multiplies it in plain loops, at a hundredth of what a library"
-            " reaches or less, however few bytes the dtype has"
+            "XLA's CPU backend multiplies it in plain loops, which take up to a hundred times as long"
+            " as a library and more, however few bytes the dtype has"
         ),
         try_next=(
             "ask for int32 sums: jax.lax.dot(x, w, preferred_element_type=jnp.int32), with operands"

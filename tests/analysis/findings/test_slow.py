@@ -12,7 +12,9 @@ import pytest
 from jax import lax
 
 import edgegraph as eg
+from edgegraph.analysis.findings import find
 from edgegraph.device.kernel_rates import KernelRate
+from edgegraph.reporting.words import headline
 from edgegraph.results.analysis import Analysis, Finding
 from tests import analyses
 from tests.analysis.findings import programs as shown
@@ -98,6 +100,19 @@ def test_a_slow_function_is_told_and_what_is_advised_is_not(function: str) -> No
     assert finding.seen.startswith(f"{function} of 4.1 k values: 100 % of the estimated time")
     assert finding.numbers["values"] == 4096
     assert not found(shown.compiled(advised, shown.array(4096)), "slow-function")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: shown.compiled(jnp.tan, shown.array(4096)), lambda: product("uint8", "uint8")],
+)
+def test_a_program_of_one_op_that_is_far_under_its_roof_says_so(
+    make: Callable[[], Analysis],
+) -> None:
+    measured = analyses.measured(make(), 0.01)
+    (finding,) = [each for each in find(measured) if each.rule == "far-under-the-roof"]
+    assert finding.weight > 0.9
+    assert "far under every roof" in headline(replace(measured, findings=(finding,)))
 
 
 def test_few_values_and_integers_are_not_told() -> None:
