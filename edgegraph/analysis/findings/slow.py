@@ -84,8 +84,8 @@ def no_library_kernel(evidence: Evidence) -> Iterator[Finding]:
             f" kernel for the dtype: {largest.name}, the largest, makes {dtype}"
         ),
         why=(
-            "XLA's CPU backend multiplies it in plain loops, which take up to a hundred times as long"
-            " as a library and more, however few bytes the dtype has"
+            "XLA's CPU backend multiplies it in plain loops, which take up to a hundred times as"
+            " long as a library and more, however few bytes the dtype has"
         ),
         try_next=(
             "ask for int32 sums: jax.lax.dot(x, w, preferred_element_type=jnp.int32), with operands"
