@@ -6,8 +6,9 @@ what kernels of a kind and size take in fact. A kernel is expected to take
     launch + max(products and functions, other arithmetic, data)
 
 where each is its work over the rate that its measured neighbours reached; functions are those of
-`edgegraph.device.kernel_rates.FUNCTIONS`, whose work is the number of values. The range is that in
-which the table's own kernels lie when the others tell their rate, four times of five.
+`edgegraph.device.kernel_rates.FUNCTIONS`, whose work is the number of values. What the CPU's
+compiler made one function of, such as a scan of a few small ops, is launched once. The range is
+that in which the table's own kernels lie when the others tell their rate, four times of five.
 
 XLA's compilers for TPUs and GPUs leave estimates of single kernels in an instruction's
 ``backend_config``: ``estimated_cycles`` (TPU), ``reification_cost`` (GPU, from its cost models).
@@ -91,17 +92,33 @@ def with_expected_times(
     if device is None or not device.kernel_rates:
         return tuple(records)
     tree, node_of = OpTree(records), {node.name: node for node in nodes}
+    record_of = {record.name: record for record in records}
     shapes = {node.name: node.instruction.shape for node in nodes}
     rates = KernelRates(device.kernel_rates, device.peak_flops_per_s)
     model = _Model(rates, device.op_launch_s or 0.0, shapes)
-    whole = {
-        kernel.name: model.kernel_s([(node_of[op.name], op) for op in kernel.leaves])
-        for kernel in tree.kernels
-    }
-    known = {name: times for name, times in whole.items() if times is not None}
-    if len(known) < len(whole):
-        return tuple(records)  # A sum over some of the kernels would pass for that over all.
-    return _with_times(records, distribute(known, tree), *_EXPECTED)
+    outer = _one_kernel(nodes)
+    launched: set[str] = set()
+    whole: dict[str, Times] = {}
+    for kernel in tree.kernels:
+        call = outer.get(kernel.name, kernel.name)
+        launches = 0 if call in launched else _times(record_of[call])
+        launched.add(call)
+        times = model.kernel_s([(node_of[op.name], op) for op in kernel.leaves], launches)
+        if times is None:
+            return tuple(records)  # A sum over some of the kernels would pass for that over all.
+        whole[kernel.name] = times
+    return _with_times(records, distribute(whole, tree), *_EXPECTED)
+
+
+def _one_kernel(nodes: Sequence[Node]) -> Mapping[str, str]:
+    """Return, by name of every op in a call that is one kernel, the call."""
+    calls = {node.name for node in nodes if node.instruction.one_kernel}
+    outer: dict[str, str] = {}
+    for node in nodes:
+        parent = node.parent
+        if parent is not None and (parent in outer or parent in calls):
+            outer[node.name] = outer.get(parent, parent)
+    return outer
 
 
 _EXPECTED = ("expected_time_s", "expected_low_s", "expected_high_s")
@@ -127,7 +144,7 @@ class _Model:
         self._launch_s = launch_s
         self._shapes = shapes
 
-    def kernel_s(self, ops: Sequence[tuple[Node, OpRecord]]) -> Times | None:
+    def kernel_s(self, ops: Sequence[tuple[Node, OpRecord]], launches: int) -> Times | None:
         """Return the time of all executions of a kernel, and its range, from the ops in it.
 
         None where an older calibration did not measure what it consists of.
@@ -148,7 +165,7 @@ class _Model:
         if moved is not None and moves_s > arithmetic_s:
             factor = moved.factor
         work_s = max(arithmetic_s, moves_s, floor_s)
-        launch_s = self._launch_s * times
+        launch_s = self._launch_s * launches
         return (
             launch_s + work_s,
             max(floor_s, launch_s + work_s / factor),

@@ -189,6 +189,7 @@ class _Decoder:
             dimensions=tuple(dimensions) if dimensions else (),
             # Backends may put raw bytes here; what is no text cannot be read anyway.
             backend_config=self._text(config.decode("utf-8", "replace")) if config else "",
+            one_kernel=opcode == "call" and _is_small(proto),
             **(self._more(proto, opcode, shape) if opcode in opcodes.DETAILED else {}),
         )
 
@@ -284,3 +285,11 @@ def _look_up(
         raise FormatError(
             f"HLO instruction {instruction!r}: {what} id {error} is unknown or comes after it"
         ) from None
+
+
+def _is_small(call: Proto) -> bool:
+    """Return whether XLA's CPU compiler has marked a call as one that it inlines into a kernel."""
+    return any(
+        each.key == "xla_cpu_small_call" and each.value == "true"
+        for each in call.frontend_attributes.map
+    )

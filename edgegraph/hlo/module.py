@@ -173,6 +173,7 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
         precision: Of a dot, convolution or custom-call, how exact its products are to be:
             ``high``, ``highest`` or an algorithm (``dot_bf16_bf16_f32_x3``); None for the default.
         backend_config: The backend's own configuration text.
+        one_kernel: Of a call, whether the CPU's compiler makes one function of all that it calls.
         output_aliases: Which parts of its result a fusion or custom-call writes over operands.
     """
 
@@ -201,6 +202,7 @@ class Instruction(Struct, frozen=True, kw_only=True, gc=False):
     batch_group_count: int = 1
     precision: str | None = None
     backend_config: str = ""
+    one_kernel: bool = False
     output_aliases: tuple[Alias, ...] = ()
 
 

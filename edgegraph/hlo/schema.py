@@ -151,6 +151,7 @@ _MESSAGES: Messages = {
         "source_target_pairs": (52, "SourceTarget*"),
         "batch_group_count": (58, "int64"),
         "comparison_direction": (63, "string"),
+        "frontend_attributes": (68, "FrontendAttributes"),
         "use_global_device_ids": (71, "bool"),
         "output_operand_aliasing": (74, "OutputOperandAliasing*"),
         # What XLA remembers of earlier names of a value; read only to be left out of comparisons.
@@ -161,6 +162,8 @@ _MESSAGES: Messages = {
         "iota_replica_groups": (92, "IotaReplicaGroups"),
         "mesh_replica_groups": (93, "MeshReplicaGroups"),
     },
+    "FrontendAttributes": {"map": (1, "FrontendAttribute*")},
+    "FrontendAttribute": {"key": (1, "string"), "value": (2, "string")},
     "PrecisionConfig": {"operand_precision": (1, "int32*"), "algorithm": (2, "int32")},
     "OutputOperandAliasing": {
         "output_shape_index": (1, "int64*"),

@@ -270,3 +270,27 @@ def test_the_compilers_roofline_is_given_back_what_it_took_off(
 def test_a_program_of_seconds_hides_what_was_taken_off() -> None:
     assert compiler_optimal_s(0.3, ["custom-call", "fusion"], 2.0) is None
     assert compiler_optimal_s(0.3, ["custom-call", "fusion"], None) is None
+
+
+def test_what_is_one_function_is_launched_once() -> None:
+    """XLA makes one function of a short loop; its ops are launched by no one, as traces show."""
+    inside = """call = (s32[], f32[64,64]) call(start), to_apply=whole,
+    frontend_attributes={xla_cpu_small_call="true"}
+  made = f32[64,64] get-tuple-element(call)"""
+    whole = """whole { start = (s32[], f32[64,64]) parameter(0)
+  ROOT loop = (s32[], f32[64,64]) while(start), condition=condition, body=body }
+ENTRY"""
+    loop = """loop = (s32[], f32[64,64]) while(start), condition=condition, body=body
+  made = f32[64,64] get-tuple-element(loop)"""
+    assert loop in PROGRAM
+    called = PROGRAM.replace(loop, inside).replace("ENTRY", whole)
+    marked, plain = (
+        predicted(DEVICE, text)
+        for text in (called, called.replace("xla_cpu_small_call", "another"))
+    )
+    # Three products and sums and four comparisons; launched one by one, or the whole once.
+    plain_s, marked_s = plain["call"].expected_time_s, marked["call"].expected_time_s
+    assert plain_s is not None
+    assert marked_s is not None
+    assert plain_s - marked_s == pytest.approx((3 + 3 + 4 - 1) * 1e-6)
+    assert marked["f"].expected_time_s == plain["f"].expected_time_s

@@ -56,8 +56,9 @@ def test_moves_count_what_is_read_and_written() -> None:
 
 
 def test_launching_an_op_is_what_more_ops_take_longer() -> None:
-    # 5 calls of 64 pairs of ops that take 1 ms each, then 5 of 256 pairs that take 2 ms.
-    ends = [time for ms in (1, 2) for _ in range(5) for time in (0, ms * 1_000_000)]
+    """5 calls of 64 pairs of ops, 1 ms each, then 5 of 256 pairs, 2 ms; some are disturbed."""
+    taken_ms = [[9, 9, 1, 9, 1], [2, 99, 99, 2, 99]]
+    ends = [time for each in taken_ms for ms in each for time in (0, ms * 1_000_000)]
     ticks = iter(ends)
     launch_s = measure_op_launch(budget_s=0.004, clock=lambda: next(ticks))
     assert launch_s == pytest.approx(1e-3 / (2 * 192))
