@@ -154,6 +154,14 @@ def stablehlo(lowered: jax.stages.Lowered) -> bytes:
 
 
 @_private_names()
+def device_count(lowered: Any) -> int:
+    """Return how many devices a lowered function is for."""
+    attributes = lowered.compiler_ir("stablehlo").operation.attributes
+    counts = [attributes[f"mhlo.num_{each}"].value for each in ("partitions", "replicas")]
+    return int(counts[0] * counts[1])
+
+
+@_private_names()
 def _has_open_sizes(lowered: Any) -> bool:
     """Return whether sizes that its arguments tell are not yet filled in, as JAX does to compile.
 

@@ -237,6 +237,7 @@ def summarise(draft: Draft) -> Analysis:
         op_trace=draft.op_trace,
         fingerprint=program.fingerprint,
         notes=program.notes,
+        figures_of=program.figures_of,
         serialized_module=program.serialized,
     )
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from edgegraph.measure.trace.timeline import Timeline
 
 
+_SHARD_MAP = (b"xla.sdy.GlobalToLocalShape", b"SPMDFullToShardShape")
+"""What JAX calls where a `shard_map` begins."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """One workload, compiled (or only lowered) for one target at one batch size.
@@ -72,6 +76,24 @@ class Program:
     fingerprint: str | None = None
     notes: tuple[str, ...] = ()
     timeline: Timeline | None = None
+
+    @property
+    def figures_of(self) -> str | None:
+        """Whose figures its module gives where it is for several devices; None where for one.
+
+        XLA partitions what it compiles, and every device runs the result. Before that it is the
+        whole program, but for what `shard_map` holds.
+        """
+        replicas, partitions = self.module.replica_count, self.module.partition_count
+        devices = (replicas or 1) * (partitions or 1)
+        if partitions is None and self.lowered is not None:
+            devices = xla.device_count(self.lowered)
+        if devices == 1:
+            return None
+        if self.stage == "optimized":
+            return f"per device, 1 of {devices}"
+        mapped = any(mark in self.serialized for mark in _SHARD_MAP)
+        return f"whole program, {devices} devices" + "; per device inside shard_map" * mapped
 
     @property
     def ahead(self) -> bool:

@@ -23,7 +23,8 @@ def title(analysis: Analysis) -> str:
     """Name the program: ``small_cnn, batch 32, cpu``."""
     batch = "" if analysis.batch is None else f", batch {analysis.batch}"
     stage = "" if analysis.stage == "optimized" else ", before optimisation"
-    return f"{analysis.workload}{batch}, {analysis.target}{stage}"
+    whose = "" if analysis.figures_of is None else f", {analysis.figures_of}"
+    return f"{analysis.workload}{batch}, {analysis.target}{stage}{whose}"
 
 
 def headline(analysis: Analysis) -> str:

@@ -237,6 +237,8 @@ class Analysis(Exportable):
             each says under what it was measured.
         op_trace: Measured time of every op inside the running program, or None.
         fingerprint: Digest of the StableHLO that it lowers to; None for a module from a file.
+        figures_of: Whose figures these are where the program is for several devices: ``per device,
+            1 of 8``, ``whole program, 8 devices``; None where it is for one, or does not say.
         notes: What was decided while a file was read: which of its modules it is, what it lacks.
         serialized_module: The HloModuleProto that was analysed.
     """
@@ -266,6 +268,7 @@ class Analysis(Exportable):
     op_trace: OpTrace | None = None
     fingerprint: str | None = None
     notes: tuple[str, ...] = ()
+    figures_of: str | None = None
     serialized_module: bytes
 
     @cached_property
@@ -299,13 +302,20 @@ class Analysis(Exportable):
 
     @cached_property
     def ops(self) -> pd.DataFrame:
-        """One row per executed instruction, in schedule order; times are seconds."""
-        return frame(self.op_records, OP_COLUMNS)
+        """One row per executed instruction, in schedule order; times are seconds.
+
+        Its ``attrs["figures_of"]`` tells whose figures these are, as that of `layers` does.
+        """
+        found = frame(self.op_records, OP_COLUMNS)
+        found.attrs["figures_of"] = self.figures_of
+        return found
 
     @cached_property
     def layers(self) -> pd.DataFrame:
         """One row per layer and phase, parents before children."""
-        return frame(self.layer_records, LAYER_COLUMNS)
+        found = frame(self.layer_records, LAYER_COLUMNS)
+        found.attrs["figures_of"] = self.figures_of
+        return found
 
     @cached_property
     def what_if(self) -> pd.DataFrame:

@@ -39,6 +39,7 @@ class Document:
         format: Always ``edgegraph-document``.
         version: Of the names and of what they mean.
         workload, batch, target, stage, options: What was analysed, as on `Analysis`.
+        figures_of: Whose figures these are where the program is for several devices; else null.
         device: The device whose roofs were used; null where no device was given.
         environment: Where and with what it was made.
         totals: The whole program.
@@ -66,6 +67,7 @@ class Document:
     target: str
     stage: str
     options: Mapping[str, str | int | float | bool]
+    figures_of: str | None
     device: Device | None
     environment: Environment
     totals: Totals

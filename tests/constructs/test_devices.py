@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import lax, shard_map
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 import edgegraph as eg
+from edgegraph.reporting.words import headline
 
 mesh = Mesh(numpy.array(jax.devices()), ("x",))
 
@@ -60,6 +61,15 @@ for name, (function, *arguments) in programs.items():
             "executions": sorted({op.executions for op in analysis.op_records if op.macs
                                   and op.opcode in ("dot", "convolution")}),
         }
+found["whose"] = {}
+products = {"shard_map": programs["layer"], "jit": (lambda x, w: x @ w, *programs["layer"][1:])}
+for name, (function, *arguments) in products.items():
+    for stage in ("lowered", "optimized"):
+        analysis = eg.analyze(function, args=arguments, stage=stage, name=name)
+        whose, frames = analysis.figures_of, (analysis.ops, analysis.layers)
+        assert whose in headline(analysis)
+        assert [each.attrs["figures_of"] for each in frames] == [whose, whose]
+        found["whose"][f"{name}, {stage}"] = whose, analysis.totals.macs
 print(json.dumps(found))
 """
 
@@ -120,3 +130,14 @@ def test_shard_map_over_four_devices(found: Any, name: str, stage: str) -> None:
     if (name, stage) == ("loop", "lowered"):
         expected["flops"] += 5  # fori_loop counts beside the loop, which XLA drops
     assert found[f"{name}, {stage}"] == expected
+
+
+def test_it_is_said_whose_figures_they_are(found: Any) -> None:
+    """8 x 16 times 16 x 12 in all, a quarter of it on each device."""
+    whole, quarter = 8 * 16 * 12, 8 * 4 * 12
+    assert found["whose"] == {
+        "shard_map, lowered": ["whole program, 4 devices; per device inside shard_map", quarter],
+        "shard_map, optimized": ["per device, 1 of 4", quarter],
+        "jit, lowered": ["whole program, 4 devices", whole],
+        "jit, optimized": ["per device, 1 of 4", quarter],
+    }
