@@ -125,7 +125,9 @@ def measure_host(
         fingerprint=machine_identity(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         kernel_rates=(
-            rate_kernels.measure_kernels(dispatch_s, progress=progress) if plan.kernels else ()
+            rate_kernels.measure_kernels(rate_kernels.measure_call(), progress=progress)
+            if plan.kernels
+            else ()
         ),
         op_launch_s=rate_kernels.measure_op_launch() if plan.kernels else None,
     )

@@ -90,6 +90,12 @@ _LOOPED_CONVOLUTIONS = ((1, 8, 16, 16, 3), (1, 16, 32, 32, 3))
 _LAUNCHES = (64, 256)
 """How many small ops the two programs run whose difference is what launching one takes."""
 
+_SHORT = 10
+"""Calls that take less than so many of the least ones are short."""
+
+_LEAST = 0.05
+"""Share of a short call that its kernel takes at least."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -195,7 +201,7 @@ def _pooling(batch: int, side: int, channels: int, window: int) -> Case:
 
 
 def measure_kernels(
-    dispatch_s: float,
+    call_s: float,
     *,
     chosen: Sequence[Case] | None = None,
     budget_s: float = 0.1,
@@ -204,18 +210,21 @@ def measure_kernels(
 ) -> tuple[KernelRate, ...]:
     """Measure the table, or the cases that are `chosen`; about 25 s.
 
-    Of the calls of each kernel, which take `budget_s`, the median counts, less what a call takes
-    that does nothing.
+    Of the calls of each kernel, which take `budget_s`, the median counts, and of short ones the
+    quickest, less `call_s`, what a call takes with a kernel that does next to nothing.
     """
     chosen = list(cases()) if chosen is None else chosen
     warm_malloc()
     found = []
     for number, case in enumerate(chosen):
         progress(f"timing a kernel ({case.kind})", number / len(chosen))
-        took = median(_times_s(case.function, case.shapes, DTYPES[case.dtype][0], budget_s, clock))
+        taken = _times_s(case.function, case.shapes, DTYPES[case.dtype][0], budget_s, clock)
+        # Of short calls, noise is a large part; it adds, and the quickest has none.
+        short = min(taken) < _SHORT * call_s
+        took = min(taken) if short else median(taken)
         rows, columns, depth = case.sizes
-        # A kernel shorter than the launch is known no better than the launch is.
-        net_s = max(took - dispatch_s, 0.2 * took)
+        # A kernel much shorter than its call is known no better than the call is.
+        net_s = max(took - call_s, _LEAST * took)
         found.append(
             KernelRate(
                 kind=case.kind, dtype=case.dtype, rows=rows, columns=columns, depth=depth,
@@ -223,6 +232,14 @@ def measure_kernels(
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def measure_call(budget_s: float = 0.2, clock: Clock = monotonic_clock) -> float:
+    """Measure what a call takes whose one kernel does next to nothing, in seconds.
+
+    It has a result, for which memory is found; an executable without any takes half of that.
+    """
+    return min(_times_s(lambda x: x + 1.0, ((8,),), jnp.float32, budget_s, clock))
 
 
 def measure_op_launch(budget_s: float = 0.2, clock: Clock = monotonic_clock) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import jax
 import pytest
@@ -11,6 +12,7 @@ from edgegraph.device.calibration.peak_kernels import DTYPES
 from edgegraph.device.calibration.rate_kernels import (
     Case,
     cases,
+    measure_call,
     measure_kernels,
     measure_op_launch,
 )
@@ -36,11 +38,11 @@ def test_convolutions_count_as_xla_counts_them() -> None:
     assert first.work == 2 * 94**2 * 128 * 128
 
 
-def test_a_kernel_as_short_as_the_launch_keeps_a_fifth_of_its_time() -> None:
+def test_a_kernel_as_short_as_a_call_keeps_a_twentieth_of_its_time() -> None:
     copy = next(each for each in cases() if each.kind == "copy")
     ticks = iter(range(0, 10**15, 3_000_000))
     (found,) = measure_kernels(2.9e-3, chosen=[copy], budget_s=0.01, clock=lambda: next(ticks))
-    assert found.rate_per_s == pytest.approx((1 << 14) / (0.2 * 3e-3))
+    assert found.rate_per_s == pytest.approx((1 << 14) / (0.05 * 3e-3))
 
 
 def test_moves_count_what_is_read_and_written() -> None:
@@ -53,6 +55,21 @@ def test_moves_count_what_is_read_and_written() -> None:
             read = 4 * math.prod(shape)
             written = 0 if case.kind == "reduction" else read
             assert case.work == read + written
+
+
+def test_of_short_calls_the_quickest_counts() -> None:
+    """Ten calls or less long, 3 ms beside 1 ms of a call; of long ones the one in the middle."""
+    copy = next(each for each in cases() if each.kind == "copy")
+    for unit_ms, net_ms in ((1, 3 - 1), (100, 500 - 1)):
+        ends = [time for ms in (9, 3, 9, 5, 3) for time in (0, ms * unit_ms * 1_000_000)]
+        clock = partial(next, iter(ends))
+        (found,) = measure_kernels(1e-3, chosen=[copy], budget_s=0.01, clock=clock)
+        assert found.rate_per_s == pytest.approx((1 << 14) / (net_ms * 1e-3))
+
+
+def test_a_call_is_the_quickest_of_a_kernel_that_does_next_to_nothing() -> None:
+    ticks = iter([time for us in (30, 10, 40, 10, 90) for time in (0, us * 1000)])
+    assert measure_call(budget_s=1e-5, clock=lambda: next(ticks)) == pytest.approx(1e-5)
 
 
 def test_launching_an_op_is_what_more_ops_take_longer() -> None:
