@@ -268,7 +268,9 @@ def _compile_here(program: Program, job: _Job) -> Program:
 def _trace(call: Call, label: str) -> jax.stages.Traced | jax.stages.Lowered:
     """Trace with module names; if these stand in the model's way, with fewer of them."""
     trace: Callable[[], jax.stages.Traced | jax.stages.Lowered] = call.stage or (
-        lambda: jax.jit(call.function, keep_unused=True).trace(*call.abstract)
+        lambda: jax.jit(call.function, donate_argnums=call.donate, keep_unused=True).trace(
+            *call.abstract
+        )
     )
     try:
         with module_scopes():

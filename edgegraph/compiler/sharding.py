@@ -97,6 +97,7 @@ def sharded(
         function=call.function,
         abstract=jax.tree.unflatten(structure, abstract),
         concrete=call.concrete,
+        donate=call.donate,
     )
 
 

@@ -170,7 +170,12 @@ def _allocated(analysis: Analysis) -> Iterator[tuple[str, str]]:
     """Describe what XLA sets aside, what is alive, and what the activations need."""
     memory = analysis.memory
     if memory is not None:
-        shared = f" - shared {si(memory.alias_bytes, 'B')}" if memory.alias_bytes else ""
+        shared = (
+            f" - donated {si(memory.alias_bytes, 'B')}; without donation at most"
+            f" {si(memory.undonated_peak_bytes, 'B')}"
+            if memory.alias_bytes
+            else ""
+        )
         yield (
             "memory",
             f"peak {si(memory.peak_bytes, 'B')} = arguments {si(memory.argument_bytes, 'B')} +"

@@ -150,7 +150,15 @@ class MemoryUse:
     @property
     def peak_bytes(self) -> int:
         """Arguments, outputs and temporaries together, aliased buffers counted once."""
-        return self.argument_bytes + self.output_bytes + self.temp_bytes - self.alias_bytes
+        return self.undonated_peak_bytes - self.alias_bytes
+
+    @property
+    def undonated_peak_bytes(self) -> int:
+        """The most that it takes without donation, where no result is written over an argument.
+
+        The compiler may then need fewer temporaries.
+        """
+        return self.argument_bytes + self.output_bytes + self.temp_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

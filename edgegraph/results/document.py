@@ -107,7 +107,7 @@ _LEFT_OUT: Mapping[type, str] = {Latency: "samples_s", Device: "kernel_rates"}
 _ADDED: Mapping[type, tuple[str, ...]] = {
     LayerRecord: ("intensity_flops_per_byte",),
     OpRecord: ("intensity_flops_per_byte",),
-    MemoryUse: ("peak_bytes",),
+    MemoryUse: ("peak_bytes", "undonated_peak_bytes"),
     CompiledTogether: ("difference_s", "change"),
 }
 """and these."""

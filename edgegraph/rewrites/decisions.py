@@ -171,6 +171,8 @@ def rewritten_workload(
             plain,
             function=rewritten(plain.function, decisions),
             original=plain.original or plain.function,
+            keywords=(),
+            stage=None,
         )
 
     return replace(

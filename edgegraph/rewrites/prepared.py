@@ -293,6 +293,9 @@ def prepared_workload(workload: Workload, decisions: Decisions) -> Workload:
         return replace(
             plain,
             function=halves.run,
+            donate=(),
+            keywords=(),
+            stage=None,
             abstract=(halves.values, *plain.abstract[held:]),
             concrete=concrete,
             original=original,

@@ -39,6 +39,7 @@ class Call:
         original: The model's own function, where `function` computes the same another way.
         held: How many of the first arguments the model keeps: weights, state, an optimiser's.
         updates: Whether a call changes these, as a training step does.
+        donate: Positions of the arguments whose memory a call may take for its results.
         keywords: Names of the last arguments, which the executable takes by keyword.
         stage: Makes the `jax.stages.Traced` or `Lowered` of what has been jitted, traced or lowered
             already and keeps its own donation, shardings and options; None for all else.
@@ -50,6 +51,7 @@ class Call:
     original: Callable[..., Any] | None = None
     held: int = 0
     updates: bool = False
+    donate: tuple[int, ...] = ()
     keywords: tuple[str, ...] = ()
     stage: Callable[[], Any] | None = None
 
@@ -229,7 +231,8 @@ def training(
         classes = jax.tree.leaves(outputs)[0].shape[-1] if loss == CROSS_ENTROPY else 2
 
         def concrete() -> tuple[Any, ...]:
-            weights, held = net.model.concrete(inputs, True)
+            # Copies, since a call may take what it is given for its results.
+            weights, held = jax.tree.map(jnp.copy, net.model.concrete(inputs, True))
             wanted = random_values(targets, seed=net.seed + 1, integers_below=classes)
             optimizer_state = jax.jit(optimizer.init)(weights)
             return weights, held, optimizer_state, _bundle(net.values(inputs)), wanted

@@ -28,6 +28,7 @@ def plain(
     *,
     seed: int = 0,
     kwargs: Mapping[str, Any] | None = None,
+    donate: Sequence[int] = (),
 ) -> Call:
     """Return the call of any function; refuse arguments that are no tuple.
 
@@ -51,11 +52,13 @@ def plain(
             function=function,
             abstract=abstract,
             concrete=lambda: random_values(args(), seed=seed),
+            donate=checked_donation(donate, len(abstract)),
         )
     arrays, bound = split(args(), function)
     return Call(
         function=bound, abstract=shapes_of(lambda: arrays),
         concrete=lambda: random_values(split(args(), function)[0], seed=seed),
+        donate=checked_donation(donate, len(arrays)),
     )  # fmt: skip
 
 
@@ -79,6 +82,21 @@ def _with_keywords(
         keywords=names,
         stage=lambda: jax.jit(bound, keep_unused=True).trace(*abstract[:count], **keywords),
     )  # fmt: skip
+
+
+def checked_donation(donate: Sequence[int], count: int) -> tuple[int, ...]:
+    """Return which of `count` arguments are donated.
+
+    Raises:
+        InputError: A position is none of an argument.
+    """
+    for position in donate:
+        if isinstance(position, bool) or not isinstance(position, int) or not 0 <= position < count:
+            raise InputError(
+                f"donate={tuple(donate)!r} names argument {position!r}; expected positions from 0"
+                f" to {count - 1}"
+            )
+    return tuple(donate)
 
 
 def split(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgegraph.workload.calls import Call, inference, network, training
-from edgegraph.workload.functions import plain
+from edgegraph.workload.functions import checked_donation, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +94,7 @@ class Workload:
         function: Callable[..., Any],
         make_args: Callable[[int], tuple[Any, ...]],
         *,
+        donate: Sequence[int] = (),
         name: str | None = None,
         seed: int = 0,
     ) -> Workload:
@@ -104,6 +105,8 @@ class Workload:
             make_args: From a batch size, the positional arguments: trees of arrays, or of
                 `jax.ShapeDtypeStruct`s, which are filled with random values when needed.
                 Where JAX can trace it, big arrays are not made for their shape alone.
+            donate: Positions of the arguments whose memory the call may take for its results, as
+                ``donate_argnums`` of `jax.jit`.
             name: Name for tables and files; the function's own where None.
             seed: Seed of the values for `jax.ShapeDtypeStruct`s.
 
@@ -120,7 +123,7 @@ class Workload:
         """
         return cls(
             name=name or function_name(function),
-            call=lambda batch: plain(function, lambda: make_args(batch), seed=seed),
+            call=lambda batch: plain(function, lambda: make_args(batch), seed=seed, donate=donate),
         )
 
     @classmethod
@@ -136,6 +139,7 @@ class Workload:
         dtype: Any = "float32",
         label_shape: Sequence[int] | None = None,
         label_dtype: Any = None,
+        donate: Sequence[int] = (0, 1, 2),
         name: str | None = None,
         seed: int = 0,
         integers_below: int = 2,
@@ -158,6 +162,8 @@ class Workload:
             label_shape: Shape of one label, without batch; from the outputs where None.
             label_dtype: dtype of the labels; from the outputs, or int32 for ``cross_entropy``,
                 where None.
+            donate: Positions of the arguments whose memory the step may take for its results:
+                parameters, state and optimiser's state, as in real training; () for none.
             name: Name for tables and files; the module's class name and ``_train_step`` where
                 None.
             seed: Seed of weights, inputs, labels and dropout.
@@ -181,7 +187,12 @@ class Workload:
             module, input_shape, dtype, seed=seed, integers_below=integers_below, kwargs=kwargs,
             method=method,
         )  # fmt: skip
-        call = training(net, optimizer, loss=loss, label_shape=label_shape, label_dtype=label_dtype)
+        step = training(net, optimizer, loss=loss, label_shape=label_shape, label_dtype=label_dtype)
+        donated = checked_donation(donate, 5)
+
+        def call(batch: int) -> Call:
+            return replace(step(batch), donate=donated)
+
         return cls(name=name or f"{net.model.name}_train_step", call=call)
 
 

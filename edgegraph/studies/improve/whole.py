@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from edgegraph.base.timing import monotonic_clock
@@ -130,9 +131,11 @@ class Whole:
 
     def runs(self, recipe: Recipe) -> Callable[..., Any]:
         """Return the program of a recipe as a function of the workload's own arguments."""
-        executable: Callable[..., Any] = self.program(recipe).executable
+        executable: Any = self.program(recipe).executable
+        if any(info.donated for info in jax.tree.leaves(executable.args_info)):
+            return lambda *arguments: executable(*jax.tree.map(jnp.copy, arguments))
         if not recipe.prepared:
-            return executable
+            return executable  # type: ignore[no-any-return]
         prepared = self.arguments_of(recipe)[0]
         return lambda *arguments: executable(prepared, *arguments[self.call.held :])
 

@@ -44,6 +44,13 @@ def test_arguments_are_made_once() -> None:
     assert made == [1]
 
 
+def test_what_donates_is_run_on_copies() -> None:
+    made = eg.Workload.from_function(jnp.sin, lambda _: (jnp.asarray(X),), donate=(0,))
+    whole = Whole(made, 1)
+    for _ in range(2):
+        np.testing.assert_allclose(whole.runs(PLAIN)(*whole.arguments), jnp.sin(X), rtol=1e-6)
+
+
 def test_without_a_rule() -> None:
     recipe = Recipe(decisions=frozenset({("a", "one"), ("b", "one"), ("c", "two")}))
     assert recipe.without("one") == Recipe(decisions=frozenset({("c", "two")}))
