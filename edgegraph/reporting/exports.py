@@ -271,10 +271,16 @@ def write_trace(analysis: Analysis, path: Path) -> None:
     if analysis.op_trace is not None:
         analysis.op_trace.save_chrome_trace(path)
         return
-    if analysis.schedule is None or not analysis.schedule.makespan_s:
+    if analysis.schedule is None:
         raise InputError(
-            f"{analysis.workload!r} has no timeline: it was neither traced nor are the times of"
-            " its ops known; measure it, or give it a device"
+            f"{analysis.workload!r} has no timeline: at stage {analysis.stage!r} its ops are in no"
+            " order, which the compiler gives them; analyse it at stage 'optimized'"
+        )
+    if not analysis.schedule.makespan_s:
+        device = "" if analysis.device is None else f" on {analysis.device.name}"
+        raise InputError(
+            f"{analysis.workload!r} has no timeline: it was not traced, and the times of its ops"
+            f"{device} are not known; measure it, or give it {'another' if device else 'a'} device"
         )
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(schedule_trace(analysis, analysis.schedule)), "utf-8")

@@ -281,9 +281,13 @@ class OpTrace(Saved):
             row |= {"flops": _sum(m.flops for m in held), "bytes": _sum(m.bytes for m in held)}
             rows.append(row)
         rows.sort(key=lambda row: -row["self_s"])
-        frame = pd.DataFrame(rows)
-        counts = {name: "Int64" for name in ("executions", "flops", "bytes") if name in frame}
-        return frame.astype({**counts, **{name: "string" for name in key if name in frame}})
+        nested = {"total_s": "float64"} if by in ("opcode", "shape") else {}
+        types = {
+            **dict.fromkeys(key, "string"), "ops": "int64", "executions": "Int64",
+            "self_s": "float64", "self_per_execution_s": "float64", **nested, "share": "float64",
+            "flops": "Int64", "bytes": "Int64",
+        }  # fmt: skip
+        return pd.DataFrame(rows, columns=list(types)).astype(types)
 
     def chrome_trace(self) -> dict[str, Any]:
         """Return the timeline of one call in the Trace Event Format, as Perfetto reads it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -95,14 +95,14 @@ class Schedule:
             or several of them joined by " and ".
     """
 
-    ops: tuple[ScheduledOp, ...]
-    transfers: tuple[Transfer, ...]
+    ops: tuple[ScheduledOp, ...] = field(repr=False)
+    transfers: tuple[Transfer, ...] = field(repr=False)
     makespan_s: float
     compute_s: float
     critical_path_s: float
     untimed: int
     time_source: str | None
-    critical_path: tuple[str, ...] = ()
+    critical_path: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def exposed_s(self) -> float:
@@ -204,11 +204,11 @@ class LiveMemory:
         peak_layer: Scope of the model that `peak_op` belongs to, or None.
     """
 
-    ops: tuple[str, ...]
-    alive_bytes: tuple[int, ...]
+    ops: tuple[str, ...] = field(repr=False)
+    alive_bytes: tuple[int, ...] = field(repr=False)
     peak_position: int
     peak_op: str
-    peak_buffers: tuple[LiveBuffer, ...]
+    peak_buffers: tuple[LiveBuffer, ...] = field(repr=False)
     temp_bytes: int
     output_bytes: int
     peak_layer: str | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgegraph.base.units import seconds
 from edgegraph.results.base import Saved
 from edgegraph.results.columns import columns_of, frame
 from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, SLOWER
@@ -78,6 +79,14 @@ class Latency:
     cache: str = WARM
     cores: int | None = None
     others_share: float | None = None
+
+    def __repr__(self) -> str:
+        """Say in one line what was measured; the samples are for those who ask."""
+        least, cache = seconds(self.min_s), "" if self.cache == WARM else f" {self.cache}"
+        return (
+            f"<Latency{cache} {seconds(self.median_s)} median, min {least}, n={self.samples},"
+            f" {self.verdict}>"
+        )
 
     @property
     def net_s(self) -> float | None:

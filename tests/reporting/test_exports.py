@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
@@ -132,3 +133,11 @@ def test_names_cannot_break_out_of_a_table() -> None:
     lines = latex(analyses.hostile()).splitlines()
     cells = {line.replace("\\&", "").count("&") for line in lines if line.endswith(r" \\")}
     assert cells == {8}
+
+
+def test_a_trace_of_a_lowered_program_needs_the_compiler_and_no_device(tmp_path: Path) -> None:
+    analysis = replace(analyses.small_cnn(), stage="lowered", schedule=None)
+    with pytest.raises(InputError) as caught:
+        export(analysis, tmp_path / "a.trace.json", "chrome-trace")
+    assert "at stage 'lowered' its ops are in no order" in str(caught.value)
+    assert "device" not in str(caught.value)

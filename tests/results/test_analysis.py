@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edgegraph.results.analysis import MemoryUse
-from tests.analyses import small_cnn
+from tests.analyses import small_cnn, without_device
 
 
 def test_totals_read_like_a_mapping_of_what_the_frame_names() -> None:
@@ -39,3 +39,11 @@ def test_an_analysis_is_noted_with_its_totals_and_its_machine() -> None:
     assert notes.metrics["bytes"] == totals.bytes_read + totals.bytes_written
     other = replace(analysis, environment=replace(analysis.environment, cores=999))
     assert other.run_notes().machine != notes.machine
+
+
+def test_a_program_without_layers_has_typed_columns() -> None:
+    some = without_device()
+    none = replace(some, layer_records=(), op_records=())
+    for name in ("layers", "ops", "what_if"):
+        assert (getattr(none, name).dtypes == getattr(some, name).dtypes).all()
+    assert none.layers[none.layers["leaf"]].empty

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -119,3 +120,10 @@ def test_loops_that_the_trace_counts() -> None:
 def test_it_has_no_figure() -> None:
     with pytest.raises(InputError, match="than this op trace; of such a result there is no figure"):
         TRACE.draw("roofline")
+
+
+@pytest.mark.parametrize("by", ["layer", "opcode"])
+def test_a_trace_of_nothing_has_the_same_columns(by: str) -> None:
+    empty = replace(TRACE, timings=(), shares=())
+    expected = TRACE.grouped(by).dtypes
+    assert (empty.grouped(by).dtypes == expected).all()

@@ -89,3 +89,12 @@ def test_analysis_tells_weights_from_activations(tmp_path: Path) -> None:
     assert memory.allocated_bytes == analysis.memory.temp_bytes + analysis.memory.output_bytes
     assert set(memory.ops) == {r.name for r in analysis.op_records if r.parent is None}
     assert eg.load(analysis.save(tmp_path / "a.edgegraph")).live_memory == memory
+
+
+def test_what_is_long_is_left_out_of_what_is_printed() -> None:
+    live = LiveMemory(
+        ops=("an_op",) * 9, alive_bytes=(8,) * 9, peak_position=0, peak_op="one", peak_buffers=(),
+        temp_bytes=0, output_bytes=8,
+    )  # fmt: skip
+    assert "an_op" not in repr(live)
+    assert "peak_op='one'" in repr(live)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edgegraph.results.timing import InputOverlap, ProcessTimes, TimingComparison, timed
@@ -54,3 +56,9 @@ def test_a_measurement_is_noted_with_its_spread() -> None:
     assert found["latency_s"] == 2e-3
     assert found["latency_iqr_s"] == pytest.approx(6e-5)
     assert timed(None, None) == {}
+
+
+def test_a_latency_is_told_in_one_line_however_many_samples_it_has() -> None:
+    measured = replace(latency(2e-3), samples_s=(2e-3,) * 5000)
+    assert repr(measured) == "<Latency 2 ms median, min 1.8 ms, n=100, OK>"
+    assert repr(replace(measured, cache="cold")).startswith("<Latency cold 2 ms")

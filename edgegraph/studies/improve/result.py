@@ -205,8 +205,9 @@ class Improvement(Study):
         return pd.DataFrame(
             {name: [getattr(change, name) for change in self.changes] for name in columns}
         ).astype(
-            {"reason": "string", "plain_s": "float64", "form_s": "float64", "gain_here": "float64"}
-        )
+            {"reason": "string", "plain_s": "float64", "form_s": "float64", "gain_here": "float64",
+             "kept": "bool"}
+        )  # fmt: skip
 
     @property
     def document(self) -> dict[str, Any]:
