@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
+import jax
 import pytest
 
+from edgegraph.hlo.graph import flatten
+from edgegraph.measure.trace import join_timeline
 from edgegraph.measure.trace.profile import read_profile
 from tests.measure.trace.profiles import STRAIGHT, Made, op, space
 
@@ -49,3 +54,31 @@ def test_a_tpu_names_its_programs_on_a_line_of_their_own() -> None:
     )
     assert (found.name, found.program, found.target, found.calls) == ("jit_f", wide, "tpu", 1)
     assert found.time_s == pytest.approx(2e-8)
+
+
+def test_ops_of_a_device_take_what_jax_s_own_reader_says() -> None:
+    """Of a GPU's streams, with launches on the host that carry the ops' names, too."""
+    kernels = [
+        op(name, 1000 * call + offset, length + call, call)
+        for call in range(3)
+        for name, offset, length in (("a", 0, 100), ("b", 200, 40), ("c", 300, 7))
+    ]
+    launches = [op(name, 10 * number, 9, 0) for number, name in enumerate("abc")]
+    serialized = space(
+        {"/device:GPU:0": {"Stream #1": kernels}, "/host:CPU": {"python": launches}},
+        programs={"m(7)": STRAIGHT.serialized},
+    )
+    theirs: dict[str, float] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of jaxlib's own bindings on 3.13
+        for plane in jax.profiler.ProfileData.from_serialized_xspace(serialized).planes:
+            for event in (each for line in plane.lines for each in line.events):
+                if plane.name.startswith("/device"):
+                    name = str(dict(event.stats)["hlo_op"])
+                    theirs[name] = theirs.get(name, 0.0) + event.duration_ns * 1e-9
+    (module,) = read_profile(serialized)
+    nodes = flatten(STRAIGHT.module)
+    runs = join_timeline(module.timeline, STRAIGHT, nodes, warm_up=0).runs
+    assert len(runs) == 3
+    ours = {name: sum(run.ops[name].self_ps for run in runs) * 1e-12 for name in runs[0].ops}
+    assert ours == pytest.approx(theirs)
