@@ -96,7 +96,7 @@ def test_attributes_are_those_of_a_decoded_instruction() -> None:
     """All fields are names, wiring, or say what it does; a new one has to be put to one of them."""
     names = {"name", "op_name", "source", "stack_frame_id"}
     wiring = {"operands", "called", "control_predecessors", "parameter_number"}
-    backend = {"backend_config", "output_aliases"}
+    backend = {"backend_config", "output_aliases", "one_kernel"}
     said = {"opcode", "shape", *ATTRIBUTES}
     fields = set(Instruction.__struct_fields__)
     assert fields == names | wiring | backend | said
