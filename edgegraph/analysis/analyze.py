@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
+
+import jax
 
 from edgegraph.analysis.attribution import attribute
 from edgegraph.analysis.findings import find
@@ -16,6 +20,7 @@ from edgegraph.base.signatures import name_keywords
 from edgegraph.base.timing import Progress, collector_paused, no_progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
+from edgegraph.cost.custom_calls.kernels import is_callback
 from edgegraph.cost.price import price_nodes
 from edgegraph.device.calibration.saved import load_calibration
 from edgegraph.device.catalogue import find_device
@@ -177,10 +182,31 @@ def analyze(
     # All that is made here stays; the collector would walk it between the passes.
     with collector_paused():
         draft = _run(COUNT, draft)
-    draft = _run(MEASURE, draft)
+    draft = _measured(draft)
     with collector_paused():
         analysis = summarise(_run(COMBINE, draft))
         return replace(analysis, findings=find(analysis, program.module, program.jaxpr))
+
+
+CALLBACK_NOTE = (
+    "a callback into Python (jax.debug.print, jax.pure_callback) runs on the host in every call,"
+    " and is part of every time; what it prints while it is timed is not shown"
+)
+
+
+def _measured(draft: Draft) -> Draft:
+    """Run the program as was asked; what it prints in thousands of calls goes nowhere."""
+    module = draft.program.module
+    if not draft.measurement.runs or not any(
+        is_callback(instruction.custom_call_target)
+        for computation in module.computations.values()
+        for instruction in computation.instructions
+    ):
+        return _run(MEASURE, draft)
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        draft = _run(MEASURE, draft)
+        jax.effects_barrier()  # callbacks may print after their call is done
+    return replace(draft, notes=(*draft.notes, CALLBACK_NOTE))
 
 
 def _opened(subject: Any, **choices: Any) -> Workload | Program:

@@ -69,6 +69,7 @@ class Draft:
     throughputs: tuple[Throughput, ...] = ()
     other_latencies: tuple[Latency, ...] = ()
     op_trace: OpTrace | None = None
+    notes: tuple[str, ...] = ()
 
 
 Pass = Callable[[Draft], Draft]
@@ -236,7 +237,7 @@ def summarise(draft: Draft) -> Analysis:
         other_latencies=draft.other_latencies,
         op_trace=draft.op_trace,
         fingerprint=program.fingerprint,
-        notes=program.notes,
+        notes=(*program.notes, *draft.notes),
         figures_of=program.figures_of,
         serialized_module=program.serialized,
     )

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,12 +28,16 @@ PLAIN_INTERVAL_S = 5.0
 
 @contextmanager
 def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
-    """Provide what shows, until the block ends, what is being done; tests give a clock."""
-    if sys.stderr.isatty():
-        with _live() as report:
-            yield report
-    else:
-        yield _plain(clock)
+    """Provide what shows, until the block ends, what is being done; tests give a clock.
+
+    What the user's code prints meanwhile goes to stderr, so that stdout holds results alone.
+    """
+    with redirect_stdout(sys.stderr):
+        if sys.stderr.isatty():
+            with _live() as report:
+                yield report
+        else:
+            yield _plain(clock)
 
 
 @contextmanager

@@ -265,3 +265,21 @@ def test_trips_that_are_given_make_a_loop_of_unknown_length_count_in_full() -> N
     assert (found.totals.flops, found.totals.lower_bound) == (16 * 8 + 17 * 8, False)
     sources = {op.executions_source for op in found.op_records if op.executions == 16}
     assert (found.unpriced, sources) == ({}, {"given"})
+
+
+@pytest.mark.filterwarnings("ignore:times include the wake-up of a thread")
+def test_what_a_callback_prints_is_not_on_stdout_and_its_time_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def prints(x: jax.Array) -> jax.Array:
+        jax.debug.print("hello {}", x[0])
+        return x + 1
+
+    quick = eg.MeasurementSettings(limit_s=0.2)
+    x = jnp.ones(3)
+    measured = eg.analyze(prints, args=(x,), measure=True, trace=False, settings=quick)
+    counted = eg.analyze(prints, args=(x,))
+    jax.effects_barrier()
+    assert capsys.readouterr().out == ""
+    assert "a callback into Python (jax.debug.print" in measured.notes[0]
+    assert counted.notes == ()

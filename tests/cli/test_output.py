@@ -111,3 +111,11 @@ def test_the_ending_says_how_a_result_is_written(tmp_path: Path) -> None:
 def test_an_analysis_is_named_by_its_workload_and_batch() -> None:
     assert file_name(make_analysis("models/cnn: a", batch=8)) == "models_cnn_a_b8.edgegraph"
     assert file_name(make_analysis("dense", batch=None)) == "dense.edgegraph"
+
+
+def test_what_is_printed_meanwhile_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress():
+        print("the user's code")
+    print("a result")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("a result\n", "the user's code\n")

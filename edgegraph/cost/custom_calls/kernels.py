@@ -58,6 +58,11 @@ _CALLBACKS = [f"{prefix}_python_{device}_callback" for device in ("cpu", "gpu")
               for prefix in ("xla", "xla_ffi", "xla_ffi_partitioned")]  # fmt: skip
 
 
+def is_callback(target: str | None) -> bool:
+    """Return whether a custom call's target is a Python function that runs on the host."""
+    return target in _CALLBACKS
+
+
 @built_in(*_CALLBACKS)
 def host_callback(call: CustomCall) -> None:
     """A Python function that runs on the host: what it does nobody can tell."""
