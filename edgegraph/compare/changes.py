@@ -276,7 +276,7 @@ def _collective(found: Collective) -> str:
 
 _WRITE: Mapping[str, Callable[[Any], str]] = {
     "collective": _collective, "convolution": dimension_labels, "dimensions": braces,
-    "dot": dot_text, "window": window_text,
+    "dot": dot_text, "fft_lengths": braces, "window": window_text,
 }  # fmt: skip
 
 

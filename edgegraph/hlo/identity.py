@@ -19,8 +19,8 @@ all others say what it does."""
 
 ATTRIBUTES = (
     "tuple_index", "fusion_kind", "custom_call_target", "dimensions", "literal", "comparison",
-    "collective", "window", "dot", "convolution", "feature_group_count", "batch_group_count",
-    "precision",
+    "collective", "window", "dot", "convolution", "fft_lengths", "feature_group_count",
+    "batch_group_count", "precision",
 )  # fmt: skip
 """Attributes of a decoded instruction, besides opcode and shape, that say what it does."""
 
