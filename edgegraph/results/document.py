@@ -58,6 +58,7 @@ class Document:
         compiled_together: What compiling layers together gained or cost.
         findings: What stands out, most important first.
         unpriced: Names of ops whose cost is unknown, with the reason.
+        notes: What else is to be known of how it came about, in a sentence each.
     """
 
     format: str = FORMAT
@@ -87,6 +88,7 @@ class Document:
     compiled_together: tuple[CompiledTogether, ...]
     findings: tuple[Finding, ...]
     unpriced: Mapping[str, str]
+    notes: tuple[str, ...]
 
 
 _CHOSEN: Mapping[type, tuple[str, ...]] = {
