@@ -180,7 +180,7 @@ register_door(
 )  # fmt: skip
 register_door(
     "Python code", "edgegraph.doors.code:is_code", "edgegraph.doors.code:open_code",
-    choices=("input_shape", "dtype", "arguments", "args", "kwargs"), compiled=True,
+    choices=("input_shape", "dtype", "arguments", "method", "args", "kwargs"), compiled=True,
 )  # fmt: skip
 register_door(
     "a Python object", "edgegraph.doors.code:is_object", "edgegraph.doors.code:open_object",

@@ -186,6 +186,10 @@ class Job:
     dtype: Annotated[
         str | None, typer.Option("--dtype", help="dtype of the network: float32, bfloat16.")
     ] = None
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="NAME", help="Method of a bare Flax module to call."),
+    ] = None
     arguments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Argument of a function SPEC; repeatable."),

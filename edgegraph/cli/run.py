@@ -126,13 +126,14 @@ def resolve(job: Job, *, dtype: str | None = None) -> Workload:
     if job.file is not None:
         from edgegraph.workload import Workload
 
-        _check_options(job, "input_shape", "dtype", "arguments", "args")
+        _check_options(job, "input_shape", "dtype", "arguments", "method", "args")
         return _checked(job, open_thing(job.spec), Workload)
     found: Workload = open_thing(
         job.spec,
         input_shape=None if job.input_shape is None else parse_shape(job.input_shape),
         dtype=dtype or job.dtype,
         arguments=parse_assignments("--set", job.arguments or ()),
+        method=job.method,
         args=_arguments(job),
     )
     return found

@@ -151,6 +151,7 @@ def resolve_spec(
     input_shape: Sequence[int] | None = None,
     dtype: str | None = None,
     arguments: Mapping[str, Any] | None = None,
+    method: str | None = None,
     called: bool = False,
 ) -> Any:
     """Find the Workload that a SPEC names.
@@ -163,6 +164,7 @@ def resolve_spec(
         dtype: Handed to a function or class that has such a parameter; for a Flax module also
             the dtype of its input.
         arguments: Of the function or class; text is converted.
+        method: Name of the method of a Flax module to call in place of ``__call__``.
         called: Whether it is a function that is itself to be compiled.
 
     Returns:
@@ -170,7 +172,7 @@ def resolve_spec(
         itself.
     """
     found = find_object(spec)
-    given = _Given(spec, input_shape, dtype, dict(arguments or {}))
+    given = _Given(spec, input_shape, dtype, method, dict(arguments or {}))
     if called and (isinstance(found, Workload) or is_flax_module(found)):
         raise InputError(f"{spec} is {_what(found)}, which takes no --arg; leave it out")
     if called or _of_jax(found):
@@ -203,11 +205,17 @@ class _Given:
     spec: str
     input_shape: Sequence[int] | None
     dtype: str | None
+    method: str | None
     arguments: dict[str, Any]
 
     @property
     def all(self) -> dict[str, Any]:
-        return {"input shape": self.input_shape, "dtype": self.dtype, **self.arguments}
+        return {
+            "input shape": self.input_shape,
+            "dtype": self.dtype,
+            "method": self.method,
+            **self.arguments,
+        }
 
 
 def _what(value: Any) -> str:
@@ -229,7 +237,8 @@ def _from_flax(given: _Given, module: Any) -> Workload:
             " batch, such as --input 28x28x1"
         )
     name = given.spec.partition(":")[2]
-    return Workload.from_flax(module, given.input_shape, given.dtype or "float32", name=name)
+    dtype = given.dtype or "float32"
+    return Workload.from_flax(module, given.input_shape, dtype, method=given.method, name=name)
 
 
 def _from_class(given: _Given, module_class: Any) -> Workload:
@@ -257,7 +266,7 @@ def _from_function(given: _Given, function: Callable[..., Any]) -> Workload:
         return _from_flax(given, result)
     if not isinstance(result, Workload):
         raise InputError(f"{given.spec} returned {_what(result)}; expected {EXPECTED}")
-    for name, value in own.items():
+    for name, value in {**own, "method": given.method}.items():
         if value is not None and name not in parameters:
             raise InputError(
                 f"{given.spec} has no parameter {name}, and the Workload that it returns knows"

@@ -43,6 +43,9 @@ class LinenNet(linen.Module):
     def __call__(self, x):
         return linen.Dense(self.width)(x)
 
+    def twice(self, x):
+        return 2 * x
+
 class NnxNet(nnx.Module):
     def __init__(self, width: int = 2, dtype: str = "float32", *, rngs):
         self.dense = nnx.Linear(4, width, param_dtype=dtype, rngs=rngs)
@@ -174,6 +177,8 @@ def test_the_current_directory_comes_first(tmp_path: Path) -> None:
         ("zoo_of_tests:network", {"dtype": "float33"}, "dtype 'float33' is not a dtype"),
         ("zoo_of_tests:workload", {"dtype": "int8"}, "is a Workload already; it does not take"),
         ("zoo_of_tests:workload", {"input_shape": (4,)}, "is a Workload already"),
+        ("zoo_of_tests:workload", {"method": "encode"}, "it does not take method"),
+        ("zoo_of_tests:network", {"method": "encode"}, "has no parameter method"),
         ("zoo_of_tests:linen_module", {}, "whose input is unknown; give its shape without batch"),
         ("zoo_of_tests:NnxNet", {}, "whose input is unknown"),
         ("zoo_of_tests:make_nnx", {}, "whose input is unknown"),
@@ -188,6 +193,12 @@ def test_what_cannot_be_used_is_refused(spec: str, settings: dict[str, Any], mes
         resolve_spec(spec, **settings)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_another_method_of_a_module() -> None:
+    found = resolve_spec("zoo_of_tests:LinenNet", input_shape=(4,), method="twice")
+    call = found.call(3)
+    assert jax.eval_shape(call.function, *call.abstract).shape == (3, 4)
 
 
 def network(
