@@ -25,8 +25,9 @@ KIB = 1024
 TINY_EFFORT = Effort(window_s=0.0, minimum_runs=1, minimum_rounds=2, agreement=1.0, limit_s=5.0)
 
 
-def tiny_plan(caches: tuple[Cache, ...]) -> Plan:
+def tiny_plan(caches: tuple[Cache, ...], *, kernels: bool = False) -> Plan:
     return Plan(
+        kernels=kernels,
         product_sizes={"f32": (64, 128), "bf16": (64,)},
         convolution=False,
         caches=caches,
@@ -124,7 +125,7 @@ def check(device: Device) -> None:
 def test_a_tiny_calibration_of_this_machine() -> None:
     messages: list[str] = []
     device = measure_host(
-        tiny_plan(CACHES),
+        tiny_plan(CACHES, kernels=True),
         effort=TINY_EFFORT,
         progress=lambda message, _: messages.append(message),
     )
