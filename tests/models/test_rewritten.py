@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,20 @@ from tests.models.zoo import TRAINED, build
 
 SPECS = [each.spec for each in NETWORKS] + [f"{each.spec}_train" for each in TRAINED]
 QUICK = "models.cnn:small_cnn_train"
+LONG = {
+    "efficientnet_b0", "efficientnet_b0_train", "mixer_b16", "mobilenet_v1_train", "mobilenet_v2",
+    "mobilenet_v2_train", "resnet18_train", "resnet50", "resnet50_train", "transformer_decode",
+    "vit_b16",
+}  # fmt: skip
+"""Ten seconds to minutes each: with EDGEGRAPH_ALL_NETWORKS=1 only."""
+
+
+def marks(spec: str) -> list[pytest.MarkDecorator]:
+    if spec == QUICK:
+        return []
+    kept = os.environ.get("EDGEGRAPH_ALL_NETWORKS") or spec.split(":")[1] not in LONG
+    left_out = pytest.mark.skipif(not kept, reason="set EDGEGRAPH_ALL_NETWORKS=1 to run it")
+    return [pytest.mark.slow, left_out]
 
 
 def forced(workload: eg.Workload) -> dict[str, str]:
@@ -44,10 +59,7 @@ def total(tree: Any) -> jax.Array:
 
 @pytest.mark.parametrize(
     "spec",
-    [
-        pytest.param(spec, marks=[] if spec == QUICK else pytest.mark.slow, id=spec.split(":")[1])
-        for spec in SPECS
-    ],
+    [pytest.param(spec, marks=marks(spec), id=spec.split(":")[1]) for spec in SPECS],
 )
 def test_a_rewritten_network(spec: str, tmp_path: Path) -> None:
     workload = build(spec)
