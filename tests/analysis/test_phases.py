@@ -58,8 +58,10 @@ def test_what_only_the_update_uses_is_of_it_and_a_metric_is_not() -> None:
     # 0.9 * m, + g, rate * m, w - ... for 512 weights each, and the rate's own product.
     assert found.flops["update"] == 4 * 512 + 1
     # The metric: subtract, abs and sum 256 values. The loss: the product, subtract, square, sum,
-    # divide, and what is kept for the backward pass, 1 - tanh and twice the error.
-    assert found.flops["forward"] == (3 * 256 - 1) + 2 * 8 * 16 * 32 + (3 * 256 - 1) + 1 + 2 * 256
+    # divide, and what is kept for the backward pass: twice the error, and of t = tanh 1 - t, from
+    # jax 0.12 on (1 - t) (1 + t).
+    kept = 2 if jax.__version_info__ < (0, 12) else 4
+    assert found.flops["forward"] == 2 * (3 * 256 - 1) + 2 * 8 * 16 * 32 + 1 + kept * 256
 
 
 def in_loops(p: Any, x: Any, y: Any) -> Any:

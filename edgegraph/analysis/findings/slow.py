@@ -42,13 +42,18 @@ _INSTEAD = {
 
 
 def looped_products(evidence: Evidence) -> Sequence[OpRecord]:
-    """Return the products of a CPU program that run as plain loops, for want of a library."""
+    """Return the products of a CPU program that run as plain loops, for want of a library.
+
+    They stand alone, or from jax 0.12 on in a fusion of loops; a library has fusions of its own.
+    """
     if evidence.analysis.target != "cpu":
         return ()
     return [
-        kernel.head
+        op
         for kernel in evidence.kernels
-        if kernel.head.opcode in opcodes.PRODUCTS and _is_looped(evidence, kernel.head)
+        if evidence.instruction(kernel.head).fusion_kind in (None, "kLoop")
+        for op in kernel.ops
+        if op.opcode in opcodes.PRODUCTS and _is_looped(evidence, op)
     ]
 
 
