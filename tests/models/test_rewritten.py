@@ -52,6 +52,10 @@ def shapes(tree: Any) -> list[tuple[tuple[int, ...], Any]]:
     return [(each.shape, each.dtype) for each in jax.tree.leaves(tree)]
 
 
+def macs(analysis: eg.Analysis) -> dict[tuple[str, str], int | None]:
+    return {(row.layer, row.phase): row.macs for row in analysis.layer_records}
+
+
 def total(tree: Any) -> jax.Array:
     leaves = [each for each in jax.tree.leaves(tree) if jnp.issubdtype(each.dtype, jnp.floating)]
     return sum((jnp.sum(each) for each in leaves), jnp.zeros(()))
@@ -70,6 +74,7 @@ def test_a_rewritten_network(spec: str, tmp_path: Path) -> None:
         for each in (workload, rewritten_workload(workload, decisions))
     )
     assert after.totals.macs == before.totals.macs
+    assert macs(before).items() <= macs(after).items()
     coverage = [each.totals.flops_coverage for each in (before, after)]
     assert coverage[1] == pytest.approx(coverage[0], abs=0.01)
     assert {row.layer for row in before.layer_records} <= {row.layer for row in after.layer_records}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -168,6 +169,9 @@ def test_what_has_no_weights_is_not_prepared() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    "EDGEGRAPH_ALL_NETWORKS" not in os.environ, reason="set EDGEGRAPH_ALL_NETWORKS=1 to run it"
+)
 def test_mobilenet_keeps_its_layers_and_macs() -> None:
     workload = mobilenet_v2()
     study = eg.improve(workload, seconds=60, processes=3)
