@@ -98,9 +98,7 @@ def bind_arguments(
     open_ended = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     for name in () if open_ended else made:
         if name not in parameters:
-            close = difflib.get_close_matches(name, parameters, n=1)
-            what = f"did you mean {close[0]}?" if close else f"it takes {', '.join(parameters)}"
-            raise InputError(f"{spec} takes no {name!r}; {what}")
+            raise InputError(takes_no(spec, name, parameters))
     for name, parameter in list(parameters.items())[len(positional) :]:
         if parameter.kind is not parameter.POSITIONAL_ONLY:
             break
@@ -155,3 +153,12 @@ def _example(parameter: inspect.Parameter) -> str:
     annotation = parameter.annotation
     name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
     return words.get(name, "f32[8,128]")
+
+
+def takes_no(spec: str, name: str, parameters: Iterable[str]) -> str:
+    """Say that something has no parameter of a name, and which it may be or which there are."""
+    names = [known for known in parameters if known != "rngs"]
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"{spec} takes no {name!r}; did you mean {close[0]}?"
+    return f"{spec} takes no {name!r}; it takes {', '.join(names) or 'no arguments'}"

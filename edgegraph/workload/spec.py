@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import typing
@@ -14,7 +13,7 @@ from typing import Any, Literal, Union
 
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.workload import Workload
-from edgegraph.workload.arguments import command
+from edgegraph.workload.arguments import command, takes_no
 from edgegraph.workload.flax_model import (
     is_flax_class,
     is_flax_module,
@@ -62,7 +61,7 @@ def convert_arguments(
             parameter.POSITIONAL_ONLY,
         ):
             if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-                raise InputError(_unknown(spec, name, parameters))
+                raise InputError(takes_no(spec, name, parameters))
             converted[name] = value
             continue
         default = parameter.default
@@ -75,14 +74,6 @@ def convert_arguments(
                 f"{name}={value} does not suit {spec}; expected {_describe_type(wanted)}"
             ) from None
     return converted
-
-
-def _unknown(spec: str, name: str, parameters: Iterable[str]) -> str:
-    names = [known for known in parameters if known != "rngs"]
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"{spec} takes no {name!r}; did you mean {close[0]}?"
-    return f"{spec} takes no {name!r}; it takes {', '.join(names) or 'no arguments'}"
 
 
 def _convert(value: Any, wanted: Any) -> Any:
