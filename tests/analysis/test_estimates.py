@@ -257,6 +257,11 @@ def test_the_models_macs_replace_those_of_padded_products() -> None:
         # More was taken off than there are calls.
         (-2.5, 2, 4, None),
         (3e-3, 0, 400, 3e-3),
+        # ResNet-50 on a v5e, batch 32 and 1, has 9 custom calls. At batch 1 its 351,840,256 bytes
+        # take 477 us at 738 GB/s: 2 % are lost beside 9 s. Of a program 5 times smaller, all is.
+        (-8.996814727783203, 9, 900, 3.1853e-3),
+        (-8.999533653259277, 9, 1038, 466.35e-6),
+        (-8.9999, 9, 1038, None),
     ],
 )
 def test_the_compilers_roofline_is_given_back_what_it_took_off(
