@@ -8,6 +8,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from gzip import GzipFile
 from typing import IO, Any
 
@@ -17,6 +18,9 @@ MAX_BYTES = 1 << 31
 """Protobuf's own limit; a compressed file that expands beyond it is refused."""
 
 _MOST_LAYERS = 4
+
+_PIECE_BYTES = 1 << 12
+"""Read at once; a piece expands 30,000 times at most."""
 
 
 def _zip_member(file: IO[bytes]) -> Any:
@@ -29,16 +33,26 @@ def _zip_member(file: IO[bytes]) -> Any:
 
 
 def _zstd(file: IO[bytes]) -> Any:
-    for module, opener in (("compression.zstd", "ZstdFile"), ("zstandard", "open")):
-        try:
-            found = importlib.import_module(module)
-        except ModuleNotFoundError:
-            continue
-        return getattr(found, opener)(file)
-    raise FormatError(
-        "it is compressed with zstd, which this Python cannot read; run `zstd -d` on it, or"
-        " `pip install zstandard`"
-    )
+    with suppress(ModuleNotFoundError):
+        return importlib.import_module("compression.zstd").ZstdFile(file)
+    try:
+        zstandard = importlib.import_module("zstandard")
+    except ModuleNotFoundError:
+        raise FormatError(
+            "it is compressed with zstd, which this Python cannot read; run `zstd -d` on it, or"
+            " `pip install zstandard`"
+        ) from None
+    # Its own reader takes the first of several frames, or one cut off, for all there is.
+    content, frame = bytearray(), zstandard.ZstdDecompressor().decompressobj()
+    while len(content) <= MAX_BYTES and (piece := file.read(_PIECE_BYTES)):
+        while piece:
+            if frame.eof:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+            content += frame.decompress(piece)
+            piece = frame.unused_data
+    if len(content) <= MAX_BYTES and not frame.eof:
+        raise EOFError
+    return io.BytesIO(content)
 
 
 _ARCHIVES: tuple[tuple[bytes, str, Callable[[IO[bytes]], Any]], ...] = (

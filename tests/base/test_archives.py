@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
+import zstandard
 
 from edgegraph.base import archives
 from edgegraph.base.archives import unpacked
@@ -33,9 +34,16 @@ def test_what_is_packed_comes_out(packed: bytes) -> None:
     assert unpacked(packed) == CONTENT
 
 
-def test_zstd_where_python_can() -> None:
-    zstandard = pytest.importorskip("zstandard")
-    assert unpacked(zstandard.ZstdCompressor().compress(CONTENT)) == CONTENT
+def test_zstd_where_python_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = zstandard.ZstdCompressor().compress(CONTENT)
+    assert unpacked(packed) == CONTENT
+    assert unpacked(packed + packed) == CONTENT + CONTENT
+    for damaged in (packed[:-4], packed + b"more"):
+        with pytest.raises(FormatError, match="the zstd stream is cut off or damaged"):
+            unpacked(damaged)
+    monkeypatch.setattr(archives, "MAX_BYTES", 100)
+    with pytest.raises(FormatError, match="expands to more than 100 bytes"):
+        unpacked(packed)
 
 
 def test_zstd_where_python_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
