@@ -18,6 +18,11 @@ _UNBOUNDED = re.compile(r"\b[a-z][a-z0-9]*\[[\d,<=]*\?[^\]\n]*\]")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _ELIDED = re.compile(r"\bconstant\(\s*\{\s*\.\.\.\s*\}\s*\)")
 
+_DEVICES = re.compile(r"\b(replica_count|num_partitions)=(\d+)")
+
+MOST_DEVICES = 1 << 20
+"""Ten times those of the largest systems."""
+
 ELIDED_TARGET = "edgegraph.elided_constant"
 """Target of the call that stands for a constant while XLA reads the text."""
 
@@ -50,6 +55,29 @@ def head_of(text: str) -> tuple[str, bool] | None:
     if start is None:
         return None
     return start[1], "is_scheduled=true" in text[start.end() : text.find("\n", start.end())]
+
+
+def devices_of(text: str) -> tuple[int, int] | None:
+    """Return how many replicas and partitions the first line of a module says; None if neither.
+
+    Raises:
+        FormatError: There is no system of so many.
+
+    Example:
+        >>> devices_of("HloModule m, is_scheduled=true, num_partitions=8")
+        (1, 8)
+    """
+    head = _STRING.sub("", text.partition("\n")[0])
+    said = {name: int(number) for name, number in _DEVICES.findall(head)}
+    if not said:
+        return None
+    replicas, partitions = said.get("replica_count", 1), said.get("num_partitions", 1)
+    if not 1 <= replicas * partitions <= MOST_DEVICES:
+        raise FormatError(
+            f"replica_count={replicas}, num_partitions={partitions}: expected 1 to"
+            f" {MOST_DEVICES:,} devices"
+        )
+    return replicas, partitions
 
 
 def _without_prefixes(text: str) -> str:

@@ -12,7 +12,14 @@ from edgegraph.base.timing import Progress
 from edgegraph.base.worker import run_child
 from edgegraph.errors import EdgeGraphError, FormatError, InputError, UnsupportedVersionError
 from edgegraph.hlo.decode import decode
-from edgegraph.hlo.dump_text import ELIDED_TARGET, choose, is_hlo_text, modules_in, readable
+from edgegraph.hlo.dump_text import (
+    ELIDED_TARGET,
+    choose,
+    devices_of,
+    is_hlo_text,
+    modules_in,
+    readable,
+)
 from edgegraph.hlo.schema import HloModuleProto, HloProto, Proto
 
 EXPECTED = "expected HLO text or a serialized HloModuleProto, as XLA's --xla_dump_to writes them"
@@ -95,17 +102,33 @@ def _validate(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     from edgegraph import xla
 
     kind, data = bytes(payload[:1]), bytes(payload[1:])
-    module = with_constants(xla.parse_text(data.decode())) if kind == b"T" else data
+    module = data if kind == b"M" else _parsed_text(data.decode())
     xla.cost_analysis(importable(module))
     return module
 
 
-def with_constants(serialized: bytes) -> bytes:
-    """Return a module with constants in place of the calls that `readable` put there."""
-    if ELIDED_TARGET.encode() not in serialized:
+def _parsed_text(text: str) -> bytes:
+    """Return what XLA reads from text, and what the text says besides.
+
+    XLA's protobuf loses how many devices the text is for; they are numbered as XLA does unless told
+    otherwise. Constants take the place of the calls that `readable` put there.
+    """
+    from edgegraph import xla
+
+    devices, serialized = devices_of(text), xla.parse_text(text)
+    elided = ELIDED_TARGET.encode() in serialized
+    if devices is None and not elided:
         return serialized
     module = HloModuleProto.FromString(serialized)
-    for computation in module.computations:
+    if devices is not None:
+        replicas, partitions = devices
+        assigned = module.device_assignment
+        assigned.replica_count, assigned.computation_count = devices
+        for partition in range(partitions):
+            assigned.computation_devices.add(
+                replica_device_ids=[replica * partitions + partition for replica in range(replicas)]
+            )
+    for computation in module.computations if elided else ():
         for instruction in computation.instructions:
             if instruction.custom_call_target == ELIDED_TARGET:
                 instruction.opcode = "constant"

@@ -85,7 +85,12 @@ _MESSAGES: Messages = {
         "device_assignment": (15, "DeviceAssignmentProto"),
         "stack_frame_index": (17, "StackFrameIndexProto"),
     },
-    "DeviceAssignmentProto": {"replica_count": (1, "int32"), "computation_count": (2, "int32")},
+    "DeviceAssignmentProto": {
+        "replica_count": (1, "int32"),
+        "computation_count": (2, "int32"),
+        "computation_devices": (3, "ComputationDevicesProto*"),
+    },
+    "ComputationDevicesProto": {"replica_device_ids": (1, "int64*")},
     "ProgramShapeProto": {
         "parameters": (1, "ShapeProto*"),
         "result": (2, "ShapeProto"),

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 # JAX decides how many devices a host has when it starts: the program runs in a subprocess.
 SHARDED = """
-import json
+import json, tempfile
 import jax, numpy
 import jax.numpy as jnp
 from jax import lax, shard_map
@@ -70,6 +70,18 @@ for name, (function, *arguments) in products.items():
         assert whose in headline(analysis)
         assert [each.attrs["figures_of"] for each in frames] == [whose, whose]
         found["whose"][f"{name}, {stage}"] = whose, analysis.totals.macs
+found["files"] = {}
+function, *arguments = programs["layer"]
+compiled = eg.compile(function, *arguments)
+for name, given in {"here": compiled, "text": compiled.executable.as_text()}.items():
+    analysis = eg.analyze(given, measure=False)
+    assert analysis.figures_of in headline(analysis)
+    with tempfile.TemporaryDirectory() as folder:
+        page = analysis.to_html(f"{folder}/page.html").read_text("utf-8")
+    found["files"][name] = (
+        analysis.figures_of, analysis.totals.wire_bytes, analysis.totals.flops,
+        analysis.figures_of in page,
+    )
 print(json.dumps(found))
 """
 
@@ -141,3 +153,9 @@ def test_it_is_said_whose_figures_they_are(found: Any) -> None:
         "jit, lowered": ["whole program, 4 devices", whole],
         "jit, optimized": ["per device, 1 of 4", quarter],
     }
+
+
+def test_text_says_it_too_and_sends_the_same(found: Any) -> None:
+    sent, flops = EXPECTED["layer"]["wire_bytes"], EXPECTED["layer"]["flops"]
+    for name in ("here", "text"):
+        assert found["files"][name] == ["per device, 1 of 4", sent, flops, True], name

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edgegraph.errors import FormatError
-from edgegraph.hlo.dump_text import choose, head_of, is_hlo_text, modules_in, readable
+from edgegraph.hlo.dump_text import choose, devices_of, head_of, is_hlo_text, modules_in, readable
 
 MODULE = "HloModule m, is_scheduled=true\n\nENTRY e {\n  ROOT x = f32[4,16] parameter(0)\n}\n"
 SECOND = MODULE.replace(" m,", " n,")
@@ -73,3 +73,22 @@ def test_every_way_to_leave_constants_out() -> None:
     text = MODULE.replace("parameter(0)", "constant({...})")
     assert "custom-call(), custom_call_target=" in readable(text)
     assert readable(text) == readable(text.replace("{...}", " { ... } "))
+
+
+@pytest.mark.parametrize(
+    ("head", "devices"),
+    [
+        ("HloModule m", None),
+        ("HloModule m, num_partitions=8", (1, 8)),
+        ("HloModule m, replica_count=2", (2, 1)),
+        ("HloModule m, replica_count=2, num_partitions=4, x={}", (2, 4)),
+        ('HloModule m, frontend_attributes={a="num_partitions=8"}', None),
+    ],
+)
+def test_the_head_says_for_how_many_devices(head: str, devices: tuple[int, int] | None) -> None:
+    assert devices_of(f"{head}\n\nENTRY e {{ ..., num_partitions=3 }}") == devices
+
+
+def test_more_devices_than_there_are_anywhere_are_refused() -> None:
+    with pytest.raises(FormatError, match="replica_count=1, num_partitions=9999999: expected 1 to"):
+        devices_of("HloModule m, num_partitions=9999999")
