@@ -97,14 +97,14 @@ def marker(call: CustomCall) -> Cost:
 
 @built_in("X64Combine", "X64SplitHigh", "X64SplitLow")
 def halves(call: CustomCall) -> Cost:
-    """A TPU's numbers of 64 bits, complex ones too, as two arrays of 32: other names of the bits.
+    """A TPU's numbers of 64 bits, complex ones too, as two arrays of 32: nothing is computed.
 
-    Nothing is moved where both stand in the same memory. A half that is brought to memory on the
-    chip, or from there, is read and written once: so arguments enter, and results leave.
+    Each half is read and written once: XLA gives both sides buffers of their own, as its memory
+    statistics of such programs say. On the chip both are other names of the same bits.
     """
     joins = call.target == "X64Combine"
     whole, parts = (call.result, call.operands) if joins else (operand(call, 0), (call.result,))
-    moved = sum(half.bytes for half in parts if half.memory_space != whole.memory_space)
+    moved = sum(half.bytes for half in parts if not (half.memory_space and whole.memory_space))
     return call.cost(bytes_read=moved, bytes_written=moved)
 
 
