@@ -325,7 +325,7 @@ _MOST_S = 0.5
 
 
 def compiler_optimal_s(
-    optimal_s: float, nodes: Sequence[str], roof_s: float | None
+    optimal_s: float, added: Sequence[str], roof_s: float | None
 ) -> float | None:
     """Return XLA's roofline without what it takes off for custom calls: a second each, for some.
 
@@ -335,7 +335,7 @@ def compiler_optimal_s(
 
     Args:
         optimal_s: XLA's ``optimal_seconds``, a sum in float32.
-        nodes: Opcodes of all nodes.
+        added: Opcodes of what it adds up: all nodes outside of fusions.
         roof_s: Time at our own roofs; None where unknown.
 
     Returns:
@@ -348,12 +348,12 @@ def compiler_optimal_s(
         0.0005
         >>> compiler_optimal_s(-0.9999998, ["custom-call", "fusion"], 1e-7)  # 0.2 us of 1 s
     """
-    calls = nodes.count("custom-call")
+    calls = added.count("custom-call")
     if not calls:
         return optimal_s
     taken = max(0, math.ceil(-optimal_s))
     found = optimal_s + taken
-    terms = sum(opcode not in opcodes.FREE for opcode in nodes)
+    terms = sum(opcode not in opcodes.FREE for opcode in added)
     rounding = math.sqrt(terms) * taken * _HALF_UNIT
     shown = taken <= calls and found * _SHOWN >= rounding and found > 0
     return found if shown and roof_s is not None and roof_s < _MOST_S else None

@@ -304,7 +304,8 @@ def _compiler_figures(
     lowest = sequence(costs[op.name].cheapest or costs[op.name].cost for op in top)
     optimal_s = (program.compiler_cost or {}).get("optimal_seconds")
     if optimal_s is not None:
-        optimal_s = compiler_optimal_s(optimal_s, [node.opcode for node in draft.nodes], roof_s)
+        added = [node.opcode for node in OpTree(draft.nodes).outside]
+        optimal_s = compiler_optimal_s(optimal_s, added, roof_s)
     return {
         "flops_lowest": known_sum([lowest.flops]),
         "bytes_lowest": known_sum([lowest.bytes_read, lowest.bytes_written]),
