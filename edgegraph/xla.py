@@ -179,6 +179,13 @@ def static_arguments(jitted: Any) -> tuple[set[int], set[str]]:
 
 
 @_private_names()
+def donated_arguments(jitted: Any) -> tuple[set[int], set[str]]:
+    """Return positions and names of the arguments that a jitted function donates."""
+    info = jitted._jit_info
+    return set(info.donate_argnums), set(info.donate_argnames)
+
+
+@_private_names()
 def own_options(lowered: jax.stages.Lowered) -> dict[str, str | int | float | bool]:
     """Return the compiler options that a function was jitted with."""
     stage: Any = lowered

@@ -117,10 +117,14 @@ def _jitted(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Cal
                 f" {type(leaf).__name__}, which jax.jit does not take; name it in static_argnames,"
                 " or give the function that is not jitted"
             )
+    donated, donated_names = xla.donated_arguments(function)
+    taken = {number % len(args) for number in donated if -len(args) <= number < len(args)}
+    order = (*places, *keywords)
     return Call(
         function=call,
         abstract=shapes_of(lambda: values),
         concrete=lambda: random_values(values, seed=0),
+        donate=tuple(n for n, each in enumerate(order) if each in taken | donated_names),
         keywords=keywords,
         stage=lambda: function.trace(*args, **kwargs),
     )

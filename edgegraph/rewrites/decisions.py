@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from types import MappingProxyType
+from typing import Any, NamedTuple, overload
 
 import msgspec
 
@@ -17,9 +18,9 @@ from edgegraph.rewrites.rule import rules
 from edgegraph.workload import Call, Workload
 
 FORMAT = "edgegraph rewrites"
-VERSION = 2
-VERSIONS = (1, VERSION)
-"""Version 1 had no compiler options."""
+VERSION = 3
+VERSIONS = (1, 2, VERSION)
+"""Version 1 had no compiler options, version 2 no donation."""
 
 MOST_BYTES = 16 << 20
 """A file of decisions has some kilobytes."""
@@ -34,10 +35,22 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     version: int
     decisions: dict[str, str]
     compiler_options: dict[str, str | int | float | bool] = {}
+    donate_argnums: tuple[int, ...] = ()
+
+
+class Decided(NamedTuple):
+    """What a file of decisions says: rules by signature, XLA options, arguments to donate."""
+
+    decisions: Decisions
+    compiler_options: Options = MappingProxyType({})
+    donate_argnums: tuple[int, ...] = ()
 
 
 def save_decisions(
-    decisions: Decisions, path: str | Path, compiler_options: Options | None = None
+    decisions: Decisions,
+    path: str | Path,
+    compiler_options: Options | None = None,
+    donate_argnums: Sequence[int] = (),
 ) -> Path:
     """Write decisions to a file, atomically.
 
@@ -45,6 +58,7 @@ def save_decisions(
         decisions: Names of rules by signature.
         path: Usually ``*.rewrites``.
         compiler_options: XLA options that the function is to be compiled with.
+        donate_argnums: Arguments that it is to donate.
 
     Raises:
         InputError: The folder does not exist or cannot be written.
@@ -55,14 +69,15 @@ def save_decisions(
         version=VERSION,
         decisions=dict(decisions),
         compiler_options=dict(compiler_options or {}),
+        donate_argnums=tuple(donate_argnums),
     )
     with replacing(target) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1))
     return target
 
 
-def load_decisions(path: str | Path) -> tuple[Decisions, Options]:
-    """Read decisions from a file, and the compiler options that go with them.
+def load_decisions(path: str | Path) -> Decided:
+    """Read decisions from a file, and what goes with them.
 
     Raises:
         InputError: It cannot be read, or names a rule that is not registered.
@@ -91,7 +106,7 @@ def load_decisions(path: str | Path) -> tuple[Decisions, Options]:
             f"{source} names the rewrite {unknown[0]!r}, which is not registered; known are"
             f" {', '.join(sorted(rules()))}"
         )
-    return found.decisions, found.compiler_options
+    return Decided(found.decisions, found.compiler_options, found.donate_argnums)
 
 
 @overload
@@ -112,9 +127,10 @@ def rewrite(
 ) -> Callable[..., Any]:
     """Apply saved decisions to a function; also as a decorator, ``@rewrite("fast.rewrites")``.
 
-    Sites of other shapes than those that were decided on stay as they are. The XLA options that
-    were decided on, of which there may be none, are an attribute of the function, as only what
-    compiles it can take them: ``jax.jit(fast, compiler_options=fast.compiler_options)``.
+    Sites of other shapes than those that were decided on stay as they are. XLA options and
+    donated arguments that were decided on, of which there may be none, are attributes of the
+    function, as only what compiles it can take them: ``jax.jit(fast,
+    compiler_options=fast.compiler_options, donate_argnums=fast.donate_argnums)``.
 
     Args:
         function: Any JAX function, jitted or not; as a decorator, the decisions.
@@ -135,25 +151,27 @@ def rewrite(
     """
     if decisions is None:
         assert not callable(function)
-        return partial(_decided, *_read(function))
+        return partial(_applied, _read(function))
     assert callable(function)
-    return _decided(*_read(decisions), function)
+    return _applied(_read(decisions), function)
 
 
-def _read(decisions: str | Path | Decisions) -> tuple[Decisions, Options]:
-    return load_decisions(decisions) if isinstance(decisions, str | Path) else (decisions, {})
+def _read(decisions: str | Path | Decisions) -> Decided:
+    return load_decisions(decisions) if isinstance(decisions, str | Path) else Decided(decisions)
 
 
-def _decided(
-    decisions: Decisions, options: Options, function: Callable[..., Any]
-) -> Callable[..., Any]:
-    fast = rewritten(function, decisions)
-    fast.compiler_options = options  # type: ignore[attr-defined]
-    return fast
+def _applied(decided: Decided, function: Callable[..., Any]) -> Callable[..., Any]:
+    fast: Any = rewritten(function, decided.decisions)
+    fast.compiler_options = decided.compiler_options
+    fast.donate_argnums = decided.donate_argnums
+    return fast  # type: ignore[no-any-return]
 
 
 def rewritten_workload(
-    workload: Workload, decisions: Decisions, compiler_options: Options | None = None
+    workload: Workload,
+    decisions: Decisions,
+    compiler_options: Options | None = None,
+    donate: Sequence[int] = (),
 ) -> Workload:
     """Return a workload whose function has some of its equations replaced.
 
@@ -163,6 +181,7 @@ def rewritten_workload(
         workload: What to rewrite.
         decisions: Names of rules by signature.
         compiler_options: XLA options that it is compiled with besides its own.
+        donate: Positions of arguments that it donates besides its own.
     """
 
     def call(batch: int) -> Call:
@@ -171,6 +190,7 @@ def rewritten_workload(
             plain,
             function=rewritten(plain.function, decisions),
             original=plain.original or plain.function,
+            donate=(*plain.donate, *donate),
             keywords=(),
             stage=None,
         )

@@ -8,7 +8,7 @@ import pytest
 
 import edgegraph as eg
 from edgegraph.errors import FormatError, InputError
-from edgegraph.rewrites.decisions import load_decisions, save_decisions
+from edgegraph.rewrites.decisions import load_decisions, rewritten_workload, save_decisions
 from tests.rewrites.plain import applying
 from tests.rewrites.test_rewriter import RULE, X, conv
 
@@ -16,7 +16,7 @@ from tests.rewrites.test_rewriter import RULE, X, conv
 def test_saved_decisions_are_applied(tmp_path: Path) -> None:
     decisions = dict.fromkeys(applying(conv, X)[RULE], RULE)
     path = save_decisions(decisions, tmp_path / "fast.rewrites")
-    assert load_decisions(path) == (decisions, {})
+    assert load_decisions(path) == (decisions, {}, ())
 
     @eg.rewrite(path)
     def decorated(x: jnp.ndarray) -> jnp.ndarray:
@@ -54,7 +54,7 @@ def test_an_unknown_rule_and_a_missing_file_are_named(tmp_path: Path) -> None:
 def test_compiler_options_go_with_decisions(tmp_path: Path) -> None:
     options: dict[str, str | int | float | bool] = {"xla_cpu_multi_thread_eigen": False, "o": "x"}
     path = save_decisions({}, tmp_path / "fast.rewrites", options)
-    assert load_decisions(path) == ({}, options)
+    assert load_decisions(path) == ({}, options, ())
     assert eg.rewrite(jnp.tanh, path).compiler_options == options  # type: ignore[attr-defined]
     assert eg.rewrite(path)(jnp.tanh).compiler_options == options  # type: ignore[attr-defined]
 
@@ -62,4 +62,16 @@ def test_compiler_options_go_with_decisions(tmp_path: Path) -> None:
 def test_version_1_is_read(tmp_path: Path) -> None:
     path = tmp_path / "fast.rewrites"
     path.write_text('{"format": "edgegraph rewrites", "version": 1, "decisions": {}}')
-    assert load_decisions(path) == ({}, {})
+    assert load_decisions(path) == ({}, {}, ())
+
+
+def test_donation_goes_with_decisions(tmp_path: Path) -> None:
+    path = save_decisions({}, tmp_path / "fast.rewrites", donate_argnums=(1, 0))
+    assert load_decisions(path) == ({}, {}, (1, 0))
+    assert eg.rewrite(jnp.add, path).donate_argnums == (1, 0)  # type: ignore[attr-defined]
+
+
+def test_a_rewritten_workload_donates_what_the_plain_one_does_and_more() -> None:
+    plain = eg.Workload.from_function(jnp.add, lambda _: (X, X), donate=(1,))
+    assert rewritten_workload(plain, {}).call(1).donate == (1,)
+    assert rewritten_workload(plain, {}, donate=(0,)).call(1).donate == (1, 0)

@@ -16,7 +16,7 @@ from edgegraph.errors import InputError
 from edgegraph.rewrites.timed import timed_forms_path
 from edgegraph.studies.improve.result import Improvement
 from edgegraph.studies.improve.settle import IDLE, taken_back
-from edgegraph.studies.improve.trials import PREPARED, Change, OptionTrial
+from edgegraph.studies.improve.trials import PREPARED, Change, Donation, OptionTrial
 from edgegraph.studies.improve.whole import PLAIN, Whole, recipe_of
 
 _Kept = TypeVar("_Kept")
@@ -69,11 +69,13 @@ class Settled:
         whole_ratios: Time without a rule over that with all, by rule.
         taken_back: Names of rules, and of preparation, with the reason.
         options: Compiler options that were tried.
+        donation: Donation that was tried.
     """
 
     whole_ratios: dict[str, float]
     taken_back: dict[str, str]
     options: tuple[OptionTrial, ...]
+    donation: Donation | None
 
 
 class SettledWholes(_Remembered[Settled]):
@@ -104,7 +106,9 @@ def settled_of(before: Improvement, after: Improvement) -> Settled:
     if before.prepared and not after.prepared:
         gone[PREPARED] = IDLE
     ratios = {each.rule: each.whole_ratio for each in after.changes if each.whole_ratio}
-    return Settled(whole_ratios=ratios, taken_back=gone, options=after.options)
+    return Settled(
+        whole_ratios=ratios, taken_back=gone, options=after.options, donation=after.donation
+    )
 
 
 def settled_again(study: Improvement, known: Settled) -> Improvement:
@@ -116,4 +120,4 @@ def settled_again(study: Improvement, known: Settled) -> Improvement:
     study = replace(study, changes=tuple(changes))
     for name, reason in known.taken_back.items():
         study = taken_back(study, [name], reason)
-    return replace(study, options=known.options)
+    return replace(study, options=known.options, donation=known.donation)

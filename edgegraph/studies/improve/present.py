@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgegraph.base.units import ratio, seconds
+from edgegraph.base.units import ratio, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_name import UNATTRIBUTED, parse_op_name
 from edgegraph.reporting.figure import (
@@ -28,6 +28,7 @@ from edgegraph.reporting.palette import BOUND_COLOURS, INK, MUTED, NEUTRAL
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
 from edgegraph.reporting.table_kit import plain_table
 from edgegraph.studies.improve.result import Improvement, by_rule
+from edgegraph.studies.improve.trials import Donation, OptionTrial
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,6 +75,9 @@ def improvement_table(study: Improvement, wide: bool | None = None) -> Group:
     parts += [Text(line) for line in study.conclusions]
     if wide and study.decisions:
         parts += [Text("Layer by layer", "bold"), _layers_table(study)]
+    if wide and (study.options or study.donation):
+        parts += [Text("Tried on the whole", "bold"), _whole_table(study)]
+    if wide and study.kept:
         parts += [Text("How far each result moved", "bold"), _outputs_table(study)]
         parts += [Text("To use it", "bold"), Text(_code(study), "cyan")]
     return Group(*parts)
@@ -110,6 +114,24 @@ def _layers_table(study: Improvement) -> Table:
     return table
 
 
+def _whole_table(study: Improvement) -> Table:
+    """Show what was tried on the program with all kept changes: compiler options, donation."""
+    words = ("peak memory", "kept")
+    table = plain_table("tried", "time", *words, words=words, no_wrap=False, overflow="fold")
+
+    def row(name: str, tried: OptionTrial | Donation, memory: str) -> None:
+        time = f"{tried.ratio:.3g}x" if tried.ratio else "?"
+        table.add_row(name, time, memory, "yes" if tried.kept else f"no: {tried.reason}")
+
+    for option in study.options:
+        row(f"{option.name}={option.value!r}", option, "")
+    if study.donation is not None:
+        each = study.donation
+        memory = " -> ".join(si(peak, "B") for peak in (each.before_bytes, each.after_bytes))
+        row(f"donate_argnums={each.arguments}", each, memory)
+    return table
+
+
 def _outputs_table(study: Improvement) -> Table:
     """Show the results that came nearest to what they may move."""
     table = plain_table(
@@ -129,13 +151,16 @@ def _outputs_table(study: Improvement) -> Table:
 
 def _code(study: Improvement) -> str:
     """Return the lines that put what was decided to use."""
-    options = dict(study.compiler_options)
-    jitted = f"jax.jit(fast, compiler_options={options})" if options else "jax.jit(fast)"
+    asked = {
+        "compiler_options": dict(study.compiler_options),
+        "donate_argnums": study.donate_argnums,
+    }
+    jitted = ", ".join(["fast", *(f"{name}={value}" for name, value in asked.items() if value)])
     return (
         "# edgegraph improve SPEC --save fast.rewrites, or study.save('fast.rewrites')\n"
         "import jax, edgegraph as eg\n"
         "fast = eg.rewrite(function, 'fast.rewrites')  # differentiate it, vmap it, export it\n"
-        f"fast = {jitted}"
+        f"fast = jax.jit({jitted})"
     )
 
 
@@ -190,7 +215,11 @@ def _summary(study: Improvement) -> Summary:
         headline=(f"{study.workload}{at}: ", study.found, "."),
         found=study.found,
         lead=study.conclusions,
-        figure=None if study.speedup is None else "Changed sites before and after, timed alone",
+        figure=(
+            "Changed sites before and after, timed alone"
+            if study.decisions and study.speedup is not None
+            else None
+        ),
     )
 
 

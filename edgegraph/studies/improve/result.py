@@ -12,8 +12,8 @@ from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
 from edgegraph.results.timing import TimingComparison
 from edgegraph.studies.improve.trials import (
-    LOWER,
     Change,
+    Donation,
     Estimate,
     OptionTrial,
     OptionValue,
@@ -46,6 +46,8 @@ class Improvement(Study):
         inputs: With which inputs the results were compared.
         allow: Permissions for forms of lower precision.
         options: Compiler options that were tried.
+        donation: The donation of arguments that was tried; None where nothing can be donated, or
+            the program donates already.
         prepared: Whether the improved program takes prepared weights; see `prepare`.
         prepare_s: How long it takes to prepare them, once; None where they are not.
         estimate: What the whole is expected to take on a target that is not here.
@@ -63,6 +65,7 @@ class Improvement(Study):
     inputs: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     options: tuple[OptionTrial, ...] = ()
+    donation: Donation | None = None
     prepared: bool = False
     prepare_s: float | None = None
     estimate: Estimate | None = None
@@ -79,9 +82,16 @@ class Improvement(Study):
         return {each.name: each.value for each in self.options if each.kept}
 
     @property
+    def donate_argnums(self) -> tuple[int, ...]:
+        """The arguments to donate, for ``jax.jit(study.function, donate_argnums=...)``."""
+        donation = self.donation
+        return donation.arguments if donation is not None and donation.kept else ()
+
+    @property
     def kept(self) -> bool:
-        """Whether any change, prepared weights or an option are kept."""
-        return bool(self.decisions or self.compiler_options or self.prepared)
+        """Whether any change, prepared weights, an option or a donation are kept."""
+        whole = (self.compiler_options, self.prepared, self.donate_argnums)
+        return bool(self.decisions) or any(whole)
 
     @property
     def speedup(self) -> float | None:
@@ -114,7 +124,9 @@ class Improvement(Study):
         """
         from edgegraph.rewrites.decisions import rewritten_workload
 
-        return rewritten_workload(self._code, self.decisions, self.compiler_options)
+        return rewritten_workload(
+            self._code, self.decisions, self.compiler_options, self.donate_argnums
+        )
 
     @property
     def _code(self) -> Workload:
@@ -191,7 +203,7 @@ class Improvement(Study):
         from edgegraph.rewrites.decisions import save_decisions
 
         if str(path).endswith(".rewrites"):
-            return save_decisions(self.decisions, path, self.compiler_options)
+            return save_decisions(self.decisions, path, self.compiler_options, self.donate_argnums)
         return super().save(path)
 
     @cached_property
@@ -231,6 +243,7 @@ class Improvement(Study):
             "inputs": list(self.inputs),
             "allow": list(self.allow),
             "options": to_builtins(self.options),
+            "donation": to_builtins(self.donation),
             "prepared": self.prepared,
             "prepare_s": self.prepare_s,
             "untried": list(self.untried),
@@ -240,92 +253,9 @@ class Improvement(Study):
     @property
     def conclusions(self) -> tuple[str, ...]:
         """What the study says, in a line each."""
-        from edgegraph.base.units import percent, seconds
+        from edgegraph.studies.improve.words import conclusions
 
-        if self.interrupted is not None:
-            said = [
-                f"interrupted while {self.interrupted}; {len(self.decisions)} kinds of sites are"
-                " kept for what they gain alone"
-                + ("" if self.outputs else ", and their results were not compared")
-            ]
-        elif self.estimate is not None and self.kept:
-            said = self._expectation(self.estimate)
-        elif self.timing is None or self.speedup is None:
-            said = ["nothing that was tried makes this program faster"]
-        else:
-            low, high = self.timing.interval
-            said = [
-                f"{seconds(self.timing.first_s)} -> {seconds(self.timing.second_s)},"
-                f" {self.speedup:.3g} times as fast (95 % interval {1 / high:.3g} to"
-                f" {1 / low:.3g})"
-                if self.faster
-                else str(self.timing)
-            ]
-        if self.error is not None and self.kept:
-            said += self._agreement
-        said += self._besides
-        if self.untried:
-            said.append(f"{len(self.untried)} kinds of sites were not tried within the time limit")
-        kept = [change for change in self.changes if change.kept]
-        before = sum(change.plain_s * change.executions for change in kept)
-        if before and self.timing is not None:
-            share = percent(min(before / self.timing.first_s, 1.0))
-            said.append(f"the changed sites alone took {seconds(before)}, {share} of the whole")
-        return tuple(said)
-
-    @property
-    def _besides(self) -> list[str]:
-        from edgegraph.base.units import seconds
-
-        said = [
-            f"compiled with {each.name}={each.value!r}, the changed program takes"
-            f" {each.ratio:.3g} times as long:"
-            " jax.jit(fast, compiler_options=study.compiler_options)"
-            for each in self.options
-            if each.kept and each.ratio
-        ]
-        if self.prepare_s is not None:
-            said.append(f"its weights are prepared once, in {seconds(self.prepare_s)}")
-        return said
-
-    def _expectation(self, estimate: Estimate) -> list[str]:
-        from edgegraph.base.units import seconds
-
-        who = {"compiler": "its compiler", "estimated": "our estimate", "roof": "its roof"}
-        said = [
-            f"{seconds(estimate.before_s)} -> {seconds(estimate.after_s)} on {self.target},"
-            f" {estimate.gain:.3g} times as fast by {who[estimate.source]}; nothing was measured"
-        ]
-        slower = {
-            each.title: each.gain_here
-            for each in self.changes
-            if each.kept and each.gain_here is not None and each.gain_here < 1.0
-        }
-        said += [f"slower on this host: {title}, {gain:.2g}x" for title, gain in slower.items()]
-        return said
-
-    @property
-    def _agreement(self) -> list[str]:
-        worst = max(self.outputs, key=lambda each: each.share)
-        said = [f"results agree to {self.error:.1e} of the largest"]
-        if len(self.inputs) > 1:
-            said[0] += (
-                f"; with {len(self.inputs)} inputs, {worst.name} moved furthest ({worst.inputs}):"
-                f" {worst.share:.2g} of what is allowed"
-            )
-        elif self.inputs:
-            said[0] += "; there was no time for other inputs than the given"
-        if self.allow:
-            errors = [
-                f"{each.name} {each.difference / each.largest:.1e}"
-                for each in self.outputs
-                if each.largest
-            ]
-            more = f" and {len(errors) - 4} more" if len(errors) > 4 else ""
-            said.append(f"errors of results: {', '.join(errors[:4])}{more}")
-            if not any(each.kept and each.exactness == LOWER for each in self.changes):
-                said.append(f"no form in {' or '.join(self.allow)} is faster here")
-        return said
+        return conclusions(self)
 
     @property
     def found(self) -> str:

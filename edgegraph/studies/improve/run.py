@@ -10,6 +10,7 @@ from typing import Any
 import jax
 
 from edgegraph.base.timing import Progress, monotonic_clock, no_progress
+from edgegraph.compiler.objects import opened
 from edgegraph.compiler.targets import parse_target
 from edgegraph.errors import InputError
 from edgegraph.measure.compare import compare_timings
@@ -25,13 +26,14 @@ from edgegraph.studies.improve.cache import (
     settled_of,
     whole_key,
 )
+from edgegraph.studies.improve.donation import weighed_again, with_donation
 from edgegraph.studies.improve.elsewhere import judge_forms, judged
 from edgegraph.studies.improve.options import with_options
 from edgegraph.studies.improve.proof import Proof, check_differentiable
 from edgegraph.studies.improve.result import Improvement
 from edgegraph.studies.improve.search import time_forms
 from edgegraph.studies.improve.settle import kept_names, taken_back, without_idle, without_moved
-from edgegraph.studies.improve.trials import ROUNDING, Change
+from edgegraph.studies.improve.trials import DONATED, ROUNDING, Change
 from edgegraph.studies.improve.whole import PLAIN, Whole, recipe_of
 from edgegraph.workload import Workload
 
@@ -67,7 +69,8 @@ def improve(
     program's own results move when its inputs change by one unit in the last place. Then it is
     compared with the plain program in fresh processes.
 
-    Compiler options that this XLA takes are tried on the whole, too.
+    Compiler options that this XLA takes are tried on the whole, too, and so is the donation of
+    arguments whose place results can take; it is kept where it saves time or memory.
 
     Ctrl-C ends the search, and what was found is put together; once more, it ends what is done
     with the whole, and the study says what was left out.
@@ -171,7 +174,9 @@ def _workload(
         raise InputError(
             f"weights must be from 0 to {len(args)}, as there are arguments, not {weights}"
         )
-    plain = Workload.from_function(subject, lambda batch: tuple(args))
+    plain = opened(subject, tuple(args))
+    if not isinstance(plain, Workload):
+        raise InputError(f"cannot improve {subject!r:.80}, which is compiled; give the function")
     return replace(plain, call=lambda batch: replace(plain.call(batch), held=weights))
 
 
@@ -290,6 +295,7 @@ def _settled(study: Improvement, whole: Whole, how: _How, report: Progress) -> I
         return settled_again(study, before)
     after = without_idle(study, whole, how.seconds / 2, report)
     after = with_options(after, whole, how.seconds / 2, report)
+    after = with_donation(after, whole, report)
     known.put(key, settled_of(study, after))
     known.save()
     return after
@@ -316,6 +322,6 @@ def _compared(
     )
     prepare_s = whole.prepare_s(recipe_of(study)) if study.prepared else None
     study = replace(study, timing=timing, prepare_s=prepare_s)
-    return taken_back(
-        study, kept_names(study) if timing.ratio >= 1.0 else (), "the whole is not faster"
-    )
+    # Donation is kept for the memory that it saves.
+    slower = [each for each in kept_names(study) if timing.ratio >= 1.0 and each != DONATED]
+    return weighed_again(taken_back(study, slower, "the whole is not faster"), whole)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from edgegraph.base.timing import Progress, monotonic_clock
 from edgegraph.results.verdicts import SLOWER
 from edgegraph.studies.improve.result import Improvement
-from edgegraph.studies.improve.trials import PREPARED, OutputCheck
+from edgegraph.studies.improve.trials import DONATED, PREPARED, OutputCheck
 from edgegraph.studies.improve.whole import PLAIN, Ratio, Recipe, Whole, recipe_of
 
 OVERWHELMING = 0.5
@@ -32,7 +32,8 @@ def kept_rules(study: Improvement) -> dict[str, float]:
 
 def kept_names(study: Improvement) -> list[str]:
     """Return the kept rules, those that save most first, and what is done to the whole."""
-    return [*kept_rules(study), *[PREPARED] * study.prepared, *study.compiler_options]
+    donated = [DONATED] * bool(study.donate_argnums)
+    return [*kept_rules(study), *[PREPARED] * study.prepared, *study.compiler_options, *donated]
 
 
 def taken_back(study: Improvement, names: Collection[str], reason: str) -> Improvement:
@@ -47,10 +48,14 @@ def taken_back(study: Improvement, names: Collection[str], reason: str) -> Impro
         replace(each, kept=False, reason=reason) if each.kept and each.name in names else each
         for each in study.options
     )
+    donation = study.donation
+    if donation is not None and donation.kept and DONATED in names:
+        donation = replace(donation, kept=False, reason=reason)
     return replace(
         study,
         changes=tuple(changes),
         options=tuple(options),
+        donation=donation,
         prepared=study.prepared and PREPARED not in names,
     )
 

@@ -9,6 +9,9 @@ LOWER = "lower precision"
 PREPARED = "prepared weights"
 """Names the preparation of weights among the rules."""
 
+DONATED = "donated arguments"
+"""Names the donation of arguments among the rules."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -97,6 +100,27 @@ class OptionTrial:
 
     name: str
     value: OptionValue
+    ratio: float | None = None
+    kept: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Donation:
+    """Donated arguments, tried on the whole with all kept changes.
+
+    Attributes:
+        arguments: Their positions; each has results of its shapes and dtypes to take its place.
+        before_bytes, after_bytes: Peak of memory by XLA's own statistics, without and with it;
+            None where XLA does not tell.
+        ratio: Time of the whole with it over that without; None where it was not timed.
+        kept: Whether the improved program donates them.
+        reason: Why not; None where it does.
+    """
+
+    arguments: tuple[int, ...]
+    before_bytes: int | None = None
+    after_bytes: int | None = None
     ratio: float | None = None
     kept: bool = False
     reason: str | None = None

@@ -47,11 +47,13 @@ class Recipe:
         decisions: Rules by signature.
         options: Compiler options by name.
         prepared: Whether what depends on the weights alone is computed beforehand.
+        donate: Positions of arguments that are donated besides those that the workload donates.
     """
 
     decisions: frozenset[tuple[str, str]] = frozenset()
     options: frozenset[tuple[str, OptionValue]] = frozenset()
     prepared: bool = False
+    donate: tuple[int, ...] = ()
 
     def without(self, rule: str) -> Recipe:
         """Return the recipe without the changes of one rule, or without prepared weights."""
@@ -75,6 +77,7 @@ def recipe_of(study: Improvement) -> Recipe:
         decisions=frozenset(study.decisions.items()),
         options=frozenset(study.compiler_options.items()),
         prepared=study.prepared,
+        donate=study.donate_argnums,
     )
 
 
@@ -97,8 +100,8 @@ class Whole:
             made = self.workload
             if recipe.prepared:
                 made = prepared_workload(made, dict(recipe.decisions))
-            elif recipe.decisions:
-                made = rewritten_workload(made, dict(recipe.decisions))
+            elif recipe.decisions or recipe.donate:
+                made = rewritten_workload(made, dict(recipe.decisions), donate=recipe.donate)
             program = compile_workload(made, batch=self.batch, options=dict(recipe.options))
             # Making the weights may take longer than all else; they are made once.
             self._programs[recipe] = replace(program, concrete=partial(self.arguments_of, recipe))

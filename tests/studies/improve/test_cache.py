@@ -16,7 +16,7 @@ from edgegraph.studies.improve.cache import (
 )
 from edgegraph.studies.improve.result import Improvement
 from edgegraph.studies.improve.settle import taken_back
-from edgegraph.studies.improve.trials import PREPARED, OptionTrial
+from edgegraph.studies.improve.trials import PREPARED, Donation, OptionTrial
 from edgegraph.studies.improve.whole import Whole
 from tests.studies.improve.improvements import change, improvement
 
@@ -54,6 +54,7 @@ def test_what_was_found_out_about_a_whole_comes_back() -> None:
     after = replace(
         taken_back(before, ["two", PREPARED], "does not help the whole"),
         options=(OptionTrial(name="o", value=1, ratio=0.9, kept=True),),
+        donation=Donation(arguments=(1,), before_bytes=8, after_bytes=4, ratio=1.0, kept=True),
     )
     after = replace(after, changes=(replace(after.changes[0], whole_ratio=1.2), after.changes[1]))
     wholes = SettledWholes()

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from edgegraph.errors import InputError
 from edgegraph.studies.improve.present import improvement_table
-from edgegraph.studies.improve.trials import Estimate
+from edgegraph.studies.improve.trials import Donation, Estimate, OptionTrial
 from tests.studies.improve.improvements import improvement
 
 
@@ -35,6 +35,20 @@ def test_page_and_figure(tmp_path: Path) -> None:
     axes = improvement().plot()
     assert "depthwise -> other" in [text.get_text().strip() for text in axes.texts]
     assert [patch.get_width() for patch in axes.patches] == pytest.approx([0.016, 0.002])
+
+
+def test_what_was_tried_on_the_whole_stands_on_the_page(tmp_path: Path) -> None:
+    donation = Donation(
+        arguments=(0,), before_bytes=2_000_000, after_bytes=1_000_000, ratio=0.97, kept=True
+    )
+    option = OptionTrial(name="o", value=False, ratio=1.1, reason="does not help the whole")
+    study = improvement(changes=(), donation=donation, options=(option,))
+    page = study.to_html(tmp_path / "page.html").read_text("utf-8")
+    assert all(
+        said in page
+        for said in ("o=False", "1.1x", "no: does not help the whole", "donate_argnums=(0,)",
+                     "0.97x", "2 MB -&gt; 1 MB", "fast = jax.jit(fast, donate_argnums=(0,))")
+    )  # fmt: skip
 
 
 def test_there_is_nothing_to_draw_where_nothing_was_kept() -> None:

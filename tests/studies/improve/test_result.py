@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import edgegraph as eg
 from edgegraph.errors import InputError
 from edgegraph.studies.improve.result import by_rule
-from edgegraph.studies.improve.trials import OutputCheck
+from edgegraph.studies.improve.trials import Donation
 from tests.studies.improve.improvements import improvement
 
 
@@ -68,20 +69,15 @@ def test_it_is_saved_and_read(tmp_path: Path) -> None:
         _ = again.function
 
 
+def test_what_is_donated_goes_with_the_decisions(tmp_path: Path) -> None:
+    study = improvement(donation=Donation(arguments=(0, 2), kept=True))
+    assert (study.donate_argnums, study.kept) == ((0, 2), True)
+    path = replace(study, changes=()).save(tmp_path / "fast.rewrites")
+    fast: Any = eg.rewrite(lambda x: x, path)
+    assert fast.donate_argnums == (0, 2)
+    assert improvement(donation=Donation(arguments=(0,))).donate_argnums == ()
+
+
 def test_decisions_are_saved_by_their_ending(tmp_path: Path) -> None:
     path = improvement().save(tmp_path / "fast.rewrites")
     assert '"depthwise(float32[8])": "depthwise"' in path.read_text("utf-8")
-
-
-def test_lower_precision_is_told_by_result() -> None:
-    outputs = tuple(
-        OutputCheck(name=name, largest=2.0, difference=0.01, sensitivity=0.0, tolerance=0.02)
-        for name in "abcdef"
-    )
-    study = improvement(allow=("bf16",), outputs=outputs, inputs=("given", "zeros"))
-    assert study.conclusions[1:4] == (
-        "results agree to 5.0e-03 of the largest; with 2 inputs, a moved furthest (given): 0.25 of"
-        " what is allowed",
-        "errors of results: a 5.0e-03, b 5.0e-03, c 5.0e-03, d 5.0e-03 and 2 more",
-        "no form in bf16 is faster here",
-    )

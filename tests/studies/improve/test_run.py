@@ -49,7 +49,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[str]:
         ]  # fmt: skip
 
     monkeypatch.setattr(run, "time_forms", time_forms)
-    for step in ("without_idle", "with_options"):
+    for step in ("without_idle", "with_options", "with_donation"):
         monkeypatch.setattr(run, step, lambda study, *_: study)
     monkeypatch.setattr(run, "compare_timings", lambda *a, **k: improvement().timing)
     return timed
@@ -98,6 +98,7 @@ def test_results_that_move_take_the_change_back(
     [
         ("without_idle", "trying the whole", False),
         ("with_options", "trying the whole", False),
+        ("with_donation", "trying the whole", False),
         ("without_moved", "comparing the results", False),
         ("compare_timings", "comparing the times", True),
     ],
