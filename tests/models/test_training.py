@@ -12,15 +12,15 @@ from models.cnn import small_cnn_train
 from models.network import Flavor, Optimizer
 from models.published import Published
 from tests.models.macs import products
-from tests.models.zoo import TRAINED, build, cases, count
+from tests.models.zoo import TRAINED, build, count
 
 
-@pytest.mark.parametrize(("network", "flavor"), cases(TRAINED))
+@pytest.mark.parametrize("network", TRAINED, ids=lambda network: network.spec)
 def test_a_train_step_costs_three_forward_passes_but_for_the_images_gradient(
-    network: Published, flavor: str
+    network: Published,
 ) -> None:
-    forward = [product.valid_tap_macs for product in products(build(network.spec, flavor))]
-    step = products(build(f"{network.spec}_train", flavor))
+    forward = [product.valid_tap_macs for product in products(build(network.spec))]
+    step = products(build(f"{network.spec}_train"))
     # Backward, each product gives two: the weight's gradient and the input's. Nothing asks for
     # the gradient of the images.
     assert sum(p.valid_tap_macs for p in step) == 3 * sum(forward) - forward[0]

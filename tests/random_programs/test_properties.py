@@ -202,7 +202,7 @@ def check_against_xla(program: RandomProgram) -> None:
         assert totals.bytes_read + totals.bytes_written == priced.total.bytes
 
 
-@examples(45)
+@examples(25)
 @given(program=programs())
 def test_totals_are_the_sums_of_their_parts(
     program: RandomProgram, tmp_path_factory: pytest.TempPathFactory
@@ -210,14 +210,14 @@ def test_totals_are_the_sums_of_their_parts(
     check(program, tmp_path_factory.mktemp("saved"))
 
 
-@examples(15)
+@examples(10)
 @given(program=programs(loops=False, library=False))
 def test_totals_without_loops_and_custom_calls_are_xla_s(program: RandomProgram) -> None:
     check_against_xla(program)
 
 
 @pytest.mark.slow
-@examples(120)
+@examples(40)
 @given(program=programs(depth=4))
 def test_totals_of_deeply_nested_programs_are_the_sums_of_their_parts(
     program: RandomProgram, tmp_path_factory: pytest.TempPathFactory
@@ -226,7 +226,7 @@ def test_totals_of_deeply_nested_programs_are_the_sums_of_their_parts(
 
 
 @pytest.mark.slow
-@examples(30)
+@examples(15)
 @given(program=programs(depth=4, loops=False, library=False))
 def test_totals_of_deeply_nested_programs_without_loops_are_xla_s(program: RandomProgram) -> None:
     check_against_xla(program)
