@@ -29,19 +29,22 @@ from edgegraph.cli.output import (
     print_rich,
     write_result,
 )
-from edgegraph.cli.run import SAVED_SUFFIX, analyses, resolve, runs_here
+from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, jobs, resolve, runs_here
+from edgegraph.doors.registry import Given, find_door
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
-    from edgegraph.results.analysis import Analysis
     from edgegraph.store import Store
 
 DIFF_SUFFIXES = (".html", ".md", ".csv", SAVED_SUFFIX)
 
 
+@grouped_options(without=TIMED_TOO)
 def diff(
-    before: Annotated[str, typer.Argument(help="A saved analysis, or an HLO file.")],
-    after: Annotated[str, typer.Argument(help="Another one.")],
+    job: Job,
+    after: Annotated[
+        str, typer.Argument(metavar="SPEC", help="Another one.", autocompletion=complete_spec)
+    ],
     output: Annotated[list[Path] | None, files_option(DIFF_SUFFIXES)] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also show what did not change, and every changed op.")
@@ -52,35 +55,27 @@ def diff(
     """Show what changed: ops, layers, and the whole; times only beyond their noise.
 
     Names do not matter. The two may differ in batch, dtype, versions, options, target or model.
+    Options hold for both where they are Python code.
     """
     check_files(output or (), DIFF_SUFFIXES)
     _check_one_form(json=json, markdown=markdown)
+    job.check_one_batch("two programs are compared")
     from edgegraph.compare.diff import diff as compare
     from edgegraph.compare.present import diff_table, write_diff_page
 
-    left, right = read_analysis(before), read_analysis(after)
+    find_door(Given(after))  # before the first takes its time
+    left, right = (analysis for each in jobs(job, after) for analysis in analyses(each))
     found = compare(left, right)
     table = partial(diff_table, found, everything=everything)
     print_form(found, table, json=json, markdown=markdown)
     for path in output or ():
         write_result(found, path, write_page=partial(write_diff_page, found, left, right))
+    check_noise(job, [left, right])
 
 
 def _check_one_form(*, json: bool, markdown: bool) -> None:
     if json and markdown:
         raise InputError("--json and --markdown exclude each other; leave one out")
-
-
-def read_analysis(name: str) -> Analysis:
-    """Read a saved analysis, or analyse an HLO file."""
-    job = Job(spec=name)
-    if job.file is None:
-        raise InputError(
-            f"{name!r} is not a file; save an analysis first: edgegraph analyze {name} -o"
-            f" before{SAVED_SUFFIX}"
-        )
-    (analysis,) = analyses(job)
-    return analysis
 
 
 def _limit(help: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ import typer
 
 from edgegraph.cli.job import Job, JsonFiles, StoreOption, complete_spec, grouped_options, saving_to
 from edgegraph.cli.output import check_writable, file_name, print_json, print_result, study_document
-from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved, results
+from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved, jobs, results
 from edgegraph.errors import InputError
 from edgegraph.results.kinds import KINDS, figure_places
 
@@ -51,7 +51,7 @@ def report(
     kept: list[Path] = []
     found: list[Shown] = []
     with interruptible(kept), saving_to(store) as keep:
-        for each in _jobs(job, more or ()):
+        for each in jobs(job, *more or ()):
             for result in results(each):
                 found.append(result)
                 if isinstance(result, Analysis) and not is_saved(each):
@@ -81,14 +81,6 @@ def _write_page(found: Sequence[Shown], output: Path, kept: Sequence[Path], *, j
             "studies": [study_document(each) for each in found if not isinstance(each, Analysis)],
         }
     )
-
-
-def _jobs(job: Job, more: Sequence[str]) -> Iterator[Job]:
-    """Yield a job for every SPEC; beside Python code, files are read without its options."""
-    every = [replace(job, spec=spec) for spec in (job.spec, *more)]
-    code = any(each.file is None for each in every)
-    for each in every:
-        yield Job(spec=each.spec) if code and each.file is not None else each
 
 
 def _beside(page: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -35,6 +35,14 @@ if TYPE_CHECKING:
 SAVED_SUFFIX = ".edgegraph"
 
 _Saved = TypeVar("_Saved")
+
+
+def jobs(job: Job, *more: str) -> Iterator[Job]:
+    """Yield a job for every SPEC; beside Python code, files are read without its options."""
+    every = [replace(job, spec=spec) for spec in (job.spec, *more)]
+    code = any(each.file is None for each in every)
+    for each in every:
+        yield Job(spec=each.spec) if code and each.file is not None else each
 
 
 def results(job: Job) -> Iterator[Shown]:

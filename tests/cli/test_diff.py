@@ -85,7 +85,9 @@ def test_files_hold_it(
     ("words", "said"),
     [
         (["none.edgegraph", "none.edgegraph"], "is neither a file nor"),
-        (["models.cnn:small_cnn", "x.edgegraph"], "is not a file; save an analysis first"),
+        (["models.cnn:small_cnn", "x.edgegraph"], "is neither a file nor"),
+        (["models.cnn:small_cnn", "models.cnn:x", "--no-measure"], "has no attribute 'x'"),
+        (["a", "b", "-b", "1", "-b", "2"], "two programs are compared; give one --batch"),
         (["a", "b", "-o", "diff.pdf"], "choose a name that ends in .html, .md"),
         (["a", "b", "--json", "--markdown"], "--json and --markdown exclude each other"),
     ],
@@ -97,6 +99,37 @@ def test_bad_input_to_diff_is_one_line(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+FUNCTIONS = """
+import jax
+
+def once(x, w):
+    return x @ w
+
+def twice(x, w):
+    return x @ w @ w
+
+shapes = [jax.ShapeDtypeStruct((n, 8), "float32") for n in (4, 8)]
+compiled = jax.jit(twice).lower(*shapes).compile()
+"""
+
+
+def test_functions_and_what_is_compiled_go_into_diff_and_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "two_functions_of_tests.py"
+    path.write_text(FUNCTIONS)
+    arguments = ["--arg", "x=f32[4,8]", "--arg", "w=f32[8,8]"]
+    outputs = ["--no-measure", "-o", str(tmp_path / "diff.csv")]
+    assert main(["diff", f"{path}:once", f"{path}:twice", *arguments, *outputs]) == 0
+    total, *_ = csv.DictReader((tmp_path / "diff.csv").read_text("utf-8").splitlines())
+    assert (total["macs_before"], total["macs_after"]) == (str(4 * 8 * 8), str(2 * 4 * 8 * 8))
+    for spec, code in ((f"{path}:once", 0), (f"{path}:twice", 1)):
+        assert main(["check", spec, *arguments, "--max-macs", "256"]) == code
+    assert main(["check", f"{path}:compiled", "--max-macs", "511"]) == 1
+    assert main(["diff", f"{path}:compiled", f"{path}:compiled", "--no-measure"]) == 0
+    assert "the same" in capsys.readouterr().out
 
 
 NETWORK = """
