@@ -315,6 +315,24 @@ def compile_for(
     return serialized, memory, cost
 
 
+@contextmanager
+@_private_names()
+def compiling_anew() -> Iterator[None]:
+    """Compile what is compiled in a block, rather than read it from JAX's cache on disk.
+
+    The key of that cache leaves names and lines out: of a program that was compiled under other
+    names, it gives those. A key with them meets nothing, and so long a compilation is never kept.
+    (With jax 0.12, switching the cache off does nothing once the process has used it.)
+    """
+    names = ("compilation_cache_include_metadata_in_key", "persistent_cache_min_compile_time_secs")
+    config = _private("jax._src.config", *names)
+    with (
+        config.compilation_cache_include_metadata_in_key(True),
+        config.persistent_cache_min_compile_time_secs(float("inf")),
+    ):
+        yield
+
+
 @_private_names()
 def set_synchronous_dispatch() -> None:
     """Make CPU calls run in the calling thread, so that a clock around them sees only them.

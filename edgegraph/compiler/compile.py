@@ -248,7 +248,8 @@ def _compile_ahead(program: Program, job: _Job) -> Program:
 def _compile_here(program: Program, job: _Job) -> Program:
     start = time.perf_counter()
     try:
-        executable = program.lowered.compile(compiler_options=job.options or None)
+        with xla.compiling_anew():
+            executable = program.lowered.compile(compiler_options=job.options or None)
     except Exception as error:  # XLA's errors have no common public type
         message = first_line(error).removeprefix("INVALID_ARGUMENT: ")
         raise refusal(message, job.options, job.label) from error

@@ -322,7 +322,8 @@ def _compile_and_time(
     start = time.perf_counter()
     lowered = jax.jit(function.call).lower(*arguments)
     compiler_options: Any = program.options or None
-    executable = lowered.compile(compiler_options=compiler_options)
+    with xla.compiling_anew():
+        executable = lowered.compile(compiler_options=compiler_options)
     compile_s = time.perf_counter() - start
     running = replace(program, executable=executable, concrete=lambda: arguments)
     latency = measure_program(running, settings=settings, progress=report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen, nnx
+from jax.experimental.compilation_cache import compilation_cache
 
 import edgegraph as eg
 from edgegraph.compiler.compile import workload_fingerprint
@@ -135,6 +137,39 @@ def test_names_and_batches() -> None:
     program = eg.compile(workload, batch=cast(Any, np.int64(7)), name="mine", stage="lowered")
     assert (program.name, program.batch) == ("mine", 7)
     assert program.jaxpr.out_avals[0].shape == (7, 3)
+
+
+@pytest.fixture
+def saved_executables(tmp_path: Path) -> Iterator[Path]:
+    """JAX's cache of compiled programs, in a folder of the test's own."""
+    names = ("compilation_cache_dir", "persistent_cache_min_compile_time_secs")
+    before = {f"jax_{name}": getattr(jax.config, f"jax_{name}") for name in names}
+    for name, value in zip(before, (str(tmp_path), 0.0), strict=True):
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield tmp_path
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def test_names_are_the_programs_own_beside_a_cache_that_has_it_under_others(
+    saved_executables: Path,
+) -> None:
+    def named(layer: str) -> Callable[[jax.Array], jax.Array]:
+        def program(x: jax.Array) -> jax.Array:
+            with jax.named_scope(layer):
+                return jnp.tanh(x @ x)
+
+        return program
+
+    x = jax.ShapeDtypeStruct((8, 8), "float32")
+    first, second = (jax.jit(named(layer)).lower(x).compile().as_text() for layer in "ab")
+    assert first == second  # as jax has it: the names of what was compiled before
+    assert "/a/tanh" in str(second)
+    kept = sorted(saved_executables.iterdir())
+    assert "b" in set(eg.analyze(named("b"), args=(x,)).layers["layer"])
+    assert sorted(saved_executables.iterdir()) == kept
 
 
 def test_compiler_options() -> None:
