@@ -20,7 +20,7 @@ from edgegraph.base.signatures import name_keywords
 from edgegraph.base.timing import Progress, collector_paused, no_progress
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
-from edgegraph.cost.custom_calls.kernels import is_callback
+from edgegraph.cost.custom_calls.kernels import calls_python
 from edgegraph.cost.price import price_nodes
 from edgegraph.device.calibration.saved import load_calibration
 from edgegraph.device.catalogue import find_device
@@ -171,6 +171,7 @@ def analyze(
         prefer_synchronous_dispatch()
     found = _opened(subject, module=module, args=args, kwargs=kwargs)
     if isinstance(found, Program):
+        _check_compiled(found, batch=batch, target=target, stage=stage, options=options or {})
         program = found
     else:
         report(f"{name or found.name}: compiling", None)
@@ -196,17 +197,22 @@ CALLBACK_NOTE = (
 
 def _measured(draft: Draft) -> Draft:
     """Run the program as was asked; what it prints in thousands of calls goes nowhere."""
-    module = draft.program.module
-    if not draft.measurement.runs or not any(
-        is_callback(instruction.custom_call_target)
-        for computation in module.computations.values()
-        for instruction in computation.instructions
-    ):
+    if not draft.measurement.runs or not calls_python(draft.program.module):
         return _run(MEASURE, draft)
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         draft = _run(MEASURE, draft)
         jax.effects_barrier()  # callbacks may print after their call is done
     return replace(draft, notes=(*draft.notes, CALLBACK_NOTE))
+
+
+def _check_compiled(program: Program, **asked: Any) -> None:
+    """Refuse what would have to be compiled anew; the defaults of `analyze` ask for nothing."""
+    for name, value in asked.items():
+        if value not in (None, "cpu", "optimized", {}, getattr(program, name)):
+            raise InputError(
+                f"{name}={value!r} has no effect on {program.name!r}, which is compiled already;"
+                " leave it out, or give the function"
+            )
 
 
 def _opened(subject: Any, **choices: Any) -> Workload | Program:

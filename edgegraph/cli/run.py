@@ -114,10 +114,11 @@ def _check_file(job: Job, door: Door, *more: str) -> None:
 
 
 def _check_options(job: Job, *names: str) -> None:
-    """Refuse options that have no effect on a file."""
+    """Refuse options that have no effect on a file, or on what is compiled already."""
+    what = "what is compiled already," if job.file is None else "the file"
     for name in names:
         if getattr(job, name):
-            raise InputError(f"{flag(name)} has no effect on the file {job.spec}; leave it out")
+            raise InputError(f"{flag(name)} has no effect on {what} {job.spec}; leave it out")
 
 
 def check_is_code(job: Job, reason: str) -> None:
@@ -130,13 +131,31 @@ def check_is_code(job: Job, reason: str) -> None:
 
 
 def resolve(job: Job, *, dtype: str | None = None) -> Workload:
-    """Return the workload that SPEC names, with the job's arguments; `dtype` replaces its own."""
+    """Return the workload that SPEC names, with the job's arguments; `dtype` replaces its own.
+
+    Raises:
+        InputError: It names something else, or what is compiled already.
+    """
+    from edgegraph.compiler.program import Program
+
+    found = _resolved(job, dtype)
+    if isinstance(found, Program):
+        raise InputError(
+            f"{job.spec} is compiled already, and this compiles it anew; name the function"
+        )
+    return found
+
+
+def _resolved(job: Job, dtype: str | None = None) -> Workload | Program:
+    """Return what SPEC names; a Program where Python holds what is compiled."""
+    from edgegraph.compiler.program import Program
+
     if job.file is not None:
+        _check_options(job, "input_shape", "dtype", "arguments", "method", "args")
         from edgegraph.workload import Workload
 
-        _check_options(job, "input_shape", "dtype", "arguments", "method", "args")
         return _checked(job, open_thing(job.spec), Workload)
-    found: Workload = open_thing(
+    found: Workload | Program = open_thing(
         job.spec,
         input_shape=None if job.input_shape is None else parse_shape(job.input_shape),
         dtype=dtype or job.dtype,
@@ -144,6 +163,8 @@ def resolve(job: Job, *, dtype: str | None = None) -> Workload:
         method=job.method,
         args=_arguments(job),
     )
+    if isinstance(found, Program):
+        _check_options(job, "batch", "compiler_options", "target", "stage")
     return found
 
 
@@ -162,7 +183,7 @@ def subject(job: Job) -> Workload | Program:
 
     door = find_door(Given(job.spec))
     if door.compiled:
-        return resolve(job)
+        return _resolved(job)
     _check_file(job, door)
     return _checked(job, open_thing(job.spec, module=job.module), Program)
 
@@ -198,24 +219,27 @@ def settings(job: Job) -> MeasurementSettings | None:
 def _of_workload(job: Job) -> Iterator[Analysis]:
     from edgegraph import xla
     from edgegraph.analysis.analyze import analyze
+    from edgegraph.compiler.program import Program
 
-    if job.module or job.device:
-        raise InputError(
-            f"--module and --device are for what is compiled already, and {job.spec} is compiled"
-            " here; --target device:NAME gives it the roofs of another device"
-        )
-    batches = job.batches
+    batches: Sequence[int | None] = job.batches
     measure = _measures(job)
     _check_timed(job, measure)
     depth = parse_depths(job.depth or ())
     if measure:
         xla.set_synchronous_dispatch()
-    workload = resolve(job)
-    for batch in batches:
+    found = _resolved(job)
+    compiled = isinstance(found, Program)
+    if job.module or (job.device and not compiled):
+        raise InputError(
+            f"--module and --device are for what is compiled already, and {job.spec} is compiled"
+            " here; --target device:NAME gives it the roofs of another device"
+        )
+    for batch in (None,) if compiled else batches:
         with progress() as report:
             analysis = analyze(
-                workload,
+                found,
                 batch=batch,
+                device=job.device,
                 target=job.target or "cpu",
                 stage=job.stage or "optimized",
                 measure=measure,

@@ -21,7 +21,7 @@ _SHARD_MAP = (b"xla.sdy.GlobalToLocalShape", b"SPMDFullToShardShape")
 """What JAX calls where a `shard_map` begins."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Program:
     """One workload, compiled (or only lowered) for one target at one batch size.
 
@@ -76,6 +76,13 @@ class Program:
     fingerprint: str | None = None
     notes: tuple[str, ...] = ()
     timeline: Timeline | None = None
+
+    def __repr__(self) -> str:
+        """Say which it is; its module would take pages."""
+        return (
+            f"Program({self.name!r}, batch={self.batch}, target={self.target!r},"
+            f" stage={self.stage!r})"
+        )
 
     @property
     def figures_of(self) -> str | None:

@@ -33,6 +33,7 @@ from edgegraph import xla
 from edgegraph.base.timing import Progress, no_progress
 from edgegraph.base.worker import run_child
 from edgegraph.compiler.program import Program
+from edgegraph.cost.custom_calls.kernels import calls_python
 from edgegraph.device import host
 from edgegraph.errors import EdgeGraphError, InputError
 
@@ -110,6 +111,20 @@ def program_archive(
         yield ProgramArchive(file, file.tell(), compile_s, chosen)
 
 
+def check_portable(program: Program) -> None:
+    """Refuse a program that cannot be handed to another process, before any of it is timed.
+
+    Raises:
+        InputError: It calls functions of Python, which only this process has.
+    """
+    if calls_python(program.module):
+        raise InputError(
+            f"{program.name!r} calls Python on the host (jax.debug.print, jax.pure_callback), and"
+            " cannot be handed to the processes that would time it; take that out, or analyze it,"
+            " which times it where it is"
+        )
+
+
 def _first_cores(count: int) -> tuple[int, ...]:
     usable = host.usable_cores()
     if isinstance(count, bool) or not 1 <= count <= len(usable):
@@ -126,6 +141,7 @@ def _pack(
             f"{program.name!r} (target {program.target!r}, stage {program.stage!r}) has nothing"
             " that could be run here and timed; compile a workload for target 'cpu'"
         )
+    check_portable(program)
     try:
         code = (
             _exported(program)
@@ -137,8 +153,8 @@ def _pack(
     except Exception as error:  # JAX has no common type for what cannot leave the process
         reason = (str(error).strip().splitlines() or [""])[0]
         raise InputError(
-            f"{program.name!r} cannot be handed to another process, as callbacks into Python"
-            f" cannot: {type(error).__name__}: {reason}"
+            f"{program.name!r} cannot be handed to another process:"
+            f" {type(error).__name__}: {reason}"
         ) from error
     infos = jax.tree.leaves(program.executable.args_info[0])
     return _Packed(

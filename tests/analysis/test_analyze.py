@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -265,6 +265,16 @@ def test_trips_that_are_given_make_a_loop_of_unknown_length_count_in_full() -> N
     assert (found.totals.flops, found.totals.lower_bound) == (16 * 8 + 17 * 8, False)
     sources = {op.executions_source for op in found.op_records if op.executions == 16}
     assert (found.unpriced, sources) == ({}, {"given"})
+
+
+def test_what_is_compiled_is_not_compiled_anew() -> None:
+    program = eg.compile(lambda x: x + 1, jax.ShapeDtypeStruct((8,), "float32"), name="f")
+    assert eg.analyze(program, target="cpu", stage="optimized", options={}).totals["flops"] == 8
+    asked = {"batch": 4, "target": "tpu:v5e", "stage": "lowered", "options": {"a": 1}}
+    for name, value in asked.items():
+        choice: dict[str, Any] = {name: value}
+        with pytest.raises(InputError, match=f"^{name}=.* has no effect on 'f', which is compiled"):
+            eg.analyze(program, **choice)
 
 
 @pytest.mark.filterwarnings("ignore:times include the wake-up of a thread")

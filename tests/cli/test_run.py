@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -147,6 +148,41 @@ def test_strict_wants_all_that_was_asked_for(
 
 def test_strict_wants_a_measurement(asked: Asked) -> None:
     assert main(["analyze", "a:b", "--json", "--strict", "--no-measure"]) == 3
+
+
+COMPILED = """
+import jax
+compiled = jax.jit(lambda x: x * 2).lower(jax.ShapeDtypeStruct((8,), "float32")).compile()
+"""
+
+
+def test_what_is_compiled_in_python_is_analysed_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    path = tmp_path / "compiled_of_tests.py"
+    path.write_text(COMPILED)
+    spec = f"{path}:compiled"
+    assert main(["analyze", spec, "--no-measure", "--device", "rpi5", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["totals"]["flops"], document["device"]["name"]) == (8, "Raspberry Pi 5 (8 GB)")
+    assert main(["compare-devices", spec, "--devices", "device:rpi5"]) == 0
+    capsys.readouterr()
+    for words, said in [
+        (
+            ["analyze", spec, "--no-measure", "--batch", "4"],
+            "--batch has no effect on what is comp",
+        ),
+        (["analyze", spec, "--target", "tpu:v5e"], "--target has no effect on what is compiled"),
+        (["check", spec, "--stage", "lowered"], "--stage has no effect on what is compiled"),
+        (["analyze", spec, "--no-measure", "--module", "m"], "--module and --device are for what"),
+        (["fusion", spec], "is compiled already, and this compiles it anew; name the function"),
+        (["sweep", spec, "--no-measure"], "is compiled already, and this compiles it anew"),
+    ]:
+        assert main(words) == 2
+        error = capsys.readouterr().err.strip()
+        assert said in error
+        assert len(error.splitlines()[-1].replace(spec, "")) <= 200
 
 
 def test_arguments_of_a_plain_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,11 @@ def test_what_was_compiled_here_knows_both_modules() -> None:
     assert found.xla_cost["transcendentals"] == 8
 
 
+def test_its_repr_is_a_line() -> None:
+    program = eg.read_hlo("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }")
+    assert repr(program) == "Program('m', batch=None, target='unknown', stage='lowered')"
+
+
 def test_memory_statistics_keep_their_places() -> None:
     statistics = SimpleNamespace(
         argument_size_in_bytes=1,

@@ -16,6 +16,7 @@ from edgegraph.cost.custom_calls.registry import (
     result,
 )
 from edgegraph.cost.operations import comparisons
+from edgegraph.hlo.module import Module
 
 # The kernel's code stands in the same JSON, megabytes of it, so only the estimate is parsed.
 _COST_ESTIMATE = re.compile(r'"cost_estimate"\s*:\s*(\{[^{}]*\})')
@@ -61,6 +62,15 @@ _CALLBACKS = [f"{prefix}_python_{device}_callback" for device in ("cpu", "gpu")
 def is_callback(target: str | None) -> bool:
     """Return whether a custom call's target is a Python function that runs on the host."""
     return target in _CALLBACKS
+
+
+def calls_python(module: Module) -> bool:
+    """Return whether any op of a module is such a function."""
+    return any(
+        is_callback(instruction.custom_call_target)
+        for computation in module.computations.values()
+        for instruction in computation.instructions
+    )
 
 
 @built_in(*_CALLBACKS)

@@ -18,6 +18,7 @@ from edgegraph.hlo.identity import module_digest
 from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
 from edgegraph.hlo.op_tree import launches
 from edgegraph.measure import statistics
+from edgegraph.measure.archive import check_portable
 from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings
@@ -101,7 +102,7 @@ def fusion_study(
     if measure:
         prefer_synchronous_dispatch()
     extra = rung_options(options or {})
-    programs = _compile(subject, args, batch, options or {}, extra, report)
+    programs = _compile(subject, args, batch, options or {}, extra, measure, report)
     analyses = {
         name: analyze(
             program, measure=measure, device=device, settings=settings,
@@ -133,11 +134,12 @@ def _compile(
     batch: int | None,
     options: Options,
     extra: Mapping[str, Options],
+    timed: bool,
     report: Progress,
 ) -> dict[str, Program]:
     if not isinstance(subject, Workload) and args is None:
         raise InputError(
-            f"cannot study {subject!r} without arguments; pass them as args=(...), or give a"
+            f"cannot study {subject!r:.80} without arguments; pass them as args=(...), or give a"
             " Workload"
         )
     programs = {}
@@ -145,6 +147,8 @@ def _compile(
         report(f"compiling {name}", None)
         every = {**options, **more}
         programs[name] = compile_workload(subject, *(args or ()), batch=batch, options=every)
+        if timed:
+            check_portable(programs[name])
     return programs
 
 

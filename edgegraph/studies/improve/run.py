@@ -13,6 +13,7 @@ from edgegraph.base.timing import Progress, monotonic_clock, no_progress
 from edgegraph.compiler.objects import opened
 from edgegraph.compiler.targets import parse_target
 from edgegraph.errors import InputError
+from edgegraph.measure.archive import check_portable
 from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.environment import environment
 from edgegraph.measure.latency import prefer_synchronous_dispatch
@@ -169,7 +170,9 @@ def _workload(
     if isinstance(subject, Workload):
         return subject
     if args is None:
-        raise InputError(f"cannot improve {subject!r} without arguments; pass them as args=(...)")
+        raise InputError(
+            f"cannot improve {subject!r:.80} without arguments; pass them as args=(...)"
+        )
     if not 0 <= weights <= len(args):
         raise InputError(
             f"weights must be from 0 to {len(args)}, as there are arguments, not {weights}"
@@ -198,6 +201,8 @@ def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
     """Return a study of single sites."""
     name, call = whole.workload.name, whole.call
     report(f"{name}: tracing", None)
+    if how.target == HERE:
+        check_portable(whole.program(PLAIN))
     sites = [
         found
         for found in find_sites(jax.make_jaxpr(call.function)(*call.abstract))

@@ -13,6 +13,7 @@ from edgegraph.compiler.program import Program
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_name import scope_of
+from edgegraph.measure.archive import check_portable
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.measure.throughput import measure_input_overlap, measure_throughput
@@ -59,6 +60,7 @@ def overlap_study(
     """
     prefer_synchronous_dispatch()
     program = _program(subject, args, batch, options, progress)
+    check_portable(program)
     if prepare is None and isinstance(subject, Workload):
         prepare = subject.prepare
     analysis = analyze(program, measure=True, device=device, settings=settings, progress=progress)
@@ -94,7 +96,7 @@ def _program(
         return subject
     if not isinstance(subject, Workload) and args is None:
         raise InputError(
-            f"cannot study {subject!r} without arguments; pass them as args=(...), or give a"
+            f"cannot study {subject!r:.80} without arguments; pass them as args=(...), or give a"
             " Workload"
         )
     if progress is not None:

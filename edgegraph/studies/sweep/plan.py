@@ -281,7 +281,7 @@ def make_workload(subject: Subject, dtype: str | None) -> Workload:
         return subject
     if not callable(subject):
         raise InputError(
-            f"cannot sweep {subject!r}; expected a Workload, or a function that returns one"
+            f"cannot sweep {subject!r:.80}; expected a Workload, or a function that returns one"
         )
     given = {} if dtype is None else {"dtype": dtype}
     try:
@@ -290,5 +290,5 @@ def make_workload(subject: Subject, dtype: str | None) -> Workload:
         told = f" with dtype={dtype!r}" if given else ""
         raise InputError(f"cannot make a workload{told}: {error}") from error
     if not isinstance(made, Workload):
-        raise InputError(f"cannot sweep {subject!r}: it returns {made!r}, not a Workload")
+        raise InputError(f"cannot sweep {subject!r:.80}: it returns {made!r:.60}, not a Workload")
     return made

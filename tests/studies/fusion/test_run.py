@@ -105,6 +105,16 @@ def test_a_function_without_arguments_is_refused() -> None:
         eg.fusion_study(lambda x: x)
 
 
+def test_what_calls_python_is_refused_before_anything_is_timed() -> None:
+    def prints(x: jax.Array) -> jax.Array:
+        jax.debug.print("x {}", x[0])
+        return x + 1
+
+    with pytest.raises(InputError, match=r"'prints' calls Python on the host \(jax.debug.print"):
+        eg.fusion_study(prints, args=(SQUARE,))
+    assert eg.fusion_study(prints, args=(SQUARE,), measure=False).rungs
+
+
 def test_intervals_widen_with_the_spread_between_blocks() -> None:
     def width(samples: Sequence[float]) -> float:
         found = replace(analyses.latency(1.0), samples_s=tuple(samples))
