@@ -148,6 +148,7 @@ register(
 register(Kind(word="op trace", home="edgegraph.results.op_trace:OpTrace"))
 register(Kind(word="comparison of timings", home="edgegraph.results.timing:TimingComparison"))
 provide(
+    document="edgegraph.results.document:document",
     page="edgegraph.reporting.page:report",
     load_address="edgegraph.store:load_address",
     diff_page="edgegraph.compare.present:write_diff_page",

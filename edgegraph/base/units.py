@@ -42,6 +42,11 @@ def ratio(value: float | None) -> str:
     return UNKNOWN if value is None else _digits(value)
 
 
+def times(value: float | None) -> str:
+    """Write how many times as much: ``2.5x``."""
+    return UNKNOWN if value is None else f"{_digits(value)}x"
+
+
 def _digits(value: float) -> str:
     if value == 0:
         return "0"

@@ -129,33 +129,19 @@ def print_json(document: Any) -> None:
 
 def print_result(result: Shown, *, json: bool) -> None:
     """Print a result on stdout, as a JSON object or as the tables of its kind."""
-    from edgegraph.results.analysis import Analysis
-    from edgegraph.results.document import document
     from edgegraph.results.kinds import presenter_of
 
-    if not json:
-        print_rich(presenter_of(result).table(result, None))
-    elif isinstance(result, Analysis):
-        print_json(document(result))
+    if json:
+        print_json(result.document)
     else:
-        print_json(study_document(result))
-
-
-def study_document(study: Any) -> dict[str, Any]:
-    """Return a study as a JSON object, with the word for its kind."""
-    from edgegraph.results.kinds import kind_of
-
-    return {"kind": kind_of(study).word, **study.document}
+        print_rich(presenter_of(result).table(result, None))
 
 
 def present_study(
     study: Study, paths: Sequence[Path], *, json: bool, has_figure: bool = True
 ) -> list[Path]:
     """Print a study and write its files; return those written. Figures only where it has any."""
-    if json:
-        print_json(study.document)
-    else:
-        print_result(study, json=False)
+    print_result(study, json=json)
     return [
         write_result(study, path)
         for path in paths

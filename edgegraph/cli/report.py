@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgegraph.cli.job import Job, JsonFiles, StoreOption, complete_spec, grouped_options, saving_to
-from edgegraph.cli.output import check_writable, file_name, print_json, print_result, study_document
+from edgegraph.cli.output import check_writable, file_name, print_json, print_result
 from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved, jobs, results
 from edgegraph.errors import InputError
 from edgegraph.results.kinds import KINDS, figure_places
@@ -67,7 +67,6 @@ def _write_page(found: Sequence[Shown], output: Path, kept: Sequence[Path], *, j
     """Write the page, and say where it is and what is saved beside it."""
     from edgegraph.reporting import page
     from edgegraph.results.analysis import Analysis
-    from edgegraph.results.document import document
 
     page.report(found, output)
     if not json:
@@ -77,8 +76,8 @@ def _write_page(found: Sequence[Shown], output: Path, kept: Sequence[Path], *, j
         {
             "page": str(output),
             "saved": [str(path) for path in kept],
-            "analyses": [document(each) for each in found if isinstance(each, Analysis)],
-            "studies": [study_document(each) for each in found if not isinstance(each, Analysis)],
+            "analyses": [each.document for each in found if isinstance(each, Analysis)],
+            "studies": [each.document for each in found if not isinstance(each, Analysis)],
         }
     )
 

@@ -10,7 +10,7 @@ from edgegraph.base.timing import bulk
 from edgegraph.compare.changes import count_same, op_changes
 from edgegraph.compare.layers import align_layers, compare_latencies, layer_changes
 from edgegraph.compare.match import match
-from edgegraph.compare.result import Diff, Figure, Setting, Subject
+from edgegraph.compare.result import Diff, Facet, Figure, Subject
 from edgegraph.compare.side import make_side
 from edgegraph.errors import InputError
 from edgegraph.hlo.identity import Labels, label_instructions
@@ -55,11 +55,11 @@ def subject(analysis: Analysis) -> Subject:
     )
 
 
-def settings(before: Subject, after: Subject) -> tuple[Setting, ...]:
+def settings(before: Subject, after: Subject) -> tuple[Facet, ...]:
     """Return what was set differently."""
     one, other = _settings(before), _settings(after)
     return tuple(
-        Setting(name=name, before=was, after=now)
+        Facet(name=name, before=was, after=now)
         for name in one | other
         if (was := one.get(name, "not set")) != (now := other.get(name, "not set"))
     )

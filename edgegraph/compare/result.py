@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
-
-from msgspec import to_builtins
 
 from edgegraph.hlo import opcodes
 from edgegraph.results.base import Shown
 from edgegraph.results.columns import RATIO, TEXT, Column, columns_of, frame
+from edgegraph.results.form import in_document
 from edgegraph.results.kinds import presenter_of, provided
+from edgegraph.results.records import LayerRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +66,13 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """Something that was set differently: the batch size, the version of jax, an option."""
+class Facet:
+    """One respect in which programs or ops differ.
+
+    Attributes:
+        name: Which: the batch size, an option; ``shape``, ``dtype``, ``flops``, ``fused ops``, ...
+        before, after: What it is on either side.
+    """
 
     name: str
     before: str
@@ -161,9 +166,8 @@ class _Change(Generic[_Figures]):
 
     def both(self, name: str) -> tuple[Any, Any]:
         """Return one figure before and after; None where that side is not there."""
-        before, after = (
-            None if side is None else getattr(side, name) for side in (self.before, self.after)
-        )
+        sides = self.before, self.after
+        before, after = (None if side is None else getattr(side, name) for side in sides)
         return before, after
 
 
@@ -207,15 +211,6 @@ class LayerChange(_Change[LayerFigures]):
             return REMOVED
         differs = any(getattr(self.before, name) != getattr(self.after, name) for name in COUNTED)
         return CHANGED if differs or self.op_changes else SAME
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facet:
-    """One respect in which ops differ: ``shape``, ``dtype``, ``flops``, ``fused ops``, ..."""
-
-    name: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +282,7 @@ class Diff(Shown):
 
     before: Subject
     after: Subject
-    settings: tuple[Setting, ...]
+    settings: tuple[Facet, ...]
     figures: tuple[Figure, ...]
     layer_changes: tuple[LayerChange, ...]
     op_changes: tuple[OpChange, ...]
@@ -308,10 +303,8 @@ class Diff(Shown):
         """One row per layer and phase: its change, then every figure before and after."""
         sides = _sides(LayerFigures)
         columns = {
-            **columns_of(LayerChange, "layer"),
-            "layer_before": TEXT,
-            **columns_of(LayerChange, "phase"),
-            "change": columns_of(LayerChange, "kind")["kind"],
+            **dict.fromkeys(("layer", "layer_before", "phase"), TEXT),
+            "change": _KIND,
             **columns_of(LayerChange, "aligned_by", "op_changes"),
             **sides,
             **columns_of(LayerChange, "noise_s", "time_verdict", "depth", "leaf"),
@@ -329,9 +322,8 @@ class Diff(Shown):
         """One row per change of ops: its kind and layer, in what they differ, before and after."""
         sides = _sides(OpFigures)
         columns = {
-            "change": columns_of(OpChange, "kind")["kind"],
-            **columns_of(OpChange, "layer", "phase"),
-            **dict.fromkeys(("differs_in", "before", "after"), TEXT),
+            "change": _KIND,
+            **dict.fromkeys(("layer", "phase", "differs_in", "before", "after"), TEXT),
             **sides,
         }
         rows = self.op_changes
@@ -355,14 +347,6 @@ class Diff(Shown):
         }
         return frame(self.figures, columns).set_index("name")
 
-    @property
-    def document(self) -> dict[str, Any]:
-        """The diff as a JSON object; its keys are the attributes' names, and ``empty``."""
-        document: dict[str, Any] = {"empty": self.empty, **to_builtins(self)}
-        for row, change in zip(document["layer_changes"], self.layer_changes, strict=True):
-            row.update(layer=change.layer, kind=change.kind)
-        return document
-
     def to_html(self, path: str | Path, *compared: Analysis) -> Path:
         """Write its page; given both that were compared, with their graphs, and marks in them.
 
@@ -378,6 +362,15 @@ class Diff(Shown):
         """Return it as Markdown, for a pull request."""
         text: str = presenter_of(self).markdown(self)
         return text
+
+
+_same = columns_of(LayerRecord, *columns_of(LayerFigures).keys() - {"peak_bytes"})
+in_document(LayerFigures, columns_of(LayerFigures) | _same)
+in_document(LayerChange, more=["layer", "kind"])
+in_document(Diff, more=["empty"])
+
+
+_KIND = replace(TEXT, name="kind")
 
 
 def _sides(figures: type) -> dict[str, Column]:

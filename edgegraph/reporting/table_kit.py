@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgegraph.reporting.palette import BOUND_COLOURS
+from edgegraph.results.columns import Column
 from edgegraph.results.verdicts import INVALID, NOISY, OK
 
 BOUND_STYLE = {"compute": "blue", "memory": "yellow", "network": "magenta", "overhead": "red"}
@@ -28,6 +29,23 @@ def plain_table(first: str, *headings: str, words: Container[str] = WORDS, **opt
     for heading in headings:
         table.add_column(heading, justify="left" if heading in words else "right", no_wrap=True)
     return table
+
+
+def column_table(columns: Mapping[str, Column], **options: Any) -> Table:
+    """Begin a table with the headings of columns, of which the first names the rows."""
+    first, *rest = columns.values()
+    words = {column.heading for column in rest if column.dtype == "string"}
+    return plain_table(first.heading, *(column.heading for column in rest), words=words, **options)
+
+
+def cells(
+    record: object, columns: Mapping[str, Column], **written: RenderableType
+) -> list[RenderableType]:
+    """Write a record, a cell for each column; `written` are those that are no plain value."""
+    return [
+        written[name] if name in written else column.text(getattr(record, name))
+        for name, column in columns.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from edgegraph.errors import InputError
 from edgegraph.results.columns import notebook_table
 from edgegraph.results.files import save
+from edgegraph.results.form import told
 from edgegraph.results.kinds import kind_of, presenter_of, provided, resolve
 
 if TYPE_CHECKING:
@@ -133,6 +134,11 @@ class Shown(Saved):
         written: Path = provided("page")([self], path)
         return written
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """What ``--json`` prints of it, as an object of the published schema."""
+        return told(self)
+
     def __repr__(self) -> str:
         """Say in one line what it is; the records themselves are for the frames."""
         return f"<{type(self).__name__} {presenter_of(self).headline(self)}>"
@@ -153,10 +159,6 @@ class Study(Shown):
         @property
         def frame(self) -> pd.DataFrame:
             """One row for each of what it holds side by side."""
-
-        @property
-        def document(self) -> dict[str, Any]:
-            """The study as a JSON object."""
 
     @property
     def conclusions(self) -> tuple[str, ...]:
@@ -211,6 +213,12 @@ class Exportable(Shown):
     """
 
     __slots__ = ()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What ``--json`` prints of it, as an object of the published schema; without its ops."""
+        made: dict[str, Any] = provided("document")(self)
+        return made
 
     def to_csv(self, path: str | Path) -> Path:
         """Write layers as CSV."""

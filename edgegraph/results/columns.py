@@ -16,7 +16,7 @@ from operator import attrgetter
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.base.units import UNKNOWN, percent, ratio, seconds, si
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,14 +53,16 @@ class Column:
     about: str = ""
 
     def text(self, value: Any) -> str:
-        """Write a value; what is unknown as a ?."""
+        """Write a value; an unknown number as a ?, and nothing for a word that there is not."""
+        if value is None:
+            return "" if self.dtype == "string" else UNKNOWN
         if self.write is not None:
             return self.write(value)
         if self.unit == "s":
             return seconds(value)
         if self.dtype == "Int64":
             return si(value, self.unit)
-        return ratio(value) if self.dtype == "float64" else value or ""
+        return ratio(value) if self.dtype == "float64" else str(value)
 
     def cell(self, value: Any) -> str:
         """Write a value in a table, where of what is unknown only counts are marked."""
@@ -85,6 +87,9 @@ def sum_of_times(values: Iterable[float | None]) -> float | None:
 TEXT = Column(dtype="string")
 TIME = Column(dtype="float64", unit="s")
 RATIO = Column(dtype="float64")
+COUNT = Column(write=str)
+"""A small count, shown whole."""
+
 SHARE = Column(dtype="float64", write=percent)
 """A share from 0 to 1, shown in percent."""
 

@@ -1,13 +1,10 @@
-"""An analysis as one JSON object: what ``--json`` prints and ``edgegraph export`` writes."""
+"""The JSON of an analysis, as ``--json`` and ``edgegraph export`` write it; the schema of all."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
-from functools import cache, reduce
-from operator import or_
-from types import UnionType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -15,14 +12,12 @@ from edgegraph.device.device import Device
 from edgegraph.results.analysis import Analysis, Environment, Finding, MemoryUse, Totals
 from edgegraph.results.columns import columns_of
 from edgegraph.results.compiled_together import CompiledTogether, WhatIf, compare_together, what_if
+from edgegraph.results.form import form, in_document, told
+from edgegraph.results.kinds import KINDS, resolve
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.records import LayerRecord, OpRecord
 from edgegraph.results.schedule import ActivationMemory, LiveMemory
 from edgegraph.results.timing import Latency, LayerLatency, Throughput
-
-FORMAT = "edgegraph-document"
-VERSION = 2
-"""Raised when a name goes or comes to mean something else; further names may come at any time."""
 
 MOST_BUFFERS = 20
 """Buffers of the peak that stand in it, the largest first."""
@@ -36,8 +31,6 @@ class Document:
     the saved file only.
 
     Attributes:
-        format: Always ``edgegraph-document``.
-        version: Of the names and of what they mean.
         workload, batch, target, stage, options: What was analysed, as on `Analysis`.
         figures_of: Whose figures these are where the program is for several devices; else null.
         device: The device whose roofs were used; null where no device was given.
@@ -61,8 +54,6 @@ class Document:
         notes: What else is to be known of how it came about, in a sentence each.
     """
 
-    format: str = FORMAT
-    version: int = VERSION
     workload: str
     batch: int | None
     target: str
@@ -91,44 +82,35 @@ class Document:
     notes: tuple[str, ...]
 
 
-_CHOSEN: Mapping[type, tuple[str, ...]] = {
-    LiveMemory: (
-        "peak_bytes", "peak_op", "peak_layer", "held_bytes", "working_bytes", "allocated_bytes",
-        "peak_by_kind", "peak_buffers",
+in_document(Analysis, columns_of(Document, *get_type_hints(Document)))
+in_document(
+    LiveMemory,
+    columns_of(
+        LiveMemory, "peak_bytes", "peak_op", "peak_layer", "held_bytes", "working_bytes",
+        "allocated_bytes", "peak_by_kind", "peak_buffers",
     ),
-    OpTrace: (
-        "calls", "warm_up", "time_s", "span_s", "coverage", "traced_ratio", "unmatched", "loops",
-        "kept_at",
+)  # fmt: skip
+in_document(
+    OpTrace,
+    columns_of(
+        OpTrace, "calls", "warm_up", "time_s", "span_s", "coverage", "traced_ratio", "unmatched",
+        "loops", "kept_at",
     ),
-}  # fmt: skip
-"""What stands in the document of a class; of all others its fields,"""
-
-_LEFT_OUT: Mapping[type, str] = {Latency: "samples_s", Device: "kernel_rates"}
-"""less this one,"""
-
-_ADDED: Mapping[type, tuple[str, ...]] = {
-    LayerRecord: ("intensity_flops_per_byte",),
-    OpRecord: ("intensity_flops_per_byte",),
-    MemoryUse: ("peak_bytes", "undonated_peak_bytes"),
-    CompiledTogether: ("difference_s", "change"),
-}
-"""and these."""
+)  # fmt: skip
+in_document(LayerRecord, more=["intensity_flops_per_byte"])
+in_document(OpRecord, more=["intensity_flops_per_byte"])
+in_document(MemoryUse, more=["peak_bytes", "undonated_peak_bytes"])
+in_document(CompiledTogether, more=["difference_s", "change"])
 
 
 def document(analysis: Analysis, *, ops: bool = False) -> dict[str, Any]:
-    """Return an analysis as a JSON object, as `schema` describes it; its ops on request only."""
-    derived: dict[str, Any] = {
-        "layers": analysis.layer_records,
-        "ops": analysis.op_records if ops else None,
-        "what_if": what_if(analysis.layer_records),
-        "compiled_together": compare_together(analysis.latency, analysis.layer_latencies),
-    }
-    names = [name for name in Document.__dataclass_fields__ if name not in ("format", "version")]
-    whole = Document(
-        **{name: derived[name] if name in derived else getattr(analysis, name) for name in names}
-    )
-    made: dict[str, Any] = msgspec.to_builtins(
-        msgspec.convert(whole, form(Document), from_attributes=True)
+    """Return an analysis as a JSON object; its ops on request only."""
+    made = told(
+        analysis,
+        layers=analysis.layer_records,
+        ops=analysis.op_records if ops else None,
+        what_if=what_if(analysis.layer_records),
+        compiled_together=compare_together(analysis.latency, analysis.layer_latencies),
     )
     live = made["live_memory"]
     if live is not None:
@@ -136,35 +118,10 @@ def document(analysis: Analysis, *, ops: bool = False) -> dict[str, Any]:
     return made
 
 
-@cache
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of `document`; it is the same for every analysis."""
-    return msgspec.json.schema(form(Document))
-
-
-@cache
-def form(kind: type) -> type[msgspec.Struct]:
-    """Return what a class looks like in the document: nothing may be missing, nothing more."""
-    fields = list(get_type_hints(kind))
-    names = _CHOSEN.get(kind) or (
-        *(name for name in fields if name != _LEFT_OUT.get(kind)), *_ADDED.get(kind, ())
-    )  # fmt: skip
-    columns = columns_of(kind, *names)
-    return msgspec.defstruct(
-        kind.__name__,
-        [
-            (name, Annotated[_form(column.type), msgspec.Meta(description=column.about)])
-            for name, column in columns.items()
-        ],
-        forbid_unknown_fields=True,
+    """Return the JSON Schema of all documents: of analyses, of every study, and of diffs."""
+    kinds = [kind for kind in KINDS.values() if kind.presenter is not None]
+    references, definitions = msgspec.json.schema_components(
+        [form(resolve(kind.home), kind.word) for kind in kinds], ref_template="#/$defs/{name}"
     )
-
-
-def _form(hint: Any) -> Any:
-    """Put the forms of classes into the type of a field."""
-    if isinstance(hint, type) and (is_dataclass(hint) or issubclass(hint, msgspec.Struct)):
-        return form(hint)
-    inner = tuple(each if each is ... else _form(each) for each in get_args(hint))
-    if isinstance(hint, UnionType):
-        return reduce(or_, inner)
-    return get_origin(hint)[inner] if inner else hint
+    return {"anyOf": list(references), "$defs": definitions}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from edgegraph.results.columns import columns_of, frame
+from edgegraph.results.form import in_document
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +124,15 @@ class Schedule:
     def frame(self) -> pd.DataFrame:
         """One row per transfer, with the columns of `Transfer`."""
         return frame(self.transfers, columns_of(Transfer))
+
+
+in_document(
+    Schedule,
+    columns_of(
+        Schedule, "makespan_s", "compute_s", "exposed_s", "critical_path_s", "time_source",
+        "transfers",
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

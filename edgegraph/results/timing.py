@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgegraph.base.units import seconds
 from edgegraph.results.base import Saved
 from edgegraph.results.columns import columns_of, frame
+from edgegraph.results.form import in_document
 from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, SLOWER
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class Latency:
         if self.dispatch_s is None:
             return None
         return max(0.0, self.median_s - self.dispatch_s)
+
+
+in_document(Latency, less="samples_s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +242,9 @@ class InputOverlap:
         return (self.serial_s - self.overlapped_s) / shorter_s if shorter_s else None
 
 
+in_document(InputOverlap, more=["gain", "hidden"])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessTimes:
     """What one fresh process saw, in which the calls of both programs took turns.
@@ -318,3 +325,6 @@ class TimingComparison(Saved):
             f" {control_low:.3f} to {control_high:.3f})"
             + "".join(f"; {reason}" for reason in self.reasons)
         )
+
+
+in_document(TimingComparison, less="processes")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
+from typing import Annotated
 
 from rich.console import Console
 from rich.table import Table
@@ -12,10 +14,33 @@ from edgegraph.reporting.table_kit import (
     ByWidth,
     HtmlCell,
     HtmlTable,
+    cells,
+    column_table,
     html_parts,
     html_table,
     plain_table,
 )
+from edgegraph.results.columns import COUNT, Column, columns_of
+
+
+@dataclass(frozen=True)
+class Lap:
+    """A record with columns of every sort."""
+
+    runner: str
+    laps: Annotated[int | None, COUNT]
+    time_s: Annotated[float | None, Column(heading="time")]
+    verdict: str | None = None
+
+
+def test_a_table_has_the_headings_and_values_of_its_columns() -> None:
+    columns = columns_of(Lap, "runner", "laps", "time_s", "verdict")
+    table = column_table(columns)
+    shown = [(str(column.header), column.justify) for column in table.columns]
+    assert shown == [("runner", "left"), ("laps", "right"), ("time", "right"), ("verdict", "left")]
+    row = cells(Lap(runner="Ada", laps=1200, time_s=0.0025), columns, runner="A.")
+    assert row == ["A.", "1200", "2.5 ms", ""]
+    assert cells(Lap(runner="Bo", laps=None, time_s=None), columns) == ["Bo", "?", "?", ""]
 
 
 def made() -> HtmlTable:

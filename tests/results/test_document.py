@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,8 +12,10 @@ import pytest
 from edgegraph.cli import main
 from edgegraph.reporting.exports import export
 from edgegraph.results.analysis import Analysis
-from edgegraph.results.document import MOST_BUFFERS, Document, document, form, schema
+from edgegraph.results.document import MOST_BUFFERS, document, schema
+from edgegraph.results.form import form
 from tests import analyses
+from tests.results.published import SCHEMA, check
 
 
 def measured() -> Analysis:
@@ -25,38 +26,6 @@ MAKERS = [
     analyses.small_cnn, analyses.gradient, analyses.without_device, analyses.hostile,
     analyses.unpriced, analyses.under_conditions, measured,
 ]  # fmt: skip
-
-PUBLISHED = Path(__file__).parent.parent.parent / "docs" / "document.schema.json"
-
-
-def check(value: Any, kind: Any, where: str = "document") -> None:
-    """Hold a value against what JSON Schema says, as far as the document's schema uses it."""
-    if "$ref" in kind:
-        kind = schema()["$defs"][kind["$ref"].rpartition("/")[2]]
-    if "anyOf" in kind:
-        for each in kind["anyOf"]:
-            try:
-                return check(value, each, where)
-            except AssertionError:
-                continue
-        raise AssertionError(f"{where}: {value!r} is none of {kind['anyOf']}")
-    kinds = {
-        "object": dict, "array": list, "string": str, "integer": int, "number": (int, float),
-        "null": type(None), "boolean": bool,
-    }  # fmt: skip
-    assert isinstance(value, kinds[kind["type"]]), where  # type: ignore[arg-type]
-    assert kind["type"] == "boolean" or not isinstance(value, bool), where
-    if kind["type"] == "object":
-        properties = kind.get("properties", {})
-        more = kind.get("additionalProperties", True)
-        assert set(kind.get("required", ())) <= set(value), where
-        for name, each in value.items():
-            assert name in properties or more is not False, f"{where}.{name}"
-            if name in properties or isinstance(more, dict):
-                check(each, properties.get(name, more), f"{where}.{name}")
-    for each in value if kind["type"] == "array" else ():
-        check(each, kind["items"], where)
-    return None
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -69,8 +38,8 @@ def test_what_is_printed_and_exported_is_one_document_of_the_schema(
     assert main(["show", saved, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     for told in (printed, exported):
-        check(told, schema())
-        msgspec.convert(told, form(Document))
+        check(told, SCHEMA)
+        msgspec.convert(told, form(Analysis, "analysis"))
     assert len(exported.pop("ops")) == len(analysis.op_records)
     assert printed.pop("ops") is None
     assert printed == exported
@@ -78,12 +47,12 @@ def test_what_is_printed_and_exported_is_one_document_of_the_schema(
 
 def test_the_schema_is_the_published_one() -> None:
     """Made by `edgegraph export SAVED -o docs/document.schema.json --format schema`."""
-    assert json.loads(PUBLISHED.read_text("utf-8")) == schema()
+    assert schema() == SCHEMA
 
 
 def test_every_name_is_described_and_nothing_else_may_stand_in_it() -> None:
-    kinds = schema()["$defs"]
-    assert {"Document", "OpRecord", "LayerRecord", "Totals", "Device"} <= set(kinds)
+    kinds = SCHEMA["$defs"]
+    assert {"Analysis", "SweepPoint", "OpRecord", "LayerRecord", "Totals", "Device"} <= set(kinds)
     for name, kind in kinds.items():
         assert kind["additionalProperties"] is False
         assert kind["required"] == list(kind["properties"])

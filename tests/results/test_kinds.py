@@ -70,7 +70,8 @@ def test_a_new_study_has_a_page_tables_and_json(
     assert main(["show", saved]) == 0
     assert "8 eyes in all" in capsys.readouterr().out
     assert main(["show", saved, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"kind": "game of dice", "eyes": [3, 5]}
+    told = json.loads(capsys.readouterr().out)
+    assert (told["kind"], told["workload"], told["eyes"]) == ("game of dice", "dice", [3, 5])
     assert main(["plot", saved, "-o", str(tmp_path / "toy.svg")]) == 0
     assert repr(toy) == "<Toy dice, dice>"
     assert "8 eyes in all" in toy._repr_html_()

@@ -30,10 +30,6 @@ class Toy(Study):
         return pd.DataFrame({"eyes": self.eyes})
 
     @property
-    def document(self) -> dict[str, Any]:
-        return {"eyes": list(self.eyes)}
-
-    @property
     def conclusions(self) -> tuple[str, ...]:
         return (f"{sum(self.eyes)} eyes in all",)
 

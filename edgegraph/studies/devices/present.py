@@ -14,7 +14,8 @@ from edgegraph.errors import InputError
 from edgegraph.reporting import figure
 from edgegraph.reporting.palette import BOUND_COLOURS, BOUND_MARKERS, INK, bound_colour
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
-from edgegraph.reporting.table_kit import plain_table, styled
+from edgegraph.reporting.table_kit import cells, column_table, styled
+from edgegraph.results.columns import Column, columns_of
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.devices.result import (
     AT_THE_ROOF,
@@ -22,6 +23,7 @@ from edgegraph.studies.devices.result import (
     MEASURED,
     DeviceComparison,
     DeviceRow,
+    OpKind,
 )
 
 if TYPE_CHECKING:
@@ -41,41 +43,50 @@ def comparison_table(comparison: DeviceComparison, wide: bool | None = None) -> 
 
 def _rows_table(rows: Sequence[DeviceRow]) -> Table:
     several = len({row.workload for row in rows}) > 1
-    optional = {
-        "expected": any(row.expected_s is not None for row in rows),
-        "compiler": any(row.compiler_time_s is not None for row in rows),
-        "measured": any(row.measured_s is not None for row in rows),
+    columns = {
+        name: column
+        for name, column in _COLUMNS.items()
+        if name not in _OPTIONAL or any(getattr(row, name) is not None for row in rows)
     }
-    there = [name for name, known in optional.items() if known]
-    headings = ("batch", "roofline time", *there, "bound", "used", "per s", "memory")
-    table = plain_table("device", *headings, overflow="fold", no_wrap=False)
+    table = column_table(columns, overflow="fold", no_wrap=False)
     workload = None
     for row in rows:
         if several and row.workload != workload:
             workload = row.workload
             table.add_row(Text(workload, style="italic"))
-        table.add_row(*_cells(row, optional))
+        table.add_row(*_cells(row, columns))
     return table
 
 
-def _cells(row: DeviceRow, optional: Mapping[str, bool]) -> list[Text | str]:
+_OPTIONAL = ("expected_s", "compiler_time_s", "measured_s")
+_COLUMNS = {
+    **columns_of(DeviceRow, "device", "batch"),
+    "bracket": Column(heading="roofline time"),
+    **columns_of(
+        DeviceRow, *_OPTIONAL, "bound", "utilisation", "throughput_per_s", "needed_bytes"
+    ),
+}  # fmt: skip
+
+
+def _cells(row: DeviceRow, columns: Mapping[str, Column]) -> list[RenderableType]:
     noisy = "" if row.verdict in (None, OK) else "!"
-    times = {
-        "expected": row.expected_s, "compiler": row.compiler_time_s, "measured": row.measured_s,
-    }  # fmt: skip
-    cells: list[Text | str] = [row.device, str(row.batch or ""), _bracket(row)]
-    for name, there in optional.items():
-        if there:
-            time_s = times[name]
-            part = name == "compiler" and row.whole_compiler_time_s is None
-            after = noisy if name == "measured" else ""
-            cells.append("" if time_s is None else "≥" * part + seconds(time_s) + after)
-    cells.append(styled(row.bound))
-    mark = _MARKS.get(row.time_source or "", "")
-    cells += [percent(row.utilisation), mark + si(row.throughput_per_s)]
+    part = "≥" if row.whole_compiler_time_s is None else ""
     needed = si(row.needed_bytes, "B")
-    cells.append(Text(f"{needed}!", style="red") if row.fits is False else needed)
-    return cells
+    times = {
+        "expected_s": seconds(row.expected_s),
+        "compiler_time_s": part + seconds(row.compiler_time_s),
+        "measured_s": seconds(row.measured_s) + noisy,
+    }
+    return cells(
+        row,
+        columns,
+        batch=str(row.batch or ""),
+        bracket=_bracket(row),
+        **{name: text if getattr(row, name) is not None else "" for name, text in times.items()},
+        bound=styled(row.bound),
+        throughput_per_s=_MARKS.get(row.time_source or "", "") + si(row.throughput_per_s),
+        needed_bytes=Text(f"{needed}!", style="red") if row.fits is False else needed,
+    )
 
 
 def _bracket(row: DeviceRow) -> str:
@@ -207,12 +218,13 @@ def _against(first: DeviceRow, second: DeviceRow) -> str:
 
 def _kinds_table(rows: Sequence[DeviceRow]) -> Table:
     """Show the kinds of op that take most time, beside their share of the arithmetic."""
-    table = plain_table("workload", overflow="fold", no_wrap=False)
-    table.add_column("kind of op")
+    columns = columns_of(DeviceRow, "workload") | columns_of(OpKind, "kind")
+    table = column_table(columns, overflow="fold", no_wrap=False)
     compiled = any(row.whole_compiler_time_s is not None for row in rows)
     measured = {row.measured_s is not None for row in rows}
     time = "time" if len(measured) > 1 else "measured" if True in measured else "at the roof"
-    for heading in ("MACs", time, *["compiler"] * compiled):
+    macs, compiler = columns_of(OpKind, "macs", "compiler_time_s").values()
+    for heading in (macs.heading, time, *[compiler.heading] * compiled):
         table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("share", justify="right", no_wrap=True, style="dim")
     for row in rows:
@@ -230,12 +242,12 @@ def _kinds_table(rows: Sequence[DeviceRow]) -> Table:
             if max(shares[1:]) < _WORTH_SHOWING:
                 continue
             texts = [si(kind.macs), seconds(kind.time_s), seconds(kind.compiler_time_s)]
-            cells = [
+            numbers = [
                 cell
                 for part, text, share in zip(parts, texts, shares, strict=False)
                 for cell in ((text, percent(share)) if part else ("", ""))
             ]
-            table.add_row(name, kind.kind, *cells)
+            table.add_row(name, kind.kind, *numbers)
             name = ""
     return table
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from edgegraph.base.units import seconds
+from edgegraph.base.units import percent, seconds, si
 from edgegraph.cost.cost import known_sum
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import flatten
@@ -15,7 +15,8 @@ from edgegraph.hlo.module import Instruction, Shape
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import Analysis, Environment, OpRecord
 from edgegraph.results.base import Notes, Study
-from edgegraph.results.columns import SHARE, columns_of, frame, rows
+from edgegraph.results.columns import COUNT, SHARE, Column, columns_of, frame
+from edgegraph.results.form import in_document
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,12 +46,12 @@ class OpKind:
             kind, or without any; None where it says nothing.
     """
 
-    kind: str
+    kind: Annotated[str, Column(heading="kind of op")]
     ops: int
-    macs: int
+    macs: Annotated[int, Column(heading="MACs")]
     flops: int
     time_s: float
-    compiler_time_s: float | None = None
+    compiler_time_s: Annotated[float | None, Column(heading="compiler")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ class DeviceRow:
     workload: str
     device: str
     device_name: str | None = None
-    batch: int | None
+    batch: Annotated[int | None, COUNT]
     error: str | None = None
     macs: int | None = None
     flops: int | None = None
@@ -101,16 +102,16 @@ class DeviceRow:
     low_s: float | None = None
     roof_s: float | None = None
     high_s: float | None = None
-    expected_s: float | None = None
-    compiler_time_s: float | None = None
+    expected_s: Annotated[float | None, Column(heading="expected")] = None
+    compiler_time_s: Annotated[float | None, Column(heading="compiler")] = None
     compiler_coverage: float | None = None
-    measured_s: float | None = None
+    measured_s: Annotated[float | None, Column(heading="measured")] = None
     verdict: str | None = None
     bound: str | None = None
     memory_bound_share: float | None = None
     weights_bytes: int | None = None
     activation_bytes: int | None = None
-    needed_bytes: int | None = None
+    needed_bytes: Annotated[int | None, Column(heading="memory")] = None
     capacity_bytes: int | None = None
     memory: str | None = None
     largest_batch: int | None = None
@@ -148,7 +149,7 @@ class DeviceRow:
         return next((source for source, time_s in times.items() if time_s), None)
 
     @property
-    def utilisation(self) -> float | None:
+    def utilisation(self) -> Annotated[float | None, Column(heading="used", write=percent)]:
         """The share of the peak rate that is used: T_compute over `time_s`.
 
         Of a time at the roof it is the highest share that ops one after the other allow.
@@ -158,7 +159,7 @@ class DeviceRow:
         return self.compute_time_s / self.time_s
 
     @property
-    def throughput_per_s(self) -> float | None:
+    def throughput_per_s(self) -> Annotated[float | None, Column(heading="per s", write=si)]:
         """Examples per second at `time_s`."""
         return None if not self.time_s else (self.batch or 1) / self.time_s
 
@@ -168,6 +169,8 @@ COLUMNS = columns_of(DeviceRow) | columns_of(
     "throughput_per_s",
 )  # fmt: skip
 """Of the frame."""
+
+in_document(DeviceRow, COLUMNS | columns_of(DeviceRow, "kinds"))
 
 KIND_COLUMNS = {
     **columns_of(DeviceRow, "workload", "device", "batch"),
@@ -210,19 +213,6 @@ class DeviceComparison(Study):
             macs_share=[kind.macs / macs[row] if macs[row] else None for row, kind in of],
             time_share=[kind.time_s / times_s[row] if times_s[row] else None for row, kind in of],
         )
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The comparison as a JSON object."""
-        from msgspec import to_builtins
-
-        return {
-            "environment": to_builtins(self.environment),
-            "rows": [
-                told | {"kinds": to_builtins(row.kinds)}
-                for row, told in zip(self.rows, rows(self.rows, COLUMNS), strict=True)
-            ],
-        }
 
     def __repr__(self) -> str:
         """Name the fastest and the slowest."""

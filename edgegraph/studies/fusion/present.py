@@ -14,7 +14,8 @@ from edgegraph.reporting import figure
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, INK, NEUTRAL
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
-from edgegraph.reporting.table_kit import plain_table, styled
+from edgegraph.reporting.table_kit import cells, column_table, plain_table, styled
+from edgegraph.results.columns import columns_of
 from edgegraph.results.verdicts import HELPS, HURTS, NO_DIFFERENCE, NOISY
 from edgegraph.studies.fusion.result import SAME, FusionEffect, FusionStudy, Rung, RungLayer
 
@@ -26,6 +27,8 @@ VERDICT_STYLE = {HELPS: "green", HURTS: "red", NOISY: "yellow", NO_DIFFERENCE: "
 MOST_LAYERS = 30
 MOST_FUSIONS, MOST_FUSIONS_WIDE = 8, 30
 _NAME, _NARROW_NAME, _WIDE_NAME = 24, 18, 60
+_LEAST = 12
+"""Characters of a name that are always shown."""
 
 
 def fusion_tables(study: FusionStudy, wide: bool | None = None) -> Group:
@@ -46,21 +49,17 @@ def fusion_tables(study: FusionStudy, wide: bool | None = None) -> Group:
     return Group(*parts)
 
 
-def _table(title: str, *columns: str) -> Table:
-    return plain_table(title, *columns, words=("fusion",), min_width=12)
-
-
 def _ladder(study: FusionStudy) -> Table:
     timed = any(rung.latency_s is not None for rung in study.rungs)
-    times = ["latency"] if timed else []
-    table = _table("", "kernel\nruns", "bytes", "FLOP", "memory", "compute", *times)
+    columns = columns_of(
+        Rung, "name", "launches", "bytes", "flops", "memory_time_s", "compute_time_s",
+        *["latency_s"] * timed,
+    )  # fmt: skip
+    table = column_table(columns, min_width=_LEAST)
     for rung in study.rungs:
-        cells = [str(rung.launches), si(rung.bytes, "B"), si(rung.flops)]
-        cells += [seconds(rung.memory_time_s), seconds(rung.compute_time_s)]
-        if timed:
-            cells.append(_with_margin(rung.latency_s, rung.interval_s))
         name = rung.name if rung.same_as is None else f"{rung.name} (same)"
-        table.add_row(name, *cells)
+        latency = _with_margin(rung.latency_s, rung.interval_s)
+        table.add_row(*cells(rung, columns, name=name, latency_s=latency))
     return table
 
 
@@ -68,25 +67,27 @@ def _layers(study: FusionStudy, characters: int) -> Table:
     """Set the layers with full fusion beside the same without any."""
     with_, without = study.rungs[0], study.rungs[-1]
     timed = any(layer.time_s is not None for layer in with_.layers)
-    columns = ["bytes, fused", "unfused"] + ["time, fused", "unfused", "fusion"] * timed
-    table = _table("layer", *columns)
+    name, *sides = columns_of(RungLayer, "layer", "bytes", *["time_s"] * timed).values()
+    headings = [each for side in sides for each in (f"{side.heading}, fused", "unfused")]
+    headings += ["fusion"] * timed
+    table = plain_table(name.heading, *headings, words=("fusion",), min_width=_LEAST)
     unfused = {(layer.layer, layer.phase): layer for layer in without.layers}
     shown = sorted(with_.layers, key=lambda layer: -_gain(layer, unfused))[:MOST_LAYERS]
     for layer in (layer for layer in with_.layers if layer in shown):
         other = unfused.get((layer.layer, layer.phase))
         phase = "" if layer.phase == "forward" else f" ({layer.phase})"
-        cells: list[str | Text] = [
+        row: list[str | Text] = [
             si(layer.bytes, "B"),
             UNKNOWN if other is None else si(other.bytes, "B"),
         ]
         if timed:
             verdict = study.layer_verdict(layer.layer, layer.phase)
-            cells += [
+            row += [
                 _with_margin(layer.time_s, layer.interval_s),
                 UNKNOWN if other is None else _with_margin(other.time_s, other.interval_s),
                 styled(verdict, VERDICT_STYLE),
             ]
-        table.add_row(shorten(layer.layer, characters) + phase, *cells)
+        table.add_row(shorten(layer.layer, characters) + phase, *row)
     hidden = len(with_.layers) - len(shown)
     if hidden:
         table.caption = f"and {hidden} layers where fusion moves fewer bytes"
@@ -104,24 +105,20 @@ def _fusions(effects: Sequence[FusionEffect], *, wide: bool) -> Table:
     judged = any(effect.verdict is not None for effect in effects)
     most = MOST_FUSIONS_WIDE if wide else MOST_FUSIONS
     characters = _WIDE_NAME if wide else _NARROW_NAME if judged else _NAME
-    columns = ["ops", "bytes", "alone", "time", "alone"]
-    table = _table("fusion", *columns, *["redone"] * redone, *["fusion"] * judged)
+    columns = columns_of(
+        FusionEffect, "name", "ops", "border_bytes", "own_bytes", "time_s", "unfused_time_s",
+        *["recomputed_flops"] * redone, *["verdict"] * judged,
+    )  # fmt: skip
+    table = column_table(columns, min_width=_LEAST)
     for effect in effects[:most]:
-        mark = "~" if effect.time_source == "estimated" else ""
-        alone_s = effect.unfused_time_s
-        cells: list[str | Text] = [
-            shorten(effect.name, characters),
-            str(effect.ops),
-            si(effect.border_bytes, "B"),
-            si(effect.own_bytes, "B"),
-            f"{mark}{seconds(effect.time_s)}",
-            UNKNOWN if alone_s is None else f"{mark}{seconds(alone_s)}",
-        ]
-        if redone:
-            cells.append(si(effect.recomputed_flops, "FLOP") if effect.recomputed_flops else "")
-        if judged:
-            cells.append(styled(effect.verdict, VERDICT_STYLE))
-        table.add_row(*cells)
+        times = {
+            name: "~" * (effect.time_source == "estimated") + seconds(time_s)
+            for name in ("time_s", "unfused_time_s")
+            if (time_s := getattr(effect, name)) is not None
+        }
+        more = {} if effect.recomputed_flops else {"recomputed_flops": ""}
+        name, verdict = shorten(effect.name, characters), styled(effect.verdict, VERDICT_STYLE)
+        table.add_row(*cells(effect, columns, name=name, verdict=verdict, **times, **more))
     hidden = len(effects) - most
     if hidden > 0:
         table.caption = f"and {hidden} fusions that save less"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Notes, Study, numbers
-from edgegraph.results.columns import TEXT, TIME, columns_of, frame
+from edgegraph.results.columns import COUNT, TEXT, TIME, Column, columns_of, frame
+from edgegraph.results.form import in_document
 from edgegraph.results.timing import TimingComparison
 from edgegraph.results.verdicts import (
     FASTER,
@@ -64,7 +65,7 @@ class RungLayer:
     launches: int
     bytes: int
     memory_time_s: float | None
-    time_s: float | None = None
+    time_s: Annotated[float | None, Column(heading="time")] = None
     interval_s: tuple[float, float] | None = None
     verdict: str | None = None
 
@@ -90,18 +91,18 @@ class Rung:
         kernels: Those that the program has, each once however often it runs, as the gate counts.
     """
 
-    name: str
+    name: Annotated[str, Column(heading="program")]
     options: Mapping[str, str | int | float | bool]
     same_as: str | None
-    launches: int
+    launches: Annotated[int, Column(heading="kernel\nruns", write=str)]
     fusions: int
-    flops: int
+    flops: Annotated[int, Column(heading="FLOP")]
     bytes: int
-    compute_time_s: float | None
-    memory_time_s: float | None
+    compute_time_s: Annotated[float | None, Column(heading="compute")]
+    memory_time_s: Annotated[float | None, Column(heading="memory")]
     temp_bytes: int | None
     compile_s: float | None
-    latency_s: float | None = None
+    latency_s: Annotated[float | None, Column(heading="latency")] = None
     interval_s: tuple[float, float] | None = None
     layers: tuple[RungLayer, ...]
     kernels: int
@@ -178,19 +179,19 @@ class FusionEffect:
     """
 
     rung: str
-    name: str
+    name: Annotated[str, Column(heading="fusion")]
     kind: str
     layers: tuple[str, ...]
-    ops: int
+    ops: Annotated[int, COUNT]
     executions: int | None
-    border_bytes: int
-    own_bytes: int
+    border_bytes: Annotated[int, Column(heading="bytes")]
+    own_bytes: Annotated[int, Column(heading="alone")]
     flops: int
-    recomputed_flops: int
-    time_s: float | None
-    unfused_time_s: float | None
+    recomputed_flops: Annotated[int, Column(heading="redone", unit="FLOP")]
+    time_s: Annotated[float | None, Column(heading="time")]
+    unfused_time_s: Annotated[float | None, Column(heading="alone")]
     time_source: str | None
-    verdict: str | None = None
+    verdict: Annotated[str | None, Column(heading="fusion")] = None
 
     @property
     def saved_bytes(self) -> int:
@@ -299,17 +300,6 @@ class FusionStudy(Study):
             without.time_s or 0.0, without.interval_s, with_.interval_s, words=(HELPS, HURTS)
         )
 
-    @property
-    def document(self) -> dict[str, Any]:
-        """The study as a JSON object: its attributes, and the conclusions."""
-        from msgspec import to_builtins
-
-        document: dict[str, Any] = to_builtins(self)
-        for step in document["steps"]:
-            if step["comparison"] is not None:
-                del step["comparison"]["processes"]
-        return document | {"verdict": self.verdict, "conclusions": list(self.conclusions)}
-
     def __repr__(self) -> str:
         """Name the program and the verdict."""
         at = "" if self.batch is None else f", batch {self.batch}"
@@ -326,6 +316,9 @@ class FusionStudy(Study):
             environment=self.environment,
             metrics=numbers((name, getattr(full, name)) for name in _NOTED),
         )
+
+
+in_document(FusionStudy, more=["verdict", "conclusions"])
 
 
 def _end(interval_s: tuple[float, float] | None, number: int) -> float | None:

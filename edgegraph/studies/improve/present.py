@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgegraph.base.units import ratio, seconds, si
+from edgegraph.base.units import seconds, si, times
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_name import UNATTRIBUTED, parse_op_name
 from edgegraph.reporting.figure import (
@@ -26,8 +26,9 @@ from edgegraph.reporting.figure import (
 )
 from edgegraph.reporting.palette import BOUND_COLOURS, INK, MUTED, NEUTRAL
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
-from edgegraph.reporting.table_kit import plain_table
-from edgegraph.studies.improve.result import Improvement, by_rule
+from edgegraph.reporting.table_kit import cells, column_table, plain_table
+from edgegraph.results.columns import columns_of
+from edgegraph.studies.improve.result import Improvement, RuleChanges, by_rule
 from edgegraph.studies.improve.trials import Donation, OptionTrial
 
 if TYPE_CHECKING:
@@ -50,28 +51,8 @@ def improvement_table(study: Improvement, wide: bool | None = None) -> Group:
     """
     title = f"{study.workload}{at_batch(study.batch)}, {study.target}"
     parts: list[RenderableType] = [Text(title, "bold")]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("change", overflow="ellipsis", no_wrap=True, min_width=24)
-    elsewhere = any(row.gain_here for row in by_rule(study))
-    headings = ("sites", "before", "after", "gain", *["here"] * elsewhere, "error")
-    for heading in headings:
-        least = 7 if heading in ("before", "after") else 5
-        table.add_column(heading, justify="right", no_wrap=True, min_width=least)
-    table.add_column("kept", no_wrap=True)
-    for row in by_rule(study):
-        table.add_row(
-            row.title,
-            str(row.executions),
-            seconds(row.plain_s),
-            seconds(row.form_s),
-            f"{ratio(row.plain_s / row.form_s)}x",
-            *[f"{ratio(row.gain_here)}x" if row.gain_here else "?"] * elsewhere,
-            f"{row.difference:.0e}" if row.difference else "0",
-            "yes" if row.kept else f"no: {row.reason}",
-            style="" if row.kept else "dim",
-        )
     if study.changes:
-        parts.append(table)
+        parts.append(_rules_table(by_rule(study)))
     parts += [Text(line) for line in study.conclusions]
     if wide and study.decisions:
         parts += [Text("Layer by layer", "bold"), _layers_table(study)]
@@ -83,6 +64,20 @@ def improvement_table(study: Improvement, wide: bool | None = None) -> Group:
     return Group(*parts)
 
 
+def _rules_table(rows: Sequence[RuleChanges]) -> Table:
+    elsewhere = any(row.gain_here for row in rows)
+    columns = columns_of(
+        RuleChanges, "title", "executions", "plain_s", "form_s", "gain",
+        *["gain_here"] * elsewhere, "difference", "verdict",
+    )  # fmt: skip
+    table = column_table(columns, min_width=24)
+    for shown, column in list(zip(table.columns, columns.values(), strict=True))[1:-1]:
+        shown.min_width = 7 if column.unit == "s" else 5  # a long reason takes no number's place
+    for row in rows:
+        table.add_row(*cells(row, columns), style="" if row.kept else "dim")
+    return table
+
+
 def _layers_table(study: Improvement) -> Table:
     """Show the changed sites of every layer before and after, those that save most at the top."""
     before: dict[tuple[str, str], float] = defaultdict(float)
@@ -90,12 +85,12 @@ def _layers_table(study: Improvement) -> Table:
     titles: dict[tuple[str, str], dict[str, None]] = {}
     for change in study.changes:
         # Equal sites run equally often, unless one of them stands in a loop.
-        times = change.executions / max(1, len(change.scopes))
+        runs = change.executions / max(1, len(change.scopes))
         for scope in change.scopes if change.kept else ():
             said = parse_op_name(f"{scope}/site")
             place = said.layer or UNATTRIBUTED, said.phase
-            before[place] += change.plain_s * times
-            after[place] += change.form_s * times
+            before[place] += change.plain_s * runs
+            after[place] += change.form_s * runs
             titles.setdefault(place, {})[change.title] = None
     phases = len({phase for _, phase in before}) > 1
     headings = [*["phase"] * phases, "change", "before", "after", "gain"]
@@ -108,7 +103,7 @@ def _layers_table(study: Improvement) -> Table:
             "; ".join(titles[place]),
             seconds(before[place]),
             seconds(after[place]),
-            f"{ratio(before[place] / after[place])}x" if after[place] else "?",
+            times(before[place] / after[place] if after[place] else None),
         )
     table.caption = "Changed sites, each timed alone; equal ones were timed once."
     return table
@@ -193,7 +188,7 @@ def draw(study: Improvement, ax: Axes | None = None, *, width: float = COLUMN_IN
             fontsize=FONT_POINTS, color=INK, parse_math=False,
         )  # fmt: skip
         ax.annotate(
-            f"{ratio(row.plain_s / row.form_s)}x", (row.plain_s, place + 0.05), (4, 0), va="center",
+            times(row.gain), (row.plain_s, place + 0.05), (4, 0), va="center",
             textcoords="offset points", fontsize=SMALL_POINTS, color=MUTED, annotation_clip=False,
         )  # fmt: skip
     ax.set_xlim(0, max(row.plain_s for row in rows) * 1.15)

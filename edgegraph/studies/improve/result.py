@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from edgegraph.base.units import times
 from edgegraph.errors import InputError
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
+from edgegraph.results.columns import COUNT, Column, columns_of, frame
+from edgegraph.results.form import in_document
 from edgegraph.results.timing import TimingComparison
 from edgegraph.studies.improve.trials import (
     Change,
@@ -27,6 +30,15 @@ if TYPE_CHECKING:
 
     from edgegraph.rewrites.prepared import Split
     from edgegraph.workload import Workload
+
+
+COLUMNS = columns_of(
+    Change, "rule", "scopes", "executions", "plain_s", "form_s", "gain", "saved_s", "difference",
+    "kept", "reason", "signature", "time_source", "gain_here",
+)  # fmt: skip
+"""Of the frame."""
+
+in_document(Change, more=["gain", "saved_s"])
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -209,46 +221,7 @@ class Improvement(Study):
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per change, those that save most first; times are seconds."""
-        import pandas as pd
-
-        columns = ("rule", "scopes", "executions", "plain_s", "form_s", "gain", "saved_s",
-                   "difference", "kept", "reason", "signature", "time_source",
-                   "gain_here")  # fmt: skip
-        return pd.DataFrame(
-            {name: [getattr(change, name) for change in self.changes] for name in columns}
-        ).astype(
-            {"reason": "string", "plain_s": "float64", "form_s": "float64", "gain_here": "float64",
-             "kept": "bool"}
-        )  # fmt: skip
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The study as a JSON object."""
-        from msgspec import to_builtins
-
-        return {
-            "workload": self.workload,
-            "batch": self.batch,
-            "target": self.target,
-            "environment": to_builtins(self.environment),
-            "speedup": self.speedup,
-            "error": self.error,
-            "timing": to_builtins(self.timing),
-            "estimate": to_builtins(self.estimate),
-            "changes": [
-                to_builtins(change) | {"gain": change.gain, "saved_s": change.saved_s}
-                for change in self.changes
-            ],
-            "outputs": to_builtins(self.outputs),
-            "inputs": list(self.inputs),
-            "allow": list(self.allow),
-            "options": to_builtins(self.options),
-            "donation": to_builtins(self.donation),
-            "prepared": self.prepared,
-            "prepare_s": self.prepare_s,
-            "untried": list(self.untried),
-            "interrupted": self.interrupted,
-        }
+        return frame(self.changes, COLUMNS)
 
     @property
     def conclusions(self) -> tuple[str, ...]:
@@ -274,6 +247,13 @@ class Improvement(Study):
         return f"<Improvement {self.workload}{at}: {self.found}>"
 
 
+in_document(Improvement, more=["speedup", "error", "conclusions"])
+
+
+def _difference(share: float) -> str:
+    return f"{share:.0e}" if share else "0"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleChanges:
     """What one rule brought, kept and not kept apart.
@@ -289,14 +269,24 @@ class RuleChanges:
             is not known.
     """
 
-    title: str
-    executions: int
-    plain_s: float
-    form_s: float
-    difference: float
+    title: Annotated[str, Column(heading="change")]
+    executions: Annotated[int, replace(COUNT, heading="sites")]
+    plain_s: Annotated[float, Column(heading="before")]
+    form_s: Annotated[float, Column(heading="after")]
+    difference: Annotated[float, Column(heading="error", write=_difference)]
     kept: bool
     reason: str | None
-    gain_here: float | None = None
+    gain_here: Annotated[float | None, Column(heading="here", write=times)] = None
+
+    @property
+    def gain(self) -> Annotated[float, Column(write=times)]:
+        """How many times faster they are, timed alone."""
+        return self.plain_s / self.form_s
+
+    @property
+    def verdict(self) -> Annotated[str, Column(heading="kept")]:
+        """Whether they are kept, and why not."""
+        return "yes" if self.kept else f"no: {self.reason}"
 
 
 def by_rule(study: Improvement) -> tuple[RuleChanges, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -14,8 +15,9 @@ from edgegraph.reporting import figure
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, NEUTRAL
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
-from edgegraph.reporting.table_kit import plain_table, styled
+from edgegraph.reporting.table_kit import cells, column_table, styled
 from edgegraph.reporting.timeline import schedule_sentences, transfer_table
+from edgegraph.results.columns import Column, columns_of
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.overlap.result import ABOVE, BELOW, UNCLEAR, WITHIN, Bracket, OverlapStudy
 
@@ -32,7 +34,7 @@ def overlap_table(study: OverlapStudy, wide: bool | None = None) -> Group:
     if study.whole is None:
         parts.append(Text("no device, so no brackets: run `edgegraph calibrate`", "dim"))
     else:
-        parts.append(_brackets([study.whole, *study.layers]))
+        parts.append(_brackets(study.brackets))
     if study.schedule is not None:
         if study.schedule.transfers:
             parts.append(transfer_table(study.schedule, wide=bool(wide)))
@@ -73,22 +75,27 @@ def sentences(study: OverlapStudy) -> list[str]:
     return said
 
 
-def _brackets(brackets: list[Bracket]) -> Table:
-    headings = ("T_compute", "T_memory", "bracket", "time", "place", "overlap")
-    table = plain_table("layer", *headings, words=("place",), min_width=10)
+def _brackets(brackets: Sequence[Bracket]) -> Table:
+    table = column_table(_COLUMNS, min_width=10)
     for bracket in brackets:
-        overlap = bracket.overlap
-        table.add_row(
-            label(bracket),
-            seconds(bracket.compute_time_s),
-            seconds(bracket.memory_time_s),
-            f"{seconds(bracket.overlapped_s)} to {seconds(bracket.serial_s)}",
-            seconds(bracket.time_s),
-            styled(bracket.place, _STYLE),
-            percent(overlap) if overlap is not None and bracket.place == WITHIN else "",
-            style="bold" if bracket.layer is None else "",
+        told = bracket.overlap is not None and bracket.place == WITHIN
+        row = cells(
+            bracket,
+            _COLUMNS,
+            layer=label(bracket),
+            bracket=f"{seconds(bracket.overlapped_s)} to {seconds(bracket.serial_s)}",
+            place=styled(bracket.place, _STYLE),
+            **({} if told else {"overlap": ""}),
         )
+        table.add_row(*row, style="bold" if bracket.layer is None else "")
     return table
+
+
+_COLUMNS = {
+    **columns_of(Bracket, "layer", "compute_time_s", "memory_time_s"),
+    "bracket": Column(heading="bracket"),
+    **columns_of(Bracket, "time_s", "place", "overlap"),
+}
 
 
 COLOURS = {

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-
-from msgspec.structs import asdict
+from typing import TYPE_CHECKING, Annotated
 
 from edgegraph.base.units import seconds
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Notes, Study, numbers
-from edgegraph.results.columns import columns_of, frame, rows
+from edgegraph.results.columns import SHARE, Column, columns_of, frame
+from edgegraph.results.form import in_document
 from edgegraph.results.schedule import Schedule
 from edgegraph.results.timing import InputOverlap, Latency, Throughput, best_throughput, timed
 from edgegraph.results.verdicts import worst
@@ -36,9 +35,9 @@ class Bracket:
 
     layer: str | None
     phase: str | None
-    time_s: float
-    compute_time_s: float
-    memory_time_s: float
+    time_s: Annotated[float, Column(heading="time")]
+    compute_time_s: Annotated[float, Column(heading="T_compute")]
+    memory_time_s: Annotated[float, Column(heading="T_memory")]
     noise: float
 
     @property
@@ -66,7 +65,7 @@ class Bracket:
         return BELOW if self.time_s + margin_s < self.overlapped_s else UNCLEAR
 
     @property
-    def overlap(self) -> float | None:
+    def overlap(self) -> Annotated[float | None, SHARE]:
         """How much of what could overlap did: 1 all, 0 none.
 
         It is (serial - time) / (serial - overlapped), negative above the bracket. None where the
@@ -80,6 +79,8 @@ class Bracket:
 
 COLUMNS = columns_of(Bracket) | columns_of(Bracket, "overlapped_s", "serial_s", "place", "overlap")
 """Of the frame."""
+
+in_document(Bracket, COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -135,48 +136,12 @@ class OverlapStudy(Study):
 
         The columns are those of `Bracket`, then ``overlapped_s serial_s place overlap``.
         """
-        return frame(self._brackets, COLUMNS)
+        return frame(self.brackets, COLUMNS)
 
     @property
-    def _brackets(self) -> tuple[Bracket, ...]:
+    def brackets(self) -> tuple[Bracket, ...]:
+        """The whole program, then its layers, each in its bracket."""
         return (*([self.whole] if self.whole else []), *self.layers)
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The study as a JSON object: its attributes, with the brackets as the frame has them.
-
-        Raw samples and the ops of the schedule stand in the saved file only.
-        """
-        from msgspec import to_builtins
-
-        latency = to_builtins(self.latency)
-        del latency["samples_s"]
-        host_input, schedule = to_builtins(self.host_input), None
-        if self.host_input is not None:
-            host_input |= {"gain": self.host_input.gain, "hidden": self.host_input.hidden}
-        if self.schedule is not None:
-            schedule = {
-                "makespan_s": self.schedule.makespan_s,
-                "compute_s": self.schedule.compute_s,
-                "exposed_s": self.schedule.exposed_s,
-                "critical_path_s": self.schedule.critical_path_s,
-                "time_source": self.schedule.time_source,
-                "transfers": [asdict(transfer) for transfer in self.schedule.transfers],
-            }
-        return {
-            "workload": self.workload,
-            "batch": self.batch,
-            "target": self.target,
-            "device": self.device,
-            "environment": to_builtins(self.environment),
-            "latency": latency,
-            "throughputs": to_builtins(self.throughputs),
-            "dispatch_gain": self.dispatch_gain,
-            "brackets": rows(self._brackets, COLUMNS),
-            "schedule": schedule,
-            "host_input": host_input,
-            "verdict": self.verdict,
-        }
 
     def __repr__(self) -> str:
         """Name the program and what was measured of it."""
@@ -195,3 +160,12 @@ class OverlapStudy(Study):
             environment=self.environment,
             metrics=numbers((figures | {"dispatch_gain": self.dispatch_gain}).items()),
         )
+
+
+in_document(
+    OverlapStudy,
+    columns_of(
+        OverlapStudy, "workload", "batch", "target", "device", "environment", "latency",
+        "throughputs", "dispatch_gain", "brackets", "schedule", "host_input", "verdict",
+    ),
+)  # fmt: skip

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgegraph.base.units import percent, seconds, si
+from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting import figure
 from edgegraph.reporting.palette import CURVE_COLOURS, CURVE_MARKERS, MUTED, PAPER, bound_colour
 from edgegraph.reporting.presenters import Summary, study_presenter
-from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, plain_table, styled
-from edgegraph.studies.scaling.result import Scaling, ScalingPoint
+from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, cells, column_table, styled
+from edgegraph.results.columns import Column, columns_of
+from edgegraph.studies.scaling.result import COLUMNS, Scaling, ScalingPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,38 +46,51 @@ def scaling_table(scaling: Scaling, wide: bool | None = None) -> Group:
 
 def _table(scaling: Scaling, *, wide: bool) -> Table:
     measured = any(point.latency is not None for point in scaling.points)
-    headings = [*["batch"] * wide, "step", "of perfect", "compute", "memory", "network", "exposed"]
-    last = "verdict" if measured else "bound"
-    table = plain_table("mesh", *headings, *["sent", "peak"] * wide, last)
+    columns = _COLUMNS | columns_of(ScalingPoint, "verdict" if measured else "bound")
+    if not wide:
+        columns = {name: each for name, each in columns.items() if name not in _ONLY_WIDE}
+    table = column_table(columns)
     for name, points in scaling.series.items():
         table.add_row(Text(f"{name} scaling", style="italic"))
         for number, point in enumerate(points):
-            table.add_row(*_cells(scaling, point, wide), end_section=number == len(points) - 1)
+            row = _cells(scaling, point, columns)
+            table.add_row(*row, end_section=number == len(points) - 1)
     return table
 
 
-def _cells(scaling: Scaling, point: ScalingPoint, wide: bool) -> list[RenderableType]:
+_COLUMNS = {
+    **columns_of(ScalingPoint, "mesh", "batch", "time_s"),
+    "efficiency": COLUMNS["efficiency"],
+    **columns_of(
+        ScalingPoint, "compute_time_s", "memory_time_s", "network_time_s", "exposed_network_s",
+        "wire_bytes", "peak_memory_bytes",
+    ),
+}  # fmt: skip
+_ONLY_WIDE = ("batch", "wire_bytes", "peak_memory_bytes")
+
+
+def _cells(
+    scaling: Scaling, point: ScalingPoint, columns: Mapping[str, Column]
+) -> list[RenderableType]:
+    mesh = f"  {point.mesh}"
     if point.error is not None:
-        return [f"  {point.mesh}", *[""] * (6 + 3 * wide), Text("failed", style="red")]
-    efficiency = scaling.efficiency(point)
+        return [mesh, *[""] * (len(columns) - 2), Text("failed", style="red")]
     step = seconds(point.time_s) if point.latency is not None else f"~{seconds(point.time_s)}"
-    sent = "?" if point.wire_bytes is None else si(point.wire_bytes, "B")
     peak = "" if point.peak_memory_bytes is None else si(point.peak_memory_bytes, "B")
-    # Red: more than the chip has.
-    held: list[RenderableType] = [sent, Text(peak, style="red" if point.fits is False else "")]
-    cells: list[RenderableType] = [
-        f"  {point.mesh}",
-        *[str(point.batch)] * wide,
-        step,
-        "?" if efficiency is None else percent(efficiency),
-        seconds(point.compute_time_s),
-        seconds(point.memory_time_s),
-        seconds(point.network_time_s) if point.collectives else "none",
-        seconds(point.exposed_network_s) if point.collectives else "none",
-        *held * wide,
-        styled(point.bound) if point.latency is None else styled(point.verdict, VERDICT_STYLE),
-    ]
-    return cells
+    alone = {} if point.collectives else {"network_time_s": "none", "exposed_network_s": "none"}
+    judged = styled(point.verdict, VERDICT_STYLE) if point.latency else styled(point.bound)
+    return cells(
+        point,
+        columns,
+        mesh=mesh,
+        time_s=step,
+        efficiency=columns["efficiency"].text(scaling.efficiency(point)),
+        # Red: more than the chip has.
+        peak_memory_bytes=Text(peak, style="red" if point.fits is False else ""),
+        verdict=judged,
+        bound=judged,
+        **alone,
+    )
 
 
 _HEIGHT_INCHES = 3.9

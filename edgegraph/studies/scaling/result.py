@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from edgegraph.base.units import percent
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Notes, Study
-from edgegraph.results.columns import RATIO, SHARE, columns_of, frame
+from edgegraph.results.columns import COUNT, RATIO, SHARE, Column, columns_of, frame
+from edgegraph.results.form import in_document, told
 from edgegraph.results.timing import Latency
 
 if TYPE_CHECKING:
@@ -67,17 +68,17 @@ class ScalingPoint:
     scaling: str
     data: int
     tensor: int
-    batch: int
+    batch: Annotated[int, COUNT]
     target: str
     error: str | None = None
     flops: int | None = None
-    compute_time_s: float | None = None
-    memory_time_s: float | None = None
-    network_time_s: float | None = None
+    compute_time_s: Annotated[float | None, Column(heading="compute")] = None
+    memory_time_s: Annotated[float | None, Column(heading="memory")] = None
+    network_time_s: Annotated[float | None, Column(heading="network")] = None
     step_s: float | None = None
     bound: str | None = None
     collectives: tuple[CollectiveUse, ...] = ()
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: Annotated[int | None, Column(heading="peak")] = None
     fits: bool | None = None
     latency: Latency | None = None
     compile_s: float | None = None
@@ -104,7 +105,7 @@ class ScalingPoint:
         return None if self.latency is None else self.latency.verdict
 
     @property
-    def time_s(self) -> float | None:
+    def time_s(self) -> Annotated[float | None, Column(heading="step")]:
         """The measured time of a step, else the predicted one."""
         return self.latency_s if self.latency_s is not None else self.step_s
 
@@ -114,13 +115,13 @@ class ScalingPoint:
         return self.batch / self.time_s if self.time_s else None
 
     @property
-    def wire_bytes(self) -> int | None:
+    def wire_bytes(self) -> Annotated[int | None, Column(heading="sent")]:
         """What the chip sends to others; None if unknown of any collective."""
         sent = [each.wire_bytes for each in self.collectives]
         return None if None in sent else sum(each for each in sent if each is not None)
 
     @property
-    def exposed_network_s(self) -> float | None:
+    def exposed_network_s(self) -> Annotated[float | None, Column(heading="exposed")]:
         """How long the compute waits for the network; None if unknown of any collective."""
         waits = [each.exposed_s for each in self.collectives]
         return None if None in waits else sum(each for each in waits if each is not None)
@@ -130,8 +131,12 @@ COLUMNS = {
     **columns_of(
         ScalingPoint, "scaling", "data", "tensor", "chips", "batch", "step_s", "throughput_per_s"
     ),
-    "speedup": RATIO,
-    "efficiency": SHARE,
+    "speedup": replace(
+        RATIO, type=float | None, about="Throughput over that of one chip; see `Scaling.speedup`."
+    ),
+    "efficiency": replace(
+        SHARE, type=float | None, heading="of perfect", about="The speedup over the chips."
+    ),
     **columns_of(
         ScalingPoint, "compute_time_s", "memory_time_s", "network_time_s", "exposed_network_s",
         "bound", "flops", "wire_bytes", "peak_memory_bytes", "fits", "latency_s", "verdict",
@@ -139,6 +144,8 @@ COLUMNS = {
     ),
 }  # fmt: skip
 """Of the frame."""
+
+in_document(ScalingPoint, COLUMNS | columns_of(ScalingPoint, "collectives"))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -216,24 +223,12 @@ class Scaling(Study):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The study as a JSON object: its attributes, and the frame's rows with collectives."""
-        from msgspec import to_builtins
-
-        device = to_builtins(self.device)
-        if device is not None:
-            del device["kernel_rates"]
-        return {
-            "workload": self.workload,
-            "target": self.target,
-            "device": device,
-            "environment": to_builtins(self.environment),
-            "points": [
-                {name: self._value(point, name) for name in COLUMNS}
-                | {"collectives": to_builtins(point.collectives)}
-                for point in self.points
-            ],
-            "conclusions": list(self.conclusions),
-        }
+        """The study as a JSON object of the published schema."""
+        names = (*COLUMNS, "collectives")
+        return told(
+            self,
+            points=[{name: self._value(point, name) for name in names} for point in self.points],
+        )
 
     def _value(self, point: ScalingPoint, column: str) -> Any:
         if column in ("speedup", "efficiency"):
@@ -260,3 +255,6 @@ class Scaling(Study):
             environment=self.environment,
             metrics=figures,
         )
+
+
+in_document(Scaling, more=["conclusions"])

@@ -15,7 +15,8 @@ from edgegraph.errors import InputError
 from edgegraph.reporting import figure
 from edgegraph.reporting.palette import MUTED, NEUTRAL, PAPER, curve_style
 from edgegraph.reporting.presenters import Summary, study_presenter
-from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, plain_table, styled
+from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, cells, column_table, styled
+from edgegraph.results.columns import Column, columns_of
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.sweep.choice import Choice, curve_name
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
@@ -52,45 +53,57 @@ def sweep_table(sweep: Sweep, wide: bool | None = None) -> Group:
 def _table(sweep: Sweep, *, wide: bool) -> Table:
     several = len(sweep.series) > 1
     knees = {(choice.dtype, choice.options, choice.batch) for choice in sweep.knees}
-    headings = ["latency", "p90", "per s", *["in flight", "compute", "memory"] * wide]
-    headings += ["roofline", "bound", "memory peak" if wide else "peak", "verdict"]
+    left_out = () if wide else ("queue_depth", "compute_time_s", "memory_time_s")
+    columns = {name: column for name, column in _COLUMNS.items() if name not in left_out}
     table = (
-        plain_table("curve", "batch", *headings)
+        column_table({"curve": _CURVE, **columns})
         if several
-        else plain_table("batch", *headings, justify="right")
+        else column_table(columns, justify="right")
     )
     for points in sweep.series.values():
         for position, point in enumerate(points):
-            cells: list[RenderableType] = []
-            if several:
-                cells.append(curve_name(*point.series) if position == 0 else "")
-            cells += [str(point.batch), *_measured(point, wide), *_predicted(point, wide)]
-            verdict = "failed" if point.error is not None else point.verdict or ""
-            said = Text(verdict, style=VERDICT_STYLE.get(verdict, "red"))
+            curve = [curve_name(*point.series) if position == 0 else ""] * several
             is_knee = (*point.series, point.batch) in knees
-            cells.append(said.append(" knee", style="bold cyan") if is_knee else said)
-            table.add_row(*cells, end_section=several and position == len(points) - 1)
+            table.add_row(
+                *curve,
+                *_cells(point, columns, is_knee),
+                end_section=several and position == len(points) - 1,
+            )
     return table
 
 
-def _measured(point: SweepPoint, wide: bool) -> list[str]:
-    if point.error is not None:
-        return ["", "", ""] + [""] * wide
-    depth = "" if point.queue_depth is None else str(point.queue_depth)
-    rate = "?" if point.throughput_per_s is None else si(point.throughput_per_s)
-    return [seconds(point.latency_s), seconds(point.latency_p90_s), rate] + [depth] * wide
+_COLUMNS = {
+    **columns_of(
+        SweepPoint, "batch", "latency_s", "latency_p90_s", "throughput_per_s", "queue_depth",
+        "compute_time_s", "memory_time_s",
+    ),
+    "roofline": Column(heading="roofline"),
+    **columns_of(SweepPoint, "bound", "peak_memory_bytes", "verdict"),
+}  # fmt: skip
+_CURVE = Column(heading="curve")
 
 
-def _predicted(point: SweepPoint, wide: bool) -> list[RenderableType]:
+def _cells(point: SweepPoint, columns: Mapping[str, Column], is_knee: bool) -> list[RenderableType]:
+    """Write a point: nothing for what failed, nor for the roof where no device was given."""
+    verdict = "failed" if point.error is not None else point.verdict or ""
+    said = Text(verdict, style=VERDICT_STYLE.get(verdict, "red"))
+    if is_knee:
+        said.append(" knee", style="bold cyan")
+    written: dict[str, RenderableType] = {
+        "roofline": _bracket(point), "bound": styled(point.bound), "verdict": said,
+    }  # fmt: skip
+    kept = () if point.error is not None else ("latency_s", "latency_p90_s", "throughput_per_s")
+    for name in columns.keys() - {*written, *kept}:
+        if getattr(point, name) is None:
+            written[name] = ""
+    return cells(point, columns, **written)
+
+
+def _bracket(point: SweepPoint) -> str:
+    """Write both ends, the unit of the lower one only where it differs from the upper one's."""
     low, high = point.overlapped_time_s, point.serial_time_s
-    times = [seconds(point.compute_time_s), seconds(point.memory_time_s)] if low else ["", ""]
-    bracket = ""
-    if low is not None:
-        # The unit of the lower end only where it differs from the upper end's.
-        unit = seconds(high).rpartition(" ")[2]
-        bracket = f"{seconds(low).removesuffix(f' {unit}')} to {seconds(high)}"
-    peak = "" if point.peak_memory_bytes is None else si(point.peak_memory_bytes, "B")
-    return [*times * wide, bracket, styled(point.bound), peak]
+    unit = seconds(high).rpartition(" ")[2]
+    return "" if low is None else f"{seconds(low).removesuffix(f' {unit}')} to {seconds(high)}"
 
 
 def _errors(sweep: Sweep) -> list[str]:

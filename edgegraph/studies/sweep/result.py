@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
+from edgegraph.base.units import si
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Notes, Study, numbers
-from edgegraph.results.columns import columns_of, frame, rows
+from edgegraph.results.columns import COUNT, Column, columns_of, frame
+from edgegraph.results.form import in_document
 from edgegraph.results.timing import Latency, Throughput, timed
 from edgegraph.results.verdicts import OK, SOUNDNESS, worst
 from edgegraph.studies.sweep.choice import Choice, find_knee, within_budget
@@ -44,7 +46,7 @@ class SweepPoint:
         fingerprint: Digest of the StableHLO that the workload lowers to; None if it does not.
     """
 
-    batch: int
+    batch: Annotated[int, COUNT]
     dtype: str | None = None
     options: str = PLAIN_OPTIONS
     error: str | None = None
@@ -52,21 +54,21 @@ class SweepPoint:
     throughputs: tuple[Throughput, ...] = ()
     flops: int | None = None
     bytes: int | None = None
-    compute_time_s: float | None = None
-    memory_time_s: float | None = None
+    compute_time_s: Annotated[float | None, Column(heading="compute")] = None
+    memory_time_s: Annotated[float | None, Column(heading="memory")] = None
     bound: str | None = None
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: Annotated[int | None, Column(heading="peak")] = None
     live_memory_bytes: int | None = None
     compile_s: float | None = None
     fingerprint: str | None = None
 
     @property
-    def latency_s(self) -> float | None:
+    def latency_s(self) -> Annotated[float | None, Column(heading="latency")]:
         """Median latency of one call."""
         return None if self.latency is None else self.latency.median_s
 
     @property
-    def latency_p90_s(self) -> float | None:
+    def latency_p90_s(self) -> Annotated[float | None, Column(heading="p90")]:
         """Latency that nine of ten calls keep; None where there are too few samples."""
         return None if self.latency is None else self.latency.p90_s
 
@@ -80,13 +82,13 @@ class SweepPoint:
         )
 
     @property
-    def throughput_per_s(self) -> float | None:
+    def throughput_per_s(self) -> Annotated[float | None, Column(heading="per s", write=si)]:
         """Samples per second with calls in flight together."""
         found = self.throughput
         return None if found is None else found.samples_per_s
 
     @property
-    def queue_depth(self) -> int | None:
+    def queue_depth(self) -> Annotated[int | None, replace(COUNT, heading="in flight")]:
         """Calls that were in flight for that throughput."""
         found = self.throughput
         return None if found is None else found.queue_depth
@@ -131,6 +133,8 @@ COLUMNS = columns_of(
     "live_memory_bytes", "compile_s",
 )  # fmt: skip
 """Of the frame."""
+
+in_document(SweepPoint, columns_of(SweepPoint, *COLUMNS, "reasons"))
 
 _NOTED = [name for name, column in COLUMNS.items() if column.dtype != "string" and name != "batch"]
 """What the run database notes of a point."""
@@ -186,34 +190,15 @@ class Sweep(Study):
         """
         return tuple(within_budget(points, max_latency_s) for points in self.series.values())
 
+    @property
+    def budget(self) -> tuple[Choice, ...] | None:
+        """The batch for the latency budget, curve by curve; None without one."""
+        return None if self.max_latency_s is None else self.within(self.max_latency_s)
+
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per point; times are seconds, unknown is NaN or <NA>."""
         return frame(self.points, COLUMNS)
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The sweep as a JSON object: its attributes, the frame's rows, the choices."""
-        from msgspec import to_builtins
-
-        return {
-            "workload": self.workload,
-            "target": self.target,
-            "device": to_builtins(self.device),
-            "environment": to_builtins(self.environment),
-            "batches": list(self.batches),
-            "options": dict(self.options),
-            "option_sets": {name: dict(extra) for name, extra in self.option_sets.items()},
-            "max_latency_s": self.max_latency_s,
-            "points": [
-                row | {"reasons": list(point.reasons)}
-                for point, row in zip(self.points, rows(self.points, COLUMNS), strict=True)
-            ],
-            "knees": to_builtins(self.knees),
-            "budget": None
-            if self.max_latency_s is None
-            else to_builtins(self.within(self.max_latency_s)),
-        }
 
     def __repr__(self) -> str:
         """Name the workload and what was swept."""
@@ -231,8 +216,7 @@ class Sweep(Study):
             return ()
         several = len(self.series) > 1
         lines = [("knee", choice) for choice in self.knees]
-        if self.max_latency_s is not None:
-            lines += [("budget", choice) for choice in self.within(self.max_latency_s)]
+        lines += [("budget", choice) for choice in self.budget or ()]
         return tuple(
             f"{what}{f' ({choice.label})' if several else ''}: {choice.reason}"
             for what, choice in lines
@@ -283,3 +267,6 @@ class Sweep(Study):
         sets = {name: extra for part in parts for name, extra in part.option_sets.items()}
         batches = tuple(sorted({point.batch for point in points}))
         return replace(self, batches=batches, option_sets=sets, points=points)
+
+
+in_document(Sweep, more=["knees", "budget", "conclusions"])
