@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.children import on_four_devices
 
 # JAX decides how many devices a host has when it starts: the program runs in a subprocess.
 SHARDED = """
@@ -88,17 +83,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def found() -> Any:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-    }
-    child = subprocess.run(
-        [sys.executable, "-c", SHARDED], capture_output=True, text=True, env=environment, cwd=ROOT
-    )
-    assert child.returncode == 0, child.stderr
-    return json.loads(child.stdout)
+    return on_four_devices(SHARDED)
 
 
 # By hand, for each of the four devices.

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from edgegraph import xla
@@ -18,6 +12,7 @@ from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import Collective, Instruction, Module, Shape
 from tests import programs
+from tests.children import on_four_devices
 from tests.cost.test_price import priced, total
 
 
@@ -119,9 +114,6 @@ def test_what_two_ops_read_is_shared_in_whole_bytes() -> None:
               ROOT z = (s8[3], s8[3]) fusion(x), kind=kLoop, calls=f }"""
     _, costs = priced(xla.parse_text(text))
     assert [costs[name].cost.bytes_read for name in "ab"] == [2, 1]
-
-
-ROOT = Path(__file__).parents[2]
 
 
 ADD = """add {
@@ -330,17 +322,7 @@ print(json.dumps([sent(both, line, parts[0]), sent(loop, grid, parts[1])]))
 
 
 def test_shard_map_over_four_devices() -> None:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-    }
-    child = subprocess.run(
-        [sys.executable, "-c", SHARDED], capture_output=True, text=True, env=environment, cwd=ROOT
-    )
-    assert child.returncode == 0, child.stderr
-    several, loop = json.loads(child.stdout)
+    several, loop = on_four_devices(SHARDED)
     shard = 16 * 16 * 4
     for stage in several:
         assert stage == {
