@@ -9,10 +9,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, overload
 
+import jax
+import jax.numpy as jnp
 import msgspec
 
 from edgegraph.base.files import replacing
 from edgegraph.errors import FormatError, InputError
+from edgegraph.rewrites.folding import folded
+from edgegraph.rewrites.prepared import Split, split
 from edgegraph.rewrites.rewriter import Decisions, rewritten
 from edgegraph.rewrites.rule import rules
 from edgegraph.workload import Call, Workload
@@ -201,3 +205,54 @@ def rewritten_workload(
         call=call,
         compiler_options={**workload.compiler_options, **(compiler_options or {})},
     )
+
+
+def prepared_halves(call: Call, decisions: Decisions, fold: bool) -> Split:
+    """Return the rewritten function of a call in two: of its weights alone, and the rest.
+
+    Args:
+        call: The plain one.
+        decisions: Names of rules by signature.
+        fold: Whether batch norms and their like are folded into the weights before them.
+    """
+    function = call.function
+    if fold:
+        function = folded(function, call.abstract, call.held).function
+    return split(rewritten(function, decisions), call.abstract, call.held)
+
+
+def prepared_workload(workload: Workload, decisions: Decisions, fold: bool = False) -> Workload:
+    """Return a workload of the data alone, beside the values prepared from its weights.
+
+    Its MACs stay those of the plain one, layer by layer.
+    """
+
+    def call(batch: int) -> Call:
+        plain = workload.call(batch)
+        held = plain.held
+        halves = prepared_halves(plain, decisions, fold)
+        model = plain.original or plain.function
+
+        def original(prepared: Any, *data: Any) -> Any:
+            zeros = jax.tree.map(
+                lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), plain.abstract[:held]
+            )
+            return model(*zeros, *data)
+
+        def concrete() -> tuple[Any, ...]:
+            arguments = plain.concrete()
+            return jax.jit(halves.prepare)(*arguments[:held]), *arguments[held:]
+
+        return replace(
+            plain,
+            function=halves.run,
+            donate=(),
+            keywords=(),
+            stage=None,
+            abstract=(halves.values, *plain.abstract[held:]),
+            concrete=concrete,
+            original=original,
+            held=1,
+        )
+
+    return replace(workload, name=f"{workload.name}_prepared", call=call)

@@ -9,16 +9,15 @@ what it is made from, as a bias spread over a picture is: that is computed where
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import jax
 from jax.extend import core, source_info_util
 
-from edgegraph.rewrites.rewriter import Decisions, rewritten
 from edgegraph.rewrites.rule import site_of
-from edgegraph.workload import Call, Workload
 
 _VIEWS = frozenset({"slice", "reshape", "squeeze", "expand_dims", "broadcast_in_dim", "copy"})
 """Primitives whose results XLA reads in place of their operands for nothing."""
@@ -42,7 +41,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Step:
+class Step:
     """An equation whose variables have numbers that are unique in the whole function."""
 
     equation: core.JaxprEqn
@@ -50,9 +49,22 @@ class _Step:
     reads: tuple[Any, ...]
     writes: tuple[int, ...]
 
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Trace what is done meanwhile at the equation's source line and name scope."""
+        info = self.equation.source_info
+        stack = source_info_util.current_name_stack() + self.stack
+        with (
+            source_info_util.user_context(info.traceback, name_stack=stack),
+            self.equation.ctx.manager,
+        ):
+            yield
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Literal:
+class Literal:
+    """A number that the program says."""
+
     value: Any
 
 
@@ -72,10 +84,9 @@ def split(function: Callable[..., Any], arguments: Sequence[Any], held: int) -> 
         >>> float(halves.run(halves.prepare(jnp.ones((3, 2))), jnp.ones((1, 2)))[0, 0])
         2.0
     """
-    jaxpr, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    traced, shapes = traced_call(function, arguments, held)
     known_count = len(jax.tree.leaves(tuple(arguments[:held])))
-    traced = _traced(jaxpr, known_count)
-    constants, inputs, results = traced.constants, traced.inputs, traced.results
+    constants, inputs = traced.constants, traced.inputs
     kept, again = traced.frontier()
     early = [step for step in traced.steps if traced.is_known(step)]
     rest = [step for step in traced.steps if not traced.is_known(step) or id(step) in again]
@@ -89,8 +100,7 @@ def split(function: Callable[..., Any], arguments: Sequence[Any], held: int) -> 
         leaves = jax.tree.leaves(data)
         given = dict(zip(inputs[known_count:], leaves, strict=True))
         values = _run(rest, constants | dict(zip(kept, prepared, strict=True)) | given)
-        found = [each.value if isinstance(each, _Literal) else values[each] for each in results]
-        return jax.tree.unflatten(jax.tree.structure(shapes), found)
+        return traced.returned(values, shapes)
 
     structs = jax.eval_shape(prepare, *arguments[:held])
     return Split(prepare=prepare, run=run, values=structs)
@@ -109,8 +119,7 @@ def held_operands(
     Returns:
         Positions of operands by signature, those that all equal sites have known.
     """
-    jaxpr = jax.make_jaxpr(function)(*arguments)
-    traced = _traced(jaxpr, len(jax.tree.leaves(tuple(arguments[:held]))))
+    traced, _ = traced_call(function, arguments, held)
     found: dict[str, set[int]] = {}
     for step in traced.steps:
         if traced.is_known(step):
@@ -122,18 +131,23 @@ def held_operands(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Traced:
+class Traced:
     """A function as steps, and which of its values are known from the weights and constants."""
 
     inputs: Sequence[int]
     constants: dict[int, Any]
-    steps: list[_Step]
+    steps: list[Step]
     results: list[Any]
     known: set[Any]
 
-    def is_known(self, step: _Step) -> bool:
+    def is_known(self, step: Step) -> bool:
         """Return whether a step reads nothing but what is known."""
         return bool(step.writes) and self.known.issuperset(step.writes)
+
+    def returned(self, values: Mapping[int, Any], shapes: Any) -> Any:
+        """Return the function's results, in the tree that it returns."""
+        found = [each.value if isinstance(each, Literal) else values[each] for each in self.results]
+        return jax.tree.unflatten(jax.tree.structure(shapes), found)
 
     def frontier(self) -> tuple[list[int], set[int]]:
         """Return the values to prepare, and which steps are done again where they are needed."""
@@ -148,7 +162,7 @@ class _Traced:
         seen: set[Any] = set(self.constants)
         while waiting:
             number = waiting.pop()
-            if isinstance(number, _Literal) or number not in self.known or number in seen:
+            if isinstance(number, Literal) or number not in self.known or number in seen:
                 continue
             seen.add(number)
             maker = makers.get(number)
@@ -172,7 +186,7 @@ class _Traced:
         return stems
 
 
-def _delayed(maker: _Step, stem: Mapping[int, int]) -> bool:
+def _delayed(maker: Step, stem: Mapping[int, int]) -> bool:
     """Return whether a result is computed where it is needed rather than kept."""
     written = sum(map(_bytes, maker.equation.outvars))
     return maker.equation.primitive.name in _VIEWS or written > sum(stem.values())
@@ -182,7 +196,15 @@ def _bytes(atom: Any) -> int:
     return int(prod(atom.aval.shape) * atom.aval.dtype.itemsize)
 
 
-def _traced(jaxpr: Any, known_count: int) -> _Traced:
+def traced_call(
+    function: Callable[..., Any], arguments: Sequence[Any], held: int
+) -> tuple[Traced, Any]:
+    """Return a function of weights and data as steps, and the shapes of its results."""
+    jaxpr, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    return _traced(jaxpr, len(jax.tree.leaves(tuple(arguments[:held])))), shapes
+
+
+def _traced(jaxpr: Any, known_count: int) -> Traced:
     opened = getattr(jaxpr, "jaxpr", jaxpr)
     inputs = range(len(opened.invars))
     constants = {len(inputs) + n: value for n, value in enumerate(jaxpr.consts)}
@@ -191,7 +213,7 @@ def _traced(jaxpr: Any, known_count: int) -> _Traced:
     known: set[Any] = {*inputs[:known_count], *constants}
     steps = list(_Walk(len(inputs) + len(constants), known).steps(opened, numbering, None))
     results = [_read(atom, numbering) for atom in opened.outvars]
-    return _Traced(inputs=inputs, constants=constants, steps=steps, results=results, known=known)
+    return Traced(inputs=inputs, constants=constants, steps=steps, results=results, known=known)
 
 
 class _Walk:
@@ -204,13 +226,13 @@ class _Walk:
         self._next = first
         self._known = known
 
-    def steps(self, jaxpr: core.Jaxpr, numbering: dict[Any, Any], outer: Any) -> Iterator[_Step]:
+    def steps(self, jaxpr: core.Jaxpr, numbering: dict[Any, Any], outer: Any) -> Iterator[Step]:
         for equation in jaxpr.eqns:
             reads = tuple(_read(atom, numbering) for atom in equation.invars)
             stack = equation.source_info.name_stack
             stack = stack if outer is None else outer + stack
             known = not equation.effects and all(
-                isinstance(each, _Literal) or each in self._known for each in reads
+                isinstance(each, Literal) or each in self._known for each in reads
             )
             if not known and _inlined(equation):
                 yield from self._body(equation, reads, numbering, stack)
@@ -218,11 +240,11 @@ class _Walk:
             writes = tuple(self._number(variable, numbering) for variable in equation.outvars)
             if known:
                 self._known.update(writes)
-            yield _Step(equation, stack, reads, writes)
+            yield Step(equation, stack, reads, writes)
 
     def _body(
         self, equation: core.JaxprEqn, reads: Iterable[Any], numbering: dict[Any, Any], stack: Any
-    ) -> Iterator[_Step]:
+    ) -> Iterator[Step]:
         closed = equation.params["jaxpr"]
         body = getattr(closed, "jaxpr", closed)
         inner = dict(zip(body.invars, reads, strict=True))
@@ -246,60 +268,21 @@ def _inlined(equation: core.JaxprEqn) -> bool:
 
 
 def _read(atom: Any, numbering: Mapping[Any, Any]) -> Any:
-    return _Literal(atom.val) if isinstance(atom, core.Literal) else numbering[atom]
+    return Literal(atom.val) if isinstance(atom, core.Literal) else numbering[atom]
 
 
-def _run(steps: Iterable[_Step], values: Mapping[int, Any]) -> dict[int, Any]:
+def _run(steps: Iterable[Step], values: Mapping[int, Any]) -> dict[int, Any]:
     found = dict(values)
     for step in steps:
-        operands = [
-            each.value if isinstance(each, _Literal) else found[each] for each in step.reads
-        ]
-        info = step.equation.source_info
-        stack = source_info_util.current_name_stack() + step.stack
-        with (
-            source_info_util.user_context(info.traceback, name_stack=stack),
-            step.equation.ctx.manager,
-        ):
-            results = site_of(step.equation).plain(*operands)
-        if not step.equation.primitive.multiple_results:
-            results = (results,)
-        found.update(zip(step.writes, results, strict=True))
+        run_step(step, found)
     return found
 
 
-def prepared_workload(workload: Workload, decisions: Decisions) -> Workload:
-    """Return a workload of the data alone, beside the values prepared from its weights.
-
-    Its MACs stay those of the plain one, layer by layer.
-    """
-
-    def call(batch: int) -> Call:
-        plain = workload.call(batch)
-        held = plain.held
-        halves = split(rewritten(plain.function, decisions), plain.abstract, held)
-        model = plain.original or plain.function
-
-        def original(prepared: Any, *data: Any) -> Any:
-            zeros = jax.tree.map(
-                lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), plain.abstract[:held]
-            )
-            return model(*zeros, *data)
-
-        def concrete() -> tuple[Any, ...]:
-            arguments = plain.concrete()
-            return jax.jit(halves.prepare)(*arguments[:held]), *arguments[held:]
-
-        return replace(
-            plain,
-            function=halves.run,
-            donate=(),
-            keywords=(),
-            stage=None,
-            abstract=(halves.values, *plain.abstract[held:]),
-            concrete=concrete,
-            original=original,
-            held=1,
-        )
-
-    return replace(workload, name=f"{workload.name}_prepared", call=call)
+def run_step(step: Step, values: dict[int, Any]) -> None:
+    """Compute a step from the values before it, and add its own to them."""
+    operands = [each.value if isinstance(each, Literal) else values[each] for each in step.reads]
+    with step.place():
+        results = site_of(step.equation).plain(*operands)
+    if not step.equation.primitive.multiple_results:
+        results = (results,)
+    values.update(zip(step.writes, results, strict=True))

@@ -2,13 +2,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import edgegraph as eg
 from edgegraph.errors import FormatError, InputError
-from edgegraph.rewrites.decisions import load_decisions, rewritten_workload, save_decisions
+from edgegraph.rewrites.decisions import (
+    load_decisions,
+    prepared_workload,
+    rewritten_workload,
+    save_decisions,
+)
+from models.cnn import small_cnn
 from tests.rewrites.plain import applying
 from tests.rewrites.test_rewriter import RULE, X, conv
 
@@ -75,3 +82,17 @@ def test_a_rewritten_workload_donates_what_the_plain_one_does_and_more() -> None
     plain = eg.Workload.from_function(jnp.add, lambda _: (X, X), donate=(1,))
     assert rewritten_workload(plain, {}).call(1).donate == (1,)
     assert rewritten_workload(plain, {}, donate=(0,)).call(1).donate == (1, 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*donated")
+def test_a_model_runs_on_prepared_weights() -> None:
+    workload = small_cnn()
+    prepared = prepared_workload(workload, {})
+    plain, other = (each.call(2) for each in (workload, prepared))
+    np.testing.assert_allclose(
+        jax.jit(other.function)(*other.concrete()),
+        jax.jit(plain.function)(*plain.concrete()),
+        rtol=1e-4,
+    )
+    one, two = (eg.analyze(each, batch=2, stage="lowered") for each in (workload, prepared))
+    assert one.totals.macs == two.totals.macs

@@ -16,7 +16,7 @@ from edgegraph.errors import InputError
 from edgegraph.rewrites.timed import timed_forms_path
 from edgegraph.studies.improve.result import Improvement
 from edgegraph.studies.improve.settle import IDLE, taken_back
-from edgegraph.studies.improve.trials import PREPARED, Change, Donation, OptionTrial
+from edgegraph.studies.improve.trials import FOLDED, PREPARED, Change, Donation, OptionTrial
 from edgegraph.studies.improve.whole import PLAIN, Whole, recipe_of
 
 _Kept = TypeVar("_Kept")
@@ -89,8 +89,8 @@ def whole_key(study: Improvement, whole: Whole, seconds: float) -> str:
     """Return what names a program with its changes, and how long they may be tried."""
     recipe = recipe_of(study)
     made = (
-        whole.program(PLAIN).fingerprint, sorted(recipe.decisions), recipe.prepared, study.allow,
-        seconds,
+        whole.program(PLAIN).fingerprint, sorted(recipe.decisions), recipe.prepared,
+        recipe.folded, study.allow, seconds,
     )  # fmt: skip
     return sha256(repr(made).encode()).hexdigest()
 
@@ -105,6 +105,8 @@ def settled_of(before: Improvement, after: Improvement) -> Settled:
     }
     if before.prepared and not after.prepared:
         gone[PREPARED] = IDLE
+    if before.folded and not after.folded:
+        gone[FOLDED] = IDLE
     ratios = {each.rule: each.whole_ratio for each in after.changes if each.whole_ratio}
     return Settled(
         whole_ratios=ratios, taken_back=gone, options=after.options, donation=after.donation

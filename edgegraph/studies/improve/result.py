@@ -61,6 +61,8 @@ class Improvement(Study):
         donation: The donation of arguments that was tried; None where nothing can be donated, or
             the program donates already.
         prepared: Whether the improved program takes prepared weights; see `prepare`.
+        folded: How many batch norms, or other numbers for each channel, are folded into prepared
+            weights.
         prepare_s: How long it takes to prepare them, once; None where they are not.
         estimate: What the whole is expected to take on a target that is not here.
         interrupted: What Ctrl-C ended, so that nothing after it was done; None for nothing.
@@ -79,6 +81,7 @@ class Improvement(Study):
     options: tuple[OptionTrial, ...] = ()
     donation: Donation | None = None
     prepared: bool = False
+    folded: int = 0
     prepare_s: float | None = None
     estimate: Estimate | None = None
     interrupted: str | None = None
@@ -174,15 +177,15 @@ class Improvement(Study):
 
     @cached_property
     def _halves(self) -> Split:
-        from edgegraph.rewrites.prepared import split
+        from edgegraph.rewrites.decisions import prepared_halves
 
-        call = self.improved_workload.call(self.batch or 1)
+        call = self._code.call(self.batch or 1)
         if not call.held or call.updates:
             raise InputError(
                 f"{self.workload!r} has no weights that stay the same from call to call; say how"
                 " many of the first arguments are, as eg.improve(..., weights=1)"
             )
-        return split(call.function, call.abstract, call.held)
+        return prepared_halves(call, self.decisions, bool(self.folded))
 
     @property
     def function(self) -> Callable[..., Any]:

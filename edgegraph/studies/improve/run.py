@@ -17,6 +17,7 @@ from edgegraph.measure.archive import check_portable
 from edgegraph.measure.compare import compare_timings
 from edgegraph.measure.environment import environment
 from edgegraph.measure.latency import prefer_synchronous_dispatch
+from edgegraph.rewrites.folding import folded
 from edgegraph.rewrites.prepared import held_operands
 from edgegraph.rewrites.rewriter import Found, find_sites
 from edgegraph.rewrites.rule import PERMISSIONS, forms
@@ -219,6 +220,7 @@ def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
         untried=untried,
         allow=how.allow,
         prepared=how.prepare,
+        folded=folded(call.function, call.abstract, call.held).count if how.prepare else 0,
     )
 
 

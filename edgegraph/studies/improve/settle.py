@@ -8,7 +8,7 @@ from dataclasses import replace
 from edgegraph.base.timing import Progress, monotonic_clock
 from edgegraph.results.verdicts import SLOWER
 from edgegraph.studies.improve.result import Improvement
-from edgegraph.studies.improve.trials import DONATED, PREPARED, OutputCheck
+from edgegraph.studies.improve.trials import DONATED, FOLDED, PREPARED, OutputCheck
 from edgegraph.studies.improve.whole import PLAIN, Ratio, Recipe, Whole, recipe_of
 
 OVERWHELMING = 0.5
@@ -33,7 +33,12 @@ def kept_rules(study: Improvement) -> dict[str, float]:
 def kept_names(study: Improvement) -> list[str]:
     """Return the kept rules, those that save most first, and what is done to the whole."""
     donated = [DONATED] * bool(study.donate_argnums)
-    return [*kept_rules(study), *[PREPARED] * study.prepared, *study.compiler_options, *donated]
+    return [*kept_rules(study), *_weights(study), *study.compiler_options, *donated]
+
+
+def _weights(study: Improvement) -> list[str]:
+    """Return what is done to the weights; without prepared ones there are no folded ones."""
+    return [*[PREPARED] * study.prepared, *[FOLDED] * bool(study.folded)]
 
 
 def taken_back(study: Improvement, names: Collection[str], reason: str) -> Improvement:
@@ -57,6 +62,7 @@ def taken_back(study: Improvement, names: Collection[str], reason: str) -> Impro
         options=tuple(options),
         donation=donation,
         prepared=study.prepared and PREPARED not in names,
+        folded=0 if {PREPARED, FOLDED} & {*names} else study.folded,
     )
 
 
@@ -73,7 +79,7 @@ def without_idle(study: Improvement, whole: Whole, seconds: float, report: Progr
         report: Told what is being done.
     """
     saved = kept_rules(study)
-    if len(saved) + study.prepared < 2:
+    if len(saved) + len(_weights(study)) < 2:
         return study
     everything = recipe_of(study)
     report(f"{study.workload}: compiling the whole", None)
@@ -83,7 +89,7 @@ def without_idle(study: Improvement, whole: Whole, seconds: float, report: Progr
     begun = monotonic_clock()
     tried: list[str] = []
     doubtful = [rule for rule, each_s in saved.items() if each_s < overwhelming_s]
-    for rule in (*[PREPARED] * study.prepared, *reversed(doubtful)):
+    for rule in (*_weights(study), *reversed(doubtful)):
         if monotonic_clock() - begun + cost_s * 1e9 > seconds * 1e9:
             break
         report(f"{study.workload}: compiling without {rule}", None)

@@ -9,6 +9,9 @@ LOWER = "lower precision"
 PREPARED = "prepared weights"
 """Names the preparation of weights among the rules."""
 
+FOLDED = "folded weights"
+"""Names the folding of batch norms into the weights before them among the rules."""
+
 DONATED = "donated arguments"
 """Names the donation of arguments among the rules."""
 

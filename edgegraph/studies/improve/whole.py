@@ -18,11 +18,14 @@ from edgegraph.compiler.program import Program
 from edgegraph.measure.latency import ExecutableCall
 from edgegraph.measure.sampling import MeasurementSettings, Series, sample_in_rounds
 from edgegraph.results.verdicts import Interval, verdict_of_intervals
-from edgegraph.rewrites.decisions import rewritten_workload
-from edgegraph.rewrites.prepared import Split, prepared_workload, split
-from edgegraph.rewrites.rewriter import rewritten
+from edgegraph.rewrites.decisions import (
+    prepared_halves,
+    prepared_workload,
+    rewritten_workload,
+)
+from edgegraph.rewrites.prepared import Split
 from edgegraph.studies.improve.result import Improvement
-from edgegraph.studies.improve.trials import PREPARED, OptionValue
+from edgegraph.studies.improve.trials import FOLDED, PREPARED, OptionValue
 from edgegraph.workload import Workload
 
 SETTINGS = MeasurementSettings(
@@ -47,20 +50,26 @@ class Recipe:
         decisions: Rules by signature.
         options: Compiler options by name.
         prepared: Whether what depends on the weights alone is computed beforehand.
+        folded: Whether batch norms and their like are folded into prepared weights.
         donate: Positions of arguments that are donated besides those that the workload donates.
     """
 
     decisions: frozenset[tuple[str, str]] = frozenset()
     options: frozenset[tuple[str, OptionValue]] = frozenset()
     prepared: bool = False
+    folded: bool = False
     donate: tuple[int, ...] = ()
 
     def without(self, rule: str) -> Recipe:
-        """Return the recipe without the changes of one rule, or without prepared weights."""
+        """Return the recipe without the changes of one rule, or without prepared weights.
+
+        Weights that are not prepared are not folded either.
+        """
         return replace(
             self,
             decisions=frozenset(each for each in self.decisions if each[1] != rule),
             prepared=self.prepared and rule != PREPARED,
+            folded=self.folded and rule not in (PREPARED, FOLDED),
         )
 
     def with_option(self, name: str, value: OptionValue) -> Recipe:
@@ -77,6 +86,7 @@ def recipe_of(study: Improvement) -> Recipe:
         decisions=frozenset(study.decisions.items()),
         options=frozenset(study.compiler_options.items()),
         prepared=study.prepared,
+        folded=bool(study.folded),
         donate=study.donate_argnums,
     )
 
@@ -88,7 +98,7 @@ class Whole:
         self.workload, self.batch = workload, batch
         self.call = workload.call(batch)
         self._programs: dict[Recipe, Program] = {}
-        self._prepared: dict[frozenset[tuple[str, str]], Any] = {}
+        self._prepared: dict[Recipe, Any] = {}
 
     def program(self, recipe: Recipe) -> Program:
         """Return the program that a recipe makes.
@@ -99,7 +109,7 @@ class Whole:
         if recipe not in self._programs:
             made = self.workload
             if recipe.prepared:
-                made = prepared_workload(made, dict(recipe.decisions))
+                made = prepared_workload(made, dict(recipe.decisions), recipe.folded)
             elif recipe.decisions or recipe.donate:
                 made = rewritten_workload(made, dict(recipe.decisions), donate=recipe.donate)
             program = compile_workload(made, batch=self.batch, options=dict(recipe.options))
@@ -120,17 +130,17 @@ class Whole:
 
     def halves(self, recipe: Recipe) -> Split:
         """Return the function of a prepared recipe in two."""
-        function = rewritten(self.call.function, dict(recipe.decisions))
-        return split(function, self.call.abstract, self.call.held)
+        return prepared_halves(self.call, dict(recipe.decisions), recipe.folded)
 
     def arguments_of(self, recipe: Recipe) -> tuple[Any, ...]:
         """Return what the program of a recipe takes in place of the arguments."""
         if not recipe.prepared:
             return self.arguments
-        if recipe.decisions not in self._prepared:
+        made = replace(recipe, options=frozenset())
+        if made not in self._prepared:
             prepare = jax.jit(self.halves(recipe).prepare)
-            self._prepared[recipe.decisions] = prepare(*self.arguments[: self.call.held])
-        return self._prepared[recipe.decisions], *self.arguments[self.call.held :]
+            self._prepared[made] = prepare(*self.arguments[: self.call.held])
+        return self._prepared[made], *self.arguments[self.call.held :]
 
     def runs(self, recipe: Recipe) -> Callable[..., Any]:
         """Return the program of a recipe as a function of the workload's own arguments."""

@@ -62,6 +62,8 @@ def _besides(study: Improvement) -> list[str]:
         said.append(_donated(study.donation))
     if study.prepare_s is not None:
         said.append(f"its weights are prepared once, in {seconds(study.prepare_s)}")
+    if study.folded and study.kept:
+        said.append(f"{study.folded} batch norms or their like are folded into the weights")
     return said
 
 

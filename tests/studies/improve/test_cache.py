@@ -50,7 +50,7 @@ def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path: Path) -> None:
 
 def test_what_was_found_out_about_a_whole_comes_back() -> None:
     changes = (change("one", 4.0, 1.0, kept=True), change("two", 3.0, 1.0, kept=True))
-    before = improvement(changes=changes, prepared=True)
+    before = improvement(changes=changes, prepared=True, folded=2)
     after = replace(
         taken_back(before, ["two", PREPARED], "does not help the whole"),
         options=(OptionTrial(name="o", value=1, ratio=0.9, kept=True),),
@@ -75,5 +75,6 @@ def test_a_whole_is_named_by_what_it_is_made_of() -> None:
     others = {
         key(replace(study, changes=())), key(study, 2.0), key(study, seconds=1.0),
         key(replace(study, prepared=True)), key(replace(study, allow=("bf16",))),
+        key(replace(study, prepared=True, folded=1)),
     }  # fmt: skip
-    assert len(others | {key(study)}) == 6
+    assert len(others | {key(study)}) == 7

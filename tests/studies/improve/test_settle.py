@@ -14,7 +14,7 @@ from edgegraph.studies.improve.settle import (
     without_idle,
     without_moved,
 )
-from edgegraph.studies.improve.trials import PREPARED, OptionTrial, OutputCheck
+from edgegraph.studies.improve.trials import FOLDED, PREPARED, OptionTrial, OutputCheck
 from edgegraph.studies.improve.whole import Ratio, Recipe
 from tests.studies.improve.improvements import change, improvement
 
@@ -144,3 +144,15 @@ def test_prepared_weights_are_tried_like_a_rule(study: Improvement) -> None:
     assert [each.prepared for each in whole.timed] == [False, True, True]
     found = settled(study, [PREPARED], [ratio(1.0)])
     assert (found.prepared, found.decisions) == (False, study.decisions)
+
+
+def test_folded_weights_are_tried_and_go_with_prepared_ones(study: Improvement) -> None:
+    study = replace(study, prepared=True, folded=3)
+    whole: Any = Pretended()
+    without_idle(study, whole, 60.0, lambda *_: None)
+    assert [(each.prepared, each.folded) for each in whole.timed] == [
+        (False, False), (True, False), (True, True), (True, True),
+    ]  # fmt: skip
+    found = settled(study, [PREPARED, FOLDED], [ratio(1.1), ratio(1.0)])
+    assert (found.prepared, found.folded) == (True, 0)
+    assert taken_back(study, [PREPARED], "r").folded == 0

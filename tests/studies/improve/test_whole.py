@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import edgegraph as eg
-from edgegraph.studies.improve.trials import PREPARED
+from edgegraph.studies.improve.trials import FOLDED, PREPARED
 from edgegraph.studies.improve.whole import PLAIN, Recipe, Whole, ratios
 
 X = jnp.linspace(0.0, 1.0, 64)
@@ -102,14 +102,18 @@ def test_a_recipe_with_prepared_weights() -> None:
     x = jnp.ones((2, 8))
 
     def function(w: Any, x: Any) -> Any:
-        return x @ jnp.sort(w)
+        return (x @ jnp.sort(w)) * w[0]
 
     plain = eg.Workload.from_function(function, lambda _: (w, x), name="f")
     workload = replace(plain, call=lambda batch: replace(plain.call(batch), held=1))
     whole = Whole(workload, 1)
     recipe = replace(PLAIN, prepared=True)
-    assert recipe.without(PREPARED) == PLAIN
+    assert recipe.without(PREPARED) == replace(recipe, folded=True).without(PREPARED) == PLAIN
     np.testing.assert_allclose(whole.runs(recipe)(w, x * 2), function(w, x * 2), rtol=1e-5)
     assert not whole.program(recipe).jaxpr.eqns[0].primitive.name.startswith("sort")
     assert whole.prepare_s(recipe) > 0
+    folded = replace(recipe, folded=True)
+    assert folded.without(FOLDED) == recipe
+    np.testing.assert_allclose(whole.runs(folded)(w, x * 2), function(w, x * 2), rtol=1e-5)
+    assert "mul" not in str(whole.program(folded).jaxpr)
     assert whole.ratios(PLAIN, [recipe]) is not None

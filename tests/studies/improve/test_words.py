@@ -18,6 +18,14 @@ def test_lower_precision_is_told_by_result() -> None:
     )
 
 
+def test_folded_weights_are_told() -> None:
+    said = improvement(prepared=True, folded=52, prepare_s=0.01).conclusions
+    assert said[2:4] == (
+        "its weights are prepared once, in 10 ms",
+        "52 batch norms or their like are folded into the weights",
+    )
+
+
 def test_donation_is_told_with_what_it_saves() -> None:
     donation = Donation(
         arguments=(0, 1), before_bytes=2_000_000, after_bytes=1_000_000, ratio=0.98, kept=True
