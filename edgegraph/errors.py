@@ -37,6 +37,10 @@ class NoisyMeasurementError(EdgeGraphError):
     exit_code = 3
 
 
+USER_ERRORS = (Exception, SystemExit)
+"""What the user's code may raise; `sys.exit` in it ends what was asked of it, and not EdgeGraph."""
+
+
 def first_line(error: BaseException) -> str:
     r"""Return the first line of an error's message that says something, or its type's name.
 
@@ -50,8 +54,8 @@ def first_line(error: BaseException) -> str:
     message = next((line for line in lines if line), "")
     if not message:
         return type(error).__name__
-    if isinstance(error, KeyError):
-        return f"KeyError: {message}"
+    if isinstance(error, KeyError | SystemExit):
+        return f"{type(error).__name__}: {message}"
     return message
 
 

@@ -14,7 +14,19 @@ from edgegraph.results.timing import Latency, LayerLatency, Throughput
 from edgegraph.workload.workload import Workload
 from tests import programs
 
-HOSTILE = "<img src=x onerror=alert(1)>"
+MARKUP = "<img src=x onerror=alert(1)>"
+
+HOSTILE = f"\x1b[2J\u202e[b]{MARKUP}"
+"""A name that clears a terminal, turns what follows around, is rich's markup and HTML's."""
+
+SHOWN = rf"\x1b[2J\u202e[b]{MARKUP}"
+"""How it is shown."""
+
+
+def unseen(text: str) -> set[str]:
+    """Return what stands in a text and cannot be seen, but for the ends of lines."""
+    return {each for each in text if not each.isprintable() and each != "\n"}
+
 
 DEVICE = Device(
     name="a round machine",

@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -49,6 +50,9 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             temporary.unlink()
 
+
+safe_csv: ContextVar[bool] = ContextVar("safe_csv", default=False)
+"""Whether text in CSV files that a spreadsheet would run as a formula is made text for it, too."""
 
 CACHE_FOLDER_VARIABLE = "EDGEGRAPH_CACHE_DIR"
 

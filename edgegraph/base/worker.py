@@ -247,7 +247,7 @@ def _serve() -> None:
             answer = work(_payload(), report)
         except EdgeGraphError as error:
             send(_ERROR, json.dumps([type(error).__name__, str(error)]).encode())
-        except Exception as error:  # whatever the work raises, the parent must hear of it
+        except errors.USER_ERRORS as error:  # whatever the work raises, the parent must hear of it
             text = (str(error).strip().splitlines() or [""])[0]
             line = f"{sys.argv[4]} failed in a subprocess: {type(error).__name__}: {text}"
             send(_ERROR, json.dumps(["EdgeGraphError", line]).encode())

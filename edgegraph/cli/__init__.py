@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgegraph import __version__
+from edgegraph.base.files import safe_csv
+from edgegraph.base.shown import shown
 from edgegraph.cli import analyze, devices, diff, report, studies, sweep
-from edgegraph.errors import EdgeGraphError
+from edgegraph.cli.ending import ended, ending, own_stdout
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -38,12 +40,19 @@ def _edgegraph(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
+    safe: Annotated[
+        bool,
+        typer.Option(
+            "--safe-csv", help="In CSV files, mark as text what a spreadsheet would run: '=1+1."
+        ),
+    ] = False,
 ) -> None:
     """Where the time of a JAX model goes, layer by layer, and what would make it faster.
 
-    Results go to stdout or a file, progress to stderr. Exit codes: 0 done, 1 a gate failed, 2 bad
-    input, 3 the measurement is too noisy under --strict.
+    Results go to stdout or a file, all else to stderr. Exit codes: 0 done, 1 a gate failed, 2 bad
+    input, 3 the measurement is too noisy under --strict, 70 a bug in EdgeGraph, 130 interrupted.
     """
+    safe_csv.set(safe)
 
 
 def _help(command: object) -> str:
@@ -58,7 +67,7 @@ for command in (
     studies.improve, diff.history, studies.scaling, diff.diff, diff.check, report.plot,
     report.export, devices.compare_devices, devices.devices, devices.calibrate, analyze.models,
 ):  # fmt: skip
-    app.command(help=_help(command))(command)
+    app.command(help=_help(command))(ending(command))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,19 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Programs run on this host. JAX would else start every platform that is installed, and the
     # compilers for devices that are not here complain about that at length.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), own_stdout(for_good=arguments is None):
         plain = warnings.formatwarning
         warnings.formatwarning = _format_warning
         try:
-            app(args=arguments, prog_name="edgegraph")
-        except EdgeGraphError as error:
-            print(f"edgegraph: error: {' '.join(str(error).split())}", file=sys.stderr)
-            return error.exit_code
-        except SystemExit as stop:
-            return stop.code if isinstance(stop.code, int) else 0
+            return ended(partial(_typer, arguments))
         finally:
             warnings.formatwarning = plain
-    return 0
+
+
+def _typer(arguments: Sequence[str] | None) -> None:
+    try:
+        app(args=arguments, prog_name="edgegraph")
+    except SystemExit as stop:  # typer's own: `ending` lets no other pass
+        raise typer.Exit(stop.code if isinstance(stop.code, int) else 0) from None
 
 
 def _format_warning(
@@ -90,5 +100,5 @@ def _format_warning(
 ) -> str:
     """Return the text of a warning: one plain line for EdgeGraph's own, Python's for all others."""
     if Path(filename).is_relative_to(PACKAGE):
-        return f"edgegraph: warning: {message}\n"
+        return f"edgegraph: warning: {shown(str(message))}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n"

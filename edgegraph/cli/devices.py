@@ -25,6 +25,7 @@ from edgegraph.cli.output import (
     check_files,
     present_study,
     print_json,
+    print_lines,
     print_rich,
     progress,
 )
@@ -139,11 +140,11 @@ def calibrate(
     if json:
         print_json(device)
         return
-    typer.echo(device.name)
+    print_lines(device.name)
     print_rich(*_calibrated(device))
-    typer.echo(device.source)
+    print_lines(device.source)
     if known:
-        typer.echo(f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures again.")
+        print_lines(f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures again.")
 
 
 def _calibrated(device: Device) -> tuple[Table, Table]:

@@ -26,6 +26,7 @@ from edgegraph.cli.output import (
     files_option,
     print_form,
     print_json,
+    print_lines,
     print_rich,
     write_result,
 )
@@ -161,7 +162,7 @@ def _update(job: Job, baseline: Path | None) -> None:
         raise InputError("--update writes the baseline; name its file with --baseline")
     check_writable(baseline)
     (analysis,) = analyses(job)
-    typer.echo(f"Baseline: {analysis.save(baseline)}")
+    print_lines(f"Baseline: {analysis.save(baseline)}")
 
 
 FRAME_SUFFIXES = (".csv", ".parquet")

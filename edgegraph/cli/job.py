@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from edgegraph.cli.ending import say
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -390,6 +391,6 @@ def saving_to(path: Path | None) -> Iterator[Callable[[Any], None]]:
             if store is not None:
                 numbers = store.put(result)
                 names = ", ".join(f"{path}#{number}" for number in numbers)
-                typer.echo(f"edgegraph: kept as {names}", err=True)
+                say(f"kept as {names}")
 
         yield keep

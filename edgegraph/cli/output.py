@@ -8,13 +8,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgegraph.base.shown import shown
 from edgegraph.base.timing import Progress
+from edgegraph.cli.ending import results
 from edgegraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,16 +30,12 @@ PLAIN_INTERVAL_S = 5.0
 
 @contextmanager
 def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
-    """Provide what shows, until the block ends, what is being done; tests give a clock.
-
-    What the user's code prints meanwhile goes to stderr, so that stdout holds results alone.
-    """
-    with redirect_stdout(sys.stderr):
-        if sys.stderr.isatty():
-            with _live() as report:
-                yield report
-        else:
-            yield _plain(clock)
+    """Provide what shows, until the block ends, what is being done; tests give a clock."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        with _live() as report:
+            yield report
+    else:
+        yield _plain(clock)
 
 
 @contextmanager
@@ -53,7 +51,7 @@ def _live() -> Iterator[Progress]:
 
         def report(message: str, fraction: float | None) -> None:
             total = None if fraction is None else 1.0
-            live.update(task, description=message, total=total, completed=fraction or 0.0)
+            live.update(task, description=shown(message), total=total, completed=fraction or 0.0)
 
         yield report
 
@@ -66,7 +64,7 @@ def _plain(clock: Callable[[], float]) -> Progress:
         if clock() - last >= PLAIN_INTERVAL_S:
             last = clock()
             share = "" if fraction is None else f" ({fraction:.0%})"
-            print(f"{message}{share}", file=sys.stderr, flush=True)
+            print(f"{shown(message)}{share}", file=sys.stderr, flush=True)
 
     return report
 
@@ -103,10 +101,23 @@ def print_rich(*renderables: Any) -> None:
     """Print rich renderables on stdout."""
     from rich.console import Console
 
-    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(width=None if has_width else PLAIN_WIDTH)
+    from edgegraph.reporting.table_kit import AsNamed
+
+    has_width = results().isatty() or "COLUMNS" in os.environ
+    width = None if has_width else PLAIN_WIDTH
+    console = Console(file=results(), width=width, emoji=False)
     for renderable in renderables:
-        console.print(renderable)
+        console.print(AsNamed(renderable))
+
+
+def print_lines(*lines: str) -> None:
+    """Print what was done, a line each, on stdout."""
+    print_text("".join(f"{shown(line)}\n" for line in lines))
+
+
+def print_text(text: str) -> None:
+    """Print plain text on stdout, as it is."""
+    results().write(text)
 
 
 def print_form(result: Any, table: Callable[[], object], *, json: bool, markdown: bool) -> None:
@@ -114,7 +125,7 @@ def print_form(result: Any, table: Callable[[], object], *, json: bool, markdown
     if json:
         print_json(result.document)
     elif markdown:
-        typer.echo(result.to_markdown(), nl=False)
+        print_text(result.to_markdown())
     else:
         print_rich(table())
 
@@ -123,8 +134,7 @@ def print_json(document: Any) -> None:
     """Print one JSON document on one line of stdout; unknown values are null."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
-    sys.stdout.flush()
+    print_text(msgspec.json.encode(document).decode() + "\n")
 
 
 def print_result(result: Shown, *, json: bool) -> None:

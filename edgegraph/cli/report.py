@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgegraph.cli.job import Job, JsonFiles, StoreOption, complete_spec, grouped_options, saving_to
-from edgegraph.cli.output import check_writable, file_name, print_json, print_result
+from edgegraph.cli.output import (
+    check_writable,
+    file_name,
+    print_json,
+    print_lines,
+    print_result,
+)
 from edgegraph.cli.run import analyses, check_noise, interruptible, is_saved, jobs, results
 from edgegraph.errors import InputError
 from edgegraph.results.kinds import KINDS, figure_places
@@ -70,7 +76,7 @@ def _write_page(found: Sequence[Shown], output: Path, kept: Sequence[Path], *, j
 
     page.report(found, output)
     if not json:
-        typer.echo(f"Page: {output}" + "".join(f"\nSaved: {path}" for path in kept))
+        print_lines(f"Page: {output}", *(f"Saved: {path}" for path in kept))
         return
     print_json(
         {
@@ -168,7 +174,7 @@ def _print_written(paths: Sequence[Path], *, json: bool) -> None:
     if json:
         print_json([str(path) for path in paths])
     else:
-        typer.echo("\n".join(f"Written: {path}" for path in paths))
+        print_lines(*(f"Written: {path}" for path in paths))
 
 
 def _result(job: Job, kind: str | None) -> Any:

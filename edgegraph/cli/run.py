@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
+from edgegraph.cli.ending import INTERRUPTED, say
 from edgegraph.cli.job import (
     Job,
     flag,
@@ -313,5 +314,5 @@ def interruptible(kept: Sequence[Path]) -> Iterator[None]:
 
 def exit_interrupted(kept: str) -> NoReturn:
     """Say what is left of an interrupted command, and exit with 130."""
-    typer.echo(f"edgegraph: interrupted; kept: {kept}", err=True)
-    raise typer.Exit(130) from None
+    say(f"interrupted; kept: {kept}")
+    raise typer.Exit(INTERRUPTED) from None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgegraph.cli import run
+from edgegraph.cli.ending import say
 from edgegraph.cli.job import (
     CODE_ONLY,
     Job,
@@ -185,10 +186,9 @@ def _collect(plans: Sequence[Plan], parts: Sequence[list[Sweep]], swept: Swept) 
     total = sum(len(plan.cells) for plan in plans)
 
     def say_continued(count: int) -> None:
-        typer.echo(
-            f"edgegraph: continuing an interrupted sweep: {count} of {total} points are"
-            " there; --fresh starts over",
-            err=True,
+        say(
+            f"continuing an interrupted sweep: {count} of {total} points are there; --fresh"
+            " starts over"
         )
 
     workers = 0 if swept.workers is None and len(plans) == 1 else swept.workers

@@ -19,7 +19,14 @@ from edgegraph.compiler.program import Program, by_position, memory_use
 from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
-from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line, positive_integer
+from edgegraph.errors import (
+    USER_ERRORS,
+    CompileError,
+    EdgeGraphError,
+    InputError,
+    first_line,
+    positive_integer,
+)
 from edgegraph.workload.calls import Call
 from edgegraph.workload.workload import Workload
 
@@ -276,12 +283,12 @@ def _trace(call: Call, label: str) -> jax.stages.Traced | jax.stages.Lowered:
     try:
         with module_scopes():
             return trace()
-    except Exception as error:  # the user's code may raise anything
+    except USER_ERRORS as error:
         refusal = error
     try:
         with module_scopes(carry=False):
             return trace()
-    except Exception:
+    except USER_ERRORS:
         # The names were not the reason. What a failed trace leaves behind in the user's modules
         # may have made for another error now, so the first one counts.
         if isinstance(refusal, EdgeGraphError):
@@ -300,7 +307,7 @@ def _lower(traced: jax.stages.Traced | jax.stages.Lowered, job: _Job) -> jax.sta
     platforms = (job.target.platform,) if job.target.ahead else None
     try:
         lowered: jax.stages.Lowered = traced.lower(lowering_platforms=platforms)
-    except Exception as error:  # lowering rules raise what they like
+    except USER_ERRORS as error:  # lowering rules raise what they like
         raise CompileError(f"{job.label} cannot be lowered for XLA: {first_line(error)}") from error
     return lowered
 

@@ -13,7 +13,7 @@ from edgegraph import xla
 from edgegraph.compiler.exported import exported_workload
 from edgegraph.compiler.program import Program, by_position, memory_use
 from edgegraph.compiler.scopes import module_scopes
-from edgegraph.errors import CompileError, InputError, first_line
+from edgegraph.errors import USER_ERRORS, CompileError, InputError, first_line
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.platform import platform_of
 from edgegraph.workload.calls import Call
@@ -137,7 +137,7 @@ def _lowered_by_itself(function: Any, args: tuple[Any, ...], kwargs: dict[str, A
         with module_scopes():
             how = getattr(function, "trace", function.lower)
             stage = _unwrapped(how(*args, **kwargs))
-    except Exception as error:  # the user's code may raise anything
+    except USER_ERRORS as error:
         raise CompileError(f"{name} cannot be lowered: {first_line(error)}") from error
     if not isinstance(stage, (stages.Traced, stages.Lowered)):
         raise InputError(

@@ -25,6 +25,7 @@ from edgegraph.compiler.program import Program, memory_use
 from edgegraph.compiler.sharding import AUTOMATIC, DATA, TENSOR, DeviceMesh, Partition, sharded
 from edgegraph.device import host
 from edgegraph.errors import (
+    USER_ERRORS,
     CompileError,
     EdgeGraphError,
     InputError,
@@ -291,7 +292,7 @@ def _export(workload: Workload, batch: int, mesh: DeviceMesh, partition: Partiti
 
     try:
         exported = jax.export.export(jax.jit(flat), platforms=["cpu"])(*leaves)
-    except Exception as error:  # the user's code may raise anything
+    except USER_ERRORS as error:
         raise CompileError(
             f"{workload.name} cannot be lowered over {mesh}: {first_line(error)}"
         ) from error

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from edgegraph.base.shown import shown
 from edgegraph.reporting.palette import BOUND_COLOURS
 from edgegraph.results.columns import Column
 from edgegraph.results.verdicts import INVALID, NOISY, OK
@@ -57,6 +59,21 @@ class ByWidth:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it for the width at hand."""
         yield self.draw(options.max_width)
+
+
+@dataclass(frozen=True, slots=True)
+class AsNamed:
+    """What is shown with every name in it as it is: none is markup or moves the terminal's cursor.
+
+    Styles stand beside the text that is written out.
+    """
+
+    content: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it."""
+        for segment in console.render(self.content, options.update(markup=False)):
+            yield Segment(shown(segment.text, keep="\n"), segment.style, segment.control)
 
 
 def styled(word: str | None, styles: Mapping[str, str] = BOUND_STYLE) -> Text:

@@ -14,7 +14,13 @@ import jax.numpy as jnp
 import optax
 from flax import linen, nnx
 
-from edgegraph.errors import CompileError, EdgeGraphError, InputError, first_line
+from edgegraph.errors import (
+    USER_ERRORS,
+    CompileError,
+    EdgeGraphError,
+    InputError,
+    first_line,
+)
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
 from edgegraph.workload.flax_model import Model, linen_model
 from edgegraph.workload.inputs import Inputs, input_form
@@ -151,7 +157,7 @@ def _refusals(model: Model, inputs: Inputs) -> Iterator[None]:
         yield
     except EdgeGraphError:
         raise
-    except Exception as error:
+    except USER_ERRORS as error:
         shapes = ", ".join(f"{x.dtype.name}[{','.join(map(str, x.shape))}]" for x in inputs)
         raise CompileError(
             f"{model.name} does not take the input {shapes}: {first_line(error)}"

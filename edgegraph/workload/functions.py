@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.errors import USER_ERRORS, EdgeGraphError, InputError
 from edgegraph.workload.calls import Call
+from edgegraph.workload.names import describe
 from edgegraph.workload.values import random_values
 
 
@@ -36,7 +37,12 @@ def plain(
     """
 
     def args() -> tuple[Any, ...]:
-        made = make_args()
+        try:
+            made = make_args()
+        except EdgeGraphError:
+            raise
+        except USER_ERRORS as error:
+            raise InputError(f"the arguments cannot be made: {describe(error)}") from error
         if not isinstance(made, tuple):
             raise InputError(
                 f"the arguments came as a {type(made).__name__}; give a tuple of the positional"
@@ -143,9 +149,7 @@ def _traced_shapes(make_args: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...] 
     """Return the arguments' shapes, by tracing what makes them where it can be traced."""
     try:
         return shapes_of(make_args)
-    except EdgeGraphError:
-        raise
-    except Exception:  # such as NumPy working on JAX's arrays; then they have to be made
+    except USER_ERRORS:  # such as NumPy working on JAX's arrays; then they have to be made
         return None
 
 

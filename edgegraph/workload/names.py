@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.errors import USER_ERRORS, EdgeGraphError, InputError
 
 
 def find_object(spec: str) -> Any:
@@ -54,7 +54,7 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except EdgeGraphError:
         raise
-    except Exception as error:  # a module may raise anything while it is imported
+    except USER_ERRORS as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{name}.".startswith(f"{missing}."):
             raise InputError(
@@ -92,13 +92,13 @@ def _import_file(path: Path) -> ModuleType:
         raise
     except BaseException as error:
         del sys.modules[name]
-        if not isinstance(error, Exception):
+        if not isinstance(error, USER_ERRORS):
             raise
         raise InputError(f"importing {path} failed: {describe(error)}") from error
     return module
 
 
-def describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
     """Return an exception's type and the first line of its message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return ": ".join([type(error).__name__, *lines[:1]])

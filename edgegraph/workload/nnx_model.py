@@ -12,7 +12,7 @@ import jax
 from flax import nnx
 from flax.traverse_util import unflatten_dict
 
-from edgegraph.errors import EdgeGraphError, InputError, first_line
+from edgegraph.errors import USER_ERRORS, EdgeGraphError, InputError, first_line
 from edgegraph.workload.flax_model import (
     Model,
     Variables,
@@ -226,7 +226,7 @@ def _call_factory(factory: Callable[..., Any], seed: int) -> nnx.Module:
         made = factory(rngs=nnx.Rngs(seed)) if "rngs" in parameters else factory()
     except EdgeGraphError:
         raise
-    except Exception as error:  # whatever the user's module raises
+    except USER_ERRORS as error:
         raise InputError(f"{name} cannot be made: {first_line(error)}") from error
     if not isinstance(made, nnx.Module):
         raise InputError(f"{name} made a {type(made).__name__}; expected an NNX module")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union
 
-from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.errors import USER_ERRORS, EdgeGraphError, InputError
 from edgegraph.workload import Workload
 from edgegraph.workload.arguments import command, takes_no
 from edgegraph.workload.flax_model import (
@@ -280,5 +280,5 @@ def _call(
         return made()
     except EdgeGraphError:
         raise
-    except Exception as error:  # the user's function may raise anything
+    except USER_ERRORS as error:
         raise InputError(f"{given.spec} failed: {describe(error)}") from error

@@ -44,12 +44,6 @@ def test_an_error_is_one_line_and_has_its_exit_code(
     assert (out, err) == ("", "edgegraph: error: no such thing\n")
 
 
-def test_a_defect_is_not_swallowed(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_with(monkeypatch, ZeroDivisionError("a defect"))
-    with pytest.raises(ZeroDivisionError):
-        main(["analyze", "a:b"])
-
-
 def test_usage_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", "a:b", "--batch", "many"]) == 2
     assert "--batch" in capsys.readouterr().err

@@ -9,17 +9,22 @@ from pathlib import Path
 
 import pytest
 from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
 
 from edgegraph.cli.output import (
     check_files,
     check_writable,
     file_name,
     print_json,
+    print_lines,
+    print_result,
     print_rich,
     progress,
     write_result,
 )
 from edgegraph.errors import InputError
+from tests import analyses
 from tests.cli.conftest import make_analysis
 from tests.studies import sweeps
 
@@ -70,6 +75,22 @@ def test_a_file_is_as_wide_as_a_wide_terminal(
     assert capsys.readouterr().out == 90 * "─" + "\n"
 
 
+def test_no_name_does_anything_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever holds it: a table of the package, another's, plain text, or a line."""
+    print_result(analyses.hostile(), json=False)
+    table = Table(title=analyses.HOSTILE)
+    table.add_column(analyses.HOSTILE)
+    table.add_row(analyses.HOSTILE)
+    print_rich(table, Text(analyses.HOSTILE), analyses.HOSTILE)
+    print_lines(analyses.HOSTILE)
+    with progress(clock=iter([0.0, 5.0, 5.0]).__next__) as report:
+        report(analyses.HOSTILE, None)
+    out, err = capsys.readouterr()
+    assert not analyses.unseen(out + err)
+    assert out.count(analyses.SHOWN) >= 5
+    assert err == f"{analyses.SHOWN}\n"
+
+
 def test_json_is_one_line_and_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"time_s": math.nan, "name": "a\nb"})
     assert capsys.readouterr().out == '{"time_s":null,"name":"a\\nb"}\n'
@@ -111,11 +132,3 @@ def test_the_ending_says_how_a_result_is_written(tmp_path: Path) -> None:
 def test_an_analysis_is_named_by_its_workload_and_batch() -> None:
     assert file_name(make_analysis("models/cnn: a", batch=8)) == "models_cnn_a_b8.edgegraph"
     assert file_name(make_analysis("dense", batch=None)) == "dense.edgegraph"
-
-
-def test_what_is_printed_meanwhile_is_no_result(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress():
-        print("the user's code")
-    print("a result")
-    captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("a result\n", "the user's code\n")

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from edgegraph.base.timing import monotonic_clock
-from edgegraph.errors import InputError, first_line
+from edgegraph.errors import USER_ERRORS, InputError, first_line
 from edgegraph.rewrites.rewriter import rewritten
 from edgegraph.studies.improve.trials import ROUNDING, OutputCheck
 from edgegraph.studies.improve.whole import PLAIN, Recipe, Whole
@@ -164,7 +164,7 @@ def check_differentiable(function: Callable[..., Any], arguments: tuple[Any, ...
     """
     try:
         jax.eval_shape(gradient(function), *arguments)
-    except Exception as error:  # rules of derivatives raise what they like
+    except USER_ERRORS as error:  # rules of derivatives raise what they like
         raise InputError(
             f"gradients cannot be compared, as the function has none: {first_line(error)}"
         ) from error

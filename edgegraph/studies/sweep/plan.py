@@ -17,7 +17,7 @@ from edgegraph.compiler.targets import parse_target
 from edgegraph.device.calibration.saved import load_calibration, machine_identity
 from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
-from edgegraph.errors import InputError
+from edgegraph.errors import USER_ERRORS, InputError
 from edgegraph.measure.environment import environment
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.studies.sweep.result import PLAIN_OPTIONS, Sweep, SweepPoint
@@ -165,7 +165,7 @@ class Plan:
             return workload_fingerprint(
                 self.workload(dtype), batch=self.batches[0], target=self.target
             )
-        except Exception as error:  # the point itself will say so
+        except USER_ERRORS as error:  # the point itself will say so
             return f"{type(error).__name__}: {error}"
 
 

@@ -25,7 +25,7 @@ from edgegraph.compiler.program import Program
 from edgegraph.device import host
 from edgegraph.device.calibration.saved import prepare_folder
 from edgegraph.device.device import Device
-from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.errors import USER_ERRORS, EdgeGraphError, InputError
 from edgegraph.measure.latency import measure_apart
 from edgegraph.measure.throughput import measure_throughput
 from edgegraph.results.timing import Latency, Throughput
@@ -51,7 +51,7 @@ class Task:
         more = [*([dtype] if dtype else []), *([options] if options != PLAIN_OPTIONS else [])]
         return ", ".join([f"batch {batch}", *more])
 
-    def failed(self, error: Exception) -> Sweep:
+    def failed(self, error: BaseException) -> Sweep:
         """Return the point with nothing but the reason why it could not be taken."""
         batch, dtype, options = self.cell
         said = _said(error)
@@ -88,12 +88,12 @@ def _taken(plan: Plan, cell: Cell, report: Progress) -> SweepPoint:
             )
         with exclusive_lock(report):
             latency, throughputs = measure_point(program, plan, report)
-    except Exception as error:  # making its arguments may raise anything, such as a MemoryError
+    except USER_ERRORS as error:  # making its arguments may raise anything, such as a MemoryError
         return replace(point, error=_said(error))
     return replace(point, latency=latency, throughputs=throughputs)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     if isinstance(error, EdgeGraphError):
         return str(error)
     text = (str(error).strip().splitlines() or ["no message"])[0]

@@ -26,13 +26,13 @@ from typing import TypeVar, Unpack
 from edgegraph.base.signatures import name_keywords
 from edgegraph.base.timing import Progress
 from edgegraph.device import host
-from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.errors import USER_ERRORS, EdgeGraphError, InputError
 from edgegraph.store import Store
 from edgegraph.studies.sweep.plan import PARAMETERS, Plan, Subject, SweepArguments, make_plans
 from edgegraph.studies.sweep.point import Task, finished_points, take
 from edgegraph.studies.sweep.result import Sweep
 
-Answers = Generator[tuple[int, Sweep | Exception], None, None]
+Answers = Generator[tuple[int, Sweep | BaseException], None, None]
 """The position of a task, and what it came to, in the order in which they come."""
 
 Run = Callable[[Callable[[Task], Sweep], Sequence[Task]], Answers]
@@ -219,7 +219,7 @@ _CONNECT_S = 15
 
 def run_on(
     executor: Executor, work: Callable[[_Task], _Answer], tasks: Sequence[_Task]
-) -> Generator[tuple[int, _Answer | Exception], None, None]:
+) -> Generator[tuple[int, _Answer | BaseException], None, None]:
     """Hand all tasks to an executor; yield the position and answer, or error, of each as it comes.
 
     Where other processes do the work, it has to stand at the top level of a module.
@@ -243,7 +243,7 @@ def run_on(
 
 def run_in_processes(
     workers: int, work: Callable[[_Task], _Answer], tasks: Sequence[_Task]
-) -> Generator[tuple[int, _Answer | Exception], None, None]:
+) -> Generator[tuple[int, _Answer | BaseException], None, None]:
     """Do tasks in fresh processes of this machine; yields as `run_on`.
 
     Where a process dies, the tasks that were under way are done again, one after the other; only
@@ -278,19 +278,19 @@ def run_in_processes(
                 suspects.extend(running.values())
 
 
-def _answer(future: Future[_Answer]) -> _Answer | Exception:
+def _answer(future: Future[_Answer]) -> _Answer | BaseException:
     """Return what a task came to; raise where it never left, or no task will ever end."""
     try:
         return future.result()
     except (BrokenExecutor, CancelledError):
         raise
-    except Exception as error:
+    except USER_ERRORS as error:
         if isinstance(error, pickle.PicklingError):
             raise _unsendable(error) from error
         return error
 
 
-def _unsendable(error: Exception) -> InputError:
+def _unsendable(error: BaseException) -> InputError:
     return InputError(
         f"the workload cannot be sent to another process ({error}); give a function at the top"
         " level of a module that makes it, or package.module:attribute"

@@ -1,0 +1,210 @@
+"""Whatever the user's code and the machine do: one line, one exit code, results alone on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgegraph.cli import main
+from edgegraph.cli.ending import BUG, ended, own_stdout, say
+
+Asked = list[dict[str, Any]]
+
+REFUSED = "edgegraph: error: cannot write to stdout: "
+
+USER_CODE = """
+import os, subprocess, sys
+import edgegraph as eg
+import jax.numpy as jnp
+
+print("printed")
+os.write(1, b"to the descriptor\\n")
+sys.__stdout__.write("late\\n")
+
+def args(batch):
+    return (jnp.ones((batch, 4)),)
+
+def makes():
+    sys.exit("set DATA_DIR")
+
+def traces():
+    return eg.Workload.from_function(lambda x: sys.exit("set DATA_DIR"), args, name="traces")
+
+def arguments():
+    return eg.Workload.from_function(jnp.sin, lambda batch: sys.exit("set DATA_DIR"))
+
+def four():
+    def function(x):
+        return sys.exit("no four") if x.shape[0] == 4 else x @ x.T
+    return eg.Workload.from_function(function, args, name="four")
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "endings.py").write_text(USER_CODE)
+    (tmp_path / "ends_at_once.py").write_text("import sys\nsys.exit('set DATA_DIR')")
+    monkeypatch.chdir(tmp_path)
+    yield
+    sys.modules.pop("endings", None)
+
+
+@contextmanager
+def streams(out: Path, err: Path, encoding: str = "utf-8") -> Iterator[None]:
+    """Have stdout and stderr, down to their descriptors, in files."""
+    before = sys.stdout, sys.stderr, sys.__stdout__
+    kept = os.dup(1), os.dup(2)
+    for number, path in enumerate((out, err), 1):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    with (
+        open(1, "w", encoding=encoding, closefd=False) as one,
+        open(2, "w", 1, closefd=False) as two,
+    ):
+        sys.stdout, sys.stderr, sys.__stdout__ = one, two, one  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr, sys.__stdout__ = before  # type: ignore[misc]
+            for number, descriptor in enumerate(kept, 1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+
+
+@pytest.mark.parametrize("spec", ["ends_at_once:x", *(f"endings:{each}" for each in (
+    "makes", "traces", "arguments"))])  # fmt: skip
+@pytest.mark.usefixtures("code")
+def test_code_that_exits_passes_no_gate(spec: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", spec, "--max-flops", "1TFLOP"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "SystemExit: set DATA_DIR" in err.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("code")
+def test_code_that_exits_is_one_row_of_a_sweep(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "endings:four", "--batches", "2:8", "--no-measure", "--json"]) == 0
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert [point["batch"] for point in points] == [2, 4, 8]
+    assert [point["flops"] is None for point in points] == [False, True, False]
+    assert "no four" in points[1]["error"]
+
+
+@pytest.mark.usefixtures("code")
+def test_what_the_code_prints_is_no_result(tmp_path: Path) -> None:
+    with streams(tmp_path / "out", tmp_path / "err"):
+        assert main(["analyze", "endings:four", "--no-measure", "--json"]) == 0
+        assert sys.stdout.fileno() == 1
+        print("after", flush=True)
+    first, second = (tmp_path / "out").read_text().splitlines()
+    assert json.loads(first)["workload"] == "four"
+    assert second == "after"
+    assert (tmp_path / "err").read_text().split() == ["printed", "to", "the", "descriptor", "late"]
+
+
+def test_for_good_nobody_reaches_stdout_any_more(tmp_path: Path) -> None:
+    with streams(tmp_path / "out", tmp_path / "err"):
+        with own_stdout(for_good=True):
+            print("a result", flush=True)
+        print("said while the process ends", flush=True)
+    assert (tmp_path / "out").read_text() == "a result\n"
+    assert (tmp_path / "err").read_text() == "said while the process ends\n"
+
+
+def test_a_defect_is_one_line_and_a_report(
+    asked: Asked,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def analyze(*arguments: Any, **values: Any) -> Any:
+        raise ZeroDivisionError("a defect\x1b[2J\nof two lines")
+
+    monkeypatch.setattr("edgegraph.analysis.analyze.analyze", analyze)
+    monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path / "cache"))
+    assert main(["analyze", "a:b"]) == BUG
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert r"this is a bug in EdgeGraph: ZeroDivisionError: a defect\x1b[2J" in err
+    (report,) = (tmp_path / "cache").iterdir()
+    assert str(report) in err
+    text = report.read_text()
+    assert "Traceback" in text
+    assert "of two lines" in text
+
+    (tmp_path / "file").touch()  # where the cache folder cannot be made
+    monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "cache"))
+    assert main(["analyze", "a:b"]) == BUG
+    assert str(tmp_path / "cache") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 2, "memory ran out"),
+        (EOFError(), BUG, "EOFError"),
+        (BrokenPipeError(32, "Broken pipe"), BUG, "Broken pipe"),
+    ],
+)
+def test_every_other_end_has_its_code(
+    error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run() -> None:
+        raise error
+
+    assert ended(run) == code
+    err = capsys.readouterr().err
+    assert line in err
+    assert err.count("\n") == 1
+
+
+def test_where_stderr_is_closed_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    say("nobody hears this")
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", ["--help", "devices", "devices --json"])
+def test_a_full_stdout_is_one_line(arguments: str, tmp_path: Path) -> None:
+    with streams(FULL, tmp_path / "err"):
+        assert main(arguments.split()) == 2
+    assert (tmp_path / "err").read_text() == f"{REFUSED}No space left on device\n"
+
+
+def test_a_closed_stdout_is_one_line(tmp_path: Path) -> None:
+    with streams(tmp_path / "out", tmp_path / "err"):
+        os.close(1)
+        sys.stdout = None
+        assert main(["devices", "--json"]) == 2
+        assert sys.stdout is None
+    assert (tmp_path / "err").read_text() == f"{REFUSED}Bad file descriptor\n"
+    assert (tmp_path / "out").read_text() == ""
+
+
+def test_a_reader_that_has_left_is_one_line(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with streams(Path(f"/dev/fd/{writer}"), tmp_path / "err"):
+        os.close(writer)
+        assert main(["devices", "--json"]) == 2
+    assert (tmp_path / "err").read_text() == f"{REFUSED}Broken pipe\n"
+
+
+def test_what_stdout_cannot_show_is_replaced(tmp_path: Path) -> None:
+    with streams(tmp_path / "out", tmp_path / "err", encoding="ascii"):
+        assert main(["devices"]) == 0
+    assert (tmp_path / "out").read_bytes().isascii()
