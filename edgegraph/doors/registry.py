@@ -105,9 +105,9 @@ class Given:
             text = self.data.decode("utf-8-sig")
         except UnicodeDecodeError:
             return None
-        binary = any(
-            character < " " and character not in "\t\n\r\f\v\x1b" for character in text[:4096]
-        )
+        from edgegraph.hlo.dump_text import is_hlo_text  # names in HLO may hold anything
+
+        binary = _CONTROL.search(text, 0, 4096) is not None and not is_hlo_text(text)
         return None if binary else text
 
 

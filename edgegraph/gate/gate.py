@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import seconds, si
 from edgegraph.compare.diff import diff, given_analysis, subject
 from edgegraph.compare.result import Diff, Subject
@@ -124,7 +125,7 @@ class GateResult:
 
     def __str__(self) -> str:
         """Return the checks line by line, with the culprits."""
-        return "\n".join(lines(self))
+        return "\n".join(map(shown, lines(self)))
 
 
 MOST_CULPRITS = 5

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from edgegraph.base.files import replacing
+from edgegraph.base.files import replacing, safe_csv
+from edgegraph.base.shown import shown
 from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.palette import BOUND_COLOURS, PAPER, bound_colour
@@ -44,6 +45,7 @@ def write_frame(frame: pd.DataFrame, path: Path, *, parquet: bool = False) -> No
     """Write any frame without its index, as CSV or as Parquet."""
     with replacing(path) as temporary:
         if not parquet:
+            frame = _without_formulas(frame) if safe_csv.get() else frame
             frame.to_csv(temporary, index=False)
             return
         try:
@@ -53,6 +55,22 @@ def write_frame(frame: pd.DataFrame, path: Path, *, parquet: bool = False) -> No
                 f"writing {path} needs pyarrow, which this Python does not have; run pip install"
                 " 'edgegraph[parquet]'"
             ) from error
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How text begins that spreadsheets run."""
+
+
+def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose texts are text to a spreadsheet, too: an apostrophe says so."""
+
+    def text(cell: Any) -> Any:
+        return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+    marked: pd.DataFrame = frame.apply(
+        lambda column: column.map(text) if column.dtype.kind == "O" else column
+    )
+    return marked
 
 
 def markdown(analysis: Analysis) -> str:
@@ -68,7 +86,7 @@ def markdown(analysis: Analysis) -> str:
 def latex(analysis: Analysis) -> str:
     """Return the layers as a LaTeX tabular, for the package booktabs."""
     lines = [
-        f"% {headline(analysis)}".replace("\n", " "),
+        f"% {shown(headline(analysis))}",
         rf"\begin{{tabular}}{{l{''.join('l' if left else 'r' for left in _LEFT)}}}",
         r"\toprule",
         " & ".join(map(_latex, HEADINGS)) + r" \\",
@@ -99,11 +117,11 @@ def markdown_row(cells: Sequence[str]) -> str:
 
 def markdown_text(text: str) -> str:
     """Escape what Markdown, or the HTML in it, would take for its own."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", shown(" ".join(text.split())))
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
+    return "".join(_LATEX_SPECIAL.get(character, character) for character in shown(text))
 
 
 def write_graphml(analysis: Analysis, path: Path) -> None:
@@ -112,24 +130,19 @@ def write_graphml(analysis: Analysis, path: Path) -> None:
 
     plain: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     for name, attributes in analysis.graph.nodes(data=True):
-        plain.add_node(_printable(name), **_plain(attributes))
+        plain.add_node(shown(name), **_plain(attributes))
     for source, target, key, attributes in analysis.graph.edges(keys=True, data=True):
-        plain.add_edge(_printable(source), _printable(target), key=str(key), **_plain(attributes))
+        plain.add_edge(shown(source), shown(target), key=str(key), **_plain(attributes))
     with replacing(path) as temporary:
         nx.write_graphml(plain, temporary)
 
 
 def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
     return {
-        key: _printable(value) if isinstance(value, str) else value
+        key: shown(value) if isinstance(value, str) else value
         for key, value in attributes.items()
         if isinstance(value, (str, int, float, bool))
     }
-
-
-def _printable(text: str) -> str:
-    """Leave out what XML has no character for."""
-    return "".join(character for character in text if character.isprintable())
 
 
 def dot(analysis: Analysis) -> str:
@@ -189,7 +202,8 @@ def _label(record: OpRecord) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    text = shown(text, keep="\n").replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + text.replace("\n", "\\n") + '"'
 
 
 GRAPH = "hlo"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from edgegraph.base.files import replacing
+from edgegraph.base.shown import shown
 from edgegraph.errors import InputError
 from edgegraph.reporting.labels import CHARACTER_WIDTH
 from edgegraph.reporting.palette import INK, MUTED, PAGE_VARIABLES
@@ -67,8 +68,20 @@ def save_figure(ax: Axes, path: str | Path) -> Path:
     # Without dates, and with a fixed salt for ids, the same figure gives the same bytes.
     undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "edgegraph"}):
-        figure_of(ax).savefig(temporary, format=kind, dpi=300, metadata=undated[kind])
+        _shown(ax).savefig(temporary, format=kind, dpi=300, metadata=undated[kind])
     return path
+
+
+def _shown(ax: Axes) -> Figure:
+    """Return the figure that holds `ax`, with nothing in its texts that has no picture."""
+    from matplotlib.text import Text
+
+    figure = figure_of(ax)
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if (seen := shown(text.get_text(), keep="\n")) != text.get_text():
+            text.set_text(seen)
+    return figure
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -273,7 +286,7 @@ def inline_svg(ax: Axes, *, prefix: str, label: str) -> str:
     buffer = io.BytesIO()
     # Matplotlib's ids are random without a salt.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgegraph"}):
-        figure_of(ax).savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
+        _shown(ax).savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
     root = ElementTree.fromstring(buffer.getvalue())
     _drop(root)
     for element in root.iter():

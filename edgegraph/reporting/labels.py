@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from edgegraph.base.shown import shown
 from edgegraph.results.analysis import LayerRecord
 
 MOST_CHARACTERS = 28
@@ -30,7 +31,8 @@ def short_names(rows: Iterable[LayerRecord]) -> dict[tuple[str, str], str]:
 
 
 def shorten(name: str, most: int = MOST_CHARACTERS) -> str:
-    """Cut a name from the front; its end tells more."""
+    """Show a name, cut from the front; its end tells more."""
+    name = shown(name)
     return name if len(name) <= most else "…" + name[1 - most :]
 
 

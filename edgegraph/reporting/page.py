@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from edgegraph import __version__
 from edgegraph.base.files import replacing
+from edgegraph.base.shown import shown
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting import memory as memory_words
@@ -75,14 +76,16 @@ def page(results: Sequence[Any]) -> str:
     """Return the page as text; see `report`."""
     if not results:
         raise InputError("a page needs at least one analysis or study, and there is none")
-    shown: list[tuple[Presenter[Any], Any]] = [(presenter_of(each), each) for each in results]
+    presented: list[tuple[Presenter[Any], Any]] = [(presenter_of(each), each) for each in results]
     names = list(
-        dict.fromkeys(name for presenter, each in shown for name in presenter.workloads(each))
+        dict.fromkeys(name for presenter, each in presented for name in presenter.workloads(each))
     )
-    sections = [presenter.section(each, number) for number, (presenter, each) in enumerate(shown)]
+    sections = [
+        presenter.section(each, number) for number, (presenter, each) in enumerate(presented)
+    ]
     tabs = [
         presenter.tab(each, number, len(names) > 1)
-        for number, (presenter, each) in enumerate(shown)
+        for number, (presenter, each) in enumerate(presented)
     ]
     titles = [tab["name"] for tab in tabs]
     for number, tab in enumerate(tabs, start=1):
@@ -111,7 +114,7 @@ def _script() -> str:
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.filters |= {"quantity": _quantity, "shorten": shorten}
     environment.globals |= {
@@ -119,6 +122,11 @@ def _environment() -> Environment:
         "layer_columns": _LAYER_COLUMNS, "words": words, "memory_words": memory_words,
     }  # fmt: skip
     return environment
+
+
+def _shown(value: Any) -> Any:
+    """Show what stands in the page as text; markup is made of what was shown."""
+    return shown(value, keep="\n\t") if type(value) is str else value
 
 
 def _quantity(text: str) -> Markup:

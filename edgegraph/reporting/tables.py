@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.labels import shorten
@@ -42,7 +42,7 @@ def analysis_tables(analysis: Analysis) -> Group:
 def layer_table(analysis: Analysis) -> RenderableType:
     """Show a headline, the layers as a tree, and how far figures hold; readable at 80 columns."""
     parts: list[RenderableType] = [
-        Text.from_markup(f"[bold]{escape(headline(analysis))}[/bold]"),
+        Text(headline(analysis), style="bold"),
         Text(device_line(analysis), style="dim"),
         ByWidth(lambda width: _table(analysis, wide=width >= _WIDE, widest=width >= _WIDEST)),
     ]
@@ -57,8 +57,8 @@ def findings_panel(analysis: Analysis, most: int = 3) -> RenderableType:
         grid = Table.grid(padding=(0, 1))
         grid.add_column(style="bold", width=2, justify="right")
         grid.add_column()
-        grid.add_row(f"{number}.", Text(f"{finding.seen}."))
-        grid.add_row("", Text(f"Try: {finding.try_next}.", style="green"))
+        grid.add_row(f"{number}.", Text(shown(f"{finding.seen}.")))
+        grid.add_row("", Text(shown(f"Try: {finding.try_next}."), style="green"))
         lines.append(grid)
     rest = len(analysis.findings) - most
     if rest > 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.reporting.memory import memory_lines
 from edgegraph.results.analysis import Analysis, Environment, Totals
@@ -24,7 +25,7 @@ def title(analysis: Analysis) -> str:
     batch = "" if analysis.batch is None else f", batch {analysis.batch}"
     stage = "" if analysis.stage == "optimized" else ", before optimisation"
     whose = "" if analysis.figures_of is None else f", {analysis.figures_of}"
-    return f"{analysis.workload}{batch}, {analysis.target}{stage}{whose}"
+    return f"{shown(analysis.workload)}{batch}, {analysis.target}{stage}{whose}"
 
 
 def headline(analysis: Analysis) -> str:

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from edgegraph.base.shown import shown
 from edgegraph.errors import InputError
 from edgegraph.results.columns import notebook_table
 from edgegraph.results.files import save
@@ -141,12 +142,12 @@ class Shown(Saved):
 
     def __repr__(self) -> str:
         """Say in one line what it is; the records themselves are for the frames."""
-        return f"<{type(self).__name__} {presenter_of(self).headline(self)}>"
+        return shown(f"<{type(self).__name__} {presenter_of(self).headline(self)}>")
 
     def _repr_html_(self) -> str:
         """Show the headline and what matters most in a notebook."""
-        shown: str = presenter_of(self).notebook(self)
-        return shown
+        said: str = presenter_of(self).notebook(self)
+        return shown(said, keep="\n")
 
 
 class Study(Shown):
@@ -195,7 +196,7 @@ class Study(Shown):
         """Show the rows and the conclusions in a notebook."""
         said = "".join(f"<p>{escape(line)}</p>" for line in self.conclusions)
         head = f"<p><b>{escape(repr(self)[1:-1])}</b></p>"
-        return f"{head}{notebook_table(self.frame)}{said}"
+        return shown(f"{head}{notebook_table(self.frame)}{said}", keep="\n")
 
 
 class Exportable(Shown):

@@ -16,6 +16,7 @@ from operator import attrgetter
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import UNKNOWN, percent, ratio, seconds, si
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def frame(
 
 def notebook_table(frame: pd.DataFrame) -> str:
     """Return a table as HTML, with a ? for what is unknown, whatever its type."""
-    table: str = frame.to_html(na_rep="?")
+    table = shown(frame.to_html(na_rep="?"), keep="\n")
     return table.replace("&lt;NA&gt;", "?")
 
 

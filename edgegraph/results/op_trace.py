@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from edgegraph.base.files import replacing
+from edgegraph.base.shown import shown
 from edgegraph.errors import InputError
 from edgegraph.results.base import Saved
 from edgegraph.results.columns import SHARE, columns_of, frame, notebook_table, rows
@@ -319,7 +320,7 @@ class OpTrace(Saved):
     def __repr__(self) -> str:
         """Name the module and its size; the ops themselves are for the frames."""
         return (
-            f"<OpTrace {self.module}: {len(self.timings)} ops, {len(self.runs)} calls,"
+            f"<OpTrace {shown(self.module)}: {len(self.timings)} ops, {len(self.runs)} calls,"
             f" {100 * self.coverage:.0f} % of {self.span_s * US_PER_S:.0f} us covered>"
         )
 

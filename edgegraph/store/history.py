@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from edgegraph.base.shown import shown
 from edgegraph.results.columns import TEXT, columns_of, frame, notebook_table
 from edgegraph.results.kinds import provided
 from edgegraph.results.verdicts import OK, verdict_of
@@ -170,7 +171,7 @@ class History:
 
     def __repr__(self) -> str:
         """Name the workload and the figure."""
-        return f"<History {self.workload}: {self.metric}, {len(self.entries)} runs>"
+        return f"<History {shown(self.workload)}: {self.metric}, {len(self.entries)} runs>"
 
     def _repr_html_(self) -> str:
         """Show the runs in a notebook."""

@@ -16,8 +16,9 @@ from rich.console import Console
 
 import edgegraph as eg
 from edgegraph.compare.present import diff_table, write_diff_page
+from edgegraph.reporting.table_kit import AsNamed
 from edgegraph.results.analysis import Analysis
-from tests.analyses import HOSTILE
+from tests.analyses import MARKUP, unseen
 from tests.compare.networks import analysis
 from tests.reporting.conftest import MAKERS
 
@@ -40,7 +41,7 @@ def pair(name: str) -> tuple[Analysis, Analysis, eg.Diff]:
 def table(name: str, folder: Path, width: int = 80) -> str:
     with (folder / "out").open("w", encoding="utf-8") as file:
         console = Console(width=width, record=True, file=file)
-        console.print(diff_table(pair(name)[2], everything=True))
+        console.print(AsNamed(diff_table(pair(name)[2], everything=True)))
     return console.export_text()
 
 
@@ -80,9 +81,10 @@ def test_every_presenter_shows_every_diff(presenter: str, name: str, tmp_path: P
     assert "nan" not in shown.lower().replace("nanosecond", "")
     assert "None" not in shown
     if presenter in ("page", "notebook"):
-        assert HOSTILE not in shown
+        assert MARKUP not in shown
     if presenter == "markdown":
         assert "<img" not in shown.replace(r"\<img", "")
+    assert not unseen(shown)
 
 
 @pytest.mark.parametrize("name", PAIRS)

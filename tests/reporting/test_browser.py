@@ -77,7 +77,7 @@ def test_a_click_switches_analyses(page: Page) -> None:
 
 def test_markup_in_names_stays_text(page: Page) -> None:
     page.get_by_role("radio").nth(2).check(force=True)
-    expect(page.get_by_role("rowheader", name=analyses.HOSTILE).first).to_be_visible()
+    expect(page.get_by_role("rowheader", name=analyses.SHOWN).first).to_be_visible()
     assert page.locator("img").count() == 0
 
 

@@ -13,8 +13,17 @@ import networkx as nx
 import pandas as pd
 import pytest
 
+from edgegraph.base.files import safe_csv
 from edgegraph.errors import InputError
-from edgegraph.reporting.exports import EXPORTS, export, format_of, latex, markdown
+from edgegraph.reporting.exports import (
+    EXPORTS,
+    dot,
+    export,
+    format_of,
+    latex,
+    markdown,
+    write_frame,
+)
 from edgegraph.results.analysis import Analysis
 from tests import analyses
 
@@ -125,12 +134,28 @@ def test_csv_and_parquet_are_read_by_pandas(tmp_path: Path) -> None:
     assert list(parquet["flops"].dropna()) == list(analysis.ops["flops"].dropna())
 
 
+def test_a_spreadsheet_runs_nothing_where_that_is_asked_for(tmp_path: Path) -> None:
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "a=b", "'=1", None]
+    frame = pd.DataFrame({"name": pd.array(names, "string"), "flops": range(-1, 7)})
+    write_frame(frame, tmp_path / "plain.csv")
+    token = safe_csv.set(True)
+    write_frame(frame, tmp_path / "safe.csv")
+    safe_csv.reset(token)
+    plain, safe = (pd.read_csv(tmp_path / f"{each}.csv") for each in ("plain", "safe"))
+    assert list(plain.name[:-1]) == names[:-1]
+    assert list(safe.name[:-1]) == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\tx", "a=b", "'=1"]
+    assert list(safe.flops) == list(range(-1, 7))
+    assert safe.name.isna().sum() == 1
+
+
 def test_names_cannot_break_out_of_a_table() -> None:
-    text = markdown(analyses.hostile())
+    analysis = analyses.hostile()
+    text = markdown(analysis)
+    assert not analyses.unseen(text + latex(analysis) + dot(analysis))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
     assert "<img" not in text.replace("\\<", "")
-    lines = latex(analyses.hostile()).splitlines()
+    lines = latex(analysis).splitlines()
     cells = {line.replace("\\&", "").count("&") for line in lines if line.endswith(r" \\")}
     assert cells == {8}
 

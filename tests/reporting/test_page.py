@@ -100,8 +100,8 @@ def test_the_script_writes_no_markup(everything: str) -> None:
 
 def test_markup_in_names_stays_text() -> None:
     text = page([MAKERS["hostile"]()])
-    assert analyses.HOSTILE not in text
-    assert analyses.HOSTILE in "".join(Reader(text).text)
+    assert analyses.MARKUP not in text
+    assert analyses.SHOWN in "".join(Reader(text).text)
 
 
 def test_one_choice_per_analysis_named_by_what_differs() -> None:

@@ -12,14 +12,16 @@ from rich.console import Console
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import save_figure
 from edgegraph.reporting.page import report
+from edgegraph.reporting.table_kit import AsNamed
 from edgegraph.reporting.tables import findings_panel, layer_table
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.kinds import KINDS
+from tests import analyses
 
 
 def table(analysis: Analysis, folder: Path) -> str:
     console = Console(width=80, record=True, file=(folder / "out").open("w", encoding="utf-8"))
-    console.print(layer_table(analysis), findings_panel(analysis))
+    console.print(AsNamed(layer_table(analysis)), AsNamed(findings_panel(analysis)))
     console.file.close()
     return console.export_text()
 
@@ -67,6 +69,7 @@ def test_every_presenter_shows_every_analysis(
     shown = re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)
     assert "nan" not in shown.lower().replace("nanosecond", "")
     assert "None" not in shown
+    assert not analyses.unseen(shown)
 
 
 def test_the_terminal_keeps_within_80_columns(analysis: Analysis, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import edgegraph as eg
 from tests import analyses
-from tests.analyses import HOSTILE
+from tests.analyses import HOSTILE, unseen
 from tests.studies import fusion_studies, sweeps
 from tests.studies.device_comparisons import dense
 from tests.studies.overlap_studies import made
@@ -35,3 +35,4 @@ def test_a_notebook_shows_a_table_and_runs_nothing(kind: str) -> None:
     shown = SHOWN[kind]()._repr_html_()
     assert "<table" in shown
     assert "<img" not in shown
+    assert not unseen(shown + repr(SHOWN[kind]()))

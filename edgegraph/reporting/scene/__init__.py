@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from edgegraph.base.shown import shown
 from edgegraph.hlo.text import argument_text, attributes_text
 from edgegraph.reporting.scene.hierarchy import nest
 from edgegraph.reporting.scene.items import Ops, ops_of
@@ -67,7 +68,7 @@ def _column(values: Iterable[str | None]) -> dict[str, Any]:
     """Number the distinct values of a column."""
     words: dict[str | None, int] = {}
     numbers = [words.setdefault(value, len(words)) for value in values]
-    return {"words": list(words), "of": numbers}
+    return {"words": [word and shown(word, keep="\n") for word in words], "of": numbers}
 
 
 def _brief(value: float | None) -> float | None:
@@ -79,7 +80,7 @@ def _boxes(placed: Sequence[Placed]) -> dict[str, Any]:
     shapes: dict[int, int] = {}
     return {
         "kind": [_KINDS.index(p.box.kind) for p in placed],
-        "title": [None if p.box.op is not None else p.box.title for p in placed],
+        "title": [None if p.box.op is not None else shown(p.box.title) for p in placed],
         "parent": [-1 if p.parent is None else p.parent for p in placed],
         "op": [-1 if p.box.op is None else p.box.op for p in placed],
         "rows": {at: p.box.rows for at, p in enumerate(placed) if p.box.rows},
@@ -118,7 +119,7 @@ def _shape(shape: Shape) -> dict[str, Any]:
 
 
 def _ops(records: Sequence[OpRecord], ops: Ops) -> dict[str, Any]:
-    columns: dict[str, Any] = {"name": [record.name for record in records]}
+    columns: dict[str, Any] = {"name": [shown(record.name) for record in records]}
     for name in _OP_WORDS:
         columns[name] = _column(getattr(record, name) for record in records)
     for name in _COUNTS:
@@ -139,12 +140,18 @@ def _ops(records: Sequence[OpRecord], ops: Ops) -> dict[str, Any]:
 def _rows(rows: Sequence[LayerRecord]) -> list[dict[str, Any]]:
     return [
         {
-            field.name: _brief(value) if isinstance(value, float) else value
+            field.name: _cell(value)
             for field in fields(LayerRecord)
             if (value := getattr(row, field.name)) is not None
         }
         for row in rows
     ]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return shown(value)
+    return _brief(value) if isinstance(value, float) else value
 
 
 def _texts(records: Sequence[OpRecord], ops: Ops) -> dict[str, Any]:

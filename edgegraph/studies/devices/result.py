@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.cost.cost import known_sum
 from edgegraph.hlo import opcodes
@@ -219,7 +220,7 @@ class DeviceComparison(Study):
         timed = sorted((row.low_s, row.device) for row in self.rows if row.low_s is not None)
         ends = [f"{device} at least {seconds(time_s)}" for time_s, device in timed]
         said = " ... ".join(dict.fromkeys((ends[0], ends[-1]))) if ends else "no figures"
-        return f"<DeviceComparison of {len(self.rows)} rows: {said}>"
+        return f"<DeviceComparison of {len(self.rows)} rows: {shown(said)}>"
 
     @property
     def workloads(self) -> tuple[str, ...]:

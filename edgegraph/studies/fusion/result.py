@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Notes, Study, numbers
@@ -303,7 +304,7 @@ class FusionStudy(Study):
     def __repr__(self) -> str:
         """Name the program and the verdict."""
         at = "" if self.batch is None else f", batch {self.batch}"
-        return f"<FusionStudy {self.workload}{at}: fusion {self.verdict or 'not measured'}>"
+        return f"<FusionStudy {shown(self.workload)}{at}: fusion {self.verdict or 'not measured'}>"
 
     def run_notes(self) -> Notes:
         """Return what the run database notes: the rung with full fusion."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import times
 from edgegraph.errors import InputError
 from edgegraph.results.analysis import Environment
@@ -247,7 +248,7 @@ class Improvement(Study):
     def __repr__(self) -> str:
         """Name the workload and what was gained."""
         at = "" if self.batch is None else f" at batch {self.batch}"
-        return f"<Improvement {self.workload}{at}: {self.found}>"
+        return f"<Improvement {shown(self.workload)}{at}: {self.found}>"
 
 
 in_document(Improvement, more=["speedup", "error", "conclusions"])

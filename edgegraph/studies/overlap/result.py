@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import seconds
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Notes, Study, numbers
@@ -146,7 +147,7 @@ class OverlapStudy(Study):
     def __repr__(self) -> str:
         """Name the program and what was measured of it."""
         at = "" if self.batch is None else f", batch {self.batch}"
-        return f"<OverlapStudy {self.workload}{at}: {seconds(self.latency.median_s)}>"
+        return f"<OverlapStudy {shown(self.workload)}{at}: {seconds(self.latency.median_s)}>"
 
     def run_notes(self) -> Notes:
         """Return what the run database notes: the program measured as a whole."""

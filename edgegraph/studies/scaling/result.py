@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import percent
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
@@ -238,7 +239,8 @@ class Scaling(Study):
     def __repr__(self) -> str:
         """Name the workload and the meshes."""
         most = max((point.chips for point in self.points), default=0)
-        return f"<Scaling {self.workload} on {self.target}: {len(self.points)} meshes, to {most}>"
+        name = f"{shown(self.workload)} on {self.target}"
+        return f"<Scaling {name}: {len(self.points)} meshes, to {most}>"
 
     def run_notes(self) -> Notes:
         """Return what the run database notes: how far the most chips are from perfect."""

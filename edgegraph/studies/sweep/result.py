@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Self
 
+from edgegraph.base.shown import shown
 from edgegraph.base.units import si
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Environment
@@ -204,7 +205,7 @@ class Sweep(Study):
         """Name the workload and what was swept."""
         done = {point.batch for point in self.points}
         span = f"batch {min(done)} to {max(done)}" if done else "no batch"
-        return f"<Sweep {self.workload}: {span}, {len(self.points)} points>"
+        return f"<Sweep {shown(self.workload)}: {span}, {len(self.points)} points>"
 
     @property
     def conclusions(self) -> tuple[str, ...]:
