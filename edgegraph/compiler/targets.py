@@ -144,12 +144,20 @@ _SAME_BANDWIDTH = 0.15
 """How far what a driver says may be from what is published: clocks of memory vary."""
 
 
+_AMD_GPUS: Mapping[tuple[str, object], str] = {("9.4", 304): "mi300x"}
+"""Key by the architecture (gfx942 is 9.4) and the compute units that a profile says."""
+
+_SAME_SIZE = 0.1
+"""How far the driver's size of a memory may be from the published one: GB and GiB are 7 % apart."""
+
+
 def recognise_device(statistics: Mapping[str, str | int]) -> str | None:
     """Return the key in the catalogue of the device that a profile describes.
 
     Args:
         statistics: Of its plane: ``device_type_string``; ``compute_cap_major``,
-            ``compute_cap_minor``, ``core_count`` and ``memory_bandwidth`` in bytes/s.
+            ``compute_cap_minor``, ``core_count`` and ``memory_bandwidth`` in bytes/s; of a GPU of
+            AMD ``device_vendor``, and ``memory_size`` in bytes in place of the bandwidth.
 
     Returns:
         None where it is not in the catalogue, or too little is told.
@@ -162,14 +170,16 @@ def recognise_device(statistics: Mapping[str, str | int]) -> str | None:
     for name, model in _TPU_KINDS.items():
         if kind == name.lower():
             return find_entry(f"tpu:{model}").key
-    capability = "{compute_cap_major}.{compute_cap_minor}"
-    told = {name: statistics.get(name) for name in ("compute_cap_major", "compute_cap_minor")}
+    major, minor = (statistics.get(f"compute_cap_{part}") for part in ("major", "minor"))
+    capability, units = f"{major}.{minor}", statistics.get("core_count")
+    if statistics.get("device_vendor") == "AMD":
+        return _amd_gpu(_AMD_GPUS.get((capability, units)), statistics.get("memory_size"))
     bandwidth = statistics.get("memory_bandwidth")
     best: tuple[float, str] | None = None
     for figures in _gpus().values():
         if (
-            figures["compute_capability"] != capability.format(**told)
-            or figures["multiprocessors"] != statistics.get("core_count")
+            figures["compute_capability"] != capability
+            or figures["multiprocessors"] != units
             or not isinstance(bandwidth, int)
         ):
             continue
@@ -179,6 +189,14 @@ def recognise_device(statistics: Mapping[str, str | int]) -> str | None:
         if apart <= _SAME_BANDWIDTH and (best is None or apart < best[0]):
             best = apart, entry.key
     return None if best is None else best[1]
+
+
+def _amd_gpu(key: str | None, memory_bytes: object) -> str | None:
+    """Return the key of a GPU of AMD, if its memory has the size that it says."""
+    capacity = None if key is None else find_entry(key).capacity_bytes
+    if capacity is None or not isinstance(memory_bytes, int):
+        return None
+    return key if abs(memory_bytes / capacity - 1) <= _SAME_SIZE else None
 
 
 def targets() -> tuple[str, ...]:

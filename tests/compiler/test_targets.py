@@ -147,9 +147,19 @@ def _number(target: Target, field: str) -> int:
         (nvidia | {"core_count": 114, "memory_bandwidth": 2_040_000_000_000}, "h100-pcie"),
         (nvidia | {"core_count": 132, "memory_bandwidth": 1_000_000_000_000}, None),
         (nvidia | {"core_count": 78, "memory_bandwidth": 3_350_000_000_000}, None),
+        (
+            amd := {  # as a public profile of an MI300X has it, with half of its real bandwidth
+                "device_vendor": "AMD", "compute_cap_major": 9, "compute_cap_minor": 4,
+                "core_count": 304, "memory_bandwidth": 2_662_400_000_000,
+                "memory_size": 206_141_652_992,
+            },
+            "mi300x",
+        ),
+        (amd | {"memory_size": 256 << 30}, None),  # an MI325X
+        (amd | {"compute_cap_minor": 5, "core_count": 256}, None),  # an MI355X
         ({}, None),
     ],
-)
+)  # fmt: skip
 def test_a_device_is_recognised_by_what_a_profile_says_of_it(
     statistics: dict[str, str | int], key: str | None
 ) -> None:
