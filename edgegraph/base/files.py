@@ -7,7 +7,11 @@ a user on a machine, whoever started them, and are free again when a process end
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
+import shutil
+import stat
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -23,32 +27,82 @@ from portalocker import AlreadyLocked, LockFlags
 from edgegraph.base.timing import Progress
 from edgegraph.errors import InputError
 
+stdout_descriptor = 1
+"""Where ``/dev/stdout`` leads; the command line keeps 1 for what is no result."""
+
+_STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Provide a temporary path beside `path`, which takes its place when all went well.
+    """Provide a temporary path, whose content takes the place of the file when all went well.
 
-    Whatever ends the block early, Ctrl-C too, leaves the old file as it was. An InputError says
-    that the folder does not exist or cannot be written.
+    Whatever ends the block early, Ctrl-C too, leaves the old file as it was. The file keeps its
+    mode, a new one has that of the umask; a symbolic link stays, and what it leads to is replaced.
+    What is no regular file, such as a device or a pipe, is written to. An InputError says that the
+    folder does not exist or cannot be written.
     """
+    stream, place = is_stream(path), Path(os.path.realpath(path))
+    folder = Path(tempfile.gettempdir()) if stream else place.parent
+    temporary = folder / f".{path.name[:100]}.{secrets.token_hex(6)}.part"
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; choose a folder that exists and can"
             " be written"
         ) from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        if stream:
+            _write_to(path, temporary)
+            return
+        with suppress(FileNotFoundError):
+            temporary.chmod(stat.S_IMODE(place.stat().st_mode))
+        temporary.replace(place)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path names something to write to, and no file that could be replaced."""
+    if not path.exists():
+        return False
+    # What a shell has opened is its own, be it a file.
+    opened = str(path) in (*_STDOUT, "/dev/stderr")
+    opened = opened or os.path.realpath(path.parent).startswith("/proc/")
+    return opened or not (path.is_file() or path.is_dir())
+
+
+def _write_to(path: Path, content: Path) -> None:
+    place = stdout_descriptor if str(path) in _STDOUT else path
+    with content.open("rb") as source, open(place, "wb", closefd=place is path) as file:
+        shutil.copyfileobj(source, file)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before any work, what cannot be written; make the folder where needed.
+
+    Raises:
+        InputError: It is a folder, or its folder or itself cannot be written.
+    """
+    if path.is_dir():
+        raise InputError(f"-o {path} is a folder; name a file in it")
+    place = Path(os.path.realpath(path))
+    try:
+        if not is_stream(path):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=place.parent):
+                pass
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise InputError(
+            f"-o {path} cannot be written ({error.strerror or error}); choose another folder"
+        ) from error
 
 
 safe_csv: ContextVar[bool] = ContextVar("safe_csv", default=False)

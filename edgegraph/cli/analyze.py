@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgegraph.base.files import check_writable
 from edgegraph.cli.job import Job, JsonLines, StoreOption, grouped_options, saving_to
-from edgegraph.cli.output import check_writable, file_name, print_json, print_result, print_rich
+from edgegraph.cli.output import file_name, print_json, print_result, print_rich
 from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible, results
 from edgegraph.errors import InputError
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgegraph.base.files import check_writable
 from edgegraph.cli.job import (
     TIMED_TOO,
     Job,
@@ -22,7 +23,6 @@ from edgegraph.cli.job import (
 from edgegraph.cli.output import (
     FIGURE_SUFFIXES,
     check_files,
-    check_writable,
     files_option,
     print_form,
     print_json,

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 import typer
 
 from edgegraph import __version__
+from edgegraph.base import files
 from edgegraph.base.files import cache_folder, replacing
 from edgegraph.base.shown import shown
 from edgegraph.errors import EdgeGraphError, InputError, first_line
@@ -81,12 +82,14 @@ def own_stdout(*, for_good: bool) -> Iterator[None]:
         own = os.open(os.devnull, os.O_RDONLY)
     encoding = "utf-8" if before is None else before.encoding
     raw = io.BufferedWriter(io.FileIO(own, "w"))
+    files.stdout_descriptor = own
     sys.stdout = file = _Results(raw, encoding, errors="replace", line_buffering=True)
     try:
         yield
     finally:
         sys.stdout = sys.stderr
         if not for_good:
+            files.stdout_descriptor = _OUT
             if before is not None:
                 before.flush()  # to stderr, as all else
             os.dup2(file.fileno(), _OUT)

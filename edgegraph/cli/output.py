@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgegraph.base.files import check_writable
 from edgegraph.base.shown import shown
 from edgegraph.base.timing import Progress
 from edgegraph.cli.ending import results
@@ -197,20 +197,3 @@ def check_files(paths: Sequence[Path], suffixes: Sequence[str]) -> None:
         if path.suffix not in suffixes:
             raise InputError(f"-o {path}: choose a name that ends in {', '.join(suffixes)}")
         check_writable(path)
-
-
-def check_writable(path: Path) -> None:
-    """Refuse, before any work, what cannot be written; make the folder where needed."""
-    if path.is_dir():
-        raise InputError(f"-o {path} is a folder; name a file in it")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-        if path.exists():
-            with path.open("ab"):
-                pass
-    except OSError as error:
-        raise InputError(
-            f"-o {path} cannot be written ({error.strerror or error}); choose another folder"
-        ) from error

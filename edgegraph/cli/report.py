@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgegraph.base.files import check_writable, is_stream
 from edgegraph.cli.job import Job, JsonFiles, StoreOption, complete_spec, grouped_options, saving_to
 from edgegraph.cli.output import (
-    check_writable,
     file_name,
     print_json,
     print_lines,
@@ -61,7 +61,8 @@ def report(
             for result in results(each):
                 found.append(result)
                 if isinstance(result, Analysis) and not is_saved(each):
-                    kept.append(result.save(_beside(output, result, kept)))
+                    if not is_stream(output):  # which has nothing beside it
+                        kept.append(result.save(_beside(output, result, kept)))
                     keep(result)
                 if not json:
                     print_result(result, json=False)
@@ -89,8 +90,11 @@ def _write_page(found: Sequence[Shown], output: Path, kept: Sequence[Path], *, j
 
 
 def _beside(page: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:
-    """Name a file beside the page that no analysis on it has yet."""
+    """Name a file beside the page that no analysis on it has yet, nor one of another page."""
     path = page.parent / file_name(analysis)
+    own = path.with_stem(f"{page.stem}_{path.stem}")
+    if own.exists() or (path.exists() and path not in kept and not page.exists()):
+        path = own
     number, stem = 2, path.stem
     while path in kept:
         path, number = path.with_stem(f"{stem}_{number}"), number + 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from edgegraph.base.files import check_writable
 from edgegraph.cli import run
 from edgegraph.cli.job import CODE_ONLY, Job, JsonLines, StoreOption, grouped_options, saving_to
 from edgegraph.cli.output import (
@@ -17,7 +18,6 @@ from edgegraph.cli.output import (
     StudyFiles,
     StudyFilesByBatch,
     check_files,
-    check_writable,
     present_study,
     progress,
 )

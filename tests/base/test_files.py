@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import stat
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from edgegraph.base.files import cache_folder, exclusive_lock, replacing, shared_lock
+from edgegraph.base.files import (
+    cache_folder,
+    check_writable,
+    exclusive_lock,
+    is_stream,
+    replacing,
+    shared_lock,
+)
 from edgegraph.errors import InputError
 from tests.studies.tasks import noted, silent
 
@@ -85,7 +95,6 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
         temporary.write_text("first")
         assert not path.exists()
     assert path.read_text() == "first"
-    assert path.stat().st_mode & 0o777 == 0o644
     with pytest.raises(KeyboardInterrupt):
         interrupted(path)
     assert path.read_text() == "first"
@@ -96,3 +105,74 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     path = tmp_path / "none" / "x"
     with pytest.raises(InputError, match="none/x: No such file"), replacing(path):
         pass
+
+
+def written(path: Path, text: str) -> str:
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+    return path.read_text()
+
+
+def test_folders_are_made_where_they_are_missing(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b" / "c.csv")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+
+def test_a_new_file_has_the_mode_of_the_umask_and_an_old_one_keeps_its(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    before = os.umask(0o027)
+    try:
+        assert written(path, "new") == "new"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        path.chmod(0o604)
+        assert written(path, "old") == "old"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    finally:
+        os.umask(before)
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    target, link, loose = tmp_path / "folder" / "target", tmp_path / "link", tmp_path / "loose"
+    target.write_text("old")
+    link.symlink_to(Path("folder") / "target")
+    assert written(link, "new") == "new"
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    loose.symlink_to(Path("folder") / "other")
+    check_writable(loose)
+    assert written(loose, "made") == (tmp_path / "folder" / "other").read_text()
+    assert loose.is_symlink()
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", list[str]()
+    os.mkfifo(pipe)
+    check_writable(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
+    reader.start()
+    with replacing(pipe) as temporary:
+        temporary.write_text("through it")
+    reader.join()
+    assert got == ["through it"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_device_is_written_to(tmp_path: Path) -> None:
+    for name in ("/dev/null", "/dev/full"):
+        assert is_stream(Path(name))
+        check_writable(Path(name))
+    assert written(Path("/dev/null"), "gone") == ""
+    with pytest.raises(InputError, match="/dev/full: No space left"):
+        written(Path("/dev/full"), "x")
+    assert Path("/dev/null").is_char_device()
+    assert Path("/dev/full").is_char_device()
+
+
+def test_what_a_shell_has_opened_is_written_to(tmp_path: Path) -> None:
+    """As of ``-o >(gzip)``, or of a file that is open already: it is not replaced."""
+    with (tmp_path / "open").open("wb") as file:
+        written(Path(f"/dev/fd/{file.fileno()}"), "x")
+        assert os.fstat(file.fileno()).st_size == 1

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from edgegraph.base.files import replacing
 from edgegraph.cli import main
 from edgegraph.cli.ending import BUG, ended, own_stdout, say
 
@@ -108,6 +109,14 @@ def test_what_the_code_prints_is_no_result(tmp_path: Path) -> None:
     assert json.loads(first)["workload"] == "four"
     assert second == "after"
     assert (tmp_path / "err").read_text().split() == ["printed", "to", "the", "descriptor", "late"]
+
+
+def test_stdout_is_a_file_that_results_are_written_to(tmp_path: Path) -> None:
+    with streams(tmp_path / "out", tmp_path / "err"), own_stdout(for_good=False):
+        with replacing(Path("/dev/stdout")) as temporary:
+            temporary.write_text("a page\n")
+        print("a line")
+    assert (tmp_path / "out").read_text() == "a page\na line\n"
 
 
 def test_for_good_nobody_reaches_stdout_any_more(tmp_path: Path) -> None:

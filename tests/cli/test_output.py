@@ -14,7 +14,6 @@ from rich.text import Text
 
 from edgegraph.cli.output import (
     check_files,
-    check_writable,
     file_name,
     print_json,
     print_lines,
@@ -109,12 +108,6 @@ def test_files_that_cannot_be_written_are_refused(name: str, said: str, tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=said):
         check_files([tmp_path / name], (".csv", ".html"))
-
-
-def test_folders_are_made_where_they_are_missing(tmp_path: Path) -> None:
-    check_writable(tmp_path / "a" / "b" / "c.csv")
-    assert (tmp_path / "a" / "b").is_dir()
-    assert not list((tmp_path / "a" / "b").iterdir())
 
 
 def test_the_ending_says_how_a_result_is_written(tmp_path: Path) -> None:

@@ -34,6 +34,35 @@ def test_the_analyses_lie_beside_the_page(
     assert "dense_b32.edgegraph" in out
 
 
+def test_pages_of_different_programs_leave_each_others_analyses_alone(
+    asked: Asked, tmp_path: Path
+) -> None:
+    def report(page: str, batch: int) -> set[str]:
+        arguments = ["report", "a:b", "-b", str(batch), "-o", str(tmp_path / page)]
+        assert main(arguments) == 0
+        return {path.name for path in tmp_path.glob("*.edgegraph")}
+
+    first, second = {"dense_b1.edgegraph"}, {"dense_b1.edgegraph", "other_dense_b1.edgegraph"}
+    assert report("one.html", 1) == first
+    assert report("one.html", 1) == first  # made again, it is written again
+    before = (tmp_path / "dense_b1.edgegraph").stat()
+    assert report("other.html", 1) == second
+    assert report("other.html", 1) == second
+    assert (tmp_path / "dense_b1.edgegraph").stat() == before
+
+
+def test_a_page_that_goes_elsewhere_has_nothing_beside_it(
+    asked: Asked,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "a:b", "-o", "/dev/null", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["saved"] == []
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_saved_analysis_is_shown_and_not_saved_again(tmp_path: Path) -> None:
     saved = make_analysis(workload="kept").save(tmp_path / "any.edgegraph")
     page = tmp_path / "page.html"
