@@ -5,6 +5,8 @@
   the passes of the axes. (8 is XLA's: 4 real multiply-adds, which is a complex multiplication.)
 - Before optimisation, a window over all that comes before (``cumsum`` and its like) is a prefix
   scan: n - 1 applications of its function along an axis of n. XLA counts n - 1 for each element.
+- A sort compares n ceil(log2 n) times along an axis of n, as XLA has it of an array of one axis; of
+  others XLA takes the number of all elements for n.
 - `topk` compares as the library call that it becomes.
 - A scan runs its function along an axis; XLA counts it once.
 - XLA takes the groups of a ragged-dot for a dimension that it is summed over.
@@ -61,6 +63,8 @@ def operations(
         case "fft":
             passes = sum(length.bit_length() - 1 for length in instruction.fft_lengths if length)
             return _PER_PASS * operands[0].size * passes, transcendentals
+        case "sort":
+            return sort_comparisons(operands[0], instruction.dimensions[0]), transcendentals
         case "topk":
             return comparisons(operands[0].size, instruction.shape), transcendentals
         case "scan":
@@ -72,6 +76,11 @@ def operations(
     if operands and is_complex(operands[0]):
         flops *= _real_operations(instruction, module)
     return flops, transcendentals
+
+
+def sort_comparisons(values: Shape, axis: int) -> int:
+    """Return n ceil(log2 n) for each row of n that is sorted, what a merge sort takes at most."""
+    return values.size * (max(1, values.dimensions[axis]) - 1).bit_length()
 
 
 def comparisons(size: int, result: Shape) -> int:

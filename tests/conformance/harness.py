@@ -238,7 +238,7 @@ REAL_OPERATIONS = {
 """(a + ib)(c + id) is 4 products and 2 sums; a multiply-add of them 8 operations instead of 2."""
 
 
-RECOUNTED = {"fft", "reduce-window", "topk", *REAL_OPERATIONS}
+RECOUNTED = {"fft", "reduce-window", "sort", "topk", *REAL_OPERATIONS}
 
 
 def recounted(instruction: Instruction, operands: Sequence[Shape], xla: Total) -> Total:
@@ -247,6 +247,9 @@ def recounted(instruction: Instruction, operands: Sequence[Shape], xla: Total) -
     if opcode == "fft":
         passes = sum(math.floor(math.log2(n)) for n in instruction.fft_lengths if n)
         return Total(8 * operands[0].size * passes - xla.flops)
+    if opcode == "sort":
+        n = operands[0].dimensions[instruction.dimensions[0]]
+        return Total(operands[0].size * math.ceil(math.log2(max(n, 1))) - xla.flops)
     if opcode == "topk":
         k = instruction.shape.elements[0].dimensions[-1]
         return Total(operands[0].size * max(1, math.ceil(math.log2(max(k, 1)))) - xla.flops)
