@@ -116,6 +116,32 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_FOLDER_VARIABLE) or platformdirs.user_cache_dir("edgegraph"))
 
 
+def keep(path: Path, content: bytes, what: str, *, append: bool = False) -> None:
+    """Write a file of the cache; where that cannot be, warn that `what` is not kept, and go on."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if append:
+            with path.open("ab") as file:
+                file.write(content)
+            return
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except (OSError, InputError) as error:
+        first = error.__cause__ if isinstance(error, InputError) else error
+        reason = getattr(first, "strerror", None) or first
+        said = (
+            f"{what} not kept in {path.parent} ({reason}); set {CACHE_FOLDER_VARIABLE} to a folder"
+            " that can be written"
+        )
+        if said not in _said:
+            _said.add(said)
+            warnings.warn(said, stacklevel=2)
+
+
+_said: set[str] = set()
+"""What was said already; the filters of `warnings` begin anew whenever somebody changes them."""
+
+
 def shared_lock(report: Progress) -> AbstractContextManager[None]:
     """Compile alongside others that compile, while nothing is timed."""
     return _held(LockFlags.SHARED, report)
@@ -152,11 +178,19 @@ def _file(name: str) -> IO[bytes]:
         # Where the system has no such folder, platformdirs says so and takes a temporary one.
         warnings.simplefilter("ignore")
         folder = platformdirs.user_runtime_path("edgegraph")
+    # A user's processes agree on the second place, too.
+    other = Path(tempfile.gettempdir()) / f"edgegraph-{getattr(os, 'getuid', str)()}"
+    with suppress(OSError):
+        return _opened(folder / name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return (folder / name).open("ab")
+        return _opened(other / name)
     except OSError as error:
         raise InputError(
-            f"cannot take turns with others on this machine: {folder / name} cannot be written"
-            f" ({error.strerror or error}); set XDG_RUNTIME_DIR to a folder that can be"
+            f"cannot take turns with others on this machine: neither {folder} nor {other} can be"
+            f" written ({error.strerror or error}); set XDG_RUNTIME_DIR to a folder that can be"
         ) from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab")

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from edgegraph import xla
-from edgegraph.base.files import cache_folder, replacing
+from edgegraph.base.files import cache_folder, keep
 from edgegraph.base.timing import Progress, no_progress
 from edgegraph.base.worker import peak_memory_bytes, run_child
 from edgegraph.compiler.program import memory_use
@@ -163,9 +163,5 @@ def _read(path: Path) -> Compiled | None:
 
 
 def _keep(path: Path, compiled: bytes) -> None:
-    """Write a file of the cache; where that cannot be, the work is done again next time."""
     kept = _Kept(sha256=hashlib.sha256(compiled).hexdigest(), compiled=compiled)
-    with suppress(OSError, InputError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_bytes(msgspec.msgpack.encode(kept))
+    keep(path, msgspec.msgpack.encode(kept), "compiled programs are")

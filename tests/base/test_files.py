@@ -17,6 +17,7 @@ from edgegraph.base.files import (
     check_writable,
     exclusive_lock,
     is_stream,
+    keep,
     replacing,
     shared_lock,
 )
@@ -67,13 +68,27 @@ def test_a_process_that_dies_gives_its_turn_back(folder: Path) -> None:
         assert (folder / "notes").read_text() == '[1, "enter"]\n'
 
 
-def test_a_folder_that_cannot_be_written_is_told(
+def test_where_the_folder_cannot_be_written_turns_are_taken_in_another(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "file").touch()
     monkeypatch.setattr("platformdirs.user_runtime_path", lambda name: folder / "file")
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "other"))
+    with exclusive_lock(silent):
+        assert list((folder / "other").glob("edgegraph-*/machine.lock"))
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "file"))
     with pytest.raises(InputError, match="set XDG_RUNTIME_DIR"), exclusive_lock(silent):
         pass
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(folder: Path) -> None:
+    for append in (True, False):
+        file = folder / "made" / f"{append}"
+        keep(file, b"x", "it is", append=append)
+        assert file.read_bytes() == b"x"
+        with pytest.warns(UserWarning, match=r"it is not kept in .* \(.*EDGEGRAPH_CACHE_DIR"):
+            keep(file / "a", b"x", "it is", append=append)
+        keep(file / "b", b"x", "it is", append=append)  # it is said once
 
 
 def test_the_variable_names_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from edgegraph.base.timing import (
 from edgegraph.device import host
 from edgegraph.device.calibration import peak_kernels, peaks, rate_kernels
 from edgegraph.device.calibration.peak_kernels import CoreThreads
-from edgegraph.device.calibration.saved import machine_identity, prepare_folder, save_calibration
+from edgegraph.device.calibration.saved import machine_identity, save_calibration
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.device.host import NOISY_OTHERS, Cache, OtherProcesses
 from edgegraph.errors import EdgeGraphError
@@ -80,17 +80,13 @@ def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device
     the wake-up of a thread longer.
 
     Args:
-        store: Keep the result in the user's cache folder, for `load_calibration`.
+        store: Keep the result in the user's cache folder, for `load_calibration`; a warning says
+            where that cannot be written.
         progress: Told what is being done and how far it is.
 
     Returns:
         The calibrated device; rates in FLOP/s and bytes/s.
-
-    Raises:
-        InputError: The result is to be stored and the folder cannot be written.
     """
-    if store:
-        prepare_folder()
     with suppress(EdgeGraphError):
         xla.set_synchronous_dispatch()
     device = measure_host(Plan.for_this_host(), progress=progress or no_progress)

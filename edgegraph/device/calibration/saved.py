@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from edgegraph.base.files import CACHE_FOLDER_VARIABLE, cache_folder, replacing
+from edgegraph.base.files import cache_folder, keep
 from edgegraph.device import host
 from edgegraph.device.device import Device, check_device
-from edgegraph.errors import FormatError, InputError
+from edgegraph.errors import FormatError
 
 SCHEME = "3"
 """Changes when the way of measuring changes so much that older figures do not compare."""
@@ -55,28 +54,16 @@ def machine_identity() -> dict[str, str]:
     }
 
 
-def prepare_folder() -> None:
-    """Create the folder of the calibration, before time is spent on measuring."""
-    folder = calibration_path().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError("no permission to write")
-    except OSError as error:
-        raise InputError(
-            f"the calibration cannot be stored in {folder} ({error}); make that folder writable or"
-            f" set {CACHE_FOLDER_VARIABLE} to one that is"
-        ) from error
-
-
 def save_calibration(device: Device) -> Path:
-    """Write the calibration; a reader sees the old one or the new one, never a part."""
-    prepare_folder()
-    path = calibration_path()
-    content = msgspec.json.encode(_Stored(format=FORMAT_VERSION, device=device))
-    with replacing(path) as part:
-        part.write_bytes(msgspec.json.format(content))
-    return path
+    """Write the calibration; a reader sees the old one or the new one, never a part.
+
+    Where the cache cannot be written, a warning says so.
+    """
+    content = msgspec.json.format(
+        msgspec.json.encode(_Stored(format=FORMAT_VERSION, device=device))
+    )
+    keep(calibration_path(), content, "the calibration is")
+    return calibration_path()
 
 
 def load_calibration() -> Device | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -11,8 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from edgegraph.base.files import replacing
-from edgegraph.errors import InputError
+from edgegraph.base.files import keep
 from edgegraph.rewrites.timed import timed_forms_path
 from edgegraph.studies.improve.result import Improvement
 from edgegraph.studies.improve.settle import IDLE, taken_back
@@ -46,12 +44,7 @@ class _Remembered(Generic[_Kept]):
 
     def save(self) -> None:
         """Write what was found out, atomically."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(self.path) as temporary:
-                temporary.write_bytes(msgspec.json.encode(self._values))
-        except (OSError, InputError) as error:
-            warnings.warn(f"timed forms are not kept: {error}", stacklevel=2)
+        keep(self.path, msgspec.json.encode(self._values), "timed forms are")
 
 
 class TimedForms(_Remembered[Sequence[Change]]):

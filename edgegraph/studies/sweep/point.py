@@ -17,13 +17,12 @@ from typing import Any
 import msgspec
 
 from edgegraph.analysis.analyze import analyze
-from edgegraph.base.files import cache_folder, exclusive_lock, shared_lock
+from edgegraph.base.files import cache_folder, exclusive_lock, keep, shared_lock
 from edgegraph.base.timing import Progress
 from edgegraph.base.units import si
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.device import host
-from edgegraph.device.calibration.saved import prepare_folder
 from edgegraph.device.device import Device
 from edgegraph.errors import USER_ERRORS, EdgeGraphError, InputError
 from edgegraph.measure.latency import measure_apart
@@ -145,12 +144,13 @@ class PartialSweep:
 
     def __init__(self, identity: Mapping[str, Any], *, fresh: bool = False) -> None:
         """Read what an earlier run has left; see `finished_points`."""
-        prepare_folder()
         self.path = cache_folder() / "sweeps" / f"{_digest(identity)}.jsonl"
         if fresh:
             self.close()
         self.parts: dict[Cell, Sweep] = {}
-        lines = self.path.read_bytes().splitlines() if self.path.is_file() else []
+        lines: list[bytes] = []
+        with suppress(OSError):
+            lines = self.path.read_bytes().splitlines()
         for line in lines:
             # The last line may be cut off, and an older version's may lack something.
             with suppress(msgspec.MsgspecError):
@@ -161,19 +161,13 @@ class PartialSweep:
         """Keep a point; one that failed is tried again by a rerun."""
         if part.points[0].error is not None:
             return
-        try:
-            self.path.parent.mkdir(exist_ok=True)
-            with self.path.open("ab") as file:
-                file.write(msgspec.json.encode(part) + b"\n")
-        except OSError as error:
-            raise InputError(
-                f"the finished points cannot be kept in {self.path.parent}"
-                f" ({error.strerror or error}); make that folder writable"
-            ) from error
+        line = msgspec.json.encode(part) + b"\n"
+        keep(self.path, line, "finished points are", append=True)
 
     def close(self) -> None:
         """Forget the points: the sweep is done."""
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # it was never there
+            self.path.unlink()
 
 
 class StoredSweep:

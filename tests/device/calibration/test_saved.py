@@ -13,7 +13,6 @@ from edgegraph.device.calibration.saved import (
     save_calibration,
 )
 from edgegraph.device.device import Device, MemoryLevel
-from edgegraph.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -124,15 +123,13 @@ def test_figures_that_cannot_be_are_refused(device: Device) -> None:
         assert load_calibration() is None
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_line(
+def test_a_folder_that_cannot_be_made_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: Device
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    for attempt in (saved.prepare_folder, lambda: save_calibration(device)):
-        with pytest.raises(InputError, match="EDGEGRAPH_CACHE_DIR") as caught:
-            attempt()
-        assert "\n" not in str(caught.value)
+    with pytest.warns(UserWarning, match="calibration is not kept in .*set EDGEGRAPH_CACHE_DIR"):
+        save_calibration(device)
 
 
 def test_a_failed_write_leaves_the_old_calibration(
@@ -144,7 +141,7 @@ def test_a_failed_write_leaves_the_old_calibration(
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(InputError, match="disk full"):
+    with pytest.warns(UserWarning, match=r"not kept .*\(disk full\)"):
         save_calibration(dataclasses.replace(device, name="other"))
     assert [path.name for path in cache_folder.iterdir()] == ["calibration.json"]
     assert load_calibration() == device
