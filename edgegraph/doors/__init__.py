@@ -1,1 +1,1 @@
-"""Every door for what people already have; `registry` decides which one a thing goes through."""
+"""Doors for what people already have; `registry` decides which one opens an input."""

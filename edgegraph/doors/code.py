@@ -9,15 +9,15 @@ from edgegraph.doors.registry import Given
 
 
 def is_code(given: Given) -> bool:
-    """Return whether it is a name with a colon, and neither a file nor what a file holds."""
+    """Return whether it is a name with a colon, and neither a file nor the content of one."""
     name = given.value
     return isinstance(name, str) and ":" in name and given.path is None and given.raw is None
 
 
 def open_code(given: Given, *, args: Any = None, kwargs: Any = None, **choices: Any) -> Any:
-    """Import what it names, and make its Workload.
+    """Import what it names, and return its Workload.
 
-    `args` of a function that is itself to be compiled are in a row, or by name in a mapping.
+    `args` of a function that is compiled as it is are a sequence, or a mapping by name.
 
     Raises:
         InputError: As `edgegraph.workload.spec.resolve_spec`.
@@ -41,14 +41,14 @@ def open_code(given: Given, *, args: Any = None, kwargs: Any = None, **choices: 
 
 
 def is_object(given: Given) -> bool:
-    """Return whether it is something to call, or of JAX."""
+    """Return whether it is callable, or an object of JAX."""
     value = given.value
     made_by_jax = type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
     return callable(value) or made_by_jax or hasattr(value, "lowered")
 
 
 def open_object(given: Given, **choices: Any) -> Any:
-    """Return its Workload, of the shapes of its arguments; of what is compiled, the Program.
+    """Return its Workload for the shapes of its arguments; its Program where it is compiled.
 
     Raises:
         InputError: As `edgegraph.compiler.objects.opened`.

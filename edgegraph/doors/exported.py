@@ -21,7 +21,7 @@ def is_stablehlo(given: Given) -> bool:
 
 
 def open_stablehlo(given: Given) -> Any:
-    """Return its Workload, which has the shapes that it says."""
+    """Return its Workload, with the shapes that it states."""
     from edgegraph.compiler.exported import stablehlo_workload
 
     data = given.data if given.text is None else given.text.encode()
@@ -37,7 +37,7 @@ def is_exported(given: Given) -> bool:
 
 
 def open_exported(given: Given) -> Any:
-    """Return its Workload; an open size is the batch."""
+    """Return its Workload; a symbolic dimension is the batch."""
     from edgegraph.compiler.exported import read_exported
 
     return _named(given, read_exported, given.data)

@@ -1,4 +1,4 @@
-"""HLO, as text or as a protobuf: XLA's dumps, ``as_text()``, what others print."""
+"""HLO, as text or as a protobuf: from XLA's dumps, ``as_text()``, or other tools."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgegraph.hlo.read import has_module
 
 
 def is_hlo(given: Given) -> bool:
-    """Return whether it is HLO text, or a HloModuleProto, alone or within what XLA wraps it in."""
+    """Return whether it is HLO text, or a HloModuleProto, alone or in one of XLA's wrappers."""
     if given.data is None:
         return False
     return is_hlo_text(given.text) if given.text is not None else has_module(given.data)
@@ -27,7 +27,7 @@ def is_dump(given: Given) -> bool:
 
 
 def open_dump(given: Given, **choices: Any) -> Any:
-    """Return the Program of one module in the folder, the largest where none is named."""
+    """Return the Program of one module in the folder: the largest, unless one is named."""
     from edgegraph.compiler.read import read_hlo
 
     return read_hlo(str(given.path), **choices)

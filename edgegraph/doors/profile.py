@@ -43,7 +43,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def open_profile(given: Given, *, module: str | None = None) -> Any:
-    """Return the Program of a module that ran, that with most time where none is named.
+    """Return the Program of a module that ran: the one that took longest, unless one is named.
 
     Raises:
         FormatError: It is cut off, no program ran in it, or it does not hold the module's HLO.
@@ -72,7 +72,7 @@ def open_profile(given: Given, *, module: str | None = None) -> Any:
 
 
 def profiled_program(module: ProfiledModule, *, trusted: bool = False) -> Program:
-    """Return the Program of a module in a profile; one made here is `trusted` to be sound HLO.
+    """Return the Program of a module in a profile; `trusted` HLO is not validated first.
 
     Raises:
         FormatError: Its HLO is not there, or damaged.
@@ -95,7 +95,7 @@ def profiled_program(module: ProfiledModule, *, trusted: bool = False) -> Progra
 
 
 def labels(modules: Sequence[ProfiledModule]) -> list[str]:
-    """Return what to call modules: by name, those of one name by the program's id, too."""
+    """Return a label for each module: its name, and the program's id where names repeat."""
     names = [module.name for module in modules]
     return [
         module.name if names.count(module.name) == 1 else f"{module.name}({module.program})"
@@ -121,7 +121,7 @@ def _chosen(modules: Sequence[ProfiledModule], wanted: str | None) -> ProfiledMo
 
 
 def _described(modules: Sequence[ProfiledModule], chosen: ProfiledModule) -> str:
-    """Say which module it is, and which others there are with how much time."""
+    """Describe which module it is, and which others took how much time."""
     from edgegraph.base.units import seconds
 
     def told(module: ProfiledModule, name: str) -> str:

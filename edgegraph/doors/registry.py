@@ -1,6 +1,6 @@
-"""What a thing is that someone has, and what opens it: decided by content, for all commands.
+"""Decide by content what an input is, and what opens it, for all commands.
 
-A door is one entry: how it recognises its things, and what opens them. The root of the package
+A door is one entry: how it recognises an input, and what opens it. The root of the package
 registers every door by names alone, in the order in which they are tried, so that nothing is
 imported before it is needed. A recogniser is quick, raises nothing, and imports no jax.
 """
@@ -19,21 +19,21 @@ from edgegraph.results.kinds import resolve
 LONGEST_MESSAGE = 200
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-"""What no text has, though logs have colours."""
+"""Characters that text does not have; colour codes in logs are allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """One kind of thing that can be opened; places are written ``module:name``.
+    """One kind of input that can be opened; places are written ``module:name``.
 
     Attributes:
-        word: What messages call such a thing.
+        word: What messages call such an input.
         recognises: The place of a function from a `Given` to whether it is one.
-        opens: The place of a function from a `Given`, and those of `choices` that were made, to a
+        opens: The place of a function from a `Given`, and the `choices` that were made, to a
             Workload, a Program, or a result.
-        choices: Names of what may be said about such a thing besides: ``module``, ``batch``.
-        saved: Whether it is a result that is there already.
-        compiled: Whether it is compiled here, for what one likes, and at any batch size it takes.
+        choices: Names of the choices that it takes: ``module``, ``batch``.
+        saved: Whether it is a saved result.
+        compiled: Whether EdgeGraph compiles it, for any target and any batch size that it takes.
     """
 
     word: str
@@ -54,7 +54,7 @@ def register_door(word: str, recognises: str, opens: str, **more: Any) -> None:
 
 
 class Given:
-    """What was handed in, seen in the ways in which doors look at it.
+    """An input, in the forms in which doors examine it.
 
     Attributes:
         value: As it came: an object, text, a path, bytes.
@@ -69,7 +69,7 @@ class Given:
 
     @cached_property
     def raw(self) -> bytes | None:
-        """The content of a file, of text, or bytes; None of all else, folders too.
+        """The content of a file, text, or bytes; None for everything else, folders included.
 
         Raises:
             InputError: The file cannot be read.
@@ -84,10 +84,10 @@ class Given:
 
     @cached_property
     def data(self) -> bytes | None:
-        """The same, taken out of what it was compressed with.
+        """The same, decompressed.
 
         Raises:
-            FormatError: It is cut off or damaged.
+            FormatError: It is truncated or damaged.
         """
         from edgegraph.base.archives import unpacked  # which few commands need
 
@@ -98,7 +98,7 @@ class Given:
 
     @cached_property
     def text(self) -> str | None:
-        """The same as text; None where it is none."""
+        """The same as text; None where it is not text."""
         if self.data is None:
             return None
         try:
@@ -112,7 +112,7 @@ class Given:
 
 
 def _is_content(text: str) -> bool:
-    """Return whether text is what a file holds rather than its name."""
+    """Return whether text is the content of a file rather than its name."""
     return "\n" in text or text.lstrip().startswith(("HloModule", "module @", "module {"))
 
 
@@ -151,10 +151,10 @@ def _read(path: Path) -> bytes:
 
 
 def find_door(given: Given) -> Door:
-    """Return the first door that recognises a thing.
+    """Return the first door that recognises an input.
 
     Raises:
-        InputError: There is nothing of that name, or none does; the message says what it is.
+        InputError: No such file exists, or no door does; the message says what it is.
     """
     for door in DOORS:
         if resolve(door.recognises)(given):
@@ -163,7 +163,7 @@ def find_door(given: Given) -> Door:
 
 
 def open(thing: object, **choices: Any) -> Any:
-    """Open what someone has, whatever it is called: its content tells what it is.
+    """Open an input of any kind, whatever its name: its content tells what it is.
 
     Args:
         thing: A saved result; HLO, as XLA dumps it; ``package.module:attribute``. As a path, as
@@ -175,7 +175,7 @@ def open(thing: object, **choices: Any) -> Any:
 
     Raises:
         InputError: It is nothing that can be opened, or a choice has no effect on it.
-        FormatError: It is cut off or damaged.
+        FormatError: It is truncated or damaged.
 
     Example:
         >>> import edgegraph as eg
@@ -209,7 +209,7 @@ _MAGIC = (
 
 
 def _unknown(given: Given) -> InputError:
-    """Say in one line what a thing is that no door recognises, and what to do."""
+    """Describe in one line what an unrecognised input is, and what to do."""
     if given.raw is None and given.path is None:
         if isinstance(given.value, str):
             message = (

@@ -13,7 +13,7 @@ SUFFIX = ".edgegraph"
 
 
 def is_saved(given: Given) -> bool:
-    """Return whether it is a saved result, be it damaged; or a run in a database."""
+    """Return whether it is a saved result, even a damaged one, or a run in a database."""
     if isinstance(given.value, str) and given.path is None and is_address(given.value):
         return True
     if given.path is not None and given.path.suffix == SUFFIX and not given.path.is_dir():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from edgegraph import __version__
 from edgegraph.base.files import replacing
@@ -116,7 +116,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True,
         trim_blocks=True, lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
-    environment.filters |= {"quantity": _quantity, "shorten": shorten}
+    environment.filters |= {"code": code, "quantity": _quantity, "shorten": shorten}
     environment.globals |= {
         "si": si, "seconds": seconds, "percent": percent, "ratio": ratio,
         "layer_columns": _LAYER_COLUMNS, "words": words, "memory_words": memory_words,
@@ -127,6 +127,17 @@ def _environment() -> Environment:
 def _shown(value: Any) -> Any:
     """Show what stands in the page as text; markup is made of what was shown."""
     return shown(value, keep="\n\t") if type(value) is str else value
+
+
+def code(text: str) -> Markup:
+    """Set what stands between backticks as code."""
+    pieces = _shown(text).split("`")
+    if len(pieces) % 2 == 0:
+        return escape(_shown(text))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else piece
+        for number, piece in enumerate(pieces)
+    )
 
 
 def _quantity(text: str) -> Markup:

@@ -22,8 +22,6 @@ WARM = "warm"
 COLD = "cold"
 """Four times the last cache's size of other data was touched before every call."""
 
-"""Stands for the layer of operations that belong to none."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
@@ -311,8 +309,6 @@ class TimingComparison(Saved):
 
     def __str__(self) -> str:
         """Describe the outcome in one line."""
-        from edgegraph.base.units import seconds
-
         (low, high), (control_low, control_high) = self.interval, self.control_interval
         outcome = {
             FASTER: f"{self.second} is faster than {self.first}",

@@ -98,7 +98,7 @@ class Convolution:
 
     @property
     def padded_only(self) -> bool:
-        """Whether the input has no holes."""
+        """Whether the input is not dilated."""
         return all(each == 1 for each in self.site.params["lhs_dilation"])
 
     @property
@@ -113,7 +113,7 @@ class Convolution:
         return arrays
 
     def padded(self, x: Array) -> Array:
-        """Return the input with its padding and its holes written out."""
+        """Return the input with its padding and dilation written out."""
         config = [(0, 0, 0)] * x.ndim
         window = zip(
             self.spatial, self.site.params["padding"], self.site.params["lhs_dilation"], strict=True
@@ -123,11 +123,11 @@ class Convolution:
         return lax.pad(x, jnp.zeros((), x.dtype), config) if any(map(any, config)) else x
 
     def seen(self, padded: Array, tap: Sequence[int]) -> Array:
-        """Return what one tap reads, for all positions of the result."""
+        """Return what one tap reads, for every position of the result."""
         return self._slice(padded, tap, self.dilation, self.extent, self.strides)
 
     def around(self, padded: Array, position: Sequence[int]) -> Array:
-        """Return what one position of the result reads, for all taps."""
+        """Return what one position of the result reads, for every tap."""
         return self._slice(padded, position, self.strides, self.sizes, self.dilation)
 
     def _slice(
@@ -208,7 +208,7 @@ def register(
 
 @register("depthwise-as-shifts", "depthwise conv -> shifted products")
 def depthwise_as_shifts(site: Site) -> Form | None:
-    """Multiply the shifted input by each tap, and add up; the gradient of the input, too.
+    """Multiply the shifted input by each tap, and add up; also for the gradient of the input.
 
     The gradient of a multiplier has several channels in for one out: they are added up, too.
     """

@@ -1,4 +1,4 @@
-"""Decisions as data: which rule replaces which sites, in a file that names nothing else."""
+"""Decisions as data: which rule replaces which sites, and the file that holds them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Decided(NamedTuple):
-    """What a file of decisions says: rules by signature, XLA options, arguments to donate."""
+    """The content of a decisions file: rules by signature, XLA options, arguments to donate."""
 
     decisions: Decisions
     compiler_options: Options = MappingProxyType({})
@@ -81,7 +81,7 @@ def save_decisions(
 
 
 def load_decisions(path: str | Path) -> Decided:
-    """Read decisions from a file, and what goes with them.
+    """Read decisions from a file, with XLA options and donated arguments.
 
     Raises:
         InputError: It cannot be read, or names a rule that is not registered.
@@ -131,10 +131,9 @@ def rewrite(
 ) -> Callable[..., Any]:
     """Apply saved decisions to a function; also as a decorator, ``@rewrite("fast.rewrites")``.
 
-    Sites of other shapes than those that were decided on stay as they are. XLA options and
-    donated arguments that were decided on, of which there may be none, are attributes of the
-    function, as only what compiles it can take them: ``jax.jit(fast,
-    compiler_options=fast.compiler_options, donate_argnums=fast.donate_argnums)``.
+    Sites of other shapes than the decided ones stay as they are. XLA options and donated
+    arguments are attributes of the function, as only `jax.jit` can take them; there may be none:
+    ``jax.jit(fast, compiler_options=fast.compiler_options, donate_argnums=fast.donate_argnums)``.
 
     Args:
         function: Any JAX function, jitted or not; as a decorator, the decisions.

@@ -2,7 +2,7 @@
 
 A window's maximum is the maximum along one dimension of the maxima along the others; so is its
 sum. The gradient of a maximum goes to the first of equal elements, as XLA's select-and-scatter
-has it with ``>=``: ties stay where they were.
+has it with ``>=``: ties go to the same element.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def sum_pool_as_slices(site: Site) -> Form | None:
 
 
 def _filled(site: Site, holes: tuple[int, ...]) -> Form:
-    """Write the holes of the input out first, as the gradient of a strided average has them."""
+    """Write the dilation of the input out first, which the gradient of a strided average has."""
     padding = [
         (low, high, hole - 1)
         for (low, high), hole in zip(site.params["padding"], holes, strict=True)
@@ -174,7 +174,7 @@ def _padded(site: Site, x: Array) -> Array:
 
 
 def _chosen(site: Site, padded: Array) -> tuple[list[tuple[int, ...]], Array]:
-    """Return the taps of a window, and for each window the number of the one that is chosen."""
+    """Return the taps of a window, and for each window the number of the chosen one."""
     strides, extent = site.params["window_strides"], site.operands[0].shape
     taps = list(np.ndindex(*site.params["window_dimensions"]))
     best, chosen = jnp.zeros(()), jnp.zeros(extent, jnp.int32)

@@ -1,4 +1,4 @@
-"""Powers and roots, which XLA's CPU backend takes from a library one element at a time."""
+"""Powers and roots, which XLA's CPU backend computes by a library, one element at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HIGHEST_POWER = 32
 
 
 def _exponent(site: Site) -> float | None:
-    """Return the exponent of a power of real numbers, where the program says it."""
+    """Return the exponent of a power of real numbers, where it is a literal."""
     if len(site.literals) != 2 or site.literals[1] is None:
         return None
     return float(site.literals[1]) if _real(site) else None
@@ -47,7 +47,7 @@ def _raised(site: Site, power: float, form: Form) -> Form:
     source="binary exponentiation, jax.lax.integer_pow",
 )
 def power_as_products(site: Site) -> Form | None:
-    """Multiply the base with itself; a half more is its square root."""
+    """Multiply the base by itself; a half in the exponent is its square root."""
     power = _exponent(site)
     if power is None or not 0 < abs(power) <= HIGHEST_POWER or (2 * power) % 1:
         return None
@@ -75,7 +75,7 @@ def power_as_products(site: Site) -> Form | None:
     needs="fast-math",
 )
 def power_as_exponential(site: Site) -> Form | None:
-    """Multiply the logarithm; a negative base gives NaN, as it does for no whole exponent."""
+    """Multiply the logarithm; a negative base gives NaN, as with any fractional exponent."""
     power = _exponent(site)
     if power is None or not power % 1:
         return None
@@ -91,7 +91,7 @@ def power_as_exponential(site: Site) -> Form | None:
     source="y - (y - x / y ** 2) / 3, Newton's step for y ** 3 = x",
 )
 def cube_root_as_exponential(site: Site) -> Form | None:
-    """Estimate by a logarithm, and correct the estimate once."""
+    """Estimate by a logarithm, and refine the estimate once."""
     if not _real(site):
         return None
 

@@ -1,9 +1,9 @@
-"""Splits a function into what depends on its weights alone, computed once, and the rest.
+"""Split a function into what depends on its weights alone, computed once, and the rest.
 
-The function is traced. What its equations compute from weights and constants only is known before
-there is data: transposed, padded, rounded or scaled weights, and the factors of a normalisation. A
-value of these that the rest needs is prepared, unless it is only a view of another, or larger than
-what it is made from, as a bias spread over a picture is: that is computed where it is needed.
+The function is traced. What its equations compute from weights and constants alone is known before
+there is data: transposed, padded, rounded or scaled weights, and the factors of a normalisation.
+Those of these values that the rest needs are prepared. Views of others, and values larger than what
+they are made from, such as a bias broadcast over an image, are computed where they are needed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """An equation whose variables have numbers that are unique in the whole function."""
+    """An equation whose variables are numbered uniquely in the whole function."""
 
     equation: core.JaxprEqn
     stack: Any
@@ -109,7 +109,7 @@ def split(function: Callable[..., Any], arguments: Sequence[Any], held: int) -> 
 def held_operands(
     function: Callable[..., Any], arguments: Sequence[Any], held: int
 ) -> dict[str, tuple[int, ...]]:
-    """Return for each kind of site which of its operands are known from the weights alone.
+    """Return for each kind of site which operands are known from the weights alone.
 
     Args:
         function: Of positional arguments.
@@ -117,7 +117,7 @@ def held_operands(
         held: How many of the first are weights.
 
     Returns:
-        Positions of operands by signature, those that all equal sites have known.
+        Positions of operands by signature: those that are known at all equal sites.
     """
     traced, _ = traced_call(function, arguments, held)
     found: dict[str, set[int]] = {}
@@ -132,7 +132,7 @@ def held_operands(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traced:
-    """A function as steps, and which of its values are known from the weights and constants."""
+    """A function as steps, and which values are known from the weights and constants."""
 
     inputs: Sequence[int]
     constants: dict[int, Any]
@@ -141,7 +141,7 @@ class Traced:
     known: set[Any]
 
     def is_known(self, step: Step) -> bool:
-        """Return whether a step reads nothing but what is known."""
+        """Return whether a step reads only known values."""
         return bool(step.writes) and self.known.issuperset(step.writes)
 
     def returned(self, values: Mapping[int, Any], shapes: Any) -> Any:
@@ -150,7 +150,7 @@ class Traced:
         return jax.tree.unflatten(jax.tree.structure(shapes), found)
 
     def frontier(self) -> tuple[list[int], set[int]]:
-        """Return the values to prepare, and which steps are done again where they are needed."""
+        """Return the values to prepare, and the steps that are recomputed where they are needed."""
         makers = {
             number: step for step in self.steps if self.is_known(step) for number in step.writes
         }
@@ -174,7 +174,7 @@ class Traced:
         return sorted(kept), again
 
     def _stems(self) -> dict[int, dict[int, int]]:
-        """Return for each known value the bytes of each weight that it is made from."""
+        """Return for each known value the bytes of every weight that it is made from."""
         stems: dict[int, dict[int, int]] = {}
         for step in self.steps:
             made: dict[int, int] = {}
@@ -187,7 +187,7 @@ class Traced:
 
 
 def _delayed(maker: Step, stem: Mapping[int, int]) -> bool:
-    """Return whether a result is computed where it is needed rather than kept."""
+    """Return whether a result is computed where it is needed rather than prepared."""
     written = sum(map(_bytes, maker.equation.outvars))
     return maker.equation.primitive.name in _VIEWS or written > sum(stem.values())
 
@@ -217,9 +217,9 @@ def _traced(jaxpr: Any, known_count: int) -> Traced:
 
 
 class _Walk:
-    """Numbers the variables of a jaxpr, inner ones of jit too, and finds out what is known.
+    """Number the variables of a jaxpr, those inside jit included, and find out what is known.
 
-    A jit that reads nothing but what is known stays one equation; of another, the body is walked.
+    A jit that reads only known values stays one equation; the body of any other one is walked.
     """
 
     def __init__(self, first: int, known: set[Any]) -> None:

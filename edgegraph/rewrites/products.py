@@ -35,7 +35,7 @@ LEAST = 1 << 12
     source="jax.lax.dot_general, preferred_element_type",
 )
 def dot_sums_in_f32(site: Site) -> Form | None:
-    """Ask for sums in float32, and round once at the end."""
+    """Accumulate in float32, and round once at the end."""
     dtypes = {each.dtype for each in site.operands} | {site.results[0].dtype}
     if dtypes not in ({jnp.dtype(jnp.bfloat16)}, {jnp.dtype(jnp.float16)}):
         return None
@@ -83,7 +83,7 @@ def _single_row(site: Site) -> bool:
 
 
 def _rows_dot(site: Site, a: Array, b: Array, dtype: Any) -> Array:
-    """Multiply with sums in `dtype`; a single row together with rows of zeros."""
+    """Multiply with accumulation in `dtype`; a single row is padded with rows of zeros."""
     (contracted, _), _ = site.params["dimension_numbers"]
     one = _single_row(site)
     if one:
@@ -168,7 +168,7 @@ def dot_swapped(site: Site) -> Form | None:
     source="a column's products are added up over numbers that lie side by side",
 )
 def matrix_transposed(site: Site) -> Form | None:
-    """Put the contracted dimension of a matrix last; it pays where weights are prepared."""
+    """Put the contracted dimension of a matrix last; it pays off where weights are prepared."""
     (taken_a, taken_b), _ = site.params["dimension_numbers"]
     if not _single_row(site) or len(site.operands[1].shape) != 2 or tuple(taken_b) != (0,):
         return None
@@ -195,7 +195,7 @@ def dot_in_bf16(site: Site) -> Form | None:
 
 
 def _wide_product(site: Site) -> bool:
-    """Return whether it is a product in float32 that is not asked to be more precise."""
+    """Return whether it is a product in float32 of default precision."""
     dtypes = {each.dtype for each in (*site.operands, *site.results)}
     return dtypes == {jnp.dtype(jnp.float32)} and site.default_precision
 
@@ -210,7 +210,7 @@ def _wide_product(site: Site) -> bool:
     needs="bf16",
 )
 def row_in_bf16(site: Site) -> Form | None:
-    """Round both operands, and add rows of zeros; it reads half the bytes of weights."""
+    """Round both operands, and add rows of zeros; half the bytes of weights are read."""
     if not _wide_product(site) or not _single_row(site) or site.operands[1].size < LEAST:
         return None
     return lambda a, b: _rows_dot(site, a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), jnp.float32)
@@ -244,7 +244,7 @@ def dense_in_int8(site: Site) -> Form | None:
 
 
 def _quantised(array: Array, over: Sequence[int]) -> tuple[Array, Array]:
-    """Return whole numbers of at most 127, and what to multiply them with."""
+    """Return integers of at most 127, and their scale."""
     most = jnp.max(jnp.abs(array), axis=tuple(over), keepdims=True)
     scale = jnp.where(most > 0, most / 127.0, 1.0)
     return jnp.round(array / scale).astype(jnp.int8), scale

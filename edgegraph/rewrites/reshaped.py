@@ -1,4 +1,4 @@
-"""Convolutions as one product, or as a convolution of a reshaped input that the library takes.
+"""Convolutions as one product, or as one that the library takes, of a reshaped input.
 
 All forms here put the input into the order (batch, *space, channels) and the kernel into
 (*taps, channels in, channels out) first.
@@ -37,7 +37,7 @@ def _finished(c: Convolution, found: Array) -> Array:
 
 
 def _product(c: Convolution, rows: Array, w: Array) -> Array:
-    """Multiply the last dimension of `rows` with all of the kernel but its channels out."""
+    """Contract the last dimension of `rows` with all dimensions of the kernel but channels out."""
     return lax.dot_general(
         rows,
         w.reshape(-1, c.kernel_out),
@@ -62,7 +62,7 @@ def _split(x: Array, sizes: Sequence[int]) -> Array:
 
 
 def _ungrouped(site: Site) -> Convolution | None:
-    """Return a convolution without groups, and without holes in its input."""
+    """Return a convolution without groups, whose input is not dilated."""
     c = matched(site)
     if c is None or c.groups != 1 or c.batch_groups != 1 or not c.padded_only:
         return None
@@ -75,7 +75,7 @@ def _dense(c: Convolution) -> bool:
 
 @register("patches-as-dot", "conv of separate patches -> dot")
 def patches_as_dot(site: Site) -> Form | None:
-    """Lay out every patch as a row, and multiply it with the kernel."""
+    """Lay out every patch as a row, and multiply it by the kernel."""
     c = _ungrouped(site)
     if c is None or math.prod(c.sizes) == 1 or tuple(c.strides) != c.sizes or not _dense(c):
         return None
@@ -92,7 +92,7 @@ def patches_as_dot(site: Site) -> Form | None:
 
 @register("windows-as-dot", "conv of a small map -> one dot")
 def windows_as_dot(site: Site) -> Form | None:
-    """Lay out what every position reads as a row, and multiply it with the kernel (im2col)."""
+    """Lay out what every position reads as a row, and multiply it by the kernel (im2col)."""
     c = _ungrouped(site)
     if c is None or math.prod(c.extent) > MOST_PLACES or not 1 < math.prod(c.sizes) <= 49:
         return None

@@ -1,9 +1,9 @@
 """Replace chosen equations of a function, wherever they stand, and leave all else as it is.
 
-The function is traced, and its equations are bound again one by one: those that were decided on in
-another form, those that hold such equations (jit, scan, while, cond, remat, custom derivatives,
-shard_map) as the same primitive around a changed body, all others unchanged. So donation,
-shardings, effects, derivative rules, name scopes and source lines stay what they are.
+The function is traced, and its equations are bound again one by one: the chosen ones in another
+form, those that hold chosen ones (jit, scan, while, cond, remat, custom derivatives, shard_map) as
+the same primitive with a changed body, all others unchanged. Donation, shardings, effects,
+derivative rules, name scopes and source lines are therefore kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Found:
     Attributes:
         site: One of them.
         scopes: Where each stands, as the program's name scopes tell.
-        executions: How often they run in one call, loops of known length counted.
+        executions: How often they run in one call, counting the trips of loops of known length.
     """
 
     site: Site
@@ -48,7 +48,7 @@ def find_sites(
 
     Args:
         jaxpr: As `jax.make_jaxpr` returns it.
-        wanted: Whether to return a site; what is left out costs no time.
+        wanted: Whether to return a site; those left out cost no time.
 
     Example:
         >>> import jax
@@ -75,7 +75,7 @@ def rewritten(function: Callable[..., Any], decisions: Decisions) -> Callable[..
     """Return a function with the same arguments and results, some of its equations replaced.
 
     It traces `function` at every call, as `jax.jit` does once: wrap it in `jax.jit` to run it
-    often. Arrays among the arguments are traced, everything else is handed through.
+    often. Arrays among the arguments are traced; everything else is passed through.
 
     Args:
         function: Any function of arrays, jitted or not.
@@ -138,7 +138,7 @@ def _replay(
 
 
 def _bind(equation: core.JaxprEqn, operands: Sequence[Any], decisions: Decisions) -> Sequence[Any]:
-    """Compute one equation, in another form where that was decided on."""
+    """Compute one equation, in another form where one was chosen."""
     site = site_of(equation)
     if _decided(site, decisions):
         return _formed(site, operands, decisions)
@@ -150,7 +150,7 @@ def _bind(equation: core.JaxprEqn, operands: Sequence[Any], decisions: Decisions
 
 
 def _formed(site: Site, operands: Iterable[Any], decisions: Decisions) -> Sequence[Any]:
-    """Compute a site in the form that was decided on."""
+    """Compute a site in the chosen form."""
     name = decisions[site.signature]
     results = form_named(site, name)(*operands)
     results = results if isinstance(results, tuple | list) else (results,)
@@ -162,7 +162,7 @@ def _formed(site: Site, operands: Iterable[Any], decisions: Decisions) -> Sequen
 
 
 def _changed(value: Any, decisions: Decisions) -> Any:
-    """Return a parameter of an equation, with the bodies among it traced again."""
+    """Return a parameter of an equation, with the bodies in it traced again."""
     if isinstance(value, tuple | list):
         return type(value)(_changed(each, decisions) for each in value)
     if not isinstance(value, core.ClosedJaxpr | core.Jaxpr) or not _holds(_open(value), decisions):
@@ -176,7 +176,7 @@ def _changed(value: Any, decisions: Decisions) -> Any:
     if isinstance(value, core.ClosedJaxpr):
         return new
     if new.consts:
-        raise CompileError("a rewritten body has constants where none can be held")
+        raise CompileError("a rewritten body has constants, which this primitive cannot hold")
     return _open(new)
 
 

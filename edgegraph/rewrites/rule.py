@@ -1,4 +1,4 @@
-"""What can be rewritten, and the registry of rules that say how."""
+"""Sites that can be rewritten, and the registry of rewrite rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jax.extend import core
 from edgegraph.errors import InputError
 
 Exactness = Literal["exact", "reassociating", "lower precision"]
-"""How a form's results differ: not at all, by the order of sums, or by a narrower dtype."""
+"""How a form's results differ: not at all, by the order of summation, or by a narrower dtype."""
 
 LOWER = "lower precision"
 PERMISSIONS = ("bf16", "int8", "fast-math")
@@ -38,21 +38,21 @@ _MODULES = (
 """The modules of this package that hold rules."""
 
 _NO_DIFFERENCE = frozenset({"sharding", "out_sharding"})
-"""Parameters that say where a result lies, not what it is."""
+"""Parameters that say where a result is placed, not what it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One equation of a traced program, or two of which the second reads what the first makes.
+    """One equation of a traced program, or two where the second reads a result of the first.
 
     Attributes:
         primitive: What is computed, as JAX binds it.
         params: The parameters of the equation.
         operands: Shape and dtype of each operand.
         results: Shape and dtype of each result.
-        literals: For each operand its number where the program says it, else None.
-        first: The equation that makes the first operand, where both are one site; its operands
-            stand in the place of that one.
+        literals: For each operand its value where the program states it, else None.
+        first: The equation that computes the first operand, where both are one site; its operands
+            take the place of that one.
         taken: Which result of `first` it is.
     """
 
@@ -71,7 +71,7 @@ class Site:
 
     @cached_property
     def signature(self) -> str:
-        """What tells sites apart that compute different things; the same in every process."""
+        """A key that is the same for sites that compute the same, in every process."""
         literals = self.literals or (None,) * len(self.operands)
         arrays = ",".join(map(_short, self.operands, literals))
         params = _words(self.params)
@@ -86,7 +86,7 @@ class Site:
 
     @property
     def work(self) -> float:
-        """Roughly how much there is to do, to try those first of which most is to be hoped."""
+        """A rough amount of work: sites with the most of it are tried first."""
         result = math.prod(self.results[0].shape) if self.results else 0
         if self.primitive.name == "conv_general_dilated":
             made = self.operands[1].shape[self.params["dimension_numbers"].rhs_spec[0]]
@@ -98,13 +98,13 @@ class Site:
 
     @property
     def default_precision(self) -> bool:
-        """Whether a product is asked for no precision above that of its dtype."""
+        """Whether the product asks for no more precision than its dtype has."""
         asked = self.params["precision"]
         each = asked if isinstance(asked, tuple) else (asked,)
         return all(one in (None, jax.lax.Precision.DEFAULT) for one in each)
 
     def plain(self, *operands: Any) -> Any:
-        """Compute it as the program does, with the numbers that the program says."""
+        """Compute it as the program does, with the literals of the program."""
         literals = self.literals or (None,) * len(operands)
         operands = tuple(
             given if literal is None else literal
@@ -136,7 +136,7 @@ def site_of(equation: core.JaxprEqn) -> Site:
 
 
 def joined(first: core.JaxprEqn, second: core.JaxprEqn) -> Site:
-    """Return two equations as one site; the second one's first operand is a result of the first."""
+    """Return two equations as one site; the second takes a result of the first."""
     one, other = site_of(first), site_of(second)
     return replace(
         other,
@@ -195,7 +195,7 @@ def register_rewrite(
         exactness: ``exact``, ``reassociating`` or ``lower precision``.
         special: What the form does to NaN, infinities, ties and signed zeros.
         source: Where the formula comes from.
-        needs: What has to be allowed for a form of lower precision: ``bf16``, ``int8`` or
+        needs: The permission that a form of lower precision needs: ``bf16``, ``int8`` or
             ``fast-math``.
 
     Returns:
@@ -223,7 +223,7 @@ def register_rewrite(
 
     def refuse(known: Mapping[str, Rule]) -> None:
         if name in known:
-            raise InputError(f"there is a rewrite {name!r} already; choose another name")
+            raise InputError(f"a rewrite {name!r} is already registered; choose another name")
 
     refuse(_registered)
 
@@ -241,7 +241,7 @@ def register_rewrite(
 
 
 def unregister_rewrite(name: str) -> None:
-    """Take a rule back."""
+    """Remove a rule."""
     del _registered[name]
 
 
@@ -295,7 +295,7 @@ def form_named(site: Site, name: str) -> Form:
 def derived_as(plain: Form, form: Form) -> Form:
     """Return a form whose derivative is that of the plain one.
 
-    For forms that have none, or another at kinks: XLA's rule for ties stays.
+    For forms without a derivative, or with another one at kinks: XLA's rule for ties is kept.
     """
     again: Form = jax.custom_jvp(form)
 

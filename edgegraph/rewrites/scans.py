@@ -1,4 +1,4 @@
-"""Cumulative sums and maxima, which XLA's CPU backend computes as windows over the whole."""
+"""Cumulative sums and maxima, which XLA's CPU backend computes as full-length windows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WIDE = (jnp.float32, jnp.float64)
     source="prefix sums by blocks: within a block by a triangular matrix, then the blocks' totals",
 )
 def cumsum_as_dots(site: Site) -> Form | None:
-    """Sum up within blocks by a product, and add the totals of the blocks before."""
+    """Sum within blocks by a product, and add the totals of the blocks before."""
     axis, x = site.params["axis"], site.operands[0]
     reverse = site.params["reverse"]
     if x.dtype != jnp.float32 or x.shape[axis] < SHORTEST:
@@ -85,7 +85,7 @@ _EXTREME = "NaN propagates, as plain; of zeros of both signs either may come out
     source="definition",
 )
 def cummax_as_scan(site: Site) -> Form | None:
-    """Carry the maximum along, eight elements a turn."""
+    """Carry the maximum along, eight elements per iteration."""
     return _carried(site, jnp.maximum, -jnp.inf)
 
 
@@ -98,7 +98,7 @@ def cummax_as_scan(site: Site) -> Form | None:
     source="definition",
 )
 def cummin_as_scan(site: Site) -> Form | None:
-    """Carry the minimum along, eight elements a turn."""
+    """Carry the minimum along, eight elements per iteration."""
     return _carried(site, jnp.minimum, jnp.inf)
 
 
@@ -111,7 +111,7 @@ def cummin_as_scan(site: Site) -> Form | None:
     source="definition",
 )
 def cumsum_as_scan(site: Site) -> Form | None:
-    """Carry the sum along, eight elements a turn."""
+    """Carry the sum along, eight elements per iteration."""
     return _carried(site, jnp.add, 0) if site.operands[0].dtype in _WIDE else None
 
 
@@ -125,5 +125,5 @@ def cumsum_as_scan(site: Site) -> Form | None:
     source="definition",
 )
 def cumprod_as_scan(site: Site) -> Form | None:
-    """Carry the product along, eight elements a turn."""
+    """Carry the product along, eight elements per iteration."""
     return _carried(site, jnp.multiply, 1) if site.operands[0].dtype in _WIDE else None

@@ -1,7 +1,7 @@
 """Sorting and quantiles of float32 by integer keys.
 
-XLA's CPU backend compares floats one by one, with a rule for NaN and zeros. The bits of a float,
-those of negative ones turned over, are in the same order as integers.
+XLA's CPU backend compares floats one by one, with a rule for NaN and zeros. The bits of floats,
+flipped where they are negative, are in the same order as integers.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _NAN = 0x7FC00000
 
 
 def _bits(x: Array) -> Array:
-    """Return the bits of float32, with one NaN only."""
+    """Return the bits of float32, with a single NaN."""
     bits = lax.bitcast_convert_type(x, jnp.int32)
     return jnp.where(bits & _MAGNITUDE > _INFINITY, _NAN, bits)
 
 
 def _turned(bits: Array) -> Array:
-    """Turn bits of floats into integers of the same order, or back."""
+    """Convert bits of floats to integers of the same order, or back."""
     return jnp.where(bits < 0, bits ^ _MAGNITUDE, bits)
 
 
@@ -52,7 +52,7 @@ def _equal_zeros(bits: Array) -> Array:
     source="IEEE 754, 5.10: the total order of floats is that of their bits",
 )
 def sort_by_integer_keys(site: Site) -> Form | None:
-    """Sort keys alone where values are the keys; else carry the values along."""
+    """Sort the keys alone where they are the values; else sort the values along with them."""
     keys, *others = site.operands
     params = site.params
     if keys.dtype != jnp.float32 or params["num_keys"] != 1:
@@ -90,7 +90,7 @@ def sort_by_integer_keys(site: Site) -> Form | None:
     source="jax.lax.top_k of what is negated, with one NaN and one zero",
 )
 def first_of_sorted_as_top_k(site: Site) -> Form | None:
-    """Select the smallest instead of sorting all of a row."""
+    """Select the smallest instead of sorting the whole row."""
     assert site.first is not None
     x, name = site.operands[0], site.first.params["name"]
     if name not in _SORTS or len(site.operands) != 1 or x.dtype != jnp.float32:
@@ -119,7 +119,7 @@ _SORTS: dict[str, Callable[..., Any]] = {"sort": jnp.sort, "argsort": jnp.argsor
 
 @cache
 def _sorts(name: str, shape: tuple[int, ...]) -> dict[str, int]:
-    """Return what a function of jax.numpy is traced to, with its axis."""
+    """Return what a function of jax.numpy traces to, with its axis."""
     x = jax.ShapeDtypeStruct(shape, jnp.float32)
 
     def traced(axis: int) -> str:
@@ -178,7 +178,7 @@ def quantile_by_counting(site: Site) -> Form | None:
 
 @cache
 def _quantiles(shape: tuple[int, ...]) -> dict[str, tuple[int | None, str]]:
-    """Return what jax.numpy.quantile is traced to, with its axis and method."""
+    """Return what jax.numpy.quantile traces to, with its axis and method."""
     x, fraction = (jax.ShapeDtypeStruct(each, jnp.float32) for each in (shape, ()))
 
     def traced(axis: int | None, method: str, keepdims: bool) -> str:

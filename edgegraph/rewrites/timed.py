@@ -1,4 +1,4 @@
-"""Forms that were timed on this machine before: where that is kept, and which of them won."""
+"""Forms that were timed on this machine before: where they are kept, and which won."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TimedForm(msgspec.Struct, frozen=True, kw_only=True):
         rule: Name of the rule.
         title: What becomes what.
         plain_s, form_s: Median times.
-        kept: Whether it is the best, and fast enough to be tried in the whole.
+        kept: Whether it is the best, and fast enough to be tried in the whole program.
     """
 
     rule: str

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from edgegraph.errors import InputError
-from edgegraph.reporting.page import page, report
+from edgegraph.reporting.page import code, page, report
 from tests import analyses
 from tests.reporting.conftest import MAKERS
 
@@ -129,3 +130,12 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         report([MAKERS["forward"]()], tmp_path / "no" / "page.html")
     path = report([MAKERS["forward"]()], tmp_path / "page.html")
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_commands_in_advice_are_code() -> None:
+    assert code("run `a <b>` & `c`") == "run <code>a &lt;b&gt;</code> &amp; <code>c</code>"
+    assert code("an odd ` stays") == "an odd ` stays"
+    analysis = analyses.small_cnn(1)
+    advised = replace(analysis.findings[0], try_next="run `edgegraph improve SPEC` on it")
+    text = page([replace(analysis, findings=(advised,))])
+    assert "run <code>edgegraph improve SPEC</code> on it." in text

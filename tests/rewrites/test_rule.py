@@ -34,7 +34,7 @@ def test_a_rule_of_ones_own() -> None:
         assert [rule.name for rule, _ in forms(found.site)] == ["sine-of-tests"]
         fast = rewritten(jnp.sin, {found.site.signature: "sine-of-tests"})
         assert float(fast(jnp.float32(0.5))) == pytest.approx(float(jnp.sin(0.5)), abs=1e-6)
-        with pytest.raises(InputError, match="'sine-of-tests' already"):
+        with pytest.raises(InputError, match="'sine-of-tests' is already"):
             register_rewrite("sine-of-tests", primitive="sin", **WORDS)  # type: ignore[arg-type]
     finally:
         unregister_rewrite("sine-of-tests")
@@ -63,7 +63,7 @@ def test_signatures_tell_shapes_and_parameters_apart() -> None:
 
 
 def test_the_name_of_a_built_in_rule_is_taken() -> None:
-    with pytest.raises(InputError, match="'pointwise-as-dot' already"):
+    with pytest.raises(InputError, match="'pointwise-as-dot' is already"):
 
         @register_rewrite("pointwise-as-dot", primitive="sin", **WORDS)  # type: ignore[arg-type]
         def rule(site: Site) -> None: ...

@@ -1,4 +1,4 @@
-"""What was timed before on this machine with this jax, so that the next time is quick."""
+"""What was timed before on this machine with this jax, so that the next run is quick."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Kept = TypeVar("_Kept")
 class _Remembered(Generic[_Kept]):
     """Values by key, in one file.
 
-    A file that cannot be read is begun anew; one that cannot be written is a warning.
+    A file that cannot be read is replaced; one that cannot be written gives a warning.
     """
 
     def __init__(self, path: Path, kind: Any) -> None:
@@ -56,7 +56,7 @@ class TimedForms(_Remembered[Sequence[Change]]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What was found out about the whole of a program.
+    """What was found out about a whole program.
 
     Attributes:
         whole_ratios: Time without a rule over that with all, by rule.
@@ -72,14 +72,14 @@ class Settled:
 
 
 class SettledWholes(_Remembered[Settled]):
-    """What was found out about wholes, by what they are made of."""
+    """What was found out about whole programs, by what they are made of."""
 
     def __init__(self, allow: Collection[str] = ()) -> None:
         super().__init__(timed_forms_path(allow).with_suffix(".wholes.json"), Settled)
 
 
 def whole_key(study: Improvement, whole: Whole, seconds: float) -> str:
-    """Return what names a program with its changes, and how long they may be tried."""
+    """Return a key for a program with its changes and the time they may be tried for."""
     recipe = recipe_of(study)
     made = (
         whole.program(PLAIN).fingerprint, sorted(recipe.decisions), recipe.prepared,

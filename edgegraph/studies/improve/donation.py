@@ -1,4 +1,4 @@
-"""Tries to donate arguments whose place results can take, as options are tried on the whole."""
+"""Try to donate arguments whose buffers results can take, on the whole program."""
 
 from __future__ import annotations
 

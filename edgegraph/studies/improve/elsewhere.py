@@ -1,4 +1,4 @@
-"""Judges forms for a device that is not here, by its compiler's own cycles or our estimate."""
+"""Judge forms for a device that is not here, by its compiler's cycles or our estimate."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def expected(program: Program) -> Expected:
 
 
 def held_against(plain: Expected, other: Expected) -> Estimate | None:
-    """Return both times from one source, the first that knows both."""
+    """Return both times by one source, the first that knows both."""
     for source in ("compiler", "estimated", "roof"):
         before_s, after_s = getattr(plain, source), getattr(other, source)
         if before_s and after_s:

@@ -1,4 +1,4 @@
-"""Tries XLA compiler options on the whole, as forms are tried on its parts."""
+"""Try XLA compiler options on the whole program, as forms are tried on its parts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def with_options(study: Improvement, whole: Whole, seconds: float, report: Progr
     """Return a study that tells which options make the whole faster, and keeps these.
 
     Every one is tried on the whole with all kept changes, in turns with the whole that has none.
-    The best is kept, and each further one that makes the whole faster beside those before it.
+    The best is kept, and each further one that makes the whole faster beside the kept ones.
 
     Args:
         study: Whose changes are settled.
@@ -76,7 +76,7 @@ def with_options(study: Improvement, whole: Whole, seconds: float, report: Progr
 
 
 def _only_together(study: Improvement, whole: Whole, report: Progress) -> Improvement:
-    """Keep of several options those that help beside the ones that help more."""
+    """Keep the options that still help beside those that help more."""
     kept = sorted((each for each in study.options if each.kept), key=lambda each: each.ratio or 1.0)
     beside = {each.name for each in kept[:1]}
     for each in kept[1:]:

@@ -128,7 +128,7 @@ def _whole_table(study: Improvement) -> Table:
 
 
 def _outputs_table(study: Improvement) -> Table:
-    """Show the results that came nearest to what they may move."""
+    """Show the results that moved furthest, as a share of what is allowed."""
     table = plain_table(
         "result", "largest number", "moved", "may move", "with inputs", words=("with inputs",)
     )
@@ -145,7 +145,7 @@ def _outputs_table(study: Improvement) -> Table:
 
 
 def _code(study: Improvement) -> str:
-    """Return the lines that put what was decided to use."""
+    """Return the lines of code that apply the decisions."""
     asked = {
         "compiler_options": dict(study.compiler_options),
         "donate_argnums": study.donate_argnums,

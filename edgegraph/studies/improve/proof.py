@@ -1,4 +1,4 @@
-"""Holds the results of an improved program against those of the plain one, on several inputs."""
+"""Compare the results of an improved program with those of the plain one, on several inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEYOND = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """Inputs, and what the plain program makes of them and of their neighbours."""
+    """Inputs, and the results of the plain program for them and for their neighbours."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -157,7 +157,7 @@ def gradient(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_differentiable(function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Refuse a function that has no gradient.
+    """Raise an InputError for a function that has no gradient.
 
     Raises:
         InputError: JAX cannot differentiate it.

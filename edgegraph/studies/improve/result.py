@@ -116,7 +116,7 @@ class Improvement(Study):
 
     @property
     def faster(self) -> bool:
-        """Whether the whole interval lies 1 % below 1, and below what the control strays to.
+        """Whether the interval lies at least 1 % below 1, and below that of the control.
 
         How many times faster it is may still be known only roughly: the interval says so.
         """
@@ -236,7 +236,7 @@ class Improvement(Study):
 
     @property
     def found(self) -> str:
-        """What was gained, in a few words; no figure that its interval does not support."""
+        """What was gained, in a few words; only figures that the interval supports."""
         if self.interrupted is not None:
             return "interrupted"
         if self.estimate is not None and self.kept:

@@ -1,4 +1,4 @@
-"""Improve a program: find its sites, time their forms, put the best together, and prove it."""
+"""Improve a program: find its sites, time their forms, combine the best, and verify the result."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _workload(
         )
     plain = opened(subject, tuple(args))
     if not isinstance(plain, Workload):
-        raise InputError(f"cannot improve {subject!r:.80}, which is compiled; give the function")
+        raise InputError(f"cannot improve {subject!r:.80}, which is compiled; pass the function")
     return replace(plain, call=lambda batch: replace(plain.call(batch), held=weights))
 
 
@@ -274,7 +274,7 @@ def _tried(found: Found, prepared: Sequence[int], how: _How, known: TimedForms) 
 def _finished(
     study: Improvement, whole: Whole, how: _How, progress: Progress | None
 ) -> Improvement:
-    """Try, prove and compare the whole; Ctrl-C leaves it as far as it is."""
+    """Try, verify and compare the whole; after Ctrl-C the study has what was done so far."""
     report = progress or no_progress
     steps: dict[str, Callable[[Improvement], Improvement]] = {
         "trying the whole": partial(_settled, whole=whole, how=how, report=report),

@@ -1,4 +1,4 @@
-"""Times every form of a site alone against the plain form, in turns, and drops slow ones early."""
+"""Time every form of a site alone against the plain form, in turns; slow ones are dropped early."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def agreeing_forms(
 def _compiled(
     function: Callable[..., Any], operands: Sequence[Any], prepared: Sequence[int]
 ) -> Callable[..., Any]:
-    """Compile a form of all operands; what is known of some of them is computed once, here."""
+    """Compile a form; what depends on prepared operands alone is computed once, here."""
     if not prepared:
         return jax.jit(function).lower(*operands).compile()
     others = [n for n in range(len(operands)) if n not in prepared]
@@ -135,7 +135,7 @@ def time_forms(
 
 
 def change(found: Found, candidate: Candidate, plain_s: float, form_s: float, best: bool) -> Change:
-    """Return what is told of a form; the best one is kept where it is fast enough alone."""
+    """Return the record of a form; the best one is kept where it is fast enough alone."""
     fast = plain_s >= LEAST_GAIN * form_s
     reason = None if best and fast else "another form is faster" if fast else "not faster alone"
     return Change(
@@ -205,7 +205,7 @@ def _difference(expected: list[Any], found: list[Any]) -> float:
 
 
 def _values(struct: jax.ShapeDtypeStruct, seed: int) -> jax.Array:
-    """Return numbers as activations and weights have them."""
+    """Return random values of the magnitude of activations and weights."""
     drawn = np.random.default_rng(seed)
     if jnp.issubdtype(struct.dtype, jnp.floating):
         return jnp.asarray(drawn.standard_normal(struct.shape, np.float32)).astype(struct.dtype)

@@ -1,4 +1,4 @@
-"""Takes changes back that do not help the whole, or move its results too far."""
+"""Drop changes that do not help the whole program, or move its results too far."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOVED = "results moved too far"
 
 
 def kept_rules(study: Improvement) -> dict[str, float]:
-    """Return what each kept rule saves, alone and in seconds of one call, the most first."""
+    """Return the seconds of a call that each kept rule saves, timed alone, the most first."""
     saved: dict[str, float] = {}
     for change in study.changes:
         if change.kept:

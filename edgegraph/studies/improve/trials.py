@@ -61,7 +61,7 @@ class Change:
 
     @property
     def saved_s(self) -> float:
-        """Seconds that it takes off one call, if it is as quick among others as alone."""
+        """Seconds that it saves in one call, if it is as fast in the program as alone."""
         return (self.plain_s - self.form_s) * self.executions
 
 

@@ -44,7 +44,7 @@ FEWEST_PAIRS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What a program is made of; nothing at all makes the plain one.
+    """What a program is made of; an empty one makes the plain program.
 
     Attributes:
         decisions: Rules by signature.
@@ -81,7 +81,7 @@ PLAIN = Recipe()
 
 
 def recipe_of(study: Improvement) -> Recipe:
-    """Return what a study has kept."""
+    """Return the recipe that a study has kept."""
     return Recipe(
         decisions=frozenset(study.decisions.items()),
         options=frozenset(study.compiler_options.items()),
@@ -92,7 +92,7 @@ def recipe_of(study: Improvement) -> Recipe:
 
 
 class Whole:
-    """Compiles a workload in every form that is asked for, each once."""
+    """Compile a workload by every recipe that is asked for, each once."""
 
     def __init__(self, workload: Workload, batch: int) -> None:
         self.workload, self.batch = workload, batch
