@@ -150,7 +150,7 @@ def check(
 
 def _timed(job: Job, *, timed: bool) -> Job:
     """Time the program only where a limit asks for that, and it can run here."""
-    if job.file is not None:
+    if not find_door(Given(job.spec)).compiled:
         return job
     measure = timed and runs_here(job) if job.measure is None else job.measure
     untraced = measure and job.trace is None and job.trace_dir is None

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import pandas as pd
 import pytest
 
@@ -130,6 +131,15 @@ def test_functions_and_what_is_compiled_go_into_diff_and_check(
     assert main(["check", f"{path}:compiled", "--max-macs", "511"]) == 1
     assert main(["diff", f"{path}:compiled", f"{path}:compiled", "--no-measure"]) == 0
     assert "the same" in capsys.readouterr().out
+
+
+def test_check_times_no_file_unasked(tmp_path: Path, asked: list[dict[str, Any]]) -> None:
+    path = tmp_path / "stablehlo"
+    shape = jax.ShapeDtypeStruct((8, 8), "float32")
+    path.write_text(jax.jit(lambda x: x @ x).lower(shape).as_text())
+    main(["check", str(path), "--max-macs", "512"])
+    main(["check", str(path), "--max-latency", "1s"])
+    assert [call["measure"] for call in asked] == [False, True]
 
 
 NETWORK = """
