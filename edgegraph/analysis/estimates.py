@@ -103,7 +103,8 @@ def with_expected_times(
         call = outer.get(kernel.name, kernel.name)
         launches = 0 if call in launched else _times(record_of[call])
         launched.add(call)
-        times = model.kernel_s([(node_of[op.name], op) for op in kernel.leaves], launches)
+        head = node_of[kernel.head.name].instruction
+        times = model.kernel_s(head, [(node_of[op.name], op) for op in kernel.leaves], launches)
         if times is None:
             return tuple(records)  # A sum over some of the kernels would pass for that over all.
         whole[kernel.name] = times
@@ -144,13 +145,15 @@ class _Model:
         self._launch_s = launch_s
         self._shapes = shapes
 
-    def kernel_s(self, ops: Sequence[tuple[Node, OpRecord]], launches: int) -> Times | None:
+    def kernel_s(
+        self, head: Instruction, ops: Sequence[tuple[Node, OpRecord]], launches: int
+    ) -> Times | None:
         """Return the time of all executions of a kernel, and its range, from the ops in it.
 
         None where an older calibration did not measure what it consists of.
         """
         times = _times(ops[0][1])  # what is in one kernel runs together
-        arithmetic = self._arithmetic(ops)
+        arithmetic = self._arithmetic(head, ops)
         if arithmetic is None:
             return None
         arithmetic_s, factor = arithmetic
@@ -172,11 +175,13 @@ class _Model:
             launch_s + work_s * factor,
         )
 
-    def _arithmetic(self, ops: Sequence[tuple[Node, OpRecord]]) -> tuple[float, float] | None:
+    def _arithmetic(
+        self, head: Instruction, ops: Sequence[tuple[Node, OpRecord]]
+    ) -> tuple[float, float] | None:
         """Return the time of products and functions, and the factor of the one that takes most."""
         whole_s, most_s, factor = 0.0, 0.0, 1.0
         for node, record in ops:
-            kind, dtype, sizes, work = self._work(node, record, alone=len(ops) == 1)
+            kind, dtype, sizes, work = self._work(node, record, head)
             expected = self._rates.expect(kind, dtype, *sizes) if work else None
             if expected is not None:
                 took_s = work / expected.rate_per_s
@@ -188,7 +193,7 @@ class _Model:
         return whole_s, factor
 
     def _work(
-        self, node: Node, record: OpRecord, *, alone: bool
+        self, node: Node, record: OpRecord, head: Instruction
     ) -> tuple[str, str, tuple[int, int, int], float]:
         """Return the kind, dtype, sizes and work of a product or function; work 0 of all others."""
         instruction = node.instruction
@@ -202,7 +207,7 @@ class _Model:
             found = product_sizes(instruction, operands)
             if found is not None:
                 kind, sizes = found
-                loop = loop_kind(instruction) if alone and min(sizes[:2]) > 1 else None
+                loop = loop_kind(instruction, head) if min(sizes[:2]) > 1 else None
                 return loop or kind, record.dtype or "f32", sizes, float(record.flops)
         return "", dtype, (1, 1, 1), 0.0
 

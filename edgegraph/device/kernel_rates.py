@@ -107,13 +107,19 @@ def function_kind(opcode: str, dtype: str) -> str | None:
     return opcode if opcode in FUNCTIONS and dtype_family(dtype) == "f" else None
 
 
-def loop_kind(instruction: Instruction) -> str | None:
-    """Name the kind of a product that XLA's CPU backend runs as plain loops, as it stands alone.
+def loop_kind(instruction: Instruction, kernel: Instruction) -> str | None:
+    """Name the kind of a product that XLA's CPU backend runs as plain loops; None where not.
 
     Its libraries multiply floats, complex numbers, and matrices of s32; int8 with sums in s32 they
-    take in fusions of their own, which is where such a product then stands. A matrix times a
-    vector is written in vector instructions, whatever its dtype.
+    take in fusions of their own. Other products stand alone, or from jax 0.12 on in a fusion of
+    loops. A matrix times a vector is written in vector instructions, whatever its dtype.
+
+    Args:
+        instruction: The dot or convolution.
+        kernel: The fusion that it stands in, or itself.
     """
+    if kernel.fusion_kind not in (None, "kLoop"):
+        return None
     dtype = instruction.shape.dtype
     if dtype_family(dtype) in ("f", "c"):
         return None

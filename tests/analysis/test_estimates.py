@@ -125,6 +125,36 @@ def test_functions_and_products_without_a_library_have_rates_of_their_own() -> N
     assert ops["f"].expected_time_s == pytest.approx(1e-6 + 5 * 64 * 64 / 1e9)
 
 
+FUSED = """HloModule m
+inner { x = s8[1,8,8,4] parameter(0)
+  k = s8[3,3,4,8] parameter(1)
+  c = s32[1,8,8,8] convolution(x, k), window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_01io->b01f
+  ROOT n = s32[1,8,8,8] negate(c)
+}
+ENTRY main { x = s8[1,8,8,4] parameter(0)
+  k = s8[3,3,4,8] parameter(1)
+  ROOT f = s32[1,8,8,8] fusion(x, k), kind=kLoop, calls=inner }"""
+
+
+@pytest.mark.parametrize("negated", [True, False])
+def test_the_fusion_says_whether_a_library_runs_its_product(negated: bool) -> None:
+    """Jax 0.12 puts int8 products in loops, beside others or not; a library has kCustom ones."""
+    rates = tuple(
+        KernelRate(kind=kind, dtype=dtype, rows=64, rate_per_s=rate)
+        for kind, dtype, rate in (
+            ("loop-convolution", "s8", 1e6), ("convolution", "s32", 1e9), ("reduction", "f32", 1e9)
+        )
+    )  # fmt: skip
+    program = FUSED if negated else FUSED.replace("c = ", "ROOT c = ").replace("  ROOT n", "  //")
+    device = replace(DEVICE, kernel_rates=rates)
+    looped = predicted(device, program)
+    library = predicted(device, program.replace("kLoop", "kCustom"))
+    # Of 3 taps at 8 places 22 are no padding, along each axis.
+    work = 2 * 22 * 22 * 4 * 8
+    assert looped["f"].expected_time_s == pytest.approx(1e-6 + work / 1e6)
+    assert library["f"].expected_time_s == pytest.approx(1e-6 + work / 1e9)
+
+
 def test_a_calibration_that_never_timed_what_there_is_expects_nothing() -> None:
     assert all(op.expected_time_s is None for op in predicted(DEVICE, LOOPED).values())
     assert all(

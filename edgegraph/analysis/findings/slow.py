@@ -42,24 +42,20 @@ _INSTEAD = {
 
 
 def looped_products(evidence: Evidence) -> Sequence[OpRecord]:
-    """Return the products of a CPU program that run as plain loops, for want of a library.
-
-    They stand alone, or from jax 0.12 on in a fusion of loops; a library has fusions of its own.
-    """
+    """Return the products of a CPU program that run as plain loops, for want of a library."""
     if evidence.analysis.target != "cpu":
         return ()
     return [
         op
         for kernel in evidence.kernels
-        if evidence.instruction(kernel.head).fusion_kind in (None, "kLoop")
         for op in kernel.ops
-        if op.opcode in opcodes.PRODUCTS and _is_looped(evidence, op)
+        if op.opcode in opcodes.PRODUCTS and _is_looped(evidence, op, kernel.head)
     ]
 
 
-def _is_looped(evidence: Evidence, op: OpRecord) -> bool:
+def _is_looped(evidence: Evidence, op: OpRecord, head: OpRecord) -> bool:
     instruction = evidence.instruction(op)
-    if loop_kind(instruction) is None:
+    if loop_kind(instruction, evidence.instruction(head)) is None:
         return False
     shapes = [evidence.instructions[name].shape for name in instruction.operands]
     found = product_sizes(instruction, shapes)
