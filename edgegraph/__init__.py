@@ -131,7 +131,7 @@ register(
 )
 register_study("sweep", word="sweep", result="Sweep")
 register_study("fusion", word="fusion study", result="FusionStudy")
-register_study("improve", word="improvement", result="Improvement")
+register_study("improve", word="improvement", result="Improvement", more=["roofline"])
 register_study("overlap", word="overlap study", result="OverlapStudy")
 register_study(
     "devices", word="device comparison", result="DeviceComparison", command="compare-devices"

@@ -28,6 +28,7 @@ from edgegraph.reporting.palette import (
 from edgegraph.reporting.roofline_plot import draw_roofline
 from edgegraph.reporting.words import title
 from edgegraph.results.analysis import Analysis, LayerRecord
+from edgegraph.results.base import Shown
 from edgegraph.results.schedule import HELD, LiveMemory
 
 if TYPE_CHECKING:
@@ -39,16 +40,16 @@ _BAR_HEIGHT = 0.6
 
 
 def roofline(
-    analysis: Analysis, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
+    analysis: Analysis | Shown, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> Axes:
-    """Draw layers and ops under the roofs of the device.
+    """Draw layers and ops under the roofs of the device; of an improvement what it changed.
 
     A layer stands at its arithmetic intensity (FLOP/byte) and at the FLOP/s that it reached,
     with a line up to the roof that binds it; where it was not measured it stands hollow on
     that roof. Its size is its share of the time. Ops are small dots on their roofs.
 
     Args:
-        analysis: An analysis with a device.
+        analysis: An analysis with a device, or an improvement.
         ax: Where to draw; a new figure where None.
         width: Of a new figure, in inches; `PAGE_INCHES` for both columns of a paper.
 
@@ -58,6 +59,9 @@ def roofline(
     Raises:
         InputError: The analysis has no device.
     """
+    if not isinstance(analysis, Analysis):
+        drawn: Axes = analysis.draw("roofline", ax, width=width)
+        return drawn
     if analysis.device is None:
         raise InputError(
             f"{analysis.workload!r} was analysed without a device, so it has no roofs; calibrate"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from markupsafe import Markup
@@ -61,6 +61,7 @@ class Summary:
         found: The same in two or three words.
         lead: What else it says, in sentences.
         figure: What its plot shows; None where there is nothing to draw.
+        more: What further figures show, by their names.
         schedule: Drawn too, if it has times.
     """
 
@@ -72,6 +73,7 @@ class Summary:
     found: str
     lead: Sequence[str] = ()
     figure: str | None
+    more: Mapping[str, str] = field(default_factory=dict)
     schedule: Schedule | None = None
 
     @property
@@ -87,8 +89,7 @@ class StudySection:
     title: str
     headline: tuple[str, str, str]
     lead: tuple[str, ...]
-    figure: Markup | None
-    figure_heading: str | None
+    figures: tuple[tuple[str, Markup], ...]
     schedule: Chart | None
     parts: tuple[HtmlTable | HtmlCell, ...]
     provenance: tuple[tuple[str, str], ...]
@@ -126,12 +127,14 @@ def study_presenter(
 
 
 def _section(study: Study, number: int, said: Summary, table: Group) -> StudySection:
-    figure = None
-    if said.figure is not None:
-        axes = study.draw()
+    headings = {None: said.figure} if said.figure is not None else {}
+    figures = []
+    for name, heading in (headings | dict(said.more)).items():
+        axes = study.draw(name)
         axes = axes[0] if isinstance(axes, tuple) else axes
+        prefix = f"s{number}-{name}-" if name else f"s{number}-"
         # The markup is matplotlib's own, parsed and written out again; all text in it is escaped.
-        figure = Markup(inline_svg(axes, prefix=f"s{number}-", label=said.title))
+        figures.append((heading, Markup(inline_svg(axes, prefix=prefix, label=said.title))))
     # What the terminal shows, without its title and what the lead says already.
     shown = table.renderables[isinstance(table.renderables[0], Text) :]
     schedule = said.schedule
@@ -140,8 +143,7 @@ def _section(study: Study, number: int, said: Summary, table: Group) -> StudySec
         title=said.title,
         headline=said.headline,
         lead=tuple(line if line.endswith(".") else sentence(line) for line in said.lead),
-        figure=figure,
-        figure_heading=said.figure,
+        figures=tuple(figures),
         schedule=schedule_chart(schedule, {}) if schedule and schedule.makespan_s else None,
         parts=tuple(
             part

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_NAMES = 16
 """Layers beyond these, by share of the time, are drawn without name."""
 
-_MOST_DECADES = 7
+MOST_DECADES = 7
 _SAME_ROOF = 1.6
 """Bandwidths closer than this ratio share one label, for their lines lie on each other."""
 
@@ -64,14 +64,10 @@ def draw_roofline(ax: Axes, analysis: Analysis, device: Device, font_points: flo
     xs = [mark.x for mark in marks] + ridges
     low, high = min(min(xs) / 3, min(ridges) / 60), max(max(xs) * 4, max(ridges) * 30)
     bottom = min([mark.y / 3 for mark in marks] + [peak / 1e3])
-    bottom = max(bottom, peak / 10**_MOST_DECADES)
-    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, 4 * peak))
-    for axis in (ax.xaxis, ax.yaxis):
-        log_ticks(axis, 9)
-    write_values(ax.xaxis, lambda value: f"{value:g}" if value < 1000 else si(value))
-    write_values(ax.yaxis, si)
-    taken = _draw_roofs(ax, device, dtypes, levels, font_points)
-    roofs = _lines(ax)
+    bottom = max(bottom, peak / 10**MOST_DECADES)
+    logarithmic(ax, (low, high), (bottom, 4 * peak))
+    taken = draw_roofs(ax, device, dtypes, levels, font_points)
+    roofs = covered_by_lines(ax)
     for x, y, bound in dots:
         ax.plot(x, y, ".", markersize=2.2, markeredgewidth=0, color=bound_colour(bound), alpha=0.55)
     for mark in marks:
@@ -85,6 +81,15 @@ def draw_roofline(ax: Axes, analysis: Analysis, device: Device, font_points: flo
     ax.set_xlabel(f"arithmetic intensity (FLOP/byte){note}", fontsize=font_points)
     reached = "reached" if any(mark.measured for mark in marks) else "possible"
     ax.set_ylabel(f"FLOP/s {reached}", fontsize=font_points)
+
+
+def logarithmic(ax: Axes, across: tuple[float, float], up: tuple[float, float]) -> None:
+    """Set the limits of both axes, and write their numbers."""
+    ax.set(xscale="log", yscale="log", xlim=across, ylim=up)
+    for axis in (ax.xaxis, ax.yaxis):
+        log_ticks(axis, 9)
+    write_values(ax.xaxis, lambda value: f"{value:g}" if value < 1000 else si(value))
+    write_values(ax.yaxis, si)
 
 
 def _mark(row: LayerRecord) -> _Mark | None:
@@ -123,7 +128,7 @@ def _used_roofs(analysis: Analysis, device: Device) -> tuple[list[str], list[Mem
     )
 
 
-def _draw_roofs(
+def draw_roofs(
     ax: Axes, device: Device, dtypes: Sequence[str], levels: Sequence[MemoryLevel], size: float
 ) -> list[Rectangle]:
     """Draw and name the roofs; gives the room that their names take."""
@@ -139,7 +144,7 @@ def _draw_roofs(
             name, (high, rate), (-1, 2), textcoords="offset points", ha="right",
             fontsize=size - 0.5, color=INK,
         )  # fmt: skip
-        x, y = _to_points(ax, high, rate)
+        x, y = to_points(ax, high, rate)
         taken.append(text_rectangle(name, x - CHARACTER_WIDTH * size * len(name), y + 2, size))
     for level in levels:
         rate = level.bandwidth_bytes_per_s
@@ -170,8 +175,8 @@ def _name_slope(ax: Axes, name: str, rate: float, size: float) -> list[Rectangle
     """Write a bandwidth along its roof, from where the roof enters the axes."""
     low, bottom = ax.get_xlim()[0], ax.get_ylim()[0]
     start = max(low, bottom / rate) * 1.3
-    x, y = _to_points(ax, start, start * rate)
-    further_x, further_y = _to_points(ax, start * 10, start * 10 * rate)
+    x, y = to_points(ax, start, start * rate)
+    further_x, further_y = to_points(ax, start * 10, start * 10 * rate)
     angle = math.atan2(further_y - y, further_x - x)
     ax.annotate(
         name, (start, start * rate), (-2.5 * math.sin(angle), 2.5 * math.cos(angle)),
@@ -212,19 +217,19 @@ def _name_marks(
     points = [
         Point(
             names[mark.row.layer, mark.row.phase] if rank < MOST_NAMES else "",
-            *_to_points(ax, mark.x, mark.y),
+            *to_points(ax, mark.x, mark.y),
             mark.size / 2,
         )
         for rank, mark in enumerate(ranked)
     ]
-    left, bottom = _to_points(ax, ax.get_xlim()[0], ax.get_ylim()[0])
-    right, top = _to_points(ax, ax.get_xlim()[1], ax.get_ylim()[1])
+    left, bottom = to_points(ax, ax.get_xlim()[0], ax.get_ylim()[0])
+    right, top = to_points(ax, ax.get_xlim()[1], ax.get_ylim()[1])
     stems = [
         Rectangle(x - 0.5, y, x + 0.5, up)
         for mark in marks
         if mark.roof is not None and mark.measured
-        for x, y in [_to_points(ax, mark.x, mark.y)]
-        for up in [_to_points(ax, mark.x, mark.roof)[1]]
+        for x, y in [to_points(ax, mark.x, mark.y)]
+        for up in [to_points(ax, mark.x, mark.roof)[1]]
     ]
     places = place_names(points, size, Rectangle(left, bottom, right, top), taken, [*stems, *roofs])
     for number, (x, y) in places.items():
@@ -236,12 +241,12 @@ def _name_marks(
         )  # fmt: skip
 
 
-def _lines(ax: Axes) -> list[Rectangle]:
+def covered_by_lines(ax: Axes) -> list[Rectangle]:
     """Cover the roofs with small rectangles."""
     covered: list[Rectangle] = []
     for line in ax.get_lines():
         (x, y), (to_x, to_y) = (
-            _to_points(ax, float(across), float(up))
+            to_points(ax, float(across), float(up))
             for across, up in zip(
                 np.asarray(line.get_xdata()), np.asarray(line.get_ydata()), strict=True
             )
@@ -253,7 +258,7 @@ def _lines(ax: Axes) -> list[Rectangle]:
     return covered
 
 
-def _to_points(ax: Axes, x: float, y: float) -> tuple[float, float]:
+def to_points(ax: Axes, x: float, y: float) -> tuple[float, float]:
     """Return a place on the axes in points from the figure's lower left corner."""
     left, bottom = ax.transData.transform((x, y)) * 72 / figure_of(ax).dpi
     return float(left), float(bottom)

@@ -8,7 +8,7 @@ it is needed, and every import runs one way.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,11 +51,14 @@ def register(kind: Kind) -> None:
     KINDS[kind.word] = kind
 
 
-def register_study(folder: str, *, word: str, result: str, command: str | None = None) -> None:
+def register_study(
+    folder: str, *, word: str, result: str, command: str | None = None, more: Sequence[str] = ()
+) -> None:
     """Make a study known that stands in one folder of ``edgegraph/studies``.
 
     Its figure and its command are called like the folder, where no other `command` is given. There,
     ``result.py`` holds the class, ``present.py`` its ``PRESENTER`` and the function ``draw``.
+    `more` are names of further figures, each drawn by ``draw`` in a module called like it.
     """
     home = f"edgegraph.studies.{folder}"
     register(
@@ -63,7 +66,10 @@ def register_study(folder: str, *, word: str, result: str, command: str | None =
             word=word,
             home=f"{home}.result:{result}",
             presenter=f"{home}.present:PRESENTER",
-            figures={folder: f"{home}.present:draw"},
+            figures={
+                folder: f"{home}.present:draw",
+                **{name: f"{home}.{name}:draw" for name in more},
+            },
             command=command or folder,
         )
     )
@@ -109,7 +115,9 @@ def saved_words() -> list[str]:
 
 
 def figure_places() -> dict[str, str]:
-    """Return the places of all figures by their names."""
-    return {
-        name: place for kind in KINDS.values() if kind.saved for name, place in kind.figures.items()
-    }
+    """Return the places of all figures by their names; of two kinds' with one name the first."""
+    places: dict[str, str] = {}
+    for kind in KINDS.values():
+        for name, place in kind.figures.items() if kind.saved else ():
+            places.setdefault(name, place)
+    return places

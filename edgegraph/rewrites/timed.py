@@ -13,6 +13,9 @@ from edgegraph.base.files import cache_folder
 from edgegraph.device.calibration.saved import machine_identity
 from edgegraph.rewrites.rule import rules
 
+VERSION = 2
+"""Raised when more is kept of a form than before."""
+
 
 class TimedForm(msgspec.Struct, frozen=True, kw_only=True):
     """One form of a site, timed alone against the plain one.
@@ -34,7 +37,7 @@ class TimedForm(msgspec.Struct, frozen=True, kw_only=True):
 def timed_forms_path(allow: Collection[str] = ()) -> Path:
     """Return the file for this machine, jax, rules and permissions; it need not exist."""
     asked = [rule.name for rule in rules().values() if not rule.needs or rule.needs in allow]
-    known = f"{sorted(machine_identity().items())} {jax.__version__} {sorted(asked)}"
+    known = f"{sorted(machine_identity().items())} {jax.__version__} {sorted(asked)} {VERSION}"
     return cache_folder() / f"rewrites-{sha256(known.encode()).hexdigest()[:16]}.json"
 
 

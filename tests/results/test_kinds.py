@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,10 @@ def test_what_is_registered_is_there(word: str) -> None:
 
 
 def test_figures_have_names_of_their_own() -> None:
-    assert len(figure_places()) == sum(len(kind.figures) for kind in KINDS.values())
+    names = Counter(name for kind in KINDS.values() for name in kind.figures)
+    # The analysis' function for it takes an improvement, too.
+    assert {name for name, count in names.items() if count > 1} == {"roofline"}
+    assert figure_places()["roofline"] == KINDS["analysis"].figures["roofline"]
     assert set(figure_places()) <= set(dir(eg.plot))
 
 

@@ -15,7 +15,7 @@ from edgegraph.rewrites.rewriter import Found
 from edgegraph.rewrites.rule import form_named
 from edgegraph.studies.improve.cache import TimedForms
 from edgegraph.studies.improve.result import Improvement
-from edgegraph.studies.improve.search import agreeing_forms, change
+from edgegraph.studies.improve.search import agreeing_forms, change, moved_bytes
 from edgegraph.studies.improve.settle import kept_names, taken_back
 from edgegraph.studies.improve.trials import Change, Estimate
 from edgegraph.workload import Workload
@@ -26,11 +26,16 @@ KNOWN = 0.999
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Seconds that a program takes by its compiler, by our estimate, and at the device's roof."""
+    """Seconds that a program takes by its compiler, by our estimate, and at the device's roof.
+
+    `flops` and `moved_bytes` are what it computes, and what it reads and writes.
+    """
 
     compiler: float | None
     estimated: float | None
     roof: float | None
+    flops: int | None = None
+    moved_bytes: int | None = None
 
 
 def expected(program: Program) -> Expected:
@@ -41,6 +46,8 @@ def expected(program: Program) -> Expected:
         compiler=totals.compiler_time_s if known else None,
         estimated=totals.expected_time_s,
         roof=totals.overlapped_time_s,
+        flops=totals.flops,
+        moved_bytes=moved_bytes(totals),
     )
 
 
@@ -74,12 +81,14 @@ def judge_forms(
         return expected(compile_workload(function, *site.operands, target=target, name=site.name))
 
     judged: dict[str, Estimate] = {}
+    moved: dict[str, int | None] = {}
     plain = compiled(site.plain) if candidates else Expected(None, None, None)
     for name in candidates:
         try:
-            estimate = held_against(plain, compiled(form_named(site, name)))
+            form = compiled(form_named(site, name))
         except CompileError:
             continue
+        estimate, moved[name] = held_against(plain, form), form.moved_bytes
         if estimate is not None:
             judged[name] = estimate
     best = max(judged, key=lambda name: judged[name].gain, default=None)
@@ -88,6 +97,9 @@ def judge_forms(
             change(found, candidates[name], estimate.before_s, estimate.after_s, name == best),
             time_source=estimate.source,
             gain_here=here.get(name),
+            flops=plain.flops,
+            plain_bytes=plain.moved_bytes,
+            form_bytes=moved[name],
         )
         for name, estimate in judged.items()
     ]

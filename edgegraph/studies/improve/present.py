@@ -29,6 +29,7 @@ from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
 from edgegraph.reporting.table_kit import cells, column_table, plain_table
 from edgegraph.results.columns import columns_of
 from edgegraph.studies.improve.result import Improvement, RuleChanges, by_rule
+from edgegraph.studies.improve.roofline import moves
 from edgegraph.studies.improve.trials import Donation, OptionTrial
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def improvement_table(study: Improvement, wide: bool | None = None) -> Group:
     parts += [Text(line) for line in study.conclusions]
     if wide and study.decisions:
         parts += [Text("Layer by layer", "bold"), _layers_table(study)]
+    if wide and moves(study):
+        parts += [Text("Under the roofs", "bold"), _moves_table(study)]
     if wide and (study.options or study.donation):
         parts += [Text("Tried on the whole", "bold"), _whole_table(study)]
     if wide and study.kept:
@@ -106,6 +109,20 @@ def _layers_table(study: Improvement) -> Table:
             times(before[place] / after[place] if after[place] else None),
         )
     table.caption = "Changed sites, each timed alone; equal ones were timed once."
+    return table
+
+
+def _moves_table(study: Improvement) -> Table:
+    """Show where every kind of changed sites stood and stands in the roofline."""
+    headings = ("layers", "gain", "FLOP/byte before", "after", "FLOP/s before", "after", "error")
+    table = plain_table("first layer", *headings)
+    for move in moves(study):
+        (x, y), (new_x, new_y) = move.before, move.after
+        error = f"{move.change.difference:.0e}" if move.change.difference else "0"
+        layers, gain = str(len(move.change.scopes)), times(move.change.gain)
+        places = (f"{x:.3g}", f"{new_x:.3g}", si(y), si(new_y))
+        table.add_row(move.layer, layers, gain, *places, error)
+    table.caption = "FLOPs are those of the plain form in both places; bytes are each form's own."
     return table
 
 
@@ -215,6 +232,9 @@ def _summary(study: Improvement) -> Summary:
             if study.decisions and study.speedup is not None
             else None
         ),
+        more={"roofline": "Changed sites under the roofs, old and new place"}
+        if moves(study)
+        else {},
     )
 
 

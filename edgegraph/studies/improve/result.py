@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from edgegraph.base.shown import shown
 from edgegraph.base.units import times
+from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.results.analysis import Environment
 from edgegraph.results.base import Study
@@ -67,6 +68,7 @@ class Improvement(Study):
         prepare_s: How long it takes to prepare them, once; None where they are not.
         estimate: What the whole is expected to take on a target that is not here.
         interrupted: What Ctrl-C ended, so that nothing after it was done; None for nothing.
+        device: Whose roofs the changes stand under; None where this machine is not calibrated.
     """
 
     workload: str
@@ -86,6 +88,7 @@ class Improvement(Study):
     prepare_s: float | None = None
     estimate: Estimate | None = None
     interrupted: str | None = None
+    device: Device | None = None
 
     @property
     def decisions(self) -> Mapping[str, str]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import jax
-
 from edgegraph.base.timing import Progress, monotonic_clock, no_progress
+from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.objects import opened
 from edgegraph.compiler.targets import parse_target
+from edgegraph.device.calibration.saved import load_calibration
+from edgegraph.device.catalogue import find_device
+from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.measure.archive import check_portable
 from edgegraph.measure.compare import compare_timings
@@ -204,9 +206,11 @@ def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
     report(f"{name}: tracing", None)
     if how.target == HERE:
         check_portable(whole.program(PLAIN))
+    # Lowered for the names of its layers, which are there while EdgeGraph traces.
+    traced = compile_workload(whole.workload, batch=whole.batch, stage="lowered")
     sites = [
         found
-        for found in find_sites(jax.make_jaxpr(call.function)(*call.abstract))
+        for found in find_sites(traced.jaxpr)
         if any(True for _ in forms(found.site, how.allow))
     ]
     weights = held_operands(call.function, call.abstract, call.held) if how.prepare else {}
@@ -220,8 +224,15 @@ def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
         untried=untried,
         allow=how.allow,
         prepared=how.prepare,
+        device=_device(how.target),
         folded=folded(call.function, call.abstract, call.held).count if how.prepare else 0,
     )
+
+
+def _device(target: str) -> Device | None:
+    """Return the device of a target; of this host its calibration, if there is one."""
+    name = parse_target(target).device
+    return load_calibration() if name is None else find_device(name)
 
 
 def _search(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -12,7 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from edgegraph.analysis.analyze import analyze
 from edgegraph.base.timing import Clock, collector_paused
+from edgegraph.compiler.objects import opened
+from edgegraph.results.analysis import Totals
 from edgegraph.rewrites.prepared import split
 from edgegraph.rewrites.rewriter import Found
 from edgegraph.rewrites.rule import Exactness, Rule, Site, forms
@@ -49,13 +52,15 @@ class Agreeing:
 
     Attributes:
         candidates: By name of the rule.
-        compiled: The executables, the one called ``plain`` among them.
+        compiled: What runs them, the one called ``plain`` among them.
         operands: Random ones.
+        executables: What is run, without preparation.
     """
 
     candidates: Mapping[str, Candidate]
     compiled: Mapping[str, Any]
     operands: Sequence[Any]
+    executables: Mapping[str, jax.stages.Compiled]
 
 
 def agreeing_forms(
@@ -71,24 +76,29 @@ def agreeing_forms(
             beforehand.
     """
     operands = [_values(struct, seed + n) for n, struct in enumerate(site.operands)]
-    compiled = {PLAIN: _compiled(site.plain, operands, prepared)}
+    executables, compiled = {}, {}
+    executables[PLAIN], compiled[PLAIN] = _compiled(site.plain, operands, prepared)
     expected = jax.tree.leaves(compiled[PLAIN](*operands))
     candidates: dict[str, Candidate] = {}
     for rule, form in forms(site, allow):
-        built = _compiled(form, operands, prepared)
-        difference = _difference(expected, jax.tree.leaves(built(*operands)))
+        executable, runs = _compiled(form, operands, prepared)
+        difference = _difference(expected, jax.tree.leaves(runs(*operands)))
         if difference <= NEAR[rule.exactness]:
-            compiled[rule.name] = built
+            executables[rule.name], compiled[rule.name] = executable, runs
             candidates[rule.name] = Candidate(rule, difference)
-    return Agreeing(candidates, compiled, operands)
+    return Agreeing(candidates, compiled, operands, executables)
 
 
 def _compiled(
     function: Callable[..., Any], operands: Sequence[Any], prepared: Sequence[int]
-) -> Callable[..., Any]:
-    """Compile a form; what depends on prepared operands alone is computed once, here."""
+) -> tuple[jax.stages.Compiled, Callable[..., Any]]:
+    """Compile a form, and return what runs it on all operands, too.
+
+    What depends on prepared operands alone is computed once, here.
+    """
     if not prepared:
-        return jax.jit(function).lower(*operands).compile()
+        executable = jax.jit(function).lower(*operands).compile()
+        return executable, executable
     others = [n for n in range(len(operands)) if n not in prepared]
     order = [*prepared, *others]
 
@@ -98,7 +108,7 @@ def _compiled(
     halves = split(turned, [operands[n] for n in order], len(prepared))
     values = jax.jit(halves.prepare)(*(operands[n] for n in prepared))
     built = jax.jit(halves.run).lower(values, *(operands[n] for n in others)).compile()
-    return lambda *given: built(values, *(given[n] for n in others))
+    return built, lambda *given: built(values, *(given[n] for n in others))
 
 
 def time_forms(
@@ -127,11 +137,28 @@ def time_forms(
         return []
     times = time_in_turns(agreeing.compiled, agreeing.operands, clock, seed)
     best = min(times, key=times.__getitem__)
-    return [
+    changes = [
         change(found, candidate, times[PLAIN], times[name], name == best)
         for name, candidate in agreeing.candidates.items()
         if name in times
     ]
+    return [_priced(each, agreeing) if each.kept else each for each in changes]
+
+
+def _priced(change: Change, agreeing: Agreeing) -> Change:
+    """Return a change with what both forms compute and move."""
+    programs = (opened(agreeing.executables[name]) for name in (PLAIN, change.rule))
+    plain, form = (analyze(program, measure=False).totals for program in programs)
+    return replace(
+        change, flops=plain.flops, plain_bytes=moved_bytes(plain), form_bytes=moved_bytes(form)
+    )
+
+
+def moved_bytes(totals: Totals) -> int | None:
+    """Return what a program reads and writes; None where that is not known."""
+    if totals.bytes_read is None or totals.bytes_written is None:
+        return None
+    return totals.bytes_read + totals.bytes_written
 
 
 def change(found: Found, candidate: Candidate, plain_s: float, form_s: float, best: bool) -> Change:

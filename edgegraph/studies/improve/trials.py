@@ -37,6 +37,8 @@ class Change:
         time_source: ``measured`` on this host; of a device that is not here as `Estimate.source`.
         gain_here: Of such a device's changes, how many times faster the form is on this host, where
             that was measured before.
+        flops: What one site computes in its plain form; None where it is not kept, or unknown.
+        plain_bytes, form_bytes: What the plain form and this one read and write, likewise.
     """
 
     rule: str
@@ -53,6 +55,9 @@ class Change:
     whole_ratio: float | None = None
     time_source: str = "measured"
     gain_here: float | None = None
+    flops: int | None = None
+    plain_bytes: int | None = None
+    form_bytes: int | None = None
 
     @property
     def gain(self) -> float:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from jax import Array, lax
 
 import edgegraph as eg
@@ -63,6 +64,18 @@ def test_a_function_is_improved_and_stays_the_same(pretended: list[str]) -> None
     np.testing.assert_allclose(study.function(X), blur(X), atol=1e-5)
     np.testing.assert_allclose(study.applied_to(blur)(X), blur(X), atol=1e-5)
     assert "conv_general_dilated" not in str(jax.make_jaxpr(study.function)(X))
+
+
+def test_layers_of_a_model_are_named(pretended: list[str]) -> None:
+    class Net(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.conv = nnx.Conv(4, 4, (3, 3), feature_group_count=4, rngs=rngs)
+
+        def __call__(self, x: Array) -> Array:
+            return self.conv(x)
+
+    study = eg.improve(eg.Workload.from_flax(Net, (8, 8, 4)))
+    assert study.changes[0].scopes == ("Net/conv",)
 
 
 def test_what_was_timed_is_not_timed_again(
