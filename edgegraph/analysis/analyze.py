@@ -169,7 +169,7 @@ def analyze(
     measurement, report = requested_measurement(measure, measuring), progress or no_progress
     if measurement.latency:
         prefer_synchronous_dispatch()
-    found = _opened(subject, module=module, args=args, kwargs=kwargs)
+    found = _opened(subject, report, module=module, args=args, kwargs=kwargs)
     if isinstance(found, Program):
         _check_compiled(found, batch=batch, target=target, stage=stage, options=options or {})
         program = found
@@ -215,7 +215,7 @@ def _check_compiled(program: Program, **asked: Any) -> None:
             )
 
 
-def _opened(subject: Any, **choices: Any) -> Workload | Program:
+def _opened(subject: Any, report: Progress, **choices: Any) -> Workload | Program:
     """Open what is given as an object, a file, text or name.
 
     Raises:
@@ -225,6 +225,7 @@ def _opened(subject: Any, **choices: Any) -> Workload | Program:
         if any(choices[name] is not None for name in ("args", "kwargs")):
             raise InputError(f"{subject.name!r} makes its own arguments; leave args and kwargs out")
         return subject
+    report(f"opening {doors.Given(subject).name}", None)
     found = doors.open(subject, **choices)
     if not isinstance(found, Workload | Program):
         raise InputError(

@@ -57,6 +57,7 @@ def run_child(
     name: str | None = None,
     environment: Mapping[str, str] | None = None,
     cores: Sequence[int] | None = None,
+    memory_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> bytes:
     """Run a function in a Python subprocess, and wait for its answer. What it prints goes nowhere.
@@ -66,12 +67,13 @@ def run_child(
 
     `function`, ``package.module:name``, takes the payload and a progress callable. A payload that
     is an open file may be read by several children in turn. The child runs on `cores` before it
-    imports anything.
+    imports anything, and where the system can limit that, asks for no more than `memory_bytes`.
     """
     _check_cores(cores)
     code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {__name__} import _serve; _serve()"
     name = name or function
-    command = [sys.executable, "-c", code, function, json.dumps(cores), str(os.getpid()), name]
+    limits = json.dumps([cores, memory_bytes])
+    command = [sys.executable, "-c", code, function, limits, str(os.getpid()), name]
     with _payload_file(payload) as handed, tempfile.TemporaryFile() as messages:
         child = subprocess.Popen(
             command,
@@ -225,11 +227,15 @@ def _signal_name(number: int) -> str:
 
 def _serve() -> None:
     """Do the work: the child's side."""
-    function, cores, parent = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+    function, (cores, memory_bytes), parent = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _end_with(parent)
     if cores is not None:
         psutil.Process().cpu_affinity(cores)
+    if memory_bytes is not None and sys.platform == "linux":
+        import resource  # Windows has none
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     # Only answers go to the pipe; what anyone prints goes where the error messages go.
     with os.fdopen(os.dup(1), "wb") as pipe:
         os.dup2(2, 1)
@@ -249,6 +255,8 @@ def _serve() -> None:
             send(_ERROR, json.dumps([type(error).__name__, str(error)]).encode())
         except errors.USER_ERRORS as error:  # whatever the work raises, the parent must hear of it
             text = (str(error).strip().splitlines() or [""])[0]
+            if isinstance(error, MemoryError) and memory_bytes is not None:
+                text = f"it asked for more than {memory_bytes:,} bytes"
             line = f"{sys.argv[4]} failed in a subprocess: {type(error).__name__}: {text}"
             send(_ERROR, json.dumps(["EdgeGraphError", line]).encode())
         else:

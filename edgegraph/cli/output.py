@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from edgegraph.results.base import Shown, Study
 
 
-PLAIN_INTERVAL_S = 5.0
-"""Where stderr is no terminal, a line at most this often; short work stays silent."""
+PLAIN_FIRST_S, PLAIN_INTERVAL_S = 2.0, 5.0
+"""Where stderr is no terminal: when a first line may come, and the next; short work is silent."""
 
 
 @contextmanager
@@ -35,7 +36,8 @@ def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
         with _live() as report:
             yield report
     else:
-        yield _plain(clock)
+        with _plain(clock) as report:
+            yield report
 
 
 @contextmanager
@@ -56,17 +58,34 @@ def _live() -> Iterator[Progress]:
         yield report
 
 
-def _plain(clock: Callable[[], float]) -> Progress:
-    last = clock()
+@contextmanager
+def _plain(clock: Callable[[], float]) -> Iterator[Progress]:
+    told, due, over = clock(), PLAIN_FIRST_S, threading.Event()
+    doing, since = "", told
+
+    def tell(more: str = "") -> None:
+        nonlocal told, due
+        if clock() - told >= due:
+            told, due = clock(), PLAIN_INTERVAL_S
+            print(f"{shown(doing)}{more}", file=sys.stderr, flush=True)
 
     def report(message: str, fraction: float | None) -> None:
-        nonlocal last
-        if clock() - last >= PLAIN_INTERVAL_S:
-            last = clock()
-            share = "" if fraction is None else f" ({fraction:.0%})"
-            print(f"{shown(message)}{share}", file=sys.stderr, flush=True)
+        nonlocal doing, since
+        doing, since = message + ("" if fraction is None else f" ({fraction:.0%})"), clock()
+        tell()
 
-    return report
+    def tell_what_takes_long() -> None:
+        while not over.wait(due):
+            if doing:
+                tell(f", {clock() - since:.0f} s")
+
+    ticking = threading.Thread(target=tell_what_takes_long, daemon=True)
+    ticking.start()
+    try:
+        yield report
+    finally:
+        over.set()
+        ticking.join()
 
 
 PLAIN_WIDTH = 160
@@ -105,7 +124,7 @@ def print_rich(*renderables: Any) -> None:
 
     has_width = results().isatty() or "COLUMNS" in os.environ
     width = None if has_width else PLAIN_WIDTH
-    console = Console(file=results(), width=width, emoji=False)
+    console = Console(file=results(), width=width, markup=False, emoji=False)
     for renderable in renderables:
         console.print(AsNamed(renderable))
 

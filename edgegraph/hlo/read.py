@@ -24,8 +24,11 @@ from edgegraph.hlo.schema import HloModuleProto, HloProto, Proto
 
 EXPECTED = "expected HLO text or a serialized HloModuleProto, as XLA's --xla_dump_to writes them"
 
-_VALIDATION_S = 600.0
-"""Text of 10 MB takes XLA half a second; what takes longer than this is made to."""
+_LEAST_S, _S_PER_BYTE = 120.0, 20e-6
+"""Text of 10 MB takes XLA half a second, and 12 where much else runs; this is 320."""
+
+_LEAST_BYTES, _TIMES_ITS_SIZE = 4 << 30, 200
+"""XLA holds up to 40 times the size of a text, and stacks of threads, many on some hosts."""
 
 _MAX_WRAPPERS = 2
 """A HloSnapshot holds a HloProto, which holds the module."""
@@ -88,7 +91,13 @@ def _validated(payload: bytes) -> bytes:
     """
     work = f"{__name__}:_validate"
     try:
-        return run_child(work, payload, timeout_s=_VALIDATION_S, name="XLA's reader")
+        return run_child(
+            work,
+            payload,
+            timeout_s=_LEAST_S + _S_PER_BYTE * len(payload),
+            memory_bytes=_LEAST_BYTES + _TIMES_ITS_SIZE * len(payload),
+            name="XLA's reader",
+        )
     except (FormatError, UnsupportedVersionError):
         raise
     except EdgeGraphError as error:

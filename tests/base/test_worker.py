@@ -59,6 +59,10 @@ def hang(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     return b"not reached"
 
 
+def fill(payload: bytes | mmap.mmap, report: Progress) -> bytes:
+    return bytes(2 << 30)[:1]
+
+
 def describe(payload: bytes | mmap.mmap, report: Progress) -> bytes:
     facts = {
         "pid": os.getpid(),
@@ -150,6 +154,14 @@ def test_every_other_end_is_one_line(work: str, payload: bytes, line: str) -> No
         run_child(work, payload, timeout_s=TIMEOUT_S)
     assert line in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits what a process asks for")
+def test_a_child_gets_no_more_memory_than_it_may_have() -> None:
+    with pytest.raises(
+        EdgeGraphError, match=r"MemoryError: it asked for more than 1,073,741,824 b"
+    ):
+        run_child(f"{HERE}:fill", b"", timeout_s=TIMEOUT_S, memory_bytes=1 << 30)
 
 
 def test_a_child_that_hangs_is_ended() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,19 @@ def test_short_work_stays_silent_and_long_work_tells_now_and_then(
     assert err == "layer conv1 (25%)\n[bold]op\n"
 
 
+def test_what_takes_long_is_told_while_it_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing reports meanwhile: a child reads a large file, say."""
+    monkeypatch.setattr("edgegraph.cli.output.PLAIN_FIRST_S", 0.01)
+    told = threading.Event()
+    monkeypatch.setattr(sys.stderr, "flush", told.set)
+    with progress() as report:
+        report("opening a.txt", None)
+        assert told.wait(60)
+    assert capsys.readouterr().err == "opening a.txt, 0 s\n"
+
+
 def test_at_a_terminal_the_line_is_live_and_gone_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -82,11 +96,13 @@ def test_no_name_does_anything_to_the_terminal(capsys: pytest.CaptureFixture[str
     table.add_row(analyses.HOSTILE)
     print_rich(table, Text(analyses.HOSTILE), analyses.HOSTILE)
     print_lines(analyses.HOSTILE)
-    with progress(clock=iter([0.0, 5.0, 5.0]).__next__) as report:
+    now = 0.0
+    with progress(clock=lambda: now) as report:
+        now = 2.0
         report(analyses.HOSTILE, None)
     out, err = capsys.readouterr()
     assert not analyses.unseen(out + err)
-    assert out.count(analyses.SHOWN) >= 5
+    assert out.count(analyses.SHOWN) >= 6
     assert err == f"{analyses.SHOWN}\n"
 
 
