@@ -219,7 +219,10 @@ def exported_from_stablehlo(code: bytes) -> jax.export.Exported:
             name = _symbol(module.operation) or "stablehlo"
     except (ir.MLIRError, RuntimeError, ValueError) as error:
         what = " ".join(str(error).split()).removeprefix("Unable to parse module assembly: ")
-        raise FormatError(f"this is MLIR, but no valid StableHLO: {what[:100]}") from error
+        raise FormatError(
+            f"this is MLIR, but no valid StableHLO ({what[:90]}); copy all of it, or write it with"
+            " jax.export"
+        ) from error
 
     def stand_in(*_: Any) -> Any:
         return [jax.numpy.zeros(each.shape, each.dtype) for each in results]

@@ -23,8 +23,8 @@ def read_exported(data: bytes) -> Workload:
         found = export.deserialize(bytearray(data))
     except Exception as error:  # flatbuffers raises what it likes on damaged bytes
         raise FormatError(
-            f"this looks like a file of jax.export, but it is cut off, damaged or of another jax:"
-            f" {first_line(error)[:80]}"
+            "this looks like a file of jax.export, but it is cut off, damaged or of another jax"
+            f" ({first_line(error)[:60]}); copy all of it, or export it anew"
         ) from error
     return exported_workload(found)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegraph.compiler.program import Program
-from edgegraph.errors import FormatError
+from edgegraph.errors import FormatError, InputError
 from edgegraph.hlo.dump_folder import DumpedModule, dumped_modules
 from edgegraph.hlo.platform import platform_of
 from edgegraph.hlo.read import buffer_assignment, module_in, parse_module, read_module
@@ -40,10 +40,17 @@ def read_hlo(source: str | Path, *, module: str | None = None) -> Program:
         >>> read_hlo("HloModule m\nENTRY e { ROOT x = f32[8] parameter(0) }").name
         'm'
     """
-    if isinstance(source, str) and "HloModule" in source and not _is_file(source):
-        return program_of(source.encode(), module=module)
+    if isinstance(source, str) and not _is_file(source):
+        if "HloModule" in source or "\n" in source:
+            return program_of(source.encode(), module=module)
+        if len(source) > _LONGEST_NAME:
+            raise InputError(f"{source[:60]!r}... is neither a file nor HLO text")
     path = Path(source)
     return read_dump(path, module=module) if path.is_dir() else _read_file(path, module)
+
+
+_LONGEST_NAME = 255
+"""Of a file, on the systems there are."""
 
 
 def _is_file(name: str) -> bool:

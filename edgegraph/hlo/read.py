@@ -8,6 +8,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from edgegraph.base.archives import unpacked
+from edgegraph.base.files import kind_of
 from edgegraph.base.timing import Progress
 from edgegraph.base.worker import run_child
 from edgegraph.errors import EdgeGraphError, FormatError, InputError, UnsupportedVersionError
@@ -68,6 +69,8 @@ def parse_module(data: bytes, *, module: str | None = None) -> bytes:
         serialized = _validated(b"T" + readable(found[number][1]).encode())
         decode(serialized)
         return serialized
+    if other := kind_of(data):
+        raise FormatError(f"this is {other}" + f"; {EXPECTED}" * (";" not in other))
     serialized = module_in(data)
     choose([HloModuleProto.FromString(serialized).name], module)
     decode(serialized)

@@ -7,7 +7,7 @@ import pytest
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.errors import FormatError, InputError
+from edgegraph.errors import EdgeGraphError, FormatError, InputError
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.read import read_module
 from edgegraph.hlo.schema import HloModuleProto, HloProto
@@ -78,6 +78,8 @@ def without_operand() -> bytes:
         (b"", "the file is empty"),
         (b" \n\t", "the file is empty"),
         (TEXT[:-20].encode(), "the text is cut off: it ends in line 6"),
+        (b"Memory Space: default\nTotal bytes: 64\n", "this is XLA's report on memory, no program"),
+        (b'{"a": 1}', "this is JSON; expected HLO text or"),
         (TEXT.replace("dot(", "dott(").encode(), "unknown opcode|expects opcode"),
         (CRASHING.encode(), "XLA cannot read it"),
         (b"\x00\x01\x02\xff" * 50, "cut off, damaged or not HLO"),
@@ -89,7 +91,7 @@ def without_operand() -> bytes:
         (wrapped(wrapped(wrapped(programs.compiled(programs.scan, 5)))), "not HLO"),
         (without_operand(), "operand id 99"),
     ],
-    ids=range(13),
+    ids=range(15),
 )  # fmt: skip
 def test_what_is_no_hlo_gets_one_clear_line(file: Path, data: bytes, message: str) -> None:
     file.write_bytes(data)
@@ -97,6 +99,23 @@ def test_what_is_no_hlo_gets_one_clear_line(file: Path, data: bytes, message: st
         read_module(file)
     assert str(caught.value).startswith(str(file))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "Memory Space: default\n" * 99,
+            "this is XLA's report on memory, no program; name the mod",
+        ),
+        ("some\nwords\n" * 99, "it is cut off, damaged or not HLO; expected HLO text"),
+        ("x" * 9999, "'xxx.*'... is neither a file nor HLO text"),
+    ],
+)
+def test_text_that_is_no_hlo_is_not_taken_for_a_name(text: str, said: str) -> None:
+    with pytest.raises(EdgeGraphError, match=said) as caught:
+        eg.read_hlo(text)
+    assert len(str(caught.value)) <= 200
 
 
 def test_what_ends_xlas_process_does_not_end_ours(file: Path) -> None:
