@@ -175,5 +175,5 @@ def test_the_command_line_takes_folders_and_devices(
     capsys.readouterr()
     assert main(["analyze", cnn, "--batch", "4"]) == 2
     assert "--batch has no effect on the file" in capsys.readouterr().err
-    assert main(["analyze", "models.cnn:small_cnn", "--device", "rpi5"]) == 2
+    assert main(["analyze", "models.cnn:small_cnn", "--no-measure", "--device", "rpi5"]) == 2
     assert "--target device:NAME gives it the roofs" in capsys.readouterr().err
