@@ -111,6 +111,19 @@ def with_expected_times(
     return _with_times(records, distribute(whole, tree), *_EXPECTED)
 
 
+def older_calibration(records: Sequence[OpRecord], device: Device | None) -> str | None:
+    """Say in a line why nothing is expected, where a calibration never timed what there is."""
+    if device is None or not device.kernel_rates or any(op.expected_time_s for op in records):
+        return None
+    missing = sorted({*LOOPS, *FUNCTIONS} - {rate.kind for rate in device.kernel_rates})
+    if not missing or not OpTree(records).kernels:
+        return None
+    return (
+        f"no times are expected: this calibration has no rates of {', '.join(missing)}; run"
+        " `edgegraph calibrate` again"
+    )
+
+
 def _one_kernel(nodes: Sequence[Node]) -> Mapping[str, str]:
     """Return, by name of every op in a call that is one kernel, the call."""
     calls = {node.name for node in nodes if node.instruction.one_kernel}

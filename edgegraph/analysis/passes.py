@@ -12,6 +12,7 @@ from edgegraph.analysis.attribution import Attribution, attribute, model_macs, w
 from edgegraph.analysis.estimates import (
     compiler_coverage,
     compiler_optimal_s,
+    older_calibration,
     with_compiler_times,
     with_expected_times,
 )
@@ -92,7 +93,10 @@ def price_ops(draft: Draft) -> Draft:
     if wanted:
         ops = with_model_macs(ops, wanted)
     ops = with_compiler_times(nodes, ops, None if device is None else device.clock_hz)
-    return replace(draft, costs=costs, ops=with_expected_times(nodes, ops, device))
+    ops = with_expected_times(nodes, ops, device)
+    older = older_calibration(ops, device)
+    notes = draft.notes if older is None else (*draft.notes, older)
+    return replace(draft, costs=costs, ops=ops, notes=notes)
 
 
 def time_layers(draft: Draft) -> Draft:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import pytest
 
+import edgegraph as eg
 from edgegraph import xla
 from edgegraph.analysis.attribution import attribute, model_macs, with_model_macs
 from edgegraph.analysis.estimates import (
@@ -162,6 +165,16 @@ def test_a_calibration_that_never_timed_what_there_is_expects_nothing() -> None:
         for op in predicted(DEVICE, LOOPED.replace("64", "1")).values()
         if op.opcode in ("dot", "tan")
     )  # one value is lost in the launch
+
+
+def test_an_analysis_says_that_the_calibration_is_too_old() -> None:
+    x = jax.ShapeDtypeStruct((64, 64), "float32")
+    (note,) = eg.analyze(jnp.tan, args=(x,), device=DEVICE).notes
+    assert note == (
+        "no times are expected: this calibration has no rates of atan2, cbrt, loop-convolution,"
+        " loop-dot, power, remainder, tan; run `edgegraph calibrate` again"
+    )
+    assert eg.analyze(jnp.negative, args=(x,), device=DEVICE).notes == ()
 
 
 def test_containers_add_up_what_is_inside() -> None:
