@@ -27,7 +27,8 @@ _CALLED = {"fusion": 1, "call": 1, "async-start": 1, "while": 2}
 
 _OPERANDS = {
     **dict.fromkeys(opcodes.DOTS, 2),
-    "conditional": 1, "convolution": 2, "get-tuple-element": 1, "scan": 1, "while": 1,
+    "conditional": 1, "convolution": 2, "get-tuple-element": 1, "scan": 1, "sort": 1,
+    "while": 1,
 }  # fmt: skip
 """How many operands these opcodes have at least."""
 
@@ -79,6 +80,8 @@ class Checker:
             raise _contradiction(instruction, f"it calls {len(called)} computations")
         if opcode in ("fusion", "call", "async-start", "scan"):
             handed = [len(operands)]
+        elif opcode == "sort":
+            handed = [2 * len(operands)] * len(called)
         elif opcode == "conditional":
             if not called:
                 raise _contradiction(instruction, "it has no branches")
@@ -98,7 +101,7 @@ def _check_attributes(instruction: Instruction, operands: Sequence[Shape]) -> No
             raise _contradiction(instruction, f"its operand has no element {index}")
     elif opcode == "convolution" or opcode in opcodes.DOTS:
         _check_dimensions(instruction, operands[0], operands[1])
-    elif opcode == "scan":
+    elif opcode in ("scan", "sort"):
         rank = len(operands[0].dimensions)
         if len(instruction.dimensions) != 1 or not 0 <= instruction.dimensions[0] < rank:
             axes = list(instruction.dimensions)

@@ -11,7 +11,7 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -175,7 +175,23 @@ def load_analysis(path: str | Path) -> Analysis:
 
 
 def _decode(records: bytes, kind: type[_Result]) -> _Result:
-    return msgspec.json.decode(msgspec.json.decode(records, type=_Body).result, type=kind)
+    body = msgspec.json.decode(records, type=_Body).result
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError:
+        former = dict(getattr(kind, "FORMER_NAMES", ()))
+        if not former:
+            raise
+        return msgspec.convert(_renamed(msgspec.json.decode(body), former), kind)
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Return what a file of before holds, by the names of now."""
+    if isinstance(value, list):
+        return [_renamed(each, names) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {names.get(name, name): _renamed(each, names) for name, each in value.items()}
 
 
 def _check_readable(records: bytes, result: object, word: str) -> None:

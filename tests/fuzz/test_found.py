@@ -40,6 +40,15 @@ def test_a_conditional_has_branches() -> None:
         decode(damaged("tpu_conditional", change))
 
 
+@pytest.mark.parametrize("dimensions", [[], [2], [-1], [0, 1]])
+def test_a_sort_runs_along_one_dimension_of_its_operand(dimensions: list[int]) -> None:
+    def change(module: Proto) -> None:
+        instruction(module, "sort").dimensions[:] = dimensions
+
+    with pytest.raises(FormatError, match="it runs along"):
+        decode(damaged("tpu_sort", change))
+
+
 @pytest.mark.parametrize("dimensions", [[1 << 62, 4], [0, 1 << 40, 1 << 40], [2] * 70])
 def test_a_shape_has_as_many_elements_as_xla_can_count(dimensions: list[int]) -> None:
     def change(module: Proto) -> None:

@@ -89,7 +89,8 @@ class Rung:
         latency_s: Measured latency over all fresh processes, None where it was not measured.
         interval_s: 95 % confidence interval of it, from the spread between processes.
         layers: Its layers, leaves only.
-        kernels: Those that the program has, each once however often it runs, as the gate counts.
+        kernels: Those that the program has, each once however often it runs, as the gate counts;
+            None in studies that were saved before these were told from launches.
     """
 
     name: Annotated[str, Column(heading="program")]
@@ -106,7 +107,7 @@ class Rung:
     latency_s: Annotated[float | None, Column(heading="latency")] = None
     interval_s: tuple[float, float] | None = None
     layers: tuple[RungLayer, ...]
-    kernels: int
+    kernels: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +222,8 @@ class FusionStudy(Study):
         steps: What library fusion, loop fusion, and both together brought.
         fusions: Every fusion of the rungs that have any, those that save most first.
     """
+
+    FORMER_NAMES = (("kernels", "launches"), ("saved_kernels", "saved_launches"))
 
     workload: str
     batch: int | None

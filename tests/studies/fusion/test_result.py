@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -103,3 +105,15 @@ def test_a_notebook_and_json_show_the_conclusions() -> None:
     assert found.document["verdict"] == HELPS
     assert found.document["conclusions"][-1] == "recomputed: 1 MFLOP, 0.4 % of all, in 1 fusion"
     assert "processes" not in found.document["steps"][0]["comparison"]
+
+
+def test_a_study_that_was_saved_when_launches_were_called_kernels_is_read(tmp_path: Path) -> None:
+    """Version 0.1 before the two were told apart, which did not count kernels."""
+    now = study()
+    with zipfile.ZipFile(now.save(tmp_path / "now.edgegraph")) as archive:
+        text = re.sub(r',"kernels":\d+', "", archive.read("result.json").decode())
+    former = tmp_path / "former.edgegraph"
+    with zipfile.ZipFile(former, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("result.json", text.replace("launches", "kernels"))
+    rungs = tuple(replace(rung, kernels=None) for rung in now.rungs)
+    assert load(former) == replace(now, rungs=rungs)
