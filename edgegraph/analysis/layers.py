@@ -71,8 +71,7 @@ def roll_up(
         row
         for phase in sorted(trees, key=[*PHASES, *trees].index)
         for scope in sorted(trees[phase].children.values(), key=lambda s: s.path == UNATTRIBUTED)
-        if _worth_a_row(scope)
-        for row in _rows(scope, phase, 0, measured)
+        for row in _rows(scope, phase, measured)
     ]
     return _with_shares(rows)
 
@@ -86,29 +85,44 @@ def _scope(trees: dict[str, _Scope], layer: str, phase: str) -> _Scope:
     return scope
 
 
-def _worth_a_row(scope: _Scope) -> bool:
-    """Leave out a scope that only names values: ops that cost nothing, and no parameters."""
+def _does_something(scope: _Scope) -> bool:
+    """Tell it from a scope that only names values: ops that cost nothing, and no parameters."""
     return (
         bool(scope.parameters.count)
         or bool(scope.traced_s)
         or any(op.opcode not in opcodes.FREE or op.bytes_written for op in scope.ops)
-        or any(_worth_a_row(child) for child in scope.children.values())
     )
 
 
 def _rows(
-    scope: _Scope, phase: str, depth: int, measured: Mapping[tuple[str, str], _Timing]
+    top: _Scope, phase: str, measured: Mapping[tuple[str, str], _Timing]
 ) -> list[LayerRecord]:
-    """Return the row of a scope and those of everything below it."""
-    own = replace(scope, children={})
-    children = [child for child in scope.children.values() if _worth_a_row(child)]
-    if not children:
-        return [_leaf(own, scope.path, phase, depth, measured)]
-    below: list[LayerRecord] = []
-    for child in children:
-        below.extend(_rows(child, phase, depth + 1, measured))
-    if _worth_a_row(own):
-        below.append(_leaf(own, f"{scope.path}/{OWN}", phase, depth + 1, measured))
+    """Return the row of a scope and those of everything below it; none where nothing is done."""
+    waiting, scopes = [(top, 0)], []
+    while waiting:
+        scopes.append(waiting.pop())
+        scope, depth = scopes[-1]
+        waiting += [(child, depth + 1) for child in scope.children.values()]
+    made: dict[int, list[LayerRecord]] = {}
+    for scope, depth in reversed(scopes):  # children before parents
+        below = [row for child in scope.children.values() for row in made.pop(id(child))]
+        made[id(scope)] = _with_below(scope, phase, depth, measured, below)
+    return made[id(top)]
+
+
+def _with_below(
+    scope: _Scope,
+    phase: str,
+    depth: int,
+    measured: Mapping[tuple[str, str], _Timing],
+    below: list[LayerRecord],
+) -> list[LayerRecord]:
+    """Return the row of a scope, and the rows of what is below it."""
+    own = _does_something(scope)
+    if not below:
+        return [_leaf(scope, scope.path, phase, depth, measured)] if own else []
+    if own:
+        below.append(_leaf(scope, f"{scope.path}/{OWN}", phase, depth + 1, measured))
     direct = [row for row in below if row.depth == depth + 1]
     parent = _sum(scope.path, phase, depth, direct)
     leaves = [measured.get((scope_of(row.layer), phase)) for row in below if row.leaf]

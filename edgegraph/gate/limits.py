@@ -157,7 +157,7 @@ def read_settings(folder: Path) -> GateSettings:
         return GateSettings()
     try:
         table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("edgegraph", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{path} is not TOML: {error}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error

@@ -62,6 +62,10 @@ _EINSUM = re.compile(r"[\w.,]*->[\w.]*")
 _MAX_NESTING = 100
 """Parentheses in an op_name; no program nests as deep, a damaged file may."""
 
+MOST_SCOPES = 500
+"""Scopes in the path of a layer; what lies deeper belongs to the last of these. Real programs stay
+below 50."""
+
 _METHOD = re.compile(r"([^\W\d]\w*)\.[^\W\d]\w*")
 _PARAMETER = re.compile(r"""[^\W\d]\w*(?:\[(?:\d+|'[^']*'|"[^"]*")\]|\.[^\W\d]\w*)+""")
 
@@ -136,7 +140,7 @@ def _parse(op_name: str, modules: frozenset[str]) -> OpName:
         phase = "update"
     return OpName(
         phase=phase,
-        layer="/".join(path) or None,
+        layer="/".join(path[:MOST_SCOPES]) or None,
         primitive=primitive,
         differentiated=not wrappers.isdisjoint(_DIFFERENTIATES),
     )

@@ -185,7 +185,7 @@ def _unquote(text: str) -> str:
     try:
         key = str(ast.literal_eval(text))
         key.encode()  # A lone surrogate could be neither shown nor saved.
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text[1:-1]
     return key
 

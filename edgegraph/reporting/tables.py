@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from rich.console import Group, RenderableType
@@ -303,12 +304,11 @@ def _sorted_tree(
     rows: Sequence[LayerRecord], key: Callable[[LayerRecord | OpRecord], float]
 ) -> list[LayerRecord]:
     """Sort siblings, each with what is below it; phases stay apart, in their order."""
-    groups: list[list[LayerRecord]] = []
-    for row in rows:
-        if not groups or row.depth <= groups[0][0].depth:
-            groups.append([row])
-        else:
-            groups[-1].append(row)
     phases = list(dict.fromkeys(row.phase for row in rows))
-    groups.sort(key=lambda group: (phases.index(group[0].phase), -key(group[0])))
-    return [row for top, *below in groups for row in (top, *_sorted_tree(below, key))]
+    place: list[tuple[int, int, float, int]] = []
+    places = []
+    for number, row in enumerate(rows):
+        above = [each for each in place if each[0] < row.depth]
+        place = [*above, (row.depth, phases.index(row.phase), -key(row), number)]
+        places.append(place)
+    return [row for _, row in sorted(zip(places, rows, strict=True), key=itemgetter(0))]

@@ -19,6 +19,10 @@ _ARRAY = re.compile(r"([a-z]\w*)\[([\d,x\s]*)\]")
 _SHORT = {"f": "float", "bf": "bfloat", "s": "int", "i": "int", "u": "uint", "c": "complex"}
 
 
+MOST_NAMES = 100
+"""Names in a path to a value."""
+
+
 def read_arguments(pairs: Iterable[str]) -> dict[str, Any]:
     """Read ``PATH=VALUE`` pairs as the arguments of a function, by name.
 
@@ -36,6 +40,11 @@ def read_arguments(pairs: Iterable[str]) -> dict[str, Any]:
         names = path.strip().split(".")
         if not equals or not all(names):
             raise InputError(f"--arg {pair!r} is not NAME=VALUE, such as x=f32[8,784] or n=3")
+        if len(names) > MOST_NAMES:
+            raise InputError(
+                f"--arg {pair[:60]!r}... leads through {len(names)} names; expected at most"
+                f" {MOST_NAMES}"
+            )
         node = tree
         for name in names[:-1]:
             node = node.setdefault(name, {})

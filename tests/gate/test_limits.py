@@ -81,6 +81,7 @@ def test_the_nearest_file_upwards_counts(tmp_path: Path) -> None:
     ("text", "error", "said"),
     [
         ("[tool.edgegraph\n", FormatError, "is not TOML"),
+        (f"a = {'[' * 5000}", FormatError, "is not TOML"),
         ('[tool.edgegraph]\nmax-colour = "1"\n', InputError, "has no key 'max-colour'; it has"),
         ("[tool.edgegraph]\nbaseline = 3\n", InputError, "has no key 'baseline'"),
         ('[tool.edgegraph]\nmax-flops = "1%"\n', InputError, "growth has a sign"),

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+import jax
 import pytest
 from rich.console import Console
 
+import edgegraph as eg
 from edgegraph.errors import InputError
+from edgegraph.hlo.op_name import MOST_SCOPES
+from edgegraph.reporting.exports import export
 from edgegraph.reporting.figure import save_figure
 from edgegraph.reporting.page import report
+from edgegraph.reporting.scene import pack
 from edgegraph.reporting.table_kit import AsNamed
-from edgegraph.reporting.tables import findings_panel, layer_table
+from edgegraph.reporting.tables import findings_panel, layer_table, shown_layers
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.kinds import KINDS
 from tests import analyses
@@ -74,3 +80,26 @@ def test_every_presenter_shows_every_analysis(
 
 def test_the_terminal_keeps_within_80_columns(analysis: Analysis, tmp_path: Path) -> None:
     assert max(map(len, table(analysis, tmp_path).splitlines())) <= 80
+
+
+def test_scopes_nest_as_deep_as_layers_may(tmp_path: Path) -> None:
+    """More than Python calls functions within functions."""
+
+    def run(x: jax.Array) -> jax.Array:
+        with ExitStack() as scopes:
+            for number in range(MOST_SCOPES + 1):
+                scopes.enter_context(jax.named_scope(f"s{number}"))
+                if number % 100 == 0:
+                    x = x @ x
+        return x
+
+    args = (jax.ShapeDtypeStruct((4, 4), "float32"),)
+    deep = eg.analyze(run, args=args, name="deep", stage="lowered", device=analyses.DEVICE)
+    assert max(row.depth for row in deep.layer_records) == MOST_SCOPES - 1
+    assert deep.totals.macs == 6 * 4**3
+    assert table(deep, tmp_path)
+    assert shown_layers(deep, sort="flops")
+    assert pack(deep)
+    export(deep, tmp_path / "deep", "graphml")
+    assert eg.load(deep.save(tmp_path / "deep.edgegraph")) == deep
+    assert eg.diff(deep, deep).empty

@@ -38,6 +38,7 @@ def test_saved_decisions_are_applied(tmp_path: Path) -> None:
     [
         ("", "is not a file of decisions"),
         ("[]", "is not a file of decisions"),
+        ('{"a": ' + "[" * 5000, "is not a file of decisions"),
         ('{"format": "edgegraph rewrites", "version": 1}', "missing required field"),
         ('{"format": "edgegraph rewrites", "version": 9, "decisions": {}}', "version 9"),
         ('{"format": "other", "version": 1, "decisions": {}}', "is 'other'"),

@@ -81,3 +81,9 @@ def test_wrong_ones(pairs: list[str], message: str) -> None:
     with pytest.raises(InputError) as caught:
         bind_arguments("m:fn", fn, read_arguments(pairs), constants=True)
     assert message in str(caught.value)
+
+
+def test_a_path_has_its_length() -> None:
+    assert read_arguments([f"{'a.' * 99}a=1"])
+    with pytest.raises(InputError, match="leads through 101 names; expected at most 100"):
+        read_arguments([f"{'a.' * 100}a=1"])

@@ -41,7 +41,7 @@ def pallas(call: CustomCall) -> Cost | None:
         return None
     try:
         estimate: dict[str, Any] = json.loads(found.group(1))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnknownFormError(f"cost estimate {found.group(1)!r}") from error
     moved = integer(estimate.get("bytes_accessed", 0))
     written = min(moved, call.result.bytes)

@@ -153,7 +153,7 @@ class PartialSweep:
             lines = self.path.read_bytes().splitlines()
         for line in lines:
             # The last line may be cut off, and an older version's may lack something.
-            with suppress(msgspec.MsgspecError):
+            with suppress(msgspec.MsgspecError, RecursionError):
                 part = msgspec.json.decode(line, type=Sweep)
                 self.parts[cell_of(part.points[0])] = part
 
