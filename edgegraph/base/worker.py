@@ -71,8 +71,7 @@ def run_child(
     """
     _check_cores(cores)
     code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {__name__} import _serve; _serve()"
-    name = name or function
-    limits = json.dumps([cores, memory_bytes])
+    name, limits = name or function, json.dumps([cores, memory_bytes])
     command = [sys.executable, "-c", code, function, limits, str(os.getpid()), name]
     with _payload_file(payload) as handed, tempfile.TemporaryFile() as messages:
         child = subprocess.Popen(
