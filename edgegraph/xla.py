@@ -186,6 +186,13 @@ def donated_arguments(jitted: Any) -> tuple[set[int], set[str]]:
 
 
 @_private_names()
+def kept_arguments(lowered: jax.stages.Lowered) -> list[int]:
+    """Return which of its arguments, one by one, a program takes: jax leaves out unused ones."""
+    stage: Any = lowered
+    return sorted(stage._lowering.compile_args["kept_var_idx"])
+
+
+@_private_names()
 def own_options(lowered: jax.stages.Lowered) -> dict[str, str | int | float | bool]:
     """Return the compiler options that a function was jitted with."""
     stage: Any = lowered

@@ -27,6 +27,7 @@ from edgegraph.errors import (
     first_line,
     positive_integer,
 )
+from edgegraph.hlo.read import with_arguments
 from edgegraph.workload.calls import Call
 from edgegraph.workload.workload import Workload
 
@@ -219,10 +220,13 @@ def _compile(job: _Job) -> Program:
         device=job.target.device,
         original=None if job.call.original is None else partial(_original, job),
         fingerprint=sha256(lowered.as_text().encode()).hexdigest(),
+        arguments=job.call.arguments,
     )
     if job.stage == "lowered":
-        return replace(program, serialized=xla.lowered_module(lowered))
-    return (_compile_ahead if job.target.ahead else _compile_here)(program, job)
+        program = replace(program, serialized=xla.lowered_module(lowered))
+    else:
+        program = (_compile_ahead if job.target.ahead else _compile_here)(program, job)
+    return replace(program, serialized=with_arguments(program.serialized, program.arguments))
 
 
 def _original(job: _Job) -> bytes:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -143,7 +146,38 @@ def _lowered_by_itself(function: Any, args: tuple[Any, ...], kwargs: dict[str, A
         raise InputError(
             f"{name}.lower made a {type(stage).__name__}; expected a jax.stages.Lowered"
         )
-    return _staged(stage, [leaf for leaf in jax.tree.leaves((args, kwargs)) if _has_values(leaf)])
+    given = _named_leaves(function, args, kwargs)
+    call = _staged(stage, list(given.values()))
+    if isinstance(stage, stages.Lowered) and _kinds(given.values()) == _kinds(call.abstract):
+        names = list(given)
+        return replace(call, arguments=tuple(names[at] for at in xla.kept_arguments(stage)))
+    return call
+
+
+def _named_leaves(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arrays among arguments by the names that `jax.jit` gives them: ``m.a.weight``.
+
+    Equinox hands them on in lists, in this order.
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path((args, kwargs))
+    names: list[str] = []
+    with suppress(TypeError, ValueError):  # it may have no signature
+        names = [
+            name
+            for name, each in inspect.signature(function).parameters.items()
+            if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+        ]
+    found = {}
+    for (side, at, *path), leaf in leaves:
+        if _has_values(leaf):
+            named = side.idx == 0 and at.idx < len(names)
+            name = names[at.idx] if named else getattr(at, "key", f"args{at}")
+            found[f"{name}{jax.tree_util.keystr(tuple(path))}"] = leaf
+    return found
+
+
+def _kinds(arrays: Any) -> list[tuple[Any, Any]]:
+    return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(list(arrays))]
 
 
 def _has_values(leaf: Any) -> bool:
@@ -157,8 +191,7 @@ def _staged(stage: stages.Traced | stages.Lowered, values: Sequence[Any] = ()) -
     """
     abstract, keywords = _arguments(stage)
     leaves, structure = jax.tree.flatten(abstract)
-    kinds = [(leaf.shape, leaf.dtype) for leaf in leaves]
-    given = list(values) if [(leaf.shape, leaf.dtype) for leaf in values] == kinds else leaves
+    given = list(values) if _kinds(values) == _kinds(leaves) else leaves
     arguments = jax.tree.unflatten(structure, given)
     return Call(
         function=_no_function,

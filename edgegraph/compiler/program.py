@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgegraph import xla
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Module
-from edgegraph.hlo.read import importable
+from edgegraph.hlo.read import importable, with_arguments
 from edgegraph.results.analysis import MemoryUse
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Program:
             what was compiled computes the same another way.
         before: Reads the HloModuleProto before optimisation from a dump; None where there is none.
         timeline: Its calls in the profile that it was read from; None where it was not.
+        arguments: Names of its arguments, one by one, where its modules have others.
         notes: What was decided while a file was read, in a sentence each.
         fingerprint: Digest of the StableHLO that it was lowered to; names of layers and source
             positions do not count. None for a module from a file.
@@ -76,6 +77,7 @@ class Program:
     fingerprint: str | None = None
     notes: tuple[str, ...] = ()
     timeline: Timeline | None = None
+    arguments: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Say which it is; its module would take pages."""
@@ -144,7 +146,7 @@ class Program:
             return decode(self.before())
         if self.lowered is None:
             return None
-        return decode(xla.lowered_module(self.lowered))
+        return decode(with_arguments(xla.lowered_module(self.lowered), self.arguments))
 
     @cached_property
     def xla_cost(self) -> Mapping[str, float]:

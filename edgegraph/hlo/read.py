@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -145,6 +146,19 @@ def _parsed_text(text: str) -> bytes:
             if instruction.custom_call_target == ELIDED_TARGET:
                 instruction.opcode = "constant"
                 instruction.ClearField("custom_call_target")
+    return bytes(module.SerializeToString())
+
+
+def with_arguments(serialized: bytes, names: Sequence[str]) -> bytes:
+    """Return a module whose arguments have these names in the order in which it takes them."""
+    if not names:
+        return serialized
+    module = HloModuleProto.FromString(serialized)
+    for computation in module.computations:
+        if computation.id == module.entry_computation_id:
+            for each in computation.instructions:
+                if each.opcode == "parameter" and each.parameter_number < len(names):
+                    each.metadata.op_name = names[each.parameter_number]
     return bytes(module.SerializeToString())
 
 

@@ -49,6 +49,7 @@ class Call:
         keywords: Names of the last arguments, which the executable takes by keyword.
         stage: Makes the `jax.stages.Traced` or `Lowered` of what has been jitted, traced or lowered
             already and keeps its own donation, shardings and options; None for all else.
+        arguments: Names of the arrays that `stage` takes (``m.a.weight``), where it lost them.
     """
 
     function: Callable[..., Any]
@@ -60,6 +61,7 @@ class Call:
     donate: tuple[int, ...] = ()
     keywords: tuple[str, ...] = ()
     stage: Callable[[], Any] | None = None
+    arguments: tuple[str, ...] = ()
 
 
 CROSS_ENTROPY = "cross_entropy"

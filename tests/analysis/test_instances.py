@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -68,6 +69,31 @@ def linear() -> Linear:
 
 
 ARGUMENTS = Model(linear(), linear(), MLP([linear(), linear()])), array(BATCH, WIDTH)
+
+
+class Filtered:
+    """As `equinox.filter_jit` makes them: it lowers by itself, and hands arrays on in a list."""
+
+    def __init__(self, function: Any) -> None:
+        self.__wrapped__ = function
+
+    def __call__(self, *_: Any) -> Any:
+        raise AssertionError("it is never called")
+
+    def lower(self, *args: Any) -> Any:
+        leaves, structure = jax.tree.flatten(args)
+        jitted = jax.jit(lambda lost: self.__wrapped__(*jax.tree.unflatten(structure, lost)))
+        return SimpleNamespace(lowered=jitted.lower(leaves))
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_arrays_that_were_handed_on_in_a_list_keep_their_paths(stage: str) -> None:
+    function = Filtered(lambda unused, m, x: m(x))
+    analysis = eg.analyze(function, args=(array(3), *ARGUMENTS), stage=stage)
+    layers = analysis.layers[analysis.layers.leaf].set_index("layer")
+    assert layers.loc[[*NAMES], "macs"].tolist() == [PRODUCT] * 4
+    assert layers.loc[[*NAMES], "params"].tolist() == [WIDTH * WIDTH + WIDTH] * 4
+    assert layers["params"].sum() == 4 * (WIDTH * WIDTH + WIDTH)
 
 
 @pytest.mark.parametrize("stage", ["lowered", "optimized"])
