@@ -21,7 +21,7 @@ from edgegraph.compare.result import (
 )
 from edgegraph.compare.side import Side
 from edgegraph.hlo import opcodes
-from edgegraph.hlo.identity import ATTRIBUTES
+from edgegraph.hlo.identity import ATTRIBUTES, in_order
 from edgegraph.hlo.module import Collective, Instruction, Shape
 from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.hlo.text import braces, dimension_labels, dot_text, window_text
@@ -258,6 +258,8 @@ def _attributes(left: Instruction, right: Instruction) -> Iterator[Facet]:
         yield Facet(name="value", before=str(left.literal), after=str(right.literal))
     for name in _ATTRIBUTES:
         one, other = getattr(left, name), getattr(right, name)
+        if name == "backend_config":
+            one, other = (in_order(each.encode()).decode() for each in (one, other))
         if one != other:
             yield Facet(name=name, before=_written(name, one), after=_written(name, other))
 

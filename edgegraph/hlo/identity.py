@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from hashlib import sha256
 
+import msgspec
 from msgspec import Struct
 
 from edgegraph.hlo import opcodes, schema
@@ -32,8 +33,23 @@ def written(proto: schema.Proto, *, without: Sequence[str] = ()) -> bytes:
     """
     for field in (*NAMES, *without):
         proto.ClearField(field)
+    if proto.backend_config:
+        proto.backend_config = in_order(proto.backend_config)
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
+
+
+def in_order(config: bytes) -> bytes:
+    """Return a backend's configuration with its keys in order, for XLA writes them in any.
+
+    Example:
+        >>> in_order(b'{"b":{},"a":[2,1]}'), in_order(b"plain text")
+        (b'{"a":[2,1],"b":{}}', b'plain text')
+    """
+    try:
+        return msgspec.json.encode(msgspec.json.decode(config), order="sorted")
+    except msgspec.MsgspecError:
+        return config
 
 
 def decoded(instruction: Instruction) -> tuple[Hashable, ...]:

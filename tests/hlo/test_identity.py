@@ -87,6 +87,18 @@ def test_what_is_priced_once_is_what_does_the_same() -> None:
     assert XlaPricer(other).price("d").flops == pricer.price("d").flops == 2 * 4 * 4 * 8
 
 
+def test_the_order_of_keys_in_a_configuration_does_not_count() -> None:
+    """XLA writes them in any order, from compilation to compilation."""
+    one, same, other = (
+        module(("negate(d)", f"negate(d), backend_config={config}"))
+        for config in ('{"a":1,"b":{"c":2}}', '{"b":{"c":2},"a":1}', '{"a":2,"b":{"c":2}}')
+    )
+    assert module_digest(one) == module_digest(same) != module_digest(other)
+    labels = Labels()
+    found = [label_instructions(each, labels, exact=True)["n"] for each in (one, same, other)]
+    assert found[0] == found[1] != found[2]
+
+
 def test_names_are_fields_of_the_message() -> None:
     known = {field.name for field in schema.HloInstructionProto.DESCRIPTOR.fields}
     assert set(NAMES) <= known
