@@ -167,9 +167,11 @@ def open(thing: object, **choices: Any) -> Any:
     """Open an input of any kind, whatever its name: its content tells what it is.
 
     Args:
-        thing: A saved result; HLO, as XLA dumps it; ``package.module:attribute``. As a path, as
-            the text itself, or as bytes; compressed or not.
-        **choices: ``module``, the one to take where there are several.
+        thing: A saved result; HLO, a folder of XLA's dumps, StableHLO, a file of `jax.export`; a
+            profile; ``package.module:attribute``. As a path, as the text itself, or as bytes;
+            compressed or not. A function, jitted or not, or what JAX made of one.
+        **choices: ``module``, the one to take where there are several; of functions ``args`` and
+            ``kwargs``, as `edgegraph.analyze` takes them.
 
     Returns:
         What `edgegraph.analyze` takes: a Workload or a Program; of a saved result, the result.

@@ -64,8 +64,8 @@ def roofline(
         return drawn
     if analysis.device is None:
         raise InputError(
-            f"{analysis.workload!r} was analysed without a device, so it has no roofs; calibrate"
-            " this machine first, or pass device="
+            f"{analysis.workload!r} was analysed without a device, so it has no roofs; run"
+            " `edgegraph calibrate`, or name a device: device=, --device, --target device:rpi5"
         )
     if ax is None:
         ax = figure.column_axes(2.75, left=0.55, top=0.42, width=width)
