@@ -1,4 +1,4 @@
-"""Powers and roots, which XLA's CPU backend computes by a library, one element at a time."""
+"""Powers, roots and arcs, which XLA's CPU backend computes by a library, one element at a time."""
 
 from __future__ import annotations
 
@@ -119,3 +119,49 @@ def tangent_as_quotient(site: Site) -> Form | None:
     if not _real(site):
         return None
     return lambda x: (lax.sin(_in_f32(x)) / lax.cos(_in_f32(x))).astype(x.dtype)
+
+
+def _opposite(x: Array) -> Array:
+    """Return the other side of a right triangle with hypotenuse 1."""
+    return lax.sqrt((1 - x) * (1 + x))
+
+
+@register_rewrite(
+    "arcsine-as-arctangent",
+    primitive="asin",
+    title="arcsine -> arctangent of one number",
+    exactness="reassociating",
+    special="NaN, zeros and what lies beyond 1 as plain; within 4 units in the last place",
+    source="asin x = 2 atan(x / (1 + sqrt(1 - x ** 2))), of which XLA takes atan2",
+)
+def arcsine_as_arctangent(site: Site) -> Form | None:
+    """Divide before the arctangent: the divisor is at least 1."""
+    if not _real(site):
+        return None
+
+    def form(x: Array) -> Array:
+        wide = _in_f32(x)
+        return (2 * lax.atan(wide / (1 + _opposite(wide)))).astype(x.dtype)
+
+    return derived_as(site.plain, form)
+
+
+@register_rewrite(
+    "arccosine-as-arctangent",
+    primitive="acos",
+    title="arccosine -> arctangent of one number",
+    exactness="reassociating",
+    special="NaN, zeros and what lies beyond 1 as plain; within 4 units in the last place",
+    source="acos x = 2 atan(sqrt(1 - x ** 2) / (1 + x)), of which XLA takes atan2",
+)
+def arccosine_as_arctangent(site: Site) -> Form | None:
+    """Divide before the arctangent; at -1, where nothing can be divided, it is pi."""
+    if not _real(site):
+        return None
+
+    def form(x: Array) -> Array:
+        wide = _in_f32(x)
+        found = 2 * lax.atan(_opposite(wide) / (1 + wide))
+        return jnp.where(wide == -1, jnp.pi, found).astype(x.dtype)
+
+    return derived_as(site.plain, form)

@@ -18,8 +18,8 @@ BLOCK = 64
 UNROLLED = 8
 """Steps in one turn of a loop."""
 
-_WIDE = (jnp.float32, jnp.float64)
-"""Dtypes whose rounding a chain of steps may add up."""
+_WIDE = (jnp.float32, jnp.float64, jnp.int32, jnp.int64, jnp.uint32, jnp.uint64)
+"""Dtypes whose rounding, if any, a chain of steps may add up."""
 
 
 @register_rewrite(
@@ -56,7 +56,7 @@ def cumsum_as_dots(site: Site) -> Form | None:
 
 def _carried(site: Site, combine: Callable[[Array, Array], Array], start: float) -> Form | None:
     axis, x = site.params["axis"], site.operands[0]
-    if not jnp.issubdtype(x.dtype, jnp.floating) or x.shape[axis] < SHORTEST:
+    if x.shape[axis] < SHORTEST:
         return None
 
     def form(x: Array) -> Array:
@@ -73,6 +73,10 @@ def _carried(site: Site, combine: Callable[[Array, Array], Array], start: float)
     return form
 
 
+def _is_floating(site: Site) -> bool:
+    return bool(jnp.issubdtype(site.operands[0].dtype, jnp.floating))
+
+
 _EXTREME = "NaN propagates, as plain; of zeros of both signs either may come out"
 
 
@@ -86,7 +90,7 @@ _EXTREME = "NaN propagates, as plain; of zeros of both signs either may come out
 )
 def cummax_as_scan(site: Site) -> Form | None:
     """Carry the maximum along, eight elements per iteration."""
-    return _carried(site, jnp.maximum, -jnp.inf)
+    return _carried(site, jnp.maximum, -jnp.inf) if _is_floating(site) else None
 
 
 @register_rewrite(
@@ -99,7 +103,7 @@ def cummax_as_scan(site: Site) -> Form | None:
 )
 def cummin_as_scan(site: Site) -> Form | None:
     """Carry the minimum along, eight elements per iteration."""
-    return _carried(site, jnp.minimum, jnp.inf)
+    return _carried(site, jnp.minimum, jnp.inf) if _is_floating(site) else None
 
 
 @register_rewrite(

@@ -1,4 +1,4 @@
-"""Sorting and quantiles of float32 by integer keys.
+"""Sorting and quantiles of float32 by integer keys; the place of the largest by equality.
 
 XLA's CPU backend compares floats one by one, with a rule for NaN and zeros. The bits of floats,
 flipped where they are negative, are in the same order as integers.
@@ -216,3 +216,47 @@ def _elements(rows: Array, low: Array, high: Array) -> tuple[Array, Array]:
         _of_keys(lax.bitcast_convert_type(each ^ highest, jnp.int32)) for each in (first, second)
     )
     return below, above
+
+
+def _place_of(extreme: Callable[..., Array], site: Site) -> Form | None:
+    """Return the form that finds the first place at which the largest or smallest stands."""
+    (axis,), x = site.params["axes"], site.operands[0]
+    if x.shape[axis] < 2 or jnp.issubdtype(x.dtype, jnp.complexfloating):
+        return None
+    dtype = site.params["index_dtype"]
+
+    def form(x: Array) -> Array:
+        places = lax.broadcasted_iota(dtype, x.shape, axis)
+        found = (x == extreme(x, axis=axis, keepdims=True)) | (x != x)
+        return jnp.min(places, axis=axis, initial=x.shape[axis] - 1, where=found)
+
+    return form
+
+
+_FIRST = "the first of equal ones, and the first NaN if there is one, as plain"
+
+
+@register_rewrite(
+    "argmax-by-equality",
+    primitive="argmax",
+    title="place of the largest -> largest, first place equal to it",
+    exactness="exact",
+    special=_FIRST,
+    source="definition; XLA carries value and place through one reduction, number by number",
+)
+def argmax_by_equality(site: Site) -> Form | None:
+    """Two reductions, of vectors of numbers each."""
+    return _place_of(jnp.max, site)
+
+
+@register_rewrite(
+    "argmin-by-equality",
+    primitive="argmin",
+    title="place of the smallest -> smallest, first place equal to it",
+    exactness="exact",
+    special=_FIRST,
+    source="definition; XLA carries value and place through one reduction, number by number",
+)
+def argmin_by_equality(site: Site) -> Form | None:
+    """Two reductions, of vectors of numbers each."""
+    return _place_of(jnp.min, site)

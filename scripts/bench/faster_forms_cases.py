@@ -228,7 +228,7 @@ ROWS = ((1024, 4096), (8, 65536), (64, 1000))
 
 
 def along_rows() -> Iterator[Case]:
-    """Yield scans, sorts, selections, powers."""
+    """Yield scans, sorts, selections."""
     for scan in (lax.cumsum, lax.cummax, lax.cummin, lax.cumprod, lax.cumlogsumexp):
         yield from by_shapes(scan.__name__, partial(scan, axis=1), ROWS)
     rows = ((64, 1000), (1, 50257), (256, 4096))
@@ -238,11 +238,21 @@ def along_rows() -> Iterator[Case]:
     yield from by_shapes("first 8 of an argsort", lambda x: jnp.argsort(x)[..., :8], rows)
     yield from by_shapes("median", lambda x: jnp.median(x, axis=-1), rows)
     yield from by_shapes("90 % quantile", lambda x: jnp.quantile(x, 0.9, axis=-1), rows)
+
+
+def of_squares() -> Iterator[Case]:
+    """Yield powers and other functions, places of extremes, sums over rows."""
     large = ((1024, 1024),)
     for power in (3.0, 0.5, 1.5, -2.0, 2.2):
         yield from by_shapes(f"power of {power}", lambda x, p=power: lax.pow(lax.abs(x), p), large)
     yield from by_shapes("cube root", jnp.cbrt, large)
     yield from by_shapes("tangent", jnp.tan, large)
+    yield from by_shapes("arcsine", lambda x: jnp.arcsin(x / 8), large)
+    yield from by_shapes("arccosine", lambda x: jnp.arccos(x / 8), large)
+    yield from by_shapes("cumsum, axis 0", partial(lax.cumsum, axis=0), large)
+    for axis in (0, 1):
+        yield from by_shapes(f"argmax, axis {axis}", partial(jnp.argmax, axis=axis), large)
+        yield from by_shapes(f"argmin, axis {axis}", partial(jnp.argmin, axis=axis), large)
 
 
 def products() -> Iterator[Case]:
@@ -281,5 +291,5 @@ def products() -> Iterator[Case]:
 
 def of_rules() -> Iterator[Case]:
     """Yield all of them."""
-    for each in (depthwise, convolutions, pooling, along_rows, products):
+    for each in (depthwise, convolutions, pooling, along_rows, of_squares, products):
         yield from each()

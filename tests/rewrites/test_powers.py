@@ -61,6 +61,8 @@ def test_tangents() -> None:
         (lambda x: x**0.3, "power-as-exponential"),
         (jnp.cbrt, "cube-root-as-exponential"),
         (jnp.tan, "tangent-as-quotient"),
+        (lambda x: jnp.arcsin(x / 9), "arcsine-as-arctangent"),
+        (lambda x: jnp.arccos(x / 9), "arccosine-as-arctangent"),
     ],
 )
 def test_derivatives(function: Callable[[Array], Array], rule: str) -> None:
@@ -76,6 +78,20 @@ def test_what_is_not_known_does_not_match() -> None:
     assert "power-as-products" not in applying(lambda x: x**0.3, x)
     assert "power-as-products" not in applying(lambda x: x**99.0, x)
     assert not applying(lambda x: lax.pow(x, jnp.int32(3)) * 0 + 1j, x * 1j)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("arcsin", "arcsine-as-arctangent"), ("arccos", "arccosine-as-arctangent")],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_arcs(name: str, rule: str, dtype: str) -> None:
+    drawn = np.random.default_rng(0).uniform(-1, 1, 500)
+    ends = [-1.0, 1.0, 0.0, -0.0, 1 - 2**-20, 2**-20 - 1, 1e-30, 1.5, -2.0, np.nan, np.inf]
+    x = jnp.asarray([*drawn, *ends], dtype)
+    truth = getattr(np, name)(np.asarray(x, np.float64))
+    near(getattr(jnp, name), rule, x, truth)
 
 
 def test_exponents_tell_sites_apart() -> None:

@@ -24,6 +24,11 @@ def test_cumulative_products(reverse: bool) -> None:
     check(lambda x: lax.cumprod(x, 1, reverse), "cumprod-as-scan", x)
 
 
+def test_cumulative_sums_of_integers_overflow_as_they_do() -> None:
+    x = jnp.full((200, 3), 2**30, jnp.int32)
+    check(lambda x: lax.cumsum(x, 0), "cumsum-as-scan", x, equal=True)
+
+
 def test_an_infinity_stays_in_its_row() -> None:
     x = jnp.ones((2, 200)).at[1, 50].set(jnp.inf)
     check(lambda x: jnp.cumsum(x, 1), "cumsum-as-scan", x, equal=True)

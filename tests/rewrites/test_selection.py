@@ -145,3 +145,20 @@ def test_other_quantiles_do_not_match() -> None:
     assert COUNT not in applying(jax.jit(quantile), x, jnp.float32(0.5))
     assert COUNT not in applying(lambda x: jnp.quantile(x, jnp.asarray([0.1, 0.5])), x)
     assert COUNT not in applying(lambda x: jnp.quantile(x, 0.5), x[:20])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("function", [jnp.argmax, jnp.argmin])
+def test_places_of_extremes(kind: str, axis: int, function: Callable[..., Array]) -> None:
+    rule = f"{function.__name__}-by-equality"
+    x = drawn(0, (40, 30), KINDS[kind])
+    same_bits(lambda x: function(x, axis), rule, x)
+    same_bits(lambda x: lax.argmax(x, axis, jnp.uint8), "argmax-by-equality", x)
+    same_bits(lambda x: function(x, axis), rule, jnp.full((4, 4), jnp.nan))
+    same_bits(lambda x: function(x, axis), rule, (x * 2).astype(jnp.int32))
+    same_bits(lambda x: function(x, axis), rule, x > 0)
+
+
+def test_the_place_of_one_number_does_not_match() -> None:
+    assert not applying(lambda x: jnp.argmax(x, 0), jnp.ones((1, 200)))

@@ -31,7 +31,8 @@ FEWEST_VALUES = 1000
 """A function of fewer takes some microseconds at most, about as much as starting its kernel."""
 
 _INSTEAD = {
-    "atan2": "an approximation of atan2 and arctan by a polynomial, or of fewer values",
+    "atan2": "jnp.arctan of a quotient (2 * jnp.arctan(x / (1 + jnp.sqrt(1 - x * x))) for"
+    " jnp.arcsin(x)), which jax 0.12 computes many at a time; or of fewer values",
     "cbrt": "jnp.sign(x) * jnp.exp(jnp.log(jnp.abs(x)) / 3)",
     "power": "x ** 7 in place of x ** 7.0, since whole exponents are multiplied out; for others"
     " jnp.exp(p * jnp.log(x)) where x is positive",
