@@ -32,6 +32,9 @@ MOST_TAPS = 128
 MOST_POSITIONS = 64
 """Positions of a weight's gradient, each one product of its own."""
 
+MOST_GROUPS = 32
+"""Groups of channels, each a convolution of its own."""
+
 _PROPAGATES = (
     "NaN and infinities propagate; a padded zero times an infinite weight is NaN, as plain"
 )
@@ -280,7 +283,7 @@ def pointwise_as_dot(site: Site) -> Form | None:
     c = matched(site)
     if c is None or c.groups != 1 or c.batch_groups != 1 or math.prod(c.sizes) != 1:
         return None
-    return _sum_of_dots(c) if c.padded_only else None
+    return sum_of_dots(c) if c.padded_only else None
 
 
 @register("taps-as-dots", "conv -> sum of dots")
@@ -289,15 +292,13 @@ def taps_as_dots(site: Site) -> Form | None:
     c = matched(site)
     if c is None or c.groups != 1 or c.batch_groups != 1 or not c.padded_only:
         return None
-    return _sum_of_dots(c) if 1 < math.prod(c.sizes) <= 49 and c.channels >= 16 else None
+    return sum_of_dots(c) if 1 < math.prod(c.sizes) <= 49 and c.channels >= 16 else None
 
 
-def _sum_of_dots(c: Convolution, dtype: Any = None) -> Form:
-    """Return a sum of products, of operands rounded to `dtype`."""
+def sum_of_dots(c: Convolution, sums: Any = None) -> Form:
+    """Return a sum of products, added up in the dtype `sums`, by default that of the result."""
 
     def form(x: Array, w: Array) -> Array:
-        if dtype is not None:
-            x, w = x.astype(dtype), w.astype(dtype)
         x = c.padded(x)
         by_tap = lax.transpose(w, (*c.taps, c.taken, c.made))
         products = (
@@ -306,34 +307,13 @@ def _sum_of_dots(c: Convolution, dtype: Any = None) -> Form:
                 by_tap[tap],
                 (((c.feature,), (0,)), ((), ())),
                 precision=c.site.params["precision"],
-                preferred_element_type=sums_of(c),
+                preferred_element_type=sums or sums_of(c),
             )
             for tap in c.indices
         )
         return c.finished(reduce(add, products), _after_dot(c))
 
     return form
-
-
-@register_rewrite(
-    "taps-as-bf16-dots",
-    primitive="conv_general_dilated",
-    title="f32 conv -> sum of bf16 dots, added up in f32",
-    exactness="lower precision",
-    special="NaN and infinities propagate, as plain; operands beyond 3.39e38 become infinite",
-    source=_DEFINITION,
-    needs="bf16",
-)
-def taps_as_bf16_dots(site: Site) -> Form | None:
-    """Round both operands to bfloat16, whose products the matrix unit adds up in float32."""
-    c = matched(site)
-    if c is None or c.groups != 1 or c.batch_groups != 1 or not c.padded_only:
-        return None
-    if site.results[0].dtype != jnp.float32 or math.prod(c.sizes) > 49 or c.channels < 16:
-        return None
-    if not site.default_precision:
-        return None
-    return _sum_of_dots(c, jnp.bfloat16)
 
 
 def sums_of(c: Convolution) -> Any:
@@ -385,7 +365,12 @@ def weights_as_dots(site: Site) -> Form | None:
 def groups_as_convs(site: Site) -> Form | None:
     """Convolve every group of channels separately."""
     c = matched(site)
-    if c is None or not 1 < c.groups <= 8 or c.groups == c.channels or c.batch_groups != 1:
+    if (
+        c is None
+        or not 1 < c.groups <= MOST_GROUPS
+        or c.groups == c.channels
+        or c.batch_groups != 1
+    ):
         return None
 
     def form(x: Array, w: Array) -> Array:

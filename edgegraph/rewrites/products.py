@@ -236,14 +236,14 @@ def dense_in_int8(site: Site) -> Form | None:
     )
 
     def form(a: Array, b: Array) -> Array:
-        (a, a_scale), (b, b_scale) = _quantised(a, taken_a), _quantised(b, taken_b)
+        (a, a_scale), (b, b_scale) = quantised(a, taken_a), quantised(b, taken_b)
         sums = _rows_dot(site, a, b, jnp.int32).astype(jnp.float32)
         return sums * a_scale.reshape(*rows, *[1] * len(columns)) * b_scale.reshape(columns)
 
     return form
 
 
-def _quantised(array: Array, over: Sequence[int]) -> tuple[Array, Array]:
+def quantised(array: Array, over: Sequence[int]) -> tuple[Array, Array]:
     """Return integers of at most 127, and their scale."""
     most = jnp.max(jnp.abs(array), axis=tuple(over), keepdims=True)
     scale = jnp.where(most > 0, most / 127.0, 1.0)

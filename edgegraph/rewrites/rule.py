@@ -29,11 +29,14 @@ Form = Callable[..., Any]
 _MODULES = (
     "convolution",
     "reshaped",
+    "narrow",
     "pooling",
     "products",
     "powers",
     "scans",
     "selection",
+    "resizing",
+    "linear",
 )
 """The modules of this package that hold rules."""
 

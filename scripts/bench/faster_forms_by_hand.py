@@ -180,12 +180,6 @@ def signals() -> Iterator[Case]:
         "resize x2, nearest", lambda x: resized(x, "nearest"), maps,
         **{"repeat": lambda x: jnp.repeat(jnp.repeat(x, 2, 1), 2, 2), "broadcast": _doubled},
     )  # fmt: skip
-    yield from by_shapes(
-        "resize x2, bilinear",
-        lambda x: resized(x, "bilinear"),
-        maps,
-        **{"shifted sums": lambda x: _between(_between(x, 1), 2)},
-    )
 
     def dropped(x: Array) -> Array:
         kept = jax.random.bernoulli(jax.random.key(0), 0.9, x.shape)
@@ -210,16 +204,6 @@ def _doubled(x: Array) -> Array:
     shape = (batch, height, 2, width, 2, channels)
     found: Array = lax.broadcast_in_dim(x, shape, (0, 1, 3, 5))
     return found.reshape(batch, 2 * height, 2 * width, channels)
-
-
-def _between(x: Array, axis: int) -> Array:
-    """Double one side, every element three quarters of its own place and a quarter of the next."""
-    length = x.shape[axis]
-    first, last = (lax.slice_in_dim(x, at, at + 1, axis=axis) for at in (0, length - 1))
-    before = jnp.concatenate([first, lax.slice_in_dim(x, 0, length - 1, axis=axis)], axis)
-    after = jnp.concatenate([lax.slice_in_dim(x, 1, length, axis=axis), last], axis)
-    found = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
-    return found.reshape(*x.shape[:axis], 2 * length, *x.shape[axis + 1 :])
 
 
 def adam(parameter: Array, gradient: Array, mean: Array, square: Array) -> tuple[Array, ...]:
@@ -260,7 +244,7 @@ def small_matrices() -> Iterator[Case]:
         return a @ a.mT + 4 * jnp.eye(a.shape[-1])
 
     yield case(
-        "batched inverse", "4096 of 2x2", lambda a: jnp.linalg.inv(definite(a)), f32(4096, 2, 2),
+        "batched inverse", "4096 of 3x3", lambda a: jnp.linalg.inv(definite(a)), f32(4096, 3, 3),
         **{"by cofactors": lambda a: _inverse(definite(a))},
     )  # fmt: skip
     yield case(
@@ -278,8 +262,10 @@ def _determinant(a: Array) -> Array:
 
 
 def _inverse(a: Array) -> Array:
-    rows = jnp.stack([a[..., 1, 1], -a[..., 0, 1], -a[..., 1, 0], a[..., 0, 0]], -1)
-    return (rows / _determinant(a)[..., None]).reshape(a.shape)
+    """Invert 3x3; its error grows with the square of the condition."""
+    x, y, z = (a[..., row, :] for row in range(3))
+    columns = jnp.stack([jnp.cross(y, z), jnp.cross(z, x), jnp.cross(x, y)], -1)
+    return columns / jnp.sum(x * columns[..., 0], -1)[..., None, None]
 
 
 def _cholesky(a: Array) -> Array:
@@ -290,6 +276,29 @@ def _cholesky(a: Array) -> Array:
             left = a[..., i, j] - sum(low[i][k] * low[j][k] for k in range(j))
             low[i][j] = jnp.sqrt(left) if i == j else left / low[j][j]
     return jnp.stack([jnp.stack(row, -1) for row in low], -2)
+
+
+def recomputed() -> Iterator[Case]:
+    """Yield gradients of layers that are computed again, and without that."""
+
+    def gradient(layer: Function) -> Function:
+        def total(ws: list[Array], x: Array) -> Array:
+            for w in ws:
+                x = layer(w, x)
+            return jnp.sum(jnp.square(x))
+
+        return jax.grad(total)
+
+    def layer(w: Array, x: Array) -> Array:
+        return jnp.tanh(jax.nn.gelu(x @ w))
+
+    for depth, width, batch in ((8, 256, 64), (4, 1024, 256)):
+        label = f"{depth} layers of {width}, batch {batch}"
+        ws = [f32(width, width)] * depth
+        yield case(
+            "gradient with remat", label, gradient(jax.checkpoint(layer)), ws, f32(batch, width),
+            **{"without, 1.6 times the temporaries": gradient(layer)},
+        )  # fmt: skip
 
 
 def selections() -> Iterator[Case]:
@@ -309,6 +318,6 @@ def selections() -> Iterator[Case]:
 def by_hand() -> Iterator[Case]:
     """Yield all of them."""
     for each in (
-        attentions, norms, activations, signals, updates, small_matrices, selections,
+        attentions, norms, activations, signals, updates, small_matrices, recomputed, selections,
     ):  # fmt: skip
         yield from each()

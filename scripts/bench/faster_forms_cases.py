@@ -289,7 +289,44 @@ def products() -> Iterator[Case]:
         )  # fmt: skip
 
 
+def resizing() -> Iterator[Case]:
+    """Yield images made larger and smaller."""
+    for method, antialias, shape, new in (
+        ("bilinear", True, (1, 28, 28, 128), 56), ("bilinear", True, (1, 112, 112, 32), 224),
+        ("bilinear", True, (8, 28, 28, 64), 56), ("bilinear", True, (1, 56, 56, 21), 224),
+        ("bilinear", True, (1, 28, 28, 128), 50), ("bilinear", True, (1, 224, 224, 3), 112),
+        ("bilinear", False, (1, 224, 224, 3), 112), ("bicubic", True, (1, 28, 28, 128), 56),
+        ("bicubic", True, (1, 224, 224, 3), 448),
+    ):  # fmt: skip
+        size = (shape[0], new, new, shape[3])
+        smooth = "" if antialias or new > shape[1] else ", not smoothed"
+        yield Case(
+            section=f"resize, {method}", label=f"{'x'.join(map(str, shape))} to {new}²{smooth}",
+            function=partial(
+                jax.image.resize, shape=size, method=method, antialias=antialias
+            ),
+            arguments=(f32(*shape),), primitive="jit",
+        )  # fmt: skip
+
+
+def small_matrices() -> Iterator[Case]:
+    """Yield inverses and equations of many small matrices."""
+    for many in (4096, 64):
+        matrices, label = f32(many, 2, 2), f"{many} of 2x2"
+        for section, function, arguments in (
+            ("inverse", jnp.linalg.inv, (matrices,)),
+            ("equations", jnp.linalg.solve, (matrices, f32(many, 2, 1))),
+        ):
+            yield Case(
+                section=section, label=label, function=function, arguments=arguments,
+                primitive="jit",
+            )  # fmt: skip
+
+
 def of_rules() -> Iterator[Case]:
     """Yield all of them."""
-    for each in (depthwise, convolutions, pooling, along_rows, of_squares, products):
+    for each in (
+        depthwise, convolutions, pooling, along_rows, of_squares, products, resizing,
+        small_matrices,
+    ):  # fmt: skip
         yield from each()

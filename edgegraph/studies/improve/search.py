@@ -19,6 +19,7 @@ from edgegraph.results.analysis import Totals
 from edgegraph.rewrites.prepared import split
 from edgegraph.rewrites.rewriter import Found
 from edgegraph.rewrites.rule import Exactness, Rule, Site, forms
+from edgegraph.studies.improve.proof import moved_by_one_ulp
 from edgegraph.studies.improve.trials import Change
 
 LEAST_GAIN = 1.3
@@ -83,7 +84,10 @@ def agreeing_forms(
     for rule, form in forms(site, allow):
         executable, runs = _compiled(form, operands, prepared)
         difference = _difference(expected, jax.tree.leaves(runs(*operands)))
-        if difference <= NEAR[rule.exactness]:
+        near = NEAR[rule.exactness]
+        if near < difference and rule.exactness == "reassociating":
+            near = max(near, 4.0 * _sensitivity(compiled[PLAIN], expected, operands))
+        if difference <= near:
             executables[rule.name], compiled[rule.name] = executable, runs
             candidates[rule.name] = Candidate(rule, difference)
     return Agreeing(candidates, compiled, operands, executables)
@@ -229,6 +233,12 @@ def _difference(expected: list[Any], found: list[Any]) -> float:
         difference = float(np.max(np.abs(left - right), initial=0.0))
         worst = max(worst, difference / largest if largest else difference)
     return worst
+
+
+def _sensitivity(plain: Callable[..., Any], expected: list[Any], operands: Sequence[Any]) -> float:
+    """Return how far results move when all operands do by one unit in the last place."""
+    moved = (plain(*moved_by_one_ulp(operands, to)) for to in (1, -1))
+    return max(_difference(expected, jax.tree.leaves(each)) for each in moved)
 
 
 def _values(struct: jax.ShapeDtypeStruct, seed: int) -> jax.Array:
