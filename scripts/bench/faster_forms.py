@@ -209,6 +209,10 @@ convolutions of few channels as convolutions of blocks (0.2 to 0.9 times here; e
 a padded channel was 4.7), Winograd's 3x3 convolution (1.3), one-hot products for embeddings,
 histograms and segment sums (0.9 at most), other forms of top k (0.5), and of LSTM loops (1.06).
 
+Not taken though they are faster: a gradient without its `remat`, since the memory that this saves
+was asked for (XLA finding common subexpressions does not undo it: a barrier keeps them apart);
+inverses of 3x3 matrices by cofactors, whose error grows with the square of the condition.
+
 A logarithm in place of `log1p` or `arcsinh` loses all digits of small numbers, which the random
 ones here hardly show: these are no equivalent forms.
 
