@@ -123,8 +123,8 @@ def _check_options(job: Job, *names: str) -> None:
 
 
 def check_is_code(job: Job, reason: str) -> None:
-    """Refuse a SPEC that names a file, for the reason given."""
-    if job.file is not None:
+    """Refuse a SPEC that is compiled already, for the reason given."""
+    if not find_door(Given(job.spec)).compiled:
         raise InputError(
             f"SPEC {job.spec!r} is not package.module:attribute; {reason}, so it needs the Python"
             " code"

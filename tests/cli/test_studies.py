@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import pandas as pd
 import pytest
 
@@ -107,9 +108,11 @@ def test_a_saved_study_is_shown_again(
 
 def test_a_file_cannot_be_studied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "dump.txt"
-    path.touch()
+    path.write_text("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }")
     assert main(["fusion", str(path)]) == 2
     assert "it needs the Python code" in capsys.readouterr().err
+    path.write_text(jax.jit(jax.numpy.tanh).lower(jax.ShapeDtypeStruct((8,), "float32")).as_text())
+    assert main(["fusion", str(path), "--no-measure"]) == 0  # StableHLO is compiled here
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,7 @@ def test_the_command_shows_what_was_saved_and_refuses_what_cannot_run(
     shown = capsys.readouterr().out
     assert main(["show", str(saved)]) == 0
     assert capsys.readouterr().out == shown
-    (tmp_path / "dump.txt").touch()
+    (tmp_path / "dump.txt").write_text("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }")
     assert main(["overlap", str(tmp_path / "dump.txt")]) == 2
     assert "needs the Python code" in capsys.readouterr().err
     assert main(["overlap", "models.cnn:small_cnn", "-o", "x.doc"]) == 2

@@ -195,7 +195,7 @@ def test_a_saved_sweep_is_shown_again_and_asked_for_another_budget(
 
 def test_a_file_cannot_be_swept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "dump.txt"
-    path.touch()
+    path.write_text("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }")
     assert main(["sweep", str(path)]) == 2
     assert "it needs the Python code" in capsys.readouterr().err
 
