@@ -13,10 +13,8 @@ from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.analysis import LayerRecord, OpRecord
 from edgegraph.results.columns import add_up
 from edgegraph.results.op_trace import OpShare
-from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS
+from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS, PHASES
 from edgegraph.results.timing import LayerLatency, finest_cut
-
-PHASES = ("forward", "backward", "rematerialised", "update")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,14 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def is_there(path: str | Path) -> bool:
+    """Return whether a file or folder is there; none is of a name that no system takes."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def is_stream(path: Path) -> bool:
     """Return whether a path names something to write to, and no file that could be replaced."""
     if not path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import platform
@@ -27,6 +28,9 @@ BUG = 70
 """The exit code of a defect of EdgeGraph: EX_SOFTWARE of sysexits.h. 1 says that a gate failed."""
 
 INTERRUPTED = 130
+
+_LONGEST = 200
+"""Characters of a path in a message."""
 
 _OUT, _ERR = 1, 2
 """The descriptors of stdout and stderr."""
@@ -131,6 +135,10 @@ def ended(run: Callable[[], object]) -> int:
         say("error: memory ran out; take a smaller batch, or a machine with more")
         return InputError.exit_code
     except BaseException as error:
+        # What the system refuses is no bug; a file that we believed to be there is one.
+        if isinstance(error, OSError) and error.filename and error.errno != errno.ENOENT:
+            say(f"error: cannot use {str(error.filename)[:_LONGEST]}: {error.strerror}")
+            return InputError.exit_code
         say(
             f"this is a bug in EdgeGraph: {type(error).__name__}: {first_line(error)}; please"
             f" report it with {_report(error)}"

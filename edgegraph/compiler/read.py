@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgegraph.base.files import is_there
 from edgegraph.compiler.program import Program
 from edgegraph.errors import FormatError, InputError
 from edgegraph.hlo.dump_folder import DumpedModule, dumped_modules
@@ -40,7 +41,7 @@ def read_hlo(source: str | Path, *, module: str | None = None) -> Program:
         >>> read_hlo("HloModule m\nENTRY e { ROOT x = f32[8] parameter(0) }").name
         'm'
     """
-    if isinstance(source, str) and not _is_file(source):
+    if isinstance(source, str) and not is_there(source):
         if "HloModule" in source or "\n" in source:
             return program_of(source.encode(), module=module)
         if len(source) > _LONGEST_NAME:
@@ -51,13 +52,6 @@ def read_hlo(source: str | Path, *, module: str | None = None) -> Program:
 
 _LONGEST_NAME = 255
 """Of a file, on the systems there are."""
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).exists()
-    except (OSError, ValueError):  # too long for a name
-        return False
 
 
 def _read_file(path: Path, module: str | None) -> Program:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgegraph.base.files import kind_of
+from edgegraph.base.files import is_there, kind_of
 from edgegraph.errors import FormatError, InputError
 from edgegraph.results.kinds import resolve
 
@@ -122,10 +122,7 @@ def _path(value: object) -> Path | None:
         return value
     if not isinstance(value, str) or _is_content(value):
         return None
-    try:
-        return Path(value) if Path(value).exists() else None
-    except (OSError, ValueError):
-        return None
+    return Path(value) if is_there(value) else None
 
 
 def _name(value: object) -> str:

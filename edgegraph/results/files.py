@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from edgegraph.base.files import replacing
+from edgegraph.base.files import is_there, replacing
 from edgegraph.errors import FormatError, InputError
+from edgegraph.results.consistency import contradiction
 from edgegraph.results.kinds import KINDS, kind_of, provided, resolve, saved_words
 
 if TYPE_CHECKING:
@@ -127,14 +128,14 @@ def load(path: str | Path) -> Any:
     path = Path(path)
     if is_address(path):
         return provided("load_address")(str(path))
-    if not path.is_file():
+    if not is_there(path) or path.is_dir():
         raise InputError(f"no file at {path}")
     return unpack(path, path)
 
 
 def is_address(path: str | Path) -> bool:
     """Return whether a name is no file but a run in a database, such as ``runs.db#42``."""
-    return _ADDRESS.fullmatch(str(path)) is not None and not Path(path).exists()
+    return _ADDRESS.fullmatch(str(path)) is not None and not is_there(path)
 
 
 def unpack(content: bytes | Path, path: str | Path) -> Any:
@@ -158,11 +159,13 @@ def unpack(content: bytes | Path, path: str | Path) -> Any:
         raise FormatError(
             f"{path} is damaged, or of another version of EdgeGraph: {error}; make it again"
         ) from error
-    if module is None:
-        return result
-    if sha256(module).hexdigest() != header.module_sha256:
-        raise FormatError(f"{path} is damaged: its HLO module does not match its digest")
-    return replace(result, serialized_module=module)
+    if module is not None:
+        if sha256(module).hexdigest() != header.module_sha256:
+            raise FormatError(f"{path} is damaged: its HLO module does not match its digest")
+        result = replace(result, serialized_module=module)
+    if (said := contradiction(result)) is not None:
+        raise FormatError(f"{path} contradicts itself: {said}; make it again")
+    return result
 
 
 def load_analysis(path: str | Path) -> Analysis:

@@ -11,6 +11,8 @@ from edgegraph.base.units import percent
 from edgegraph.device.device import overlapped
 from edgegraph.results.columns import SHARE, Column, columns_of
 
+PHASES = ("forward", "backward", "rematerialised", "update")
+
 _SUM = Column(adds="sum")
 Count = Annotated[int | None, _SUM]
 """Adds up over ops and layers; None where it is unknown."""

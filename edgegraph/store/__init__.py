@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
-from edgegraph.errors import InputError
+from edgegraph.errors import FormatError, InputError
 from edgegraph.results.base import Notes, Saved
 from edgegraph.results.files import pack, unpack
 from edgegraph.results.kinds import kind_of
@@ -28,6 +28,9 @@ _FIELDS = tuple(field.name for field in fields(Run) if field.name != "metrics")
 _NOTED = ("workload", "batch", "dtype", "target", "machine", "error", "verdict")
 _ENVIRONMENT = ("edgegraph", "jax", "created_at")
 """Columns that are attributes of a result's notes, and of its environment."""
+
+_MOST_DIGITS = 19
+"""Of a number that SQLite gives to a run."""
 
 _Given = TypeVar("_Given")
 
@@ -62,6 +65,8 @@ def open_store(path: str | Path, *, create: bool = True, timeout_s: float = TIME
 def load_address(address: str) -> Any:
     """Return the result that ``runs.db#42`` names."""
     path, _, number = address.rpartition("#")
+    if len(number) > _MOST_DIGITS:
+        raise InputError(f"{path} has no run of a number with {len(number)} digits")
     with open_store(path, create=False) as store:
         return store.load(int(number))
 
@@ -151,8 +156,11 @@ class Store:
         found = []
         for values, metrics in figures.items():
             noted = dict(zip(_FIELDS, values, strict=True))
-            noted["options"] = msgspec.json.decode(noted["options"])
-            found.append(Run(**noted, metrics=metrics))
+            try:
+                noted["options"] = msgspec.json.decode(noted["options"])
+                found.append(msgspec.convert({**noted, "metrics": metrics}, Run))
+            except (msgspec.MsgspecError, TypeError, RecursionError) as error:
+                raise FormatError(f"{self.path}#{noted['id']} is damaged: {error}") from error
         return found
 
     def history(self, workload: str, metric: str = "latency_s", **where: Any) -> History:
@@ -206,10 +214,17 @@ class Store:
             InputError: There is no such run.
             FormatError: Its content is damaged.
         """
-        rows = self._read("SELECT content FROM runs WHERE id = ?", (number,))
+        known = 0 < number < 1 << 63
+        rows = self._read("SELECT content FROM runs WHERE id = ?", (number,)) if known else ()
         if not rows:
             raise InputError(f"{self.path} has no run {number}; `store.frame` lists them")
-        return unpack(bytes(rows[0][0]), f"{self.path}#{number}")
+        return self._unpacked(rows[0][0], number)
+
+    def _unpacked(self, content: object, number: int) -> Any:
+        address = f"{self.path}#{number}"
+        if not isinstance(content, bytes):
+            raise FormatError(f"{address} is damaged: its content is a {type(content).__name__}")
+        return unpack(content, address)
 
     def start_sweep(self, identity: str, *, fresh: bool = False) -> int:
         """Return the number of the sweep of that identity that is going on, or of a new one.
@@ -255,7 +270,7 @@ class Store:
         rows = self._read(
             "SELECT id, cell, content FROM runs WHERE sweep = ? ORDER BY id", (sweep,)
         )
-        return {cell: unpack(bytes(content), f"{self.path}#{id}") for id, cell, content in rows}
+        return {cell: self._unpacked(content, id) for id, cell, content in rows}
 
     def sweep(self, number: int) -> Any:
         """Put the points of a sweep together again."""

@@ -171,6 +171,8 @@ def explained(path: Path) -> Iterator[None]:
     """Describe in one line what SQLite could not do."""
     try:
         yield
+    except OverflowError as error:
+        raise InputError(f"{path} holds numbers below 2^63, and was asked for more") from error
     except sqlite3.Error as error:
         code = _code(error)
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):

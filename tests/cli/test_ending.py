@@ -162,6 +162,8 @@ def test_a_defect_is_one_line_and_a_report(
     [
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 2, "memory ran out"),
+        (PermissionError(13, "Permission denied", "a.html"), 2, "a.html: Permission denied"),
+        (FileNotFoundError(2, "No such file", "page.css"), BUG, "page.css"),
         (EOFError(), BUG, "EOFError"),
         (BrokenPipeError(32, "Broken pipe"), BUG, "Broken pipe"),
     ],
@@ -176,6 +178,18 @@ def test_every_other_end_has_its_code(
     err = capsys.readouterr().err
     assert line in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["analyze {}", "analyze {}:x", "show {}.edgegraph", "report x -o {}.html", "history --store {}",
+     "plot {}.edgegraph -o a.svg", "diff {} {}", "check x --baseline {}"],
+)  # fmt: skip
+def test_names_that_no_system_takes_are_refused(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command.replace("{}", "a" * 300).split()) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_where_stderr_is_closed_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_a_value_of_another_type_is_refused(tmp_path: Path) -> None:
 @given(
     st.builds(
         ProcessTimes, first_s=st.floats(), second_s=st.floats(), control_s=st.floats(0, 1),
-        ratio=st.floats(0, 1), control_ratio=st.floats(0, 1), pairs=st.integers(),
+        ratio=st.floats(0, 1), control_ratio=st.floats(0, 1), pairs=st.integers(0, 2**63 - 1),
         others_share=st.none() | st.floats(),
     )
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,3 +94,41 @@ def test_a_run_that_is_not_there_and_a_damaged_one(path: Path) -> None:
     bad.close()
     with pytest.raises(FormatError, match=f"runs.db#{number} is not a saved result"):
         eg.load(f"{path}#{number}")
+
+
+def test_a_run_that_cannot_be_is_not_there(path: Path) -> None:
+    with eg.open_store(path) as store:
+        store.put(one())
+        for number in (0, 99, 1 << 63):
+            with pytest.raises(InputError, match="has no run"):
+                store.load(number)
+        with pytest.raises(InputError, match="numbers below 2"):
+            store.find(batch=1 << 63)
+    for digits in ("0", "9" * 19, "9" * 5000):
+        with pytest.raises(InputError, match="has no run"):
+            eg.load(f"{path}#{digits}")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE runs SET options = 7", "runs.db#1 is damaged"),
+        ("UPDATE runs SET options = '[1]'", "Expected `object`"),
+        ("UPDATE runs SET batch = 'many'", r"Expected `int | null`"),
+        ("UPDATE metrics SET value = 'fast'", "Expected `float`"),
+        ("UPDATE runs SET content = 'text'", "its content is a str"),
+        ("UPDATE runs SET content = 99999999999", "its content is a int"),
+    ],
+)
+def test_cells_of_another_type_are_refused(change: str, said: str, path: Path) -> None:
+    with eg.open_store(path) as store:
+        store.put(one())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(change)
+        connection.commit()
+    with eg.open_store(path) as store:
+        read = store.find if "content" not in change else lambda: store.load(1)
+        with pytest.raises(FormatError) as caught:
+            read()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
