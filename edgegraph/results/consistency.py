@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from edgegraph.results.analysis import Analysis
 
 _MOST = (1 << 63) - 1
+_PLAIN = {str, float, bool, bytes, type(None)}
+"""Types of what needs no look: it is most of a file."""
 
 _BOUNDS = ("compute", "memory", "network", "overhead")
 _SOURCES = ("measured", "split by layers", "split by roofline", "split by counts", "estimated")
@@ -36,10 +39,10 @@ def contradiction(result: Any) -> str | None:
 
 def _out_of_range(values: Iterable[Any], name: str) -> Iterator[str]:
     """Name whole numbers that count nothing; the values of a field are looked at together."""
-    alike: dict[type, list[Any]] = {}
-    for value in values:
-        alike.setdefault(type(value), []).append(value)
-    for kind, same in alike.items():
+    held = list(values)
+    kinds: set[Any] = set(map(type, held))
+    for kind in kinds - _PLAIN:
+        same = [each for each in held if type(each) is kind]
         if kind is int:
             if min(same) < 0:
                 yield f"{name} is negative"
@@ -51,7 +54,7 @@ def _out_of_range(values: Iterable[Any], name: str) -> Iterator[str]:
             yield from _out_of_range((each for one in same for each in one.values()), name)
         elif is_dataclass(kind) or issubclass(kind, Struct):
             for field in _fields(kind):
-                yield from _out_of_range([getattr(each, field) for each in same], field)
+                yield from _out_of_range(map(attrgetter(field), same), field)
 
 
 def _fields(kind: Any) -> Iterable[str]:
