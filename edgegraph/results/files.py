@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,9 +34,15 @@ FORMAT_VERSION = 2
 _RECORDS = "result.json"
 _MODULE = "module.hlo.pb"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_MAX_BYTES = 4 << 30
-_MAX_RATIO = 1200
-"""Deflate cannot pack tighter than 1032 to 1; a header that claims more is lying."""
+_MAX_BYTES = 1 << 30
+"""Of a member unpacked; 500,000 ops take 200 MB."""
+
+_MAX_RATIO = 250
+"""Of a member unpacked to packed; that of ops which are all alike is 60."""
+
+_HEAD_BYTES = 1 << 16
+_RESULT_BEGINS = re.compile(rb',\s*"result"\s*:')
+"""What stands before it says what the result is, and is looked at before anything is unpacked."""
 
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 """What `zipfile` raises on damaged archives: also on those that seem encrypted or whose names are
@@ -65,6 +72,12 @@ class _Body(msgspec.Struct):
     """The JSON member without the result's type."""
 
     result: msgspec.Raw
+
+
+@cache
+def _whole(kind: Any) -> Any:
+    """Return the type of the JSON member, with the result's."""
+    return msgspec.defstruct("_Whole", [("result", kind)])
 
 
 def save(result: Any, path: str | Path) -> Path:
@@ -143,11 +156,11 @@ def unpack(content: bytes | Path, path: str | Path) -> Any:
     source = io.BytesIO(content) if isinstance(content, bytes) else content
     try:
         with zipfile.ZipFile(source) as archive:
-            records = _member(archive, _RECORDS, path)
-            header = _header(records, path)
+            header = _header(archive, path)
+            records = _unpacked(archive, _RECORDS, path)
             module = None
             if header.module_sha256 is not None:
-                module = _member(archive, _MODULE, path)
+                module = _unpacked(archive, _MODULE, path)
     except _UNREADABLE as error:
         raise FormatError(
             f"{path} is not a saved result, or it was cut off ({error}); expected a file that"
@@ -178,13 +191,15 @@ def load_analysis(path: str | Path) -> Analysis:
 
 
 def _decode(records: bytes, kind: type[_Result]) -> _Result:
-    body = msgspec.json.decode(records, type=_Body).result
+    home: Any = kind
     try:
-        return msgspec.json.decode(body, type=kind)
+        result: _Result = msgspec.json.decode(records, type=_whole(home)).result
+        return result
     except msgspec.ValidationError:
         former = dict(getattr(kind, "FORMER_NAMES", ()))
         if not former:
             raise
+        body = msgspec.json.decode(records, type=_Body).result
         return msgspec.convert(_renamed(msgspec.json.decode(body), former), kind)
 
 
@@ -224,14 +239,17 @@ def _not_finite(value: object, place: str) -> Iterator[str]:
             yield from _not_finite(each, f"{place}[{number}]")
 
 
-def _header(records: bytes, path: str | Path) -> _Header:
-    """Check that this EdgeGraph knows what the file holds."""
+def _header(archive: zipfile.ZipFile, path: str | Path) -> _Header:
+    """Check that this EdgeGraph knows what the file holds, by how it begins."""
+    with archive.open(_member(archive, _RECORDS, path)) as member:
+        head = member.read(_HEAD_BYTES)
+    found = _RESULT_BEGINS.search(head)
     try:
-        header = msgspec.json.decode(records, type=_Header)
+        header = msgspec.json.decode(head[: found.start()] + b"}" if found else head, type=_Header)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} is damaged: {error}") from error
     if header.format != "edgegraph":
-        raise FormatError(f"{path} is not a saved result: its format is {header.format!r}")
+        raise FormatError(f"{path} is not a saved result: its format is {header.format[:80]!r}")
     if header.version != FORMAT_VERSION:
         todo = "install a newer EdgeGraph" if header.version > FORMAT_VERSION else "make it again"
         raise FormatError(
@@ -240,14 +258,14 @@ def _header(records: bytes, path: str | Path) -> _Header:
         )
     if header.kind not in saved_words():
         raise FormatError(
-            f"{path} is damaged: it claims to hold a {header.kind!r}; expected one of:"
+            f"{path} is damaged: it claims to hold a {header.kind[:80]!r}; expected one of:"
             f" {', '.join(saved_words())}"
         )
     return header
 
 
-def _member(archive: zipfile.ZipFile, name: str, path: str | Path) -> bytes:
-    """Unpack one member, unless its size is out of all proportion."""
+def _member(archive: zipfile.ZipFile, name: str, path: str | Path) -> zipfile.ZipInfo:
+    """Find one member."""
     try:
         info = archive.getinfo(name)
     except KeyError:
@@ -257,8 +275,14 @@ def _member(archive: zipfile.ZipFile, name: str, path: str | Path) -> bytes:
                 " make it again"
             ) from None
         raise FormatError(f"{path} is not a saved result: it holds no {name}") from None
-    if info.file_size > _MAX_BYTES or info.file_size > _MAX_RATIO * max(1, info.compress_size):
-        raise FormatError(f"{path} is damaged: {name} claims to unpack to {info.file_size:,} bytes")
     if info.compress_type != zipfile.ZIP_DEFLATED:
         raise FormatError(f"{path} is damaged: {name} is not compressed as EdgeGraph does it")
+    return info
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str, path: str | Path) -> bytes:
+    """Unpack one member, unless its size is out of all proportion."""
+    info = _member(archive, name, path)
+    if info.file_size > _MAX_BYTES or info.file_size > _MAX_RATIO * max(1, info.compress_size):
+        raise FormatError(f"{path} is damaged: {name} claims to unpack to {info.file_size:,} bytes")
     return archive.read(info)

@@ -87,7 +87,7 @@ def test_a_number_that_cannot_be_written_is_refused(
 
 def test_a_value_of_another_type_is_refused(tmp_path: Path) -> None:
     broken = replace(analyses.small_cnn(), batch="32")  # type: ignore[arg-type]  # on purpose
-    with pytest.raises(InputError, match=r"cannot save this analysis: .*\$\.batch"):
+    with pytest.raises(InputError, match=r"cannot save this analysis: .*\$\.result\.batch"):
         save(broken, tmp_path / "a.edgegraph")
 
 
@@ -148,6 +148,28 @@ def test_a_member_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     raw = path.read_bytes()
     path.write_bytes(raw.replace((100).to_bytes(4, "little"), (2**31).to_bytes(4, "little")))
     with pytest.raises(FormatError):
+        load(path)
+
+
+def test_what_a_file_is_is_read_before_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of another version may be as large as it likes."""
+    path = save(analyses.small_cnn(), tmp_path / "a.edgegraph")
+    newer = b'{"format":"edgegraph","version":3,"kind":"analysis","result":' + b"[7," * 100_000
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked whole"))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("result.json", newer)
+    with pytest.raises(FormatError, match="format version 3"):
+        load(path)
+
+
+def test_a_file_that_packs_tighter_than_any_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.edgegraph"
+    start = b'{"format":"edgegraph","version":2,"kind":"analysis","result":'
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("result.json", start + b" " * (1 << 20))
+    with pytest.raises(FormatError, match="claims to unpack to 1,048,637 bytes"):
         load(path)
 
 
