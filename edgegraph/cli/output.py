@@ -153,7 +153,20 @@ def print_json(document: Any) -> None:
     """Print one JSON document on one line of stdout; unknown values are null."""
     import msgspec
 
-    print_text(msgspec.json.encode(document).decode() + "\n")
+    try:
+        line = msgspec.json.encode(document)
+    except UnicodeEncodeError:  # a path may hold bytes that are no text
+        line = msgspec.json.encode(_as_text(msgspec.to_builtins(document)))
+    print_text(line.decode() + "\n")
+
+
+def _as_text(value: Any) -> Any:
+    """Return a JSON value with what no text holds written out in its texts."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {name: _as_text(each) for name, each in value.items()}
+    return [_as_text(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def print_result(result: Shown, *, json: bool) -> None:

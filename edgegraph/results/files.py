@@ -107,7 +107,7 @@ def pack(result: Any) -> bytes:
     )
     try:
         records = msgspec.json.encode(saved)
-    except (TypeError, OverflowError) as error:
+    except (TypeError, OverflowError, UnicodeEncodeError) as error:
         raise InputError(f"cannot save this {kind}: {error}") from error
     _check_readable(records, saved.result, kind)
     members = {_RECORDS: records} | ({} if module is None else {_MODULE: module})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import math
+import os
 import sys
 import threading
 from pathlib import Path
@@ -109,6 +111,8 @@ def test_no_name_does_anything_to_the_terminal(capsys: pytest.CaptureFixture[str
 def test_json_is_one_line_and_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"time_s": math.nan, "name": "a\nb"})
     assert capsys.readouterr().out == '{"time_s":null,"name":"a\\nb"}\n'
+    print_json({"time_s": math.nan, "saved": [os.fsdecode(b"a\xff\n")]})
+    assert json.loads(capsys.readouterr().out) == {"time_s": None, "saved": ["a\\udcff\n"]}
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,12 @@ def test_a_number_that_cannot_be_written_is_refused(
     assert [each.name for each in tmp_path.iterdir()] == []
 
 
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    analysis = replace(analyses.small_cnn(), workload="a\ud800")
+    with pytest.raises(InputError, match=r"cannot save this analysis: .*surrogates not allowed"):
+        save(analysis, tmp_path / "a.edgegraph")
+
+
 def test_a_value_of_another_type_is_refused(tmp_path: Path) -> None:
     broken = replace(analyses.small_cnn(), batch="32")  # type: ignore[arg-type]  # on purpose
     with pytest.raises(InputError, match=r"cannot save this analysis: .*\$\.result\.batch"):
