@@ -1,7 +1,8 @@
 """Keep the whole output of EdgeGraph, and hold it against what the code gives later.
 
 Nothing but the public names, the command line and the corpus is used, so that the code may be
-rebuilt inside. What was saved before is shown again, and must not change by a single byte.
+rebuilt inside. What was saved before is shown again, and must not change, but for what is listed
+in `scripts/whole_output_meant.toml`.
 
     python -m scripts.whole_output keep FOLDER            with the code as it should stay
     python -m scripts.whole_output check FOLDER           with the code now; --quick takes a sample
@@ -17,17 +18,20 @@ import importlib
 import io
 import multiprocessing
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.metadata import entry_points
@@ -35,7 +39,12 @@ from pathlib import Path
 from typing import Any
 
 from scripts.whole_output_cases import MEASURED, REPOSITORY, TRAINED, UNMEASURED, Case, cases
-from scripts.whole_output_form import KINDS, difference, readable
+from scripts.whole_output_form import readable
+from scripts.whole_output_pieces import changes
+
+MEANT = Path(__file__).with_name("whole_output_meant.toml")
+MOST_CHARACTERS = 200
+"""Of a change, shown."""
 
 
 @cache
@@ -256,28 +265,55 @@ def by_hand() -> dict[str, Any]:
     }
 
 
-def compare(before: Path, after: Path, names: Sequence[str], meant: Path | None) -> int:
-    """Print what differs in the folders of cases; return the count of what was not meant."""
-    listed = {}
-    for line in meant.read_text().splitlines() if meant else ():
-        if line.strip() and not line.startswith("#"):
-            pattern, _, reason = line.strip().partition(" ")
-            listed[pattern] = reason.strip()
-    counts, used = Counter[str](), set[str]()
+def compare(before: Path, after: Path, names: Sequence[str], meant: Path) -> int:
+    """Print what differs in the folders of cases and was not meant; return the count of files."""
+    listed = [Meant(**entry) for entry in tomllib.loads(meant.read_text("utf-8"))["meant"]]
+    counts, used = Counter[str](), Counter[str]()
+    unmeant: dict[str, list[tuple[str, str]]] = {}
     for path in sorted({*files_of(before, names), *files_of(after, names)}):
-        said = difference(path, before / path, after / path)
-        counts[said[0]] += 1
-        if said[0] == "equal":
-            continue
-        fitting = [one for one in listed if fnmatch.fnmatch(path, one)]
-        used.update(fitting)
-        counts["meant"] += bool(fitting)
-        if not fitting:
-            print(f"{said[0]}: {path}", *said[1:], sep="\n    ")
-    for pattern in listed.keys() - used:
-        print(f"meant, but nothing of that name differs: {pattern} ({listed[pattern]})")
-    print(", ".join(f"{counts[kind]:,} {kind}" for kind in KINDS))
-    return sum(counts[kind] for kind in ("different", "missing", "new")) - counts["meant"]
+        found = changes(path, before / path, after / path)
+        fitting = [each for each in listed if each.concerns(path)]
+        left = [change for change in found if not explained(change, fitting, used)]
+        counts["unmeant" if left else "meant" if found else "equal"] += 1
+        for change in left:
+            unmeant.setdefault(change.partition("=")[0], []).append((change, path))
+    for group in sorted(unmeant.values(), key=len, reverse=True):
+        (change, path), files = group[0], {path for _, path in group}
+        more = f", and {len(group) - 1:,} more in {len(files):,} files" if len(group) > 1 else ""
+        print(f"{change[:MOST_CHARACTERS]}\n    in {path}{more}")
+    for each in listed:
+        if not used[each.why]:
+            print(f"meant, but nothing differs so: {each.why}")
+    print(", ".join(f"{counts[kind]:,} {kind}" for kind in ("equal", "meant", "unmeant")))
+    return counts["unmeant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meant:
+    """One kind of change that was meant.
+
+    Attributes:
+        why: The reason, as the changelog gives it.
+        outputs: Patterns of paths, as a shell has them.
+        changes: Regular expressions of the changes, as `changes` writes them, from end to end.
+    """
+
+    why: str
+    outputs: Sequence[str] = ("*",)
+    changes: Sequence[str]
+
+    def concerns(self, path: str) -> bool:
+        """Return whether it is of that output."""
+        return any(fnmatch.fnmatch(path, pattern) for pattern in self.outputs)
+
+
+def explained(change: str, fitting: Sequence[Meant], used: Counter[str]) -> bool:
+    """Return whether a change was meant, and count for what reason."""
+    for each in fitting:
+        if any(re.fullmatch(pattern, change, re.DOTALL) for pattern in each.changes):
+            used[each.why] += 1
+            return True
+    return False
 
 
 def files_of(folder: Path, names: Sequence[str]) -> Iterator[str]:
@@ -296,7 +332,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="check: a sample of everything")
     parser.add_argument("--only", metavar="PATTERN", help="check: cases of these names: 'zoo/*'")
     parser.add_argument("--output", type=Path, help="check: leave the output there")
-    parser.add_argument("--meant", type=Path, help="check: lines of pattern and reason")
+    parser.add_argument("--again", action="store_true", help="check: what lies in --output")
+    parser.add_argument("--meant", type=Path, default=MEANT, help="check: changes that were meant")
     parser.add_argument("--verbose", action="store_true", help="check: each case with its time")
     options = parser.parse_args()
     folder, began = options.folder.resolve(), time.monotonic()
@@ -308,9 +345,10 @@ def main() -> None:
     chosen = [case for case in chosen if fnmatch.fnmatch(case.name, options.only or "*")]
     with tempfile.TemporaryDirectory() as temporary:
         target = (options.output or Path(temporary)).resolve()
-        for case in chosen:
+        for case in () if options.again else chosen:
             shutil.rmtree(target / case.name, ignore_errors=True)
-        show_all(chosen, folder, target, options.verbose)
+        if not options.again:
+            show_all(chosen, folder, target, options.verbose)
         names = [case.name for case in chosen]
         wrong = compare(folder / "expected", target, names, options.meant)
     print(f"{len(chosen)} cases of the code in {REPOSITORY}, {time.monotonic() - began:.0f} s")

@@ -1,4 +1,4 @@
-"""The form in which `scripts.whole_output` keeps files, and how it holds them against each other.
+"""The form in which `scripts.whole_output` keeps files.
 
 Masked are, only in results that are made anew: the time of making, load, and compile times, the
 version, and the module's digest, since a module names the source files that built it.
@@ -8,23 +8,12 @@ from __future__ import annotations
 
 import base64
 import csv
-import difflib
 import gzip
 import io
-import itertools
 import re
 import zipfile
-from pathlib import Path
 
 from scripts.whole_output_cases import REPOSITORY, Case
-
-KINDS = ("equal", "different", "missing", "new", "meant")
-PIECES = re.compile(r'\n|(?<=>)|(?<=,)(?=["\[{])|(?<=, )')
-"""Where the long lines of pages and JSON are broken, to show what differs."""
-NEAR_LINES = 100
-"""Lines compared behind the first that differs."""
-MOST_LINES = 24
-"""Lines shown of a difference."""
 
 
 def readable(name: str, content: bytes, case: Case, paths: dict[str, str], since: str) -> bytes:
@@ -89,22 +78,3 @@ def masked(text: str, since: str) -> str:
     text = re.sub(r'("edgegraph":\s*")[^"]*', r"\1VERSION", text)
     text = re.sub(r"(scripts/whole_output\.py:)\d+", r"\1LINE", text)
     return re.sub(r'("module_sha256":")\w+', r"\1DIGEST", text)
-
-
-def difference(name: str, before: Path, after: Path) -> list[str]:
-    """Return which of `KINDS` a file is, and the first lines that differ."""
-    if not (before.exists() and after.exists()):
-        return ["missing" if before.exists() else "new"]
-    old, new = before.read_bytes(), after.read_bytes()
-    if old == new:
-        return ["equal"]
-    if name.endswith((".png", ".pdf")):
-        return ["different", f"{len(old):,} bytes, now {len(new):,}"]
-    one, other = (
-        re.split(r'\n|(?<=>)|(?<=,)(?=["\[{])|(?<=, )', text.decode()) for text in (old, new)
-    )
-    pairs = enumerate(zip(one, other, strict=False))
-    first = next((number for number, (a, b) in pairs if a != b), min(len(one), len(other)))
-    near = slice(max(0, first - 1), first + NEAR_LINES)  # a diff of whole pages takes minutes
-    lines = difflib.unified_diff(one[near], other[near], lineterm="", n=1)
-    return ["different", *(line[:200] for line in itertools.islice(lines, 3, MOST_LINES))]
