@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from edgegraph.rewrites.rewriter import find_sites, rewritten
@@ -13,6 +14,12 @@ from edgegraph.rewrites.rule import forms
 
 NEAR = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 2e-2, "float16": 2e-3}
 """Largest difference by the order of sums alone, relative to the largest result."""
+
+
+def drawn(*shape: int, seed: int = 0, dtype: Any = "float32") -> jax.Array:
+    """Return random numbers, by NumPy: JAX compiles its own anew for every shape."""
+    numbers = np.random.default_rng(seed).standard_normal(shape)
+    return jnp.asarray(numbers, np.float64 if dtype == "float64" else np.float32).astype(dtype)
 
 
 def applying(function: Callable[..., Any], *arguments: Any) -> dict[str, set[str]]:

@@ -15,13 +15,8 @@ from jax import Array, lax
 import edgegraph as eg
 from edgegraph.rewrites.decisions import prepared_workload
 from edgegraph.rewrites.folding import folded
+from tests.rewrites.plain import drawn
 from tests.rewrites.test_all_rules import FAST, examples
-
-
-def drawn(*shape: int) -> Array:
-    # By NumPy: JAX compiles its random numbers anew for every shape.
-    return jnp.asarray(np.random.default_rng(0).standard_normal(shape, np.float32))
-
 
 X, W = drawn(2, 6, 6, 8), drawn(3, 3, 8, 8)
 MEAN, FACTOR, BIAS = drawn(3, 8)

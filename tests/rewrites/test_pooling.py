@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import Array, lax
 
-from tests.rewrites.plain import applying, check, forced
+from tests.rewrites.plain import applying, check, drawn, forced
 
 
 def pooling(
@@ -30,7 +31,7 @@ sides = st.tuples(st.integers(1, 4), st.integers(1, 4))
 @settings(max_examples=20, deadline=None)
 @given(sides.filter(lambda each: each != (1, 1)), sides, st.sampled_from(["SAME", "VALID"]))
 def test_pooling_by_slices(sizes: tuple[int, int], strides: tuple[int, int], padding: str) -> None:
-    x = jax.random.normal(jax.random.key(0), (2, 9, 8, 3))
+    x = drawn(2, 9, 8, 3)
     check(pooling("max", sizes, strides, padding), "max-pool-as-slices", x, equal=True)
     check(pooling("sum", sizes, strides, padding), "sum-pool-as-slices", x)
 
@@ -56,7 +57,7 @@ def test_the_gradient_goes_where_it_goes_in_xla(
 ) -> None:
     if (padding, kind) == ("SAME", "infinities"):
         return  # A window of -inf alone at a padded border: its gradient is lost, as stated.
-    x = jax.random.choice(jax.random.key(0), jnp.asarray(VALUES[kind]), (2, 9, 8, 3))
+    x = jnp.asarray(np.random.default_rng(0).choice(VALUES[kind], (2, 9, 8, 3)), jnp.float32)
     pool = pooling("max", sizes, strides or sizes, padding)
     weights = jnp.arange(1.0, pool(x).size + 1).reshape(pool(x).shape)
     gradient = jax.grad(lambda x: jnp.where(weights > 0, pool(x), 0.0).sum())
@@ -72,7 +73,7 @@ def test_the_gradient_goes_where_it_goes_in_xla(
 
 
 def test_a_form_of_a_maximum_is_derived_as_the_plain_one() -> None:
-    x = jax.random.randint(jax.random.key(0), (2, 8, 8, 3), 0, 3).astype(jnp.float32)
+    x = jnp.asarray(np.random.default_rng(0).integers(0, 3, (2, 8, 8, 3)), jnp.float32)
     pool = pooling("max", (2, 2), (2, 2), "VALID")
     fast = forced(pool, "max-pool-as-slices", x)
     one, other = (jax.grad(lambda x, f=f: (f(x) ** 2).sum())(x) for f in (pool, fast))
@@ -82,13 +83,13 @@ def test_a_form_of_a_maximum_is_derived_as_the_plain_one() -> None:
 @settings(max_examples=15, deadline=None)
 @given(sides.filter(lambda each: each != (1, 1)), st.sampled_from(["SAME", "VALID"]))
 def test_the_gradient_of_a_separate_average(sizes: tuple[int, int], padding: str) -> None:
-    x = jax.random.normal(jax.random.key(0), (2, 9, 8, 3))
+    x = drawn(2, 9, 8, 3)
     pool = pooling("sum", sizes, sizes, padding)
     check(jax.grad(lambda x: (pool(x) ** 2).sum()), "sum-pool-gradient-as-broadcast", x, equal=True)
 
 
 def test_the_gradient_of_an_average() -> None:
-    x = jax.random.normal(jax.random.key(0), (2, 9, 8, 3))
+    x = drawn(2, 9, 8, 3)
     pool = pooling("sum", (3, 2), (2, 2), "SAME")
     gradient = jax.grad(lambda x: (pool(x) ** 2).sum())
     check(gradient, "sum-pool-as-slices", x)

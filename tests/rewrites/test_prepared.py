@@ -9,9 +9,10 @@ from jax import Array, lax
 
 from edgegraph.rewrites.prepared import held_operands, split
 from edgegraph.rewrites.rewriter import find_sites
+from tests.rewrites.plain import drawn
 
-W = jax.random.normal(jax.random.key(0), (8, 16))
-X = jax.random.normal(jax.random.key(1), (4, 8))
+W = drawn(8, 16)
+X = drawn(4, 8, seed=1)
 
 
 def halves(function: Any, *arguments: Any, held: int = 1) -> tuple[Any, list[tuple[int, ...]]]:

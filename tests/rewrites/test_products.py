@@ -9,7 +9,7 @@ import pytest
 from jax import Array, lax
 
 from edgegraph.rewrites.rule import rules
-from tests.rewrites.plain import applying, check, forced
+from tests.rewrites.plain import applying, check, drawn, forced
 
 
 def dot(a: Array, b: Array) -> Array:
@@ -18,8 +18,8 @@ def dot(a: Array, b: Array) -> Array:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_sums_in_f32_are_no_further_from_the_truth(dtype: str) -> None:
-    a = jax.random.normal(jax.random.key(0), (8, 512)).astype(dtype)
-    b = jax.random.normal(jax.random.key(1), (512, 16)).astype(dtype)
+    a = drawn(8, 512).astype(dtype)
+    b = drawn(512, 16, seed=1).astype(dtype)
     truth = np.asarray(a, np.float64) @ np.asarray(b, np.float64)
     plain = np.asarray(jax.jit(dot)(a, b), np.float64)
     form = np.asarray(jax.jit(forced(dot, "dot-sums-in-f32", a, b))(a, b), np.float64)
@@ -28,8 +28,8 @@ def test_sums_in_f32_are_no_further_from_the_truth(dtype: str) -> None:
 
 
 def test_a_row_of_a_tile() -> None:
-    a = jax.random.normal(jax.random.key(0), (1, 512)).astype("bfloat16")
-    b = jax.random.normal(jax.random.key(1), (512, 256)).astype("bfloat16")
+    a = drawn(1, 512).astype("bfloat16")
+    b = drawn(512, 256, seed=1).astype("bfloat16")
     check(dot, "row-padded-to-tile", a, b)
 
 
@@ -56,8 +56,8 @@ def test_whole_numbers_stay_equal() -> None:
     ],
 )
 def test_swapped_operands(text: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
-    a = jax.random.normal(jax.random.key(0), left)
-    b = jax.random.normal(jax.random.key(1), right)
+    a = drawn(*left)
+    b = drawn(*right, seed=1)
 
     def product(a: Array, b: Array) -> Array:
         return lax.mul(jnp.einsum(text, a, b), 2.0)
@@ -67,8 +67,8 @@ def test_swapped_operands(text: str, left: tuple[int, ...], right: tuple[int, ..
 
 
 def test_rounded_operands() -> None:
-    a = jax.random.normal(jax.random.key(0), (64, 256))
-    b = jax.random.normal(jax.random.key(1), (256, 64))
+    a = drawn(64, 256)
+    b = drawn(256, 64, seed=1)
     truth = np.asarray(a, np.float64) @ np.asarray(b, np.float64)
     form = np.asarray(jax.jit(forced(dot, "dot-in-bf16", a, b))(a, b), np.float64)
     # Of 256 products of numbers near 1, each off by at most 2 ** -8 of itself.
@@ -94,8 +94,8 @@ def test_f32_and_batched_products_do_not_match() -> None:
 
 
 def test_a_row_in_bf16() -> None:
-    a = jax.random.normal(jax.random.key(0), (1, 512))
-    b = jax.random.normal(jax.random.key(1), (512, 256))
+    a = drawn(1, 512)
+    b = drawn(512, 256, seed=1)
     rounded = (np.asarray(each.astype("bfloat16"), np.float64) for each in (a, b))
     expected = np.matmul(*rounded)
     found = jax.jit(forced(dot, "row-in-bf16", a, b))(a, b)
@@ -114,8 +114,8 @@ def test_a_row_in_bf16() -> None:
 def test_whole_numbers_of_8_bits_with_scales(
     text: str, left: tuple[int, ...], right: tuple[int, ...]
 ) -> None:
-    a = jax.random.normal(jax.random.key(0), left) * 3.0
-    b = jax.random.normal(jax.random.key(1), right).at[0].set(0.0)
+    a = drawn(*left) * 3.0
+    b = drawn(*right, seed=1).at[0].set(0.0)
 
     def product(a: Array, b: Array) -> Array:
         return lax.mul(jnp.einsum(text, a, b), 1.0)
@@ -157,8 +157,8 @@ def test_small_products(
     text: str, left: tuple[int, ...], right: tuple[int, ...], dtype: str
 ) -> None:
     with jax.enable_x64(dtype == "float64"):
-        a = jax.random.normal(jax.random.key(0), left, dtype)
-        b = jax.random.normal(jax.random.key(1), right, dtype)
+        a = drawn(*left, dtype=dtype)
+        b = drawn(*right, seed=1, dtype=dtype)
         check(partial(jnp.einsum, text), "small-products-as-sums", a, b)
 
 
@@ -179,8 +179,8 @@ def test_large_or_few_products_are_left_alone() -> None:
 
 
 def test_a_matrix_by_columns() -> None:
-    a = jax.random.normal(jax.random.key(0), (1, 512))
-    b = jax.random.normal(jax.random.key(1), (512, 256))
+    a = drawn(1, 512)
+    b = drawn(512, 256, seed=1)
     check(dot, "matrix-transposed", a, b)
     check(jax.grad(lambda a, b: dot(a, b).sum()), "matrix-transposed", a, b)
     assert "matrix-transposed" not in applying(dot, jnp.ones((2, 512)), b)

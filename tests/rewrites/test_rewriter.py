@@ -12,11 +12,11 @@ from jax import Array, lax
 
 import edgegraph as eg
 from edgegraph.rewrites.rewriter import find_sites, rewritten
-from tests.rewrites.plain import applying, forced
+from tests.rewrites.plain import applying, drawn, forced
 
 RULE = "depthwise-as-shifts"
-X = jax.random.normal(jax.random.key(0), (2, 8, 8, 4))
-W = jax.random.normal(jax.random.key(1), (3, 3, 1, 4)) * 0.3
+X = drawn(2, 8, 8, 4)
+W = drawn(3, 3, 1, 4, seed=1) * 0.3
 
 
 def conv(x: Array) -> Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from tests.rewrites.plain import applying, check
+from tests.rewrites.plain import applying, check, drawn
 
 
 @pytest.mark.parametrize("length", [128, 300])
@@ -13,14 +13,14 @@ from tests.rewrites.plain import applying, check
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("rule", ["cumsum-as-dots", "cumsum-as-scan"])
 def test_cumulative_sums(length: int, axis: int, reverse: bool, rule: str) -> None:
-    x = jax.random.normal(jax.random.key(0), (length, 3) if axis == 0 else (3, length))
+    x = drawn(*((length, 3) if axis == 0 else (3, length)))
     check(lambda x: lax.cumsum(x, axis, reverse), rule, x)
     check(jax.grad(lambda x: (lax.cumsum(x, axis, reverse) ** 2).sum()), rule, x)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_cumulative_products(reverse: bool) -> None:
-    x = jnp.exp(jax.random.normal(jax.random.key(0), (3, 200)) / 9).at[1, 50].set(jnp.nan)
+    x = jnp.exp(drawn(3, 200) / 9).at[1, 50].set(jnp.nan)
     check(lambda x: lax.cumprod(x, 1, reverse), "cumprod-as-scan", x)
 
 
@@ -36,7 +36,7 @@ def test_an_infinity_stays_in_its_row() -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_cumulative_maxima(reverse: bool) -> None:
-    x = jax.random.normal(jax.random.key(0), (3, 200)).at[1, 50].set(jnp.nan)
+    x = drawn(3, 200).at[1, 50].set(jnp.nan)
     check(lambda x: lax.cummax(x, 1, reverse), "cummax-as-scan", x, equal=True)
     check(lambda x: lax.cummin(x, 1, reverse), "cummin-as-scan", x, equal=True)
 

@@ -133,7 +133,7 @@ def test_the_gradient_of_a_median() -> None:
     def median(x: Array) -> Array:
         return jnp.median(x)
 
-    x = jax.random.normal(jax.random.key(0), (201,))
+    x = drawn(0, (201,))
     np.testing.assert_array_equal(jax.grad(forced(median, COUNT, x))(x), jax.grad(median)(x))
 
 
