@@ -14,6 +14,8 @@ _PREFIX = re.compile(
 
 _START = re.compile(r"^HloModule\s+([^\s,]+)", re.MULTILINE)
 _FENCE = re.compile(r"^(?:```|~~~).*", re.MULTILINE | re.DOTALL)
+_ENTRY = re.compile(r"\bENTRY\b[^\n]*\{")
+_END = re.compile(r"^\s*\}", re.MULTILINE)
 _UNBOUNDED = re.compile(r"\b[a-z][a-z0-9]*\[[\d,<=]*\?[^\]\n]*\]")
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _ELIDED = re.compile(r"\bconstant\(\s*\{\s*\.\.\.\s*\}\s*\)")
@@ -109,6 +111,11 @@ def choose(names: Sequence[str], wanted: str | None) -> int:
     )
 
 
+def _stands_alone(text: str) -> bool:
+    """Return whether it was written by hand as one computation, which XLA takes for the entry."""
+    return len(_END.findall(text)) == 1 and "entry_computation_layout" not in text
+
+
 def readable(text: str) -> str:
     """Return one module's text as XLA reads it in no time.
 
@@ -125,7 +132,7 @@ def readable(text: str) -> str:
             " export it with fixed shapes"
         )
     depth = bare.count("{") - bare.count("}")
-    if depth > 0 or not re.search(r"\bENTRY\b[^\n]*\{", bare):
+    if depth > 0 or not (_ENTRY.search(bare) or _stands_alone(bare)):
         lines = text.rstrip().count("\n") + 1
         raise FormatError(
             f"the text is cut off: it ends in line {lines}, before `ENTRY ... {{ ... }}` is"

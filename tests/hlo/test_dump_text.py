@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from edgegraph import xla
 from edgegraph.errors import FormatError
 from edgegraph.hlo.dump_text import choose, devices_of, head_of, is_hlo_text, modules_in, readable
 
@@ -67,6 +68,27 @@ def test_a_text_that_ends_too_early_says_where(kept: int) -> None:
     lines = MODULE[:kept].rstrip().count("\n") + 1
     with pytest.raises(FormatError, match=f"the text is cut off: it ends in line {lines}, before"):
         readable(MODULE[:kept])
+
+
+ALONE = """HloModule m
+test {
+  p = s32[4] parameter(0)
+  ROOT d = s32[4] divide(p, p)
+}
+"""
+
+
+def test_one_computation_without_a_word_for_the_entry_is_the_entry() -> None:
+    assert readable(ALONE) == ALONE
+    assert xla.parse_text(ALONE) == xla.parse_text(ALONE.replace("test {", "ENTRY test {"))
+
+
+@pytest.mark.parametrize(
+    "text", [ALONE.replace("m\n", "m, entry_computation_layout={()->s32[4]}\n"), ALONE + ALONE[12:]]
+)
+def test_a_text_without_an_entry_that_may_have_had_one_is_cut_off(text: str) -> None:
+    with pytest.raises(FormatError, match="the text is cut off"):
+        readable(text)
 
 
 def test_every_way_to_leave_constants_out() -> None:
