@@ -13,8 +13,11 @@ import pytest
 
 import edgegraph as eg
 from edgegraph.cli import main
+from edgegraph.doors import profile
 from edgegraph.doors.registry import Given, find_door
 from edgegraph.errors import FormatError
+from edgegraph.measure.trace.profile import ProfiledModule
+from edgegraph.measure.trace.timeline import Timeline
 from tests import programs
 from tests.analyses import DEVICE
 from tests.measure.trace.profiles import LOOP, STRAIGHT, Made, op, space
@@ -106,6 +109,21 @@ def test_the_others_are_listed_and_chosen(logs: Path, capsys: pytest.CaptureFixt
     assert eg.open(logs, module="2").name == "jit_matmul"
     with pytest.raises(FormatError, match="no module 'x' runs in it; choose"):
         eg.open(logs, module="x")
+
+
+@pytest.mark.parametrize(("others", "more"), [(4, ""), (6, " and 2 more")])
+def test_four_other_modules_are_listed(others: int, more: str) -> None:
+    nothing = Timeline(spans=(), slices=(), threads=(), calls_ps=())
+    modules = [
+        ProfiledModule(
+            name=f"m{number}", program=None, time_s=1.0, calls=2, plane="/host:CPU",
+            statistics={}, hlo=None, timeline=nothing,
+        )
+        for number in range(others + 1)
+    ]  # fmt: skip
+    listed = ", ".join(f"m{number} 1 s in 2 calls" for number in range(1, 5))
+    found = profile._described(modules, modules[0])
+    assert found == f"profile of m0 1 s in 2 calls; --module chooses another: {listed}{more}"
 
 
 def test_a_gpu_is_recognised_and_its_ops_have_their_times(tmp_path: Path) -> None:

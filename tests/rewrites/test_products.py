@@ -31,6 +31,8 @@ def test_a_row_of_a_tile() -> None:
     a = drawn(1, 512).astype("bfloat16")
     b = drawn(512, 256, seed=1).astype("bfloat16")
     check(dot, "row-padded-to-tile", a, b)
+    # An AMX tile has 16 rows (Intel 64 and IA-32 Architectures Software Developer's Manual, 18.2).
+    assert "16,512" in str(jax.make_jaxpr(forced(dot, "row-padded-to-tile", a, b))(a, b))
 
 
 def test_whole_numbers_stay_equal() -> None:

@@ -180,6 +180,10 @@ def test_cublas_triangular_solve() -> None:
             "cusolver_syevd_ffi", "(f32[8,8], f32[8], s32[])", "f32[8,8]",
             "{algorithm = 0 : ui8, lower = true}", None,
         ),
+        (  # as large, but told to rotate
+            "cusolver_syevd_ffi", "(f32[64,64], f32[64], s32[])", "f32[64,64]",
+            "{algorithm = 2 : ui8, lower = true}", None,
+        ),
         (
             # JAX's kernel rotates up to 32 rows, unless told.
             "cusolver_syevd_ffi", "(f32[32,32], f32[32], s32[])", "f32[32,32]",

@@ -87,6 +87,15 @@ def test_what_saves_most_is_not_tried_and_no_more_than_there_is_time_for(
     assert all("large" in dict(each.decisions).values() for each in whole.timed)
 
 
+@pytest.mark.parametrize(("plain_s", "tried"), [(3.9, 1), (4.1, 2)])
+def test_what_saves_half_of_the_whole_is_not_tried(
+    study: Improvement, plain_s: float, tried: int
+) -> None:
+    whole: Any = Pretended(plain_s)  # "middle" saves 2 s alone
+    without_idle(study, whole, 60.0, lambda *_: None)
+    assert len(whole.timed) == tried
+
+
 @pytest.mark.parametrize(("plain_s", "tried"), [(50.0, 2), (100.0, 3)])
 def test_what_saves_most_of_all_is_tried_where_that_is_little(
     study: Improvement, plain_s: float, tried: int
