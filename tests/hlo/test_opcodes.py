@@ -15,6 +15,7 @@ PACKAGE = Path(edgegraph.__file__).parent
 
 ELSEWHERE = {
     "hlo/op_name.py": "scopes of jax, some of them named like opcodes",
+    "rewrites/folding.py": "primitives of jax, some of them named like opcodes",
     "rewrites/prepared.py": "primitives of jax, some of them named like opcodes",
 }
 UNLIKE = {"gather", "scatter", "copy", "dot", "convolution", "reduce", "fusion", "call", "sort"}
