@@ -57,13 +57,13 @@ def figures(run: Run) -> tuple[int, int, int]:
 
 
 @pytest.mark.slow
-def test_ten_thousand_inputs_in_a_process_with_little_memory(tmp_path: Path) -> None:
+def test_thousands_of_inputs_in_a_process_with_little_memory(tmp_path: Path) -> None:
     run = Run(tmp_path, "mutators", 2024)
-    run.batch(10_000)
-    assert figures(run) == (10_000, 0, 0), [path.name for path in (tmp_path / "failures").iterdir()]
-    assert run.counts["accepted"] > 1000
+    run.batch(4_000)
+    assert figures(run) == (4_000, 0, 0), [path.name for path in (tmp_path / "failures").iterdir()]
+    assert run.counts["accepted"] > 400
     assert run.counts["peak_bytes"] < MEMORY_BYTES
-    assert run.state["next"] == 10_000
+    assert run.state["next"] == 4_000
 
 
 @pytest.mark.slow

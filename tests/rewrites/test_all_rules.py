@@ -115,14 +115,14 @@ def check_near(program: RandomProgram) -> None:
 
 
 @pytest.mark.slow
-@examples(25)
+@examples(10)
 @given(program=programs(depth=3))
 def test_exact_rules_leave_more_random_programs_as_they_are(program: RandomProgram) -> None:
     check(program, {"exact"}, 0.0)
 
 
 @pytest.mark.slow
-@examples(25)
+@examples(10)
 @given(program=programs(depth=3))
 def test_rules_leave_more_random_programs_near(program: RandomProgram) -> None:
     check_near(program)
