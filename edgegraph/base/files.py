@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import IO
 
 import platformdirs
-import portalocker
-from portalocker import AlreadyLocked, LockFlags
 
 from edgegraph.base.timing import Progress
 from edgegraph.errors import InputError
@@ -152,27 +150,31 @@ _said: set[str] = set()
 
 def shared_lock(report: Progress) -> AbstractContextManager[None]:
     """Compile alongside others that compile, while nothing is timed."""
-    return _held(LockFlags.SHARED, report)
+    return _held(report, exclusive=False)
 
 
 def exclusive_lock(report: Progress) -> AbstractContextManager[None]:
     """Time something while nothing else is timed or compiled."""
-    return _held(LockFlags.EXCLUSIVE, report)
+    return _held(report, exclusive=True)
 
 
 @contextmanager
-def _held(how: LockFlags, report: Progress) -> Iterator[None]:
+def _held(report: Progress, *, exclusive: bool) -> Iterator[None]:
     """Hold the machine; whoever waits for it queues up, so that nobody waits forever."""
     with ExitStack() as leaving:
         machine = leaving.enter_context(_file("machine.lock"))
         with _file("line.lock") as line:
-            _lock(line, LockFlags.EXCLUSIVE, report)
-            _lock(machine, how, report)
+            _lock(line, report, exclusive=True)
+            _lock(machine, report, exclusive=exclusive)
         yield
 
 
-def _lock(file: IO[bytes], how: LockFlags, report: Progress) -> None:
+def _lock(file: IO[bytes], report: Progress, *, exclusive: bool) -> None:
     """Lock a file until it is closed."""
+    import portalocker  # half of the time that importing EdgeGraph takes
+    from portalocker import AlreadyLocked, LockFlags
+
+    how = LockFlags.EXCLUSIVE if exclusive else LockFlags.SHARED
     with suppress(AlreadyLocked):
         return portalocker.lock(file, how | LockFlags.NON_BLOCKING)
     report("waiting for others on this machine", None)
