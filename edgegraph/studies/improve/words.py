@@ -32,9 +32,10 @@ def conclusions(study: Improvement) -> tuple[str, ...]:
 
 def _gain(study: Improvement) -> list[str]:
     if study.interrupted is not None:
+        count = len(study.decisions)
+        kinds = "1 kind of sites is" if count == 1 else f"{count} kinds of sites are"
         return [
-            f"interrupted while {study.interrupted}; {len(study.decisions)} kinds of sites are"
-            " kept for what they gain alone"
+            f"interrupted while {study.interrupted}; {kinds} kept for what they gain alone"
             + ("" if study.outputs else ", and their results were not compared")
         ]
     if study.estimate is not None and study.kept:

@@ -69,7 +69,8 @@ def find_knee(points: Sequence[SweepPoint]) -> Choice:
         key=lambda point: point.batch,
     )
     if len(measured) < FEWEST_POINTS:
-        return _none(points, f"{len(measured)} batch sizes were measured, a knee needs three")
+        count = "1 batch size was" if len(measured) == 1 else f"{len(measured)} batch sizes were"
+        return _none(points, f"{count} measured, a knee needs three")
     best = max(measured, key=_rate)
     assert best.throughput is not None
     margin = max(KNEE_MARGIN, best.throughput.relative_iqr)

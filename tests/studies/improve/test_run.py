@@ -132,7 +132,9 @@ def test_an_interruption_keeps_what_was_found(
     assert study.timing is None
     assert bool(study.outputs) is proven
     assert len(study.decisions) == 1
-    assert study.conclusions[0].startswith(f"interrupted while {interrupted}; 1 kinds of sites")
+    assert study.conclusions[0].startswith(
+        f"interrupted while {interrupted}; 1 kind of sites is kept"
+    )
     np.testing.assert_allclose(study.function(X), blur(X), atol=1e-5)
 
 

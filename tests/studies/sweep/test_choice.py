@@ -62,6 +62,8 @@ def test_a_knee_needs_three_batches() -> None:
     knee = find_knee([*curve({1: 100.0, 2: 100.0}), failed(4)])
     assert knee.batch is None
     assert knee.reason.startswith("2 batch sizes were measured")
+    alone = find_knee(curve({1: 100.0}))
+    assert alone.reason.startswith("1 batch size was measured")
 
 
 def test_points_may_come_in_any_order() -> None:
