@@ -12,7 +12,7 @@ import typer
 
 from edgegraph.base.files import check_writable
 from edgegraph.cli.job import Job, JsonLines, StoreOption, grouped_options, saving_to
-from edgegraph.cli.output import file_name, print_json, print_result, print_rich
+from edgegraph.cli.output import own_file, print_json, print_result, print_rich
 from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible, results
 from edgegraph.errors import InputError
 
@@ -48,7 +48,7 @@ def analyze(
         for analysis in analyses(job):
             found.append(analysis)
             if output is not None:
-                kept.append(analysis.save(output if to_file else output / file_name(analysis)))
+                kept.append(analysis.save(output if to_file else own_file(output, analysis, kept)))
             print_result(analysis, json=json)
             keep(analysis)
     check_noise(job, found)

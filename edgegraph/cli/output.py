@@ -17,8 +17,8 @@ import typer
 from edgegraph.base.files import check_writable
 from edgegraph.base.shown import shown
 from edgegraph.base.timing import Progress
-from edgegraph.cli.ending import results
-from edgegraph.errors import InputError
+from edgegraph.cli.ending import results, say
+from edgegraph.errors import EdgeGraphError, InputError
 
 if TYPE_CHECKING:
     from edgegraph.results.analysis import Analysis
@@ -221,6 +221,38 @@ def file_name(analysis: Analysis) -> str:
     stem = re.sub(r"[^\w.-]+", "_", analysis.workload) or "analysis"
     batch = "" if analysis.batch is None else f"_b{analysis.batch}"
     return f"{stem}{batch}.edgegraph"
+
+
+def own_file(folder: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:
+    """Return where in a folder to save an analysis: over one of the same program, and no other.
+
+    `kept` are the files that the command has written, which stay.
+    """
+    first = folder / file_name(analysis)
+    path, number = first, 2
+    while path in kept or (path.exists() and not holds_program_of(path, analysis)):
+        path, number = first.with_stem(f"{first.stem}_{number}"), number + 1
+    if path != first:
+        say(f"{first} is of another program; this one is kept as {path}")
+    return path
+
+
+def holds_program_of(path: Path, analysis: Analysis) -> bool:
+    """Return whether a file is a saved analysis of the same program, for the same device."""
+    from edgegraph.results.files import load_analysis
+
+    try:
+        saved = load_analysis(path)
+    except EdgeGraphError:  # nothing that could be told to be its own
+        return False
+    return _identity(saved) == _identity(analysis)
+
+
+def _identity(analysis: Analysis) -> tuple[str, str | None, str]:
+    from edgegraph.hlo.identity import module_digest
+
+    device = analysis.device
+    return analysis.target, None if device is None else device.name, module_digest(analysis.module)
 
 
 def check_files(paths: Sequence[Path], suffixes: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from edgegraph.base.files import check_writable, is_stream
 from edgegraph.cli.job import Job, JsonFiles, StoreOption, complete_spec, grouped_options, saving_to
 from edgegraph.cli.output import (
     file_name,
+    holds_program_of,
     print_json,
     print_lines,
     print_result,
@@ -93,7 +94,11 @@ def _beside(page: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:
     """Name a file beside the page that no analysis on it has yet, nor one of another page."""
     path = page.parent / file_name(analysis)
     own = path.with_stem(f"{page.stem}_{path.stem}")
-    if own.exists() or (path.exists() and path not in kept and not page.exists()):
+    if own.exists() or (
+        path not in kept
+        and path.exists()
+        and not (page.exists() and holds_program_of(path, analysis))
+    ):
         path = own
     number, stem = 2, path.stem
     while path in kept:

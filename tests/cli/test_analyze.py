@@ -69,6 +69,27 @@ def test_it_saves_several_to_a_folder(asked: Asked, tmp_path: Path) -> None:
     ]
 
 
+def test_programs_of_one_name_do_not_overwrite_each_other_in_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def analyze(program: str) -> dict[str, bytes]:
+        module = f"HloModule jit_f ENTRY e {{ p = f32[8] parameter(0) ROOT r = f32[8] {program} }}"
+        (tmp_path / "module.hlo").write_text(module)
+        assert main(["analyze", str(tmp_path / "module.hlo"), "-o", str(tmp_path / "out")]) == 0
+        return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "jit_f_2.edgegraph").write_bytes(b"of someone else")
+    first = analyze("negate(p)")
+    again = analyze('negate(p), metadata={op_name="f/neg"}')  # which does the same
+    assert sorted(again) == sorted(first) == ["jit_f.edgegraph", "jit_f_2.edgegraph"]
+    assert again["jit_f.edgegraph"] != first["jit_f.edgegraph"]
+    capsys.readouterr()
+    second = analyze("add(p, p)")
+    assert second == again | {"jit_f_3.edgegraph": second["jit_f_3.edgegraph"]}
+    assert "jit_f.edgegraph is of another program" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

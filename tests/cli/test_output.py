@@ -56,8 +56,10 @@ def test_what_takes_long_is_told_while_it_does(
     monkeypatch.setattr("edgegraph.cli.output.PLAIN_FIRST_S", 0.01)
     told = threading.Event()
     monkeypatch.setattr(sys.stderr, "flush", told.set)
-    with progress() as report:
+    now = 0.0
+    with progress(clock=lambda: now) as report:
         report("opening a.txt", None)
+        now = 0.5
         assert told.wait(60)
     assert capsys.readouterr().err == "opening a.txt, 0 s\n"
 

@@ -51,6 +51,20 @@ def test_pages_of_different_programs_leave_each_others_analyses_alone(
     assert (tmp_path / "dense_b1.edgegraph").stat() == before
 
 
+def test_a_page_made_again_leaves_another_program_alone(tmp_path: Path) -> None:
+    def report(page: str, name: str, program: str) -> set[str]:
+        module = f"HloModule {name} ENTRY e {{ p = f32[8] parameter(0) ROOT r = f32[8] {program} }}"
+        (tmp_path / "module.hlo").write_text(module)
+        assert main(["report", str(tmp_path / "module.hlo"), "-o", str(tmp_path / page)]) == 0
+        return {path.name for path in tmp_path.glob("*.edgegraph")}
+
+    report("one.html", "jit_f", "negate(p)")
+    before = (tmp_path / "jit_f.edgegraph").read_bytes()
+    names = report("two.html", "jit_g", "negate(p)")
+    assert report("two.html", "jit_f", "add(p, p)") == names | {"two_jit_f.edgegraph"}
+    assert (tmp_path / "jit_f.edgegraph").read_bytes() == before
+
+
 def test_a_page_that_goes_elsewhere_has_nothing_beside_it(
     asked: Asked,
     tmp_path: Path,
