@@ -60,7 +60,7 @@ def small_cnn(batch: int = 32) -> Analysis:
 
 def measured(analysis: Analysis, seconds: float = 1e-3) -> Analysis:
     """Pretend that every leaf layer took `seconds` and the whole four fifths of their sum."""
-    from edgegraph.analysis.layers import roll_up
+    from edgegraph.results.roll_up import roll_up
 
     leaves = [row for row in analysis.layer_records if row.leaf]
     latencies = tuple(

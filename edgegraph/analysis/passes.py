@@ -17,7 +17,6 @@ from edgegraph.analysis.estimates import (
     with_expected_times,
 )
 from edgegraph.analysis.instances import covering_instances
-from edgegraph.analysis.layers import Parameters, prevailing_bound, roll_up
 from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
 from edgegraph.base.timing import Progress, bulk
@@ -40,6 +39,7 @@ from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.columns import add_up, sum_of_times
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.records import OP_COLUMNS
+from edgegraph.results.roll_up import Parameters, prevailing_bound, roll_up
 from edgegraph.results.timing import COLD, WARM, Latency, LayerLatency, Throughput, finest_cut
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from edgegraph.analysis.layers import roll_up
 from edgegraph.results.analysis import LayerRecord
 from edgegraph.results.columns import frame as table
 from edgegraph.results.compiled_together import WHAT_IF_COLUMNS, what_if
+from edgegraph.results.roll_up import roll_up
 from edgegraph.results.timing import LayerLatency
 from tests import analyses
-from tests.analysis.test_layers import BLANK, latency
+from tests.results.test_roll_up import BLANK, latency
 
 
 def rows() -> tuple[LayerRecord, ...]:

@@ -10,10 +10,9 @@ from edgegraph.device.device import bound, overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import OWN, UNATTRIBUTED, scope_of
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.results.analysis import LayerRecord, OpRecord
 from edgegraph.results.columns import add_up
 from edgegraph.results.op_trace import OpShare
-from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS, PHASES
+from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS, PHASES, LayerRecord, OpRecord
 from edgegraph.results.timing import LayerLatency, finest_cut
 
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from edgegraph.analysis.layers import Parameters, roll_up
 from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.results.analysis import LayerRecord, OpRecord
+from edgegraph.results.roll_up import Parameters, roll_up
 from edgegraph.results.timing import Latency, LayerLatency
 
 COUNTS = ("ops", "macs", "flops", "transcendentals", "bytes_read", "bytes_written")
