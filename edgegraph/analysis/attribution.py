@@ -33,6 +33,7 @@ from edgegraph.hlo.op_name import (
     OpName,
     parse_op_name,
     qualify_op_name,
+    without_functions,
 )
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.hlo.parameters import model_arguments, module_paths
@@ -58,9 +59,8 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     """Find layer and phase of every node; a container belongs to what its ops have in common."""
     parameters = model_arguments(nodes).parameters
     modules = module_paths(parameters.values())
-    said = {
-        name: parse_op_name(op_name, modules) for name, op_name in _complete_op_names(nodes).items()
-    }
+    op_names = without_functions(_complete_op_names(nodes))
+    said = {name: parse_op_name(op_name, modules) for name, op_name in op_names.items()}
     updates = _updates(nodes, said)
     layers = {name: each.layer for name, each in said.items()}
     layers |= name_instances(nodes, layers, parameters)
@@ -100,7 +100,8 @@ def _updates(nodes: Sequence[Node], said: Mapping[str, OpName]) -> frozenset[str
 def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
     """Return every node's op_name from the root on.
 
-    Before optimisation JAX writes the op_names inside a called function relative to the call.
+    Before optimisation JAX writes the op_names inside a called function relative to the call. What
+    XLA calls by itself, it names after a loop.
     """
     containers: dict[str | None, str] = {}
     complete: dict[str, str] = {}
@@ -111,7 +112,8 @@ def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
         if container:
             op_name = qualify_op_name(op_name, container)
         if node.opcode in opcodes.CONTAINERS:
-            containers[node.name] = (node.opcode == "call" and op_name) or container
+            called = op_name.removesuffix("/while") if node.opcode == "call" else ""
+            containers[node.name] = called or container
         complete[node.name] = op_name
     return complete
 

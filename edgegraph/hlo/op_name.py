@@ -9,10 +9,10 @@ the tests hold examples of each.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 OPTIMIZER_SCOPE = "optimizer"
 """Named scope of the optimiser in a train step; what is in it is the phase ``update``."""
@@ -31,10 +31,16 @@ _AROUND_SCOPES = frozenset({"jvp", "transpose", "vmap", "linearize", "remat", "c
 _DIFFERENTIATES = frozenset({"jvp", "transpose", "linearize"})
 _AROUND_FUNCTION = frozenset({"jit", "pjit", "pmap", "core_call", "custom_partitioning"})
 
-_PAIRS = {"while": re.compile(r"body|cond"), "cond": re.compile(r"branch_\d+_fun")}
+_PAIRS = {"while": re.compile(r"body|cond|body_pred"), "cond": re.compile(r"branch_\d+_fun")}
 """Control flow is written as two scopes; ``cond`` or ``body`` alone may be a user's layer."""
 
-_RANDOM = re.compile(r"jit\(_threefry\w*\)")
+_RANDOM = re.compile(r"(?:\w+\()*jit\(_threefry\w*\)+")
+
+_INSIDE_FUNCTION = "<locals>"
+"""Stands in the name of a Python function that was made by another one, and in no layer's."""
+
+_OUT_OF_LINE = frozenset({"reduce", "reduce_window"})
+"""What JAX makes of argmax, beside an iota, and of cumulative sums, in functions of their own."""
 
 _BODY = "eval_jaxpr"
 """How jax 0.12 calls the body of a loop; jax 0.10 says ``closed_call``."""
@@ -119,6 +125,35 @@ def qualify_op_name(op_name: str, caller: str) -> str:
     if not op_name or not caller or op_name == root or op_name.startswith(root + "/"):
         return op_name
     return f"{caller}/{op_name}"
+
+
+def without_functions(op_names: Mapping[str, str]) -> Mapping[str, str]:
+    """Take names of Python functions out of op_names, by the names of the ops.
+
+    Some primitives become functions of their own, which are called like the Python function that
+    uses them: an argmax in ``Net`` is ``Net/rollout/reduce``, and nothing else is in ``rollout``.
+    """
+    following: dict[str, set[str]] = {}
+    for op_name in set(op_names.values()):
+        for one in op_name.split(";"):
+            for scope, after in pairwise(one.split("/")):
+                following.setdefault(scope, set()).add(after)
+    functions = {
+        scope
+        for scope, after in following.items()
+        if (more := after - {scope, "iota"}) and more <= _OUT_OF_LINE and _may_be_function(scope)
+    }
+    if not functions:
+        return op_names
+    return {
+        name: "/".join(part for part in op_name.split("/") if part not in functions)
+        for name, op_name in op_names.items()
+    }
+
+
+def _may_be_function(scope: str) -> bool:
+    control_flow = any(pair.fullmatch(scope) for pair in _PAIRS.values())
+    return scope.replace(".", "").isidentifier() and not control_flow and scope not in _CALLS
 
 
 def _parse(op_name: str, modules: frozenset[str]) -> OpName:
@@ -239,7 +274,7 @@ def _layer_path(scopes: list[_Scope]) -> list[str]:
         differentiated |= "jvp" in scope.wrappers
         if name == _BODY:
             body_start = len(path)
-        elif name and not _EINSUM.fullmatch(name):
+        elif name and _INSIDE_FUNCTION not in name and not _EINSUM.fullmatch(name):
             if "transpose" in scope.wrappers:
                 transposed.add(name)
             elif "jvp" in scope.wrappers and name in transposed and name in path:

@@ -12,6 +12,7 @@ from flax import linen as nn
 from hypothesis import given
 from hypothesis import strategies as st
 
+import edgegraph as eg
 from edgegraph import xla
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.op_name import (
@@ -23,6 +24,7 @@ from edgegraph.hlo.op_name import (
     parse_op_name,
     qualify_op_name,
     scope_of,
+    without_functions,
 )
 
 FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
@@ -85,6 +87,8 @@ NAMES: list[tuple[str, str, str | None, str]] = [
         FORWARD, "ScanNet/blocks", "jit(relu)",
     ),
     ("jit(f)/Net/attend/attend/dot_general", FORWARD, "Net/attend/attend", "dot_general"),
+    # What jax 0.10 calls the condition of a loop that vmap runs for every member of a batch.
+    ("jit(f)/Net/while/body_pred/reduce_or", FORWARD, "Net", "reduce_or"),
     # Wrappers around paths, functions and nothing.
     ("jit(f)/vmap(Net/b0)/dot_general", FORWARD, "Net/b0", "dot_general"),
     ("jit(f)/VNet/vmap(experts)/dense/add", FORWARD, "VNet/experts/dense", "add"),
@@ -107,6 +111,11 @@ NAMES: list[tuple[str, str, str | None, str]] = [
     ("jit(s)/jvp(Net)/drop/jit(_threefry_fold_in)/RngStream.__call__/while/body/closed_call/add",
      FORWARD, "Net/drop", "add"),
     ("jit(s)/jvp()/jit(_threefry_split)/model.<locals>.apply/while/body/add", FORWARD, None, "add"),
+    ("jit(f)/vmap()/vmap(jit(_threefry_split))/rollout/while/body/closed_call/xor",
+     FORWARD, None, "xor"),
+    ("jit(f)/N/vmap(vmap(jit(_threefry_fold_in)))/K.run/add", FORWARD, "N", "add"),
+    # Functions made by functions, around what JAX writes as a function of its own.
+    ("jit(f)/vmap()/while/body/closed_call/run.<locals>.one/reduce", FORWARD, None, "reduce"),
     ("jit(s)/Net/drop/jit(_uniform)/while/jit(s)/Net/drop/jit(_uniform)/while/body/xor",
      FORWARD, "Net/drop", "xor"),
     ("jit(s)/Net/while/body/jit(s)/block/add", FORWARD, "Net/block", "add"),
@@ -145,6 +154,46 @@ def test_a_module_is_told_from_jaxs_scope_of_the_same_name(op_name: str, layer: 
     """As jax 0.10 and 0.12 name layers with nn.remat around and below them."""
     modules = frozenset({"checkpoint", "other", "blk", "blk/checkpoint", "blk/inner"})
     assert parse_op_name(op_name, modules).layer == layer
+
+
+def test_functions_that_hold_nothing_but_an_argmax_are_taken_out() -> None:
+    """As XLA names what an argmax and a cumulative sum become; a layer does more than that."""
+    named = [
+        "jit(f)/Net/while/body/rollout/iota",
+        "jit(f)/Net/while/body/rollout/reduce",
+        "jit(f)/Net/K.add_up/reduce_window",
+        "jit(f)/Net/cond/branch_0_fun/reduce",
+        "jit(f)/positions/iota",
+        "jit(f)/pool/reduce",
+        "jit(f)/pool/div",
+        "jit(f)/Net/K.add_up/reduce_window;jit(f)/pool/div",
+    ]
+    kept = without_functions({name: name for name in named})
+    assert list(kept.values()) == [
+        "jit(f)/Net/while/body/iota",
+        "jit(f)/Net/while/body/reduce",
+        "jit(f)/Net/reduce_window",
+        *named[3:7],
+        "jit(f)/Net/reduce_window;jit(f)/pool/div",
+    ]
+
+
+class Sampler:
+    """What draws in a loop."""
+
+    def draw(self, x: Any, _: Any) -> Any:
+        return x + 1, (jnp.argmax(x), jnp.cumsum(x)[-1])
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_a_function_around_an_argmax_is_no_layer(stage: str) -> None:
+    def rollout(x: Any) -> Any:
+        with jax.named_scope("Net"):
+            return jax.lax.scan(Sampler().draw, x, None, 3)
+
+    layers = eg.analyze(rollout, args=(jnp.ones(64),), stage=stage).layers
+    assert set(layers.layer) <= {"Net", "(unattributed)"}
+    assert layers.set_index("layer").flops["Net"] >= 3 * (64 + 63)
 
 
 WRAPPERS = st.lists(st.sampled_from(["jvp", "vmap", "transpose", "checkpoint"]), max_size=4)
