@@ -27,6 +27,7 @@ from edgegraph.cost.price import count_executions
 from edgegraph.cost.products import macs
 from edgegraph.cost.trip_counts import trip_counts
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.frames import CallPaths
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.module import Module
 from edgegraph.hlo.op_name import (
@@ -82,6 +83,25 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     _attribute_by_neighbours(nodes, attributions, certain)
     _attribute_containers(nodes, attributions)
     return attributions
+
+
+@bulk
+def attribute_frames(nodes: Sequence[Node], module: Module) -> Mapping[str, int]:
+    """Find the stack frame that every node stands in, of those of which anything is known.
+
+    One that says nothing is placed by its neighbours, as in a layer: in the frame around theirs.
+    """
+    paths = CallPaths(module)
+    attributions = {}
+    for node in nodes:
+        path = "/".join(map(str, paths.of(node.instruction.stack_frame_id)))
+        attributions[node.name] = Attribution(layer=path or None, phase="forward")
+    _attribute_by_neighbours(nodes, attributions, ())
+    return {
+        name: int(each.layer.rpartition("/")[2])
+        for name, each in attributions.items()
+        if each.layer is not None
+    }
 
 
 def _updates(nodes: Sequence[Node], said: Mapping[str, OpName]) -> frozenset[str]:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from edgegraph.analysis.attribution import Attribution, attribute, model_macs, with_model_macs
+from edgegraph.analysis.attribution import (
+    Attribution,
+    attribute,
+    attribute_frames,
+    model_macs,
+    with_model_macs,
+)
 from edgegraph.analysis.estimates import (
     compiler_coverage,
     compiler_optimal_s,
@@ -50,8 +56,8 @@ if TYPE_CHECKING:
 class Draft:
     """What is asked about a program, and what the passes have found out so far, as on `Analysis`.
 
-    Attributions and costs are by node name; of loops of unknown length, `executions` are a trace's
-    and `trips` those of whoever asks.
+    Attributions, frames and costs are by node name; of loops of unknown length, `executions` are
+    a trace's and `trips` those of whoever asks.
     """
 
     program: Program
@@ -60,6 +66,7 @@ class Draft:
     report: Progress
     nodes: tuple[Node, ...] = ()
     attributions: Mapping[str, Attribution] = field(default_factory=dict)
+    frames: Mapping[str, int] = field(default_factory=dict)
     costs: Mapping[str, OpCost] = field(default_factory=dict)
     executions: Mapping[tuple[str, str], int] | None = None
     trips: Mapping[str, int] = field(default_factory=dict)
@@ -80,14 +87,15 @@ Pass = Callable[[Draft], Draft]
 def list_ops(draft: Draft) -> Draft:
     """List what executes, and say where in the model it belongs."""
     nodes = flatten(draft.program.module)
-    return replace(draft, nodes=nodes, attributions=attribute(nodes))
+    frames = attribute_frames(nodes, draft.program.module)
+    return replace(draft, nodes=nodes, attributions=attribute(nodes), frames=frames)
 
 
 def price_ops(draft: Draft) -> Draft:
     """Put a cost and the times at the roofs on every op."""
     program, nodes, device = draft.program, draft.nodes, draft.device
     costs = price_nodes(program.module, nodes, draft.executions, draft.trips)
-    ops = op_records(nodes, costs, draft.attributions, device)
+    ops = op_records(nodes, costs, draft.attributions, device, draft.frames)
     model = program.model_module
     wanted = None if model is None else model_macs(model)
     if wanted:

@@ -33,8 +33,12 @@ def op_records(
     costs: Mapping[str, OpCost],
     attributions: Mapping[str, Attribution],
     device: Device | None,
+    frames: Mapping[str, int] | None = None,
 ) -> tuple[OpRecord, ...]:
-    """Put every op's cost, its layer and its times at the device's roofs together."""
+    """Put every op's cost, its layer and its times at the device's roofs together.
+
+    `frames` are the stack frames that ops stand in, by name.
+    """
     # Each shape is written out once; decoding makes one object of equal ones.
     shapes = {id(node.instruction.shape): node.instruction.shape for node in nodes}
     written = {number: str(shape) for number, shape in shapes.items()}
@@ -63,6 +67,7 @@ def op_records(
                 shape=written[id(node.instruction.shape)],
                 source=node.instruction.source,
                 op_name=node.instruction.op_name,
+                stack_frame=(frames or {}).get(node.name),
                 **figures,
             )
         )

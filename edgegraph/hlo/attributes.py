@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from edgegraph.errors import FormatError
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.frames import is_library
 from edgegraph.hlo.module import (
     Alias,
     Collective,
@@ -200,20 +199,6 @@ def decode_convolution(proto: Proto) -> ConvolutionDimensions:
     return ConvolutionDimensions(**numbers)
 
 
-_OWN_CODE = str(Path(__file__).resolve().parents[1])
-
-_LIBRARY = re.compile(
-    r"""[/\\](?:site|dist)-packages[/\\]
-      | [/\\]lib[/\\]python3[^/\\]*[/\\]
-      | [/\\](?:jax|optax)[/\\]_src[/\\]
-      | [/\\]flax[/\\](?:linen|nnx|core)[/\\]
-      | ^<frozen
-    """,
-    re.VERBOSE,
-)
-"""Installed packages, the standard library, and the libraries' own checkouts."""
-
-
 def decode_stack_frames(proto: Proto) -> tuple[StackFrame, ...]:
     """Decode the stack frames: frame ``n`` is at position ``n - 1``, its parent an id or 0."""
     files, functions = list(proto.file_names), list(proto.function_names)
@@ -252,10 +237,7 @@ class Sources:
 
 def _user_positions(frames: Sequence[StackFrame]) -> list[str]:
     """Return ``file:line`` of the user's innermost frame, by frame id; id 0 is unused."""
-    library = {
-        frame.file: frame.file.startswith(_OWN_CODE) or _LIBRARY.search(frame.file) is not None
-        for frame in frames
-    }
+    library = {frame.file: is_library(frame.file) for frame in frames}
     found: list[str | None] = [None] * (len(frames) + 1)
     result = [""]
     for number, innermost in enumerate(frames, start=1):

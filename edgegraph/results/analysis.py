@@ -7,15 +7,20 @@ from a file, and compute nothing that belongs here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
 from edgegraph.device.device import Device
+from edgegraph.errors import InputError
 from edgegraph.hlo.op_tree import OpTree
+from edgegraph.results.about import Environment as Environment
+from edgegraph.results.about import Finding as Finding
+from edgegraph.results.about import MemoryUse as MemoryUse
 from edgegraph.results.base import Exportable, Notes, numbers
+from edgegraph.results.code import By, code_records
 from edgegraph.results.columns import frame
 from edgegraph.results.compiled_together import (
     TOGETHER_COLUMNS,
@@ -24,7 +29,7 @@ from edgegraph.results.compiled_together import (
     what_if,
 )
 from edgegraph.results.op_trace import OpTrace
-from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS
+from edgegraph.results.records import CODE_COLUMNS, LAYER_COLUMNS, OP_COLUMNS, CodeRecord
 from edgegraph.results.records import LayerRecord as LayerRecord
 from edgegraph.results.records import OpRecord as OpRecord
 from edgegraph.results.schedule import ActivationMemory, LiveMemory, Schedule
@@ -36,6 +41,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from edgegraph.hlo.module import Module
+
+
+VIEWS = ("layer", "function", "line")
+"""By what the ops of an analysis can be added up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,91 +136,6 @@ class Totals(Mapping[str, "int | float | str | None"]):
     def __len__(self) -> int:
         """Count the figures."""
         return len(fields(self))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryUse:
-    """XLA's own memory statistics of the executable, in bytes.
-
-    Attributes:
-        argument_bytes: What it is called with, weights included.
-        output_bytes: Its results.
-        temp_bytes: What is set aside for intermediates.
-        alias_bytes: Results that are written over arguments.
-        code_bytes: The machine code; None where a dump does not tell.
-    """
-
-    argument_bytes: int
-    output_bytes: int
-    temp_bytes: int
-    alias_bytes: int
-    code_bytes: int | None
-
-    @property
-    def peak_bytes(self) -> int:
-        """Arguments, outputs and temporaries together, aliased buffers counted once."""
-        return self.undonated_peak_bytes - self.alias_bytes
-
-    @property
-    def undonated_peak_bytes(self) -> int:
-        """The most that it takes without donation, where no result is written over an argument.
-
-        The compiler may then need fewer temporaries.
-        """
-        return self.argument_bytes + self.output_bytes + self.temp_bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """Where and with what the analysis was made.
-
-    Attributes:
-        edgegraph, jax, jaxlib, python: Versions.
-        platform: The operating system.
-        processor: Name of the processor.
-        cores: Logical cores that it has.
-        affinity: Cores that the process could use.
-        governor: How the system sets the clock rate; None if it does not tell.
-        load_1min: Processes that ran or waited in the last minute, on average; None if unknown.
-        created_at: UTC, ISO 8601.
-    """
-
-    edgegraph: str
-    jax: str
-    jaxlib: str
-    python: str
-    platform: str
-    processor: str
-    cores: int
-    affinity: int
-    governor: str | None
-    load_1min: float | None
-    created_at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing worth knowing, in plain words and with its numbers.
-
-    Attributes:
-        rule: Name of the rule that found it (``memory-bound-dense``).
-        layer: The layer it is about, or None for the whole program.
-        seen: What was seen, with the numbers in the sentence.
-        why: Why it matters.
-        try_next: What to try.
-        numbers: The figures behind the sentence, by name with unit.
-        certainty: ``high``, ``medium`` or ``low``.
-        weight: Share of the program's time that it concerns (0 to 1); findings are ranked by it.
-    """
-
-    rule: str
-    layer: str | None
-    seen: str
-    why: str
-    try_next: str
-    numbers: Mapping[str, float]
-    certainty: str
-    weight: float
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -324,6 +248,83 @@ class Analysis(Exportable):
         found = frame(self.layer_records, LAYER_COLUMNS)
         found.attrs["figures_of"] = self.figures_of
         return found
+
+    def by(self, by: str) -> pd.DataFrame:
+        """Add the ops up by layer, function or line of the code.
+
+        Args:
+            by: ``layer``; ``function`` or ``line``, callers before what they call.
+
+        Returns:
+            One row each, with the columns of `layers`; of functions and lines, which are not split
+            by phase, ``layer`` is the path of calls, and ``source`` and ``text`` say where each
+            stands and what is written there. The rows of depth 0 add up to the program, and so do
+            the leaves.
+
+        Raises:
+            InputError: There is no such way to add them up.
+
+        Example:
+            >>> import jax, jax.numpy as jnp, edgegraph as eg
+            >>> def force(x):
+            ...     return jnp.sin(x) / x
+            >>> def step(x):
+            ...     return x + 0.1 * force(x)
+            >>> analysis = eg.analyze(step, args=(jax.ShapeDtypeStruct((64,), "float32"),))
+            >>> analysis.by("function")[["layer", "flops", "transcendentals"]]
+                     layer  flops  transcendentals
+            0         step    192               64
+            1   step/force     64               64
+            2   step/(own)    128                0
+        """
+        if by == "layer":
+            return self.layers
+        found = frame(self.records_by(by), CODE_COLUMNS)
+        found.attrs["figures_of"] = self.figures_of
+        return found
+
+    def records_by(self, by: str) -> tuple[LayerRecord, ...]:
+        """Return the rows of `by`."""
+        if by not in VIEWS:
+            raise InputError(f"cannot add up by {by!r}; choose one of: {', '.join(VIEWS)}")
+        return self.layer_records if by == "layer" else getattr(self, f"_by_{by}")
+
+    @cached_property
+    def _by_function(self) -> tuple[CodeRecord, ...]:
+        return self._code("function")
+
+    @cached_property
+    def _by_line(self) -> tuple[CodeRecord, ...]:
+        return self._code("line")
+
+    def _code(self, by: By) -> tuple[CodeRecord, ...]:
+        trace = self.op_trace
+        rows = code_records(
+            self.op_records,
+            () if trace is None else trace.shares,
+            self.module,
+            by,
+            made_at=self.environment.created_at,
+        )
+        if self.stage == "lowered":  # whose ops are no kernels
+            rows = tuple(replace(row, bound=None) for row in rows)
+        return rows
+
+    @cached_property
+    def view(self) -> str:
+        """What says most of where the time goes: ``layer``, or else ``function``.
+
+        Layers do where they cover half of it and more, or as much as functions; without times, of
+        the FLOPs.
+        """
+        leaves = self.op_tree.leaves
+        weights = [op.time_s or 0.0 for op in leaves]
+        if not sum(weights):
+            weights = [float(op.flops or 0) for op in leaves]
+        held = list(zip(leaves, weights, strict=True))
+        in_layers = sum(weight for op, weight in held if op.layer is not None)
+        in_code = sum(weight for op, weight in held if op.stack_frame is not None)
+        return "function" if in_layers < min(in_code, sum(weights) / 2) else "layer"
 
     @cached_property
     def what_if(self) -> pd.DataFrame:

@@ -108,7 +108,8 @@ def columns_of(record: type, *names: str, rest: bool = False) -> Columns:
     fields = get_type_hints(record, include_extras=True)
     about = {
         name: " ".join(text.split())
-        for several, text in _ATTRIBUTES.findall(getdoc(record) or "")
+        for each in reversed(record.__mro__)  # one that extends another says what is new
+        for several, text in _ATTRIBUTES.findall(getdoc(each) or "")
         for name in several.split(", ")
     }
     found = {}

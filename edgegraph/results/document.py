@@ -15,7 +15,7 @@ from edgegraph.results.compiled_together import CompiledTogether, WhatIf, compar
 from edgegraph.results.form import form, in_document, told
 from edgegraph.results.kinds import KINDS, resolve
 from edgegraph.results.op_trace import OpTrace
-from edgegraph.results.records import LayerRecord, OpRecord
+from edgegraph.results.records import CodeRecord, LayerRecord, OpRecord
 from edgegraph.results.schedule import ActivationMemory, LiveMemory
 from edgegraph.results.timing import Latency, LayerLatency, Throughput
 
@@ -36,7 +36,10 @@ class Document:
         device: The device whose roofs were used; null where no device was given.
         environment: Where and with what it was made.
         totals: The whole program.
+        view: By what the rows are added up that are shown: ``layer``, ``function`` or ``line``.
         layers: One row per layer and phase, parents before children.
+        functions: One row per function, callers before what they call; null unless they are shown.
+        lines: The same of lines of the code.
         ops: One row per executed instruction, in schedule order; null in what ``--json`` prints.
         memory: XLA's memory statistics.
         live_memory: The peak of what is alive, with its largest buffers.
@@ -63,7 +66,10 @@ class Document:
     device: Device | None
     environment: Environment
     totals: Totals
+    view: str
     layers: tuple[LayerRecord, ...]
+    functions: tuple[CodeRecord, ...] | None
+    lines: tuple[CodeRecord, ...] | None
     ops: tuple[OpRecord, ...] | None
     memory: MemoryUse | None
     live_memory: LiveMemory | None
@@ -98,16 +104,25 @@ in_document(
     ),
 )  # fmt: skip
 in_document(LayerRecord, more=["intensity_flops_per_byte"])
+in_document(CodeRecord, more=["intensity_flops_per_byte"])
 in_document(OpRecord, more=["intensity_flops_per_byte"])
 in_document(MemoryUse, more=["peak_bytes", "undonated_peak_bytes"])
 in_document(CompiledTogether, more=["difference_s", "change"])
 
 
-def document(analysis: Analysis, *, ops: bool = False) -> dict[str, Any]:
-    """Return an analysis as a JSON object; its ops on request only."""
+def document(analysis: Analysis, *, ops: bool = False, by: str | None = None) -> dict[str, Any]:
+    """Return an analysis as a JSON object; its ops on request only.
+
+    Functions or lines stand in it where they are asked for, or functions are its view.
+    """
+    view = by or analysis.view
+    rows = analysis.records_by(view)
     made = told(
         analysis,
+        view=view,
         layers=analysis.layer_records,
+        functions=rows if view == "function" else None,
+        lines=rows if view == "line" else None,
         ops=analysis.op_records if ops else None,
         what_if=what_if(analysis.layer_records),
         compiled_together=compare_together(analysis.latency, analysis.layer_latencies),

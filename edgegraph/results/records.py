@@ -13,6 +13,9 @@ from edgegraph.results.columns import SHARE, Column, columns_of
 
 PHASES = ("forward", "backward", "rematerialised", "update")
 
+ALL_PHASES = "all"
+"""Phase of a row that is of all of them."""
+
 _SUM = Column(adds="sum")
 Count = Annotated[int | None, _SUM]
 """Adds up over ops and layers; None where it is unknown."""
@@ -145,6 +148,9 @@ class OpRecord(_Derived, Struct, frozen=True, kw_only=True, gc=False, array_like
             None on a device without such a table.
         working_set_bytes: Bytes that its kernel touches in one execution, which decide the memory
             `level`; 0 for a loop, call or conditional, None in files saved without it.
+        stack_frame: Number of the frame of Python that it stands in, counted from 1 among
+            `Analysis.module.stack_frames`; of an op that XLA put in, that of the ops that it
+            serves. None where it is not known, and in files saved without it.
     """
 
     name: str
@@ -180,6 +186,7 @@ class OpRecord(_Derived, Struct, frozen=True, kw_only=True, gc=False, array_like
     expected_high_s: Seconds = None
     network_time_s: Seconds = None
     working_set_bytes: Largest = None
+    stack_frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +254,24 @@ class LayerRecord(_Derived):
     working_set_bytes: Largest = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRecord(LayerRecord):
+    """One function or line; inclusive of what it calls, and of all phases.
+
+    Its columns are those of a `LayerRecord`, and `layer` the path of calls that leads to it
+    (``rollout/integrate/forces``, ``sim.py:24/sim.py:16/sim.py:7``). What a function or line does
+    itself, beside what it calls, stands in a row ``<path>/(own)``.
+
+    Attributes:
+        phase: ``all``.
+        source: ``file:line``, of a function its file; None for ``(unattributed)``.
+        text: The line in the file, where that is at hand and no newer than the analysis.
+    """
+
+    source: str | None = None
+    text: str | None = None
+
+
 OP_COLUMNS = columns_of(
     OpRecord, "name", "opcode", "layer", "phase", "parent", "executions", "macs", "flops",
     "transcendentals", "bytes_read", "bytes_written", "intensity_flops_per_byte",
@@ -262,3 +287,6 @@ LAYER_COLUMNS = columns_of(
     "depth", "leaf", rest=True,
 )  # fmt: skip
 """Of the frame of layers, likewise."""
+
+CODE_COLUMNS = columns_of(CodeRecord, *LAYER_COLUMNS, rest=True)
+"""Of the frame of functions or lines, likewise."""

@@ -1,4 +1,4 @@
-"""Ops rolled up by layer and phase, as a tree whose children add up to their parents."""
+"""Ops rolled up by what holds them, and by phase, as a tree whose children add up to parents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from edgegraph.hlo.op_name import OWN, UNATTRIBUTED, scope_of
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.results.columns import add_up
 from edgegraph.results.op_trace import OpShare
-from edgegraph.results.records import LAYER_COLUMNS, OP_COLUMNS, PHASES, LayerRecord, OpRecord
+from edgegraph.results.records import (
+    ALL_PHASES,
+    LAYER_COLUMNS,
+    OP_COLUMNS,
+    PHASES,
+    LayerRecord,
+    OpRecord,
+)
 from edgegraph.results.timing import LayerLatency, finest_cut
 
 
@@ -45,23 +52,31 @@ def roll_up(
     parameters: Mapping[str, Parameters],
     latencies: Sequence[LayerLatency] = (),
     shares: Sequence[OpShare] = (),
+    paths: Mapping[str, str | None] | None = None,
 ) -> tuple[LayerRecord, ...]:
     """Roll ops up into layers: parents before children, phase by phase, ``(unattributed)`` last.
 
     Containers are passed over, since their contents carry the cost. `parameters` are by the layer
-    that owns them. The rows of depth 0 add up to the program, and so do the leaves.
+    that owns them; `paths`, by the name of an op, stand in place of its layer, whatever its phase.
+    The rows of depth 0 add up to the program, and so do the leaves.
     """
+
+    def place(op: OpRecord | OpShare) -> tuple[str, str]:
+        if paths is None:
+            return op.layer or UNATTRIBUTED, op.phase
+        return paths.get(op.name) or UNATTRIBUTED, ALL_PHASES
+
     trees: dict[str, _Scope] = {}
     together: dict[tuple[str, str], list[OpRecord]] = {}
     for op in OpTree(ops).leaves:
-        together.setdefault((op.layer or UNATTRIBUTED, op.phase), []).append(op)
+        together.setdefault(place(op), []).append(op)
     for (layer, phase), members in together.items():
         _scope(trees, layer, phase).ops.extend(members)
     for layer, owned in parameters.items():
         scope = _scope(trees, layer or UNATTRIBUTED, "forward")
         scope.parameters = scope.parameters + owned
     for share in shares:
-        scope = _scope(trees, share.layer or UNATTRIBUTED, share.phase)
+        scope = _scope(trees, *place(share))
         scope.traced_s = (scope.traced_s or 0.0) + share.time_s
     measured = _timings(trees, latencies) if latencies or not shares else _traced(trees)
     rows = [

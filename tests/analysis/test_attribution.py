@@ -5,14 +5,16 @@ import jax.numpy as jnp
 import optax
 import pytest
 from flax import linen as nn
+from msgspec import structs
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.analysis.attribution import attribute
+from edgegraph.analysis.attribution import attribute, attribute_frames
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.module import Instruction, Shape
 from tests import programs
+from tests.hlo.test_frames import chain, module
 
 F32 = Shape(dtype="f32")
 
@@ -205,3 +207,19 @@ def test_layers_may_be_called_like_scopes_of_jax() -> None:
         macs = train[train.layer == f"LikeJax/{name}"].groupby("phase").macs.sum()
         assert macs["forward"] == product
         assert macs["backward"] == product * (1 if name == "checkpoint" else 2)
+
+
+def test_what_xla_puts_in_stands_in_the_frame_of_what_it_serves() -> None:
+    frames = chain(("sim.py", "step", 1), ("sim.py", "force", 5))
+    nodes = [
+        node("x", "parameter", ""),
+        node("copy", "copy", "", "x"),
+        structs.replace(node("sin", "sine", "", "copy"), instruction=_in_frame("sine", 2)),
+        structs.replace(node("add", "add", "", "sin", "x"), instruction=_in_frame("add", 1)),
+    ]
+    found = attribute_frames(nodes, module(frames, 1, 2))
+    assert found == {"x": 1, "copy": 2, "sin": 2, "add": 1}
+
+
+def _in_frame(opcode: str, number: int) -> Instruction:
+    return Instruction(name=opcode, opcode=opcode, shape=F32, stack_frame_id=number)

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from edgegraph.results.analysis import MemoryUse
 from tests.analyses import small_cnn, without_device
 
 
@@ -14,13 +13,6 @@ def test_totals_read_like_a_mapping_of_what_the_frame_names() -> None:
     assert len(totals) == len(list(totals)) == len(dict(totals))
     with pytest.raises(KeyError):
         totals["no_such"]
-
-
-def test_the_peak_counts_shared_memory_once() -> None:
-    use = MemoryUse(
-        argument_bytes=100, output_bytes=40, temp_bytes=20, alias_bytes=30, code_bytes=7
-    )
-    assert use.peak_bytes == 130  # 100 + 40 + 20 - 30
 
 
 def test_the_graph_has_a_node_for_every_op_with_the_columns_of_its_row() -> None:
