@@ -176,7 +176,8 @@ def analyze(
     else:
         report(f"{name or found.name}: compiling", None)
         program = compile_workload(found, batch=batch, target=target, stage=stage, options=options)
-    program = replace(program, name=name or program.name)
+    if name is not None:
+        program = replace(program, name=name)
     roofs = find_device(device) if isinstance(device, str) else device
     draft = replace(_draft(program, measurement, roofs, report), trips=trips or {})
     report(f"{program.name}: pricing ops", None)

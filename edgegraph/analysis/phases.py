@@ -31,11 +31,11 @@ def find_updates(
     sources = Sources(nodes)
     doing = [node for node in nodes if node.opcode not in opcodes.MAKERS_BEHIND]
     updates: set[str] = set()
+    after = set(gradients)
     for node in doing:
-        if node.name not in differentiated:
-            read = sources.of(node)
-            if any(name in updates or name in gradients for name in read):
-                updates.add(node.name)
+        if node.name not in differentiated and not after.isdisjoint(sources.of(node)):
+            updates.add(node.name)
+            after.add(node.name)
     model: set[str] = set()
     only: set[str] = set()
     for node in reversed(doing):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
@@ -17,32 +17,33 @@ class Sources:
         self._last: dict[tuple[str | None, str], str] = {
             (node.parent, node.computation): node.name for node in nodes
         }
+        self._makers: dict[str, str] = {}
 
-    def of(self, node: Node) -> Iterator[str]:
-        """Yield the names of the ops that make a node's operands."""
-        for operand in node.operands:
-            yield self._maker(operand)
+    def of(self, node: Node) -> list[str]:
+        """Name the ops that make a node's operands."""
+        known = self._makers
+        return [known.get(operand) or self._find(operand) for operand in node.operands]
 
-    def _maker(self, name: str) -> str:
+    def _find(self, operand: str) -> str:
         path: list[int] = []
-        while True:
-            node = self._nodes[name]
-            step = self._step(node, path)
-            if step is None:
-                return name
+        name = operand
+        while (step := self._step(self._nodes[name], path)) is not None:
             name = step
+        self._makers[operand] = name
+        return name
 
     def _step(self, node: Node, path: list[int]) -> str | None:
         """Name what hands the value at a path in a node's tuple on; None if the node makes it."""
         instruction = node.instruction
-        if node.opcode == "get-tuple-element":
+        opcode = instruction.opcode
+        if opcode == "get-tuple-element":
             path.append(instruction.tuple_index or 0)
             return node.operands[0]
-        if node.opcode == "tuple" and path:
+        if opcode == "tuple" and path:
             return node.operands[path.pop()]
-        if node.opcode == "parameter" and node.parent is not None:
+        if opcode == "parameter" and node.parent is not None:
             return self._handed_in(node, self._nodes[node.parent])
-        if node.opcode in opcodes.INLINED or (node.opcode == "while" and path):
+        if opcode in opcodes.INLINED or (opcode == "while" and path):
             return self._last[node.name, instruction.called[0]]
         return None
 

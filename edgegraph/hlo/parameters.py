@@ -13,6 +13,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import BITS_BY_DTYPE, Shape, dtype_family
@@ -159,25 +160,26 @@ def _leaves(nodes: Iterable[Node]) -> list[_Leaf]:
     found = []
     for node in arguments:
         steps = _steps(node.instruction.op_name)
-        is_nnx = steps[-1:] in (["value"], ["raw_value"])
+        is_nnx = steps[-1:] in (("value",), ("raw_value",))
         steps = steps[: len(steps) - is_nnx]
         if len(steps) > 1:
-            found.append(_Leaf(node.name, tuple(steps), node.instruction.shape, is_nnx))
+            found.append(_Leaf(node.name, steps, node.instruction.shape, is_nnx))
     return found
 
 
-def _steps(op_name: str) -> list[str | int]:
+@lru_cache(maxsize=2**14)
+def _steps(op_name: str) -> tuple[str | int, ...]:
     """Read an argument's path; empty if it is none."""
     argument = _ARGUMENT.match(op_name)
     if argument is None:
-        return []
+        return ()
     steps: list[str | int] = [argument.group()]
     end = argument.end()
     while step := _STEP.match(op_name, end):
         index, key, attribute = step.groups()
         steps.append(int(index) if index else _unquote(key) if key else attribute)
         end = step.end()
-    return steps if end == len(op_name) else []
+    return tuple(steps) if end == len(op_name) else ()
 
 
 def _unquote(text: str) -> str:

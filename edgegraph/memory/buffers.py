@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from edgegraph.errors import FormatError
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
-from edgegraph.hlo.module import Alias, Module, Shape
+from edgegraph.hlo.module import Alias, Instruction, Module, Shape
 from edgegraph.hlo.parameters import model_arguments
 from edgegraph.memory.values import Leaves, TupleParts, Value, Values, written_over
 
@@ -85,8 +85,10 @@ class _Tracer:
         root = self._module.computations[self._module.entry].root
         outputs = self.leaves[root]
         self._keep(outputs)
+        entry = self._module.computations[self._module.entry]
+        arguments = {each.parameter_number: each for each in entry.instructions}
         for donation in self._module.donated:
-            self._donate(donation, root)
+            self._donate(donation, arguments[donation.operand], root)
         for value in self._values:
             value.storage = self._find(value.storage)
         return Values(
@@ -260,10 +262,8 @@ class _Tracer:
             )
             self._same[high] = low
 
-    def _donate(self, donation: Alias, root: str) -> None:
+    def _donate(self, donation: Alias, argument: Instruction, root: str) -> None:
         """Place a part of the result in the memory of an argument."""
-        entry = self._module.computations[self._module.entry]
-        argument = next(i for i in entry.instructions if i.parameter_number == donation.operand)
         made = self.parts.part(self.shapes[root], donation.output_index)
         given = self.parts.part(argument.shape, donation.operand_index)
         if len(made) != len(given):

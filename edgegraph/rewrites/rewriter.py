@@ -8,7 +8,7 @@ derivative rules, name scopes and source lines are therefore kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from jax.extend import core, source_info_util
 
 from edgegraph.errors import CompileError
-from edgegraph.rewrites.rule import Site, form_named, joined, joins, site_of
+from edgegraph.rewrites.rule import Site, form_named, forms, joined, joins, rules, site_of
 
 Decisions = Mapping[str, str]
 """Names of rules by the signature of the sites that they are applied to."""
@@ -40,7 +40,9 @@ class Found:
 
 
 def find_sites(
-    jaxpr: core.ClosedJaxpr, wanted: Callable[[Site], bool] = lambda site: True
+    jaxpr: core.ClosedJaxpr,
+    wanted: Callable[[Site], bool] = lambda site: True,
+    among: Collection[str] | None = None,
 ) -> tuple[Found, ...]:
     """Return all equations of a program, inner ones included, grouped by signature.
 
@@ -48,7 +50,8 @@ def find_sites(
 
     Args:
         jaxpr: As `jax.make_jaxpr` returns it.
-        wanted: Whether to return a site; those left out cost no time.
+        wanted: Whether to return a site.
+        among: Names of the primitives to look at, all where None; others cost no time.
 
     Example:
         >>> import jax
@@ -57,7 +60,7 @@ def find_sites(
         ('sin', 1)
     """
     groups: dict[str, list[tuple[Site, str, int]]] = {}
-    for site, scope, executions in _sites(_open(jaxpr), "", 1):
+    for site, scope, executions in _sites(_open(jaxpr), "", 1, among):
         if not wanted(site):
             continue
         groups.setdefault(site.signature, []).append((site, scope, executions))
@@ -68,6 +71,15 @@ def find_sites(
             executions=sum(executions for _, _, executions in group),
         )
         for group in groups.values()
+    )
+
+
+def find_replaceable(jaxpr: core.ClosedJaxpr, allow: Collection[str]) -> tuple[Found, ...]:
+    """Return the sites that some rule replaces which needs no other permissions than `allow`."""
+    return find_sites(
+        jaxpr,
+        lambda site: any(True for _ in forms(site, allow)),
+        frozenset(rule.primitive for rule in rules().values()),
     )
 
 
@@ -203,15 +215,22 @@ def _inner(equation: core.JaxprEqn) -> Iterator[core.Jaxpr]:
                 yield _open(each)
 
 
-def _sites(jaxpr: core.Jaxpr, scope: str, executions: int) -> Iterator[tuple[Site, str, int]]:
+def _sites(
+    jaxpr: core.Jaxpr, scope: str, executions: int, among: Collection[str] | None
+) -> Iterator[tuple[Site, str, int]]:
     for equation, before in _with_makers(jaxpr):
+        name, inside = equation.primitive.name, tuple(_inner(equation))
+        looked_at = among is None or name in among
+        if not (looked_at or before or inside):
+            continue
         here = "/".join(filter(None, (scope, str(equation.source_info.name_stack))))
-        yield site_of(equation), here, executions
+        if looked_at:
+            yield site_of(equation), here, executions
         if before is not None:
             yield joined(before, equation), here, executions
-        times = equation.params["length"] if equation.primitive.name == "scan" else 1
-        for inner in _inner(equation):
-            yield from _sites(inner, here, executions * times)
+        times = equation.params["length"] if name == "scan" else 1
+        for inner in inside:
+            yield from _sites(inner, here, executions * times, among)
 
 
 def _with_makers(

@@ -10,8 +10,8 @@ from edgegraph.analysis.findings.registry import LARGE_SHARE, Evidence, register
 from edgegraph.base.units import percent, ratio
 from edgegraph.hlo.op_name import UNATTRIBUTED, parse_op_name, scope_of
 from edgegraph.results.analysis import Finding, LayerRecord
-from edgegraph.rewrites.rewriter import Found, find_sites
-from edgegraph.rewrites.rule import Site, forms
+from edgegraph.rewrites.rewriter import Found, find_replaceable
+from edgegraph.rewrites.rule import forms
 from edgegraph.rewrites.timed import best_forms
 
 USUAL = frozenset(
@@ -64,12 +64,8 @@ def faster_forms(evidence: Evidence) -> Mapping[Place, Sequence[FasterForm]]:
     """
     if evidence not in _known:
         here = evidence.analysis.target == "cpu" and evidence.jaxpr is not None
-        _known[evidence] = _by_place(find_sites(evidence.jaxpr, _has_form)) if here else {}
+        _known[evidence] = _by_place(find_replaceable(evidence.jaxpr, ())) if here else {}
     return _known[evidence]
-
-
-def _has_form(site: Site) -> bool:
-    return any(True for _ in forms(site, ()))
 
 
 def _by_place(sites: Sequence[Found]) -> Mapping[Place, Sequence[FasterForm]]:

@@ -21,8 +21,8 @@ from edgegraph.measure.environment import environment
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.rewrites.folding import folded
 from edgegraph.rewrites.prepared import held_operands
-from edgegraph.rewrites.rewriter import Found, find_sites
-from edgegraph.rewrites.rule import PERMISSIONS, forms
+from edgegraph.rewrites.rewriter import Found, find_replaceable
+from edgegraph.rewrites.rule import PERMISSIONS
 from edgegraph.studies.improve.cache import (
     SettledWholes,
     TimedForms,
@@ -208,11 +208,7 @@ def _searched(whole: Whole, how: _How, report: Progress) -> Improvement:
         check_portable(whole.program(PLAIN))
     # Lowered for the names of its layers, which are there while EdgeGraph traces.
     traced = compile_workload(whole.workload, batch=whole.batch, stage="lowered")
-    sites = [
-        found
-        for found in find_sites(traced.jaxpr)
-        if any(True for _ in forms(found.site, how.allow))
-    ]
+    sites = find_replaceable(traced.jaxpr, how.allow)
     weights = held_operands(call.function, call.abstract, call.held) if how.prepare else {}
     changes, untried = _search(sites, weights, how, report)
     return Improvement(
