@@ -14,9 +14,8 @@ spread over the compiled ops of that layer and phase.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from edgegraph.analysis.instances import name_instances
 from edgegraph.analysis.owners import parameter_owners
@@ -41,8 +40,7 @@ from edgegraph.hlo.parameters import model_arguments, module_paths
 from edgegraph.results.records import OpRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribution:
+class Attribution(Struct, frozen=True, kw_only=True, gc=False):
     """Where in the model an op belongs; `layer` is None where that cannot be said."""
 
     layer: str | None
@@ -162,7 +160,7 @@ def _attribute_by_neighbours(
 
     def place(node: Node, found: Attribution) -> None:
         if node.name in certain:
-            found = replace(found, phase=attributions[node.name].phase)
+            found = structs.replace(found, phase=attributions[node.name].phase)
         attributions[node.name] = found
 
     for node in reversed(nodes):
@@ -223,9 +221,9 @@ class _Flow:
         read = (self._outer.get(operand, operand) for operand in node.operands)
         weights = _common(self._attributions[operand] for operand in read if operand in self._owned)
         if users.phase != "update":
-            return users if weights.layer is None else replace(weights, phase=users.phase)
+            return users if weights.layer is None else structs.replace(weights, phase=users.phase)
         if node.opcode in opcodes.PRODUCTS:
-            return self._updated(node) or replace(weights, phase="backward")
+            return self._updated(node) or structs.replace(weights, phase="backward")
         return users
 
     def _updated(self, product: Node) -> Attribution | None:
@@ -244,7 +242,7 @@ class _Flow:
                 for operand in (*user.operands, *around.operands):
                     owner = self._outer.get(operand, operand)
                     if owner in self._owned and self._nodes[owner].instruction.shape.size == size:
-                        return replace(self._attributions[owner], phase="backward")
+                        return structs.replace(self._attributions[owner], phase="backward")
         return None
 
 

@@ -315,8 +315,9 @@ def _together(
 
 def _is_dense(op: OpRecord) -> bool:
     """Return whether an op is a matrix product; compilers for TPUs write it as a convolution."""
-    named = op.op_name.rpartition("/")[2].startswith("dot_general")
-    return bool(op.macs) and (op.opcode in opcodes.DOTS or named)
+    if not op.macs:
+        return False
+    return op.opcode in opcodes.DOTS or op.op_name.rpartition("/")[2].startswith("dot_general")
 
 
 def _ridge(evidence: Evidence, ops: Sequence[OpRecord]) -> float | None:
