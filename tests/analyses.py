@@ -12,7 +12,7 @@ from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.results.analysis import Analysis, Finding
 from edgegraph.results.timing import Latency, LayerLatency, Throughput
 from edgegraph.workload.workload import Workload
-from tests import programs
+from tests import plain_programs, programs
 
 MARKUP = "<img src=x onerror=alert(1)>"
 
@@ -145,6 +145,12 @@ def hostile() -> Analysis:
             ),
         ),
     )  # fmt: skip
+
+
+def physics() -> Analysis:
+    """Analyse bodies that repel each other: plain functions, and no layer."""
+    function, arguments = plain_programs.physics()
+    return eg.analyze(function, args=arguments, name="physics", device=DEVICE)
 
 
 def memory_bound() -> Analysis:

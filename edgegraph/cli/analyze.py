@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgegraph.base.files import check_writable
-from edgegraph.cli.job import Job, JsonLines, StoreOption, grouped_options, saving_to
-from edgegraph.cli.output import own_file, print_json, print_result, print_rich
+from edgegraph.cli.job import (
+    Job,
+    JsonLines,
+    StoreOption,
+    grouped_options,
+    saving_to,
+)
+from edgegraph.cli.output import ByOption, check_by, own_file, print_json, print_result, print_rich
 from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible, results
 from edgegraph.errors import InputError
 
@@ -31,10 +37,12 @@ def analyze(
             "--output", "-o", help="Save there: a .edgegraph file, or a folder for several batches."
         ),
     ] = None,
+    by: ByOption = None,
     store: StoreOption = None,
     json: JsonLines = False,
 ) -> None:
-    """Print what every layer costs, what bounds it and how long it takes."""
+    """Print what every layer costs, what bounds it and how long it takes; or function, or line."""
+    check_by(by)
     to_file = output is not None and output.suffix == SAVED_SUFFIX
     if to_file and len(job.batches) > 1:
         raise InputError(
@@ -45,7 +53,7 @@ def analyze(
     kept: list[Path] = []
     found = []
     with interruptible(kept), saving_to(store) as keep:
-        for analysis in analyses(job):
+        for analysis in analyses(job, by):
             found.append(analysis)
             if output is not None:
                 kept.append(analysis.save(output if to_file else own_file(output, analysis, kept)))
@@ -82,7 +90,10 @@ class Rows:
         ),
     ] = None
     ops: Annotated[bool, typer.Option("--ops", help="Single ops, the longest first.")] = False
-    all: Annotated[bool, typer.Option("--all", help="With --ops: all of them.")] = False
+    all: Annotated[
+        bool, typer.Option("--all", help="All ops, functions or lines, and not the largest only.")
+    ] = False
+    by: ByOption = None
 
 
 @grouped_options(without=("depth",))
@@ -91,14 +102,15 @@ def show(
     rows: Rows,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on one line.")] = False,
 ) -> None:
-    """Show a saved analysis (or a SPEC) in the terminal: layers as a tree, or ops.
+    """Show a saved analysis (or a SPEC) in the terminal: layers, functions or lines, or ops.
 
     Of a saved sweep, study or device comparison: its tables.
     """
     from edgegraph.results.analysis import Analysis
 
+    check_by(rows.by)
     found = []
-    for result in results(job):
+    for result in results(job, rows.by):
         if isinstance(result, Analysis):
             found.append(result)
             if not json:
@@ -122,7 +134,10 @@ def _print_rows(analysis: Analysis, rows: Rows) -> None:
         most = None if rows.all else MOST_OPS
         print_rich(shown_ops(analysis, sort=rows.sort, phase=rows.phase, most=most))
     else:
-        print_rich(shown_layers(analysis, depth=rows.depth, sort=rows.sort, phase=rows.phase))
+        shown = shown_layers(
+            analysis, depth=rows.depth, sort=rows.sort, phase=rows.phase, everything=rows.all
+        )
+        print_rich(shown)
 
 
 COLUMNS = ("name", "params", "macs", "input", "source")

@@ -19,6 +19,7 @@ from edgegraph.base.shown import shown
 from edgegraph.base.timing import Progress
 from edgegraph.cli.ending import results, say
 from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.results.records import VIEWS
 
 if TYPE_CHECKING:
     from edgegraph.results.analysis import Analysis
@@ -114,6 +115,23 @@ StudyFilesByTarget = Annotated[
         STUDY_SUFFIXES, " With several sweeps, each file is named by its workload and target too."
     ),
 ]
+
+
+ByOption = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="|".join(VIEWS),
+        help="Add up by that; by function where not given and layers cover little.",
+        autocompletion=lambda: list(VIEWS),
+    ),
+]
+
+
+def check_by(by: str | None) -> None:
+    """Refuse what ops are not added up by."""
+    if by is not None and by not in VIEWS:
+        raise InputError(f"--by {by!r} is unknown; choose one of: {', '.join(VIEWS)}")
 
 
 def print_rich(*renderables: Any) -> None:

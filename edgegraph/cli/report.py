@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgegraph.base.files import check_writable, is_stream
-from edgegraph.cli.job import Job, JsonFiles, StoreOption, complete_spec, grouped_options, saving_to
+from edgegraph.cli.job import (
+    Job,
+    JsonFiles,
+    StoreOption,
+    complete_spec,
+    grouped_options,
+    saving_to,
+)
 from edgegraph.cli.output import (
+    ByOption,
+    check_by,
     file_name,
     holds_program_of,
     print_json,
@@ -42,6 +51,7 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The page; the analyses are saved beside it.")
     ] = Path("report.html"),
+    by: ByOption = None,
     store: StoreOption = None,
     json: Annotated[
         bool,
@@ -54,12 +64,13 @@ def report(
     """
     from edgegraph.results.analysis import Analysis
 
+    check_by(by)
     check_writable(output)
     kept: list[Path] = []
     found: list[Shown] = []
     with interruptible(kept), saving_to(store) as keep:
         for each in jobs(job, *more or ()):
-            for result in results(each):
+            for result in results(each, by):
                 found.append(result)
                 if isinstance(result, Analysis) and not is_saved(each):
                     if not is_stream(output):  # which has nothing beside it
@@ -217,6 +228,7 @@ def export(
         list[Path],
         typer.Option("--output", "-o", help="The file; its ending names the format; repeatable."),
     ],
+    by: ByOption = None,
     format: Annotated[
         str | None,
         typer.Option(
@@ -234,6 +246,7 @@ def export(
     """
     from edgegraph.reporting import exports
 
+    check_by(by)
     job.check_one_batch("a file holds one analysis")
     if format is not None and format not in exports.EXPORTS:
         raise InputError(f"--format {format!r} is unknown; choose one of: {', '.join(FORMATS)}")
@@ -241,6 +254,6 @@ def export(
         if format is None:
             exports.format_of(path)
         check_writable(path)
-    (analysis,) = analyses(job)
+    (analysis,) = analyses(job, by)
     _print_written([exports.export(analysis, path, format) for path in output], json=json)
     check_noise(job, [analysis])

@@ -46,8 +46,20 @@ def jobs(job: Job, *more: str) -> Iterator[Job]:
         yield Job(spec=each.spec) if code and each.file is not None else each
 
 
-def results(job: Job) -> Iterator[Shown]:
-    """Yield what SPEC names: a saved result, or the analysis of every batch size once done."""
+def results(job: Job, by: str | None = None) -> Iterator[Shown]:
+    """Yield what SPEC names: a saved result, or the analysis of every batch size once done.
+
+    Analyses are shown `by` that, where it is given.
+    """
+    from edgegraph.results.analysis import Analysis
+
+    for result in _results(job):
+        if by is not None and isinstance(result, Analysis):
+            result = replace(result, shown_by=by)
+        yield result
+
+
+def _results(job: Job) -> Iterator[Shown]:
     given = Given(job.spec)
     door = find_door(given)
     if door.compiled:
@@ -74,11 +86,11 @@ def results(job: Job) -> Iterator[Shown]:
         yield analysis
 
 
-def analyses(job: Job) -> Iterator[Analysis]:
+def analyses(job: Job, by: str | None = None) -> Iterator[Analysis]:
     """Yield the same where that are analyses; refuse anything else."""
     from edgegraph.results.analysis import Analysis
 
-    for result in results(job):
+    for result in results(job, by):
         yield _checked(job, result, Analysis)
 
 

@@ -204,7 +204,7 @@ PRESENTER = Presenter(
     workloads=lambda analysis: (analysis.workload,),
     headline=words.headline,
     notebook=lambda analysis: (
-        f"<p><b>{escape(words.headline(analysis))}</b></p>{notebook_table(analysis.layers)}"
+        f"<p><b>{escape(words.headline(analysis))}</b></p>{notebook_table(analysis.by(analysis.view))}"
     ),
     markdown=markdown,
 )

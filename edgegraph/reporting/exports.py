@@ -15,11 +15,13 @@ from edgegraph.base.shown import shown
 from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.palette import BOUND_COLOURS, PAPER, bound_colour
+from edgegraph.reporting.views import in_view
 from edgegraph.reporting.words import headline
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.columns import columns_of, rows
 from edgegraph.results.document import document, schema
 from edgegraph.results.op_trace import thread_names, trace_event
+from edgegraph.results.records import ALL_PHASES
 from edgegraph.results.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ SHOWN = columns_of(
     LayerRecord, "params", "macs", "flops", "bytes", "intensity_flops_per_byte", "bound", "time_s",
     "share",
 )  # fmt: skip
-HEADINGS = ("layer", *(column.heading for column in SHOWN.values()))
+HEADINGS = tuple(column.heading for column in SHOWN.values())
 _LEFT = [column.dtype == "string" for column in SHOWN.values()]
 
 _LATEX_SPECIAL = {
@@ -75,9 +77,10 @@ def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
 
 def markdown(analysis: Analysis) -> str:
     """Return the layers as a Markdown table, with the headline above it."""
-    lines = [f"**{markdown_text(headline(analysis))}**", "", markdown_row(HEADINGS)]
+    head = markdown_row([analysis.view, *HEADINGS])
+    lines = [f"**{markdown_text(headline(analysis))}**", "", head]
     lines.append("|---|" + "".join("---|" if left else "--:|" for left in _LEFT))
-    for row in analysis.layer_records:
+    for row in in_view(analysis, everything=False).layer_records:
         name = "&nbsp;&nbsp;" * row.depth + markdown_text(_name(row))
         lines.append(markdown_row([name, *_cells(row)]))
     return "\n".join(lines) + "\n"
@@ -89,10 +92,10 @@ def latex(analysis: Analysis) -> str:
         f"% {shown(headline(analysis))}",
         rf"\begin{{tabular}}{{l{''.join('l' if left else 'r' for left in _LEFT)}}}",
         r"\toprule",
-        " & ".join(map(_latex, HEADINGS)) + r" \\",
+        " & ".join(map(_latex, [analysis.view, *HEADINGS])) + r" \\",
         r"\midrule",
     ]
-    for row in analysis.layer_records:
+    for row in in_view(analysis, everything=False).layer_records:
         name = rf"\hspace{{{row.depth}em}}" * bool(row.depth) + _latex(_name(row))
         lines.append(" & ".join([name, *map(_latex, _cells(row))]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
@@ -100,7 +103,7 @@ def latex(analysis: Analysis) -> str:
 
 def _name(row: LayerRecord) -> str:
     last = row.layer.rpartition("/")[2]
-    return last if row.phase == "forward" else f"{last} ({row.phase})"
+    return last if row.phase in ("forward", ALL_PHASES) else f"{last} ({row.phase})"
 
 
 def _cells(row: LayerRecord) -> Iterator[str]:
@@ -334,7 +337,7 @@ def _text(make: Callable[[Analysis], str]) -> Callable[[Analysis, Path], None]:
 
 
 EXPORTS = {
-    "csv": Export(".csv", lambda analysis, path: write_frame(analysis.layers, path)),
+    "csv": Export(".csv", lambda a, path: write_frame(a.by(a.view), path)),
     "ops-csv": Export(".ops.csv", lambda analysis, path: write_frame(analysis.ops, path)),
     "parquet": Export(".parquet", lambda a, path: write_frame(a.ops, path, parquet=True)),
     "markdown": Export(".md", _text(markdown)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from rich.console import Group, RenderableType
@@ -16,6 +15,7 @@ from edgegraph.base.units import percent, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.table_kit import ByWidth, plain_table, styled
+from edgegraph.reporting.views import LEAST, in_view, largest_first, view_line
 from edgegraph.reporting.words import device_line, headline, measurement_line
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.columns import columns_of
@@ -30,7 +30,10 @@ _WIDE = 104
 """Columns from which parameters and FLOPs are shown too."""
 
 _WIDEST = 116
-"""Columns from which traced times stand beside those of layers alone."""
+"""Columns from which traced times stand beside those of layers alone,"""
+
+_WITH_TEXT = 132
+"""and from which lines of code are written out."""
 
 
 def analysis_tables(analysis: Analysis) -> Group:
@@ -40,13 +43,25 @@ def analysis_tables(analysis: Analysis) -> Group:
     return Group(layer_table(analysis), *compared, findings_panel(analysis))
 
 
-def layer_table(analysis: Analysis) -> RenderableType:
-    """Show a headline, the layers as a tree, and how far figures hold; readable at 80 columns."""
+def layer_table(analysis: Analysis, rows: Sequence[LayerRecord] | None = None) -> RenderableType:
+    """Show a headline, the layers as a tree, and how far figures hold; readable at 80 columns.
+
+    Functions or lines stand in their place where the analysis is shown by these. `rows` are those
+    to show; None stands for all that matter.
+    """
+    viewed = in_view(analysis, everything=False)
+    left = len(analysis.records_by(analysis.view)) - len(viewed.layer_records)
+    if rows is not None:
+        viewed, left = replace(viewed, layer_records=tuple(rows)), 0
+    about = [line for line in (device_line(analysis), view_line(analysis)) if line]
     parts: list[RenderableType] = [
         Text(headline(analysis), style="bold"),
-        Text(device_line(analysis), style="dim"),
-        ByWidth(lambda width: _table(analysis, wide=width >= _WIDE, widest=width >= _WIDEST)),
+        *(Text(shown(line), style="dim") for line in about),
+        ByWidth(lambda width: _table(viewed, width)),
     ]
+    if left:
+        more = f"and {left:,} {analysis.view}s of less than {percent(LEAST)} each"
+        parts.append(Text(f"{more}; edgegraph show FILE --all shows them", style="dim"))
     parts += [Text(line, style="dim") for line in measurement_line(analysis)]
     return Group(*parts)
 
@@ -73,12 +88,12 @@ _COLUMNS = {
 }
 
 
-def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
-    rows = analysis.layer_records
+def _table(analysis: Analysis, width: int) -> Table:
+    rows, wide = analysis.layer_records, width >= _WIDE
     phases = len({row.phase for row in rows}) > 1
-    table = plain_table("layer", footer="total", min_width=10)
+    table = plain_table(analysis.view, footer="total", min_width=10)
     table.show_footer = True
-    names = _shown(analysis, wide=wide, widest=widest)
+    names = _shown(analysis, wide=wide, widest=width >= _WIDEST)
     for name in names:
         table.add_column(
             _COLUMNS[name].heading,
@@ -86,6 +101,9 @@ def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
             justify="left" if name in ("bound", "share") else "right",
             no_wrap=True,
         )
+    texts = width >= _WITH_TEXT and any(getattr(row, "text", None) for row in rows)
+    if texts:
+        table.add_column("", no_wrap=True, overflow="ellipsis", style="dim")
     gains = {(each.layer, each.phase): each.gain_share for each in what_if(rows)}
     phase = None
     for row in rows:
@@ -95,6 +113,7 @@ def _table(analysis: Analysis, *, wide: bool, widest: bool) -> Table:
         layer = "  " * row.depth + row.layer.rpartition("/")[2]
         gain = gains.get((row.layer, row.phase))
         cells = [_cell(row, name, gain) for name in names]
+        cells += [Text(shown(getattr(row, "text", None) or ""))] * texts
         table.add_row(
             Text(shorten(layer, _NAME if wide else _NARROW_NAME)),
             *cells,
@@ -110,7 +129,7 @@ def _shown(analysis: Analysis, *, wide: bool, widest: bool) -> Sequence[str]:
     both = None not in (totals.traced_time_s, totals.layers_time_s)
     judged = any(row.efficiency is not None for row in rows)
     shown = {
-        "params": wide,
+        "params": wide and analysis.view == "layer",
         "macs": True,
         "flops": wide,
         "bytes": True,
@@ -227,16 +246,23 @@ def shown_layers(
     depth: int | None = None,
     sort: str | None = None,
     phase: str | None = None,
+    everything: bool = False,
 ) -> RenderableType:
-    """Show the layers as a tree, siblings sorted by one of `SORTS`, to a depth, of one phase."""
+    """Show the layers as a tree, siblings sorted by one of `SORTS`, to a depth, of one phase.
+
+    Of functions and lines, those that hardly matter are left out, unless `everything` is shown.
+    """
     if depth is not None and depth < 0:
         raise InputError(f"--depth must be a non-negative integer, not {depth}")
-    rows = _of_phase(analysis.layer_records, phase, analysis)
+    if (depth, sort, phase) == (None, None, None) and not everything:
+        return layer_table(analysis)
+    viewed = in_view(analysis, everything=everything)
+    rows = _of_phase(viewed.layer_records, phase, viewed)
     if sort is not None:
-        rows = _sorted_tree(rows, _key(sort))
+        rows = largest_first(rows, _key(sort))
     if depth is not None:
         rows = [row for row in rows if row.depth <= depth]
-    return layer_table(replace(analysis, layer_records=tuple(rows)))
+    return layer_table(analysis, rows)
 
 
 def shown_ops(
@@ -298,17 +324,3 @@ def _of_phase(rows: Sequence[_Row], phase: str | None, analysis: Analysis) -> li
     if phase is not None and phase not in phases:
         raise InputError(f"--phase {phase!r} is not in this analysis; it has: {', '.join(phases)}")
     return [row for row in rows if phase is None or row.phase == phase]
-
-
-def _sorted_tree(
-    rows: Sequence[LayerRecord], key: Callable[[LayerRecord | OpRecord], float]
-) -> list[LayerRecord]:
-    """Sort siblings, each with what is below it; phases stay apart, in their order."""
-    phases = list(dict.fromkeys(row.phase for row in rows))
-    place: list[tuple[int, int, float, int]] = []
-    places = []
-    for number, row in enumerate(rows):
-        above = [each for each in place if each[0] < row.depth]
-        place = [*above, (row.depth, phases.index(row.phase), -key(row), number)]
-        places.append(place)
-    return [row for _, row in sorted(zip(places, rows, strict=True), key=itemgetter(0))]

@@ -29,7 +29,7 @@ from edgegraph.results.compiled_together import (
     what_if,
 )
 from edgegraph.results.op_trace import OpTrace
-from edgegraph.results.records import CODE_COLUMNS, LAYER_COLUMNS, OP_COLUMNS, CodeRecord
+from edgegraph.results.records import CODE_COLUMNS, LAYER_COLUMNS, OP_COLUMNS, VIEWS, CodeRecord
 from edgegraph.results.records import LayerRecord as LayerRecord
 from edgegraph.results.records import OpRecord as OpRecord
 from edgegraph.results.schedule import ActivationMemory, LiveMemory, Schedule
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from edgegraph.hlo.module import Module
-
-
-VIEWS = ("layer", "function", "line")
-"""By what the ops of an analysis can be added up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +168,7 @@ class Analysis(Exportable):
         figures_of: Whose figures these are where the program is for several devices: ``per device,
             1 of 8``, ``whole program, 8 devices``; None where it is for one, or does not say.
         notes: What was decided while a file was read: which of its modules it is, what it lacks.
+        shown_by: By what its rows are to be shown, one of `VIEWS`; None leaves it to `view`.
         serialized_module: The HloModuleProto that was analysed.
     """
 
@@ -201,6 +198,7 @@ class Analysis(Exportable):
     fingerprint: str | None = None
     notes: tuple[str, ...] = ()
     figures_of: str | None = None
+    shown_by: str | None = None
     serialized_module: bytes
 
     @cached_property
@@ -312,11 +310,13 @@ class Analysis(Exportable):
 
     @cached_property
     def view(self) -> str:
-        """What says most of where the time goes: ``layer``, or else ``function``.
+        """By what its rows are shown: `shown_by`, or ``layer`` or ``function``, which says more.
 
-        Layers do where they cover half of it and more, or as much as functions; without times, of
-        the FLOPs.
+        Layers do where they cover half of the time and more, or as much as functions; without
+        times, of the FLOPs.
         """
+        if self.shown_by is not None:
+            return self.shown_by
         leaves = self.op_tree.leaves
         weights = [op.time_s or 0.0 for op in leaves]
         if not sum(weights):

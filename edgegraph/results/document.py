@@ -110,16 +110,12 @@ in_document(MemoryUse, more=["peak_bytes", "undonated_peak_bytes"])
 in_document(CompiledTogether, more=["difference_s", "change"])
 
 
-def document(analysis: Analysis, *, ops: bool = False, by: str | None = None) -> dict[str, Any]:
-    """Return an analysis as a JSON object; its ops on request only.
-
-    Functions or lines stand in it where they are asked for, or functions are its view.
-    """
-    view = by or analysis.view
+def document(analysis: Analysis, *, ops: bool = False) -> dict[str, Any]:
+    """Return an analysis as a JSON object; its ops on request only."""
+    view = analysis.view
     rows = analysis.records_by(view)
     made = told(
         analysis,
-        view=view,
         layers=analysis.layer_records,
         functions=rows if view == "function" else None,
         lines=rows if view == "line" else None,

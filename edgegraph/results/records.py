@@ -16,6 +16,9 @@ PHASES = ("forward", "backward", "rematerialised", "update")
 ALL_PHASES = "all"
 """Phase of a row that is of all of them."""
 
+VIEWS = ("layer", "function", "line")
+"""By what ops can be added up."""
+
 _SUM = Column(adds="sum")
 Count = Annotated[int | None, _SUM]
 """Adds up over ops and layers; None where it is unknown."""

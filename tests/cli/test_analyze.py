@@ -255,3 +255,34 @@ def test_outside_of_the_checkout_it_says_so(
     monkeypatch.chdir(tmp_path)
     assert main(["models"]) == 2
     assert "source checkout" in capsys.readouterr().err
+
+
+def test_what_has_no_layers_is_shown_by_function_or_as_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = str(save(analyses.physics(), tmp_path / "a.edgegraph"))
+    assert main(["show", saved]) == 0
+    out = capsys.readouterr().out
+    assert "by function, since layers cover 0 % of the time; --by layer shows them." in out
+    assert "  forces" in out
+    assert main(["show", saved, "--by", "line", "--all"]) == 0
+    out = capsys.readouterr().out
+    assert "apart = x[:, None] - x[None]" in out
+    assert "since layers" not in out
+    assert main(["show", saved, "--by", "layer"]) == 0
+    assert "(unattributed)" in capsys.readouterr().out
+    assert main(["show", saved, "--by", "line", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["view"] == "line"
+    assert sum(row["flops"] for row in told["lines"] if row["leaf"]) == told["totals"]["flops"]
+    assert told["functions"] is None
+
+
+@pytest.mark.parametrize("command", ["analyze", "show", "report", "export"])
+def test_what_ops_are_not_added_up_by_is_refused(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = [] if command in ("analyze", "show") else ["-o", str(tmp_path / "a.md")]
+    assert main([command, "a:b", "--by", "file", *output]) == 2
+    told = capsys.readouterr().err
+    assert "--by 'file' is unknown; choose one of: layer, function, line" in told

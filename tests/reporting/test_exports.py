@@ -27,7 +27,10 @@ from edgegraph.reporting.exports import (
 from edgegraph.results.analysis import Analysis
 from tests import analyses
 
-MAKERS = [analyses.small_cnn, analyses.gradient, analyses.without_device, analyses.hostile]
+MAKERS = [
+    analyses.small_cnn, analyses.gradient, analyses.without_device, analyses.hostile,
+    analyses.physics,
+]  # fmt: skip
 
 
 Make = Callable[[], Analysis]
@@ -166,3 +169,18 @@ def test_a_trace_of_a_lowered_program_needs_the_compiler_and_no_device(tmp_path:
         export(analysis, tmp_path / "a.trace.json", "chrome-trace")
     assert "at stage 'lowered' its ops are in no order" in str(caught.value)
     assert "device" not in str(caught.value)
+
+
+def test_where_layers_are_functions_or_lines_stand_as_well(tmp_path: Path) -> None:
+    found = analyses.physics()
+    for by, name in (("function", "rollout.one/push"), ("line", "plain_programs.py:")):
+        viewed = replace(found, shown_by=by)
+        table = pd.read_csv(export(viewed, tmp_path / f"{by}.csv"))
+        assert len(table) == len(found.records_by(by))
+        assert table["layer"].str.contains(name).any()
+        told = json.loads(export(viewed, tmp_path / f"{by}.json").read_text("utf-8"))
+        assert (told["view"], len(told[f"{by}s"])) == (by, len(table))
+        assert markdown(viewed).splitlines()[2].startswith(f"| {by} | params |")
+        assert f"{by} & params" in latex(viewed)
+    layers = json.loads(export(replace(found, shown_by="layer"), tmp_path / "a.json").read_bytes())
+    assert layers["functions"] is layers["lines"] is None
