@@ -25,6 +25,7 @@ send                   B                     of the operand, unless it goes to t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -32,6 +33,7 @@ from msgspec.structs import replace
 
 from edgegraph.cost.cost import UNKNOWN, ZERO, Cost
 from edgegraph.cost.custom_calls import price_custom_call
+from edgegraph.cost.needed import needed_elements
 from edgegraph.cost.operations import operations
 from edgegraph.cost.products import ComputeType, compute_type, macs, result_type
 from edgegraph.cost.xla_cost import (
@@ -43,7 +45,7 @@ from edgegraph.cost.xla_cost import (
 )
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
-from edgegraph.hlo.module import Collective, Instruction, Module, Shape
+from edgegraph.hlo.module import BITS_BY_DTYPE, Collective, Instruction, Module, Shape
 from edgegraph.hlo.op_tree import OpTree
 
 _ARRIVES_AT = {
@@ -128,13 +130,14 @@ class _Pricer:
     def fusion(self, nodes: Sequence[Node]) -> list[UnitCost]:
         """Price a fusion and all that is inside it, which touch the same bytes together."""
         fusion, instruction = nodes[0], nodes[0].instruction
-        price = self.xla.price(instruction.name)
-        touched = sum(price.operand_bytes) + price.output_bytes
         root = self._module.computations[instruction.called[0]].root
+        uncounted = _uncounted_ops(fusion, self._contents[fusion.name])
+        needed = {} if uncounted else needed_elements(self._contents[fusion.name], root)
+        price = _of_needed(self.xla.price(instruction.name), self._contents[fusion.name], needed)
+        touched = sum(price.operand_bytes) + price.output_bytes
         crossings = attribute_boundary_bytes(
             fusion, self._contents, root, price, self._operands(fusion), self._spaces
         )
-        uncounted = _uncounted_ops(fusion, self._contents[fusion.name])
         kinds = {
             node.name: node.instruction.fusion_kind for node in nodes if node.opcode == "fusion"
         }
@@ -150,6 +153,8 @@ class _Pricer:
                 if node.name in uncounted
                 else self._cost(node.instruction, operands, crossing)
             )
+            if node.name in needed and node.opcode in opcodes.ELEMENTWISE:
+                cost = _part(cost, needed[node.name], node.instruction.shape.size)
             kind = kinds.get(node.parent or "")
             found.append(
                 UnitCost(
@@ -226,6 +231,30 @@ def _bytes_moved(
             reads, written = [*price.operand_bytes], price.output_bytes
     on_chip = spaces.sum(reads, operands) + spaces.on_chip(written, result)
     return sum(reads), written, on_chip
+
+
+def _of_needed(price: XlaPrice, inner: Sequence[Node], needed: Mapping[str, int]) -> XlaPrice:
+    """Return a fusion's price without the elements that it neither reads nor writes."""
+    read, written = list(price.operand_bytes), price.output_bytes
+    for node in inner:
+        number, shape = node.instruction.parameter_number, node.instruction.shape
+        if node.name not in needed:
+            continue
+        moved = (needed[node.name] * BITS_BY_DTYPE[shape.dtype] + 7) // 8
+        if node.opcode == "parameter" and number is not None:
+            read[number] = min(read[number], moved)
+        elif node.opcode == "scatter":
+            written -= shape.bytes - moved
+    return dataclasses.replace(price, operand_bytes=tuple(read), output_bytes=max(0, written))
+
+
+def _part(cost: Cost, made: int, size: int) -> Cost:
+    """Return the cost of an elementwise op of which so many of all elements are made."""
+    counts = {
+        name: count if count is None else count * made // size
+        for name, count in (("flops", cost.flops), ("transcendentals", cost.transcendentals))
+    }
+    return replace(cost, **counts)
 
 
 def _with_crossing(cost: Cost, crossing: Crossing) -> Cost:

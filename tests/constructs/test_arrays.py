@@ -131,6 +131,8 @@ PREFIXES = {
 # A negative index counts from the end: a comparison, an addition and a selection for each.
 WRAPPED = 3 * 5
 ROW = 8 * 4
+OTHERS = (32 - 5) * ROW
+"""Bytes of the rows that no index names."""
 
 
 def scatter_min(x: Any, indices: Any, updates: Any) -> Any:
@@ -145,23 +147,26 @@ INDEXING = {
         function=lambda x, i: x[i],
         arguments=SCATTERED[:2],
         lowered=Figures(flops=WRAPPED),
+        optimized=Figures(flops=WRAPPED, untouched=OTHERS),
     ),
     "gather, clipped": Construct(
         function=lambda x, i: jnp.take(x, i, axis=0, mode="clip"),
         arguments=SCATTERED[:2],
         # Besides the rows, the five indices are reshaped.
         lowered=Figures(read=20 + 5 * ROW + 20, written=20 + 5 * ROW),
-        optimized=Figures(written=5 * ROW),
+        optimized=Figures(written=5 * ROW, untouched=OTHERS),
     ),
     "scatter-add": Construct(
         function=lambda x, i, u: x.at[i].add(u),
         arguments=SCATTERED,
         lowered=Figures(flops=WRAPPED + 5 * 8),
+        optimized=Figures(flops=WRAPPED + 5 * 8, untouched=2 * OTHERS),
     ),
     "scatter, no arithmetic": Construct(
         function=lambda x, i, u: x.at[i].set(u),
         arguments=SCATTERED,
         lowered=Figures(flops=WRAPPED),
+        optimized=Figures(flops=WRAPPED, untouched=2 * OTHERS),
     ),
     "scatter-min": Construct(
         function=scatter_min,
@@ -169,12 +174,13 @@ INDEXING = {
         # The rows that change are read and written, the updates and indices read.
         lowered=Figures(flops=5 * 8, read=2 * 5 * ROW + 20, written=5 * ROW),
         # XLA scatters into a copy, in a fusion.
-        optimized=Figures(flops=5 * 8),
+        optimized=Figures(flops=5 * 8, untouched=2 * OTHERS),
     ),
     "gradient of a gather": Construct(
         function=jax.grad(lambda x, i: x.at[i].get(mode="clip").sum()),
         arguments=SCATTERED[:2],
         lowered=Figures(flops=None),
+        optimized=Figures(flops=None, untouched=2 * OTHERS),
     ),
     "dynamic slice": Construct(
         function=lambda x, i: lax.dynamic_slice(x, (i, 0), (5, 8), allow_negative_indices=False),

@@ -51,7 +51,10 @@ def test_entry_ops_sum_to_xla_total(
     if (stage, make) == (programs.lowered, programs.mixed):
         flops += 8 * 7 - 8 * 8 * 7  # A cumulative sum over 8 of 8 is 7 additions in each row.
     assert total(nodes, costs, "flops") == pytest.approx(flops, rel=1e-4)
-    assert moved == pytest.approx(xla_total["bytes accessed"], rel=1e-4)
+    accessed = xla_total["bytes accessed"]
+    if (stage, make) == (programs.compiled, programs.mixed):
+        accessed -= 3 * 4 * (64 - 16)  # 2 of 8 rows are looked up, and 2 read and written over.
+    assert moved == pytest.approx(accessed, rel=1e-4)
     assert total(nodes, costs, "transcendentals") == pytest.approx(
         xla_total.get("transcendentals", 0), rel=1e-4
     )

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import edgegraph as eg
+from edgegraph.cost.needed import LOOKUPS
 from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.results.analysis import Analysis
 from tests import analyses
@@ -190,16 +191,25 @@ def assert_products_are_those_by_hand(analysis: Analysis, program: RandomProgram
 
 
 def check_against_xla(program: RandomProgram) -> None:
-    """Without loops and custom calls, the totals are XLA's."""
+    """Without loops and custom calls, the totals are XLA's, or less where a fusion looks things up.
+
+    What it then takes of all that XLA counts is tested in `tests.cost.test_needed`.
+    """
     for stage in ("lowered", "optimized"):
         analysis = analysed(program, stage)
         totals = analysis.totals
-        assert totals.transcendentals == pytest.approx(totals.xla_transcendentals or 0, rel=1e-4)
         assert not totals.lower_bound
         priced = harness.price(analysis.serialized_module)
-        assert priced.total.is_near(harness.expected(priced))
         assert totals.flops == pytest.approx(priced.total.flops, rel=1e-4)
         assert totals.bytes_read + totals.bytes_written == priced.total.bytes
+        expected = harness.expected(priced)
+        if any(op.opcode in LOOKUPS and op.parent is not None for op in analysis.op_records):
+            assert totals.transcendentals <= 1.0001 * (totals.xla_transcendentals or 0)
+            assert priced.total.flops <= 1.0001 * expected.flops
+            assert priced.total.bytes <= 1.0001 * expected.bytes
+            continue
+        assert totals.transcendentals == pytest.approx(totals.xla_transcendentals or 0, rel=1e-4)
+        assert priced.total.is_near(expected)
 
 
 @examples(25)

@@ -34,7 +34,7 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
         if instruction.fusion_kind == "kCustom"
     }
     fused, alone = with_.op_tree.kernels, without.op_tree.kernels
-    fused_counts, alone_counts = _counts(fused), _counts(alone)
+    fused_counts, fused_works, alone_works = _counts(fused), _works(fused), _works(alone)
     times = _times(alone)
     noise = trace_noise(with_), trace_noise(without)
     for kernel in fused:
@@ -54,7 +54,7 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
             border_bytes=(record.bytes_read or 0) + (record.bytes_written or 0),
             own_bytes=own[record.name] * launches([kernel]),
             flops=sum(map(_work, kernel.ops)),
-            recomputed_flops=_recomputed(kernel, fused_counts, alone_counts),
+            recomputed_flops=_recomputed(kernel, fused_works, alone_works),
             time_s=record.time_s,
             unfused_time_s=None if unfused is None else unfused[0],
             time_source=("measured" if measured else "estimated") if known else None,
@@ -94,6 +94,14 @@ def _counts(every: Sequence[Kernel[OpRecord]]) -> Counter[Identity]:
     return Counter(_identity(op) for kernel in every for op in kernel.ops)
 
 
+def _works(every: Sequence[Kernel[OpRecord]]) -> Counter[Identity]:
+    works: Counter[Identity] = Counter()
+    for kernel in every:
+        for op in kernel.ops:
+            works[_identity(op)] += _work(op)
+    return works
+
+
 def _times(alone: Sequence[Kernel[OpRecord]]) -> dict[Identity, tuple[float, bool]]:
     """Return the time of every operation, and whether it was measured; several alike add up."""
     times: dict[Identity, tuple[float, bool]] = {}
@@ -128,9 +136,9 @@ def _unfused(
 def _recomputed(
     kernel: Kernel[OpRecord], fused: Mapping[Identity, int], alone: Mapping[Identity, int]
 ) -> int:
-    """Return the part of the fusion's work that is done more often than without fusion."""
+    """Return its part of the work that fusions do besides what is done without them."""
     return sum(
-        _work(op) * (fused[same] - alone[same]) // fused[same]
+        round(_work(op) * (fused[same] - alone[same]) / fused[same])
         for op in kernel.ops
         for same in [_identity(op)]
         if fused[same] > alone.get(same, 0) > 0
