@@ -14,6 +14,7 @@ spread over the compiled ops of that layer and phase.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 
 from msgspec import Struct, structs
 
@@ -89,11 +90,15 @@ def attribute_frames(nodes: Sequence[Node], module: Module) -> Mapping[str, int]
 
     One that says nothing is placed by its neighbours, as in a layer: in the frame around theirs.
     """
+    if not module.stack_frames:
+        return {}
     paths = CallPaths(module)
-    attributions = {}
-    for node in nodes:
-        path = "/".join(map(str, paths.of(node.instruction.stack_frame_id)))
-        attributions[node.name] = Attribution(layer=path or None, phase="forward")
+
+    @cache
+    def place(number: int) -> Attribution:
+        return Attribution(layer="/".join(map(str, paths.of(number))) or None, phase="forward")
+
+    attributions = {node.name: place(node.instruction.stack_frame_id) for node in nodes}
     _attribute_by_neighbours(nodes, attributions, ())
     return {
         name: int(each.layer.rpartition("/")[2])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -44,11 +45,13 @@ _WRAPPERS = re.compile(
 _PACKAGE = re.compile(r"(?:site|dist)-packages[/\\]([^/\\]+)")
 
 
+@lru_cache(maxsize=4096)
 def is_edgegraph(file: str) -> bool:
     """Return whether a file is EdgeGraph's own."""
     return file.startswith(_OWN_CODE)
 
 
+@lru_cache(maxsize=4096)
 def is_library(file: str) -> bool:
     """Return whether a file is of an installed library, of Python, or of EdgeGraph."""
     return is_edgegraph(file) or _LIBRARY.search(file) is not None
@@ -76,7 +79,7 @@ class CallPaths:
         if self._libraries == files:
             own = {_package(file) for file in firsts}
             self._libraries = {file for file in files if _package(file) not in own}
-        self._same: dict[tuple[int, str, int], int] = {}
+        self._same: dict[tuple[int, str, str, int], int] = {}
         self._paths = {number: self._path(chains[number]) for number in sorted(used)}
 
     def of(self, number: int | None) -> tuple[int, ...]:
@@ -119,8 +122,7 @@ class CallPaths:
     def _path(self, chain: Sequence[int]) -> tuple[int, ...]:
         path: list[int] = []
         for number in self._without_inner(chain):
-            frame = self.frame(number)
-            place = (path[-1] if path else 0, f"{frame.file}\n{frame.function}", frame.line)
+            place = (path[-1] if path else 0, *self.function(number), self.frame(number).line)
             path.append(self._same.setdefault(place, number))
         return tuple(path)
 
@@ -136,6 +138,7 @@ class CallPaths:
                 yield frames[-1]
 
 
+@lru_cache(maxsize=4096)
 def _is_wrapper(file: str) -> bool:
     return is_edgegraph(file) or _WRAPPERS.search(file) is not None
 
