@@ -57,7 +57,8 @@ class ScalingPoint:
         flops: FLOPs of one call.
         compute_time_s, memory_time_s, network_time_s: What it needs at least for arithmetic,
             data, and what it sends to others; None without a device, or its links.
-        step_s: One call as its schedule plays out with every op at its roof.
+        step_s: One call as its schedule plays out with every op at its roof; at least the largest
+            of the three, as what runs side by side shares them.
         bound: The largest of the three.
         collectives: What is exchanged.
         peak_memory_bytes: Arguments, results and temporaries as XLA allocates them.

@@ -205,7 +205,10 @@ def _filled(point: ScalingPoint, analysis: Analysis, capacity_bytes: float | Non
         compute_time_s=totals.compute_time_s,
         memory_time_s=totals.memory_time_s,
         network_time_s=totals.network_time_s,
-        step_s=None if schedule is None or not known else schedule.makespan_s,
+        # Transfers beside the compute share the memory's bandwidth with it.
+        step_s=(
+            None if schedule is None or not known else max(schedule.makespan_s, *known.values())
+        ),
         bound=max(known, key=known.__getitem__, default=None),
         collectives=collectives_of(analysis),
         peak_memory_bytes=peak,

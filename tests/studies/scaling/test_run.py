@@ -41,6 +41,15 @@ def test_tensor_parallel_sums_behind_every_second_product() -> None:
 
 
 @needs("tpu:v5e")
+def test_no_step_is_shorter_than_a_roof() -> None:
+    """A TPU's compiler fetches weights beside the compute; both read the same memory."""
+    [point] = eg.scaling_study(mlp_train(), [1], batch_per_chip=64).points
+    roofs = point.compute_time_s, point.memory_time_s
+    assert point.step_s is not None
+    assert point.step_s >= max(time for time in roofs if time is not None)
+
+
+@needs("tpu:v5e")
 def test_every_chip_does_its_part() -> None:
     study = eg.scaling_study(mlp_train(), [1, 4], batch=64, batch_per_chip=64)
     weak, strong = study.series["weak"], study.series["strong"]
