@@ -22,6 +22,7 @@ from edgegraph.analysis.instances import name_instances
 from edgegraph.analysis.owners import parameter_owners
 from edgegraph.analysis.phases import find_updates
 from edgegraph.base.timing import bulk
+from edgegraph.cost.cost import known_sum
 from edgegraph.cost.custom_calls import price_custom_call
 from edgegraph.cost.price import count_executions
 from edgegraph.cost.products import macs
@@ -309,11 +310,13 @@ def with_model_macs(
 ) -> tuple[OpRecord, ...]:
     """Spread the model's MACs, which `model_macs` returned, over the compiled ops.
 
-    Every layer's MACs go to its products in the same phase, in proportion to their FLOPs; where
-    the compiler left no product there, to its other ops; where it left none at all, to those of
-    the layer around it. The sum stays the model's, exactly.
+    Every layer's MACs go to its products in the same phase, in proportion to their FLOPs where they
+    are not theirs anyhow; where the compiler left no product there, to its other ops; where it left
+    none at all, to those of the layer around it. The sum stays the model's, exactly.
     """
     tree = OpTree(records)
+    if known_sum(record.macs for record in tree.top) == sum(wanted.values()):
+        return tuple(records)
     work = [record for record in tree.leaves if record.flops]
     products: dict[LayerPhase, list[OpRecord]] = {}
     others: dict[LayerPhase, list[OpRecord]] = {}
@@ -323,7 +326,10 @@ def with_model_macs(
     parts: dict[str, int] = {}
     for layer_phase, amount in wanted.items():
         ops = _ops_of(layer_phase, products, others) or work
-        for op, part in zip(ops, _distribute(amount, [op.flops or 0 for op in ops]), strict=True):
+        theirs = [op.macs or 0 for op in ops]
+        if sum(theirs) != amount:
+            theirs = _distribute(amount, [op.flops or 0 for op in ops])
+        for op, part in zip(ops, theirs, strict=True):
             parts[op.name] = parts.get(op.name, 0) + part
     sums: dict[str, int] = {}
     for record in reversed(records):

@@ -28,6 +28,7 @@ from edgegraph.analysis.schedule import simulate_schedule
 from edgegraph.base.timing import Progress, bulk
 from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
+from edgegraph.cost.custom_calls.kernels import calls_python
 from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.device import Device, overlapped
 from edgegraph.hlo import opcodes
@@ -103,8 +104,15 @@ def price_ops(draft: Draft) -> Draft:
     ops = with_compiler_times(nodes, ops, None if device is None else device.clock_hz)
     ops = with_expected_times(nodes, ops, device)
     older = older_calibration(ops, device)
-    notes = draft.notes if older is None else (*draft.notes, older)
-    return replace(draft, costs=costs, ops=ops, notes=notes)
+    left_out = _CALLBACKS_LEFT_OUT if calls_python(program.module) else None
+    said = [note for note in (older, left_out) if note is not None and note not in draft.notes]
+    return replace(draft, costs=costs, ops=ops, notes=(*draft.notes, *said))
+
+
+_CALLBACKS_LEFT_OUT = (
+    "what Python does on the host (jax.debug.print, jax.pure_callback) is no work of the device,"
+    " and in no time that is expected"
+)
 
 
 def time_layers(draft: Draft) -> Draft:

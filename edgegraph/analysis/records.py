@@ -183,11 +183,6 @@ def with_traced_times(
     return tuple(timed)
 
 
-MOST_INSTRUCTIONS = 20_000
-"""Compiled programs larger than this are not taken back to what they were before optimisation:
-building that module again takes seconds, and analysing is to take a fraction of compiling."""
-
-
 def live_memory(
     profile: MemoryProfile | None,
     nodes: Sequence[Node],
@@ -225,7 +220,7 @@ def activation_memory(program: Program) -> ActivationMemory | None:
     None for a compiled module from a file, a compiled program that is very large, and where no
     layer makes an activation.
     """
-    if program.stage != "lowered" and program.module.instruction_count > MOST_INSTRUCTIONS:
+    if not program.small:
         return None
     module = program.module_before
     peaks = None if module is None else activation_peaks(module)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from edgegraph.measure.trace.timeline import Timeline
 
 
+MOST_INSTRUCTIONS = 20_000
+"""Compiled programs larger than this are not taken back to what they were before optimisation:
+building that module again takes seconds, and analysing is to take a fraction of compiling."""
+
 _SHARD_MAP = (b"xla.sdy.GlobalToLocalShape", b"SPMDFullToShardShape")
 """What JAX calls where a `shard_map` begins."""
 
@@ -123,13 +127,29 @@ class Program:
     def model_module(self) -> Module | None:
         """The module whose MACs are the model's own; None where `module` is counted itself.
 
-        Compilers for other devices pad and expand products, and rewritten functions have others.
-        Before it is partitioned, a program is that of all chips, so that one of several has none.
+        Compilers for other devices pad and expand products, that for CPUs makes dense convolutions
+        of gradients of grouped ones, and rewritten functions have others. Before it is partitioned,
+        a program is that of all chips, so that one of several has none.
         """
         if self.original is not None:
             return decode(self.original())
-        whole = self.module.partition_count in (None, 1)
-        return self.module_before if whole and (self.ahead or self.before is not None) else None
+        if self.module.partition_count not in (None, 1):
+            return None
+        here = self.small and self._convolves
+        return self.module_before if here or self.ahead or self.before is not None else None
+
+    @property
+    def small(self) -> bool:
+        """Whether what it was before optimisation is worth the time to make it again."""
+        return self.stage == "lowered" or self.module.instruction_count <= MOST_INSTRUCTIONS
+
+    @property
+    def _convolves(self) -> bool:
+        return any(
+            instruction.opcode == "convolution"
+            for computation in self.module.computations.values()
+            for instruction in computation.instructions
+        )
 
     @cached_property
     def module_before(self) -> Module | None:

@@ -223,3 +223,30 @@ def test_what_xla_puts_in_stands_in_the_frame_of_what_it_serves() -> None:
 
 def _in_frame(opcode: str, number: int) -> Instruction:
     return Instruction(name=opcode, opcode=opcode, shape=F32, stack_frame_id=number)
+
+
+def test_the_gradient_of_a_depthwise_convolution_has_its_macs_on_a_cpu() -> None:
+    """XLA makes a dense convolution of it there, of as many times the products as channels."""
+
+    def loss(kernels: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+        for name, groups in (("depthwise", 32), ("dense", 1)):
+            with jax.named_scope(name):
+                x = jax.lax.conv_general_dilated(
+                    x, kernels[name], (1, 1), "SAME", feature_group_count=groups,
+                    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                )  # fmt: skip
+        return jnp.sum(x**2)
+
+    kernels = {
+        "depthwise": jax.ShapeDtypeStruct((3, 3, 1, 32), jnp.float32),
+        "dense": jax.ShapeDtypeStruct((1, 1, 32, 8), jnp.float32),
+    }
+    x = jax.ShapeDtypeStruct((2, 16, 16, 32), jnp.float32)
+    layers = eg.analyze(jax.grad(loss), args=(kernels, x)).layers
+    depthwise, dense = 2 * 16 * 16 * 32 * 9, 2 * 16 * 16 * 32 * 8
+    found = layers.set_index(["layer", "phase"]).macs
+    assert found["depthwise", "forward"] == depthwise
+    assert found["depthwise", "backward"] == depthwise  # x is no parameter
+    assert found["dense", "forward"] == dense
+    assert found["dense", "backward"] == 2 * dense
+    assert layers.flops.sum() > 2 * 16 * depthwise  # what runs

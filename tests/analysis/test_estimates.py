@@ -360,3 +360,14 @@ ENTRY"""
     assert marked_s is not None
     assert plain_s - marked_s == pytest.approx((3 + 3 + 4 - 1) * 1e-6)
     assert marked["f"].expected_time_s == plain["f"].expected_time_s
+
+
+def test_no_time_is_expected_of_python_on_the_host() -> None:
+    def run(x: jax.Array) -> jax.Array:
+        shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return jnp.tanh(jax.pure_callback(lambda value: value, shape, x)) @ x
+
+    analysis = eg.analyze(run, args=(jnp.ones((64, 64)),), device=DEVICE)
+    expected = {op.opcode: op.expected_time_s for op in analysis.op_records if op.parent is None}
+    assert expected["custom-call"] is None
+    assert expected["fusion"] is not None

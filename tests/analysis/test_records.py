@@ -8,7 +8,7 @@ import pytest
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.analysis import records
+from edgegraph.compiler import program
 from edgegraph.device.catalogue import find_device
 from edgegraph.results.analysis import OpRecord
 from models.alexnet import alexnet
@@ -114,7 +114,7 @@ def test_a_program_without_activations_has_none() -> None:
 def test_very_large_compiled_programs_are_not_lowered_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(records, "MOST_INSTRUCTIONS", 3)
+    monkeypatch.setattr(program, "MOST_INSTRUCTIONS", 3)
     monkeypatch.setattr(xla, "lowered_module", lambda lowered: pytest.fail("it was"))
     assert eg.analyze(small_cnn(), batch=1).activation_memory is None
 

@@ -99,6 +99,6 @@ LIBRARY: dict[str, Function] = {
         lambda value: value, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="broadcast_all",
     ),
 }  # fmt: skip
-"""These become custom calls on this backend; what the last one costs nobody knows."""
+"""These become custom calls on this backend."""
 
 OPERATIONS = DIFFERENTIABLE | OTHER | LOOPS | LIBRARY

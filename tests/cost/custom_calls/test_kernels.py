@@ -13,13 +13,17 @@ from edgegraph.cost.cost import ZERO
 from tests.cost.custom_calls.calls import array, call, calls, compiled, lowered
 
 
-def test_python_on_the_host_is_unknown_on_purpose() -> None:
+def test_python_on_the_host_costs_the_device_what_is_handed_over() -> None:
     def run(x: Any) -> Any:
+        jax.debug.callback(lambda v: None, x)
         return jax.pure_callback(lambda v: v, jax.ShapeDtypeStruct((4,), jnp.float32), x)
 
-    (call,) = calls(compiled(run, array(4)))["xla_ffi_python_cpu_callback"]
-    assert call.cost.flops is None
-    assert "xla_ffi_python_cpu_callback" in (call.unpriced or "")
+    found = calls(compiled(run, array(4)))["xla_ffi_python_cpu_callback"]
+    assert [(op.cost.flops, op.unpriced) for op in found] == [(0, None)] * 2
+    assert sorted((op.cost.bytes_read, op.cost.bytes_written) for op in found) == [
+        (16, 0),
+        (16, 16),
+    ]
 
 
 def test_markers_cost_nothing() -> None:
