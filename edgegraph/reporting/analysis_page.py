@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
 from edgegraph.base.units import seconds
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.reporting import plots, words
 from edgegraph.reporting.exports import markdown
 from edgegraph.reporting.figure import column_axes, inline_svg
@@ -18,8 +20,10 @@ from edgegraph.reporting.presenters import Presenter, Section, Tab
 from edgegraph.reporting.scene import pack
 from edgegraph.reporting.tables import analysis_tables
 from edgegraph.reporting.timeline import timeline
+from edgegraph.reporting.views import LEAST, in_view, view_line
 from edgegraph.results.analysis import Analysis, Totals
 from edgegraph.results.columns import notebook_table
+from edgegraph.results.records import CodeRecord
 from edgegraph.results.timing import Latency
 
 if TYPE_CHECKING:
@@ -69,11 +73,41 @@ def analysis_section(
         "strips": _strips(analysis),
         "roofline": _roofline(analysis, number),
         "layer_times": _layer_times(analysis, number),
+        "by": "layer",
+        "texts": False,
+        "view": analysis.view,
+        "view_line": view_line(analysis),
+        "code": _code(analysis),
         "memory": _memory(analysis, number),
         "timeline": timeline(analysis),
         "marks": marks or {},
         "scene": pack(analysis, marks),
     }
+
+
+def _code(analysis: Analysis) -> list[dict[str, Any]]:
+    """Gather tables of functions and of lines; beside layers that of lines is enough."""
+    found = []
+    for by in ("line",) if analysis.view == "layer" else ("function", "line"):
+        viewed = in_view(replace(analysis, shown_by=by), everything=False)
+        rows = viewed.layer_records
+        if any(row.layer != UNATTRIBUTED for row in rows):
+            found.append(
+                {
+                    "by": by,
+                    "heading": f"{by.capitalize()}s",
+                    "shown": by == analysis.view,
+                    "rows": rows,
+                    "left": len(analysis.records_by(by)) - len(rows),
+                    "least": LEAST,
+                    "marks": {},
+                    "timed": any(row.time_s is not None for row in rows),
+                    "measured": any(row.efficiency is not None for row in rows),
+                    "traced": any(row.time_source == "measured" for row in rows),
+                    "texts": any(isinstance(row, CodeRecord) and row.text for row in rows),
+                }
+            )
+    return found
 
 
 def _roofline(analysis: Analysis, number: int) -> dict[str, Any] | None:
@@ -98,7 +132,9 @@ def _layer_times(analysis: Analysis, number: int) -> Markup | None:
     if all(row.time_s is None for row in analysis.layer_records if row.leaf):
         return None
     ax = plots.layer_times_axes(analysis, width=_FIGURE_INCHES, top=0.22)
-    return _inline(plots.layer_times(analysis, ax), analysis, f"a{number}-times-", "time by layer")
+    return _inline(
+        plots.layer_times(analysis, ax), analysis, f"a{number}-times-", f"time by {analysis.view}"
+    )
 
 
 def _memory(analysis: Analysis, number: int) -> Markup | None:

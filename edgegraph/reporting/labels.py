@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from edgegraph.base.shown import shown
 from edgegraph.results.analysis import LayerRecord
+from edgegraph.results.records import ALL_PHASES
 
 MOST_CHARACTERS = 28
 
@@ -25,7 +26,7 @@ def short_names(rows: Iterable[LayerRecord]) -> dict[tuple[str, str], str]:
     for row in rows:
         name = next((end for end in _ends(row.layer) if ends[end] == 1), row.layer)
         names[row.layer, row.phase] = shorten(name) + (
-            "" if row.phase == "forward" else f" {row.phase}"
+            "" if row.phase in ("forward", ALL_PHASES) else f" {row.phase}"
         )
     return names
 

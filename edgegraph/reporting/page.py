@@ -45,6 +45,12 @@ _LAYER_COLUMNS = columns_of(
 ).values()
 """What stands before the times in the table of layers."""
 
+_FUNCTION_COLUMNS = [column for column in _LAYER_COLUMNS if column.name != "params"]
+"""The same of functions."""
+
+_LINE_COLUMNS = [column for column in _LAYER_COLUMNS if column.name in ("flops", "bytes")]
+"""The same where lines of code take the room."""
+
 
 def report(results: Sequence[Any], path: str | Path) -> Path:
     """Write one self-contained page that shows results, one at a time.
@@ -119,7 +125,8 @@ def _environment() -> Environment:
     environment.filters |= {"code": code, "quantity": _quantity, "shorten": shorten}
     environment.globals |= {
         "si": si, "seconds": seconds, "percent": percent, "ratio": ratio,
-        "layer_columns": _LAYER_COLUMNS, "words": words, "memory_words": memory_words,
+        "layer_columns": _LAYER_COLUMNS, "function_columns": _FUNCTION_COLUMNS,
+        "line_columns": _LINE_COLUMNS, "words": words, "memory_words": memory_words,
     }  # fmt: skip
     return environment
 

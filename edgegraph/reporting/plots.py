@@ -26,6 +26,7 @@ from edgegraph.reporting.palette import (
     bound_colour,
 )
 from edgegraph.reporting.roofline_plot import draw_roofline
+from edgegraph.reporting.views import in_view
 from edgegraph.reporting.words import title
 from edgegraph.results.analysis import Analysis, LayerRecord
 from edgegraph.results.base import Shown
@@ -70,8 +71,9 @@ def roofline(
     if ax is None:
         ax = figure.column_axes(2.75, left=0.55, top=0.42, width=width)
         figure.write_title(ax, title(analysis))
-    draw_roofline(ax, analysis, analysis.device, figure.FONT_POINTS)
-    bounds = [row.bound for row in analysis.layer_records if row.leaf and row.flops]
+    viewed = in_view(analysis)
+    draw_roofline(ax, viewed, analysis.device, figure.FONT_POINTS)
+    bounds = [row.bound for row in viewed.layer_records if row.leaf and row.flops]
     _legend(ax, bounds, markers=True)
     figure.tidy(ax)
     return ax
@@ -118,7 +120,8 @@ def layer_times(
     room = 16 * CHARACTER_WIDTH * (figure.SMALL_POINTS) / (72 * figure.width_inches(ax))
     ax.set_xlim(0, largest / scale / max(0.4, 1 - room) or 1.0)
     sources = sorted({row.time_source for row in shown if row.time_source is not None})
-    source = "measured alone" if sources == ["measured"] else " or ".join(sources)
+    measured = "measured alone" if analysis.view == "layer" else "measured in the program"
+    source = measured if sources == ["measured"] else " or ".join(sources)
     reached = "; % of its roof" if "measured" in sources else ""
     ax.set_xlabel(f"time ({unit}), {source}{reached}", fontsize=figure.FONT_POINTS)
     _legend(ax, [row.bound for row in shown], markers=False, bracket=any(map(_serial, shown)))
@@ -171,6 +174,7 @@ def layer_times_axes(
 
 def _bars(analysis: Analysis) -> tuple[list[LayerRecord], list[LayerRecord], list[str]]:
     """Return the layers with bars of their own, the rest, and the names of all bars."""
+    analysis = in_view(analysis)
     rows = [row for row in analysis.layer_records if row.leaf and row.time_s is not None]
     longest = sorted(rows, key=lambda row: -(row.time_s or 0.0))[: figure.MOST_BARS]
     kept = {(row.layer, row.phase) for row in longest}
@@ -178,7 +182,7 @@ def _bars(analysis: Analysis) -> tuple[list[LayerRecord], list[LayerRecord], lis
     rest = [row for row in rows if (row.layer, row.phase) not in kept]
     names = short_names(analysis.layer_records)
     labels = [names[row.layer, row.phase] for row in shown]
-    return shown, rest, labels + [f"{len(rest)} shorter layers"] * bool(rest)
+    return shown, rest, labels + [f"{len(rest)} shorter {analysis.view}s"] * bool(rest)
 
 
 def _time_bar(ax: Axes, position: int, row: LayerRecord, scale: float) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
+import jax
 import pytest
 
+import edgegraph as eg
 from edgegraph.reporting.analysis_page import analysis_section, analysis_tab
 from edgegraph.reporting.page import page
+from edgegraph.results.analysis import Analysis
+from tests import analyses
 from tests.cli.conftest import FINDING
 from tests.reporting.conftest import MAKERS
 from tests.reporting.test_page import Reader
@@ -76,3 +82,32 @@ def test_thin_pieces_have_no_line_between_them() -> None:
     (strip,) = [each for each in analysis_section(changed, 0)["strips"] if "sum" in each.name]
     thin = ["thin" in kind for _, _, kind, _ in strip.spans]
     assert thin[:2] == [True, False]
+
+
+def headings(analysis: Analysis) -> list[str]:
+    """Return the headings of sections, and those of tables that are folded away."""
+    return re.findall(r"<(?:h3|summary)>(.*?)</", page([analysis]))
+
+
+def test_functions_stand_first_where_layers_cover_little_and_lines_are_folded() -> None:
+    analysis = analyses.physics()
+    found = headings(analysis)
+    assert found.index("Functions") < found.index("Layers") < found.index("Lines of the code")
+    found = headings(replace(analysis, shown_by="line"))
+    assert found.index("Lines") < found.index("Layers") < found.index("Functions of the code")
+    found = headings(MAKERS["measured"]())
+    assert "Lines of the code" in found
+    assert not {"Functions", "Lines", "Functions of the code"} & set(found)
+
+
+def test_lines_of_the_code_are_text_on_the_page(tmp_path: Path) -> None:
+    path = tmp_path / "hostile.py"
+    line = f'    return x * 2.0, "{analyses.MARKUP}"'
+    path.write_text(f"def twice(x):\n{line}[:0] and None\n", "utf-8")
+    function = runpy.run_path(str(path))["twice"]
+    analysis = eg.analyze(
+        lambda x: function(x)[0], args=(jax.ShapeDtypeStruct((8,), "float32"),), name="hostile"
+    )
+    text = page([replace(analysis, shown_by="line")])
+    assert "return x * 2.0, &#34;&lt;img src=x onerror=alert(1)&gt;&#34;[:0] and None" in text
+    assert analyses.MARKUP not in text
