@@ -224,7 +224,7 @@ def exported_from_stablehlo(code: bytes) -> jax.export.Exported:
                 for each_side in (kinds.inputs, kinds.results)
             )
             name = _symbol(module.operation) or "stablehlo"
-    except (ir.MLIRError, RuntimeError, ValueError) as error:
+    except (ir.MLIRError, AttributeError, RuntimeError, ValueError) as error:
         what = " ".join(str(error).split()).removeprefix("Unable to parse module assembly: ")
         raise FormatError(
             f"this is MLIR, but no valid StableHLO ({what[:90]}); copy all of it, or write it with"
@@ -242,7 +242,7 @@ def exported_from_stablehlo(code: bytes) -> jax.export.Exported:
 
 def _symbol(operation: Any) -> str | None:
     attributes = operation.attributes
-    return attributes["sym_name"].value if "sym_name" in attributes else None
+    return getattr(attributes["sym_name"], "value", None) if "sym_name" in attributes else None
 
 
 def _struct(ir: Any, kind: Any) -> Any:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import mmap
+
 import jax
 from jax import export
 
 from edgegraph import xla
+from edgegraph.base.timing import Progress
 from edgegraph.errors import FormatError, InputError, first_line
+from edgegraph.hlo.read import tried
 from edgegraph.workload import Workload
 from edgegraph.workload.calls import Call
 from edgegraph.workload.functions import plain
 
+BYTECODE = b"ML\xefR"
+"""How MLIR's bytecode begins."""
+
 
 def stablehlo_workload(code: bytes) -> Workload:
     """Return a StableHLO module, as text or bytecode, as a Workload of fixed shapes."""
+    if code.startswith(BYTECODE):  # on some that is damaged the reader ends its process
+        tried(f"{__name__}:_try_stablehlo", code)
     return exported_workload(xla.exported_from_stablehlo(code))
 
 
@@ -26,7 +35,18 @@ def read_exported(data: bytes) -> Workload:
             "this looks like a file of jax.export, but it is cut off, damaged or of another jax"
             f" ({first_line(error)[:60]}); copy all of it, or export it anew"
         ) from error
+    tried(f"{__name__}:_try_export", data)
     return exported_workload(found)
+
+
+def _try_stablehlo(code: bytes | mmap.mmap, report: Progress) -> bytes:
+    xla.exported_from_stablehlo(bytes(code))
+    return b""
+
+
+def _try_export(data: bytes | mmap.mmap, report: Progress) -> bytes:
+    export.deserialize(bytearray(data)).mlir_module()
+    return b""
 
 
 def exported_workload(exported: export.Exported, name: str | None = None) -> Workload:

@@ -23,7 +23,7 @@ def is_saved(given: Given) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(given.raw)) as archive:
             return {"result.json", "analysis.json"} & set(archive.namelist()) != set()
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False
 
 

@@ -156,11 +156,15 @@ def read_settings(folder: Path) -> GateSettings:
     if path is None:
         return GateSettings()
     try:
-        table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("edgegraph", {})
+        table: object = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{path} is not TOML: {error}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    for name in ("tool", "edgegraph"):
+        table = table.get(name, {}) if isinstance(table, dict) else None
+    if not isinstance(table, dict):
+        raise FormatError(f"{path}: tool.edgegraph is no table; write it as [tool.edgegraph]")
     limits: dict[str, str] = {}
     for key, value in table.items():
         name = key.replace("-", "_")

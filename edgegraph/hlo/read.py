@@ -93,7 +93,15 @@ def _validated(payload: bytes) -> bytes:
     XLA checks much of its input by assertions, which end the process. What this returns has
     gone through its reader and its cost analysis once without.
     """
-    work = f"{__name__}:_validate"
+    return tried(f"{__name__}:_validate", payload)
+
+
+def tried(work: str, payload: bytes) -> bytes:
+    """Return what reading data of unknown origin in a subprocess gives; `work` is of `run_child`.
+
+    Raises:
+        FormatError: XLA refuses it, ends the process, or takes more than such data ever do.
+    """
     try:
         return run_child(
             work,

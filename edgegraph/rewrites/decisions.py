@@ -97,7 +97,7 @@ def load_decisions(path: str | Path) -> Decided:
         raise FormatError(f"{source} has {size} bytes; decisions have {MOST_BYTES} at most")
     try:
         found = msgspec.json.decode(data, type=_File)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{source} is not a file of decisions: {error}") from error
     if found.format != FORMAT or found.version not in VERSIONS:
         raise FormatError(

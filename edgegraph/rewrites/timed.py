@@ -46,7 +46,7 @@ def best_forms() -> Mapping[str, TimedForm | None]:
     try:
         data = timed_forms_path().read_bytes()
         found = msgspec.json.decode(data, type=dict[str, list[TimedForm]])
-    except (OSError, msgspec.DecodeError, RecursionError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return {
         signature: next((form for form in forms if form.kept), None)

@@ -159,7 +159,7 @@ class Store:
             try:
                 noted["options"] = msgspec.json.decode(noted["options"])
                 found.append(msgspec.convert({**noted, "metrics": metrics}, Run))
-            except (msgspec.MsgspecError, TypeError, RecursionError) as error:
+            except (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError) as error:
                 raise FormatError(f"{self.path}#{noted['id']} is damaged: {error}") from error
         return found
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from edgegraph.errors import FormatError, InputError
+from edgegraph.errors import FormatError, InputError, first_line
 
 MIGRATIONS = (
     """
@@ -173,15 +173,23 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OverflowError as error:
         raise InputError(f"{path} holds numbers below 2^63, and was asked for more") from error
+    except UnicodeDecodeError as error:  # in what SQLite says is wrong
+        raise _damaged(path, error) from error
     except sqlite3.Error as error:
         code = _code(error)
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise FormatError(
-                f"{path} is not a run database, or it is damaged ({error}); name another file"
-            ) from error
+            raise _damaged(path, error) from error
         reason = _REASONS.get(code or 0)
         if reason is None:
-            raise InputError(f"the run database {path} cannot be used: {error}") from error
+            raise InputError(
+                f"the run database {path} cannot be used: {first_line(error)}"
+            ) from error
         raise InputError(
             f"the run database {path} cannot be used: {reason}; what it holds is kept"
         ) from error
+
+
+def _damaged(path: Path, error: Exception) -> FormatError:
+    return FormatError(
+        f"{path} is not a run database, or it is damaged ({first_line(error)}); name another file"
+    )

@@ -3,7 +3,7 @@
 It keeps count in a file that its parent watches, so that the parent knows which input it was
 when the process dies or stands still.
 
-    python -m tests.fuzz.child FOLDER ENGINE SEED FIRST COUNT
+    python -m tests.fuzz.child FOLDER KIND ENGINE SEED FIRST COUNT
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from edgegraph.base.worker import peak_memory_bytes
-from tests.fuzz.mutate import damage_fields, mutate
+from tests.fuzz.mutate import damage_fields
 
-MEMORY_BYTES = 1 << 30
-"""Of address space, libraries included."""
+MEMORY_BYTES, FOREIGN_MEMORY_BYTES = 1 << 30, 8 << 30
+"""Of address space, libraries included; XLA's own, where they read, set much aside."""
 
 TIME_S = 20
 """Of the processor, for one input; the slowest takes three."""
@@ -76,18 +76,19 @@ def keep(folder: Path, data: bytes, error: BaseException) -> None:
     """Keep the first input of every kind of failure, with its traceback."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     name = f"{type(error).__name__}-{Path(place.filename).stem}-{place.lineno}"
-    if not (folder / f"{name}.pb").exists():
-        (folder / f"{name}.pb").write_bytes(data)
+    if not (folder / f"{name}.input").exists():
+        (folder / f"{name}.input").write_bytes(data)
         (folder / f"{name}.txt").write_text("".join(traceback.format_exception(error)))
 
 
-def try_one(data: bytes, counts: Counts, folder: Path) -> None:
+def try_one(data: bytes, counts: Counts, folder: Path, kind: str = "HLO") -> None:
     """Run one input and count what came of it."""
     from tests.fuzz.follow import survives
+    from tests.fuzz.kinds import KINDS
 
     try:
         with limited():
-            accepted = survives(data)
+            accepted = survives(data, KINDS[kind].read)
     except (Exception, TooSlowError) as error:  # whatever it is, it is what is looked for
         counts["failed"] += 1
         keep(folder, data, error)
@@ -100,24 +101,32 @@ def read_seeds(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
-def made(seed: int, number: int, seeds: Sequence[bytes]) -> bytes:
+def made(kind: str, seed: int, number: int, seeds: Sequence[bytes]) -> bytes:
     """Make the input with a number."""
-    return mutate(random.Random(f"{seed}:{number}"), seeds)
+    from tests.fuzz.kinds import KINDS
+
+    return KINDS[kind].damage(random.Random(f"{seed}:{number}"), seeds)
 
 
-def run_mutators(folder: Path, seed: int, first: int, count: int) -> None:
+def run_mutators(folder: Path, kind: str, seed: int, first: int, count: int) -> None:
     """Run the inputs with these numbers."""
     from tests.fuzz.follow import without_xla
+    from tests.fuzz.kinds import in_this_process
 
+    with without_xla(), in_this_process():
+        run_as_a_user(folder, kind, seed, first, count)
+
+
+def run_as_a_user(folder: Path, kind: str, seed: int, first: int, count: int) -> None:
+    """Run the inputs with these numbers, with all the processes and libraries that users have."""
     seeds, counts = read_seeds(folder / "seeds"), Counts(folder / "counts")
-    with without_xla():
-        for number in range(first, first + count):
-            counts["current"] = number
-            try_one(made(seed, number, seeds), counts, folder / "failures")
-        counts["current"] = first + count
+    for number in range(first, first + count):
+        counts["current"] = number
+        try_one(made(kind, seed, number, seeds), counts, folder / "failures", kind)
+    counts["current"] = first + count
 
 
-def run_atheris(folder: Path, seed: int, first: int, count: int) -> None:
+def run_atheris(folder: Path, kind: str, seed: int, first: int, count: int) -> None:
     """Have libFuzzer choose inputs by the lines of EdgeGraph that they reach."""
     atheris: Any = importlib.import_module("atheris")  # there is no wheel for every Python
 
@@ -130,7 +139,7 @@ def run_atheris(folder: Path, seed: int, first: int, count: int) -> None:
     seeds, counts = read_seeds(folder / "seeds"), Counts(folder / "counts")
 
     def run(data: bytes) -> None:
-        try_one(data, counts, folder / "failures")
+        try_one(data, counts, folder / "failures", kind)
         counts["current"] += 1
 
     def mutator(data: bytes, most: int, number: int) -> bytes:
@@ -156,12 +165,16 @@ def run_atheris(folder: Path, seed: int, first: int, count: int) -> None:
 
 
 def main() -> None:
-    folder, engine, *numbers = sys.argv[1:]
+    folder, kind, engine, *numbers = sys.argv[1:]
     seed, first, count = map(int, numbers)
     warnings.simplefilter("error")
     signal.signal(signal.SIGPROF, _too_slow)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    {"mutators": run_mutators, "atheris": run_atheris}[engine](Path(folder), seed, first, count)
+    from tests.fuzz.kinds import KINDS
+
+    most = FOREIGN_MEMORY_BYTES if KINDS[kind].foreign else MEMORY_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    run = {"mutators": run_mutators, "as-a-user": run_as_a_user, "atheris": run_atheris}[engine]
+    run(Path(folder), kind, seed, first, count)
 
 
 if __name__ == "__main__":

@@ -66,9 +66,9 @@ def mutate(rng: random.Random, seeds: Seeds) -> bytes:
     """
     seed = rng.choice(seeds)
     if rng.random() < 0.35:
-        return _damage_bytes(rng, seed, seeds)
+        return damage_bytes(rng, seed, seeds)
     damaged = damage_fields(rng, seed, seeds)
-    return _damage_bytes(rng, damaged, seeds) if rng.random() < 0.05 else damaged
+    return damage_bytes(rng, damaged, seeds) if rng.random() < 0.05 else damaged
 
 
 def damage_fields(rng: random.Random, seed: bytes, seeds: Seeds) -> bytes:
@@ -89,7 +89,8 @@ def damage_fields(rng: random.Random, seed: bytes, seeds: Seeds) -> bytes:
     return damaged if len(damaged) <= _LONGEST else seed
 
 
-def _damage_bytes(rng: random.Random, seed: bytes, seeds: Seeds) -> bytes:
+def damage_bytes(rng: random.Random, seed: bytes, seeds: Seeds) -> bytes:
+    """Change bytes of whatever it is."""
     data = bytearray(seed)
     kind = rng.randrange(6)
     if not data or kind == 0:
@@ -123,7 +124,7 @@ def _any_message(rng: random.Random, module: Message) -> Message:
         message = rng.choice(inner)
 
 
-def _change_field(rng: random.Random, module: Any, seeds: Seeds) -> None:
+def change_field(rng: random.Random, module: Any, seeds: Seeds) -> None:
     """Change one field of some message, set or not."""
     message = _any_message(rng, module)
     present = [field for field, _ in message.ListFields()]
@@ -382,7 +383,7 @@ def _grow_rank(rng: random.Random, module: Any, seeds: Seeds) -> None:
 _Change = Callable[[random.Random, Any, Seeds], None]
 
 _CHANGES: tuple[_Change, ...] = (
-    _change_field, _change_field, _change_field, _change_field, _change_opcode, _change_ids,
+    change_field, change_field, change_field, change_field, _change_opcode, _change_ids,
     _change_ids, _change_shape, _change_shape, _change_config, _change_window, _change_op_name,
     _duplicate_computation, _splice_computation, _lose_root,
 )  # fmt: skip

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgegraph import xla
-from scripts.fuzz import LARGEST_SEED_BYTES, Run
+from scripts.fuzz import Run
 from tests.corpus.files import FILES, serialized
 from tests.fuzz.child import MEMORY_BYTES
 from tests.fuzz.follow import survives, without_xla
 from tests.fuzz.mutate import mutate
+from tests.fuzz.seeds import LARGEST_SEED_BYTES
 
 SEEDS = [name for name in FILES if not name.startswith("real/")]
 

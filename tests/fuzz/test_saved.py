@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,15 +19,11 @@ from edgegraph.analysis.analyze import analyze
 from edgegraph.compiler.program import Program
 from edgegraph.errors import FormatError
 from tests.corpus.files import serialized
+from tests.fuzz import damage
 from tests.fuzz.follow import DEVICE
 from tests.refusals import one_line
 
 RECORDS, MODULE = "result.json", "module.hlo.pb"
-
-VALUES: tuple[Any, ...] = (
-    None, True, 0, -1, 1 << 63, 1 << 70, 10**400, 1.5, 1e308, "", "x", "\ud800", [], {}, [[]],
-    {"a": 1},
-)  # fmt: skip
 
 
 @cache
@@ -98,29 +93,13 @@ def test_every_byte_of_the_archives_own_may_be_damaged() -> None:
             load(saved()[:at] + bytes([value]) + saved()[at + 1 :])
 
 
-def damage(rng: random.Random, value: Any) -> Any:
-    """Change something somewhere in a JSON value."""
-    if isinstance(value, dict) and value and rng.random() < 0.9:
-        key = rng.choice([*value])
-        rest = dict(value)
-        if rng.random() < 0.1:
-            del rest[key]
-        else:
-            rest[key] = damage(rng, value[key])
-        return rest
-    if isinstance(value, list) and value and rng.random() < 0.9:
-        at = rng.randrange(len(value))
-        return [*value[:at], damage(rng, value[at]), *value[at + 1 :]]
-    return rng.choice(VALUES)
-
-
 @settings(max_examples=400, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_damaged_records_are_loaded_or_refused(seed: int) -> None:
     rng = random.Random(seed)
     records = json.loads(members()[RECORDS])
     for _ in range(rng.choice((1, 1, 2, 5))):
-        records = damage(rng, records)
+        records = damage.value(rng, records)
     load(packed(json.dumps(records).encode()))
 
 

@@ -104,7 +104,7 @@ def _read(path: Path) -> Device:
         if number != FORMAT_VERSION:
             raise FormatError(f"{path} has format {number}, this EdgeGraph reads {FORMAT_VERSION}")
         device = msgspec.json.decode(content, type=_Stored).device
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{path} is not a calibration ({error})") from error
     check_device(device, str(path))
     return device

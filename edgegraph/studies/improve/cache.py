@@ -31,7 +31,7 @@ class _Remembered(Generic[_Kept]):
         self._values: dict[str, _Kept] = {}
         try:
             self._values = msgspec.json.decode(path.read_bytes(), type=dict[str, kind])
-        except (OSError, msgspec.DecodeError, RecursionError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
 
     def get(self, key: str) -> _Kept | None:
