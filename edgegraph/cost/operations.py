@@ -2,7 +2,10 @@
 
 - A Fourier transform over several axes transforms along one after the other: 8 operations for
   each element and each of the *sum* of its passes, floor(log2 n) along an axis of n. XLA multiplies
-  the passes of the axes. (8 is XLA's: 4 real multiply-adds, which is a complex multiplication.)
+  the passes of the axes. (8 is XLA's: 4 real multiply-adds, which is a complex multiplication.) Of
+  real numbers, half of the result is the other half mirrored and not computed: the elements are
+  those of the complex side. XLA takes those of the operand, so that a transform of real numbers
+  costs twice what its inverse does.
 - Before optimisation, a window over all that comes before (``cumsum`` and its like) is a prefix
   scan: n - 1 applications of its function along an axis of n. XLA counts n - 1 for each element.
 - A sort compares n ceil(log2 n) times along an axis of n, as XLA has it of an array of one axis; of
@@ -62,7 +65,8 @@ def operations(
             return 2 * macs, transcendentals
         case "fft":
             passes = sum(length.bit_length() - 1 for length in instruction.fft_lengths if length)
-            return _PER_PASS * operands[0].size * passes, transcendentals
+            elements = min(operands[0].size, instruction.shape.size)
+            return _PER_PASS * elements * passes, transcendentals
         case "sort":
             return sort_comparisons(operands[0], instruction.dimensions[0]), transcendentals
         case "topk":

@@ -249,6 +249,8 @@ def _without_control_flow(
     """Drop what names loops, branches and calls of JAX's own, but for some that are `layers`."""
     kept: list[_Scope] = []
     second_of_pair = False
+    backward = any("transpose" in scope.wrappers for scope in scopes)
+    body_start: int | None = None
     names = [*(scope.name for scope in scopes[1:]), primitive]
     for at, (scope, following) in enumerate(zip(scopes, names, strict=False)):
         if second_of_pair:
@@ -257,8 +259,14 @@ def _without_control_flow(
         pair = _PAIRS.get(scope.name)
         if pair is not None and pair.fullmatch(following):
             second_of_pair = True
+            body_start = len(kept)
         elif scope.name not in _CALLS or at in layers or "jvp" in scope.wrappers:
             kept.append(scope)
+            body_start = len(kept) if scope.name == _BODY else body_start
+        elif scope.name == _CHECKPOINT and backward and body_start is not None:
+            # In a loop, what is rematerialised has the path in the body twice in the backward pass:
+            # transpose(jvp(Net))/while/body/closed_call/block/block/checkpoint/dot_general.
+            _drop_repetition(kept, body_start)
     return kept
 
 
@@ -302,8 +310,11 @@ def _append_layer(path: list[str], name: str, before: str) -> None:
         path.append(method[1])
 
 
-def _drop_repetition(path: list[str], start: int) -> None:
-    """Undo how jax 0.12 names custom derivatives in a loop: eval_jaxpr/block/block/jit(relu)."""
+def _drop_repetition(path: list[str] | list[_Scope], start: int) -> None:
+    """Undo how jax names what is differentiated in a loop.
+
+    In jax 0.12 also custom derivatives: eval_jaxpr/block/block/jit(relu).
+    """
     half = (len(path) - start) // 2
     if half and path[start : start + half] == path[start + half :]:
         del path[start + half :]

@@ -19,6 +19,16 @@ def test_the_passes_of_a_transform_add_up() -> None:
     assert analysed(jnp.fft.fft2, array(1, 32, dtype="complex64")).totals.flops == 8 * 32 * 5
 
 
+def test_a_transform_of_real_numbers_costs_what_its_inverse_does() -> None:
+    there = analysed(jnp.fft.rfft, array(3, 1024)).totals
+    back = analysed(lambda x: jnp.fft.irfft(x, 1024), array(3, 513, dtype="complex64")).totals
+    assert there.flops == back.flops == 8 * 3 * 513 * 10
+    assert there.xla_flops == 8 * 3 * 1024 * 10
+    assert back.xla_flops == back.flops
+    # Along the other axis too, only half of the columns are transformed.
+    assert analysed(jnp.fft.rfft2, array(64, 32)).totals.flops == 8 * 64 * 17 * (5 + 6)
+
+
 @pytest.mark.parametrize(
     ("function", "shape", "flops"),
     [

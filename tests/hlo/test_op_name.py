@@ -73,6 +73,20 @@ NAMES: list[tuple[str, str, str | None, str]] = [
     ),
     ("jit(s)/transpose(jvp(M))/g/jvp(M)/g/checkpoint/dot_general", BACKWARD, "M/g", "dot_general"),
     ("jit(f)/transpose(jvp(M))/c/jvp(M)/c/mul", BACKWARD, "M/c", "mul"),
+    # In a loop, the backward pass of what is rematerialised has the path twice (0.10, then 0.12).
+    (
+        "jit(f)/transpose(jvp(M))/while/body/closed_call/a/b/a/b/checkpoint/in/dot_general",
+        BACKWARD, "M/a/b/in", "dot_general",
+    ),
+    (
+        "jit(f)/transpose(jvp())/while/body/eval_jaxpr/B/B/checkpoint/rematted_computation/D/dot",
+        REMATERIALISED, "B/D", "dot",
+    ),
+    (
+        "jit(f)/transpose(jvp(vmap(n)))/while/body/closed_call/o/o/checkpoint/g/while/body"
+        "/closed_call/checkpoint/c/dot_general", BACKWARD, "n/o/g/c", "dot_general",
+    ),
+    ("jit(f)/jvp(N)/while/body/closed_call/a/a/checkpoint/D/dot", FORWARD, "N/a/a/D", "dot"),
     (
         "jit(f)/vmap(jvp(vmap(transpose(vmap(jvp(jvp(M)))))))/c/vmap(jvp(jvp(M)))/c/mul",
         BACKWARD, "M/c", "mul",

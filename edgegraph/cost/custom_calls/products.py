@@ -72,8 +72,18 @@ def block_scaled_dot(call: CustomCall) -> Cost:
     return _product(call, lhs[-1])
 
 
+@built_in("cpu_csr_sparse_dense_ffi")
+def sparse_product(call: CustomCall) -> Cost:
+    """Product of a sparse matrix (BCSR) and a dense one or a vector: a row of it for each value."""
+    values, dense = operand(call, 0), operand(call, 3)
+    return _multiply_adds(call, values.size * math.prod(dense.dimensions[1:]))
+
+
 def _product(call: CustomCall, contracted: int) -> Cost:
-    macs = result(call, 0).size * contracted
+    return _multiply_adds(call, result(call, 0).size * contracted)
+
+
+def _multiply_adds(call: CustomCall, macs: int) -> Cost:
     if is_complex(operand(call, 0)):
         macs *= PER_MULTIPLY_ADD
     return call.cost(macs=macs, flops=2 * macs, bytes_written=bytes_without_workspace(call))

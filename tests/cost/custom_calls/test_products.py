@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.experimental import sparse
 
 from edgegraph import xla
 from edgegraph.cost.products import macs
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import WindowDimension
-from tests.cost.custom_calls.calls import call
+from tests.cost.custom_calls.calls import array, call, calls, compiled
 
 
 def gemm(lhs: int, rhs: int, batch: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -230,6 +232,20 @@ def test_masks_leave_scores_out() -> None:
         config = attention(128, 256, mask, window)
         found = call(result, QKV, "__cudnn$fmhaSoftmax", config=config)
         assert found.cost.transcendentals == 2 * 4 * scores
+
+
+@pytest.mark.parametrize(("columns", "macs"), [((16,), 3 * 16), ((), 3)])
+def test_a_sparse_matrix_multiplies_a_row_for_each_of_its_values(
+    columns: tuple[int, ...], macs: int
+) -> None:
+    matrix = sparse.BCSR.fromdense(np.diag(np.arange(4, dtype=np.float32)))  # three values
+    program = compiled(lambda a, b: a @ b, matrix, array(4, *columns))
+    [found] = calls(program)["cpu_csr_sparse_dense_ffi"]
+    assert found.cost.macs == macs
+    assert found.cost.flops == 2 * macs
+    # Values and columns, where the rows begin, the dense operand; the result.
+    assert found.cost.bytes_read == 4 * (3 + 3 + 5) + 4 * 4 * (macs // 3)
+    assert found.cost.bytes_written == 4 * 4 * (macs // 3)
 
 
 def test_onednn_matmul() -> None:
