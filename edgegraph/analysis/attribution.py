@@ -13,14 +13,15 @@ spread over the compiled ops of that layer and phase.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from edgegraph.analysis.instances import name_instances
 from edgegraph.analysis.owners import parameter_owners
-from edgegraph.analysis.phases import find_updates
+from edgegraph.analysis.phases import find_loss, find_updates, updates_something
+from edgegraph.analysis.places import Attribution, attribute_by_neighbours, common
 from edgegraph.base.timing import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.cost.custom_calls import price_custom_call
@@ -32,6 +33,8 @@ from edgegraph.hlo.frames import CallPaths
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.module import Module
 from edgegraph.hlo.op_name import (
+    LOSS_SCOPE,
+    OPTIMIZER_SCOPE,
     OpName,
     parse_op_name,
     qualify_op_name,
@@ -42,32 +45,27 @@ from edgegraph.hlo.parameters import model_arguments, module_paths
 from edgegraph.results.records import OpRecord
 
 
-class Attribution(Struct, frozen=True, kw_only=True, gc=False):
-    """Where in the model an op belongs; `layer` is None where that cannot be said."""
-
-    layer: str | None
-    phase: str
-
-
-_FAR = 200
-"""How many ops to follow from a gradient to the parameter that it updates."""
-
-NOWHERE = Attribution(layer=None, phase="forward")
-
-
 @bulk
 def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     """Find layer and phase of every node; a container belongs to what its ops have in common."""
-    parameters = model_arguments(nodes).parameters
-    modules = module_paths(parameters.values())
+    arguments = model_arguments(nodes)
+    modules = module_paths(arguments.parameters.values())
     op_names = without_functions(_complete_op_names(nodes))
     said = {name: parse_op_name(op_name, modules) for name, op_name in op_names.items()}
-    updates = _updates(nodes, said)
-    layers = {name: each.layer for name, each in said.items()}
-    layers |= name_instances(nodes, layers, parameters)
-    attributions = {
-        name: Attribution(layer=layers[name], phase="update" if name in updates else each.phase)
+    updates = _updates(nodes, said) if updates_something(nodes, arguments.held) else frozenset()
+    parameters = arguments.parameters
+    layers = {
+        name: OPTIMIZER_SCOPE if each.layer is None and name in updates else each.layer
         for name, each in said.items()
+    }
+    instances, gradients = name_instances(nodes, layers, parameters)
+    layers |= instances
+    phases = {name: "update" if name in updates else each.phase for name, each in said.items()}
+    if "backward" in phases.values():  # a weight gradient that XLA wrote anew has no name
+        phases |= {name: "backward" for name in gradients if not said[name].primitive}
+    layers |= dict.fromkeys(_loss(nodes, said, layers), LOSS_SCOPE)
+    attributions = {
+        name: Attribution(layer=layer, phase=phases[name]) for name, layer in layers.items()
     }
     certain = updates | {name for name, each in said.items() if each.differentiated}
     owners = parameter_owners(
@@ -80,7 +78,12 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
             layer = owners.get(node.name)
             attributions[node.name] = Attribution(layer=layer, phase="forward")
     _attribute_containers(nodes, attributions)
-    _attribute_by_neighbours(nodes, attributions, certain)
+    named = {
+        node.name
+        for node in nodes
+        if said[node.name].primitive and node.opcode not in opcodes.FREE | opcodes.CONTAINERS
+    }
+    attribute_by_neighbours(nodes, attributions, certain, named)
     _attribute_containers(nodes, attributions)
     return attributions
 
@@ -100,7 +103,7 @@ def attribute_frames(nodes: Sequence[Node], module: Module) -> Mapping[str, int]
         return Attribution(layer="/".join(map(str, paths.of(number))) or None, phase="forward")
 
     attributions = {node.name: place(node.instruction.stack_frame_id) for node in nodes}
-    _attribute_by_neighbours(nodes, attributions, ())
+    attribute_by_neighbours(nodes, attributions, (), ())
     return {
         name: int(each.layer.rpartition("/")[2])
         for name, each in attributions.items()
@@ -110,7 +113,7 @@ def attribute_frames(nodes: Sequence[Node], module: Module) -> Mapping[str, int]
 
 def _updates(nodes: Sequence[Node], said: Mapping[str, OpName]) -> frozenset[str]:
     """Name the ops of a training step's update that no scope names so."""
-    backward = {name for name, each in said.items() if each.phase == "backward"}
+    backward = _in_phase(said, "backward")
     if not backward:
         return frozenset()
     differentiated = {name for name, each in said.items() if each.differentiated}
@@ -119,6 +122,21 @@ def _updates(nodes: Sequence[Node], said: Mapping[str, OpName]) -> frozenset[str
     found = find_updates(nodes, backward, differentiated | others)
     # What says nothing of itself, such as a copy of a gradient, is placed by its neighbours.
     return frozenset(name for name in found if said[name].primitive)
+
+
+def _loss(
+    nodes: Sequence[Node], said: Mapping[str, OpName], layers: Mapping[str, str | None]
+) -> frozenset[str]:
+    """Name the ops of a loss that no scope names so, of a program with a backward pass."""
+    backward = _in_phase(said, "backward")
+    if not backward or not any(layers[name] for name in backward):
+        return frozenset()
+    forward = {name for name, each in said.items() if each.differentiated} - backward
+    return find_loss(nodes, layers, forward, backward)
+
+
+def _in_phase(said: Mapping[str, OpName], phase: str) -> frozenset[str]:
+    return frozenset(name for name, each in said.items() if each.phase == phase)
 
 
 def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
@@ -148,127 +166,11 @@ def _attribute_containers(nodes: Sequence[Node], attributions: dict[str, Attribu
     for node in reversed(nodes):
         attributed = attributions[node.name]
         if node.name in held:
-            shared = _common(held[node.name])
+            shared = common(held[node.name])
             if shared.layer is not None:
                 attributed = attributions[node.name] = shared
         if node.parent is not None and attributed.layer is not None:
             held.setdefault(node.parent, []).append(attributed)
-
-
-def _attribute_by_neighbours(
-    nodes: Sequence[Node], attributions: dict[str, Attribution], certain: Collection[str]
-) -> None:
-    """Place the ops that say nothing by the parameters they read, their users, their operands.
-
-    The phases of the `certain` stand.
-    """
-    flow = _Flow(nodes, attributions)
-
-    def place(node: Node, found: Attribution) -> None:
-        if node.name in certain:
-            found = structs.replace(found, phase=attributions[node.name].phase)
-        attributions[node.name] = found
-
-    for node in reversed(nodes):
-        if attributions[node.name].layer is None:
-            place(node, flow.served(node))
-    for node in nodes:
-        if attributions[node.name].layer is None:
-            makers = _common(attributions[maker] for maker in flow.makers(node))
-            place(node, makers)
-        if attributions[node.name].layer is None and node.parent is not None:
-            place(node, attributions[node.parent])
-
-
-class _Flow:
-    """Where values come from and go to, looking through the borders of fusions and calls.
-
-    A user or operand that is a container is looked into: the op inside that takes the value, or
-    makes it, says more than the container, which may span layers.
-    """
-
-    def __init__(self, nodes: Sequence[Node], attributions: Mapping[str, Attribution]) -> None:
-        self._attributions = attributions
-        self._nodes = {node.name: node for node in nodes}
-        self._users: dict[str, list[str]] = {}
-        self._taken_by: dict[tuple[str, int], str] = {}
-        self._made_by: dict[str, str] = {}
-        self._outer: dict[str, str] = {}
-        for node in nodes:
-            if node.parent is not None:
-                self._enter(node, self._nodes[node.parent])
-        for node in nodes:
-            for position, operand in enumerate(node.operands):
-                taker = self._taken_by.get((node.name, position), node.name)
-                self._users.setdefault(operand, []).append(taker)
-        for container, maker in self._made_by.items():
-            self._users.setdefault(maker, []).extend(self._users.get(container, ()))
-        self._owned = {
-            node.name
-            for node in nodes
-            if node.opcode == "parameter" and attributions[node.name].layer is not None
-        }
-
-    def _enter(self, node: Node, container: Node) -> None:
-        """Note which op inside takes a container's operand, and which makes its result."""
-        self._made_by[container.name] = node.name
-        number = node.instruction.parameter_number
-        if number is not None and container.opcode in opcodes.INLINED:
-            self._taken_by[container.name, number] = node.name
-            self._outer[node.name] = container.operands[number]
-
-    def makers(self, node: Node) -> list[str]:
-        """Name the ops that make the node's operands."""
-        return [self._made_by.get(operand, operand) for operand in node.operands]
-
-    def served(self, node: Node) -> Attribution:
-        """Return the layer a node serves: whose parameters it reads or updates, or who uses it."""
-        users = _common(self._attributions[user] for user in self._users.get(node.name, ()))
-        read = (self._outer.get(operand, operand) for operand in node.operands)
-        weights = _common(self._attributions[operand] for operand in read if operand in self._owned)
-        if users.phase != "update":
-            return users if weights.layer is None else structs.replace(weights, phase=users.phase)
-        if node.opcode in opcodes.PRODUCTS:
-            return self._updated(node) or structs.replace(weights, phase="backward")
-        return users
-
-    def _updated(self, product: Node) -> Attribution | None:
-        """Find the parameter that a weight gradient updates: of its size, read with it."""
-        size = product.instruction.shape.size
-        seen = {product.name}
-        pending = [product.name]
-        while pending:
-            for name in self._users.get(pending.pop(0), ()):
-                user = self._nodes[name]
-                if name in seen or len(seen) > _FAR:
-                    continue
-                seen.add(name)
-                pending.append(name)
-                around = self._nodes[user.parent] if user.parent is not None else user
-                for operand in (*user.operands, *around.operands):
-                    owner = self._outer.get(operand, operand)
-                    if owner in self._owned and self._nodes[owner].instruction.shape.size == size:
-                        return structs.replace(self._attributions[owner], phase="backward")
-        return None
-
-
-def _common(attributions: Iterable[Attribution]) -> Attribution:
-    """Return the deepest scope that holds all known `attributions`, and the phase they share."""
-    found = list(attributions)
-    known = [attributed for attributed in found if attributed.layer is not None]
-    if not known:
-        # Without a layer what is said of the phase is that of JAX, or of the same neighbours.
-        return found[0] if found and found.count(found[0]) == len(found) else NOWHERE
-    if known.count(known[0]) == len(known):
-        return known[0]
-    shared = known[0].layer or ""
-    for attributed in known[1:]:
-        layer = attributed.layer or ""
-        while shared and layer != shared and not layer.startswith(shared + "/"):
-            shared = shared.rpartition("/")[0]
-    phases = {attributed.phase for attributed in known}
-    phase = known[0].phase if len(phases) == 1 else "forward"
-    return Attribution(layer=shared or None, phase=phase)
 
 
 LayerPhase = tuple[str | None, str]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from edgegraph.analysis.attribution import (
-    Attribution,
     attribute,
     attribute_frames,
     model_macs,
@@ -23,6 +22,7 @@ from edgegraph.analysis.estimates import (
     with_expected_times,
 )
 from edgegraph.analysis.instances import covering_instances
+from edgegraph.analysis.places import Attribution
 from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
 from edgegraph.base.timing import Progress, bulk

@@ -1,18 +1,30 @@
-"""Which ops update the model: what a training step does with its gradients.
+"""Which ops update the model, and which are its loss: what a training step does around the model.
 
 JAX writes into op_name what it differentiates (``jvp``) and the backward pass (``transpose``), and
 of what a step does around these only that it is in neither. What depends on a gradient there is
 the update, with what nothing but the update uses: averages of gradients, the learning rate, the
-number of the step.
+number of the step. What is differentiated, in no layer, and behind all of them, is the loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from edgegraph.analysis.sources import Sources
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
+
+
+def updates_something(nodes: Sequence[Node], held: Collection[str]) -> bool:
+    """Return whether a program returns arrays like those that it is given to hold.
+
+    A function that only returns gradients of its input, such as a sampler or the forces between
+    particles, updates no model.
+    """
+    shapes = {node.name: node.instruction.shape for node in nodes}
+    kept = {(shapes[name].dtype, shapes[name].dimensions) for name in held}
+    root = next(node for node in reversed(nodes) if node.parent is None)
+    return any((leaf.dtype, leaf.dimensions) in kept for leaf in root.instruction.shape.leaves())
 
 
 def find_updates(
@@ -48,3 +60,48 @@ def find_updates(
             updates.add(name)
             only.update(sources.of(node))
     return frozenset(updates)
+
+
+def find_loss(
+    nodes: Sequence[Node],
+    layers: Mapping[str, str | None],
+    forward: Collection[str],
+    backward: Collection[str],
+) -> frozenset[str]:
+    """Name the ops of the loss.
+
+    Args:
+        nodes: All ops, operands before users.
+        layers: The layer of each op, as far as it has one.
+        forward: The differentiated ops that come before the backward pass.
+        backward: The ops of the backward pass.
+    """
+    sources = Sources(nodes)
+    doing = [node for node in nodes if node.opcode not in opcodes.MAKERS_BEHIND]
+    behind: set[str] = set()
+    for node in doing:
+        if any(layers[name] or name in behind for name in sources.of(node)):
+            behind.add(node.name)
+    gradients: set[str] = set()
+    used: set[str] = set()
+    for node in doing:
+        if node.name in backward:
+            read = sources.of(node)
+            if layers[node.name] or any(name in gradients for name in read):
+                gradients.add(node.name)
+                used.update(read)
+    before = -1
+    while before < len(used):  # once more for every loop within a loop
+        before = len(used)
+        for node in reversed(doing):
+            if node.name in used or (node.name in forward and layers[node.name]):
+                used.update(sources.with_earlier_turns(node))
+    return frozenset(
+        node.name
+        for node in doing
+        if not layers[node.name]
+        and (
+            (node.name in forward and node.name in behind and node.name not in used)
+            or (node.name in backward and node.name not in gradients)
+        )
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from edgegraph.analysis.attribution import Attribution
+from edgegraph.analysis.places import Attribution
 from edgegraph.base.timing import bulk
 from edgegraph.compiler.program import Program
 from edgegraph.cost.price import OpCost

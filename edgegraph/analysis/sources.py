@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
@@ -31,6 +31,27 @@ class Sources:
             name = step
         self._makers[operand] = name
         return name
+
+    def with_earlier_turns(self, node: Node) -> Iterator[str]:
+        """Yield the same, and what the turn before in a loop makes of what a node reads."""
+        waiting: list[tuple[str, list[int]]] = [(operand, []) for operand in node.operands]
+        seen: set[tuple[str, tuple[int, ...]]] = set()
+        while waiting:
+            name, path = waiting.pop()
+            if (name, tuple(path)) in seen:
+                continue
+            seen.add((name, tuple(path)))
+            maker = self._nodes[name]
+            if maker.opcode == "parameter" and maker.parent is not None and path:
+                loop = self._nodes[maker.parent]
+                if loop.opcode == "while":
+                    made = self._last[loop.name, loop.instruction.called[0]]
+                    waiting.append((made, path[:]))
+            step = self._step(maker, path)
+            if step is None:
+                yield name
+            else:
+                waiting.append((step, path))
 
     def _step(self, node: Node, path: list[int]) -> str | None:
         """Name what hands the value at a path in a node's tuple on; None if the node makes it."""

@@ -70,18 +70,6 @@ def test_a_container_that_spans_layers_is_placed_in_their_common_ancestor() -> N
     assert attribute(nodes)["fusion"].layer == "Net"
 
 
-def test_an_op_that_xla_added_belongs_to_the_layer_it_serves() -> None:
-    nodes = [
-        node("x", "negate", "jit(f)/Net/a/neg"),
-        node("copy", "copy", "", "x"),
-        node("y", "dot", "jit(f)/Net/b/dot_general", "copy"),
-        node("last", "copy", "", "y"),
-    ]
-    attributions = attribute(nodes)
-    assert attributions["copy"].layer == "Net/b"
-    assert attributions["last"].layer == "Net/b"
-
-
 def test_phases_of_a_gradient() -> None:
     nodes = flatten(programs.module(programs.small_cnn_gradient, 4))
     attributions = attribute(nodes)

@@ -114,11 +114,63 @@ def test_gradients_stand_with_their_modules(stage: str) -> None:
     assert backward[[*NAMES]].tolist() == [PRODUCT, *[2 * PRODUCT] * 3]
 
 
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_weight_gradients_stand_with_their_modules_behind_views(stage: str) -> None:
+    """As `equinox.nn.Conv2d` is under vmap: both operands are rearranged, each time anew."""
+
+    def convolve(x: Any, kernel: Any) -> Any:
+        with jax.named_scope("eqx.nn.Conv"):
+            return jax.lax.conv_general_dilated(x[None], kernel, (1, 1), "VALID")[0]
+
+    def squares(m: Any, x: Any) -> Any:
+        def net(x: Any) -> Any:
+            return convolve(jax.nn.relu(convolve(x, m["a"]["k"])), m["b"]["k"])
+
+        return (jax.vmap(net)(x) ** 2).sum()
+
+    m = {"a": {"k": array(8, 1, 3, 3)}, "b": {"k": array(8, 8, 3, 3)}}
+    layers = eg.analyze(jax.grad(squares), args=(m, array(4, 1, 12, 12)), stage=stage).layers
+    macs = layers[layers.leaf].set_index(["layer", "phase"]).macs
+    first, second = 4 * 10 * 10 * 8 * 9, 4 * 8 * 8 * 8 * 8 * 9
+    assert (macs["a", "forward"], macs["b", "forward"]) == (first, second)
+    # No gradient towards the input; that of the second is the full correlation, padded by 2.
+    assert macs["a", "backward"] == first
+    assert macs["b", "backward"] >= 2 * second
+    assert macs.sum() == macs["a"].sum() + macs["b"].sum()
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_without_scopes_an_op_belongs_to_the_path_of_its_weights(stage: str) -> None:
+    def net(p: Any, x: Any) -> Any:
+        for layer in p["layers"]:
+            x = jax.nn.relu(x @ layer["weight"] + layer["bias"])
+        return x @ p["head"]
+
+    p = {
+        "layers": [{"weight": array(WIDTH, WIDTH), "bias": array(WIDTH)} for _ in range(2)],
+        "head": array(WIDTH, WIDTH),
+    }
+    rows = eg.analyze(net, args=(p, array(BATCH, WIDTH)), stage=stage).layers.set_index("layer")
+    assert rows.macs[["layers_0", "layers_1"]].tolist() == [PRODUCT] * 2
+    assert rows.params[["layers_0", "layers_1"]].tolist() == [WIDTH * WIDTH + WIDTH] * 2
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_matrices_that_no_module_holds_have_rows_of_their_own(stage: str) -> None:
+    def policy(p: Any, x: Any) -> Any:
+        return jax.nn.tanh(x @ p["w1"]) @ p["w2"]
+
+    p = {"w1": array(WIDTH, WIDTH), "w2": array(WIDTH, 2)}
+    rows = eg.analyze(policy, args=(p, array(BATCH, WIDTH)), stage=stage).layers.set_index("layer")
+    assert rows.macs.to_dict() == {"w1": PRODUCT, "w2": BATCH * WIDTH * 2}
+    assert rows.params.to_dict() == {"w1": WIDTH * WIDTH, "w2": WIDTH * 2}
+
+
 def test_other_names_are_left_alone() -> None:
     assert is_class("Net/eqx.nn.Conv")
     assert not is_class("Net/Conv_0")
     assert not is_class(None)
-    assert name_instances([], {"x": "Net/Conv_0", "y": None}, {}) == {}
+    assert name_instances([], {"x": "Net/Conv_0", "y": None}, {}) == ({}, ())
 
 
 def test_the_time_of_a_class_is_that_of_its_modules() -> None:

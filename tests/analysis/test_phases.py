@@ -7,13 +7,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 from flax import linen as nn
 
 import edgegraph as eg
 from edgegraph import xla
-from edgegraph.analysis.phases import find_updates
+from edgegraph.analysis.phases import find_loss, find_updates, updates_something
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import flatten
 
@@ -112,9 +113,115 @@ def test_the_update_of_a_model_with_scopes(stage: str) -> None:
     assert found.macs["update"] == 0
 
 
+class Wide(nn.Module):
+    """Two layers, and a residual sum that is in neither."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = nn.relu(nn.Dense(16)(x))
+        return nn.Dense(10)(x + nn.Dense(16)(x))
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_a_step_by_hand_has_the_rows_of_a_workload(stage: str) -> None:
+    net, optimizer = Wide(), optax.adam(1e-3)
+    labels = jax.ShapeDtypeStruct((8,), "int32")
+    params = jax.eval_shape(net.init, jax.random.key(0), X)["params"]
+
+    def step(params: Any, opt_state: Any, x: Any, labels: Any) -> Any:
+        def loss_of(params: Any) -> jax.Array:
+            logits: Any = net.apply({"params": params}, x)
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            return jnp.asarray(losses).mean()
+
+        value, gradients = jax.value_and_grad(loss_of)(params)
+        updates, opt_state = optimizer.update(gradients, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state, value
+
+    args = (params, jax.eval_shape(optimizer.init, params), X, labels)
+    by_hand = eg.analyze(step, args=args, stage=stage)
+    workload = eg.Workload.train_step(net, optimizer, input_shape=(16,), donate=())
+    ready_made = eg.analyze(workload, batch=8, stage=stage)
+    columns = ["layer", "phase", "params", "macs", "flops", "bytes_read", "bytes_written"]
+    assert by_hand.layers[columns].to_dict("list") == ready_made.layers[columns].to_dict("list")
+    rows = by_hand.layers.set_index(["layer", "phase"])
+    assert rows.loc[("optimizer", "update"), "params"] == 0
+    assert {("loss", "forward"), ("loss", "backward")} <= set(rows.index)
+
+
+def two_layers(p: Any, x: Any) -> Any:
+    hidden = jax.nn.relu(x @ p["a"]["w"] + p["a"]["b"])
+    return hidden @ p["b"]["w"]
+
+
+TREE = {
+    "a": {"w": WEIGHTS["w"], "b": jax.ShapeDtypeStruct((32,), "float32")},
+    "b": {"w": jax.ShapeDtypeStruct((32, 32), "float32")},
+}
+
+
+@pytest.mark.parametrize("stage", ["lowered", "optimized"])
+def test_the_loss_of_a_step_without_scopes(stage: str) -> None:
+    def step(p: Any, x: Any, y: Any) -> Any:
+        def squares(p: Any) -> jax.Array:
+            decay = sum(jnp.sum(w["w"] ** 2) for w in p.values())
+            return jnp.asarray(jnp.mean((two_layers(p, x) - y) ** 2) + decay)
+
+        value, gradients = jax.value_and_grad(squares)(p)
+        return jax.tree.map(lambda w, g: w - 0.1 * g, p, gradients), value
+
+    rows = eg.analyze(step, args=(TREE, X, Y), stage=stage).layers.set_index(["layer", "phase"])
+    assert set(rows.index) - {("(unattributed)", "forward")} == {
+        ("a", "forward"), ("b", "forward"), ("loss", "forward"),
+        ("a", "backward"), ("b", "backward"), ("loss", "backward"), ("optimizer", "update"),
+    }  # fmt: skip
+    assert rows.flops["optimizer", "update"] == 2 * (16 * 32 + 32 + 32 * 32)
+    products = {"a": 8 * 16 * 32, "b": 8 * 32 * 32}
+    for layer, macs in products.items():
+        assert rows.macs[layer, "forward"] == macs
+    assert rows.macs["a", "backward"] == products["a"]  # none towards the input
+    assert rows.macs["b", "backward"] == 2 * products["b"]
+
+
+def test_layers_of_a_scan_are_no_loss_though_the_scan_is_the_last() -> None:
+    def deep(p: Any, x: Any) -> Any:
+        def block(x: Any, w: Any) -> Any:
+            with jax.named_scope("block"):
+                inner = jnp.tanh(x @ w)
+            return x + inner, None
+
+        return jax.lax.scan(block, x, p["stack"])[0]
+
+    p = {"stack": jax.ShapeDtypeStruct((4, 32, 32), "float32")}
+    gradient = jax.value_and_grad(lambda p, x: deep(p, x).sum())
+    rows = eg.analyze(gradient, args=(p, Y), stage="lowered").layers.set_index(["layer", "phase"])
+    sums = 4 * 8 * 32
+    assert rows.flops["loss", "forward"] <= sums // 4  # nothing but the last sum
+    assert rows.flops["block", "forward"] >= 4 * 2 * 8 * 32 * 32 + sums
+
+
+WALLS = np.ones((64, 64), np.float32)
+
+
+def test_a_sampler_that_follows_gradients_updates_no_model() -> None:
+    def positions(x: Any) -> Any:
+        def move(x: Any, _: Any) -> Any:
+            x = x - 0.1 * jax.grad(lambda x: jnp.sum(jnp.tanh(WALLS @ x)))(x)
+            return x, x
+
+        return jax.lax.scan(move, x, None, 5)[1]
+
+    found = by_phase(positions, jax.ShapeDtypeStruct((64,), "float32"))
+    assert set(found.index) == {"forward", "backward"}
+
+
 def test_without_gradients_there_is_no_update() -> None:
     lowered = jax.jit(loss).lower(WEIGHTS, X, Y)
-    assert not find_updates(flatten(decode(xla.lowered_module(lowered))), (), ())
+    nodes = flatten(decode(xla.lowered_module(lowered)))
+    assert not find_updates(nodes, (), ())
+    assert not find_loss(nodes, {node.name: None for node in nodes}, (), ())
+    weights = [node.name for node in nodes if node.opcode == "parameter" and node.parent is None]
+    assert not updates_something(nodes, weights)  # it returns a number
 
 
 def test_a_scan_over_checkpoints_computes_once_more() -> None:

@@ -35,3 +35,5 @@ def test_values_are_followed_through_loops_calls_and_branches() -> None:
     assert made["tanh"] == ["sine"]  # in the first turn
     assert made["cosine"] == made["negate"] == ["tanh"]
     assert made["add"] == ["conditional", "parameter"]
+    tanh = next(node for node in nodes if node.opcode == "tanh")
+    assert {opcode[name] for name in sources.with_earlier_turns(tanh)} == {"sine", "tanh"}
