@@ -27,7 +27,8 @@ _CALLED = {"fusion": 1, "call": 1, "async-start": 1, "while": 2}
 
 _OPERANDS = {
     **dict.fromkeys(opcodes.DOTS, 2),
-    "conditional": 1, "convolution": 2, "get-tuple-element": 1, "scan": 1, "sort": 1,
+    "conditional": 1, "convolution": 2, "dynamic-update-slice": 2, "fft": 1,
+    "get-tuple-element": 1, "reduce-window": 2, "scan": 1, "scatter": 3, "sort": 1, "topk": 1,
     "while": 1,
 }  # fmt: skip
 """How many operands these opcodes have at least."""
@@ -80,6 +81,8 @@ class Checker:
             raise _contradiction(instruction, f"it calls {len(called)} computations")
         if opcode in ("fusion", "call", "async-start", "scan"):
             handed = [len(operands)]
+        elif opcode in ("reduce-window", "scatter"):
+            handed = [len(operands) - (opcode == "scatter")]  # all but the places
         elif opcode == "sort":
             handed = [2 * len(operands)] * len(called)
         elif opcode == "conditional":

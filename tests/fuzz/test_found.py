@@ -40,6 +40,19 @@ def test_a_conditional_has_branches() -> None:
         decode(damaged("tpu_conditional", change))
 
 
+@pytest.mark.parametrize(
+    "opcode", ["dynamic-update-slice", "fft", "reduce-window", "scatter", "topk"]
+)
+def test_what_reads_its_operands_has_some(opcode: str) -> None:
+    def change(module: Proto) -> None:
+        changed = instruction(module, "tanh")
+        changed.opcode = opcode
+        changed.ClearField("operand_ids")
+
+    with pytest.raises(FormatError, match="it has 0 operands"):
+        decode(damaged("tpu_slice_start", change))
+
+
 @pytest.mark.parametrize("dimensions", [[], [2], [-1], [0, 1]])
 def test_a_sort_runs_along_one_dimension_of_its_operand(dimensions: list[int]) -> None:
     def change(module: Proto) -> None:
