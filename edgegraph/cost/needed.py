@@ -17,14 +17,6 @@ from collections.abc import Mapping, Sequence
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 
-LOOKUPS = frozenset({"gather", "dynamic-slice", "slice"})
-"""They take some elements of their first operand."""
-
-_BY_ELEMENT = opcodes.ELEMENTWISE | opcodes.REARRANGEMENTS | frozenset(
-    {"bitcast", "broadcast", "concatenate", "pad", "reverse"}
-)  # fmt: skip
-"""Each element of their result takes one of each operand at most."""
-
 
 def needed_elements(inner: Sequence[Node], root: str) -> Mapping[str, int]:
     """Return how many elements are made of those values that are not made as a whole.
@@ -36,7 +28,7 @@ def needed_elements(inner: Sequence[Node], root: str) -> Mapping[str, int]:
     Returns:
         By node name; of an array that the fusion scatters into, the elements that it writes.
     """
-    if not any(node.opcode in LOOKUPS or node.opcode == "scatter" for node in inner):
+    if not any(node.opcode in opcodes.LOOKUPS or node.opcode == "scatter" for node in inner):
         return {}
     size = {node.name: node.instruction.shape.size for node in inner}
     given = {node.name for node in inner if node.opcode == "parameter"}
@@ -52,9 +44,9 @@ def needed_elements(inner: Sequence[Node], root: str) -> Mapping[str, int]:
             used = size[node.operands[-1] if in_place else node.name]
         made = needed[node.name] = min(used, size[node.name])
         for position, operand in enumerate(node.operands):
-            some = position == 0 and (node.opcode in LOOKUPS or in_place)
+            some = position == 0 and (node.opcode in opcodes.LOOKUPS or in_place)
             # Bytes put together to wider numbers are more than one for each.
-            one_each = node.opcode in _BY_ELEMENT and size[operand] <= size[node.name]
+            one_each = node.opcode in opcodes.BY_ELEMENT and size[operand] <= size[node.name]
             taken = made if some or one_each else size[operand]
             needed[operand] = needed.get(operand, 0) + taken
     return {name: made for name, made in needed.items() if 0 < made < size[name]}

@@ -226,6 +226,14 @@ TUPLES = frozenset({"get-tuple-element", "tuple"})
 MAKERS_BEHIND = TUPLES | INLINED | {"parameter", "while"}
 """Hold together or hand on what other ops have made, which are looked for behind them."""
 
+LOOKUPS = frozenset({"dynamic-slice", "gather", "slice"})
+"""They take some elements of their first operand."""
+
+BY_ELEMENT = ELEMENTWISE | REARRANGEMENTS | frozenset(
+    {"bitcast", "broadcast", "concatenate", "pad", "reverse"}
+)  # fmt: skip
+"""Each element of their result takes one of each operand at most."""
+
 OF_MULTIPLY_ADDS = PRODUCTS | {"cholesky", "triangular-solve"}
 """XLA counts them by multiply-adds."""
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import edgegraph as eg
-from edgegraph.cost.needed import LOOKUPS
 from edgegraph.hlo.op_name import UNATTRIBUTED
+from edgegraph.hlo.opcodes import LOOKUPS
 from edgegraph.results.analysis import Analysis
 from tests import analyses
 from tests.conformance import harness
