@@ -26,6 +26,9 @@ PADDED = 0.1
 """Share of the products' FLOPs that multiply padding: matrix units round every extent up, so that
 some padding is in every program; a tenth is more than the choice of a batch size or width costs."""
 
+LEAST_FLOPS = 100_000
+"""Matrix units do so many in much less than a microsecond."""
+
 MOVED_WITHOUT_NEED = 0.05
 """Share of the time in kernels that only convert or rearrange: below it, even all of it gone is
 no more of a gain than a still machine's noise."""
@@ -47,7 +50,7 @@ def padding_waste(evidence: Evidence) -> Iterator[Finding]:
     padded = [op for op in products if _wasted(op) > PADDED * (op.flops or 0)]
     flops = sum(op.flops or 0 for op in products)
     wasted = sum(map(_wasted, padded))
-    if wasted <= PADDED * flops or not flops:
+    if wasted <= max(PADDED * flops, LEAST_FLOPS):
         return
     by_layer: Counter[str | None] = Counter()
     for op in padded:
@@ -87,7 +90,7 @@ def dtype_conversions(evidence: Evidence) -> Iterator[Finding]:
     if not kernels or evidence.untrusted_times:
         return
     share = evidence.share(kernel.head for kernel in kernels)
-    if share.value < MOVED_WITHOUT_NEED:
+    if share.value < MOVED_WITHOUT_NEED or evidence.is_brief(share.value * evidence.whole_s):
         return
     most_expensive = max(kernels, key=_cost)
     yield _moved(
@@ -114,7 +117,7 @@ def layout_changes(evidence: Evidence) -> Iterator[Finding]:
         return
     kernels = [kernel for kernel in kernels if _rearranges(evidence, kernel)]
     share = evidence.share(kernel.head for kernel in kernels)
-    if share.value < MOVED_WITHOUT_NEED:
+    if share.value < MOVED_WITHOUT_NEED or evidence.is_brief(share.value * evidence.whole_s):
         return
     yield _moved(
         "layout-changes",

@@ -134,7 +134,7 @@ def faster_form(evidence: Evidence) -> Iterator[Finding]:
             place: form for place, found in places.items() for form in found if form.title == title
         }
         share = sum(shares.get(place, 0.0) for place in mine)
-        if share >= LARGE_SHARE:
+        if share >= LARGE_SHARE and not evidence.is_brief(share * evidence.whole_s):
             yield _finding(together([*mine.values()])[0], [*mine], share)
 
 

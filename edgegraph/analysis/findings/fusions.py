@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edgegraph.analysis.findings.registry import (
+    LEAST_S,
     Evidence,
     common_layer,
     costly,
@@ -125,9 +126,15 @@ def _value(fusion: Instruction, instruction: Instruction, numbers: Mapping[str, 
 LayerPhase = tuple[str, str]
 """A layer and its phase."""
 
+FEWEST_LAYERS = 2
+"""Phases of what is of no layer are no parts that a compiler could keep apart."""
+
 RECOMPUTED = 0.05
 """Share of the program's work that is done twice: below it, even work that no transfer hides
 makes no more of a difference than a still machine's noise."""
+
+LEAST_GAIN = 0.01
+"""Of the time at the roof: what waits for memory computes twice for nothing."""
 
 LIBRARY_LOSS = 0.2
 """By how much a fusion must be slower than its layers alone. The profiler that times the fusion
@@ -139,6 +146,8 @@ def compiled_together(evidence: Evidence) -> Iterator[Finding]:
     """What compiling the layers together gained or cost, against each compiled alone."""
     analysis = evidence.analysis
     finest = {each.depth for each in finest_cut(analysis.layer_latencies)}
+    if len({each.layer for each in finest_cut(analysis.layer_latencies)}) < FEWEST_LAYERS:
+        return
     for compared in compare_together(analysis.latency, analysis.layer_latencies):
         ours = compared.layer is None and compared.depth in finest
         if not ours or compared.verdict == NOISY or compared.change is None:
@@ -202,6 +211,9 @@ def fusion_recomputes(evidence: Evidence) -> Iterator[Finding]:
         by_fusion[kernel.name] += work_of(op)
     ((worst, _),) = by_fusion.most_common(1)
     arithmetic_s = sum(op.compute_time_s or 0.0 for _, op in twice)
+    roof_s = evidence.analysis.totals.overlapped_time_s
+    if roof_s is not None and arithmetic_s < max(LEAST_S, LEAST_GAIN * roof_s):
+        return
     yield Finding(
         rule="fusion-recomputes",
         layer=common_layer(op for _, op in twice),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from edgegraph.analysis.estimates import product_sizes
 from edgegraph.analysis.findings.forms import remedy
-from edgegraph.analysis.findings.registry import LARGE_SHARE, Evidence, register_finding
+from edgegraph.analysis.findings.registry import (
+    LARGE_SHARE,
+    LEAST_S,
+    Evidence,
+    register_finding,
+)
 from edgegraph.analysis.findings.slow import looped_places
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.device.device import Device
@@ -24,6 +29,9 @@ FAR_UNDER = 0.25
 
 _BYTES_BOUND = "the time follows the bytes moved; a faster processor would not help"
 _WORK_BOUND = "the time follows the arithmetic; a larger batch buys little throughput"
+_LARGER = 1.5
+"""Times the batch that a larger one has to be to be called so."""
+
 _WORTH = 1.1
 """Times a rate has to grow with the batch for a larger one to be advised."""
 
@@ -33,7 +41,7 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
     """A layer of matrix products that waits for its weights."""
     for row, ops in _at_roofs(evidence):
         intensity, ridge = row.intensity_flops_per_byte, _ridge(evidence, ops)
-        dense = row.bound == "memory" and any(map(_is_dense, ops))
+        dense = row.bound == "memory" and _waits_for_products(row, ops)
         if not dense or intensity is None or ridge is None:
             continue
         seen = (
@@ -52,7 +60,9 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
         if batch is not None:
             at_ridge = _batch_at_ridge(batch, row, intensity, ridge)
             numbers |= {} if at_ridge is None else {"batch_at_ridge_point": at_ridge}
-            if at_ridge is None or _batch_pays(evidence, ops, at_ridge / batch):
+            if at_ridge is None or (
+                at_ridge >= _LARGER * batch and _batch_pays(evidence, ops, at_ridge / batch)
+            ):
                 advice += _larger_batch(at_ridge)
         yield Finding(
             rule="memory-bound-dense",
@@ -70,12 +80,14 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
 def _small_dense(evidence: Evidence) -> Iterator[Finding]:
     known = {(op.layer or UNATTRIBUTED, op.phase) for op in evidence.tree.leaves if _is_dense(op)}
     yield from _together(
+        evidence,
         "memory-bound-dense",
         [row for row in _small(evidence, "memory") if (scope_of(row.layer), row.phase) in known],
         "layers with matrix products are memory-bound",
         _BYTES_BOUND,
-        f"{_fewer_bytes(evidence.analysis.device)}; or a larger batch, since all inputs share one"
-        " read of the weights",
+        _fewer_bytes(evidence.analysis.device)
+        + "; or a larger batch, since all inputs share one read of the weights"
+        * (evidence.analysis.batch is not None),
     )
 
 
@@ -95,15 +107,17 @@ def _fewer_bytes(device: Device | None) -> str:
     )
 
 
-def _fewer_macs(evidence: Evidence) -> str:
+def _fewer_macs(evidence: Evidence, ops: Iterable[OpRecord]) -> str:
     """Advise what needs fewer MACs; XLA's CPU backend is slow at some of it as it is written."""
-    how = "depthwise-separable or grouped convolution"
+    how = "fewer channels, depthwise-separable or grouped convolution"
     if evidence.analysis.target == "cpu":
         how += " in the form that `edgegraph improve` gives it"
+    if not any(op.opcode == "convolution" and not _is_dense(op) for op in ops):
+        how = "smaller matrices, or fewer of them"
     narrower = ", or a narrower dtype with a higher peak" * bool(
         _narrower(evidence.analysis.device)
     )
-    return f"fewer MACs (fewer channels, {how}){narrower}"
+    return f"fewer MACs ({how}){narrower}"
 
 
 def _batch_pays(evidence: Evidence, ops: Sequence[OpRecord], times: float) -> bool:
@@ -167,17 +181,18 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
                 f" per byte, above the ridge point of {ratio(ridge)}{reached}"
             ),
             why=_WORK_BOUND,
-            try_next=_fewer_macs(evidence) + remedy(evidence, row),
+            try_next=_fewer_macs(evidence, ops) + remedy(evidence, row),
             numbers=numbers,
             certainty="high",
             weight=_at_the_roof(row),
         )
     yield from _together(
+        evidence,
         "compute-bound-layer",
         [row for row in _small(evidence, "compute") if row.macs],
         "layers are compute-bound",
         _WORK_BOUND,
-        _fewer_macs(evidence),
+        _fewer_macs(evidence, evidence.tree.leaves),
     )
 
 
@@ -189,6 +204,8 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
         gain_share = gains[row.layer, row.phase].gain_share or 0.0
         if row.efficiency is None or row.bound == "overhead" or not _is_far(evidence, row):
             continue
+        if (row.time_s or 0.0) < LEAST_S * evidence.launches[scope_of(row.layer), row.phase]:
+            continue  # starting its kernels explains it
         noisy = "; so it is in its fastest run, noisy as this one was" * evidence.noisy
         yield Finding(
             rule="far-under-the-roof",
@@ -206,7 +223,8 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
             ),
             try_next=(
                 _grouped_advice(evidence, ops)
-                or "look at its ops: layout changes, small loops, an unfused intermediate"
+                or f"look at its ops{_by_line(row)}: layout changes, small loops, an unfused"
+                " intermediate"
             )
             + remedy(evidence, row),
             numbers={
@@ -217,6 +235,11 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
             certainty="low" if evidence.noisy else "medium",
             weight=gain_share,
         )
+
+
+def _by_line(row: LayerRecord) -> str:
+    """Say how to find what is of no layer."""
+    return ", which `--by line` finds in the code" if row.layer == UNATTRIBUTED else ""
 
 
 def _is_far(evidence: Evidence, row: LayerRecord) -> bool:
@@ -264,7 +287,9 @@ def _at_roofs(evidence: Evidence) -> Sequence[tuple[LayerRecord, Sequence[OpReco
     return [
         (row, ops)
         for row, ops in evidence.large_layers
-        if (scope_of(row.layer), row.phase) not in looped and not _is_far(evidence, row)
+        if (scope_of(row.layer), row.phase) not in looped
+        and not _is_far(evidence, row)
+        and evidence.longest_s.get((scope_of(row.layer), row.phase), 0.0) >= LEAST_S
     ]
 
 
@@ -284,11 +309,18 @@ def _small(evidence: Evidence, bound: str) -> Sequence[LayerRecord]:
 
 
 def _together(
-    rule: str, rows: Sequence[LayerRecord], are: str, why: str, try_next: str
+    evidence: Evidence,
+    rule: str,
+    rows: Sequence[LayerRecord],
+    are: str,
+    why: str,
+    try_next: str,
 ) -> Iterator[Finding]:
     """Report small layers in one finding, where together they are large."""
     weight = sum(map(_at_the_roof, rows))
-    if weight < LARGE_SHARE:
+    places = [(scope_of(row.layer), row.phase) for row in rows]
+    longest_s = sum(evidence.longest_s.get(place, 0.0) for place in places)
+    if weight < LARGE_SHARE or longest_s < LEAST_S:
         return
     largest = max(rows, key=lambda row: row.share or 0.0)
     share = sum(row.share or 0.0 for row in rows)
@@ -311,6 +343,12 @@ def _together(
         certainty="high",
         weight=weight,
     )
+
+
+def _waits_for_products(row: LayerRecord, ops: Sequence[OpRecord]) -> bool:
+    """Return whether matrix products move half of a layer's bytes and more."""
+    products_s = sum(op.memory_time_s or 0.0 for op in ops if _is_dense(op))
+    return products_s >= (row.memory_time_s or 0.0) / 2 and any(map(_is_dense, ops))
 
 
 def _is_dense(op: OpRecord) -> bool:
@@ -353,4 +391,5 @@ def _at_the_roof(row: LayerRecord) -> float:
 
 
 def _name(row: LayerRecord) -> str:
-    return row.layer if row.phase == "forward" else f"{row.layer} ({row.phase})"
+    layer = "what is of no layer" if row.layer == UNATTRIBUTED else row.layer
+    return layer if row.phase == "forward" else f"{layer} ({row.phase})"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from edgegraph.analysis.findings.registry import (
+    LEAST_S,
     Evidence,
     bytes_of,
     common_layer,
@@ -28,6 +29,10 @@ DOMINANT = 0.5
 SHORT_KERNEL_S = 10e-6
 """Starting a kernel takes about a microsecond on a CPU and several on a GPU; where kernels are
 shorter than this, that is a tenth of a loop's time and more."""
+
+FEWEST_LAUNCHES = 100
+"""Kernels that a loop shorter than a microsecond has to launch to take time all the same: so many
+take some ten microseconds to start."""
 
 REMATERIALISED = 0.05
 """Share of the work that is done once more to save memory: below it, there is little to win."""
@@ -67,11 +72,15 @@ def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
         return
     share, kernels = evidence.share([loop]), evidence.kernels_in(loop)
     iterations, count = _iterations(evidence, loop), launches(kernels)
+    if iterations is not None and (loop.time_s or 0.0) < LEAST_S and count < FEWEST_LAUNCHES:
+        return
     kernels_s = sum(kernel.head.time_s or 0.0 for kernel in kernels)
     kernel_s = kernels_s / count if count and kernels_s else None
     iteration_s = (loop.time_s or 0.0) / (iterations or 1)
     short = kernel_s is not None and kernel_s < SHORT_KERNEL_S
     why, advice = _SHORT_KERNELS if short else _LONG_KERNELS
+    if short and iterations is None:
+        advice = _UNKNOWN_LENGTH
     times = "an unknown number of iterations, one of" if iterations is None else f"{iterations} of"
     numbers = {
         "share": share.value, "iterations": iterations, "iteration_s": iteration_s,
@@ -113,6 +122,10 @@ _SHORT_KERNELS = (
     "unroll=4 of jax.lax.scan or fori_loop, vmap over what does not depend on the last iteration,"
     " or jax.lax.associative_scan",
 )
+_UNKNOWN_LENGTH = (
+    "vmap over many of these loops at once (chains, trajectories, environments), so that every"
+    " kernel does more; or jax.lax.scan of a fixed length, which can be unrolled"
+)
 _LONG_KERNELS = (
     "",
     "make one iteration faster: whatever it gains counts every time; look at the layers inside the"
@@ -130,6 +143,8 @@ def rematerialisation(evidence: Evidence) -> Iterator[Finding]:
     work, whole = sum(map(work_of, again)), evidence.whole_work
     share = evidence.share(again)
     if work < REMATERIALISED * whole and share.value < REMATERIALISED:
+        return
+    if evidence.is_brief(share.value * evidence.whole_s):
         return
     by_xla = sum(op.phase != "rematerialised" for op in again)
     who = "XLA computes them" if by_xla == len(again) else "jax.checkpoint has them computed"
@@ -165,7 +180,7 @@ def exposed_transfers(evidence: Evidence) -> Iterator[Finding]:
         for t in schedule.transfers
         if t.lane == NETWORK and t.duration_s is None and t.between == 0
     ]
-    if share >= EXPOSED_SHARE:
+    if share >= EXPOSED_SHARE and schedule.exposed_s >= LEAST_S:
         yield _waits(schedule, share)
     elif bare:
         yield _uncovered(bare)
@@ -326,16 +341,19 @@ def _how_to_price(reasons: Sequence[str], loops: Sequence[OpRecord], *, traced: 
 def low_coverage(evidence: Evidence) -> Iterator[Finding]:
     """Much of the work could not be given to a layer."""
     analysis = evidence.analysis
-    totals = analysis.totals
-    missing = 1 - totals.flops_coverage
-    if missing > MOST_WITHOUT_LAYER and len(analysis.layer_records) > 1:
-        yield Finding(
-            rule="low-coverage",
-            layer=None,
-            seen=f"{percent(missing)} of the FLOPs belong to no layer that the graph names",
-            why="these ops carry no scope, so that no layer can answer for them",
-            try_next="wrap that code in jax.named_scope",
-            numbers={"flops_coverage": totals.flops_coverage},
-            certainty="high",
-            weight=missing,
-        )
+    missing = 1 - analysis.totals.flops_coverage
+    if missing <= MOST_WITHOUT_LAYER:
+        return
+    in_code = any(op.stack_frame is not None for op in evidence.tree.leaves)
+    code = "`--by function` and `--by line` show them by the code that they stand in; " * in_code
+    yield Finding(
+        rule="low-coverage",
+        layer=None,
+        seen=f"{percent(missing)} of the FLOPs belong to no layer that the graph names",
+        why="these ops carry no scope, so that no layer can answer for them",
+        try_next=f"{code}to make layers of them, wrap their code in jax.named_scope",
+        numbers={"flops_coverage": analysis.totals.flops_coverage},
+        certainty="high",
+        # It takes no time; where functions are shown in place of layers nothing is missing either.
+        weight=0.0 if analysis.view == "function" else missing,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 LARGE_SHARE = 0.1
 """A layer below this share of the time is not worth a finding of its own: running it in no time
 at all would gain less than a change of the batch or the dtype does."""
+
+
+LEAST_S = 1e-6
+"""What takes less than a microsecond takes less than starting a kernel: no roof binds it, and
+nothing is gained by making it faster."""
 
 
 class Share(NamedTuple):
@@ -114,6 +120,29 @@ class Evidence:
                 if layer_phase in held:
                     held[layer_phase].append(record)
         return [(row, held.get(layer_phase, ())) for layer_phase, row in large.items()]
+
+    @cached_property
+    def longest_s(self) -> Mapping[tuple[str, str], float]:
+        """The longest time at the roof that one execution of an op takes, by layer and phase."""
+        found: dict[tuple[str, str], float] = {}
+        for op in self.tree.leaves:
+            place, roof_s = (op.layer or UNATTRIBUTED, op.phase), op.roof_time_s
+            if roof_s:
+                found[place] = max(found.get(place, 0.0), roof_s / (op.executions or 1))
+        return found
+
+    @cached_property
+    def launches(self) -> Mapping[tuple[str, str], int]:
+        """How many kernels of a layer and phase one call launches."""
+        found: Counter[tuple[str, str]] = Counter()
+        for kernel in self.kernels:
+            for place in {(op.layer or UNATTRIBUTED, op.phase) for op in costly(kernel)}:
+                found[place] += kernel.head.executions or 1
+        return found
+
+    def is_brief(self, time_s: float | None) -> bool:
+        """Return whether a time is known and too short to be worth a word."""
+        return time_s is not None and 0 < time_s < LEAST_S
 
     @cached_property
     def noisy(self) -> bool:

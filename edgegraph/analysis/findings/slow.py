@@ -25,6 +25,9 @@ LOOPED = 0.01
 """Share of the FLOPs in products without a library. Such a loop may run at a hundredth of what a
 library reaches (sizes that are powers of two) and less, where that share is half of the time."""
 
+FEWEST_FLOPS = 20_000
+"""A plain loop does so many in some ten microseconds."""
+
 _VALUE_BYTES = 4
 
 FEWEST_VALUES = 1000
@@ -73,7 +76,7 @@ def no_library_kernel(evidence: Evidence) -> Iterator[Finding]:
     """Products in a dtype that no library of the CPU multiplies."""
     looped = looped_products(evidence)
     flops = sum(op.flops or 0 for op in looped)
-    if not flops or flops < LOOPED * evidence.whole_work:
+    if flops < max(LOOPED * evidence.whole_work, FEWEST_FLOPS):
         return
     largest = max(looped, key=lambda op: op.flops or 0)
     dtype = evidence.instruction(largest).shape.dtype

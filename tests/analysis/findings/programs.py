@@ -66,12 +66,25 @@ ENTRY e {{
 """
 
 
+SLOW = replace(
+    analyses.DEVICE,
+    peak_flops_per_s={
+        dtype: peak / 1000 for dtype, peak in analyses.DEVICE.peak_flops_per_s.items()
+    },
+    memory=tuple(
+        replace(level, bandwidth_bytes_per_s=level.bandwidth_bytes_per_s / 1000)
+        for level in analyses.DEVICE.memory
+    ),
+)
+"""The device of round figures, so slow that small programs take long enough to be worth a word."""
+
+
 def array(*dimensions: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(dimensions, dtype)
 
 
 def compiled(function: Callable[..., Any], *arguments: Any, name: str = "program") -> Analysis:
-    return eg.analyze(function, args=arguments, name=name, device=analyses.DEVICE)
+    return eg.analyze(function, args=arguments, name=name, device=SLOW)
 
 
 def conversion() -> Analysis:
@@ -96,7 +109,7 @@ def from_module(serialized: bytes) -> Analysis:
     program = Program(
         name="m", batch=None, target="unknown", stage="optimized", serialized=serialized
     )
-    return eg.analyze(program, device=analyses.DEVICE)
+    return eg.analyze(program, device=SLOW)
 
 
 def padded(rows: int, inside: int, columns: int) -> Analysis:
@@ -111,7 +124,7 @@ def padded(rows: int, inside: int, columns: int) -> Analysis:
         lowered=jax.jit(lambda x, w: x @ w).lower(array(5, 100), array(100, 100)),
         compiler_memory_bytes=1 << 20,
     )
-    return eg.analyze(program, device=analyses.DEVICE)
+    return eg.analyze(program, device=SLOW)
 
 
 def integer_product(result: Any) -> Analysis:

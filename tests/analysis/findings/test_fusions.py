@@ -28,25 +28,25 @@ TWO_FUSIONS = """
 HloModule m
 
 first {{
-  p = f32[64] parameter(0)
-  q = f32[64] parameter(1)
-  a = f32[64] add(p, q), metadata={{op_name="jit(f)/add"}}
-  ROOT b = f32[64] negate(a), metadata={{op_name="jit(f)/neg"}}
+  p = f32[512] parameter(0)
+  q = f32[512] parameter(1)
+  a = f32[512] add(p, q), metadata={{op_name="jit(f)/add"}}
+  ROOT b = f32[512] negate(a), metadata={{op_name="jit(f)/neg"}}
 }}
 
 second {{
-  p.1 = f32[64] parameter(0)
-  q.1 = f32[64] parameter(1)
-  a.1 = f32[64] {opcode}(p.1, q.1), metadata={{op_name="jit(f)/add"}}
-  ROOT c = f32[64] abs(a.1), metadata={{op_name="jit(f)/abs"}}
+  p.1 = f32[512] parameter(0)
+  q.1 = f32[512] parameter(1)
+  a.1 = f32[512] {opcode}(p.1, q.1), metadata={{op_name="jit(f)/add"}}
+  ROOT c = f32[512] abs(a.1), metadata={{op_name="jit(f)/abs"}}
 }}
 
 ENTRY e {{
-  x = f32[64] parameter(0)
-  y = f32[64] parameter(1)
-  f = f32[64] fusion(x, y), kind=kLoop, calls=first
-  g = f32[64] fusion({operands}), kind=kLoop, calls=second
-  ROOT r = (f32[64], f32[64]) tuple(f, g)
+  x = f32[512] parameter(0)
+  y = f32[512] parameter(1)
+  f = f32[512] fusion(x, y), kind=kLoop, calls=first
+  g = f32[512] fusion({operands}), kind=kLoop, calls=second
+  ROOT r = (f32[512], f32[512]) tuple(f, g)
 }}
 """
 

@@ -109,7 +109,7 @@ def test_a_slow_function_is_told_and_what_is_advised_is_not(function: str) -> No
 def test_a_program_of_one_op_that_is_far_under_its_roof_says_so(
     make: Callable[[], Analysis],
 ) -> None:
-    measured = analyses.measured(make(), 0.01)
+    measured = analyses.measured(make(), 10.0)
     (finding,) = [each for each in find(measured) if each.rule == "far-under-the-roof"]
     assert finding.weight > 0.9
     assert "far under every roof" in headline(replace(measured, findings=(finding,)))
