@@ -3,7 +3,7 @@
     python scripts/compiler_estimates.py                       # ResNet-50, bf16, batch 32, v5e
     python scripts/compiler_estimates.py --target tpu:v5p --batch 1
 
-Compiles ahead of time, which takes `pip install 'edgegraph[tpu]'` and some 15 seconds, and prints
+Compiles ahead of time, which takes the extra `tpu` and some 15 seconds, and prints
 the figures side by side, by part of the network, and for the kernels where they differ most.
 """
 

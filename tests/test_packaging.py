@@ -76,9 +76,20 @@ def listed_files() -> list[str]:
     return [name for name in listed if (ROOT / name).is_file()]
 
 
+def test_nothing_tells_to_install_the_project_that_has_the_name_on_the_index() -> None:
+    told = [
+        f"{name}: {line}"
+        for name in listed_files()
+        if name.startswith(("README", "docs/", "edgegraph/", "scripts/", "SECURITY", "CONTRIB"))
+        for line in (ROOT / name).read_bytes().decode("utf-8", "replace").splitlines()
+        if re.search(r"""pip install.*[ '"]edgegraph([\[ '"`]|$)""", line)
+    ]
+    assert told == []
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_its_licence_and_nothing_else(built: Path) -> None:
-    (wheel,) = built.glob("edgegraph-*.whl")
+    (wheel,) = built.glob("edgegraph_jax-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
         (metadata,) = (archive.read(n).decode() for n in held if n.endswith("/METADATA"))
@@ -91,7 +102,7 @@ def test_the_wheel_holds_the_package_its_licence_and_nothing_else(built: Path) -
 
 @pytest.mark.slow
 def test_the_sdist_holds_what_a_build_needs_and_no_tests(built: Path) -> None:
-    (sdist,) = built.glob("edgegraph-*.tar.gz")
+    (sdist,) = built.glob("edgegraph_jax-*.tar.gz")
     with tarfile.open(sdist) as archive:
         held = {member.name.partition("/")[2] for member in archive if member.isfile()}
     made = {name for name in held if name in ("PKG-INFO", "setup.cfg") or ".egg-info/" in name}
@@ -100,7 +111,7 @@ def test_the_sdist_holds_what_a_build_needs_and_no_tests(built: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pattern", ["edgegraph-*.whl", "edgegraph-*.tar.gz"])
+@pytest.mark.parametrize("pattern", ["edgegraph_jax-*.whl", "edgegraph_jax-*.tar.gz"])
 def test_what_is_built_runs_on_a_model_of_the_user(
     built: Path, tmp_path: Path, pattern: str
 ) -> None:

@@ -217,7 +217,7 @@ def require_compiler(target: Target) -> None:
         extra, _ = _EXTRAS[target.kind]
         raise InputError(
             f"compiling for {target.name!r} needs {' and '.join(missing)}, which this Python does"
-            f" not have; run pip install 'edgegraph[{extra}]'"
+            f" not have; run pip install '.[{extra}]' in the folder of EdgeGraph's source"
         )
 
 

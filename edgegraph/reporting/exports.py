@@ -55,7 +55,7 @@ def write_frame(frame: pd.DataFrame, path: Path, *, parquet: bool = False) -> No
         except ImportError as error:
             raise InputError(
                 f"writing {path} needs pyarrow, which this Python does not have; run pip install"
-                " 'edgegraph[parquet]'"
+                " pyarrow"
             ) from error
 
 

@@ -338,7 +338,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
         from distributed import Client
     except ImportError as error:
         raise InputError(
-            "Dask is not installed; install it with: pip install 'edgegraph[distributed]'"
+            "Dask is not installed; install it with: pip install distributed"
         ) from error
     try:
         client = Client(address, timeout=_CONNECT_S, set_as_default=False)

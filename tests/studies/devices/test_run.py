@@ -41,7 +41,7 @@ def test_a_compiler_that_is_missing_is_a_row(monkeypatch: pytest.MonkeyPatch) ->
     compared = eg.compare_devices(dense(), devices=["tpu:v5e", "device:rpi5"])
     missing, board = compared.rows
     assert missing.error is not None
-    assert "pip install 'edgegraph[tpu]'" in missing.error
+    assert "pip install '.[tpu]'" in missing.error
     assert board.error is None
     assert "tpu:v5e, batch 1: compiling for 'tpu:v5e' needs libtpu" in said(compared)
 

@@ -160,7 +160,7 @@ def test_what_cannot_be_sent_is_told() -> None:
 def test_dask_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with (
-        pytest.raises(InputError, match=r"pip install 'edgegraph\[distributed\]'"),
+        pytest.raises(InputError, match=r"pip install distributed"),
         dask_executor("tcp://127.0.0.1:9"),
     ):
         pass
