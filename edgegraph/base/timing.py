@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import gc
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+from edgegraph.errors import EdgeGraphError, InputError
 
 
 @contextmanager
@@ -36,6 +41,47 @@ Progress = Callable[[str, float | None], None]
 
 def no_progress(message: str, fraction: float | None) -> None:
     """Report nothing."""
+
+
+class _TimeIsUp(BaseException):
+    """No handler of ordinary errors may swallow it."""
+
+
+_AGAIN_S = 1.0
+"""Code that swallows even that is told again after so long."""
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """End what runs in the block after that long, by the clock on the wall; None for no limit.
+
+    Python code is ended wherever it is, also where it waits; what a library does in one call, such
+    as XLA's compiler, ends first.
+
+    Raises:
+        EdgeGraphError: It took longer.
+        InputError: The system has no alarms, or this is not the main thread, which gets them.
+    """
+    if seconds is None:
+        yield
+        return
+    if not hasattr(signal, "setitimer") or threading.current_thread() != threading.main_thread():
+        raise InputError(
+            "a time limit holds in the main thread of Linux and macOS only; leave it out"
+        )
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise _TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_S)
+    try:
+        yield
+    except _TimeIsUp as error:
+        raise EdgeGraphError(f"it took longer than {seconds:g} s, the time limit") from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 Clock = Callable[[], int]

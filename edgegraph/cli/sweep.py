@@ -66,6 +66,15 @@ class Swept:
         str | None,
         typer.Option("--max-latency", metavar="TIME", help="Name the best batch within it: 10ms."),
     ] = None
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-limit",
+            metavar="TIME",
+            help="For tracing and compiling a point; one that takes longer becomes a row with its"
+            " error: 60s.",
+        ),
+    ] = None
     store: StoreOption = None
     workers: Annotated[
         int | None,
@@ -93,6 +102,12 @@ class Swept:
         """The latency budget in seconds."""
         text = self.max_latency
         return None if text is None else parse_time("--max-latency", text)
+
+    @property
+    def limit_s(self) -> float | None:
+        """The time limit in seconds."""
+        text = self.time_limit
+        return None if text is None else parse_time("--time-limit", text)
 
 
 @grouped_options(without=("batch", "target", "stage", *CODE_ONLY))
@@ -149,8 +164,10 @@ def _plans(jobs: Sequence[Job], swept: Swept) -> tuple[Plan, ...]:
     job = jobs[0]
     for each in jobs:
         run.check_is_code(each, "a sweep compiles the workload at every batch size")
-    if swept.dask is not None and swept.workers is not None:
-        raise InputError("--dask and --workers exclude each other; leave one out")
+    for name in ("workers", "time_limit") if swept.dask is not None else ():
+        if getattr(swept, name) is not None:
+            option = name.replace("_", "-")
+            raise InputError(f"--dask and --{option} exclude each other; leave one out")
     sets = [parse_options_set(text) for text in swept.options_set or ()]
     names = [name for name, _ in sets]
     if len(set(names)) < len(names):
@@ -172,6 +189,7 @@ def _plans(jobs: Sequence[Job], swept: Swept) -> tuple[Plan, ...]:
         option_sets=dict(sets),
         max_latency_s=budget_s,
         settings=run.settings(job),
+        compile_limit_s=swept.limit_s,
     )
 
 

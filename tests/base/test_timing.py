@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import platform
+import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -16,7 +18,9 @@ from edgegraph.base.timing import (
     bulk,
     collector_paused,
     monotonic_clock,
+    time_limit,
 )
+from edgegraph.errors import EdgeGraphError, InputError
 
 FAULTS = """
 import resource
@@ -80,3 +84,44 @@ def test_bulk_work_is_not_collected_and_returns_what_it_made() -> None:
 
     assert [made(3), made(4)] == [(3, False), (4, False)]
     assert gc.isenabled()
+
+
+ALARMS = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no alarms")
+
+
+@ALARMS
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_takes_longer_than_its_limit_is_ended(waits: bool) -> None:
+    def hang() -> None:
+        while True:
+            try:
+                time.sleep(60 if waits else 0)
+            except Exception:
+                continue
+
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(EdgeGraphError, match=r"longer than 0.1 s"), time_limit(0.1):
+        hang()
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@ALARMS
+def test_what_takes_less_is_left_alone() -> None:
+    for seconds in (60, None):
+        with time_limit(seconds):
+            assert (signal.getitimer(signal.ITIMER_REAL)[0] > 0) == (seconds is not None)
+
+
+def test_a_limit_holds_in_the_main_thread_alone() -> None:
+    said = []
+
+    def limited() -> None:
+        with pytest.raises(InputError, match="main thread") as error, time_limit(1):
+            pass
+        said.append(error)
+
+    thread = threading.Thread(target=limited)
+    thread.start()
+    thread.join()
+    assert said

@@ -12,6 +12,7 @@ from typing import Any, TypedDict, Unpack
 import msgspec
 
 from edgegraph import __version__
+from edgegraph.base.timing import time_limit
 from edgegraph.compiler.compile import workload_fingerprint
 from edgegraph.compiler.targets import parse_target
 from edgegraph.device.calibration.saved import load_calibration, machine_identity
@@ -51,6 +52,7 @@ class Plan:
         options: XLA compiler options that all points share.
         option_sets: Further options by label; the first, ``default``, has none.
         device: Whose roofs to use; None for the target's, or those of the machine itself.
+        compile_limit_s: The most that tracing and compiling a point may take, or None.
     """
 
     subject: Subject
@@ -65,6 +67,7 @@ class Plan:
     max_latency_s: float | None
     target: str
     measure: bool
+    compile_limit_s: float | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -162,9 +165,10 @@ class Plan:
 
     def _lowered(self, dtype: str | None) -> str:
         try:
-            return workload_fingerprint(
-                self.workload(dtype), batch=self.batches[0], target=self.target
-            )
+            with time_limit(self.compile_limit_s):
+                return workload_fingerprint(
+                    self.workload(dtype), batch=self.batches[0], target=self.target
+                )
         except USER_ERRORS as error:  # the point itself will say so
             return f"{type(error).__name__}: {error}"
 
@@ -186,6 +190,7 @@ class SweepArguments(TypedDict, total=False):
     settings: MeasurementSettings | None
     device: Device | None
     measure: bool | None
+    compile_limit_s: float | None
 
 
 _DEFAULTS: SweepArguments = {"batches": BATCHES, "queue_depths": QUEUE_DEPTHS}
@@ -230,6 +235,7 @@ def make_plan(
         max_latency_s=arguments.get("max_latency_s"),
         target=target,
         measure=runs_here if measure is None else measure,
+        compile_limit_s=arguments.get("compile_limit_s"),
     )
     plan._workloads.update(made)
     return plan
@@ -244,6 +250,9 @@ def _check(arguments: SweepArguments) -> None:
         raise InputError("no batch size was given; give a list such as [1, 2, 4, 8]")
     if budget_s is not None and not budget_s > 0:
         raise InputError(f"the latency budget must be positive, not {budget_s!r} s")
+    limit_s = arguments.get("compile_limit_s")
+    if limit_s is not None and not limit_s > 0:
+        raise InputError(f"the time limit must be positive, not {limit_s!r} s")
     if PLAIN_OPTIONS in (arguments.get("option_sets") or {}):
         raise InputError(
             f"the options called {PLAIN_OPTIONS!r} are those without any, which are always swept;"

@@ -18,7 +18,7 @@ import msgspec
 
 from edgegraph.analysis.analyze import analyze
 from edgegraph.base.files import cache_folder, exclusive_lock, keep, shared_lock
-from edgegraph.base.timing import Progress
+from edgegraph.base.timing import Progress, time_limit
 from edgegraph.base.units import si
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
@@ -69,12 +69,13 @@ def _taken(plan: Plan, cell: Cell, report: Progress) -> SweepPoint:
     try:
         with shared_lock(report):
             report("compiling", None)
-            program = compile_workload(
-                plan.workload(dtype),
-                batch=batch,
-                target=plan.target,
-                options={**plan.options, **plan.option_sets[options]},
-            )
+            with time_limit(plan.compile_limit_s):
+                program = compile_workload(
+                    plan.workload(dtype),
+                    batch=batch,
+                    target=plan.target,
+                    options={**plan.options, **plan.option_sets[options]},
+                )
             point = _predicted(point, program, plan.roofs)
         if not plan.measure:
             return point
@@ -152,8 +153,8 @@ class PartialSweep:
         with suppress(OSError):
             lines = self.path.read_bytes().splitlines()
         for line in lines:
-            # The last line may be cut off, and an older version's may lack something.
-            with suppress(msgspec.MsgspecError, RecursionError):
+            # A line may be cut off, and an older version's may lack something.
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
                 part = msgspec.json.decode(line, type=Sweep)
                 self.parts[cell_of(part.points[0])] = part
 
@@ -161,7 +162,8 @@ class PartialSweep:
         """Keep a point; one that failed is tried again by a rerun."""
         if part.points[0].error is not None:
             return
-        line = msgspec.json.encode(part) + b"\n"
+        # What was cut off by a kill or a full disk before has no end of its line.
+        line = b"\n" + msgspec.json.encode(part) + b"\n"
         keep(self.path, line, "finished points are", append=True)
 
     def close(self) -> None:

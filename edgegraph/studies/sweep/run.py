@@ -75,6 +75,8 @@ def sweep(
         device: Whose roofs to use; where None, the target's from the catalogue, and for ``cpu``
             the calibration of the machine that takes the point.
         measure: Time the points that can run here, those of target ``cpu``; none where False.
+        compile_limit_s: The most that tracing and compiling a point may take; one that takes
+            longer becomes a row with its error. It holds for Python code, in main threads.
 
     Raises:
         InputError: An argument cannot be used.
