@@ -11,14 +11,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from edgegraph.analysis.sources import Sources
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
-from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE, parse_op_name
+from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
 from edgegraph.hlo.parameters import ParameterName
-from edgegraph.results.timing import LayerLatency
 
 _CLASS = re.compile(r"eqx\.\w+\.\w+")
 
@@ -67,26 +65,6 @@ def _paths(nodes: Sequence[Node], parameters: Mapping[str, ParameterName]) -> Ma
     }
     several = len({each.path or name for name, each in parameters.items() if name in matrices}) > 1
     return {name: each.path or (each.leaf if several else "") for name, each in parameters.items()}
-
-
-def covering_instances(
-    latencies: Sequence[LayerLatency], nodes: Sequence[Node], layers: Mapping[str, str | None]
-) -> tuple[LayerLatency, ...]:
-    """Say of layers that were timed by the names of classes which modules they cover.
-
-    `layers` are those that the ops were found to be in, by name.
-    """
-    named: dict[tuple[str, str], dict[str, None]] = {}
-    for node in nodes:
-        said, layer = parse_op_name(node.instruction.op_name), layers[node.name]
-        if said.layer and layer and is_class(said.layer) and node.opcode not in opcodes.CONTAINERS:
-            named.setdefault((said.layer, said.phase), {})[layer] = None
-    found = []
-    for each in latencies:
-        own = (each.layer, *each.covers)
-        covers = [layer for scope in own for layer in named.get((scope, each.phase), ())]
-        found.append(replace(each, covers=tuple(dict.fromkeys([*each.covers, *covers]))))
-    return tuple(found)
 
 
 class _Search:

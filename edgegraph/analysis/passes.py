@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -14,6 +15,7 @@ from edgegraph.analysis.attribution import (
     model_macs,
     with_model_macs,
 )
+from edgegraph.analysis.equations import place_equations
 from edgegraph.analysis.estimates import (
     compiler_coverage,
     compiler_optimal_s,
@@ -21,7 +23,6 @@ from edgegraph.analysis.estimates import (
     with_compiler_times,
     with_expected_times,
 )
-from edgegraph.analysis.instances import covering_instances
 from edgegraph.analysis.places import Attribution
 from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
@@ -120,11 +121,16 @@ def time_layers(draft: Draft) -> Draft:
     wanted = draft.measurement
     if not wanted.latency:
         return draft
+    program = draft.program
+    traced = getattr(program.jaxpr, "jaxpr", program.jaxpr)
+    names = program.arguments or (() if traced is None else traced.debug_info.arg_names)
     latency, layer_latencies = measure_layers(
-        draft.program, depth=wanted.depth, settings=wanted.settings, progress=draft.report
+        program,
+        depth=wanted.depth,
+        settings=wanted.settings,
+        progress=draft.report,
+        place=partial(place_equations, arguments=names),
     )
-    layers = {name: each.layer for name, each in draft.attributions.items()}
-    layer_latencies = covering_instances(layer_latencies, draft.nodes, layers)
     return replace(draft, latency=latency, layer_latencies=layer_latencies)
 
 

@@ -72,7 +72,7 @@ def cut(regions: Regions, depth: int | None = None) -> tuple[LayerGroup, ...]:
 
 def deepest(regions: Regions) -> int:
     """Return the number of scopes above the deepest layer."""
-    scopes = {layer for layer, _ in _scopes_below(regions.root)}
+    scopes = {layer for layer, _ in _scopes_below(regions, regions.root)}
     return max((layer.count("/") for layer in scopes if layer), default=0)
 
 
@@ -92,8 +92,8 @@ def _cut_region(regions: Regions, region: Region, depth: int | None) -> Iterator
     opened: dict[int, _Key] = {}
     order: dict[_Key | int, None] = {}
     for position, equation in enumerate(region.jaxpr.eqns):
-        scopes = _scopes(region, position)
-        key, whole = _group_of(region, position, scopes, depth)
+        scopes = _scopes(regions, region, position)
+        key, whole = _group_of(regions, region, position, scopes, depth)
         if not whole:
             opened[position] = key
             order[position] = None
@@ -210,11 +210,10 @@ def _slice_and_stack(position: Any, scanned: Any, stacks: Any, made: Any) -> Any
 
 
 def _group_of(
-    region: Region, position: int, scopes: set[_Key], depth: int | None
+    regions: Regions, region: Region, position: int, scopes: set[_Key], depth: int | None
 ) -> tuple[_Key, bool]:
     """Return the group an equation belongs to, and whether it belongs as a whole."""
-    equation, path = region.jaxpr.eqns[position], region.paths[position]
-    layer, phase = _named(path, equation.primitive.name)
+    layer, phase = _place(regions, region, position)
     own = (_at(layer, depth), phase)
     keys = {(_at(layer, depth), phase) for layer, phase in scopes}
     if keys <= {own}:
@@ -231,14 +230,24 @@ def _at(layer: str | None, depth: int | None) -> str | None:
     return "/".join(layer.split("/")[: depth + 1])
 
 
-def _scopes(region: Region, position: int) -> set[_Key]:
+def _scopes(regions: Regions, region: Region, position: int) -> set[_Key]:
     """Return layer and phase of an equation, or of everything inside it."""
     equation, path = region.jaxpr.eqns[position], region.paths[position]
     if position in region.inside:
-        inside = {key for inner in region.inside[position] for key in _scopes_below(inner)}
+        bodies = region.inside[position]
+        inside = {key for inner in bodies for key in _scopes_below(regions, inner)}
     else:
         inside = {_named(*inner) for inner in _inside(equation, path)}
-    return inside or {_named(path, equation.primitive.name)}
+        if not any(layer for layer, _ in inside):
+            inside = set()
+    return inside or {_place(regions, region, position)}
+
+
+def _place(regions: Regions, region: Region, position: int) -> _Key:
+    """Return layer and phase of an equation itself, by its name where nothing else is known."""
+    path, equation = region.paths[position], region.jaxpr.eqns[position]
+    known = regions.places.get((region, position))
+    return known or _named(path, equation.primitive.name)
 
 
 def _named(path: str, primitive: str) -> _Key:
@@ -246,8 +255,9 @@ def _named(path: str, primitive: str) -> _Key:
     return named.layer, named.phase
 
 
-def _scopes_below(region: Region) -> set[_Key]:
-    return {key for position in range(len(region.paths)) for key in _scopes(region, position)}
+def _scopes_below(regions: Regions, region: Region) -> set[_Key]:
+    positions = range(len(region.paths))
+    return {key for position in positions for key in _scopes(regions, region, position)}
 
 
 def _common(layers: Iterable[str]) -> str:

@@ -8,8 +8,8 @@ alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import jax
@@ -34,6 +34,9 @@ Depth = int | None | Literal["all"] | Sequence[int | None]
 """Where to cut: None for every scope alone, a number for all below a scope together, several of
 these, or ``all``."""
 
+Place = Callable[[Regions], Mapping[tuple[Region, int], tuple[str | None, str]]]
+"""Finds layer and phase of equations."""
+
 
 def measure_layers(
     program: Program,
@@ -42,6 +45,7 @@ def measure_layers(
     settings: MeasurementSettings | None = None,
     clock: Clock = monotonic_clock,
     progress: Progress | None = None,
+    place: Place | None = None,
 ) -> tuple[Latency, tuple[LayerLatency, ...]]:
     """Time a program, and every layer of it compiled alone.
 
@@ -49,17 +53,18 @@ def measure_layers(
     never ran, such as a branch not taken, is left out. Without a depth every scope's own operations
     are timed alone; 0 times the scopes without one above them (the model, the loss) in one piece
     each, 1 those below (the blocks); a list, or ``all``, makes several cuts. `limit_s` bounds the
-    timing of all layers together, compilation not included.
+    timing of all layers together, compilation not included. Where equations belong, `place` says,
+    or else their names.
     """
-    settings = settings or MeasurementSettings()
+    settings, report = settings or MeasurementSettings(), progress or no_progress
     synchronous = use_synchronous_dispatch()
-    report = progress or no_progress
     report(f"{program.name}: making arguments", None)
     arguments = program_arguments(program)
     if program.jaxpr is None:  # what was lowered elsewhere is timed as a whole
         whole = CompiledLayer(program.executable, arguments)
         return _time_in_turns([whole], settings, clock, synchronous, report)[0], ()
     regions = find_regions(program.jaxpr)
+    regions = replace(regions, places=place(regions) if place else {})
     pieces = [
         (below, group) for below in which_depths(depth, regions) for group in cut(regions, below)
     ]

@@ -7,7 +7,7 @@ its own, with variables of its own, so that the values in it can be asked for li
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -56,12 +56,14 @@ class Regions:
     """A traced function as a tree of regions.
 
     `constants` are values of variables that are given in every region; `positions` has the variable
-    among them by the number of an iteration that a scan begins with.
+    among them by the number of an iteration that a scan begins with; `places` the layer and phase
+    of equations, by region and position, where more is known than their names say.
     """
 
     root: Region
     constants: Mapping[Any, Any]
     positions: Mapping[int, Any]
+    places: Mapping[tuple[Region, int], tuple[str | None, str]] = field(default_factory=dict)
 
 
 def find_regions(traced: Any) -> Regions:

@@ -10,11 +10,7 @@ import jax
 import pytest
 
 import edgegraph as eg
-from edgegraph.analysis.instances import covering_instances, is_class, name_instances
-from edgegraph.hlo.graph import Node
-from edgegraph.hlo.module import Instruction, Shape
-from edgegraph.results.timing import LayerLatency
-from tests import analyses
+from edgegraph.analysis.instances import is_class, name_instances
 
 
 @jax.tree_util.register_dataclass
@@ -171,22 +167,3 @@ def test_other_names_are_left_alone() -> None:
     assert not is_class("Net/Conv_0")
     assert not is_class(None)
     assert name_instances([], {"x": "Net/Conv_0", "y": None}, {}) == ({}, ())
-
-
-def test_the_time_of_a_class_is_that_of_its_modules() -> None:
-    names = {"x": "jit(f)/eqx.nn.Linear/add", "y": "jit(f)/eqx.nn.Linear/mul", "z": "jit(f)/N/sin"}
-    nodes = [
-        Node(
-            name=name, computation="main", parent=None, operands=(), position=0,
-            instruction=Instruction(
-                name=name, opcode="add", shape=Shape(dtype="f32"), op_name=op_name
-            ),
-        )
-        for name, op_name in names.items()
-    ]  # fmt: skip
-    timed = [
-        LayerLatency(layer=layer, phase="forward", latency=analyses.latency(1e-3))
-        for layer in ("eqx.nn.Linear", "N")
-    ]
-    found = covering_instances(timed, nodes, {"x": "a", "y": "b", "z": "N"})
-    assert [each.covers for each in found] == [("a", "b"), ()]
