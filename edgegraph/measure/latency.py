@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -138,16 +137,13 @@ def prefer_synchronous_dispatch() -> None:
 def use_synchronous_dispatch() -> bool:
     """Make CPU calls run in the calling thread where that can still be chosen; return whether.
 
-    Where JAX is up already another thread wakes up in every time; a warning says so.
+    Where JAX is up already another thread wakes up in every time, as `Latency.synchronous` says.
     """
     try:
         xla.set_synchronous_dispatch()
     except UnsupportedVersionError:
         raise
-    except EdgeGraphError as error:
-        warnings.warn(
-            f"times include the wake-up of a thread: {error}", RuntimeWarning, stacklevel=3
-        )
+    except EdgeGraphError:
         return False
     return True
 

@@ -111,6 +111,7 @@ def measurement_line(analysis: Analysis) -> list[str]:
     said += () if analysis.stage == "lowered" else _estimates(totals)
     if analysis.latency is not None:
         said.append(("measured", _measured(analysis, analysis.latency)))
+        said += _wake_up(analysis.latency)
     said += [*conditions(analysis), *traced(analysis), *_allocated(analysis)]
     moved = totals.bytes_read + totals.bytes_written
     if totals.flops_lowest < totals.flops or totals.bytes_lowest < moved:
@@ -165,6 +166,21 @@ def _measured(analysis: Analysis, latency: Latency) -> str:
         f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers timed"
         f" separately sum to {seconds(analysis.totals.layers_time_s)}"
     )
+
+
+_FELT = 0.1
+"""Share of a call in launching it from which it matters whether a thread has to wake up."""
+
+
+def _wake_up(latency: Latency) -> Iterator[tuple[str, str]]:
+    """Say where a thread's wake-up is a part of the time that is felt, and how to leave it out."""
+    if not latency.synchronous and (latency.dispatch_s or 0.0) > _FELT * latency.median_s:
+        yield (
+            "another thread",
+            "JAX was in use before, so that a thread wakes up in every call;"
+            " jax.config.update('jax_cpu_enable_async_dispatch', False) before JAX touches a device"
+            " leaves that out",
+        )
 
 
 def _allocated(analysis: Analysis) -> Iterator[tuple[str, str]]:
@@ -308,6 +324,7 @@ def _measurement(analysis: Analysis) -> Iterator[tuple[str, str]]:
     if latency.dispatch_s is not None:
         mode = "in the calling thread" if latency.synchronous else "in another thread"
         yield "launch", f"{seconds(latency.dispatch_s)}, calls run {mode}"
+        yield from _wake_up(latency)
     if latency.others_share is not None:
         yield "other processes", f"{percent(latency.others_share)} of the cores' time"
 

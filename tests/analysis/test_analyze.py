@@ -277,7 +277,6 @@ def test_what_is_compiled_is_not_compiled_anew() -> None:
             eg.analyze(program, **choice)
 
 
-@pytest.mark.filterwarnings("ignore:times include the wake-up of a thread")
 def test_what_a_callback_prints_is_not_on_stdout_and_its_time_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -66,7 +66,6 @@ def test_every_stage_of_jax_is_taken_as_it_is(kind: str, request: pytest.Fixture
     np.testing.assert_allclose(result, p - rate * g * 3, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:times include the wake-up of a thread")
 def test_they_are_analysed_and_timed(compiled: Any) -> None:
     measure = eg.Measurement(trace=False, settings=eg.MeasurementSettings.quick())
     analysis = eg.analyze(compiled, measure=measure, name="mine")

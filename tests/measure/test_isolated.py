@@ -287,8 +287,8 @@ def test_times_with_a_thread_in_them_say_so(measure: Any, monkeypatch: pytest.Mo
         raise EdgeGraphError("JAX's backend is already up")
 
     monkeypatch.setattr(xla, "set_synchronous_dispatch", too_late)
-    with pytest.warns(RuntimeWarning, match="wake-up of a thread: JAX's backend is already up"):
-        result = measure(program(*cnn()), settings=FEW, clock=ticking())
+    # No warning: whoever makes weights before measuring would get it.
+    result = measure(program(*cnn()), settings=FEW, clock=ticking())
     whole = result[0] if isinstance(result, tuple) else result
     assert not whole.synchronous
 

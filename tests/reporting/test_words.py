@@ -52,3 +52,18 @@ def test_things_are_counted() -> None:
 def test_no_roof_binds_a_program_that_is_far_under_all_of_them() -> None:
     assert headline(programs.integer_product("int8")).endswith("in kernels far under every roof")
     assert headline(programs.integer_product("int32")).endswith("bound by arithmetic")
+
+
+def test_a_threads_wake_up_is_told_where_it_is_felt() -> None:
+    analysis = analyses.measured(analyses.small_cnn(1))
+    assert analysis.latency is not None
+    for dispatch_s, synchronous, told in (
+        (1e-3, False, True),
+        (1e-3, True, False),
+        (1e-6, False, False),
+    ):
+        latency = replace(analysis.latency, dispatch_s=dispatch_s, synchronous=synchronous)
+        lines = measurement_line(replace(analysis, latency=latency))
+        assert any("jax_cpu_enable_async_dispatch" in line for line in lines) is told
+        names = [name for name, _ in provenance(replace(analysis, latency=latency))]
+        assert ("another thread" in names) is told

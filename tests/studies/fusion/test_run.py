@@ -128,7 +128,6 @@ def test_intervals_widen_with_the_spread_between_blocks() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:times include the wake-up of a thread")
 def test_the_study_runs_from_end_to_end() -> None:
     """Whatever the machine does meanwhile, there is a verdict, NOISY included."""
     found = eg.fusion_study(

@@ -49,7 +49,6 @@ def no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "measure_throughput", measured)
 
 
-@pytest.mark.filterwarnings("ignore:times include the wake-up:RuntimeWarning")
 @pytest.mark.usefixtures("no_other_process")
 def test_a_real_study_has_all_its_parts() -> None:
     found = eg.overlap_study(workload(), batch=64, device=analyses.DEVICE, settings=BRIEF)
