@@ -266,7 +266,7 @@ def read_catalogue(path: Path) -> tuple[Entry, ...]:
     """
     try:
         content = msgspec.toml.decode(path.read_bytes(), type=_File)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{path} is not a catalogue of devices ({error})") from error
     entries = tuple(_Reader(path, content.sources, device).entry() for device in content.device)
     names = Counter(name for entry in entries for name in entry.names)

@@ -81,6 +81,7 @@ FOUND: dict[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "a tool that is no table": ("limits", lambda: b"tool = 1"),
     "settings that are no table": ("limits", lambda: b"[tool]\nedgegraph = 3"),
+    "a catalogue that nests deep": ("catalogue", lambda: b"sources = " + b"[" * 3000),
     "a zip of another version": (
         "saved result",
         lambda: seeds("saved result")[0].replace(b"PK\1\2\x14\3\x14", b"PK\1\2\x14\3\x94"),
