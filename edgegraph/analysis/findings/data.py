@@ -168,7 +168,7 @@ def _only(evidence: Evidence, wanted: frozenset[str]) -> list[Kernel[OpRecord]]:
     return [
         kernel
         for kernel in evidence.kernels
-        if (ops := costly(kernel)) and all(op.opcode in wanted for op in ops)
+        if (ops := evidence.costly[kernel.name]) and all(op.opcode in wanted for op in ops)
     ]
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
-from edgegraph.analysis.findings.registry import LARGE_SHARE, Evidence, register_finding
+from edgegraph.analysis.findings.registry import LARGE_SHARE, Evidence, once, register_finding
 from edgegraph.base.units import percent, ratio
 from edgegraph.hlo.op_name import UNATTRIBUTED, parse_op_name, scope_of
 from edgegraph.results.analysis import Finding, LayerRecord
@@ -54,18 +53,14 @@ class FasterForm:
         return f"{self.title} ({count}; {ratio(self.plain_s / self.form_s)} times as fast alone)"
 
 
-_known: WeakKeyDictionary[Evidence, Mapping[Place, Sequence[FasterForm]]] = WeakKeyDictionary()
-
-
+@once
 def faster_forms(evidence: Evidence) -> Mapping[Place, Sequence[FasterForm]]:
     """Return the forms that are known or likely to be quicker, by layer and phase.
 
     Only for programs on this host's CPU, which are those that `edgegraph improve` can change.
     """
-    if evidence not in _known:
-        here = evidence.analysis.target == "cpu" and evidence.jaxpr is not None
-        _known[evidence] = _by_place(find_replaceable(evidence.jaxpr, ())) if here else {}
-    return _known[evidence]
+    here = evidence.analysis.target == "cpu" and evidence.jaxpr is not None
+    return _by_place(find_replaceable(evidence.jaxpr, ())) if here else {}
 
 
 def _by_place(sites: Sequence[Found]) -> Mapping[Place, Sequence[FasterForm]]:

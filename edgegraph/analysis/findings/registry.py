@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from edgegraph.base.timing import bulk
 from edgegraph.errors import InputError
@@ -132,11 +133,16 @@ class Evidence:
         return found
 
     @cached_property
+    def costly(self) -> Mapping[str, Sequence[OpRecord]]:
+        """The ops of every kernel that cost something, so far as is known, by its name."""
+        return {kernel.name: costly(kernel) for kernel in self.kernels}
+
+    @cached_property
     def launches(self) -> Mapping[tuple[str, str], int]:
         """How many kernels of a layer and phase one call launches."""
         found: Counter[tuple[str, str]] = Counter()
         for kernel in self.kernels:
-            for place in {(op.layer or UNATTRIBUTED, op.phase) for op in costly(kernel)}:
+            for place in {(op.layer or UNATTRIBUTED, op.phase) for op in self.costly[kernel.name]}:
                 found[place] += kernel.head.executions or 1
         return found
 
@@ -200,6 +206,22 @@ def common_layer(records: Iterable[OpRecord]) -> str | None:
     """Name the layer that ops belong to; None where they belong to several or to none."""
     layers = {record.layer for record in records}
     return layers.pop() if len(layers) == 1 else None
+
+
+_Found = TypeVar("_Found")
+
+
+def once(look: Callable[[Evidence], _Found]) -> Callable[[Evidence], _Found]:
+    """Decorate what several rules ask of the same evidence, so that it is looked up once."""
+    known: WeakKeyDictionary[Evidence, _Found] = WeakKeyDictionary()
+
+    @wraps(look)
+    def found(evidence: Evidence) -> _Found:
+        if evidence not in known:
+            known[evidence] = look(evidence)
+        return known[evidence]
+
+    return found
 
 
 Rule = Callable[[Evidence], Iterable[Finding]]

@@ -12,6 +12,7 @@ from edgegraph.analysis.findings.registry import (
     Share,
     bytes_of,
     common_layer,
+    once,
     register_finding,
 )
 from edgegraph.base.units import percent, seconds, si
@@ -45,6 +46,7 @@ _INSTEAD = {
 """What is quicker on a CPU, and the same but for rounding."""
 
 
+@once
 def looped_products(evidence: Evidence) -> Sequence[OpRecord]:
     """Return the products of a CPU program that run as plain loops, for want of a library."""
     if evidence.analysis.target != "cpu":
@@ -52,7 +54,7 @@ def looped_products(evidence: Evidence) -> Sequence[OpRecord]:
     return [
         op
         for kernel in evidence.kernels
-        for op in kernel.ops
+        for op in kernel.leaves
         if op.opcode in opcodes.PRODUCTS and _is_looped(evidence, op, kernel.head)
     ]
 
