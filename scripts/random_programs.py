@@ -1,21 +1,37 @@
-"""Force rules on random programs, and hold the results against the plain ones.
+"""Take random programs the whole way: rewritten, analysed, saved, compared, shown on a page.
 
-Each program gets one of the rules that apply, exact and reassociating ones, at every site. CI does
-this for some tens of programs; what CI does not reach is run from here, by hand:
+Each program gets one of the rules that apply, exact and reassociating ones, at every site, and is
+held against the plain one. Its analysis comes back from its file as it was, does not differ from
+itself, and has a page. CI does this for some tens of programs; what CI does not reach is run from
+here, by hand:
 
-    python -m scripts.rewrite_random_programs --programs 500
+    python -m scripts.random_programs --programs 500
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 
 from hypothesis import given
 
+import edgegraph as eg
 from tests.random_programs.strategies import RandomProgram, programs
+from tests.random_programs.test_properties import analysed
 from tests.rewrites.test_all_rules import check, decisions, examples, patched_sites
+
+
+def show(program: RandomProgram) -> None:
+    """Analyse a program, and do with the analysis all that is done with one."""
+    analysis = analysed(program, "optimized")
+    with tempfile.TemporaryDirectory() as folder:
+        saved = eg.load(analysis.save(Path(folder, "random.edgegraph")))
+        assert saved == analysis
+        assert eg.diff(saved, analysis).empty
+        assert eg.report([saved], Path(folder, "random.html")).stat().st_size
 
 
 def main() -> int:
@@ -35,6 +51,7 @@ def main() -> int:
             return
         exact = program.dtype != "float32"
         check(program, {"exact"} if exact else {"exact", "reassociating"}, 0.0 if exact else 1e-4)
+        show(program)
         count += 1
         tried.update(decisions(program, {"exact", "reassociating"}).values())
         if count % 20 == 0:
