@@ -22,21 +22,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from math import prod
 
 from msgspec.structs import replace
 
+from edgegraph.analysis.kernel_work import move_kind, work_of
 from edgegraph.base.timing import bulk
 from edgegraph.cost.custom_calls.kernels import is_callback
 from edgegraph.device.device import Device
-from edgegraph.device.kernel_rates import (
-    FUNCTIONS,
-    LOOPS,
-    KernelRates,
-    convolution_kind,
-    function_kind,
-    loop_kind,
-)
+from edgegraph.device.kernel_rates import FUNCTIONS, LOOPS, TIMED_APART, KernelRates
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Instruction, Shape
@@ -96,7 +89,8 @@ def with_expected_times(
     record_of = {record.name: record for record in records}
     shapes = {node.name: node.instruction.shape for node in nodes}
     rates = KernelRates(device.kernel_rates, device.peak_flops_per_s)
-    model = _Model(rates, device.op_launch_s or 0.0, shapes)
+    model = _Model(rates, device, shapes)
+    conditions = _conditions(nodes)
     outer = _one_kernel(nodes)
     launched: set[str] = set()
     whole: dict[str, Times] = {}
@@ -107,7 +101,10 @@ def with_expected_times(
         launches = 0 if call in launched else _times(record_of[call])
         launched.add(call)
         head = node_of[kernel.head.name].instruction
-        times = model.kernel_s(head, [(node_of[op.name], op) for op in kernel.leaves], launches)
+        steps = launches if kernel.head.name in conditions else 0
+        times = model.kernel_s(
+            head, [(node_of[op.name], op) for op in kernel.leaves], launches, steps
+        )
         if times is None:
             return tuple(records)  # A sum over some of the kernels would pass for that over all.
         whole[kernel.name] = times
@@ -118,7 +115,7 @@ def older_calibration(records: Sequence[OpRecord], device: Device | None) -> str
     """Say in a line why nothing is expected, where a calibration never timed what there is."""
     if device is None or not device.kernel_rates or any(op.expected_time_s for op in records):
         return None
-    missing = sorted({*LOOPS, *FUNCTIONS} - {rate.kind for rate in device.kernel_rates})
+    missing = sorted({*TIMED_APART} - {rate.kind for rate in device.kernel_rates})
     if not missing or not OpTree(records).kernels:
         return None
     return (
@@ -138,6 +135,20 @@ def _one_kernel(nodes: Sequence[Node]) -> Mapping[str, str]:
     return outer
 
 
+def _conditions(nodes: Sequence[Node]) -> frozenset[str]:
+    """Name the last kernel of every loop's condition, which runs once for each iteration."""
+    found: dict[str, str] = {}
+    loops = {node.name: node.instruction.called[1] for node in nodes if node.opcode == "while"}
+    for node in nodes:
+        inside = node.parent is not None and loops.get(node.parent) == node.computation
+        if inside and node.parent is not None and node.opcode not in opcodes.NO_KERNEL:
+            found[node.parent] = node.name
+    return frozenset(found.values())
+
+
+LAUNCH_FACTOR = 2.0
+"""By which the time to start an op may be off either way: it depends on the op's kind."""
+
 _EXPECTED = ("expected_time_s", "expected_low_s", "expected_high_s")
 
 
@@ -156,17 +167,19 @@ def _with_times(
 class _Model:
     """Expects times of kernels."""
 
-    def __init__(self, rates: KernelRates, launch_s: float, shapes: Mapping[str, Shape]) -> None:
+    def __init__(self, rates: KernelRates, device: Device, shapes: Mapping[str, Shape]) -> None:
         self._rates = rates
-        self._launch_s = launch_s
+        self._launch_s = device.op_launch_s or 0.0
+        self._step_s = device.loop_step_s or 0.0
         self._shapes = shapes
 
     def kernel_s(
-        self, head: Instruction, ops: Sequence[tuple[Node, OpRecord]], launches: int
+        self, head: Instruction, ops: Sequence[tuple[Node, OpRecord]], launches: int, steps: int
     ) -> Times | None:
         """Return the time of all executions of a kernel, and its range, from the ops in it.
 
-        None where an older calibration did not measure what it consists of.
+        `steps` are those of a loop that it decides on. None where an older calibration did not
+        measure what it consists of.
         """
         times = _times(ops[0][1])  # what is in one kernel runs together
         arithmetic = self._arithmetic(head, ops)
@@ -179,16 +192,16 @@ class _Model:
             floor_s = max(floor_s, compute_s, memory_s)
             if memory_s:
                 bytes_ += main_memory_bytes(record) or 0
-        moved = self._rates.expect(_move_kind(ops), "f32", max(1, bytes_ // max(1, times)))
+        moved = self._rates.expect(move_kind(ops), "f32", max(1, bytes_ // max(1, times)))
         moves_s = floor_s if moved is None else bytes_ / moved.rate_per_s
         if moved is not None and moves_s > arithmetic_s:
             factor = moved.factor
         work_s = max(arithmetic_s, moves_s, floor_s)
-        launch_s = self._launch_s * launches
+        launch_s = self._launch_s * launches + self._step_s * steps
         return (
             launch_s + work_s,
-            max(floor_s, launch_s + work_s / factor),
-            launch_s + work_s * factor,
+            max(floor_s, launch_s / LAUNCH_FACTOR + work_s / factor),
+            launch_s * LAUNCH_FACTOR + work_s * factor,
         )
 
     def _arithmetic(
@@ -197,75 +210,23 @@ class _Model:
         """Return the time of products and functions, and the factor of the one that takes most."""
         whole_s, most_s, factor = 0.0, 0.0, 1.0
         for node, record in ops:
-            kind, dtype, sizes, work = self._work(node, record, head)
-            expected = self._rates.expect(kind, dtype, *sizes) if work else None
-            if expected is not None:
-                took_s = work / expected.rate_per_s
+            operands = [self._shapes[operand] for operand in node.operands]
+            work = work_of(node, record, head, operands)
+            known = self._rates.expect(work.kind, work.dtype, *work.sizes) if work.amount else None
+            if known is not None:
+                took_s = work.amount / known.rate_per_s
                 whole_s += took_s
                 if took_s > most_s:
-                    most_s, factor = took_s, expected.factor
-            elif kind in LOOPS + FUNCTIONS and work * _SLOWEST_S > self._launch_s * _times(record):
+                    most_s, factor = took_s, known.factor
+            elif work.kind in LOOPS + FUNCTIONS and (
+                work.amount * _SLOWEST_S > self._launch_s * _times(record)
+            ):
                 return None
         return whole_s, factor
-
-    def _work(
-        self, node: Node, record: OpRecord, head: Instruction
-    ) -> tuple[str, str, tuple[int, int, int], float]:
-        """Return the kind, dtype, sizes and work of a product or function; work 0 of all others."""
-        instruction = node.instruction
-        dtype = instruction.shape.dtype
-        function = function_kind(instruction.opcode, dtype)
-        if function is not None:
-            values = instruction.shape.size
-            return function, dtype, (values, 1, 1), float(values * _times(record))
-        if record.macs and record.flops:
-            operands = [self._shapes[operand] for operand in node.operands]
-            found = product_sizes(instruction, operands)
-            if found is not None:
-                kind, sizes = found
-                loop = loop_kind(instruction, head) if min(sizes[:2]) > 1 else None
-                return loop or kind, record.dtype or "f32", sizes, float(record.flops)
-        return "", dtype, (1, 1, 1), 0.0
 
 
 _SLOWEST_S = 1e-7
 """More than any function takes for a value, or a loop for a FLOP: few of them hardly show."""
-
-
-def _move_kind(ops: Sequence[tuple[Node, OpRecord]]) -> str:
-    """Name the kind of kernel that moves as much data as these ops, in the same way."""
-    if any(record.macs and record.flops for _, record in ops):
-        return "reduction"  # which reads much and writes little, as products do
-    found = [node.opcode for node, _ in ops]
-    if any(opcode in opcodes.WINDOWED for opcode in found):
-        return "pooling"
-    if "reduce" in found:
-        return "reduction"
-    return "copy" if any(opcode in opcodes.COPIES for opcode in found) else "elementwise"
-
-
-def product_sizes(
-    instruction: Instruction, operands: Sequence[Shape]
-) -> tuple[str, tuple[int, int, int]] | None:
-    """See a dot or convolution as a matrix product: kind, and rows, columns and depth."""
-    result = max(1, instruction.shape.size)
-    if instruction.opcode in opcodes.DOTS and instruction.dot is not None and operands:
-        left, dims = operands[0].dimensions, instruction.dot
-        depth = prod(left[i] for i in dims.lhs_contracting)
-        batch = prod(left[i] for i in dims.lhs_batch)
-        rows = max(1, operands[0].size // max(1, depth * batch))
-        return "dot", (rows, max(1, result // (rows * batch)), depth)
-    numbers = instruction.convolution
-    if instruction.opcode == "convolution" and numbers is not None and len(operands) > 1:
-        kernel = operands[1].dimensions
-        depth = prod(kernel[i] for i in numbers.kernel_spatial)
-        depth *= kernel[numbers.kernel_input_feature]
-        columns = instruction.shape.dimensions[numbers.output_feature]
-        kind = convolution_kind(
-            instruction.feature_group_count, kernel[numbers.kernel_input_feature]
-        )
-        return kind, (max(1, result // max(1, columns)), columns, depth)
-    return None
 
 
 def _times(record: OpRecord) -> int:

@@ -273,8 +273,8 @@ _TOTALS = frozenset(Totals.__dataclass_fields__)
 _FROM_OPS = [column for name, column in OP_COLUMNS.items() if column.adds and name in _TOTALS]
 """What the whole adds up over its ops,"""
 
-_EXPECTED = ("expected_time_s", "expected_low_s", "expected_high_s")
-"""and launching the executable to these."""
+_DISPATCH = {"expected_time_s": 1.0, "expected_low_s": 0.8, "expected_high_s": 1.5}
+"""and launching the executable to these, which may take so many times as long."""
 
 
 def _totals(draft: Draft) -> Totals:
@@ -296,9 +296,9 @@ def _totals(draft: Draft) -> Totals:
 def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) -> dict[str, Any]:
     """Add up columns of `top`, ops that no other holds; `placed` are outermost layers by name."""
     found = add_up(top, _FROM_OPS)
-    for name in _EXPECTED:
+    for name in _DISPATCH:
         if draft.device is not None and found[name] is not None:
-            found[name] += draft.device.dispatch_s or 0.0
+            found[name] += _DISPATCH[name] * draft.device.launch_s(*_signature(draft.nodes))
     moved = found["bytes_read"] + found["bytes_written"]
     main_memory_bytes = moved - known_sum(op.on_chip_bytes for op in top)
     times_s = compute_s, memory_s, network_s = [
@@ -316,6 +316,13 @@ def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) 
         "flops_coverage": _share(known_sum(row.flops for row in placed), found["flops"]),
         "bytes_coverage": _share(placed_bytes, moved),
     }
+
+
+def _signature(nodes: Sequence[Node]) -> tuple[int, int]:
+    """Count the arrays that a program takes and gives back."""
+    top = [node.instruction for node in nodes if node.parent is None]
+    taken = sum(len(each.shape.leaves()) for each in top if each.opcode == "parameter")
+    return taken, len(top[-1].shape.leaves()) if top else 0
 
 
 def _share(part: int, whole: int) -> float:

@@ -60,6 +60,9 @@ class Device:
             where it has none, or they are unknown.
         kernel_rates: What single kernels reached in the calibration, by kind and size.
         op_launch_s: What starting one op inside a program takes; None where unknown.
+        loop_step_s: What an iteration of a loop takes besides its ops; None where unknown.
+        argument_s, result_s: What each array beyond the first that an executable takes, or gives
+            back, adds to its launch; None where unknown.
     """
 
     name: str
@@ -75,6 +78,15 @@ class Device:
     kernel_rates: tuple[KernelRate, ...] = ()
     op_launch_s: float | None = None
     network_bytes_per_s: float | None = None
+    loop_step_s: float | None = None
+    argument_s: float | None = None
+    result_s: float | None = None
+
+    def launch_s(self, arguments: int, results: int) -> float:
+        """Return what launching an executable with so many arrays takes; 0 where unknown."""
+        further_s = (self.argument_s or 0.0) * max(0, arguments - 1)
+        further_s += (self.result_s or 0.0) * max(0, results - 1)
+        return (self.dispatch_s or 0.0) + further_s
 
     def roof_dtype(self, dtype: str) -> str:
         """Name the roof that bounds arithmetic in `dtype`: itself where listed.

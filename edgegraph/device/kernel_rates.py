@@ -16,6 +16,9 @@ from edgegraph.hlo.module import Instruction, dtype_family
 NEIGHBOURS = 3
 """How many measured kernels an expectation rests on."""
 
+_FEWEST, _OF_FEW = 5, 3.0
+"""Of fewer kernels there are no four of five: their rates may be off by this factor."""
+
 _NEAR = 0.1
 """Squared distance, in powers of two, below which all kernels count as the same."""
 
@@ -27,19 +30,30 @@ MOVES = ("elementwise", "reduction", "pooling", "copy")
 FUNCTIONS = ("atan2", "cbrt", "power", "remainder", "tan")
 """Opcodes that compute one value at a time, in many times what it takes to move it."""
 
+VALUES = ("arithmetic", "transcendental")
+"""What a kernel computes of single values beside moving them: in a kernel of many operations, or of
+data that lies in a cache, that is most of its time."""
+
+LIBRARY = ("fft", "lapack", "sort")
+"""What a library does."""
+
+TIMED_APART = LOOPS + FUNCTIONS + VALUES + LIBRARY
+"""Kinds of which neither a product's rate nor that of data tells the time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelRate:
     """One measured kernel.
 
     Attributes:
-        kind: One of `PRODUCTS`, `LOOPS`, `MOVES` or `FUNCTIONS`.
+        kind: One of `PRODUCTS`, `LOOPS`, `MOVES`, `FUNCTIONS`, `VALUES` or `LIBRARY`.
         dtype: XLA dtype name.
         rows, columns, depth: Of a product as a matrix product (of a convolution: output positions,
             output channels, and what is summed over for one output value). Of a kernel that moves
-            data, `rows` is the bytes that it moves, of a function the values; the others are 1.
-        rate_per_s: FLOP/s of a product, bytes/s of a kernel that moves data, values/s of a
-            function.
+            data, `rows` is the bytes that it moves, of a function the values, of others the FLOPs
+            of one execution; the others are 1.
+        rate_per_s: FLOP/s of a product, of arithmetic and of a library's work (a sort's are
+            comparisons), bytes/s of a kernel that moves data, values/s of a function.
     """
 
     kind: str
@@ -155,8 +169,8 @@ def _neighbourly(
 
 def _uncertainty_factor(group: Sequence[tuple[tuple[float, ...], float]]) -> float:
     """Return the factor within which four of five kernels lie when the others tell their rate."""
-    if len(group) < 2:
-        return 2.0
+    if len(group) < _FEWEST:
+        return _OF_FEW
     errors = sorted(
         abs(_neighbourly(sizes, [*group[:number], *group[number + 1 :]]) - log_rate)
         for number, (sizes, log_rate) in enumerate(group)

@@ -23,7 +23,8 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import edgegraph as eg
-from edgegraph.analysis.estimates import product_sizes, with_expected_times
+from edgegraph.analysis.estimates import with_expected_times
+from edgegraph.analysis.kernel_work import product_sizes
 from edgegraph.base.units import seconds
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.measure.latency import prefer_synchronous_dispatch

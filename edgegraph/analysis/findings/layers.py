@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from edgegraph.analysis.estimates import product_sizes
 from edgegraph.analysis.findings.forms import remedy
 from edgegraph.analysis.findings.registry import (
     LARGE_SHARE,
@@ -14,6 +13,7 @@ from edgegraph.analysis.findings.registry import (
     register_finding,
 )
 from edgegraph.analysis.findings.slow import looped_places
+from edgegraph.analysis.kernel_work import product_sizes
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.device.device import Device
 from edgegraph.device.kernel_rates import KernelRates

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from edgegraph.analysis.estimates import product_sizes
 from edgegraph.analysis.findings.registry import (
     LARGE_SHARE,
     Evidence,
@@ -15,6 +14,7 @@ from edgegraph.analysis.findings.registry import (
     once,
     register_finding,
 )
+from edgegraph.analysis.kernel_work import product_sizes
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.device.kernel_rates import FUNCTIONS, KernelRates, function_kind, loop_kind
 from edgegraph.hlo import opcodes

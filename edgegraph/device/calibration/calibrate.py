@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from edgegraph import xla
@@ -22,7 +22,7 @@ from edgegraph.base.timing import (
     no_progress,
 )
 from edgegraph.device import host
-from edgegraph.device.calibration import peak_kernels, peaks, rate_kernels
+from edgegraph.device.calibration import launches, peak_kernels, peaks, rate_kernels
 from edgegraph.device.calibration.peak_kernels import CoreThreads
 from edgegraph.device.calibration.saved import machine_identity, save_calibration
 from edgegraph.device.device import Device, MemoryLevel
@@ -111,7 +111,7 @@ def measure_host(
         probes.append(peak_kernels.null_calls())
         sampled = peaks.sample(probes, effort=effort, clock=clock, progress=progress)
     dispatch_s = 1 / peaks.sustained(peaks.group_rounds(sampled)[peaks.DISPATCH], effort.agreement)
-    return Device(
+    device = Device(
         name=host.processor(),
         peak_flops_per_s=peaks_from_samples(sampled, effort.agreement),
         memory=levels_from_samples(sampled, plan.caches, effort.agreement),
@@ -120,12 +120,21 @@ def measure_host(
         dispatch_s=dispatch_s,
         fingerprint=machine_identity(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        kernel_rates=(
-            rate_kernels.measure_kernels(rate_kernels.measure_call(), progress=progress)
-            if plan.kernels
-            else ()
-        ),
-        op_launch_s=rate_kernels.measure_op_launch() if plan.kernels else None,
+    )
+    return _with_kernels(device, progress) if plan.kernels else device
+
+
+def _with_kernels(device: Device, progress: Progress) -> Device:
+    """Return the device with all from which times are expected."""
+    op_launch_s = launches.measure_op_launch()
+    argument_s, result_s = launches.measure_leaves()
+    return replace(
+        device,
+        kernel_rates=rate_kernels.measure_kernels(launches.measure_call(), progress=progress),
+        op_launch_s=op_launch_s,
+        loop_step_s=launches.measure_loop_step(op_launch_s),
+        argument_s=argument_s,
+        result_s=result_s,
     )
 
 

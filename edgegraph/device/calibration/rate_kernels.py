@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from edgegraph.base.timing import (
-    NANOSECONDS_PER_S,
     Clock,
     Progress,
     monotonic_clock,
     no_progress,
     warm_malloc,
 )
+from edgegraph.device.calibration.launches import times_s
 from edgegraph.device.calibration.peak_kernels import DTYPES
 from edgegraph.device.kernel_rates import KernelRate, convolution_kind
 
@@ -88,11 +85,24 @@ Those whose sizes are no powers of two are much faster, as they miss the caches 
 _LOOPED_CONVOLUTIONS = ((1, 8, 16, 16, 3), (1, 16, 32, 32, 3))
 """Batch, side, input and output channels, and kernel side, in s8."""
 
-_LAUNCHES = (64, 256)
-"""How many small ops the two programs run whose difference is what launching one takes."""
+_CHAINED = 64
+"""Times that an operation on values is repeated in one kernel, beyond another of 8 repetitions."""
 
-_SHORT = 10
-"""Calls that take less than so many of the least ones are short."""
+_REPEATED: tuple[tuple[str, int, Callable[[jax.Array], jax.Array]], ...] = (
+    ("arithmetic", 3, lambda x: jnp.maximum(x * 0.5 + 0.25, 0.0)),
+    ("transcendental", 1, jnp.tanh),
+    ("transcendental", 1, lambda x: jnp.exp(-x)),
+)
+"""Kind, and operations that XLA counts of a value each time (of the latter, functions)."""
+
+_SOLVED = (4, 32, 128)
+"""Sides of matrices that LAPACK factorises."""
+
+_TRANSFORMED = (256, 16_384)
+_SORTED = (64, 1_024, 16_384)
+
+_SHORT_S = 1e-3
+"""Calls that take less are short: of those, other processes disturb many, and some not at all."""
 
 _LEAST = 0.05
 """Share of a short call that its kernel takes at least."""
@@ -100,7 +110,10 @@ _LEAST = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One kernel to be timed, and the work by which its time becomes a rate."""
+    """One kernel to be timed, and the work by which its time becomes a rate.
+
+    Where there is a `base`, the work is what the function does more than that one.
+    """
 
     kind: str
     dtype: str
@@ -108,6 +121,7 @@ class Case:
     work: float
     function: Callable[..., Any]
     shapes: tuple[tuple[int, ...], ...]
+    base: Callable[..., Any] | None = None
 
 
 def cases() -> Iterator[Case]:
@@ -132,6 +146,54 @@ def cases() -> Iterator[Case]:
     for batch, side, channels, window in _POOLINGS:
         yield _pooling(batch, side, channels, window)
     yield from _slow()
+    yield from _of_values()
+    yield from _of_libraries()
+
+
+def _of_values() -> Iterator[Case]:
+    """Yield arithmetic and functions in one kernel, whose launch and data are in both chains."""
+    for kind, each, step in _REPEATED:
+        # Of few values each operation waits for the one before it.
+        for values in (8, *_VALUES):
+            yield Case(
+                kind=kind, dtype="f32", sizes=(values, 1, 1),
+                work=float(each * values * _CHAINED),
+                function=_chain(step, 8 + _CHAINED), base=_chain(step, 8), shapes=((values,),),
+            )  # fmt: skip
+
+
+def _chain(step: Callable[[jax.Array], jax.Array], count: int) -> Callable[[jax.Array], jax.Array]:
+    def run(x: jax.Array) -> jax.Array:
+        for _ in range(count):
+            x = step(x)
+        return x
+
+    return run
+
+
+def _of_libraries() -> Iterator[Case]:
+    """Yield Fourier transforms, factorisations and sorts, by the FLOPs that EdgeGraph counts."""
+    for values in _TRANSFORMED:
+        flops = 8 * values * (values.bit_length() - 1)
+        yield Case(
+            kind="fft", dtype="c64", sizes=(flops, 1, 1), work=float(flops),
+            function=lambda x: jnp.fft.fft(lax.complex(x, x)).real, shapes=((values,),),
+        )  # fmt: skip
+    for side in _SOLVED:
+        flops = side * side * side
+        yield Case(
+            kind="lapack", dtype="f32", sizes=(flops, 1, 1), work=float(flops),
+            function=lambda a: lax.linalg.triangular_solve(
+                a + 9.0 * jnp.eye(a.shape[0]), a, left_side=True, lower=True
+            ),
+            shapes=((side, side),),
+        )  # fmt: skip
+    for values in _SORTED:
+        comparisons = values * (values - 1).bit_length()
+        yield Case(
+            kind="sort", dtype="f32", sizes=(comparisons, 1, 1), work=float(comparisons),
+            function=jnp.sort, shapes=((values,),),
+        )  # fmt: skip
 
 
 def _slow() -> Iterator[Case]:
@@ -211,21 +273,25 @@ def measure_kernels(
 ) -> tuple[KernelRate, ...]:
     """Measure the table, or the cases that are `chosen`; about 25 s.
 
-    Of the calls of each kernel, which take `budget_s`, the median counts, and of short ones the
-    quickest, less `call_s`, what a call takes with a kernel that does next to nothing.
+    Of the calls of each kernel, which take `budget_s`, the first quartile counts, and of short ones
+    the quickest, less `call_s`, what a call takes with a kernel that does next to nothing.
     """
     chosen = list(cases()) if chosen is None else chosen
     warm_malloc()
     found = []
     for number, case in enumerate(chosen):
         progress(f"timing a kernel ({case.kind})", number / len(chosen))
-        taken = _times_s(case.function, case.shapes, DTYPES[case.dtype][0], budget_s, clock)
-        # Of short calls, noise is a large part; it adds, and the quickest has none.
-        short = min(taken) < _SHORT * call_s
-        took = min(taken) if short else median(taken)
+        dtype = DTYPES["f32" if case.dtype == "c64" else case.dtype][0]
+        taken = times_s(case.function, case.shapes, dtype, budget_s, clock)
+        without_s = call_s
+        if case.base is not None:
+            without_s = min(times_s(case.base, case.shapes, dtype, budget_s, clock))
+        # What other processes do adds to times; of few long calls it may have added to all.
+        short = min(taken) < _SHORT_S or case.base is not None
+        took = min(taken) if short else sorted(taken)[len(taken) // 4]
         rows, columns, depth = case.sizes
         # A kernel much shorter than its call is known no better than the call is.
-        net_s = max(took - call_s, _LEAST * took)
+        net_s = max(took - without_s, _LEAST * took)
         found.append(
             KernelRate(
                 kind=case.kind, dtype=case.dtype, rows=rows, columns=columns, depth=depth,
@@ -233,55 +299,3 @@ def measure_kernels(
             )
         )  # fmt: skip
     return tuple(found)
-
-
-def measure_call(budget_s: float = 0.2, clock: Clock = monotonic_clock) -> float:
-    """Measure what a call takes whose one kernel does next to nothing, in seconds.
-
-    It has a result, for which memory is found; an executable without any takes half of that.
-    """
-    return min(_times_s(lambda x: x + 1.0, ((8,),), jnp.float32, budget_s, clock))
-
-
-def measure_op_launch(budget_s: float = 0.2, clock: Clock = monotonic_clock) -> float:
-    """Measure what it takes to start one op inside a running program, in seconds.
-
-    What other processes do adds to a time and takes nothing off, and two medians differ by it.
-    """
-
-    def chain(count: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
-        def run(x: jax.Array, w: jax.Array) -> jax.Array:
-            for _ in range(count):
-                # Two kernels with next to no work, which do not fuse.
-                x = lax.rev(x @ w, (1,))
-            return x
-
-        return run
-
-    few, many = (
-        min(_times_s(chain(count), ((1, 8), (8, 8)), jnp.float32, budget_s, clock))
-        for count in _LAUNCHES
-    )
-    return max(0.0, (many - few) / (2 * (_LAUNCHES[1] - _LAUNCHES[0])))
-
-
-def _times_s(
-    function: Callable[..., Any],
-    shapes: Sequence[tuple[int, ...]],
-    dtype: Any,
-    budget_s: float,
-    clock: Clock,
-) -> list[float]:
-    arguments = [
-        jnp.asarray(np.random.default_rng(seed).standard_normal(shape, np.float32), dtype)
-        for seed, shape in enumerate(shapes)
-    ]
-    compiled = jax.jit(function).lower(*arguments).compile()
-    for _ in range(2):
-        jax.block_until_ready(compiled(*arguments))
-    taken: list[float] = []
-    while len(taken) < 5 or (math.fsum(taken) < budget_s and len(taken) < 200):
-        started = clock()
-        jax.block_until_ready(compiled(*arguments))
-        taken.append((clock() - started) / NANOSECONDS_PER_S)
-    return taken
