@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -87,4 +86,4 @@ def line_of(function: Callable[..., Any], text: str) -> str:
     """Return ``file:line`` of the first line of a function that holds some text."""
     lines, first = inspect.getsourcelines(function)
     at = next(number for number, line in enumerate(lines) if text in line)
-    return f"{Path(__file__)}:{first + at}"
+    return f"{inspect.getsourcefile(function)}:{first + at}"

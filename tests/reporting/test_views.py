@@ -54,7 +54,8 @@ def test_a_sentence_says_by_what_they_are_and_which_takes_most() -> None:
     rows = {row.source: row for row in analysis.records_by("line") if row.leaf}  # type: ignore[attr-defined]  # of lines
     most = max(rows.values(), key=lambda row: row.time_s or 0.0)
     assert most is rows[line_of(forces, "return")]
-    assert said.startswith("by line. plain_programs.py:20 takes ")
+    name = line_of(forces, "return").rpartition("/")[2]
+    assert said.startswith(f"by line. {name} takes ")
     assert said.endswith(" of the time: return -jnp.sum(apart / squared[..., None], axis=1)")
 
 
