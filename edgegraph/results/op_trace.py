@@ -27,7 +27,7 @@ US_PER_S = 1e6
 class OpTiming(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One op that the profiler saw run.
 
-    Times are seconds in one call of the program, all executions together. `self_s`, `total_s`
+    Times are seconds in one call of the program, all executions together. `raw_self_s`, `total_s`
     and `thread_s` are means over the same calls, the middle half by length, so that they add up
     over ops; the median and the extremes are over all calls but the warm-up.
 
@@ -37,13 +37,16 @@ class OpTiming(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
         shapes: Operands and result: ``(f32[32,784], f32[784,10]) -> f32[32,10]``.
         layer, phase, source: As on `OpRecord`.
         executions: How often it ran in a call, as far as events tell; None where calls differ.
-        self_s: Time in which at least one thread worked for it, and not for an op inside it.
+        self_s: Time in which at least one thread worked for it, and not for an op inside it, less
+            what tracing it took.
         total_s: Time from its start until its results were there, ops inside it included.
-        thread_s: `self_s` added up over the threads that worked for it.
-        self_median_s, self_min_s, self_max_s: Of `self_s`, over the calls.
+        thread_s: `raw_self_s` added up over the threads that worked for it.
+        self_median_s, self_min_s, self_max_s: Of `raw_self_s`, over the calls.
         flops: FLOPs of all executions, those inside a fusion included; a loop, call or
             conditional does nothing itself.
         bytes: Bytes read and written likewise.
+        raw_self_s: As the trace shows `self_s`; None in a file of an earlier version, where that
+            is what `self_s` is.
     """
 
     name: str
@@ -61,6 +64,7 @@ class OpTiming(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     self_max_s: float
     flops: int | None
     bytes: int | None
+    raw_self_s: float | None = None
 
 
 class OpShare(Struct, frozen=True, kw_only=True, gc=False, array_like=True):
@@ -186,6 +190,9 @@ class OpTrace(Saved):
         events: One call, that of median span, as a timeline.
         events_left_out: How many further events that call has.
         kept_at: The log folder that XProf and TensorBoard open, where one was asked for.
+        event_s: What tracing one execution of an op took, which is taken off the ops' times, so
+            that they add up to no more of the untraced call than they have of the traced one; None
+            where that is unknown.
     """
 
     module: str
@@ -200,6 +207,7 @@ class OpTrace(Saved):
     events: tuple[TraceEvent, ...]
     events_left_out: int
     kept_at: str | None = None
+    event_s: float | None = None
 
     @property
     def calls(self) -> int:
