@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.build import build, listed_files
+
 ROOT = Path(__file__).parent.parent
 CONSTRAINTS = sorted((ROOT / "constraints").glob("*.txt"))
 
@@ -61,19 +63,22 @@ def test_every_direct_dependency_is_pinned(path: Path) -> None:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the wheel and the sdist, built of the files that git knows."""
     pytest.importorskip("setuptools", minversion="77")
-    source = tmp_path_factory.mktemp("source")
-    for name in listed_files():
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_bytes((ROOT / name).read_bytes())
-    subprocess.run([sys.executable, "-m", "build", "--no-isolation", source], check=True)
-    return source / "dist"
+    folder = tmp_path_factory.mktemp("dist")
+    build(folder)
+    return folder
 
 
-def listed_files() -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    return [name for name in listed if (ROOT / name).is_file()]
+@pytest.mark.slow
+def test_what_is_built_again_is_the_same(built: Path, tmp_path: Path) -> None:
+    """By a user with another umask, elsewhere and later; builds take seconds."""
+    before = os.umask(0o077)
+    try:
+        again = build(tmp_path / "new")
+    finally:
+        os.umask(before)
+    assert len(again) == 2
+    for path in again:
+        assert path.read_bytes() == (built / path.name).read_bytes(), path.name
 
 
 def test_nothing_tells_to_install_the_project_that_has_the_name_on_the_index() -> None:
