@@ -354,7 +354,7 @@ def main() -> None:
         except BrokenError as error:
             held, seen, broken = "NO", str(error), broken + 1
         table.add_row(ordeal, study, f"{time.monotonic() - began:.0f}", held, seen)
-        print(f"{ordeal}, {study}: {held}", file=sys.stderr, flush=True)
+        print(f"{ordeal}, {study}: {held}, {seen}", file=sys.stderr, flush=True)
     Console().print(table)
     sys.exit(1 if broken else 0)
 

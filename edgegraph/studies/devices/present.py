@@ -12,6 +12,7 @@ from rich.text import Text
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting import figure
+from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, BOUND_MARKERS, INK, bound_colour
 from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
 from edgegraph.reporting.table_kit import cells, column_table, styled
@@ -256,6 +257,10 @@ _WORTH_SHOWING = 0.02
 """Share of the time from which a kind of op is shown."""
 
 
+_LONGEST_LABEL = 40
+"""Characters beside a row: of a figure of one column they leave a quarter to the rows."""
+
+
 def draw(
     comparison: DeviceComparison, ax: Axes | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> Axes:
@@ -265,7 +270,11 @@ def draw(
         raise InputError("no device has figures to draw; the rows' errors say why")
     several = len({row.workload for row in rows}) > 1
     labels = [
-        f"{row.workload} on " * several + row.device + at_batch(row.batch, ",") for row in rows
+        shorten(
+            f"{row.workload} on " * several + row.device + at_batch(row.batch, ","),
+            _LONGEST_LABEL,
+        )
+        for row in rows
     ]
     if ax is None:
         height = 0.75 + figure.ROW_INCHES * max(2, len(rows))

@@ -66,6 +66,13 @@ def test_a_figure_grows_with_its_rows() -> None:
         assert figure.get_figure(root=True).get_size_inches() == pytest.approx((3.3, inches))
 
 
+def test_a_long_name_leaves_room_for_the_rows() -> None:
+    compared = comparison(row("a name " * 30 + "of a device", 1e-3, 2e-3))
+    ax = compared.plot()
+    assert ax.get_position().width > 0.2
+    assert ax.get_yticklabels()[0].get_text().startswith("…")
+
+
 def test_there_is_nothing_to_draw_of_errors() -> None:
     with pytest.raises(InputError, match="no device has figures to draw"):
         draw(comparison(failed("gpu:orin")))
