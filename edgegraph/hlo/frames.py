@@ -133,8 +133,11 @@ class CallPaths:
             if not library:
                 yield from frames
                 continue
-            yield frames[0]
-            if frames[-1] == chain[-1] != frames[0]:
+            # A decorator's wrapper is called first, and is not what anyone calls it by.
+            named = (at for at in frames if "<locals>" not in self.frame(at).function)
+            called = next(named, frames[0])
+            yield called
+            if frames[-1] == chain[-1] != called:
                 yield frames[-1]
 
 

@@ -62,6 +62,15 @@ def test_of_a_library_the_function_that_is_called_stays_and_the_one_that_does_it
     assert functions(frames) == ["simulate", "solve", "update"]
 
 
+def test_a_decorators_wrapper_is_not_what_was_called() -> None:
+    library = f"{PACKAGES}/mjx/step.py"
+    frames = chain(
+        ("sim.py", "simulate", 1), (library, "scope.<locals>.wrapper", 2), (library, "step", 3),
+        (library, "solve", 4),
+    )  # fmt: skip
+    assert functions(frames) == ["simulate", "step", "solve"]
+
+
 def test_what_a_library_calls_back_stands_in_the_function_that_was_called() -> None:
     library = f"{PACKAGES}/solver/core.py"
     frames = chain(
