@@ -67,9 +67,11 @@ def _run(
             with progress() as report:
                 study = make(workload, report)
             studies.append(study)
-            keep(study)
-            check(study)
-            kept += present_study(study, paths[end], json=json)
+            try:
+                keep(study)
+            finally:  # what a full database refuses still has its files
+                check(study)
+                kept += present_study(study, paths[end], json=json)
             if getattr(study, "interrupted", None):
                 break
     return studies

@@ -14,6 +14,7 @@ import pytest
 import edgegraph as eg
 from edgegraph.cli import main
 from edgegraph.cli.studies import Spread, _meshes
+from edgegraph.errors import InputError
 from edgegraph.studies.fusion.result import FusionStudy
 from tests.compiler.test_ahead import needs
 from tests.studies.fusion_studies import study, unmeasured
@@ -49,6 +50,18 @@ def test_options_reach_the_study(asked: Asked, capsys: pytest.CaptureFixture[str
     assert out.count("library fusion helps") == 2
     assert main(["fusion", "a:b"]) == 0
     assert (asked[2]["processes"], asked[2]["settings"]) == (7, None)
+
+
+def test_what_a_full_database_refuses_has_its_files(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(store: eg.Store, result: Any) -> None:
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr("edgegraph.store.Store.put", full)
+    file, store = tmp_path / "out.edgegraph", tmp_path / "runs.db"
+    assert main(["fusion", "a:b", "-o", str(file), "--store", str(store)]) == 2
+    assert eg.load(file).batch == 1
 
 
 def test_json_is_one_object_a_line(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:

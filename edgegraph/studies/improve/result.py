@@ -12,7 +12,7 @@ from edgegraph.base.units import times
 from edgegraph.device.device import Device
 from edgegraph.errors import InputError
 from edgegraph.results.analysis import Environment
-from edgegraph.results.base import Study
+from edgegraph.results.base import Notes, Study, numbers
 from edgegraph.results.columns import COUNT, Column, columns_of, frame
 from edgegraph.results.form import in_document
 from edgegraph.results.timing import TimingComparison
@@ -105,6 +105,19 @@ class Improvement(Study):
         """The arguments to donate, for ``jax.jit(study.function, donate_argnums=...)``."""
         donation = self.donation
         return donation.arguments if donation is not None and donation.kept else ()
+
+    def run_notes(self) -> Notes:
+        """Return what the run database notes: both times, and how they compare."""
+        timing = self.timing
+        figures = (("plain_s", "first_s"), ("improved_s", "second_s"), ("ratio", "ratio"))
+        return Notes(
+            workload=self.workload,
+            batch=self.batch,
+            target=self.target,
+            options=self.compiler_options,
+            environment=self.environment,
+            metrics=numbers((name, getattr(timing, of, None)) for name, of in figures),
+        )
 
     @property
     def kept(self) -> bool:

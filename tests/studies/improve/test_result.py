@@ -69,6 +69,17 @@ def test_it_is_saved_and_read(tmp_path: Path) -> None:
         _ = again.function
 
 
+def test_the_run_database_keeps_it(tmp_path: Path) -> None:
+    study = improvement()
+    with eg.open_store(tmp_path / "runs.db") as store:
+        store.put(study)
+        (run,) = store.find(kind="improvement")
+        assert store.load(run.id) == study
+        store.put(replace(study, timing=None))  # nothing was kept
+        assert store.find()[1].metrics == {}
+    assert run.metrics == {"plain_s": 0.02, "improved_s": 0.005, "ratio": 0.25}
+
+
 def test_what_is_donated_goes_with_the_decisions(tmp_path: Path) -> None:
     study = improvement(donation=Donation(arguments=(0, 2), kept=True))
     assert (study.donate_argnums, study.kept) == ((0, 2), True)
