@@ -1,7 +1,7 @@
 # Shared by scripts/test and scripts/demo: headings, finding Pythons, making environments.
 # Sourced from bash with `set -euo pipefail`, in the project's root folder.
 
-all_extras=test,lint,tpu,gpu,parquet,distributed
+all_extras=test,lint,tpu,gpu,parquet,distributed,foreign
 
 heading() { # heading TEXT
   printf '\n=== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60))

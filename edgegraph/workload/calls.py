@@ -22,9 +22,13 @@ from edgegraph.errors import (
     first_line,
 )
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
+from edgegraph.workload.equinox_model import equinox_model, is_equinox
 from edgegraph.workload.flax_model import Model, linen_model
+from edgegraph.workload.haiku_model import haiku_model, is_haiku
 from edgegraph.workload.inputs import Inputs, input_form
+from edgegraph.workload.keras_model import is_keras, keras_model
 from edgegraph.workload.nnx_model import nnx_model
+from edgegraph.workload.transformers_model import is_transformers, transformers_model
 from edgegraph.workload.values import (
     Shape,
     input_structs,
@@ -176,7 +180,7 @@ def network(
     kwargs: Mapping[str, Any] | None = None,
     method: Any = None,
 ) -> Network:
-    """Wrap a linen or NNX module, a class of either, or a function that makes an NNX module.
+    """Wrap a Flax module, a class of them, what makes an NNX module, or another library's model.
 
     Its inputs are as `edgegraph.workload.inputs.input_form` takes them.
     """
@@ -184,12 +188,21 @@ def network(
     kind = module if isclass(module) else type(module)
     if issubclass(kind, linen.Module):
         model = linen_model(module, seed=seed, form=form)
+    elif is_equinox(module):
+        model = equinox_model(module, seed=seed, form=form)
+    elif is_haiku(module):
+        model = haiku_model(module, seed=seed, form=form)
+    elif is_keras(module):
+        model = keras_model(module, form=form)
+    elif is_transformers(module):
+        model = transformers_model(module, seed=seed, form=form)
     elif issubclass(kind, nnx.Module) or (callable(module) and not isclass(module)):
         model = nnx_model(module, seed=seed, form=form)
     else:
         raise InputError(
             f"{module!r} is not a Flax module; give a linen module, an NNX module, or a function or"
-            " class that makes an NNX module from nothing or from rngs"
+            " class that makes an NNX module from nothing or from rngs; or a model of Equinox,"
+            " Haiku, Keras or transformers"
         )
     return Network(
         model=model,

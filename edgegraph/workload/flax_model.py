@@ -72,7 +72,8 @@ def required(parameters: Iterable[inspect.Parameter]) -> list[str]:
     ]
 
 
-_TRUE_IN_TRAINING = ("train", "training", "is_training")
+TRUE_IN_TRAINING = ("train", "training", "is_training")
+"""How models call what tells them that they train."""
 _FALSE_IN_TRAINING = ("deterministic", "use_running_average")
 
 
@@ -89,7 +90,7 @@ def mode_arguments(module: Any, form: Form, *, train: bool) -> dict[str, bool]:
             f"{type(module).__name__} has no method {form.method!r}; it has {', '.join(known)}"
         )
     parameters = inspect.signature(method).parameters
-    return {name: train for name in _TRUE_IN_TRAINING if name in parameters} | {
+    return {name: train for name in TRUE_IN_TRAINING if name in parameters} | {
         name: not train for name in _FALSE_IN_TRAINING if name in parameters
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgegraph.workload.calls import Call, inference, network, training
 from edgegraph.workload.functions import checked_donation, plain
+from edgegraph.workload.keras_model import keras_inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,103 @@ class Workload:
         return cls(name=name or net.model.name, call=inference(net))
 
     @classmethod
+    def from_equinox(
+        cls,
+        module: Any,
+        input_shape: Sequence[Any] | Mapping[str, Any] | None = None,
+        dtype: Any = "float32",
+        **more: Any,
+    ) -> Workload:
+        """Run an Equinox module, which takes one example, over a batch in inference mode.
+
+        Args:
+            module: The module; its arrays may be `jax.ShapeDtypeStruct`s.
+            input_shape: As in `from_flax`, of which it takes all keywords (`kwargs`, `method`,
+                `name`, `seed`, `integers_below`); so does `train_step` take the module.
+            dtype: dtype of the inputs.
+            **more: These keywords.
+
+        Raises:
+            InputError: An argument cannot be used.
+
+        Example:
+            >>> Workload.from_equinox(equinox.nn.MLP(64, 10, 128, 2, key=key), (64,))
+            ... # doctest: +SKIP
+        """
+        return cls.from_flax(module, input_shape, dtype, **more)
+
+    @classmethod
+    def from_haiku(
+        cls,
+        transformed: Any,
+        input_shape: Sequence[Any] | Mapping[str, Any] | None = None,
+        dtype: Any = "float32",
+        **more: Any,
+    ) -> Workload:
+        """Run what `haiku.transform` or `haiku.transform_with_state` returns.
+
+        Args:
+            transformed: The pair of functions.
+            input_shape: As in `from_flax`, of which it takes all keywords; so does `train_step`
+                take the pair. A flag for training stands in `kwargs`
+                (``{"is_training": False}``), and is set by what is asked for.
+            dtype: dtype of the inputs.
+            **more: These keywords.
+
+        Raises:
+            InputError: An argument cannot be used.
+
+        Example:
+            >>> net = haiku.transform(lambda x: haiku.nets.MLP([64, 10])(x))  # doctest: +SKIP
+            >>> Workload.from_haiku(net, (32,), name="mlp")  # doctest: +SKIP
+        """
+        return cls.from_flax(transformed, input_shape, dtype, **more)
+
+    @classmethod
+    def from_keras(
+        cls, model: Any, input_shape: Any = None, dtype: Any = None, **more: Any
+    ) -> Workload:
+        """Run a Keras 3 model on JAX in inference mode.
+
+        Args:
+            model: The model, built.
+            input_shape: As in `from_flax`, of which it takes all keywords; what the model says of
+                its inputs where it is None. So does `train_step` take the model.
+            dtype: dtype of the inputs, likewise.
+            **more: These keywords.
+
+        Raises:
+            InputError: An argument cannot be used, or Keras runs on another backend.
+
+        Example:
+            >>> Workload.from_keras(keras.applications.MobileNetV2())  # doctest: +SKIP
+        """
+        if input_shape is None:
+            input_shape, said = keras_inputs(model)
+            dtype = dtype or said
+        return cls.from_flax(model, input_shape, dtype or "float32", **more)
+
+    @classmethod
+    def from_transformers(cls, model: Any, length: int, **more: Any) -> Workload:
+        """Run a Flax model of Hugging Face's transformers, up to their version 4, on tokens.
+
+        Args:
+            model: The model; without weights where it was made with ``_do_init=False``.
+            length: Tokens of one example.
+            **more: Keywords of `from_flax`, with `input_shape` and `dtype` for other inputs.
+
+        Raises:
+            InputError: An argument cannot be used.
+
+        Example:
+            >>> model = FlaxBertModel(BertConfig(), _do_init=False)  # doctest: +SKIP
+            >>> Workload.from_transformers(model, length=128)  # doctest: +SKIP
+        """
+        words = getattr(model.config, "vocab_size", 2)
+        given = {"input_shape": (length,), "dtype": "int32", "integers_below": words, **more}
+        return cls.from_flax(model, **given)
+
+    @classmethod
     def from_function(
         cls,
         function: Callable[..., Any],
@@ -151,7 +249,7 @@ class Workload:
         statistics are updated, dropout draws. `inputs` is a tuple where there are several.
 
         Args:
-            module: As in `from_flax`.
+            module: As in `from_flax`, or a model of another library, as its `from_...` takes it.
             optimizer: An optax gradient transformation.
             input_shape: As in `from_flax`; so are `kwargs` and `method`.
             kwargs: Keyword arguments of the call, inputs among them.
