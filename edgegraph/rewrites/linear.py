@@ -1,9 +1,12 @@
-"""Inverses and equations of many 2x2 matrices, written out.
+"""Inverses and equations of many small matrices, written out.
 
-XLA's CPU backend calls LAPACK for every matrix. For two unknowns Cramer's rule is as near as
-elimination with pivoting (forward stable: N. J. Higham, Accuracy and Stability of Numerical
-Algorithms, section 1.10.1): its error grows with the matrix's condition, as that of the plain form
-does. For three it grows with the square of the condition, so there is no such form.
+XLA's CPU backend calls LAPACK for every matrix. Substitution, and Cholesky's factors of a few rows,
+are what LAPACK computes too, here for all matrices at once.
+
+For two unknowns Cramer's rule is as near as elimination with pivoting (forward stable: N. J.
+Higham, Accuracy and Stability of Numerical Algorithms, section 1.10.1): its error grows with the
+matrix's condition, as that of the plain form does. For three it grows with the square of the
+condition, so there is no such form.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from edgegraph.rewrites.rule import Form, Site, register_rewrite
+from edgegraph.rewrites.rule import Form, Site, derived_as, register_rewrite
 
 FEWEST = 16
 """Matrices; fewer take no time."""
@@ -86,6 +89,82 @@ def solution_of_2x2(site: Site) -> Form | None:
         return (jnp.stack(rows, -2) / determinant[..., None, None],)
 
     return form
+
+
+MOST_ROWS = 8
+"""Rows of a triangle that is solved number by number; a longer program compiles for long."""
+
+MOST_FACTORED = 4
+"""Rows of a matrix whose factor is written out."""
+
+
+@register_rewrite(
+    "triangle-by-substitution",
+    primitive="triangular_solve",
+    title="triangular equations of a few unknowns -> substitution, written out",
+    exactness="reassociating",
+    special="a zero on the diagonal gives infinities or NaN, as plain; NaN propagates",
+    source="forward and back substitution, as LAPACK's TRTRS does it",
+)
+def triangle_by_substitution(site: Site) -> Form | None:
+    """Solve for one unknown after the other, of all matrices at once."""
+    a, b = site.operands
+    rows, params = a.shape[-1], site.params
+    if a.dtype != jnp.float32 or not params["left_side"] or rows > MOST_ROWS:
+        return None
+    if a.size < FEWEST * rows * rows or b.shape[-1] > rows:
+        return None
+
+    def form(a: Array, b: Array) -> Array:
+        a = jnp.swapaxes(a, -1, -2) if params["transpose_a"] else a
+        found: dict[int, Array] = {}
+        forward = params["lower"] != params["transpose_a"]
+        for row in range(rows) if forward else reversed(range(rows)):
+            rest = b[..., row, :]
+            for known, value in found.items():
+                rest = rest - a[..., row, known, None] * value
+            found[row] = rest if params["unit_diagonal"] else rest / a[..., row, row, None]
+        return jnp.stack([found[row] for row in range(rows)], -2)
+
+    return derived_as(site.plain, form)
+
+
+@register_rewrite(
+    "cholesky-written-out",
+    primitive="cholesky",
+    title="Cholesky factors of a few rows -> written out",
+    exactness="reassociating",
+    special="a matrix that is not positive definite gives NaN, as plain",
+    source="the Cholesky-Banachiewicz algorithm, which is backward stable in any order of its sums",
+)
+def cholesky_written_out(site: Site) -> Form | None:
+    """Compute column after column, of all matrices at once."""
+    a = site.operands[0]
+    rows = a.shape[-1]
+    if a.dtype != jnp.float32 or rows > MOST_FACTORED or a.size < FEWEST * rows * rows:
+        return None
+
+    def form(a: Array) -> Array:
+        zero = jnp.zeros_like(a[..., 0, 0])
+        factor = [[zero] * rows for _ in range(rows)]
+        definite = zero == 0
+        for column in range(rows):
+            for row in range(column, rows):
+                rest = a[..., row, column]
+                for before in range(column):
+                    rest = rest - factor[row][before] * factor[column][before]
+                if row == column:
+                    definite &= ~(rest <= 0)
+                    rest = lax.sqrt(rest)
+                else:
+                    rest = rest / factor[column][column]
+                factor[row][column] = rest
+        found = jnp.stack([jnp.stack(row, -1) for row in factor], -2)
+        lower = jnp.tril(jnp.ones((rows, rows), bool))
+        # LAPACK leaves the other triangle as it is; the functions of JAX cut it off.
+        return jnp.where(definite[..., None, None], jnp.where(lower, found, a), jnp.nan)
+
+    return derived_as(site.plain, form)
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"inv": jnp.linalg.inv, "solve": jnp.linalg.solve}

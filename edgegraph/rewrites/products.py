@@ -133,6 +133,37 @@ def small_products_as_sums(site: Site) -> Form | None:
     return form
 
 
+_NARROW = (jnp.bool_, jnp.int8, jnp.uint8, jnp.int16, jnp.uint16)
+
+
+@register_rewrite(
+    "narrow-dot-by-wide-sums",
+    primitive="dot_general",
+    title="dot of narrow integers or truth values -> dot with int32 sums, narrowed",
+    exactness="exact",
+    special="sums wrap around as plain; of truth values any sum but 0 is true",
+    source="arithmetic modulo 2^32 is one modulo 2^8 and 2^16 too",
+)
+def narrow_dot_by_wide_sums(site: Site) -> Form | None:
+    """Add up in int32, for which there is a library, and drop the upper bits."""
+    dtypes = {each.dtype for each in (*site.operands, *site.results)}
+    dtype = site.results[0].dtype
+    if len(dtypes) > 1 or dtype not in _NARROW:
+        return None
+    truth = dtype == jnp.bool_
+    # The library takes int8; what is wider or has no sign becomes int32.
+    to = jnp.int8 if truth or dtype == jnp.int8 else jnp.int32
+
+    def form(a: Array, b: Array) -> Array:
+        numbers = site.params["dimension_numbers"]
+        found = lax.dot_general(
+            a.astype(to), b.astype(to), numbers, preferred_element_type=jnp.int32
+        )
+        return found != 0 if truth else found.astype(dtype)
+
+    return form
+
+
 @register_rewrite(
     "dot-swapped",
     primitive="dot_general",

@@ -176,7 +176,8 @@ def _formed(site: Site, operands: Iterable[Any], decisions: Decisions) -> Sequen
 def _changed(value: Any, decisions: Decisions) -> Any:
     """Return a parameter of an equation, with the bodies in it traced again."""
     if isinstance(value, tuple | list):
-        return type(value)(_changed(each, decisions) for each in value)
+        changed = [_changed(each, decisions) for each in value]
+        return value._make(changed) if hasattr(value, "_make") else type(value)(changed)
     if not isinstance(value, core.ClosedJaxpr | core.Jaxpr) or not _holds(_open(value), decisions):
         return value
     body, constants = _open(value), tuple(getattr(value, "consts", ()))

@@ -33,6 +33,7 @@ _MODULES = (
     "pooling",
     "products",
     "powers",
+    "remainders",
     "scans",
     "selection",
     "resizing",

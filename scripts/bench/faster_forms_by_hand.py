@@ -251,10 +251,6 @@ def small_matrices() -> Iterator[Case]:
         "batched determinant", "4096 of 2x2", lambda a: jnp.linalg.det(definite(a)),
         f32(4096, 2, 2), **{"by definition": lambda a: _determinant(definite(a))},
     )  # fmt: skip
-    yield case(
-        "batched cholesky", "4096 of 4x4", lambda a: jnp.linalg.cholesky(definite(a)),
-        f32(4096, 4, 4), **{"written out": lambda a: _cholesky(definite(a))},
-    )  # fmt: skip
 
 
 def _determinant(a: Array) -> Array:
@@ -266,16 +262,6 @@ def _inverse(a: Array) -> Array:
     x, y, z = (a[..., row, :] for row in range(3))
     columns = jnp.stack([jnp.cross(y, z), jnp.cross(z, x), jnp.cross(x, y)], -1)
     return columns / jnp.sum(x * columns[..., 0], -1)[..., None, None]
-
-
-def _cholesky(a: Array) -> Array:
-    n = a.shape[-1]
-    low: list[list[Array]] = [[jnp.zeros(a.shape[:-2])] * n for _ in range(n)]
-    for i in range(n):
-        for j in range(i + 1):
-            left = a[..., i, j] - sum(low[i][k] * low[j][k] for k in range(j))
-            low[i][j] = jnp.sqrt(left) if i == j else left / low[j][j]
-    return jnp.stack([jnp.stack(row, -1) for row in low], -2)
 
 
 def recomputed() -> Iterator[Case]:

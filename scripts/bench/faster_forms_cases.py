@@ -323,10 +323,52 @@ def small_matrices() -> Iterator[Case]:
             )  # fmt: skip
 
 
+def triangles() -> Iterator[Case]:
+    """Yield triangular equations and Cholesky factors of many small matrices."""
+    for many, rows in ((4096, 3), (4096, 8), (1024, 4), (64, 4)):
+        label, matrices = f"{many} of {rows}x{rows}", f32(many, rows, rows)
+        yield Case(
+            section="triangular solve", label=label,
+            function=lambda a, b: lax.linalg.triangular_solve(a, b, left_side=True, lower=True),
+            arguments=(matrices, f32(many, rows, 1)),
+        )  # fmt: skip
+        if rows < 8:
+            yield Case(
+                section="Cholesky factor", label=label, function=jnp.linalg.cholesky,
+                arguments=(matrices,), primitive="cholesky",
+            )  # fmt: skip
+
+
+def remainders() -> Iterator[Case]:
+    """Yield remainders of numbers that are a few times the divisor."""
+    for label, divisor in (("by 0.3", 0.3), ("by 2 pi", 6.2831855)):
+        for shape in ((512, 1024), (64, 64)):
+            yield Case(
+                section="remainder", label=f"{'x'.join(map(str, shape))} {label}",
+                function=partial(_remainder, divisor), arguments=(f32(*shape),), primitive="rem",
+            )  # fmt: skip
+
+
+def _remainder(divisor: float, x: jax.Array) -> jax.Array:
+    return x % divisor
+
+
+def narrow_products() -> Iterator[Case]:
+    """Yield matrix products of narrow integers and truth values, with results as narrow."""
+    for dtype in (jnp.int8, jnp.uint8, jnp.int16, jnp.bool_):
+        for rows, side in ((256, 256), (1, 1024)):
+            yield Case(
+                section=f"dot, all {jnp.dtype(dtype).name}", label=f"{rows}x{side} * {side}x{side}",
+                function=jnp.matmul,
+                arguments=(typed(dtype, rows, side), typed(dtype, side, side)),
+                primitive="dot_general",
+            )  # fmt: skip
+
+
 def of_rules() -> Iterator[Case]:
     """Yield all of them."""
     for each in (
         depthwise, convolutions, pooling, along_rows, of_squares, products, resizing,
-        small_matrices,
+        small_matrices, triangles, remainders, narrow_products,
     ):  # fmt: skip
         yield from each()

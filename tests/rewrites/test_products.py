@@ -186,3 +186,26 @@ def test_a_matrix_by_columns() -> None:
     check(dot, "matrix-transposed", a, b)
     check(jax.grad(lambda a, b: dot(a, b).sum()), "matrix-transposed", a, b)
     assert "matrix-transposed" not in applying(dot, jnp.ones((2, 512)), b)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16"])
+@pytest.mark.parametrize("shapes", [((5, 300), (300, 7)), ((2, 5, 9), (2, 9, 3)), ((9,), (9, 4))])
+def test_narrow_integers_wrap_around_as_plain(
+    dtype: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    seed = np.random.default_rng(0)
+    a, b = (seed.integers(0, 1 << 16, shape).astype(dtype) for shape in shapes)
+    if dtype == "bool":
+        a, b = (seed.random(shape) < 0.1 for shape in shapes)
+    check(jnp.matmul, "narrow-dot-by-wide-sums", a, b, equal=True)
+    np.testing.assert_array_equal(
+        forced(jnp.matmul, "narrow-dot-by-wide-sums", a, b)(a, b), np.matmul(a, b)
+    )
+
+
+def test_wide_sums_are_left_alone() -> None:
+    a = jnp.ones((8, 8), jnp.int8)
+    wide = partial(jax.lax.dot, preferred_element_type=jnp.int32)
+    assert "narrow-dot-by-wide-sums" not in applying(wide, a, a)
+    for dtype in ("int32", "float32"):
+        assert "narrow-dot-by-wide-sums" not in applying(jnp.matmul, *[a.astype(dtype)] * 2)
