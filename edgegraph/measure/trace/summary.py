@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from edgegraph.base.timing import bulk
@@ -195,10 +196,11 @@ class Traced:
         timings = _timings(runs, counted, self.nodes, records)
         among = {id(run) for run in counted}
         every = [_run_timing(run, calls_ps, counted=id(run) in among) for run in runs]
-        event_s = self._event_s(timings, counted, every)
+        spent = _spent(timings, counted, records)
+        event_s = self._event_s(spent, every)
         timings = [
-            replace(each, self_s=_left_s(each.self_s, _events_of(each, counted), event_s or 0.0))
-            for each in timings
+            replace(timing, self_s=each.left_s(event_s or 0.0))
+            for timing, each in zip(timings, spent, strict=True)
         ]
         shown = by_span[len(runs) // 2]
         lines, events = _events(shown, self.timeline.threads)
@@ -221,9 +223,7 @@ class Traced:
             event_s=event_s,
         )
 
-    def _event_s(
-        self, timings: Sequence[OpTiming], counted: Sequence[TracedRun], runs: Sequence[RunTiming]
-    ) -> float | None:
+    def _event_s(self, spent: Sequence[Spent], runs: Sequence[RunTiming]) -> float | None:
         """Return what tracing an execution of an op took; None without calls to hold against.
 
         The quickest calls tell: other processes take longer from a call than tracing does.
@@ -231,12 +231,11 @@ class Traced:
         calls = [run.call_s for run in runs if run.call_s is not None]
         if not calls or not self.untraced_min_s:
             return None
-        spent = [(each.self_s, _events_of(each, counted)) for each in timings]
         return event_cost(spent, self.untraced_min_s / min(calls))
 
 
 _LEAST = 0.05
-"""Share of its traced time that an op keeps at least."""
+"""Share of its traced time that an op keeps at least, and a kernel the time of its roof."""
 
 _MOST_EVENT_S = 3e-6
 """More than tracing an execution takes; 0.8 to 1.2 us were seen. What is beyond is noise."""
@@ -245,33 +244,48 @@ _HALVINGS = 60
 """Of the interval in which the cost of an event lies, to the last bit of a float."""
 
 
-def event_cost(spent: Sequence[tuple[float, float]], kept: float) -> float:
-    """Return the cost of an event that leaves a share of all the time.
+class Spent(Struct, frozen=True, gc=False):
+    """What a trace shows of an op: its time in seconds, its events, and the least it keeps."""
 
-    Args:
-        spent: Of every op the time that the trace shows, in seconds, and its events.
-        kept: Share of the sum that is to be left when each event's cost is taken off; an op keeps
-            a twentieth of its time, and an event costs 3 us at most.
-    """
-    whole_s = sum(time_s for time_s, _ in spent)
+    time_s: float
+    events: float
+    least_s: float
+
+    def left_s(self, event_s: float) -> float:
+        """Return its time without the cost of its events."""
+        return max(self.least_s, self.time_s - self.events * event_s)
+
+
+def event_cost(spent: Sequence[Spent], kept: float) -> float:
+    """Return the cost of an event, at most 3 us, that leaves a share `kept` of all the time."""
+    whole_s = sum(each.time_s for each in spent)
     if kept >= 1 or not whole_s:
         return 0.0
-    target_s = max(kept, _LEAST) * whole_s
     low_s, high_s = 0.0, _MOST_EVENT_S
     for _ in range(_HALVINGS):
         middle_s = (low_s + high_s) / 2
-        left_s = sum(_left_s(time_s, events, middle_s) for time_s, events in spent)
-        low_s, high_s = (middle_s, high_s) if left_s > target_s else (low_s, middle_s)
+        left_s = sum(each.left_s(middle_s) for each in spent)
+        low_s, high_s = (middle_s, high_s) if left_s > kept * whole_s else (low_s, middle_s)
     return low_s
 
 
-def _left_s(time_s: float, events: float, event_s: float) -> float:
-    return max(_LEAST * time_s, time_s - events * event_s)
-
-
-def _events_of(timing: OpTiming, counted: Sequence[TracedRun]) -> float:
-    """Return how often an op ran in a call, the mean over calls."""
-    return sum(run.ops.get(timing.name, _NOTHING).executions for run in counted) / len(counted)
+def _spent(
+    timings: Sequence[OpTiming], counted: Sequence[TracedRun], records: Sequence[OpRecord]
+) -> list[Spent]:
+    """Return what is shown of every op; a kernel keeps the time of its roof."""
+    tree = OpTree(records)
+    roofs_s = {
+        kernel.name: max(kernel.head.compute_time_s or 0.0, kernel.head.memory_time_s or 0.0)
+        for kernel in tree.kernels
+    }
+    return [
+        Spent(
+            each.self_s,
+            sum(run.ops.get(each.name, _NOTHING).executions for run in counted) / len(counted),
+            min(each.self_s, max(_LEAST * each.self_s, roofs_s.get(each.name, 0.0))),
+        )
+        for each in timings
+    ]
 
 
 def _timings(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgegraph.analysis.records import with_traced_times
 from edgegraph.hlo.graph import flatten
 from edgegraph.measure.trace import join_trace
-from edgegraph.measure.trace.summary import event_cost, share_out
+from edgegraph.measure.trace.summary import Spent, event_cost, share_out
 from edgegraph.results.analysis import OpRecord
 from edgegraph.results.timing import LayerLatency
 from tests import analyses
@@ -189,17 +189,16 @@ def test_the_middle_half_of_the_calls_counts() -> None:
 
 def test_the_cost_of_an_event_leaves_the_untraced_time() -> None:
     """A loop of 100 small ops of 2 us and one op of 100 us, in a call half as long untraced."""
-    spent = [(200e-6, 100.0), (100e-6, 1.0)]
-    event_s = event_cost(spent, kept=0.5)
+    spent = [Spent(200e-6, 100.0, 0.0), Spent(100e-6, 1.0, 0.0)]
     # What is left: (200 - 100 c) + (100 - c) = 150 us.
-    assert event_s == pytest.approx(150e-6 / 101)
+    assert event_cost(spent, kept=0.5) == pytest.approx(150e-6 / 101)
     assert event_cost(spent, kept=1.2) == 0
     assert event_cost([], kept=0.5) == 0
 
 
-def test_an_op_keeps_a_twentieth_of_its_time_and_an_event_costs_little() -> None:
+def test_an_op_keeps_its_least_and_an_event_costs_little() -> None:
     # Of 100 us the untraced call leaves 1; 3 us for each of 20 events is the most.
-    assert event_cost([(100e-6, 20.0)], kept=0.01) == pytest.approx(3e-6)
-    # 1,000 events of 1 us pay 950 us; the op beside them as much as one event.
-    event_s = event_cost([(1e-3, 1000.0), (1e-3, 1.0)], kept=0.5)
-    assert 0.05 * 1e-3 + 1e-3 - event_s > 0.5 * 2e-3
+    assert event_cost([Spent(100e-6, 20.0, 0.0)], kept=0.01) == pytest.approx(3e-6)
+    loop = Spent(1e-3, 1000.0, 0.8e-3)
+    assert loop.left_s(0.1e-6) == pytest.approx(0.9e-3)
+    assert loop.left_s(1e-6) == 0.8e-3
