@@ -131,7 +131,21 @@ def time_layers(draft: Draft) -> Draft:
         progress=draft.report,
         place=partial(place_equations, arguments=names),
     )
-    return replace(draft, latency=latency, layer_latencies=layer_latencies)
+    cut = {each.depth for each in layer_latencies}
+    coarser = wanted.depth is None and None not in cut and bool(cut)
+    said = (LARGER_PIECES.format(*cut),) if coarser else ()
+    return replace(
+        draft,
+        latency=latency,
+        layer_latencies=layer_latencies,
+        notes=(*draft.notes, *said),
+    )
+
+
+LARGER_PIECES = (
+    "layers were timed together with what is below them from depth {} on, since compiling every one"
+    " by itself takes longer than is given; their parts are estimated, and --seconds gives more"
+)
 
 
 def trace_ops(draft: Draft) -> Draft:

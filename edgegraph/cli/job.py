@@ -149,7 +149,7 @@ def _networks(path: Path) -> list[str]:
     ]
 
 
-TIMED_TOO = ("depth", "throughput", "cold", "cores")
+TIMED_TOO = ("depth", "seconds", "throughput", "cold", "cores")
 """Fields that say what an analysis times besides the whole; they mean nothing to a gate."""
 
 ANALYSIS_ONLY = (*TIMED_TOO, "trace", "trace_dir", "device", "trips")
@@ -246,6 +246,14 @@ class Job:
     quick: Annotated[
         bool, typer.Option("--quick", help="Measure briefly: good for a first look, less certain.")
     ] = False
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            help="What timing the layers may take at each batch size, compilation included: larger"
+            " pieces are timed where it is short. Default: 20; with --quick 8.",
+        ),
+    ] = None
     depth: Annotated[
         list[str] | None,
         typer.Option(

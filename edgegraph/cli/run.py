@@ -223,10 +223,15 @@ def trips(job: Job) -> dict[str, int]:
 
 
 def settings(job: Job) -> MeasurementSettings | None:
-    """Return how briefly to measure with ``--quick``; None without, for the usual care."""
+    """Return how to measure with ``--quick`` or ``--seconds``; None for the usual care."""
     from edgegraph.measure.sampling import MeasurementSettings
 
-    return MeasurementSettings.quick() if job.quick else None
+    if job.seconds is not None and not job.seconds > 0:
+        raise InputError(f"--seconds {job.seconds:g} must be positive")
+    chosen = MeasurementSettings.quick() if job.quick else MeasurementSettings()
+    if job.seconds is not None:
+        return replace(chosen, budget_s=job.seconds)
+    return chosen if job.quick else None
 
 
 def _of_workload(job: Job) -> Iterator[Analysis]:
@@ -288,7 +293,7 @@ def _measures(job: Job) -> bool:
 def _check_timed(job: Job, measure: bool) -> None:
     """Refuse options about timing where nothing is timed."""
     if not measure:
-        for name in ("depth", "throughput", "cold", "cores"):
+        for name in ("depth", "seconds", "throughput", "cold", "cores"):
             if getattr(job, name):
                 raise InputError(f"{flag(name)} has no effect where nothing is timed; leave it out")
         for name in ("trace", "trace_dir"):

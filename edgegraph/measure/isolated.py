@@ -14,7 +14,13 @@ from typing import Any, Literal
 
 import jax
 
-from edgegraph.base.timing import Clock, Progress, monotonic_clock, no_progress
+from edgegraph.base.timing import (
+    NANOSECONDS_PER_S,
+    Clock,
+    Progress,
+    monotonic_clock,
+    no_progress,
+)
 from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_name import UNATTRIBUTED
@@ -53,9 +59,11 @@ def measure_layers(
     never ran, such as a branch not taken, is left out. Without a depth every scope's own operations
     are timed alone; 0 times the scopes without one above them (the model, the loss) in one piece
     each, 1 those below (the blocks); a list, or ``all``, makes several cuts. `limit_s` bounds the
-    timing of all layers together, compilation not included. Where equations belong, `place` says,
-    or else their names.
+    timing of all layers together, and `budget_s` compilation, too, where no depth is asked for: the
+    pieces are larger then, if they must be. Where equations belong, `place` says, or else their
+    names.
     """
+    started = clock()
     settings, report = settings or MeasurementSettings(), progress or no_progress
     synchronous = use_synchronous_dispatch()
     report(f"{program.name}: making arguments", None)
@@ -65,12 +73,17 @@ def measure_layers(
         return _time_in_turns([whole], settings, clock, synchronous, report)[0], ()
     regions = find_regions(program.jaxpr)
     regions = replace(regions, places=place(regions) if place else {})
+    if depth is None:
+        depth = affordable_depth(regions, settings.budget_s, program.compile_s or 0.0)
     pieces = [
         (below, group) for below in which_depths(depth, regions) for group in cut(regions, below)
     ]
     groups = [group for _, group in pieces]
     layers = compile_layers(regions, groups, jax.tree.leaves(arguments), program.options, report)
     every = [CompiledLayer(program.executable, arguments), *layers.distinct]
+    left_s = settings.budget_s - (clock() - started) / NANOSECONDS_PER_S
+    limit_s = min(settings.limit_s, max(left_s, settings.budget_s / 4))
+    settings = replace(settings, limit_s=limit_s)
     total, *outcomes = _time_in_turns(every, settings, clock, synchronous, report)
     return total, tuple(
         LayerLatency(
@@ -111,6 +124,33 @@ def _time_in_turns(
         summarise(series, sampling, floor=floors[one.signature], synchronous=synchronous)
         for series, one in zip(timed, every, strict=True)
     ]
+
+
+PIECE_S = 0.05
+"""Compiling a piece takes about so long, however small it is."""
+
+
+def affordable_depth(regions: Regions, budget_s: float, compile_s: float) -> int | None:
+    """Return where to cut so that compiling the pieces takes half of a budget, about.
+
+    None, every scope by itself, if that fits; else the deepest cut that does, or 0. `compile_s` is
+    what compiling the whole took, of which pieces that are alike take their part once.
+    """
+    finest = cut(regions)
+    whole = sum(len(group.jaxpr.eqns) for group in finest)
+    depths: list[int | None] = [None, *range(deepest(regions), 0, -1)]
+    for depth in depths:
+        distinct = {_identity(group): group for group in cut(regions, depth)}.values()
+        share = sum(len(group.jaxpr.eqns) for group in distinct) / max(1, whole)
+        if len(distinct) * PIECE_S + share * compile_s <= budget_s / 2:
+            return depth
+    return 0
+
+
+def _identity(group: LayerGroup) -> tuple[str, tuple[int, ...]]:
+    """Return what pieces that are the same program have in common."""
+    # The text names no layers and numbers the variables, so repeated blocks read alike.
+    return str(group.jaxpr), group.donated
 
 
 def which_depths(depth: Depth, regions: Regions) -> tuple[int | None, ...]:
@@ -172,8 +212,7 @@ def compile_layers(
     report("running the whole for what flows between its layers", None)
     alike: dict[tuple[str, tuple[int, ...]], list[LayerGroup]] = {}
     for group in groups:
-        # The text names no layers and numbers the variables, so repeated blocks read alike.
-        alike.setdefault((str(group.jaxpr), group.donated), []).append(group)
+        alike.setdefault(_identity(group), []).append(group)
     certain = static_executions(regions.root)
     watched = [group for same in alike.values() for group in _worth_watching(same, certain)]
     flow = run_watched(

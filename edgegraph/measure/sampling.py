@@ -50,6 +50,8 @@ class MeasurementSettings:
         minimum_s: and this many seconds of sampling,
         window_tolerance: and before the last three windows agree within this much.
         limit_s: Stop anyway after this long, warm-up included.
+        budget_s: What compiling layers alone and timing them may take together, about; where that
+            is too little for every scope by itself, larger pieces are timed.
         block_below_s: Time calls shorter than this in blocks,
         block_s: of about this length.
         seed: Of the random order in which layers are timed.
@@ -65,6 +67,7 @@ class MeasurementSettings:
     minimum_s: float = 1.0
     window_tolerance: float = 0.10
     limit_s: float = 15.0
+    budget_s: float = 20.0
     block_below_s: float = 10e-6
     block_s: float = 100e-6
     seed: int = 0
@@ -72,7 +75,7 @@ class MeasurementSettings:
     @classmethod
     def quick(cls) -> MeasurementSettings:
         """Return settings for a first look: 64 samples, as many as a p90 needs, in at most 3 s."""
-        return cls(warm_up_s=0.1, minimum_samples=64, minimum_s=0.3, limit_s=3.0)
+        return cls(warm_up_s=0.1, minimum_samples=64, minimum_s=0.3, limit_s=3.0, budget_s=8.0)
 
 
 @dataclass(slots=True, kw_only=True)

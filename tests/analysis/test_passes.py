@@ -24,6 +24,7 @@ from edgegraph.analysis.passes import (
 from edgegraph.device.device import Device
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.timing import LayerLatency
+from models.cnn import small_cnn
 from tests.analyses import DEVICE, latency
 
 ROWS, DEPTH, COLUMNS = 256, 512, 128
@@ -126,3 +127,17 @@ def test_what_the_network_takes_is_part_of_the_serial_time_and_may_bind() -> Non
     totals = summarise(replace(draft, ops=tuple(ops))).totals
     assert totals.overlapped_time_s == 1.0
     assert totals.serial_time_s == pytest.approx(1.0 + 2 * MACS / 100e9 + BYTES / 100e9)
+
+
+@pytest.mark.filterwarnings("ignore:times include the wake-up of a thread")
+def test_layers_that_time_is_too_short_for_are_estimated_and_a_note_says_so() -> None:
+    settings = eg.MeasurementSettings(
+        warm_up_calls=1, warm_up_s=0.0, minimum_samples=5, minimum_s=0.0, limit_s=0.5, budget_s=0.1
+    )
+    analysis = eg.analyze(
+        small_cnn(), batch=1, measure=True, trace=False, settings=settings, device=DEVICE
+    )
+    assert {each.layer for each in analysis.layer_latencies} == {"SmallCNN"}
+    sources = dict(zip(analysis.layers.layer, analysis.layers.time_source, strict=True))
+    assert sources["SmallCNN/conv1"] == "estimated"
+    assert any("layers were timed together" in note for note in analysis.notes)

@@ -43,6 +43,16 @@ def test_it_measures_where_it_can(asked: Asked) -> None:
     assert [call["measure"] for call in asked if "measure" in call] == [True, False]
 
 
+def test_seconds_are_what_timing_the_layers_may_take(
+    asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "a:b", "--json", "--seconds", "5"]) == 0
+    (given,) = (call["settings"] for call in asked if "settings" in call)
+    assert (given.budget_s, given.limit_s) == (5.0, 15.0)
+    assert main(["analyze", "a:b", "--seconds", "0"]) == 2
+    assert "--seconds 0 must be positive" in capsys.readouterr().err
+
+
 def test_quick_takes_less_time(asked: Asked) -> None:
     main(["analyze", "a:b", "--json"])
     main(["analyze", "a:b", "--json", "--quick"])

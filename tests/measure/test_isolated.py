@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import itertools
 import warnings
@@ -21,6 +22,7 @@ from edgegraph.measure.groups import LayerGroup, cut
 from edgegraph.measure.isolated import (
     CompiledLayer,
     CompiledLayers,
+    affordable_depth,
     compile_layers,
     measure_layers,
     which_depths,
@@ -330,3 +332,29 @@ def test_preferring_synchronous_dispatch_comes_too_late_without_a_word(
 
     monkeypatch.setattr(xla, "set_synchronous_dispatch", too_late)
     prefer_synchronous_dispatch()
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "compile_s", "depth"),
+    [
+        (20.0, 0.5, None),
+        # Five layers of 50 ms each, and 9.7 s for all of them: a little less than half of 20 s.
+        (20.0, 9.7, None),
+        # Nothing fits: the model is one piece.
+        (0.05, 0.5, 0),
+    ],
+)
+def test_the_cut_is_as_fine_as_the_time_for_it_allows(
+    budget_s: float, compile_s: float, depth: int | None
+) -> None:
+    function, arguments = cnn()
+    regions = find_regions(jax.jit(function).trace(*arguments).jaxpr)
+    assert affordable_depth(regions, budget_s, compile_s) == depth
+
+
+def test_where_time_is_short_larger_pieces_cover_all_layers() -> None:
+    short = dataclasses.replace(FEW, budget_s=0.1)
+    _, layers = measure_layers(program(*cnn()), settings=short, clock=ticking())
+    (piece,) = layers
+    assert (piece.layer, piece.depth) == ("SmallCNN", 0)
+    assert set(piece.covers) == CNN_LAYERS - {"SmallCNN"}
