@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from edgegraph.results.records import CodeRecord
 from tests import plain_programs
 from tests.plain_programs import line_of
 
-CONTROL_FLOW = ("while", "conditional", "call")
+CONTROL_FLOW = ("while", "conditional")
+HOLDING = ("fusion", "call", "while")
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%([\w.-]+) = .*?[\]})] ([\w-]+)\((.*)$")
 COMPUTATION = re.compile(r"^(?:ENTRY )?%([\w.-]+) .*\{$")
 
@@ -32,7 +34,7 @@ class Instruction:
     """What the text says of an instruction."""
 
     opcode: str
-    called: str | None
+    called: tuple[str, ...]
     source: str | None
 
 
@@ -64,8 +66,11 @@ def sources(text: str) -> Callable[[int], str | None]:
     return source
 
 
-def kernels(text: str) -> Mapping[str, Lines]:
-    """Return the lines that each op of a program stands on, those of a fusion all together."""
+def kernels(text: str, timed: Set[str]) -> Mapping[str, Lines]:
+    """Return the lines that each op of a program stands on, those of a fusion all together.
+
+    A call is a kernel, too, unless ops in it are `timed`.
+    """
     source = sources(text)
     computations: dict[str, dict[str, Instruction]] = {}
     inside: dict[str, Instruction] = {}
@@ -74,18 +79,18 @@ def kernels(text: str) -> Mapping[str, Lines]:
         if head:
             inside = computations.setdefault(head[1], {})
         elif found:
-            called = re.search(r"calls=%([\w.-]+)", row)
+            called = re.findall(r"(?:calls|to_apply|body|condition)=%([\w.-]+)", row)
             frame = re.search(r"stack_frame_id=(\d+)", row)
             inside[found[1]] = Instruction(
                 opcode=found[2],
-                called=called[1] if called and found[2] == "fusion" else None,
+                called=tuple(called) if found[2] in HOLDING else (),
                 source=source(int(frame[1])) if frame else None,
             )
 
     def lines(instruction: Instruction) -> set[str]:
-        if instruction.called is None:
+        if not instruction.called:
             return {instruction.source} - {None}  # type: ignore[return-value]  # None is taken out
-        held = computations[instruction.called].values()
+        held = [each for name in instruction.called for each in computations[name].values()]
         return {line for each in held if each.opcode != "constant" for line in lines(each)}
 
     return {
@@ -93,6 +98,7 @@ def kernels(text: str) -> Mapping[str, Lines]:
         for held in computations.values()
         for name, each in held.items()
         if each.opcode not in CONTROL_FLOW
+        and not (each.opcode == "call" and timed & computations[each.called[0]].keys())
     }
 
 
@@ -110,13 +116,15 @@ def profile(program: Program, arguments: Sequence[Any], folder: Path) -> Path:
 def profiled(file: Path) -> Mapping[str, float]:
     """Return the time in which any thread worked for each op in the second call, in ns."""
     spans: dict[str, list[tuple[float, float]]] = {}
-    for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
-        for line in plane.lines:
-            for event in line.events:
-                op = dict(event.stats).get("hlo_op")
-                if op is not None:
-                    span = (event.start_ns, event.start_ns + event.duration_ns)
-                    spans.setdefault(str(op), []).append(span)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of jaxlib's own bindings on 3.13
+        for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
+            for line in plane.lines:
+                for event in line.events:
+                    op = dict(event.stats).get("hlo_op")
+                    if op is not None:
+                        span = (event.start_ns, event.start_ns + event.duration_ns)
+                        spans.setdefault(str(op), []).append(span)
     return {name: covered(sorted(each)[len(each) // 2 :]) for name, each in spans.items()}
 
 
@@ -135,7 +143,7 @@ def confirmed(
 
     A kernel that holds several lines may have spent all its time on any of them, or none.
     """
-    held = {name: lines for name, lines in kernels(text).items() if name in times}
+    held = {name: lines for name, lines in kernels(text, times.keys()).items() if name in times}
     whole = sum(times[name] for name in held)
     by_source: dict[str, float] = {}
     for row in analysis.records_by("line"):

@@ -7,7 +7,7 @@ by their roofline times, and within a layer always by the latter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from statistics import median
 
@@ -44,19 +44,31 @@ Layer = tuple[str, str]
 def share_out(
     records: Sequence[OpRecord], self_s: Mapping[str, float], latencies: Sequence[LayerLatency] = ()
 ) -> tuple[OpShare, ...]:
-    """Distribute all traced time among ops; `latencies` of layers compiled alone split fusions."""
+    """Distribute all traced time among ops; `latencies` of layers compiled alone split kernels."""
     tree = OpTree(records)
     separate = _SeparateTimes(tree, latencies)
+    around = _around(records, self_s)
     shares: list[OpShare] = []
     for record in records:
         if record.name not in self_s:
             continue
         leaf = tree.is_leaf(record)
-        if record.opcode == "fusion" and not leaf:
+        # A call of which nothing inside was seen ran as one kernel.
+        one = record.opcode == "call" and record.name not in around
+        if not leaf and (one or record.opcode == "fusion"):
             shares += separate.split(self_s[record.name], tree.leaves_in(record))
         else:
             shares.append(_share(record, self_s[record.name], MEASURED, holds_ops=not leaf))
     return tuple(shares)
+
+
+def _around(records: Sequence[OpRecord], self_s: Mapping[str, float]) -> Set[str]:
+    """Name the ops that hold others that were seen, at any depth."""
+    found: set[str] = set()
+    for record in reversed(records):  # contents before what holds them
+        if record.parent is not None and (record.name in self_s or record.name in found):
+            found.add(record.parent)
+    return found
 
 
 class _SeparateTimes:

@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from edgegraph.analysis.records import with_traced_times
 from edgegraph.hlo.graph import flatten
@@ -110,6 +111,14 @@ def test_by_counts_without_a_device() -> None:
 def test_one_op_alone_in_a_fusion_was_measured() -> None:
     (share,) = share_out(FUSION[:3], {"fusion": 8.0})
     assert (share.name, share.time_s, share.time_source) == ("one", 8.0, "measured")
+
+
+def test_a_call_that_ran_as_one_kernel_is_split_and_one_whose_ops_were_seen_is_not() -> None:
+    call = (record("call", "call"), *(structs.replace(each, parent="call") for each in FUSION[1:]))
+    found = {share.name: share.time_s for share in share_out(call, {"call": 8.0})}
+    assert found == {"one": 2.0, "two": 4.0, "three": 2.0}
+    found = {share.name: share.time_s for share in share_out(call, {"call": 1.0, "two": 7.0})}
+    assert found == {"call": 1.0, "two": 7.0}
 
 
 def test_a_loop_keeps_its_own_time_and_records_hold_what_is_inside() -> None:
