@@ -13,7 +13,7 @@ spread over the compiled ops of that layer and phase.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 from msgspec import structs
@@ -22,6 +22,7 @@ from edgegraph.analysis.instances import name_instances
 from edgegraph.analysis.owners import parameter_owners
 from edgegraph.analysis.phases import find_loss, find_updates, updates_something
 from edgegraph.analysis.places import Attribution, attribute_by_neighbours, common
+from edgegraph.analysis.sources import Sources
 from edgegraph.base.timing import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.cost.custom_calls import price_custom_call
@@ -52,7 +53,8 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     modules = module_paths(arguments.parameters.values())
     op_names = without_functions(_complete_op_names(nodes))
     said = {name: parse_op_name(op_name, modules) for name, op_name in op_names.items()}
-    updates = _updates(nodes, said) if updates_something(nodes, arguments.held) else frozenset()
+    sources = Sources(nodes)
+    updates = _updates(nodes, sources, said, arguments.held)
     parameters = arguments.parameters
     layers = {
         name: OPTIMIZER_SCOPE if each.layer is None and name in updates else each.layer
@@ -63,7 +65,7 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
     phases = {name: "update" if name in updates else each.phase for name, each in said.items()}
     if "backward" in phases.values():  # a weight gradient that XLA wrote anew has no name
         phases |= {name: "backward" for name in gradients if not said[name].primitive}
-    layers |= dict.fromkeys(_loss(nodes, said, layers), LOSS_SCOPE)
+    layers |= dict.fromkeys(_loss(nodes, sources, said, layers), LOSS_SCOPE)
     attributions = {
         name: Attribution(layer=layer, phase=phases[name]) for name, layer in layers.items()
     }
@@ -111,28 +113,33 @@ def attribute_frames(nodes: Sequence[Node], module: Module) -> Mapping[str, int]
     }
 
 
-def _updates(nodes: Sequence[Node], said: Mapping[str, OpName]) -> frozenset[str]:
+def _updates(
+    nodes: Sequence[Node], sources: Sources, said: Mapping[str, OpName], held: Collection[str]
+) -> frozenset[str]:
     """Name the ops of a training step's update that no scope names so."""
     backward = _in_phase(said, "backward")
-    if not backward:
+    if not backward or not updates_something(nodes, held):
         return frozenset()
     differentiated = {name for name, each in said.items() if each.differentiated}
     layers = {said[name].layer for name in differentiated} - {None}
     others = {name for name, each in said.items() if each.layer in layers}
-    found = find_updates(nodes, backward, differentiated | others)
+    found = find_updates(nodes, sources, backward, differentiated | others)
     # What says nothing of itself, such as a copy of a gradient, is placed by its neighbours.
     return frozenset(name for name in found if said[name].primitive)
 
 
 def _loss(
-    nodes: Sequence[Node], said: Mapping[str, OpName], layers: Mapping[str, str | None]
+    nodes: Sequence[Node],
+    sources: Sources,
+    said: Mapping[str, OpName],
+    layers: Mapping[str, str | None],
 ) -> frozenset[str]:
     """Name the ops of a loss that no scope names so, of a program with a backward pass."""
     backward = _in_phase(said, "backward")
     if not backward or not any(layers[name] for name in backward):
         return frozenset()
     forward = {name for name, each in said.items() if each.differentiated} - backward
-    return find_loss(nodes, layers, forward, backward)
+    return find_loss(nodes, sources, layers, forward, backward)
 
 
 def _in_phase(said: Mapping[str, OpName], phase: str) -> frozenset[str]:

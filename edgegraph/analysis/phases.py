@@ -8,7 +8,7 @@ number of the step. What is differentiated, in no layer, and behind all of them,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 
 from edgegraph.analysis.sources import Sources
 from edgegraph.hlo import opcodes
@@ -28,19 +28,22 @@ def updates_something(nodes: Sequence[Node], held: Collection[str]) -> bool:
 
 
 def find_updates(
-    nodes: Sequence[Node], gradients: Collection[str], differentiated: Collection[str]
+    nodes: Sequence[Node],
+    sources: Sources,
+    gradients: Collection[str],
+    differentiated: Collection[str],
 ) -> frozenset[str]:
     """Name the ops of the update.
 
     Args:
         nodes: All ops, operands before users.
+        sources: Of these.
         gradients: Names of the ops of the backward pass.
         differentiated: Those of all ops that are differentiated, `gradients` among them; the model
             is in these, and they are no update.
     """
     if not gradients:
         return frozenset()
-    sources = Sources(nodes)
     doing = [node for node in nodes if node.opcode not in opcodes.MAKERS_BEHIND]
     updates: set[str] = set()
     after = set(gradients)
@@ -64,23 +67,27 @@ def find_updates(
 
 def find_loss(
     nodes: Sequence[Node],
+    sources: Sources,
     layers: Mapping[str, str | None],
-    forward: Collection[str],
-    backward: Collection[str],
+    forward: Set[str],
+    backward: Set[str],
 ) -> frozenset[str]:
     """Name the ops of the loss.
 
     Args:
         nodes: All ops, operands before users.
+        sources: Of these.
         layers: The layer of each op, as far as it has one.
         forward: The differentiated ops that come before the backward pass.
         backward: The ops of the backward pass.
     """
-    sources = Sources(nodes)
     doing = [node for node in nodes if node.opcode not in opcodes.MAKERS_BEHIND]
-    behind: set[str] = set()
+    nowhere = [node.name for node in doing if not layers[node.name]]
+    if forward.isdisjoint(nowhere) and backward.isdisjoint(nowhere):
+        return frozenset()
+    behind = {name for name, layer in layers.items() if layer}
     for node in doing:
-        if any(layers[name] or name in behind for name in sources.of(node)):
+        if not behind.isdisjoint(sources.of(node)):
             behind.add(node.name)
     gradients: set[str] = set()
     used: set[str] = set()
@@ -97,11 +104,8 @@ def find_loss(
             if node.name in used or (node.name in forward and layers[node.name]):
                 used.update(sources.with_earlier_turns(node))
     return frozenset(
-        node.name
-        for node in doing
-        if not layers[node.name]
-        and (
-            (node.name in forward and node.name in behind and node.name not in used)
-            or (node.name in backward and node.name not in gradients)
-        )
+        name
+        for name in nowhere
+        if (name in forward and name in behind and name not in used)
+        or (name in backward and name not in gradients)
     )

@@ -15,6 +15,7 @@ from flax import linen as nn
 import edgegraph as eg
 from edgegraph import xla
 from edgegraph.analysis.phases import find_loss, find_updates, updates_something
+from edgegraph.analysis.sources import Sources
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import flatten
 
@@ -218,8 +219,9 @@ def test_a_sampler_that_follows_gradients_updates_no_model() -> None:
 def test_without_gradients_there_is_no_update() -> None:
     lowered = jax.jit(loss).lower(WEIGHTS, X, Y)
     nodes = flatten(decode(xla.lowered_module(lowered)))
-    assert not find_updates(nodes, (), ())
-    assert not find_loss(nodes, {node.name: None for node in nodes}, (), ())
+    sources = Sources(nodes)
+    assert not find_updates(nodes, sources, (), ())
+    assert not find_loss(nodes, sources, {node.name: None for node in nodes}, set(), set())
     weights = [node.name for node in nodes if node.opcode == "parameter" and node.parent is None]
     assert not updates_something(nodes, weights)  # it returns a number
 
