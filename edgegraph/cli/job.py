@@ -248,11 +248,7 @@ class Job:
     ] = False
     seconds: Annotated[
         float | None,
-        typer.Option(
-            metavar="S",
-            help="What timing the layers may take at each batch size, compilation included: larger"
-            " pieces are timed where it is short. Default: 20; with --quick 8.",
-        ),
+        typer.Option(metavar="S", help="For timing layers, for each batch size. Default: 20."),
     ] = None
     depth: Annotated[
         list[str] | None,

@@ -60,8 +60,7 @@ def measure_layers(
     are timed alone; 0 times the scopes without one above them (the model, the loss) in one piece
     each, 1 those below (the blocks); a list, or ``all``, makes several cuts. `limit_s` bounds the
     timing of all layers together, and `budget_s` compilation, too, where no depth is asked for: the
-    pieces are larger then, if they must be. Where equations belong, `place` says, or else their
-    names.
+    pieces are larger then, if they must be. Where equations belong, `place` or their names say.
     """
     started = clock()
     settings, report = settings or MeasurementSettings(), progress or no_progress
@@ -73,17 +72,11 @@ def measure_layers(
         return _time_in_turns([whole], settings, clock, synchronous, report)[0], ()
     regions = find_regions(program.jaxpr)
     regions = replace(regions, places=place(regions) if place else {})
-    if depth is None:
-        depth = affordable_depth(regions, settings.budget_s, program.compile_s or 0.0)
-    pieces = [
-        (below, group) for below in which_depths(depth, regions) for group in cut(regions, below)
-    ]
+    pieces = _pieces(regions, depth, settings.budget_s, program.compile_s or 0.0)
     groups = [group for _, group in pieces]
     layers = compile_layers(regions, groups, jax.tree.leaves(arguments), program.options, report)
     every = [CompiledLayer(program.executable, arguments), *layers.distinct]
-    left_s = settings.budget_s - (clock() - started) / NANOSECONDS_PER_S
-    limit_s = min(settings.limit_s, max(left_s, settings.budget_s / 4))
-    settings = replace(settings, limit_s=limit_s)
+    settings = _of_what_is_left(settings, clock() - started)
     total, *outcomes = _time_in_turns(every, settings, clock, synchronous, report)
     return total, tuple(
         LayerLatency(
@@ -100,6 +93,23 @@ def measure_layers(
         )
         if index is not None
     )
+
+
+def _pieces(
+    regions: Regions, depth: Depth, budget_s: float, compile_s: float
+) -> list[tuple[int | None, LayerGroup]]:
+    """Cut at every depth that is asked for, or that is affordable; return it with each piece."""
+    if depth is None:
+        depth = affordable_depth(regions, budget_s, compile_s)
+    return [
+        (below, group) for below in which_depths(depth, regions) for group in cut(regions, below)
+    ]
+
+
+def _of_what_is_left(settings: MeasurementSettings, spent_ns: int) -> MeasurementSettings:
+    """Bound the timing by what compiling has left of the budget, but a quarter of it."""
+    left_s = max(settings.budget_s - spent_ns / NANOSECONDS_PER_S, settings.budget_s / 4)
+    return replace(settings, limit_s=min(settings.limit_s, left_s))
 
 
 def _time_in_turns(
