@@ -29,6 +29,7 @@ from edgegraph.errors import (
 )
 from edgegraph.hlo.read import with_arguments
 from edgegraph.workload.calls import Call
+from edgegraph.workload.functions import parameters_first
 from edgegraph.workload.workload import Workload
 
 STAGES = ("optimized", "lowered")
@@ -220,13 +221,20 @@ def _compile(job: _Job) -> Program:
         device=job.target.device,
         original=None if job.call.original is None else partial(_original, job),
         fingerprint=sha256(lowered.as_text().encode()).hexdigest(),
-        arguments=job.call.arguments,
+        arguments=_arguments(job.call, traced),
     )
     if job.stage == "lowered":
         program = replace(program, serialized=xla.lowered_module(lowered))
     else:
         program = (_compile_ahead if job.target.ahead else _compile_here)(program, job)
     return replace(program, serialized=with_arguments(program.serialized, program.arguments))
+
+
+def _arguments(call: Call, traced: Any) -> tuple[str, ...]:
+    """Return the names of the arguments where they are others than JAX gives."""
+    if call.params is None:
+        return call.arguments
+    return parameters_first(traced.jaxpr.jaxpr.debug_info.arg_names, call.params)
 
 
 def _original(job: _Job) -> bytes:

@@ -54,6 +54,8 @@ class Call:
         stage: Makes the `jax.stages.Traced` or `Lowered` of what has been jitted, traced or lowered
             already and keeps its own donation, shardings and options; None for all else.
         arguments: Names of the arrays that `stage` takes (``m.a.weight``), where it lost them.
+        params: The argument, or the path in one, that is the tree of the model's parameters, where
+            that is said; it is found otherwise.
     """
 
     function: Callable[..., Any]
@@ -66,6 +68,7 @@ class Call:
     keywords: tuple[str, ...] = ()
     stage: Callable[[], Any] | None = None
     arguments: tuple[str, ...] = ()
+    params: str | None = None
 
 
 CROSS_ENTROPY = "cross_entropy"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgegraph.workload.calls import Call, inference, network, training
-from edgegraph.workload.functions import checked_donation, plain
+from edgegraph.workload.functions import argument_name, checked_donation, plain
 from edgegraph.workload.keras_model import keras_inputs
 
 
@@ -193,6 +193,7 @@ class Workload:
         make_args: Callable[[int], tuple[Any, ...]],
         *,
         donate: Sequence[int] = (),
+        params: str | int | None = None,
         name: str | None = None,
         seed: int = 0,
     ) -> Workload:
@@ -205,6 +206,8 @@ class Workload:
                 Where JAX can trace it, big arrays are not made for their shape alone.
             donate: Positions of the arguments whose memory the call may take for its results, as
                 ``donate_argnums`` of `jax.jit`.
+            params: The argument that is the tree of the model's parameters, by name or position,
+                or a path in one (``state.params[0]``); found where None.
             name: Name for tables and files; the function's own where None.
             seed: Seed of the values for `jax.ShapeDtypeStruct`s.
 
@@ -219,10 +222,13 @@ class Workload:
             >>> workload.name, workload.call(32).abstract[0].shape
             ('matmul', (32, 784))
         """
-        return cls(
-            name=name or function_name(function),
-            call=lambda batch: plain(function, lambda: make_args(batch), seed=seed, donate=donate),
-        )
+        tree = None if params is None else argument_name(function, params)
+
+        def call(batch: int) -> Call:
+            made = plain(function, lambda: make_args(batch), seed=seed, donate=donate)
+            return replace(made, params=tree)
+
+        return cls(name=name or function_name(function), call=call)
 
     @classmethod
     def train_step(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import edgegraph as eg
 from edgegraph.errors import InputError
 from edgegraph.workload import Workload
 
@@ -75,3 +76,26 @@ def test_arguments_must_be_a_tuple() -> None:
     workload = Workload.from_function(add, lambda n: [1, 2])  # type: ignore[arg-type, return-value]
     with pytest.raises(InputError, match=r"the arguments came as a list; give a tuple"):
         workload.call(1)
+
+
+def optimise(x: Any, state: Any) -> Any:
+    """Take a step in a state that says nothing of itself."""
+    w, momentum = state
+    gradient = jax.grad(lambda w: jnp.sum((x @ w) ** 2))(w)
+    return w - 0.1 * gradient, momentum
+
+
+@pytest.mark.parametrize(("params", "count"), [("state[0]", 12), (1, 24), ("x", 15)])
+def test_which_argument_holds_the_parameters_can_be_said(params: Any, count: int) -> None:
+    args = jnp.ones((5, 3)), (jnp.ones((3, 4)), jnp.ones((3, 4)))
+    workload = eg.Workload.from_function(optimise, lambda batch: args, params=params)
+    assert eg.analyze(workload, stage="lowered").totals.params == count
+
+
+def test_parameters_that_no_argument_has_are_refused() -> None:
+    args = jnp.ones((5, 3)), (jnp.ones((3, 4)), jnp.ones((3, 4)))
+    workload = eg.Workload.from_function(optimise, lambda batch: args, params="weights")
+    with pytest.raises(eg.EdgeGraphError, match=r"names no argument .* arguments are x, state"):
+        eg.compile(workload, stage="lowered")
+    with pytest.raises(eg.EdgeGraphError, match="expected 0 to 1"):
+        eg.Workload.from_function(optimise, lambda batch: args, params=2)
