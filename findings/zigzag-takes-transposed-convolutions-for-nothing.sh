@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # ZigZag estimates energy and latency of the ops of an ONNX model that it knows, and gives those
-# that it does not know none, without an error: a transposed convolution of a million MACs takes 0
-# cycles and 0 pJ, and a network's total is too low by all of them.
+# that it does not know none, without an error: a transposed convolution of half a million MACs
+# takes 0 cycles and 0 pJ, and a network's total is too low by all of them.
 #
 # Seen with zigzag-dse 3.9.1, Python 3.11, Linux x86-64, 2026-11-30:
 #   Conv 3x3 of 1179648 MACs: 1832995 pJ, 2864 cycles
@@ -14,7 +14,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3.11}" -m venv "$folder/venv" || exit 2
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
-  'zigzag-dse==3.9.1' 'onnx==1.23.2' 'numpy==2.4.6' || exit 2
+  'zigzag-dse==3.9.1' 'six==1.17.0' 'onnx==1.23.2' 'numpy==2.4.6' || exit 2
 cd "$folder"
 "$folder/venv/bin/python" - <<'PYTHON'
 import logging
