@@ -91,14 +91,15 @@ def kernels(text: str, timed: Set[str]) -> Mapping[str, Lines]:
         if not instruction.called:
             return {instruction.source} - {None}  # type: ignore[return-value]  # None is taken out
         held = [each for name in instruction.called for each in computations[name].values()]
-        return {line for each in held if each.opcode != "constant" for line in lines(each)}
+        found = {line for each in held if each.opcode != "constant" for line in lines(each)}
+        own = instruction.opcode == "while" and instruction.source is not None
+        return found | {instruction.source} if own else found  # type: ignore[arg-type]  # not None
 
     return {
         name: frozenset(lines(each))
         for held in computations.values()
         for name, each in held.items()
-        if each.opcode not in CONTROL_FLOW
-        and not (each.opcode == "call" and timed & computations[each.called[0]].keys())
+        if not (each.opcode == "call" and timed & computations[each.called[0]].keys())
     }
 
 
@@ -144,7 +145,7 @@ def confirmed(
     A kernel that holds several lines may have spent all its time on any of them, or none.
     """
     held = {name: lines for name, lines in kernels(text, times.keys()).items() if name in times}
-    whole = sum(times[name] for name in held)
+    whole = sum(times[name] for name in held if not name.startswith(CONTROL_FLOW))
     by_source: dict[str, float] = {}
     for row in analysis.records_by("line"):
         assert isinstance(row, CodeRecord)
@@ -155,6 +156,8 @@ def confirmed(
     for line in largest:
         among = {name for name, lines in held.items() if line in lines}
         alone = {name for name in among if len(held[name]) == 1}
+        # A loop's own time is of its line; the profile has it with that of what it runs.
+        alone -= {name for name in among if name.startswith(CONTROL_FLOW)}
         least_s, most_s = (sum(times[name] for name in names) for names in (alone, among))
         found[line] = (by_source[line], least_s / whole, most_s / whole)
     return found
@@ -191,7 +194,7 @@ def test_the_lines_that_take_most_are_those_of_a_profile_read_by_other_means(
     found = confirmed(analysis, program.executable.as_text(), profiled(file))
     assert len(found) == 5
     for line, (share, least, most) in found.items():
-        assert 0.95 * least - 0.01 <= share <= 1.05 * most + 0.02, line  # a loop itself
+        assert 0.85 * least - 0.02 <= share <= 1.05 * most + 0.02, line
     assert sum(share for share, _, _ in found.values()) > 0.8
     functions = {row.layer: row.share for row in analysis.records_by("function")}
     relaxed, _, _ = found[line_of(settle, "jnp.sin(x)")]
