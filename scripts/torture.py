@@ -109,11 +109,13 @@ class Folder:
 
     Attributes:
         runs: Most runs that its database has been seen to hold; none may go.
+        make_room: Done before it is looked into, which takes room, too.
     """
 
     path: Path
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     runs: int = 0
+    make_room: Callable[[], object] = lambda: None
 
     def start(
         self, command: str, *, prefix: Sequence[str] = (), most: tuple[int, int] | None = None
@@ -147,6 +149,7 @@ class Folder:
         except subprocess.TimeoutExpired:
             child.kill()
             raise BrokenError(f"it did not end within {LIMIT_S} s") from None
+        self.make_room()
         if "Traceback" in said or child.returncode == 70:
             raise BrokenError(f"a bug: {said.strip()[-300:]}")
         self.check()
@@ -250,7 +253,7 @@ def full_disk(sizes: Sequence[int]) -> str:
             if small is None:
                 here.run(command, 0, 2, most=(resource.RLIMIT_FSIZE, size))
             else:
-                with small(here.path, size):
+                with small(here, size):
                     here.run(command, 0, 2)
             ended.append(str(here.runs))
     how = "files of at most" if small is None else "disks of"
@@ -258,14 +261,15 @@ def full_disk(sizes: Sequence[int]) -> str:
 
 
 @contextmanager
-def _mounted(path: Path, size: int) -> Iterator[None]:
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "torture", str(path)]
-    if subprocess.run(command, capture_output=True).returncode:
+def _mounted(here: Folder, size: int) -> Iterator[None]:
+    mount = ["mount", "-t", "tmpfs", "torture", str(here.path), "-o"]
+    if subprocess.run([*mount, f"size={size}"], capture_output=True).returncode:
         raise NotTriedError("no disk can be mounted here")
+    here.make_room = partial(subprocess.run, [*mount, "remount,size=64m"], check=True)
     try:
         yield
     finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
+        subprocess.run(["umount", "-l", str(here.path)], check=True)
 
 
 def _row_with_error(here: Folder, said: str, **how: object) -> str:
