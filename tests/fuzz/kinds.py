@@ -6,7 +6,9 @@ What stands in a file goes through the registry of doors, as for a user. XLA is 
 
 from __future__ import annotations
 
+import atexit
 import io
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,7 +60,9 @@ def scratch() -> Path:
     """Return a folder for inputs that are read by their names; in memory, where there is that."""
     memory = Path("/dev/shm")
     parent = memory if memory.is_dir() else None
-    return Path(tempfile.mkdtemp(prefix="edgegraph-fuzz-", dir=parent))
+    folder = Path(tempfile.mkdtemp(prefix="edgegraph-fuzz-", dir=parent))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _written(data: bytes, name: str) -> Path:
