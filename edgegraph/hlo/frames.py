@@ -19,6 +19,11 @@ from edgegraph.hlo.module import Module, StackFrame
 
 _OWN_CODE = str(Path(__file__).resolve().parents[1])
 
+_OWN_ANYWHERE = re.compile(
+    r"[/\\]edgegraph[/\\](?:analysis|cli|compiler|doors|gate|measure|rewrites|studies|workload)[/\\]"
+)
+"""Of a result that was saved elsewhere: the rooms that call the code of others."""
+
 _LIBRARY = re.compile(
     r"""[/\\](?:site|dist)-packages[/\\]
       | [/\\]lib[/\\]python3[^/\\]*[/\\]
@@ -48,7 +53,7 @@ _PACKAGE = re.compile(r"(?:site|dist)-packages[/\\]([^/\\]+)")
 @lru_cache(maxsize=4096)
 def is_edgegraph(file: str) -> bool:
     """Return whether a file is EdgeGraph's own."""
-    return file.startswith(_OWN_CODE)
+    return file.startswith((f"{_OWN_CODE}/", f"{_OWN_CODE}\\")) or bool(_OWN_ANYWHERE.search(file))
 
 
 @lru_cache(maxsize=4096)

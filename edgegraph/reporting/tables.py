@@ -103,7 +103,7 @@ def _table(analysis: Analysis, width: int) -> Table:
         )
     texts = width >= _WITH_TEXT and any(getattr(row, "text", None) for row in rows)
     if texts:
-        table.add_column("", no_wrap=True, overflow="ellipsis", style="dim")
+        table.add_column("", style="dim")  # the one that is cut where there is no room
     gains = {(each.layer, each.phase): each.gain_share for each in what_if(rows)}
     phase = None
     for row in rows:
@@ -113,7 +113,8 @@ def _table(analysis: Analysis, width: int) -> Table:
         layer = "  " * row.depth + row.layer.rpartition("/")[2]
         gain = gains.get((row.layer, row.phase))
         cells = [_cell(row, name, gain) for name in names]
-        cells += [Text(shown(getattr(row, "text", None) or ""))] * texts
+        written = shown(getattr(row, "text", None) or "")
+        cells += [Text(written, no_wrap=True, overflow="ellipsis")] * texts
         table.add_row(
             Text(shorten(layer, _NAME if wide else _NARROW_NAME)),
             *cells,

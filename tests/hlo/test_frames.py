@@ -45,6 +45,21 @@ def test_what_called_edgegraph_is_no_part_of_the_program() -> None:
     assert functions(frames) == ["step"]
 
 
+@pytest.mark.parametrize(
+    ("file", "own"),
+    [
+        (OURS, True),
+        ("/home/colleague/env/lib/python3.12/site-packages/edgegraph/compiler/compile.py", True),
+        (r"C:\src\edgegraph\edgegraph\measure\isolated.py", True),
+        ("/src/edgegraph/models/cnn.py", False),
+        (f"{Path(edgegraph.__file__).parent}_models/net.py", False),
+    ],
+)
+def test_edgegraph_is_known_wherever_it_stood(file: str, own: bool) -> None:
+    frames = chain(("run.py", "<module>", 1), (file, "f", 2), ("sim.py", "step", 3))
+    assert functions(frames) == (["step"] if own else ["<module>", "f", "step"])
+
+
 def test_edgegraphs_own_frames_and_wrappers_inside_the_program_are_left_out() -> None:
     frames = chain(
         (OURS, "compile", 2), ("net.py", "Net.__call__", 3), (OURS, "scoped", 4),

@@ -8,7 +8,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from edgegraph.base.units import seconds, si
 from edgegraph.reporting.tables import layer_table, together_table
+from edgegraph.reporting.views import in_view
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.timing import LayerLatency
 from tests import analyses
@@ -49,3 +51,15 @@ def test_parameters_and_flops_need_104_columns(width: int, wide: bool) -> None:
     out = StringIO()
     Console(file=out, width=width).print(layer_table(analyses.small_cnn(1)))
     assert ("params" in out.getvalue()) == wide
+
+
+@pytest.mark.parametrize("width", [132, 140, 160])
+def test_where_there_is_no_room_lines_of_code_are_cut_and_no_numbers(width: int) -> None:
+    analysis = replace(analyses.physics(), shown_by="line")
+    out = StringIO()
+    Console(file=out, width=width).print(layer_table(analysis))
+    lines = [line.split("…")[0] for line in out.getvalue().splitlines()]
+    for row in in_view(analysis, everything=False).layer_records:
+        name = row.layer.rpartition("/")[2]
+        figures = f"{si(row.flops or 0)}", seconds(row.time_s)
+        assert any(line.split()[:1] == [name] and all(f in line for f in figures) for line in lines)
