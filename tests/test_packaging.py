@@ -44,7 +44,9 @@ def pinned(path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", CONSTRAINTS, ids=lambda path: path.stem)
 def test_constraints_are_exact_and_name_no_place(path: Path) -> None:
-    assert all(re.fullmatch(r"[\d.]+(post\d+)?", version) for version in pinned(path).values())
+    assert all(
+        re.fullmatch(r"[\d.]+((post|dev)\d+)?", version) for version in pinned(path).values()
+    )
     assert "://" not in path.read_text()
 
 

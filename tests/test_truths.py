@@ -75,4 +75,5 @@ def test_nearly_all_work_has_a_layer(spec: str) -> None:
     totals = eg.analyze(getattr(importlib.import_module(module), name)(), batch=1).totals
     assert totals.flops_coverage > 0.98
     assert totals.bytes_coverage > 0.95
-    assert totals.flops == pytest.approx(totals.xla_flops, rel=1e-4)
+    # XLA counts all of what a fusion computes and uses a part of: a token of a sequence.
+    assert 0.999 * totals.xla_flops < totals.flops < 1.0001 * totals.xla_flops

@@ -19,8 +19,6 @@ _LAPACK = ("lapack_", "blas_")
 _LEAST_SOLVED = 64
 """FLOPs of the smallest call of LAPACK that a calibration times, as long as any smaller takes."""
 
-_OF_VALUES = opcodes.ELEMENTWISE | {"reduce", "reduce-window"}
-
 
 class Work(Struct, frozen=True, gc=False):
     """The work of all executions of one op; amount 0 where moving its data is all there is to it.
@@ -54,9 +52,9 @@ def work_of(node: Node, record: OpRecord, head: Instruction, operands: Sequence[
         kind, amount = instruction.opcode, flops
     elif (instruction.custom_call_target or "").startswith(_LAPACK):
         kind, amount = "lapack", max(flops, times * _LEAST_SOLVED)
-    elif instruction.opcode in _OF_VALUES and record.transcendentals:
+    elif instruction.opcode in opcodes.OF_VALUES and record.transcendentals:
         kind, amount = "transcendental", record.transcendentals
-    elif instruction.opcode in _OF_VALUES:
+    elif instruction.opcode in opcodes.OF_VALUES:
         kind, amount = "arithmetic", flops
     return Work(kind, dtype, (max(1, amount // times), 1, 1), float(amount))
 

@@ -237,6 +237,9 @@ BY_ELEMENT = ELEMENTWISE | REARRANGEMENTS | frozenset(
 OF_MULTIPLY_ADDS = PRODUCTS | {"cholesky", "triangular-solve"}
 """XLA counts them by multiply-adds."""
 
+OF_VALUES = ELEMENTWISE | (REDUCTIONS - {"select-and-scatter"})
+"""Those whose work is so many operations for each value."""
+
 APPLIERS = REDUCTIONS | {"all-reduce", "map", "scatter"}
 """Apply a computation of a single op to many numbers."""
 

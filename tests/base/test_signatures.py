@@ -48,4 +48,6 @@ def test_what_every_sweep_takes_is_shown_with_its_defaults(function: Any) -> Non
     assert shown["queue_depths"].default == (1, 4, 16)
     assert shown["measure"].default is None
     assert shown["option_sets"].annotation == "Mapping[str, Options] | None"
-    assert [each.name for each in shown.values()][-3:] == ["settings", "device", "measure"]
+    assert [each.name for each in shown.values()][-4:] == [
+        "settings", "device", "measure", "compile_limit_s"
+    ]  # fmt: skip

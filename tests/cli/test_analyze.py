@@ -258,8 +258,9 @@ def test_outside_of_the_checkout_it_says_so(
 
 
 def test_what_has_no_layers_is_shown_by_function_or_as_asked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     saved = str(save(analyses.physics(), tmp_path / "a.edgegraph"))
     assert main(["show", saved]) == 0
     out = capsys.readouterr().out

@@ -246,7 +246,8 @@ def recounted(instruction: Instruction, operands: Sequence[Shape], xla: Total) -
     opcode = instruction.opcode
     if opcode == "fft":
         passes = sum(math.floor(math.log2(n)) for n in instruction.fft_lengths if n)
-        return Total(8 * operands[0].size * passes - xla.flops)
+        numbers = operands[0] if operands[0].dtype[0] == "c" else instruction.shape
+        return Total(8 * numbers.size * passes - xla.flops)
     if opcode == "sort":
         n = operands[0].dimensions[instruction.dimensions[0]]
         return Total(operands[0].size * math.ceil(math.log2(max(n, 1))) - xla.flops)

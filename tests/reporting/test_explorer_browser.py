@@ -154,7 +154,7 @@ def test_on_paper_the_graph_is_light(page: Page) -> None:
     page.emulate_media(color_scheme="dark", media="print")
     page.wait_for_function(f"() => {REPORT}.graph.colours.paper === '#ffffff'")
     assert page.evaluate(f"{REPORT}.graph.colours.ramp[0]") == "#eef3f6"
-    expect(page.locator("#analysis-0 table.layers")).to_be_visible()
+    expect(page.locator("#analysis-0 table.layers:not(.code)")).to_be_visible()
 
 
 def test_search_finds_an_op_and_shows_its_line(page: Page) -> None:
@@ -329,7 +329,7 @@ def test_without_script_the_tables_and_plots_stand(browser: Browser, file: Path)
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(file.as_uri())
-    expect(page.locator("#analysis-0 table.layers")).to_be_visible()
+    expect(page.locator("#analysis-0 table.layers:not(.code)")).to_be_visible()
     expect(page.locator("#analysis-0 figure svg").first).to_be_visible()
     expect(page.locator("#analysis-0 .explorer")).to_be_hidden()
     context.close()
