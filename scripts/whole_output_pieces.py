@@ -40,7 +40,8 @@ def changes(name: str, before: Path, after: Path) -> list[str]:
     one, other = (list(pieces(name, text.decode())) for text in (old, new))
     less, more = Counter(one) - Counter(other), Counter(other) - Counter(one)
     found = [*(f"- {piece}" for piece in less), *(f"+ {piece}" for piece in more)]
-    kept = [[each for each in every if each not in less | more] for every in (one, other)]
+    differ = {*less, *more}
+    kept = [[each for each in every if each not in differ] for every in (one, other)]
     return [*found, "~ order"] if kept[0] != kept[1] else found
 
 
