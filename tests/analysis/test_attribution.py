@@ -11,26 +11,11 @@ import edgegraph as eg
 from edgegraph import xla
 from edgegraph.analysis.attribution import attribute, attribute_frames
 from edgegraph.hlo.decode import decode
-from edgegraph.hlo.graph import Node, flatten
-from edgegraph.hlo.module import Instruction, Shape
+from edgegraph.hlo.graph import flatten
+from edgegraph.hlo.module import Instruction
 from tests import programs
+from tests.analysis.test_places import F32, node
 from tests.hlo.test_frames import chain, module
-
-F32 = Shape(dtype="f32")
-
-
-def node(name: str, opcode: str, op_name: str, *operands: str, parent: str | None = None) -> Node:
-    instruction = Instruction(
-        name=name, opcode=opcode, shape=F32, operands=operands, op_name=op_name
-    )
-    return Node(
-        name=name,
-        instruction=instruction,
-        computation="inner" if parent else "main",
-        parent=parent,
-        operands=operands,
-        position=0,
-    )
 
 
 def test_every_op_of_a_fused_network_keeps_its_layer() -> None:
