@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from edgegraph.analysis.kernel_work import move_kind, work_of
+from edgegraph.analysis.overhead import one_kernel
 from edgegraph.base.timing import bulk
 from edgegraph.cost.custom_calls.kernels import is_callback
 from edgegraph.device.device import Device
@@ -91,7 +92,7 @@ def with_expected_times(
     rates = KernelRates(device.kernel_rates, device.peak_flops_per_s)
     model = _Model(rates, device, shapes)
     conditions = _conditions(nodes)
-    outer = _one_kernel(nodes)
+    outer = one_kernel(nodes)
     launched: set[str] = set()
     whole: dict[str, Times] = {}
     for kernel in tree.kernels:
@@ -122,17 +123,6 @@ def older_calibration(records: Sequence[OpRecord], device: Device | None) -> str
         f"no times are expected: this calibration has no rates of {', '.join(missing)}; run"
         " `edgegraph calibrate` again"
     )
-
-
-def _one_kernel(nodes: Sequence[Node]) -> Mapping[str, str]:
-    """Return, by name of every op in a call that is one kernel, the call."""
-    calls = {node.name for node in nodes if node.instruction.one_kernel}
-    outer: dict[str, str] = {}
-    for node in nodes:
-        parent = node.parent
-        if parent is not None and (parent in outer or parent in calls):
-            outer[node.name] = outer.get(parent, parent)
-    return outer
 
 
 def _conditions(nodes: Sequence[Node]) -> frozenset[str]:

@@ -23,6 +23,7 @@ from edgegraph.analysis.estimates import (
     with_compiler_times,
     with_expected_times,
 )
+from edgegraph.analysis.overhead import mark_overhead
 from edgegraph.analysis.places import Attribution
 from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
@@ -205,6 +206,8 @@ def roll_up_layers(draft: Draft) -> Draft:
     ops, trace = draft.ops, draft.op_trace
     shares = () if trace is None else trace.shares
     ops = ops if trace is None else with_traced_times(ops, shares)
+    if draft.program.stage != "lowered":
+        ops = mark_overhead(draft.nodes, ops, traced=trace is not None)
     layers = roll_up(ops, parameters, draft.layer_latencies, shares)
     return replace(draft, ops=ops, layers=layers)
 

@@ -14,7 +14,7 @@ BINDS = {
     "compute": "bound by arithmetic",
     "memory": "bound by memory traffic",
     "network": "bound by the network",
-    "overhead": "bound by launching it",
+    "overhead": "bound by launches",
     "slow": "in kernels far under every roof",
 }
 """What binds a program, in words, by bound."""
@@ -58,9 +58,11 @@ _NO_ROOF = frozenset({"far-under-the-roof", "no-library-kernel", "slow-function"
 
 
 def overall_bound(analysis: Analysis) -> str | None:
-    """Name the bound of the whole: ``slow`` or launching it, where that is over half of it."""
+    """Name the bound of the whole: launches, or ``slow``, where that is over half of it."""
     latency = analysis.latency
     if latency is not None and (latency.dispatch_s or 0.0) > latency.median_s / 2:
+        return "overhead"
+    if any(finding.rule == "overhead" for finding in analysis.findings):
         return "overhead"
     slow = (finding.weight for finding in analysis.findings if finding.rule in _NO_ROOF)
     if analysis.device is not None and max(slow, default=0.0) > 0.5:

@@ -132,7 +132,9 @@ class OpRecord(_Derived, Struct, frozen=True, kw_only=True, gc=False, array_like
         memory_time_s: (bytes_read + bytes_written - on_chip_bytes) / bandwidth.
         network_time_s: wire_bytes / bandwidth of the device's links; None where it sends nothing,
             or the device's links are unknown.
-        bound: ``compute``, ``memory``, ``network``, or None for an op that costs nothing.
+        bound: ``compute``, ``memory``, ``network``, or None for an op that costs nothing;
+            ``overhead`` of a kernel that is so small that no roof explains its time, and of the ops
+            in it, where such kernels take most of the program's time.
         time_s: Best known time of all executions in one call, or None. Of a container, that
             of the ops inside it and its own.
         time_source: ``measured`` (an op trace timed it), ``split by layers`` (it is inside a
@@ -210,14 +212,15 @@ class LayerRecord(_Derived):
         param_bytes: Bytes of them.
         macs, flops, transcendentals, bytes_read, bytes_written: As on `OpRecord`.
         compute_time_s, memory_time_s, network_time_s: Sums over its ops.
-        bound: ``compute``, ``memory``, ``network``, or ``overhead`` where launching it takes over
-            half of its measured time; None if it costs nothing. Of a parent, what binds most of
-            the time below it.
+        bound: ``compute``, ``memory``, ``network``, or ``overhead`` where launching it, or the
+            kernels in it, takes over half of its time; None if it costs nothing. Of a parent, what
+            binds most of the time below it.
         time_s: Measured time of the layer compiled alone, less the dispatch floor, or the sum
             of that over its leaves; where none was, `traced_time_s`; else the estimate
             max(compute, memory) summed over leaves.
         time_source: ``measured`` or ``estimated``.
-        share: time_s over the sum of all leaves' time_s.
+        share: time_s over the sum of all leaves' time_s; where nothing was measured, and starting
+            small kernels takes most of the time, expected_time_s over the sum of all leaves'.
         efficiency: The largest of the roofline times over time_s, where measured.
         traced_time_s: Time that an op trace saw its ops take inside the running program, fusions
             split over the layers in them; the leaves add up to the traced whole. None without a

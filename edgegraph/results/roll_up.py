@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgegraph.base.timing import bulk
@@ -58,7 +58,8 @@ def roll_up(
 
     Containers are passed over, since their contents carry the cost. `parameters` are by the layer
     that owns them; `paths`, by the name of an op, stand in place of its layer, whatever its phase.
-    The rows of depth 0 add up to the program, and so do the leaves.
+    The rows of depth 0 add up to the program, and so do the leaves. Where starting small kernels
+    takes most of the time and none was measured, shares are of what is expected.
     """
 
     def place(op: OpRecord | OpShare) -> tuple[str, str]:
@@ -79,13 +80,15 @@ def roll_up(
         scope = _scope(trees, *place(share))
         scope.traced_s = (scope.traced_s or 0.0) + share.time_s
     measured = _timings(trees, latencies) if latencies or not shares else _traced(trees)
+    known = latencies or shares or not any(op.bound == "overhead" for op in ops)
+    takes = _takes_s if known else _expected_s
     rows = [
         row
         for phase in sorted(trees, key=[*PHASES, *trees].index)
         for scope in sorted(trees[phase].children.values(), key=lambda s: s.path == UNATTRIBUTED)
-        for row in _rows(scope, phase, measured)
+        for row in _rows(scope, phase, measured, takes)
     ]
-    return _with_shares(rows)
+    return _with_shares(rows, takes)
 
 
 def _scope(trees: dict[str, _Scope], layer: str, phase: str) -> _Scope:
@@ -107,7 +110,7 @@ def _does_something(scope: _Scope) -> bool:
 
 
 def _rows(
-    top: _Scope, phase: str, measured: Mapping[tuple[str, str], _Timing]
+    top: _Scope, phase: str, measured: Mapping[tuple[str, str], _Timing], takes: _Takes
 ) -> list[LayerRecord]:
     """Return the row of a scope and those of everything below it; none where nothing is done."""
     waiting, scopes = [(top, 0)], []
@@ -118,7 +121,7 @@ def _rows(
     made: dict[int, list[LayerRecord]] = {}
     for scope, depth in reversed(scopes):  # children before parents
         below = [row for child in scope.children.values() for row in made.pop(id(child))]
-        made[id(scope)] = _with_below(scope, phase, depth, measured, below)
+        made[id(scope)] = _with_below(scope, phase, depth, measured, below, takes)
     return made[id(top)]
 
 
@@ -128,6 +131,7 @@ def _with_below(
     depth: int,
     measured: Mapping[tuple[str, str], _Timing],
     below: list[LayerRecord],
+    takes: _Takes,
 ) -> list[LayerRecord]:
     """Return the row of a scope, and the rows of what is below it."""
     own = _does_something(scope)
@@ -142,7 +146,7 @@ def _with_below(
     if all(timing is not None and timing.pieces == {scope.path} for timing in leaves):
         parent = replace(parent, time_source="measured")
         parent = replace(parent, efficiency=_efficiency(parent))
-    return [replace(parent, bound=prevailing_bound(below)), *below]
+    return [replace(parent, bound=prevailing_bound(below, takes)), *below]
 
 
 _FROM_OPS = [column for name, column in OP_COLUMNS.items() if column.adds and name in LAYER_COLUMNS]
@@ -172,7 +176,8 @@ def _leaf(
         **add_up(ops, _FROM_OPS),
     )
     roof = bound(row.compute_time_s, row.memory_time_s, row.network_time_s)
-    return replace(row, bound="overhead" if timing.overhead else roof, efficiency=_efficiency(row))
+    overhead = timing.overhead or _of_small_kernels(ops)
+    return replace(row, bound="overhead" if overhead else roof, efficiency=_efficiency(row))
 
 
 def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) -> LayerRecord:
@@ -192,12 +197,37 @@ def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) ->
     return replace(row, efficiency=_efficiency(row))
 
 
-def prevailing_bound(rows: Iterable[LayerRecord]) -> str | None:
-    """Return what binds most of the time that the leaves among `rows` take."""
+def _of_small_kernels(ops: Sequence[OpRecord]) -> bool:
+    """Return whether starting kernels is most of what ops take, which says so of each."""
+    measured = any(op.time_source != "estimated" for op in ops)
+    times_s = [(op.time_s if measured else op.expected_time_s) or 0.0 for op in ops]
+    small = [time_s for op, time_s in zip(ops, times_s, strict=True) if op.bound == "overhead"]
+    return bool(small) and sum(small) > sum(times_s) / 2
+
+
+_Takes = Callable[[LayerRecord], float | None]
+"""Returns the time by which rows are weighed."""
+
+
+def _takes_s(row: LayerRecord) -> float | None:
+    return row.time_s
+
+
+def _share(row: LayerRecord) -> float | None:
+    return row.time_s if row.share is None else row.share
+
+
+def _expected_s(row: LayerRecord) -> float | None:
+    return row.expected_time_s
+
+
+def prevailing_bound(rows: Iterable[LayerRecord], takes: _Takes = _share) -> str | None:
+    """Return what binds most of the time that the leaves among `rows` take, by their shares."""
     times: dict[str, float] = {}
     for row in rows:
-        if row.leaf and row.bound is not None and row.time_s is not None:
-            times[row.bound] = times.get(row.bound, 0.0) + row.time_s
+        time_s = takes(row)
+        if row.leaf and row.bound is not None and time_s is not None:
+            times[row.bound] = times.get(row.bound, 0.0) + time_s
     return max(times, key=times.__getitem__, default=None)
 
 
@@ -286,10 +316,12 @@ def _efficiency(row: LayerRecord) -> float | None:
     return row.roof_time_s / row.time_s
 
 
-def _with_shares(rows: Sequence[LayerRecord]) -> tuple[LayerRecord, ...]:
-    whole = sum(row.time_s for row in rows if row.leaf and row.time_s is not None)
+def _with_shares(rows: Sequence[LayerRecord], takes: _Takes) -> tuple[LayerRecord, ...]:
+    times_s = [takes(row) for row in rows]
+    whole = sum(t for row, t in zip(rows, times_s, strict=True) if row.leaf and t is not None)
     if not whole:
         return tuple(rows)
     return tuple(
-        row if row.time_s is None else replace(row, share=row.time_s / whole) for row in rows
+        row if time_s is None else replace(row, share=time_s / whole)
+        for row, time_s in zip(rows, times_s, strict=True)
     )

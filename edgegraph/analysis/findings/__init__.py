@@ -9,6 +9,7 @@ and the part above it, the gain of running at the roof, for what brings the laye
 from edgegraph.analysis.findings import data as data
 from edgegraph.analysis.findings import forms as forms
 from edgegraph.analysis.findings import fusions as fusions
+from edgegraph.analysis.findings import launches as launches
 from edgegraph.analysis.findings import layers as layers
 from edgegraph.analysis.findings import program as program
 from edgegraph.analysis.findings import slow as slow

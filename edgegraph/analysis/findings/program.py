@@ -20,9 +20,6 @@ from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.results.schedule import NETWORK, Schedule, Transfer
 from edgegraph.results.verdicts import INVALID, OK
 
-DISPATCH_BOUND = 0.5
-"""Share of a call that launching takes: above it, no faster kernel halves the latency."""
-
 DOMINANT = 0.5
 """Share of the time in one loop: above it, the program is as fast as that loop."""
 
@@ -41,29 +38,6 @@ EXPOSED_SHARE = 0.05
 """Share of the schedule in which the compute waits: below it, hiding it all brings little."""
 
 
-@register_finding("dispatch-bound", compiled=True)
-def dispatch_bound(evidence: Evidence) -> Iterator[Finding]:
-    """A program that is over before launching it pays off."""
-    latency = evidence.analysis.latency
-    if latency is None or latency.dispatch_s is None or latency.median_s <= 0:
-        return
-    share = latency.dispatch_s / latency.median_s
-    if share > DISPATCH_BOUND:
-        yield Finding(
-            rule="dispatch-bound",
-            layer=None,
-            seen=(
-                f"launching takes {seconds(latency.dispatch_s)} of the {seconds(latency.median_s)}"
-                f" that one call takes ({percent(share)})"
-            ),
-            why="the program is too small for its launch; its own work hardly shows",
-            try_next="more work per call: a larger batch, or several steps in one jit",
-            numbers={"dispatch_s": latency.dispatch_s, "median_s": latency.median_s},
-            certainty="high",
-            weight=share,
-        )
-
-
 @register_finding("dominant-loop")
 def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
     """A loop that takes most of the time, one iteration after the other."""
@@ -72,11 +46,15 @@ def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
         return
     share, kernels = evidence.share([loop]), evidence.kernels_in(loop)
     iterations, count = _iterations(evidence, loop), launches(kernels)
-    if iterations is not None and (loop.time_s or 0.0) < LEAST_S and count < FEWEST_LAUNCHES:
+    if (
+        iterations is not None
+        and (evidence.takes_s(loop) or 0.0) < LEAST_S
+        and count < FEWEST_LAUNCHES
+    ):
         return
-    kernels_s = sum(kernel.head.time_s or 0.0 for kernel in kernels)
+    kernels_s = sum(evidence.takes_s(kernel.head) or 0.0 for kernel in kernels)
     kernel_s = kernels_s / count if count and kernels_s else None
-    iteration_s = (loop.time_s or 0.0) / (iterations or 1)
+    iteration_s = (evidence.takes_s(loop) or 0.0) / (iterations or 1)
     short = kernel_s is not None and kernel_s < SHORT_KERNEL_S
     why, advice = _SHORT_KERNELS if short else _LONG_KERNELS
     if short and iterations is None:
@@ -111,7 +89,7 @@ def _innermost_dominant(evidence: Evidence) -> OpRecord | None:
         record
         for record in evidence.control_flow
         if record.opcode == "while"
-        and (record.time_s or 0.0) > DOMINANT * evidence.whole_s
+        and (evidence.takes_s(record) or 0.0) > DOMINANT * evidence.whole_s
         and _iterations(evidence, record) != 1
     ]
     return loops[-1] if loops else None  # Those that hold it come before it.

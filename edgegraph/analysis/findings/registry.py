@@ -96,6 +96,11 @@ class Evidence:
         return [kernel for kernel in self.kernels if kernel.name in inside]
 
     @cached_property
+    def small_kernels(self) -> Sequence[Kernel[OpRecord]]:
+        """The kernels that no roof explains, where starting these takes most of the time."""
+        return [kernel for kernel in self.kernels if kernel.head.bound == "overhead"]
+
+    @cached_property
     def whole_work(self) -> int:
         """FLOPs and transcendentals of all ops."""
         return sum(map(work_of, self.tree.top))
@@ -166,7 +171,7 @@ class Evidence:
     @cached_property
     def whole_s(self) -> float:
         """Best known times of all ops together; 0 where none is known."""
-        return sum(record.time_s or 0.0 for record in self.tree.top)
+        return sum(self.takes_s(record) or 0.0 for record in self.tree.top)
 
     @cached_property
     def whole_bytes(self) -> int:
@@ -179,12 +184,23 @@ class Evidence:
             moved = sum(map(bytes_of, records))
             part = moved / self.whole_bytes if self.whole_bytes else 0.0
             return Share(part, "the bytes moved", "low")
-        part = sum(record.time_s or 0.0 for record in records) / self.whole_s
+        part = sum(self.takes_s(record) or 0.0 for record in records) / self.whole_s
         # Transfers overlap with compute, so the parts may add up to more than the whole.
         part = min(1.0, part)
+        if self.by_expected:
+            return Share(part, "the expected time", "medium")
         if self.analysis.op_trace is None:
             return Share(part, "the estimated time", "medium")
         return Share(part, "the time", "high")
+
+    @cached_property
+    def by_expected(self) -> bool:
+        """Whether shares are of what is expected: no roof tells of small kernels, nor a trace."""
+        return bool(self.small_kernels) and self.analysis.op_trace is None
+
+    def takes_s(self, record: OpRecord) -> float | None:
+        """Return the best known time of an op."""
+        return record.expected_time_s if self.by_expected else record.time_s
 
 
 def bytes_of(record: OpRecord) -> int:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from edgegraph.analysis.findings import RULES, data, fusions, layers, program, registry, slow
+from edgegraph.analysis import overhead
+from edgegraph.analysis.findings import (
+    RULES,
+    data,
+    fusions,
+    launches,
+    layers,
+    program,
+    registry,
+    slow,
+)
 from edgegraph.base.units import percent, seconds
 
 PAGE = Path(__file__).parents[3] / "docs" / "findings.md"
@@ -22,7 +32,12 @@ THRESHOLDS = {
     "faster-form": [percent(registry.LARGE_SHARE)],
     "no-library-kernel": [percent(slow.LOOPED)],
     "slow-function": [f"{slow.FEWEST_VALUES:,}", percent(registry.LARGE_SHARE)],
-    "dispatch-bound": [percent(program.DISPATCH_BOUND)],
+    "dispatch-bound": [percent(launches.DISPATCH_BOUND)],
+    "overhead": [
+        percent(overhead.DOMINANT),
+        f"{overhead.FEWEST_LAUNCHES}",
+        seconds(overhead.SMALL_S),
+    ],
     "dominant-loop": [percent(program.DOMINANT)],
     "exposed-transfers": [percent(program.EXPOSED_SHARE)],
     "rematerialisation": [percent(program.REMATERIALISED)],

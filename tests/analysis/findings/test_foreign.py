@@ -59,6 +59,7 @@ SILENT: dict[str, Callable[[], Analysis]] = {
     "no-library-kernel": sampler,
     "slow-function": ode,
     "dispatch-bound": ode,
+    "overhead": ode,  # one function, started once
     "dominant-loop": physics,  # 35 kernels in 400 ns
     "exposed-transfers": ode,
     "rematerialisation": ode,

@@ -16,6 +16,7 @@ from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.results.analysis import Analysis, Finding
 from tests import analyses
 from tests.analysis.findings import programs as shown
+from tests.analysis.test_overhead import chain
 
 NOISY = replace(analyses.latency(1e-3), verdict="NOISY", relative_iqr=0.15)
 
@@ -50,6 +51,7 @@ CASES: dict[str, tuple[Callable[[], Analysis], Callable[[], Analysis]]] = {
     "compute-bound-layer": (lambda: analyses.small_cnn(32), analyses.memory_bound),
     "far-under-the-roof": (slow_layers, lambda: analyses.small_cnn(32)),
     "dispatch-bound": (tiny, slow_layers),
+    "overhead": (lambda: chain(200), lambda: chain(50)),
     "compiled-together": (lambda: together(9e-3), lambda: together(9e-3, "NOISY")),
     "noisy-machine": (
         lambda: replace(analyses.measured(analyses.small_cnn(32)), latency=NOISY),
