@@ -131,10 +131,12 @@ def time_layers(draft: Draft) -> Draft:
         settings=wanted.settings,
         progress=draft.report,
         place=partial(place_equations, arguments=names),
+        takes_s=_by_layer(draft.ops),
     )
-    cut = {each.depth for each in layer_latencies}
-    coarser = wanted.depth is None and None not in cut and bool(cut)
-    said = (LARGER_PIECES.format(*cut),) if coarser else ()
+    together = {layer for each in layer_latencies for layer in (each.layer, *each.covers)}
+    alone = {each.layer for each in layer_latencies if not each.covers}
+    coarser = wanted.depth is None and together != alone
+    said = (LARGER_PIECES.format(len(alone), len(together)),) if coarser else ()
     return replace(
         draft,
         latency=latency,
@@ -144,9 +146,20 @@ def time_layers(draft: Draft) -> Draft:
 
 
 LARGER_PIECES = (
-    "layers were timed together with what is below them from depth {} on, since compiling every one"
-    " by itself takes longer than is given; their parts are estimated, and --seconds gives more"
+    "{:,} of {:,} layers were timed alone, those first that are expected to take longest; the"
+    " others in pieces of several, whose parts are estimated (~), since compiling every one by"
+    " itself takes longer than is given: --seconds gives more"
 )
+
+
+def _by_layer(ops: Sequence[OpRecord]) -> Mapping[str, float]:
+    """Return what layers themselves are expected to take; at the roof where that is not known."""
+    found: dict[str, float] = {}
+    for op in OpTree(ops).leaves:
+        if op.layer is not None:
+            took_s = op.time_s if op.expected_time_s is None else op.expected_time_s
+            found[op.layer] = found.get(op.layer, 0.0) + (took_s or 0.0)
+    return found
 
 
 def trace_ops(draft: Draft) -> Draft:

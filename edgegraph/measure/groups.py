@@ -11,9 +11,9 @@ function does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Any
 
 import jax
@@ -35,6 +35,10 @@ from edgegraph.measure.regions import (
 
 _Key = tuple[str | None, str]
 """Layer and phase."""
+
+Cut = int | Set[str] | None
+"""Where to cut: None at every scope, a number below scopes with so many above them, a set below
+those that are not in it: only the scopes in the set are taken apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +65,24 @@ class LayerGroup:
         return function
 
 
-def cut(regions: Regions, depth: int | None = None) -> tuple[LayerGroup, ...]:
+def cut(regions: Regions, depth: Cut = None) -> tuple[LayerGroup, ...]:
     """Cut a function into its layers, in the order in which they first do something.
 
     Without a depth every scope has a group of its own; a number takes all below scopes with so
-    many scopes above them into theirs. Equations that share a mutable reference are refused.
+    many scopes above them into theirs, a set of scopes all below others. Equations that share a
+    mutable reference are refused.
     """
     return tuple(_cut_region(regions, regions.root, depth))
 
 
 def deepest(regions: Regions) -> int:
     """Return the number of scopes above the deepest layer."""
-    scopes = {layer for layer, _ in _scopes_below(regions, regions.root)}
-    return max((layer.count("/") for layer in scopes if layer), default=0)
+    return max((layer.count("/") for layer in layers_in(regions)), default=0)
+
+
+def layers_in(regions: Regions) -> set[str]:
+    """Return every scope that has equations of its own."""
+    return {layer for layer, _ in _scopes_below(regions, regions.root) if layer}
 
 
 @dataclass(slots=True)
@@ -86,7 +95,7 @@ class _Members:
     given: dict[Any, None] = field(default_factory=dict)
 
 
-def _cut_region(regions: Regions, region: Region, depth: int | None) -> Iterator[LayerGroup]:
+def _cut_region(regions: Regions, region: Region, depth: Cut) -> Iterator[LayerGroup]:
     members: dict[_Key, _Members] = {}
     producers: dict[Any, _Key] = {}
     opened: dict[int, _Key] = {}
@@ -112,7 +121,7 @@ def _cut_region(regions: Regions, region: Region, depth: int | None) -> Iterator
 
 
 def _cut_inside(
-    regions: Regions, region: Region, position: int, key: _Key, depth: int | None
+    regions: Regions, region: Region, position: int, key: _Key, depth: Cut
 ) -> Iterator[LayerGroup]:
     """Cut what a loop or branch runs, and add what a scan does itself."""
     for inner in region.inside[position]:
@@ -210,7 +219,7 @@ def _slice_and_stack(position: Any, scanned: Any, stacks: Any, made: Any) -> Any
 
 
 def _group_of(
-    regions: Regions, region: Region, position: int, scopes: set[_Key], depth: int | None
+    regions: Regions, region: Region, position: int, scopes: set[_Key], depth: Cut
 ) -> tuple[_Key, bool]:
     """Return the group an equation belongs to, and whether it belongs as a whole."""
     layer, phase = _place(regions, region, position)
@@ -224,10 +233,14 @@ def _group_of(
     return (_common(layers) or own[0], phase), True
 
 
-def _at(layer: str | None, depth: int | None) -> str | None:
+def _at(layer: str | None, depth: Cut) -> str | None:
     if layer is None or depth is None:
         return layer
-    return "/".join(layer.split("/")[: depth + 1])
+    parts = layer.split("/")
+    if isinstance(depth, int):
+        return "/".join(parts[: depth + 1])
+    scopes = accumulate(parts, "{}/{}".format)
+    return next((scope for scope in scopes if scope not in depth), layer)
 
 
 def _scopes(regions: Regions, region: Region, position: int) -> set[_Key]:

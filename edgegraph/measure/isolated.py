@@ -8,8 +8,10 @@ alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal
 
 import jax
@@ -25,7 +27,7 @@ from edgegraph.compiler.program import Program
 from edgegraph.errors import InputError
 from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.measure.flow import compile_flat, run_watched, static_executions
-from edgegraph.measure.groups import LayerGroup, cut, deepest
+from edgegraph.measure.groups import LayerGroup, cut, deepest, layers_in
 from edgegraph.measure.latency import (
     ExecutableCall,
     null_call,
@@ -52,6 +54,7 @@ def measure_layers(
     clock: Clock = monotonic_clock,
     progress: Progress | None = None,
     place: Place | None = None,
+    takes_s: Mapping[str, float] | None = None,
 ) -> tuple[Latency, tuple[LayerLatency, ...]]:
     """Time a program, and every layer of it compiled alone.
 
@@ -59,8 +62,9 @@ def measure_layers(
     never ran, such as a branch not taken, is left out. Without a depth every scope's own operations
     are timed alone; 0 times the scopes without one above them (the model, the loss) in one piece
     each, 1 those below (the blocks); a list, or ``all``, makes several cuts. `limit_s` bounds the
-    timing of all layers together, and `budget_s` compilation, too, where no depth is asked for: the
-    pieces are larger then, if they must be. Where equations belong, `place` or their names say.
+    timing of all layers together, and `budget_s` compilation, too, where no depth is asked for:
+    what is expected to take longest, by `takes_s` of each layer, is taken apart first then, and
+    what is left is timed in larger pieces. Where equations belong, `place` or their names say.
     """
     started = clock()
     settings, report = settings or MeasurementSettings(), progress or no_progress
@@ -70,14 +74,13 @@ def measure_layers(
     if program.jaxpr is None:  # what was lowered elsewhere is timed as a whole
         whole = CompiledLayer(program.executable, arguments)
         return _time_in_turns([whole], settings, clock, synchronous, report)[0], ()
-    regions = find_regions(program.jaxpr)
-    regions = replace(regions, places=place(regions) if place else {})
-    pieces = _pieces(regions, depth, settings.budget_s, program.compile_s or 0.0)
-    groups = [group for _, group in pieces]
-    layers = compile_layers(regions, groups, jax.tree.leaves(arguments), program.options, report)
+    regions = _placed(find_regions(program.jaxpr), place)
+    pieces = _pieces(regions, depth, settings.budget_s, program.compile_s or 0.0, takes_s)
+    groups, flat = [group for _, group in pieces], jax.tree.leaves(arguments)
+    layers = compile_layers(regions, groups, flat, program.options, report)
     every = [CompiledLayer(program.executable, arguments), *layers.distinct]
-    settings = _of_what_is_left(settings, clock() - started)
-    total, *outcomes = _time_in_turns(every, settings, clock, synchronous, report)
+    left = _of_what_is_left(settings, clock() - started)
+    total, *outcomes = _time_in_turns(every, left, clock, synchronous, report)
     return total, tuple(
         LayerLatency(
             layer=group.layer or UNATTRIBUTED,
@@ -95,12 +98,22 @@ def measure_layers(
     )
 
 
+def _placed(regions: Regions, place: Place | None) -> Regions:
+    return regions if place is None else replace(regions, places=place(regions))
+
+
 def _pieces(
-    regions: Regions, depth: Depth, budget_s: float, compile_s: float
+    regions: Regions,
+    depth: Depth,
+    budget_s: float,
+    compile_s: float,
+    takes_s: Mapping[str, float] | None,
 ) -> list[tuple[int | None, LayerGroup]]:
-    """Cut at every depth that is asked for, or that is affordable; return it with each piece."""
+    """Cut at every depth that is asked for, or as affordable; return it with each piece."""
     if depth is None:
-        depth = affordable_depth(regions, budget_s, compile_s)
+        opened = affordable_cut(regions, budget_s, compile_s, takes_s or {})
+        below = None if opened is None or opened else 0
+        return [(below, group) for group in cut(regions, opened)]
     return [
         (below, group) for below in which_depths(depth, regions) for group in cut(regions, below)
     ]
@@ -140,21 +153,36 @@ PIECE_S = 0.05
 """Compiling a piece takes about so long, however small it is."""
 
 
-def affordable_depth(regions: Regions, budget_s: float, compile_s: float) -> int | None:
-    """Return where to cut so that compiling the pieces takes half of a budget, about.
+def affordable_cut(
+    regions: Regions, budget_s: float, compile_s: float, takes_s: Mapping[str, float]
+) -> Set[str] | None:
+    """Return which scopes to take apart so that compiling all pieces takes half of a budget, about.
 
-    None, every scope by itself, if that fits; else the deepest cut that does, or 0. `compile_s` is
-    what compiling the whole took, of which pieces that are alike take their part once.
+    Those that are expected to take longest come first; `takes_s` is what a scope's own operations
+    take, for any unit of time. None, every scope by itself, if that fits. `compile_s` is what
+    compiling the whole took, of which pieces that are alike take their part once.
     """
-    finest = cut(regions)
-    whole = sum(len(group.jaxpr.eqns) for group in finest)
-    depths: list[int | None] = [None, *range(deepest(regions), 0, -1)]
-    for depth in depths:
-        distinct = {_identity(group): group for group in cut(regions, depth)}.values()
+    whole = sum(len(group.jaxpr.eqns) for group in cut(regions))
+
+    def fits(opened: Set[str] | None) -> bool:
+        distinct = {_identity(group): group for group in cut(regions, opened)}.values()
         share = sum(len(group.jaxpr.eqns) for group in distinct) / max(1, whole)
-        if len(distinct) * PIECE_S + share * compile_s <= budget_s / 2:
-            return depth
-    return 0
+        return len(distinct) * PIECE_S + share * compile_s <= budget_s / 2
+
+    if fits(None):
+        return None
+    order = _dearest_first(layers_in(regions), takes_s)
+    affordable = bisect_left(range(1, len(order) + 1), True, key=lambda n: not fits({*order[:n]}))
+    return frozenset(order[:affordable])
+
+
+def _dearest_first(layers: Set[str], takes_s: Mapping[str, float]) -> list[str]:
+    """Order the scopes with others below them by what takes longest, outer ones before inner."""
+    below: dict[str, float] = {}
+    for layer in layers | takes_s.keys():
+        for scope in accumulate(layer.split("/")[:-1], "{}/{}".format):
+            below[scope] = below.get(scope, 0.0) + takes_s.get(layer, 0.0)
+    return sorted(below, key=lambda scope: (-below[scope], scope.count("/"), scope))
 
 
 def _identity(group: LayerGroup) -> tuple[str, tuple[int, ...]]:

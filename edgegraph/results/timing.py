@@ -108,8 +108,8 @@ class LayerLatency:
         latency: Of running it once.
         covers: Layers below it whose operations are part of it.
         depth: Where the program was cut: None where every scope's own operations were timed
-            alone, else the number of scopes above those that were timed as one piece with all
-            that lies below them.
+            alone, but for those that others cover for want of time; else the number of scopes
+            above those that were timed as one piece with all that lies below them.
         executions: How often it runs in one call of the program: the trips of the loop that it
             stands in.
         within: The loop or branch that it stands in, from the outermost to the innermost

@@ -140,4 +140,4 @@ def test_layers_that_time_is_too_short_for_are_estimated_and_a_note_says_so() ->
     assert {each.layer for each in analysis.layer_latencies} == {"SmallCNN"}
     sources = dict(zip(analysis.layers.layer, analysis.layers.time_source, strict=True))
     assert sources["SmallCNN/conv1"] == "estimated"
-    assert any("layers were timed together" in note for note in analysis.notes)
+    assert any("0 of 5 layers were timed alone" in note for note in analysis.notes)

@@ -22,7 +22,7 @@ from edgegraph.measure.groups import LayerGroup, cut
 from edgegraph.measure.isolated import (
     CompiledLayer,
     CompiledLayers,
-    affordable_depth,
+    affordable_cut,
     compile_layers,
     measure_layers,
     which_depths,
@@ -335,21 +335,61 @@ def test_preferring_synchronous_dispatch_comes_too_late_without_a_word(
 
 
 @pytest.mark.parametrize(
-    ("budget_s", "compile_s", "depth"),
+    ("budget_s", "compile_s", "opened"),
     [
         (20.0, 0.5, None),
         # Five layers of 50 ms each, and 9.7 s for all of them: a little less than half of 20 s.
         (20.0, 9.7, None),
         # Nothing fits: the model is one piece.
-        (0.05, 0.5, 0),
+        (0.05, 0.5, frozenset()),
     ],
 )
 def test_the_cut_is_as_fine_as_the_time_for_it_allows(
-    budget_s: float, compile_s: float, depth: int | None
+    budget_s: float, compile_s: float, opened: frozenset[str] | None
 ) -> None:
     function, arguments = cnn()
     regions = find_regions(jax.jit(function).trace(*arguments).jaxpr)
-    assert affordable_depth(regions, budget_s, compile_s) == depth
+    assert affordable_cut(regions, budget_s, compile_s, {}) == opened
+
+
+def blocks(x: jax.Array) -> jax.Array:
+    """Run two blocks of two layers each, which are all different programs."""
+    with jax.named_scope("Net"):
+        for block, functions in (("cheap", (jnp.sin, jnp.cos)), ("dear", (jnp.exp, jnp.tanh))):
+            with jax.named_scope(block):
+                for name, function in zip(("first", "second"), functions, strict=True):
+                    with jax.named_scope(name):
+                        x = function(x)
+    return x
+
+
+TAKES_S = {
+    "Net/cheap/first": 1.0, "Net/cheap/second": 2.0, "Net/dear/first": 3.0, "Net/dear/second": 0.5
+}  # fmt: skip
+
+
+def test_what_is_dear_is_taken_apart_first_and_what_is_cheap_timed_together() -> None:
+    regions = find_regions(jax.jit(blocks).trace(jnp.ones(4)).jaxpr)
+    # Compiling is for nothing but for 50 ms each piece: half of 0.31 s holds three of them.
+    opened = affordable_cut(regions, 0.31, 0.0, TAKES_S)
+    assert opened == {"Net", "Net/dear"}
+    groups = {group.layer: group.covers for group in cut(regions, opened)}
+    assert groups == {
+        "Net/cheap": ("Net/cheap/first", "Net/cheap/second"),
+        "Net/dear/first": (),
+        "Net/dear/second": (),
+    }
+    assert affordable_cut(regions, 0.41, 0.0, TAKES_S) is None
+    assert affordable_cut(regions, 0.21, 0.0, TAKES_S) == {"Net"}
+
+
+def test_the_dear_layers_are_timed_alone_where_time_is_short() -> None:
+    short = dataclasses.replace(FEW, budget_s=0.31)
+    whole = dataclasses.replace(program(blocks, (jnp.ones(4),)), compile_s=0.0)
+    _, layers = measure_layers(whole, settings=short, clock=ticking(), takes_s=TAKES_S)
+    alone = {each.layer for each in layers if not each.covers}
+    assert alone == {"Net/dear/first", "Net/dear/second"}
+    assert {each.depth for each in layers} == {None}
 
 
 def test_where_time_is_short_larger_pieces_cover_all_layers() -> None:
