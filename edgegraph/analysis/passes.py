@@ -32,7 +32,7 @@ from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
 from edgegraph.cost.custom_calls.kernels import calls_python
 from edgegraph.cost.price import OpCost, price_nodes
-from edgegraph.device.device import Device, overlapped
+from edgegraph.device.device import Device, bound, overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.op_name import UNATTRIBUTED
@@ -48,7 +48,7 @@ from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord, Totals
 from edgegraph.results.columns import add_up, sum_of_times
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.results.records import OP_COLUMNS
-from edgegraph.results.roll_up import Parameters, prevailing_bound, roll_up
+from edgegraph.results.roll_up import Parameters, roll_up
 from edgegraph.results.timing import COLD, WARM, Latency, LayerLatency, Throughput, finest_cut
 
 if TYPE_CHECKING:
@@ -315,12 +315,22 @@ def _totals(draft: Draft) -> Totals:
         ops=sum(op.opcode not in opcodes.FREE for op in tree.leaves),
         params=sum(row.params for row in roots),
         param_bytes=sum(row.param_bytes for row in roots),
-        bound=prevailing_bound(draft.layers),
+        bound=_bound(draft, sums),
         lower_bound=any(cost.unpriced is not None for cost in draft.costs.values()),
         **sums,
         **_compiler_figures(draft, tree.top, sums["overlapped_time_s"]),
         **_measured_figures(draft),
     )
+
+
+def _bound(draft: Draft, sums: Mapping[str, Any]) -> str | None:
+    """Return what binds the whole: launching it or its kernels, else its largest roofline time."""
+    if draft.program.stage == "lowered":  # whose ops are no kernels, and run fused
+        return None
+    called = draft.latency is not None and draft.latency.is_launch
+    if called or any(op.bound == "overhead" for op in draft.ops):
+        return "overhead"
+    return bound(*(sums[f"{roof}_time_s"] for roof in ("compute", "memory", "network")))
 
 
 def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) -> dict[str, Any]:

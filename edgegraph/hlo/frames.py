@@ -24,6 +24,8 @@ _OWN_ANYWHERE = re.compile(
 )
 """Of a result that was saved elsewhere: the rooms that call the code of others."""
 
+_COMMAND_LINE = re.compile(r"[/\\]edgegraph[/\\]cli[/\\]")
+
 _LIBRARY = re.compile(
     r"""[/\\](?:site|dist)-packages[/\\]
       | [/\\]lib[/\\]python3[^/\\]*[/\\]
@@ -113,8 +115,10 @@ class CallPaths:
             number = self._frames[number - 1].parent
         outwards = list(chain)[::-1]
         ours = [at for at in outwards if is_edgegraph(self.frame(at).file)]
-        if ours:
-            outwards = outwards[outwards.index(ours[0]) + 1 :]
+        # Between frames of the command line stand those of the library that reads it.
+        callers = [at for at in ours if _COMMAND_LINE.search(self.frame(at).file)][-1:] or ours[:1]
+        if callers:
+            outwards = outwards[outwards.index(callers[0]) + 1 :]
         functions: set[tuple[str, str]] = set()
         kept = []
         for at in outwards:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from edgegraph.base.units import seconds
 from edgegraph.hlo.op_name import UNATTRIBUTED
-from edgegraph.reporting import plots, words
+from edgegraph.reporting import answer, plots, words
 from edgegraph.reporting.exports import markdown
 from edgegraph.reporting.figure import column_axes, inline_svg
 from edgegraph.reporting.labels import short_names
@@ -25,6 +25,7 @@ from edgegraph.results.analysis import Analysis, Totals
 from edgegraph.results.columns import notebook_table
 from edgegraph.results.records import CodeRecord
 from edgegraph.results.timing import Latency
+from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,12 +62,9 @@ def analysis_section(
         "number": number,
         "template": "section.html.j2",
         "analysis": analysis,
-        "bound": words.overall_bound(analysis),
-        "advice": next(
-            (finding for finding in analysis.findings if finding.rule != "noisy-machine"), None
-        ),
-        "first_findings": analysis.findings[:FIRST_FINDINGS],
-        "more_findings": analysis.findings[FIRST_FINDINGS:],
+        "bound": analysis.totals.bound,
+        "first_findings": answer.listed(analysis)[:FIRST_FINDINGS],
+        "more_findings": answer.listed(analysis)[FIRST_FINDINGS:],
         "phases": [(phase, [row for row in rows if row.phase == phase]) for phase in phases],
         "measured": any(row.time_source == "measured" for row in rows),
         "timed": any(row.time_s is not None for row in rows),
@@ -150,11 +148,12 @@ def _inline(ax: Axes, analysis: Analysis, prefix: str, what: str) -> Markup:
 
 
 def _strips(analysis: Analysis) -> list[_Strip]:
-    """Set bracket, whole and sum of layers side by side on one scale of time."""
+    """Set bracket, whole, traced ops and sum of layers side by side on one scale of time."""
     totals, latency = analysis.totals, analysis.latency
     longest = max(
         totals.serial_time_s or 0.0,
         totals.layers_time_s or 0.0,
+        totals.traced_time_s or 0.0,
         totals.expected_high_s or 0.0,
         0.0 if latency is None else latency.p90_s or latency.median_s,
     )
@@ -163,6 +162,10 @@ def _strips(analysis: Analysis) -> list[_Strip]:
     strips = [_bracket_strip(totals, longest), _expected_strip(totals, longest)]
     if latency is not None:
         strips.append(_whole_strip(latency, longest))
+    if totals.traced_time_s is not None:
+        source = "measured: all ops inside the running program"
+        whole = _span(0.0, totals.traced_time_s, longest, "whole")
+        strips.append(_Strip("traced", seconds(totals.traced_time_s), source, (whole,)))
     if totals.layers_time_s is not None:
         leaves = [row for row in analysis.layer_records if row.leaf and row.time_s]
         split = any(row.time_source != "measured" for row in leaves)
@@ -197,7 +200,8 @@ def _whole_strip(latency: Latency, longest: float) -> _Strip:
     spans = [_span(0.0, median, longest, "whole", "median")]
     if p90 is not None and p90 > median:
         spans.append(_span(median, p90, longest, "tail", f"90th percentile: {seconds(p90)}"))
-    source = "measured: median" + ("" if p90 is None else f", then p90 {seconds(p90)}")
+    sound = "measured" if latency.verdict == OK else latency.verdict
+    source = f"{sound}: median" + ("" if p90 is None else f", then p90 {seconds(p90)}")
     return _Strip("whole program", seconds(median), source, tuple(spans))
 
 
@@ -228,8 +232,8 @@ def analysis_tab(analysis: Analysis, number: int, named: bool) -> Tab:
     return {
         "id": f"analysis-{number}",
         "name": name,
-        "summary": words.time_summary(analysis),
-        "bound": words.overall_bound(analysis),
+        "summary": answer.time_summary(analysis),
+        "bound": analysis.totals.bound,
     }
 
 
@@ -238,9 +242,9 @@ PRESENTER = Presenter(
     section=analysis_section,
     tab=analysis_tab,
     workloads=lambda analysis: (analysis.workload,),
-    headline=words.headline,
+    headline=answer.headline,
     notebook=lambda analysis: (
-        f"<p><b>{escape(words.headline(analysis))}</b></p>{notebook_table(analysis.by(analysis.view))}"
+        f"<p><b>{escape(answer.headline(analysis))}</b></p>{notebook_table(analysis.by(analysis.view))}"
     ),
     markdown=markdown,
 )

@@ -14,9 +14,9 @@ from edgegraph.base.files import replacing, safe_csv
 from edgegraph.base.shown import shown
 from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
+from edgegraph.reporting.answer import headline
 from edgegraph.reporting.palette import BOUND_COLOURS, PAPER, bound_colour
 from edgegraph.reporting.views import in_view
-from edgegraph.reporting.words import headline
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.columns import columns_of, rows
 from edgegraph.results.document import document, schema

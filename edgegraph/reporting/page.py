@@ -23,8 +23,8 @@ from edgegraph.base.files import replacing
 from edgegraph.base.shown import shown
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.errors import InputError
+from edgegraph.reporting import answer, words
 from edgegraph.reporting import memory as memory_words
-from edgegraph.reporting import words
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.presenters import Presenter, Section, Tab
 from edgegraph.results.columns import columns_of
@@ -126,7 +126,8 @@ def _environment() -> Environment:
     environment.globals |= {
         "si": si, "seconds": seconds, "percent": percent, "ratio": ratio,
         "layer_columns": _LAYER_COLUMNS, "function_columns": _FUNCTION_COLUMNS,
-        "line_columns": _LINE_COLUMNS, "words": words, "memory_words": memory_words,
+        "line_columns": _LINE_COLUMNS, "words": words, "answer": answer,
+        "memory_words": memory_words,
     }  # fmt: skip
     return environment
 

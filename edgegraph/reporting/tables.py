@@ -13,10 +13,11 @@ from rich.text import Text
 from edgegraph.base.shown import shown
 from edgegraph.base.units import percent, seconds, si
 from edgegraph.errors import InputError
+from edgegraph.reporting.answer import headline, listed, start, times, worth
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.table_kit import ByWidth, plain_table, styled
 from edgegraph.reporting.views import LEAST, in_view, largest_first, view_line
-from edgegraph.reporting.words import device_line, headline, measurement_line
+from edgegraph.reporting.words import device_line, measurement_line, sentence
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.columns import columns_of
 from edgegraph.results.compiled_together import CompiledTogether, WhatIf, compare_together, what_if
@@ -54,29 +55,36 @@ def layer_table(analysis: Analysis, rows: Sequence[LayerRecord] | None = None) -
     if rows is not None:
         viewed, left = replace(viewed, layer_records=tuple(rows)), 0
     about = [line for line in (device_line(analysis), view_line(analysis)) if line]
+    first = start(analysis)
     parts: list[RenderableType] = [
         Text(headline(analysis), style="bold"),
+        *([] if first is None else [Text(shown(first), style="bold")]),
         *(Text(shown(line), style="dim") for line in about),
         ByWidth(lambda width: _table(viewed, width)),
     ]
     if left:
         more = f"and {left:,} {analysis.view}s of less than {percent(LEAST)} each"
         parts.append(Text(f"{more}; edgegraph show FILE --all shows them", style="dim"))
-    parts += [Text(line, style="dim") for line in measurement_line(analysis)]
+    order = times(analysis)
+    lines = [*([] if order is None else [f"times: {order}"]), *measurement_line(analysis)]
+    parts += [Text(line, style="dim") for line in lines]
     return Group(*parts)
 
 
 def findings_panel(analysis: Analysis, most: int = 3) -> RenderableType:
     """Show what stands out, most important first."""
     lines: list[RenderableType] = []
-    for number, finding in enumerate(analysis.findings[:most], start=1):
+    findings = listed(analysis)
+    for number, finding in enumerate(findings[:most], start=1):
         grid = Table.grid(padding=(0, 1))
         grid.add_column(style="bold", width=2, justify="right")
         grid.add_column()
-        grid.add_row(f"{number}.", Text(shown(f"{finding.seen}.")))
+        concerns = sentence(worth(analysis, finding)) if worth(analysis, finding) else ""
+        seen = Text(shown(f"{finding.seen}. ")).append(concerns, style="dim")
+        grid.add_row(f"{number}.", seen)
         grid.add_row("", Text(shown(f"Try: {finding.try_next}."), style="green"))
         lines.append(grid)
-    rest = len(analysis.findings) - most
+    rest = len(findings) - most
     if rest > 0:
         lines.append(Text(f"    and {rest} more in the report", style="dim"))
     return Group(*lines, Text())
@@ -149,6 +157,7 @@ def _shown(analysis: Analysis, *, wide: bool, widest: bool) -> Sequence[str]:
 def _whole(analysis: Analysis, name: str) -> str | Text:
     """Write what stands below a column."""
     totals = analysis.totals
+    about = False
     if name == "bound":
         return styled(totals.bound)
     if name in ("share", "efficiency", "gain_share"):
@@ -162,8 +171,9 @@ def _whole(analysis: Analysis, name: str) -> str | Text:
         if measured:
             alone_s = totals.layers_time_s
             value = totals.traced_time_s if alone_s is None else alone_s
+        about = value is not None and not measured
     bounded = name == "flops" and totals.lower_bound
-    return "≥ " * bounded + _COLUMNS[name].text(value)
+    return "≥ " * bounded + "~" * about + _COLUMNS[name].text(value)
 
 
 def _cell(row: LayerRecord, name: str, gain: float | None) -> str | Text:
@@ -290,14 +300,14 @@ def shown_ops(
     table.add_column("time", justify="right", no_wrap=True, min_width=7)
     table.add_column("share", no_wrap=True, min_width=15)
     for row in rows[:most]:
-        estimated = row.time_source == "estimated"
+        about = row.time_s is not None and row.time_source != "measured"
         table.add_row(
             shorten(row.name, _OP_NAME - len(_times(row))) + _times(row),
             shorten((row.layer or "").rpartition("/")[2], _LAYER),
             si(row.flops),
             si(row.bytes, "B"),
             styled(row.bound),
-            Text("~" * estimated + seconds(row.time_s), style="dim" if estimated else ""),
+            Text("~" * about + seconds(row.time_s), style="dim" if about else ""),
             share_bar((row.time_s or 0.0) / whole if whole else None),
         )
     left = len(rows) - len(rows[:most])

@@ -70,21 +70,36 @@ def view_line(analysis: Analysis) -> str | None:
     if analysis.view == "layer":
         return None
     rows = analysis.records_by(analysis.view)
-    timed = any(row.time_s for row in rows)
-    what = "time" if timed else "FLOPs"
+    what = "time" if any(row.time_s for row in rows) else "FLOPs"
     said = f"by {analysis.view}"
     if analysis.shown_by is None:
         said += f", since layers cover {_covered(analysis)} of the {what}; --by layer shows them"
+    largest = largest_of_code(analysis)
+    if largest is None:
+        return said
+    row, share = largest
+    does = " itself" * is_own(row.layer)
+    text = f": {row.text}" if isinstance(row, CodeRecord) and row.text else ""
+    return f"{said}. {code_name(row)}{does} takes {percent(share)} of the {what}{text}"
+
+
+def largest_of_code(analysis: Analysis) -> tuple[LayerRecord, float] | None:
+    """Return the function or line that takes most, with its share; None where layers are shown.
+
+    None as well where nothing takes any, or what does stands nowhere.
+    """
+    rows = () if analysis.view == "layer" else analysis.records_by(analysis.view)
     weigh = weight(rows)
     most = max((row for row in rows if row.leaf), key=weigh, default=None)
     whole = sum(weigh(row) for row in rows if row.leaf)
     if most is None or not whole or most.layer == UNATTRIBUTED:
-        return said
-    name = scope_of(most.layer).rpartition("/")[2]
-    share = percent(weigh(most) / whole)
-    does = " itself" * is_own(most.layer)
-    text = f": {most.text}" if isinstance(most, CodeRecord) and most.text else ""
-    return f"{said}. {name}{does} takes {share} of the {what}{text}"
+        return None
+    return most, weigh(most) / whole
+
+
+def code_name(row: LayerRecord) -> str:
+    """Return the name of a function or line without those of its callers."""
+    return scope_of(row.layer).rpartition("/")[2]
 
 
 def _covered(analysis: Analysis) -> str:

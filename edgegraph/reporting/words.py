@@ -1,4 +1,4 @@
-"""The sentences that every presenter says alike: the headline, the device, the measurement."""
+"""The sentences that every presenter says alike: the device, the measurement, provenance."""
 
 from __future__ import annotations
 
@@ -10,15 +10,6 @@ from edgegraph.reporting.memory import memory_lines
 from edgegraph.results.analysis import Analysis, Environment, Totals
 from edgegraph.results.timing import Latency, best_throughput
 
-BINDS = {
-    "compute": "bound by arithmetic",
-    "memory": "bound by memory traffic",
-    "network": "bound by the network",
-    "overhead": "bound by launches",
-    "slow": "in kernels far under every roof",
-}
-"""What binds a program, in words, by bound."""
-
 
 def title(analysis: Analysis) -> str:
     """Name the program: ``small_cnn, batch 32, cpu``."""
@@ -26,48 +17,6 @@ def title(analysis: Analysis) -> str:
     stage = "" if analysis.stage == "optimized" else ", before optimisation"
     whose = "" if analysis.figures_of is None else f", {analysis.figures_of}"
     return f"{shown(analysis.workload)}{batch}, {analysis.target}{stage}{whose}"
-
-
-def headline(analysis: Analysis) -> str:
-    """Describe what bounds the program and how long it takes."""
-    said = [title(analysis) + ":", time_summary(analysis)]
-    bound = overall_bound(analysis)
-    if bound is not None:
-        said.append(BINDS[bound])
-    return ", ".join(filter(None, said)).replace(":,", ":")
-
-
-def time_summary(analysis: Analysis) -> str:
-    """Describe how long one call takes, or at least takes, or else what it does."""
-    totals, latency = analysis.totals, analysis.latency
-    if latency is not None:
-        return seconds(latency.median_s)
-    if analysis.op_trace is not None:
-        return f"{seconds(analysis.op_trace.span_s)} in the trace"
-    if totals.overlapped_time_s is not None and analysis.stage == "lowered":
-        unfused = seconds(totals.overlapped_time_s)
-        return f"up to about {unfused} if nothing were fused (an upper estimate, not measured)"
-    if totals.overlapped_time_s is not None:
-        least = "more than" if totals.lower_bound else "at least"
-        return f"{least} {seconds(totals.overlapped_time_s)} (not measured)"
-    return f"{si(totals.macs, 'MAC')}, {si(totals.flops, 'FLOP')} (no device, not measured)"
-
-
-_NO_ROOF = frozenset({"far-under-the-roof", "no-library-kernel", "slow-function"})
-"""Findings that no roof explains the time of something."""
-
-
-def overall_bound(analysis: Analysis) -> str | None:
-    """Name the bound of the whole: launches, or ``slow``, where that is over half of it."""
-    latency = analysis.latency
-    if latency is not None and (latency.dispatch_s or 0.0) > latency.median_s / 2:
-        return "overhead"
-    if any(finding.rule == "overhead" for finding in analysis.findings):
-        return "overhead"
-    slow = (finding.weight for finding in analysis.findings if finding.rule in _NO_ROOF)
-    if analysis.device is not None and max(slow, default=0.0) > 0.5:
-        return "slow"
-    return analysis.totals.bound
 
 
 def throughput(analysis: Analysis) -> str | None:
@@ -165,8 +114,7 @@ def _measured(analysis: Analysis, latency: Latency) -> str:
     return (
         f"{seconds(latency.median_s)} median{tail}{rate}, min {seconds(latency.min_s)},"
         f" n={latency.samples}, {latency.verdict} (middle half within"
-        f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}; layers timed"
-        f" separately sum to {seconds(analysis.totals.layers_time_s)}"
+        f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}"
     )
 
 
@@ -320,7 +268,7 @@ def _measurement(analysis: Analysis) -> Iterator[tuple[str, str]]:
         )
         if value is not None
     )  # fmt: skip
-    yield "verdict", "; ".join([latency.verdict, *latency.reasons])
+    yield "verdict", latency.verdict
     yield "latency", percentiles
     yield "spread", spread
     if latency.dispatch_s is not None:

@@ -78,7 +78,12 @@ class Finding:
         try_next: What to try.
         numbers: The figures behind the sentence, by name with unit.
         certainty: ``high``, ``medium`` or ``low``.
-        weight: Share of the program's time that it concerns (0 to 1); findings are ranked by it.
+        weight: What findings are ranked by, 0 to 1: `gain` where it is known, else `share`, else
+            what the rule says.
+        phase: The phase of the layer, where it is about one.
+        share: Share of the program's time that it concerns; None where it concerns none, or nobody
+            knows.
+        gain: Share of the program's time that its advice can save at most; None where unknown.
     """
 
     rule: str
@@ -88,4 +93,7 @@ class Finding:
     try_next: str
     numbers: Mapping[str, float]
     certainty: str
-    weight: float
+    weight: float = 0.0
+    phase: str | None = None
+    share: float | None = None
+    gain: float | None = None

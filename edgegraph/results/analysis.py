@@ -63,8 +63,9 @@ class Totals(Mapping[str, "int | float | str | None"]):
         network_time_s: wire_bytes over the device's links; None where nothing is sent.
         overlapped_time_s: max(compute, memory, network): perfect overlap.
         serial_time_s: compute + memory + network: no overlap.
-        bound: What binds most of the time: the layers' bounds weighted by their times, measured
-            where they were, else at the roof.
+        bound: ``overhead`` where launching it, or its kernels, takes over half of its time, else
+            the largest of the roofline times: ``compute``, ``memory`` or ``network``. None where
+            these are unknown, and before optimisation.
         time_s: Measured median latency of one call, else None.
         layers_time_s: Sum of the layers' times, each compiled alone, as often as they run.
         compiled_together_s: The measured whole less that sum, both net of the dispatch floor:

@@ -212,9 +212,9 @@ class LayerRecord(_Derived):
         param_bytes: Bytes of them.
         macs, flops, transcendentals, bytes_read, bytes_written: As on `OpRecord`.
         compute_time_s, memory_time_s, network_time_s: Sums over its ops.
-        bound: ``compute``, ``memory``, ``network``, or ``overhead`` where launching it, or the
-            kernels in it, takes over half of its time; None if it costs nothing. Of a parent, what
-            binds most of the time below it.
+        bound: ``overhead`` where launching it, or the kernels in it, takes over half of its time
+            (of a parent, where leaves so bound do), else the largest of its roofline times:
+            ``compute``, ``memory`` or ``network``; None if it costs nothing.
         time_s: Measured time of the layer compiled alone, less the dispatch floor, or the sum
             of that over its leaves; where none was, `traced_time_s`; else the estimate
             max(compute, memory) summed over leaves.

@@ -146,7 +146,7 @@ def _with_below(
     if all(timing is not None and timing.pieces == {scope.path} for timing in leaves):
         parent = replace(parent, time_source="measured")
         parent = replace(parent, efficiency=_efficiency(parent))
-    return [replace(parent, bound=prevailing_bound(below, takes)), *below]
+    return [replace(parent, bound=_bound(parent, launched=_is_launched(below, takes))), *below]
 
 
 _FROM_OPS = [column for name, column in OP_COLUMNS.items() if column.adds and name in LAYER_COLUMNS]
@@ -175,9 +175,8 @@ def _leaf(
         traced_time_s=scope.traced_s,
         **add_up(ops, _FROM_OPS),
     )
-    roof = bound(row.compute_time_s, row.memory_time_s, row.network_time_s)
-    overhead = timing.overhead or _of_small_kernels(ops)
-    return replace(row, bound="overhead" if overhead else roof, efficiency=_efficiency(row))
+    launched = timing.overhead or _of_small_kernels(ops)
+    return replace(row, bound=_bound(row, launched=launched), efficiency=_efficiency(row))
 
 
 def _sum(layer: str, phase: str, depth: int, children: Sequence[LayerRecord]) -> LayerRecord:
@@ -213,22 +212,20 @@ def _takes_s(row: LayerRecord) -> float | None:
     return row.time_s
 
 
-def _share(row: LayerRecord) -> float | None:
-    return row.time_s if row.share is None else row.share
-
-
 def _expected_s(row: LayerRecord) -> float | None:
     return row.expected_time_s
 
 
-def prevailing_bound(rows: Iterable[LayerRecord], takes: _Takes = _share) -> str | None:
-    """Return what binds most of the time that the leaves among `rows` take, by their shares."""
-    times: dict[str, float] = {}
-    for row in rows:
-        time_s = takes(row)
-        if row.leaf and row.bound is not None and time_s is not None:
-            times[row.bound] = times.get(row.bound, 0.0) + time_s
-    return max(times, key=times.__getitem__, default=None)
+def _bound(row: LayerRecord, *, launched: bool) -> str | None:
+    roof = bound(row.compute_time_s, row.memory_time_s, row.network_time_s)
+    return "overhead" if launched else roof
+
+
+def _is_launched(rows: Sequence[LayerRecord], takes: _Takes) -> bool:
+    """Return whether leaves bound by launches take over half of the time of all among `rows`."""
+    leaves = [row for row in rows if row.leaf]
+    launched_s = sum(takes(row) or 0.0 for row in leaves if row.bound == "overhead")
+    return launched_s > sum(takes(row) or 0.0 for row in leaves) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +274,7 @@ def _timings(
     """
     found: dict[tuple[str, str], _Timing] = {}
     for measured in finest_cut(latencies):
-        net, floor = measured.time_s, measured.latency.dispatch_s
-        overhead = floor is not None and floor > measured.latency.median_s / 2
+        net, overhead = measured.time_s, measured.latency.is_launch
         if net is None:
             continue
         own = (measured.layer, measured.phase)

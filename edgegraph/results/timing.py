@@ -94,6 +94,11 @@ class Latency:
             return None
         return max(0.0, self.median_s - self.dispatch_s)
 
+    @property
+    def is_launch(self) -> bool:
+        """Whether launching takes over half of the median."""
+        return self.dispatch_s is not None and self.dispatch_s > self.median_s / 2
+
 
 in_document(Latency, less="samples_s")
 

@@ -35,6 +35,10 @@ SMALLEST_CHANGE = 0.01
 NOISY_RELATIVE_IQR = 0.10
 """Times whose middle half spreads further than this share of the median are not sound."""
 
+FAR_UNDER = 0.25
+"""Share of a roof that is far under it, so that the roof does not explain the time: well-written
+kernels of simple ops reach half of one and more."""
+
 Interval = tuple[float, float]
 
 

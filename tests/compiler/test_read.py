@@ -12,7 +12,8 @@ from edgegraph.analysis.findings.registry import COMPILED_ONLY
 from edgegraph.cli import main
 from edgegraph.compiler.program import memory_use
 from edgegraph.errors import FormatError, InputError
-from edgegraph.reporting.words import device_line, headline, measurement_line
+from edgegraph.reporting.answer import headline
+from edgegraph.reporting.words import device_line, measurement_line
 from tests.compiler.dumped import Dumped, dump
 from tests.corpus.files import AHEAD_OF_TIME
 from tests.hlo.test_read import TEXT

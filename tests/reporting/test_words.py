@@ -7,14 +7,12 @@ from pathlib import Path
 
 from edgegraph.reporting.words import (
     conditions,
-    headline,
     measurement_line,
     plural,
     provenance,
 )
 from edgegraph.results.files import load
 from tests import analyses
-from tests.analysis.findings import programs
 
 
 def test_conditions_are_named_with_their_figures() -> None:
@@ -47,11 +45,6 @@ def test_conditions_are_kept_in_the_file(tmp_path: Path) -> None:
 
 def test_things_are_counted() -> None:
     assert (plural(1, "core"), plural(4, "core")) == ("1 core", "4 cores")
-
-
-def test_no_roof_binds_a_program_that_is_far_under_all_of_them() -> None:
-    assert headline(programs.integer_product("int8")).endswith("in kernels far under every roof")
-    assert headline(programs.integer_product("int32")).endswith("bound by arithmetic")
 
 
 def test_a_threads_wake_up_is_told_where_it_is_felt() -> None:

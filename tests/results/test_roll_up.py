@@ -119,16 +119,34 @@ def test_measured_times_count_without_the_dispatch_floor() -> None:
     assert (net.time_source, a.time_source) == ("measured", "measured")
 
 
-def test_a_parent_is_bound_by_what_binds_most_of_its_time() -> None:
+@pytest.mark.parametrize(
+    ("taken_s", "dispatch_s", "bound"),
+    [
+        (90e-6, 10e-6, "compute"),  # whatever took the time, 30 µs of arithmetic against 10 of data
+        (90e-6, 50e-6, "overhead"),
+    ],
+)
+def test_a_parent_is_bound_by_its_largest_roof_unless_launching_takes_most(
+    taken_s: float, dispatch_s: float, bound: str
+) -> None:
     drawn = [
         replace(BLANK, name="a", layer="Net/a", compute_time_s=3e-5),
         replace(BLANK, name="b", layer="Net/b", memory_time_s=1e-5),
     ]
     measured = [
-        LayerLatency(layer="Net/b", phase="forward", latency=latency(90e-6, 10e-6)),
+        LayerLatency(layer="Net/b", phase="forward", latency=latency(taken_s, dispatch_s)),
     ]
     assert roll_up(drawn, {})[0].bound == "compute"
-    assert roll_up(drawn, {}, measured)[0].bound == "memory"
+    assert roll_up(drawn, {}, measured)[0].bound == bound
+
+
+def test_a_small_layer_that_is_launched_binds_no_whole() -> None:
+    drawn = [replace(BLANK, name=one, layer=f"Net/{one}", compute_time_s=None) for one in "ab"]
+    measured = [
+        LayerLatency(layer="Net/a", phase="forward", latency=latency(90e-6, 10e-6)),
+        LayerLatency(layer="Net/b", phase="forward", latency=latency(11e-6, 10e-6)),
+    ]
+    assert [row.bound for row in roll_up(drawn, {}, measured)] == [None, None, "overhead"]
 
 
 def test_without_a_measurement_the_roofline_is_the_estimate() -> None:

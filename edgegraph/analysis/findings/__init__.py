@@ -1,9 +1,9 @@
 """What stands out in an Analysis, in plain words: small registered rules, one each.
 
 A rule looks at the finished Analysis and yields findings; it measures nothing. Rules that rest on
-measured time keep silent where the measurement is noisy. What a finding weighs is the share of the
-time that its advice is about: of a layer, the part that its roof explains for what moves the roof,
-and the part above it, the gain of running at the roof, for what brings the layer there.
+measured time keep silent where the measurement is noisy. A finding weighs what can be won: the
+share of the time that its advice can save at most; where nobody knows that, the share that it is
+about.
 """
 
 from edgegraph.analysis.findings import data as data

@@ -79,7 +79,7 @@ def padding_waste(evidence: Evidence) -> Iterator[Finding]:
             "share": wasted / flops,
         },
         certainty="high",
-        weight=min(1.0, slower_s / evidence.whole_s) if evidence.whole_s else 0.0,
+        gain=min(1.0, slower_s / evidence.whole_s) if evidence.whole_s else None,
     )
 
 
@@ -154,7 +154,8 @@ def _moved(
         try_next=try_next,
         numbers={"kernels": float(len(kernels)), "bytes": float(moved), "share": share.value},
         certainty=share.certainty,
-        weight=share.value,
+        share=share.value,
+        gain=share.value,
     )
 
 

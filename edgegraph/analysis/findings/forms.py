@@ -106,6 +106,13 @@ def _sum(times: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(times) else None
 
 
+def timed_gain(evidence: Evidence, row: LayerRecord) -> float | None:
+    """Return how many times as fast a form of a layer was that `edgegraph improve` timed."""
+    found = faster_forms(evidence).get((scope_of(row.layer), row.phase), ())
+    timed = [each.plain_s / each.form_s for each in found if each.plain_s and each.form_s]
+    return max(timed, default=None)
+
+
 def remedy(evidence: Evidence, row: LayerRecord) -> str:
     """Return advice to append for a layer that has a quicker form; else nothing."""
     found = faster_forms(evidence).get((scope_of(row.layer), row.phase), ())
@@ -136,11 +143,11 @@ def faster_form(evidence: Evidence) -> Iterator[Finding]:
 def _finding(form: FasterForm, places: Sequence[Place], share: float) -> Finding:
     layers = {layer for layer, _ in places}
     numbers = {"sites": float(form.sites), "share": share}
-    weight, certainty = share, "medium"
+    gain, certainty = None, "medium"
     if form.plain_s and form.form_s:
-        gain = form.plain_s / form.form_s
-        numbers["gain_alone"] = gain
-        weight, certainty = share * max(0.0, 1.0 - 1.0 / gain), "high"
+        faster = form.plain_s / form.form_s
+        numbers["gain_alone"] = faster
+        gain, certainty = share * max(0.0, 1.0 - 1.0 / faster), "high"
     where = next(iter(layers)) if len(layers) == 1 else f"{len(layers)} layers"
     return Finding(
         rule="faster-form",
@@ -153,5 +160,6 @@ def _finding(form: FasterForm, places: Sequence[Place], share: float) -> Finding
         ),
         numbers=numbers,
         certainty=certainty,
-        weight=weight,
+        share=share,
+        gain=gain,
     )

@@ -172,7 +172,7 @@ def compiled_together(evidence: Evidence) -> Iterator[Finding]:
                 "change": compared.change,
             },
             certainty="medium",
-            weight=0.0 if compared.verdict == NO_DIFFERENCE else min(1.0, abs(compared.change)),
+            gain=compared.difference_s / compared.together_s if compared.verdict == COST else None,
         )
 
 
@@ -237,7 +237,7 @@ def fusion_recomputes(evidence: Evidence) -> Iterator[Finding]:
             "compute_time_s": arithmetic_s,
         },
         certainty="medium",
-        weight=min(1.0, arithmetic_s / evidence.whole_s) if evidence.whole_s else 0.0,
+        gain=min(1.0, arithmetic_s / evidence.whole_s) if evidence.whole_s else None,
     )
 
 
@@ -279,7 +279,7 @@ def library_fusion_hurts(evidence: Evidence) -> Iterator[Finding]:
             ),
             numbers={"fused_s": fused_s, "alone_s": alone_s, "noise_s": noise_s},
             certainty="medium",
-            weight=min(1.0, (fused_s - alone_s) / evidence.whole_s),
+            gain=min(1.0, (fused_s - alone_s) / evidence.whole_s),
         )
 
 

@@ -32,7 +32,8 @@ def dispatch_bound(evidence: Evidence) -> Iterator[Finding]:
             try_next="more work per call: a larger batch, or several steps in one jit",
             numbers={"dispatch_s": latency.dispatch_s, "median_s": latency.median_s},
             certainty="high",
-            weight=share,
+            share=share,
+            gain=share,
         )
 
 
@@ -64,7 +65,8 @@ def overhead(evidence: Evidence) -> Iterator[Finding]:
             "roof_time_s": sum(roofs_s),
         },
         certainty=share.certainty,
-        weight=share.value,
+        share=share.value,
+        gain=share.value * max(0.0, 1.0 - sum(roofs_s) / sum(times_s)),
     )  # fmt: skip
 
 

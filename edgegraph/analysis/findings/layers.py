@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from edgegraph.analysis.findings.forms import remedy
+from edgegraph.analysis.findings.forms import remedy, timed_gain
 from edgegraph.analysis.findings.registry import (
     LARGE_SHARE,
     LEAST_S,
@@ -23,9 +23,7 @@ from edgegraph.results.analysis import Finding, LayerRecord, OpRecord
 from edgegraph.results.compiled_together import what_if
 from edgegraph.results.records import main_memory_bytes
 from edgegraph.results.timing import LayerLatency, finest_cut
-
-FAR_UNDER = 0.25
-"""Well-written kernels of simple ops reach half of a roof and more; a quarter is another matter."""
+from edgegraph.results.verdicts import FAR_UNDER
 
 _BYTES_BOUND = "the time follows the bytes moved; a faster processor would not help"
 _WORK_BOUND = "the time follows the arithmetic; a larger batch buys little throughput"
@@ -54,7 +52,7 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
             "ridge_point_flops_per_byte": ridge,
             "memory_time_s": row.memory_time_s or 0.0,
             "compute_time_s": row.compute_time_s or 0.0,
-        }
+        } | _reached(evidence, row)
         advice = _fewer_bytes(evidence.analysis.device)
         batch = evidence.analysis.batch
         if batch is not None:
@@ -72,7 +70,8 @@ def memory_bound_dense(evidence: Evidence) -> Iterator[Finding]:
             try_next=advice + remedy(evidence, row),
             numbers=numbers,
             certainty="high",
-            weight=_at_the_roof(row),
+            phase=row.phase,
+            share=row.share,
         )
     yield from _small_dense(evidence)
 
@@ -163,16 +162,14 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
         intensity, ridge = row.intensity_flops_per_byte, _ridge(evidence, ops)
         if intensity is None or ridge is None:
             continue
-        reached = ""
         numbers = {
             "intensity_flops_per_byte": intensity,
             "ridge_point_flops_per_byte": ridge,
             "flops": float(row.flops or 0),
             "compute_time_s": row.compute_time_s or 0.0,
-        }
-        if row.efficiency is not None and not evidence.noisy:
-            reached = f"; it runs at {percent(row.efficiency)} of the peak"
-            numbers["efficiency"] = row.efficiency
+        } | _reached(evidence, row)
+        known = "efficiency" in numbers
+        reached = f"; it runs at {percent(row.efficiency)} of the peak" if known else ""
         yield Finding(
             rule="compute-bound-layer",
             layer=row.layer,
@@ -184,7 +181,8 @@ def compute_bound_layer(evidence: Evidence) -> Iterator[Finding]:
             try_next=_fewer_macs(evidence, ops) + remedy(evidence, row),
             numbers=numbers,
             certainty="high",
-            weight=_at_the_roof(row),
+            phase=row.phase,
+            share=row.share,
         )
     yield from _together(
         evidence,
@@ -206,6 +204,9 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
             continue
         if (row.time_s or 0.0) < LEAST_S * evidence.launches[scope_of(row.layer), row.phase]:
             continue  # starting its kernels explains it
+        faster = timed_gain(evidence, row)
+        numbers = {"time_s": row.time_s or 0.0, "efficiency": row.efficiency}
+        numbers["gain_share"] = gain_share
         noisy = "; so it is in its fastest run, noisy as this one was" * evidence.noisy
         yield Finding(
             rule="far-under-the-roof",
@@ -227,14 +228,18 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
                 " intermediate"
             )
             + remedy(evidence, row),
-            numbers={
-                "time_s": row.time_s or 0.0,
-                "efficiency": row.efficiency,
-                "gain_share": gain_share,
-            },
+            numbers=numbers | ({} if faster is None else {"gain_alone": faster}),
             certainty="low" if evidence.noisy else "medium",
-            weight=gain_share,
+            phase=row.phase,
+            share=row.share,
+            gain=gain_share,
         )
+
+
+def _reached(evidence: Evidence, row: LayerRecord) -> dict[str, float]:
+    """Return the share of its roof that a layer reaches, where the measurement is sound."""
+    known = row.efficiency is not None and not evidence.noisy
+    return {"efficiency": row.efficiency or 0.0} if known else {}
 
 
 def _by_line(row: LayerRecord) -> str:
@@ -317,13 +322,12 @@ def _together(
     try_next: str,
 ) -> Iterator[Finding]:
     """Report small layers in one finding, where together they are large."""
-    weight = sum(map(_at_the_roof, rows))
+    share = sum(row.share or 0.0 for row in rows)
     places = [(scope_of(row.layer), row.phase) for row in rows]
     longest_s = sum(evidence.longest_s.get(place, 0.0) for place in places)
-    if weight < LARGE_SHARE or longest_s < LEAST_S:
+    if share < LARGE_SHARE or longest_s < LEAST_S:
         return
     largest = max(rows, key=lambda row: row.share or 0.0)
-    share = sum(row.share or 0.0 for row in rows)
     yield Finding(
         rule=rule,
         layer=None,
@@ -341,7 +345,7 @@ def _together(
             "compute_time_s": sum(row.compute_time_s or 0.0 for row in rows),
         },
         certainty="high",
-        weight=weight,
+        share=share,
     )
 
 
@@ -382,12 +386,6 @@ def _batch_at_ridge(batch: int, row: LayerRecord, intensity: float, ridge: float
         return batch * ridge / intensity
     beyond = flops - ridge * (moved - weights)
     return batch * ridge * weights / beyond if beyond > 0 else None
-
-
-def _at_the_roof(row: LayerRecord) -> float:
-    """Return the share of the time that a layer's roof explains; what lies above it is slack."""
-    reached = 1.0 if row.efficiency is None else min(1.0, row.efficiency)
-    return (row.share or 0.0) * reached
 
 
 def _name(row: LayerRecord) -> str:

@@ -18,7 +18,7 @@ from edgegraph.base.units import percent, seconds, si
 from edgegraph.hlo.op_tree import launches
 from edgegraph.results.analysis import Finding, OpRecord
 from edgegraph.results.schedule import NETWORK, Schedule, Transfer
-from edgegraph.results.verdicts import INVALID, OK
+from edgegraph.results.verdicts import OK
 
 DOMINANT = 0.5
 """Share of the time in one loop: above it, the program is as fast as that loop."""
@@ -77,7 +77,8 @@ def dominant_loop(evidence: Evidence) -> Iterator[Finding]:
         numbers={name: float(value) for name, value in numbers.items() if value is not None},
         certainty=share.certainty,
         # Where the kernels are long, the findings about them weigh what there is to gain.
-        weight=share.value if short else 0.0,
+        share=share.value,
+        gain=None if short else 0.0,
     )
 
 
@@ -141,7 +142,8 @@ def rematerialisation(evidence: Evidence) -> Iterator[Finding]:
         ),
         numbers={"ops": float(len(again)), "operations": float(work), "share": share.value},
         certainty=share.certainty,
-        weight=share.value,
+        share=share.value,
+        gain=share.value,
     )
 
 
@@ -200,7 +202,8 @@ def _waits(schedule: Schedule, share: float) -> Finding:
             "transfers": float(len(waiting)),
         },
         certainty="high" if schedule.time_source == "measured" else "medium",
-        weight=min(1.0, share),
+        share=min(1.0, share),
+        gain=min(1.0, share),
     )
 
 
@@ -251,6 +254,10 @@ WEIGHT_OF_THE_UNKNOWN = 0.3
 known to take most of it, and above what is known to be small."""
 
 
+FIRST = 1.0
+"""Weight of what comes before everything else: no share is worth a word before it."""
+
+
 @register_finding("noisy-machine")
 def noisy_machine(evidence: Evidence) -> Iterator[Finding]:
     """A measurement that spreads too far to rest a verdict on."""
@@ -268,7 +275,7 @@ def noisy_machine(evidence: Evidence) -> Iterator[Finding]:
             try_next="stop other work on this machine and measure again",
             numbers={"relative_iqr": latency.relative_iqr, "drift": latency.drift},
             certainty="high",
-            weight=1.0 if latency.verdict == INVALID else 0.5,
+            weight=FIRST,
         )
 
 
@@ -332,6 +339,5 @@ def low_coverage(evidence: Evidence) -> Iterator[Finding]:
         try_next=f"{code}to make layers of them, wrap their code in jax.named_scope",
         numbers={"flops_coverage": analysis.totals.flops_coverage},
         certainty="high",
-        # It takes no time; where functions are shown in place of layers nothing is missing either.
-        weight=0.0 if analysis.view == "function" else missing,
+        # It takes no time, so that there is none to win.
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -312,7 +313,7 @@ def register_finding(name: str, *, compiled: bool = False) -> Callable[[Rule], R
 def find(
     analysis: Analysis, module: Module | None = None, jaxpr: Any = None
 ) -> tuple[Finding, ...]:
-    """Apply every rule; return findings, those that concern most of the time first."""
+    """Apply every rule; return findings, those by which most can be won first."""
     evidence = Evidence(analysis, module, jaxpr)
     found: list[Finding] = []
     for name, rule in RULES.items():
@@ -324,5 +325,12 @@ def find(
                     f"the rule {name!r} returned a finding of rule {finding.rule!r}; it must carry"
                     " the name under which the rule was registered"
                 )
-            found.append(finding)
+            found.append(_weighed(finding))
     return tuple(sorted(found, key=lambda finding: -finding.weight))
+
+
+def _weighed(finding: Finding) -> Finding:
+    """Rank a finding by the time that its advice can save; where nobody knows, by its share."""
+    if finding.gain is not None:
+        return replace(finding, weight=finding.gain)
+    return finding if finding.share is None else replace(finding, weight=finding.share)

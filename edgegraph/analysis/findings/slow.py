@@ -101,11 +101,11 @@ def no_library_kernel(evidence: Evidence) -> Iterator[Finding]:
         ),
         numbers={"products": float(len(looped)), "flops": float(flops)},
         certainty="high",
-        weight=_weight(evidence, looped, flops / evidence.whole_work / LOOPED),
+        share=_share(evidence, looped, flops / evidence.whole_work / LOOPED),
     )
 
 
-def _weight(evidence: Evidence, ops: Sequence[OpRecord], work: float) -> float:
+def _share(evidence: Evidence, ops: Sequence[OpRecord], work: float) -> float:
     """Return the share of the time: measured, else from so many times all the other work."""
     share = evidence.share(ops)
     return share.value if share.certainty == "high" else work / (work + 1)
@@ -143,7 +143,7 @@ def slow_function(evidence: Evidence) -> Iterator[Finding]:
         numbers={"values": float(values.total()), "share": share.value}
         | ({} if taken_s is None else {"functions_s": taken_s}),
         certainty=share.certainty,
-        weight=share.value,
+        share=share.value,
     )
 
 

@@ -90,7 +90,8 @@ def _taken(plan: Plan, cell: Cell, report: Progress) -> SweepPoint:
             latency, throughputs = measure_point(program, plan, report)
     except USER_ERRORS as error:  # making its arguments may raise anything, such as a MemoryError
         return replace(point, error=_said(error))
-    return replace(point, latency=latency, throughputs=throughputs)
+    bound = "overhead" if latency.is_launch else point.bound
+    return replace(point, latency=latency, throughputs=throughputs, bound=bound)
 
 
 def _said(error: BaseException) -> str:

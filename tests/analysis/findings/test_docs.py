@@ -13,12 +13,12 @@ from edgegraph.analysis.findings import (
     data,
     fusions,
     launches,
-    layers,
     program,
     registry,
     slow,
 )
 from edgegraph.base.units import percent, seconds
+from edgegraph.results.verdicts import FAR_UNDER
 
 PAGE = Path(__file__).parents[3] / "docs" / "findings.md"
 
@@ -28,7 +28,7 @@ ROWS = dict(re.findall(r"^\| `([\w-]+)` \| (.*) \|.*\|$", PAGE.read_text("utf-8"
 THRESHOLDS = {
     "memory-bound-dense": [percent(registry.LARGE_SHARE)],
     "compute-bound-layer": [percent(registry.LARGE_SHARE)],
-    "far-under-the-roof": [percent(registry.LARGE_SHARE), percent(layers.FAR_UNDER)],
+    "far-under-the-roof": [percent(registry.LARGE_SHARE), percent(FAR_UNDER)],
     "faster-form": [percent(registry.LARGE_SHARE)],
     "no-library-kernel": [percent(slow.LOOPED)],
     "slow-function": [f"{slow.FEWEST_VALUES:,}", percent(registry.LARGE_SHARE)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgegraph.reporting.words import headline
+from edgegraph.reporting.answer import headline
 from tests.analysis.test_overhead import chain
 
 

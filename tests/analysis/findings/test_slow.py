@@ -14,7 +14,7 @@ from jax import lax
 import edgegraph as eg
 from edgegraph.analysis.findings import find
 from edgegraph.device.kernel_rates import KernelRate
-from edgegraph.reporting.words import headline
+from edgegraph.reporting.answer import headline
 from edgegraph.results.analysis import Analysis, Finding
 from tests import analyses
 from tests.analysis.findings import programs as shown
@@ -112,7 +112,7 @@ def test_a_program_of_one_op_that_is_far_under_its_roof_says_so(
     measured = analyses.measured(make(), 10.0)
     (finding,) = [each for each in find(measured) if each.rule == "far-under-the-roof"]
     assert finding.weight > 0.9
-    assert "far under every roof" in headline(replace(measured, findings=(finding,)))
+    assert "in kernels far under it" in headline(replace(measured, findings=(finding,)))
 
 
 def test_few_values_and_integers_are_not_told() -> None:
