@@ -8,13 +8,16 @@ it does, and is no kernel here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from edgegraph.base.timing import bulk
+from edgegraph.device.device import bound
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_tree import Kernel, OpTree
 from edgegraph.results.records import OpRecord
+from edgegraph.results.timing import Latency
 
 SMALL_S = 1e-6
 """A kernel shorter than that takes no longer than starting one does on most devices."""
@@ -49,6 +52,16 @@ def mark_overhead(
     return tuple(
         replace(record, bound="overhead") if record.name in marked else record for record in records
     )
+
+
+def bound_of_whole(
+    latency: Latency | None, ops: Sequence[OpRecord], totals: Mapping[str, Any]
+) -> str | None:
+    """Return what binds the whole: launching it or its kernels, else its largest roofline time."""
+    called = latency is not None and latency.is_launch
+    if called or any(op.bound == "overhead" for op in ops):
+        return "overhead"
+    return bound(*(totals[f"{roof}_time_s"] for roof in ("compute", "memory", "network")))
 
 
 def one_kernel(nodes: Sequence[Node]) -> Mapping[str, str]:

@@ -23,7 +23,7 @@ from edgegraph.analysis.estimates import (
     with_compiler_times,
     with_expected_times,
 )
-from edgegraph.analysis.overhead import mark_overhead
+from edgegraph.analysis.overhead import bound_of_whole, mark_overhead
 from edgegraph.analysis.places import Attribution
 from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
@@ -32,7 +32,7 @@ from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
 from edgegraph.cost.custom_calls.kernels import calls_python
 from edgegraph.cost.price import OpCost, price_nodes
-from edgegraph.device.device import Device, bound, overlapped
+from edgegraph.device.device import Device, overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.op_name import UNATTRIBUTED
@@ -315,22 +315,14 @@ def _totals(draft: Draft) -> Totals:
         ops=sum(op.opcode not in opcodes.FREE for op in tree.leaves),
         params=sum(row.params for row in roots),
         param_bytes=sum(row.param_bytes for row in roots),
-        bound=_bound(draft, sums),
+        bound=None
+        if draft.program.stage == "lowered"
+        else bound_of_whole(draft.latency, draft.ops, sums),
         lower_bound=any(cost.unpriced is not None for cost in draft.costs.values()),
         **sums,
         **_compiler_figures(draft, tree.top, sums["overlapped_time_s"]),
         **_measured_figures(draft),
     )
-
-
-def _bound(draft: Draft, sums: Mapping[str, Any]) -> str | None:
-    """Return what binds the whole: launching it or its kernels, else its largest roofline time."""
-    if draft.program.stage == "lowered":  # whose ops are no kernels, and run fused
-        return None
-    called = draft.latency is not None and draft.latency.is_launch
-    if called or any(op.bound == "overhead" for op in draft.ops):
-        return "overhead"
-    return bound(*(sums[f"{roof}_time_s"] for roof in ("compute", "memory", "network")))
 
 
 def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) -> dict[str, Any]:
