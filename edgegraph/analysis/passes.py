@@ -27,6 +27,7 @@ from edgegraph.analysis.overhead import bound_of_whole, mark_overhead
 from edgegraph.analysis.places import Attribution
 from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
 from edgegraph.analysis.schedule import simulate_schedule
+from edgegraph.analysis.shares import shares_note
 from edgegraph.base.timing import Progress, bulk
 from edgegraph.compiler.program import Program
 from edgegraph.cost.cost import known_sum, sequence
@@ -222,7 +223,9 @@ def roll_up_layers(draft: Draft) -> Draft:
     if draft.program.stage != "lowered":
         ops = mark_overhead(draft.nodes, ops, traced=trace is not None)
     layers = roll_up(ops, parameters, draft.layer_latencies, shares)
-    return replace(draft, ops=ops, layers=layers)
+    note = shares_note(layers, draft.latency, draft.layer_latencies, trace)
+    said = () if note is None else (note,)
+    return replace(draft, ops=ops, layers=layers, notes=(*draft.notes, *said))
 
 
 def leave_bounds_to_compiled_programs(draft: Draft) -> Draft:
