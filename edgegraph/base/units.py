@@ -18,6 +18,14 @@ def si(value: float | None, unit: str = "") -> str:
     return f"{_digits(value)} {unit}".rstrip()
 
 
+def memory_size(value: float | None) -> str:
+    """Write the size of a memory as vendors do, in powers of 1024: ``8 GB``; others by `si`."""
+    for scale, prefix in ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "k")):
+        if value and value % scale == 0 and value < 1024 * scale:
+            return f"{value / scale:,.0f} {prefix}B"
+    return si(value, "B")
+
+
 def seconds(value: float | None) -> str:
     """Write a time with three digits: ``3.14 ms``."""
     if value is None:

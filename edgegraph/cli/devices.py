@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgegraph.base.units import ratio, si
+from edgegraph.base.units import memory_size, ratio, si
 from edgegraph.cli.job import (
     ANALYSIS_ONLY,
     Job,
@@ -53,6 +53,7 @@ def devices(
 
     from edgegraph.device.catalogue import catalogue, find_entry
     from edgegraph.device.catalogue import devices as known_devices
+    from edgegraph.reporting.table_kit import ByWidth
 
     if name is not None:
         entry = find_entry(name)
@@ -65,17 +66,33 @@ def devices(
     if json:
         print_json([{"device": key, **to_builtins(device)} for key, device in known.items()])
     else:
-        print_rich(_catalogue(known, {entry.key: entry for entry in catalogue()}))
+        entries = {entry.key: entry for entry in catalogue()}
+        print_rich(
+            ByWidth(lambda width: _catalogue(known, entries, aliases=width >= _WIDE)), _NAMES
+        )
 
 
-def _catalogue(devices: Mapping[str, Device], entries: Mapping[str, Entry]) -> Table:
+_WIDE = 150
+"""Columns from which other names of devices are shown."""
+
+_NAMES = (
+    "--target and --device take these names. Those that are called gpu:... or tpu:..., too, are"
+    " compiled for ahead of time; every other device gets this host's"
+    " program under its roofs. `edgegraph devices NAME` has other names, and the source of each"
+    " figure."
+)
+
+
+def _catalogue(
+    devices: Mapping[str, Device], entries: Mapping[str, Entry], *, aliases: bool = False
+) -> Table:
     """Show every known device: its reference peak, bandwidth, ridge point, memory and power."""
     from rich.text import Text
 
     from edgegraph.reporting.table_kit import plain_table
 
-    headings = ("name", "peak", "bandwidth", "FLOP/B", "memory", "power")
-    table = plain_table("device", *headings, words=("name",))
+    headings = ("name", "peak", "bandwidth", "FLOP/B", "memory", "power", *["also"] * aliases)
+    table = plain_table("device", *headings, words=("name", "also"))
     table.columns[1].max_width = 30
     kind = None
     for key, device in devices.items():
@@ -93,8 +110,9 @@ def _catalogue(devices: Mapping[str, Device], entries: Mapping[str, Entry]) -> T
             f"{si(peak, 'FLOP/s')} {dtype}",
             si(device.memory[-1].bandwidth_bytes_per_s, "B/s"),
             ratio(device.ridge_point(dtype)),
-            "" if capacity is None else si(capacity, "B"),
+            "" if capacity is None else memory_size(capacity),
             "" if power is None else f"{power:g} W",
+            *["" if entry is None else ", ".join(entry.aliases)] * aliases,
         )
     return table
 
@@ -111,7 +129,8 @@ def _entry(entry: Entry) -> Iterator[RenderableType]:
     table.add_column("source", overflow="fold")
     for name, figure in entry.figures():
         unit = figure.unit.replace("bytes", "B")
-        table.add_row(name, si(figure.value, unit), figure.certainty, figure.source)
+        value = memory_size(figure.value) if name.endswith(" size") else si(figure.value, unit)
+        table.add_row(name, value, figure.certainty, figure.source)
     yield Text(f"{entry.name} ({', '.join((entry.key, *entry.aliases))})", style="bold")
     yield table
     if entry.note:

@@ -176,7 +176,7 @@ class Job:
     ]
     batch: Annotated[
         list[int] | None,
-        typer.Option("--batch", "-b", help="Batch size; repeat for several. Default: 1."),
+        typer.Option("--batch", "-b", metavar="N", help="Batch size; repeatable. Default: 1."),
     ] = None
     input_shape: Annotated[
         str | None,

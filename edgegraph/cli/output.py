@@ -101,7 +101,7 @@ FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 def files_option(suffixes: Sequence[str], more: str = "") -> Any:
     """Return the option ``-o`` of commands whose files are written by their endings."""
     text = f"Write there, by ending: {', '.join(suffixes)}; repeatable.{more}"
-    return typer.Option("--output", "-o", help=text)
+    return typer.Option("--output", "-o", metavar="FILE", help=text)
 
 
 StudyFiles = Annotated[list[Path] | None, files_option(STUDY_SUFFIXES)]

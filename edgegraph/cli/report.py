@@ -19,9 +19,11 @@ from edgegraph.cli.job import (
     saving_to,
 )
 from edgegraph.cli.output import (
+    FIGURE_SUFFIXES,
     ByOption,
     check_by,
     file_name,
+    files_option,
     holds_program_of,
     print_json,
     print_lines,
@@ -148,10 +150,7 @@ def plot(
             show_default=False,
         ),
     ] = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option("--output", "-o", help="The figure: .png, .svg or .pdf; repeatable."),
-    ] = None,
+    output: Annotated[list[Path] | None, files_option(FIGURE_SUFFIXES)] = None,
     width: Annotated[
         str,
         typer.Option(
@@ -226,7 +225,12 @@ def export(
     job: Job,
     output: Annotated[
         list[Path],
-        typer.Option("--output", "-o", help="The file; its ending names the format; repeatable."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file; its ending names the format; repeatable.",
+        ),
     ],
     by: ByOption = None,
     format: Annotated[

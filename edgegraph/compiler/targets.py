@@ -1,8 +1,8 @@
 """What a program can be compiled for: this host, and devices that need not be here.
 
 ``cpu`` is this host. ``tpu:v5e`` or ``tpu:v5e:2x2`` names a TPU and how many chips stand how;
-``gpu:h100`` or ``gpu:h100:8`` a GPU and how many of them. ``device:rpi5`` is this host's program
-under the roofs of a device of the catalogue, for which XLA has no compiler here.
+``gpu:h100`` or ``gpu:h100:8`` a GPU and how many of them. ``device:rpi5``, or ``rpi5``, is this
+host's program under the roofs of a device of the catalogue, for which XLA has no compiler here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgegraph.device.catalogue import Entry, find_entry
+from edgegraph.device.catalogue import Entry, catalogue, find_entry
 from edgegraph.errors import InputError
 
 _GPUS = Path(__file__).with_name("gpu_targets.toml")
@@ -101,20 +101,26 @@ def parse_target(text: str) -> Target:
     if text == "cpu":
         return HOST
     if kind == "device" and rest:
-        key = find_entry(rest).key
-        return Target(
-            name=text, kind="device", platform="cpu", device=key, options={}, environment={}
-        )
+        return _device(text, rest)
     if kind == "tpu" and model in _TPUS:
         return _tpu(text, model, shape)
     if kind == "gpu" and model in _gpus():
         return _gpu(text, model, shape)
-    close = difflib.get_close_matches(text, targets(), n=3, cutoff=0.6)
+    known = {name for entry in catalogue() for name in entry.names}
+    if text in known:
+        return _device(f"device:{text}", text)
+    close = difflib.get_close_matches(text.lower(), [*targets(), *known], n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(close)}? The targets" if close else "the targets"
     raise InputError(
         f"target {text!r} is unknown; {hint} are {', '.join(targets())}, with chips such as"
-        " tpu:v5e:2x2 and gpu:h100:8, and device:NAME for a device of the catalogue"
+        " tpu:v5e:2x2 and gpu:h100:8, and the names that `edgegraph devices` lists"
     )
+
+
+def _device(text: str, name: str) -> Target:
+    """Return this host's program under the roofs of a device of the catalogue."""
+    key = find_entry(name).key
+    return Target(name=text, kind="device", platform="cpu", device=key, options={}, environment={})
 
 
 def with_chips(target: Target, chips: int) -> Target:

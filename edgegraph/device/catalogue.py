@@ -180,7 +180,7 @@ def devices() -> dict[str, Device]:
 
 def find_device(name: str) -> Device:
     """Return one device by its key or an alias; ``host`` is this machine as it was calibrated."""
-    if name == HOST:
+    if name.removeprefix("device:") == HOST:
         host = load_calibration()
         if host is None:
             raise InputError("this machine was not calibrated; run `edgegraph calibrate` first")
@@ -189,11 +189,15 @@ def find_device(name: str) -> Device:
 
 
 def find_entry(name: str) -> Entry:
-    """Return one entry of the catalogue, with its sources, by its key or an alias."""
+    """Return one entry of the catalogue, with its sources, by its key or an alias.
+
+    ``device:rpi5``, as the target is called, is ``rpi5``.
+    """
     entries = {known: entry for entry in catalogue() for known in entry.names}
-    if name in entries:
-        return entries[name]
-    close = difflib.get_close_matches(name, entries, n=3)
+    plain = name.removeprefix("device:")
+    if plain in entries:
+        return entries[plain]
+    close = difflib.get_close_matches(plain.lower(), entries, n=3)
     hint = f"did you mean {' or '.join(close)}" if close else "see `edgegraph devices`"
     raise InputError(f"no device is called {name!r}; {hint}")
 

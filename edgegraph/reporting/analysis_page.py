@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,8 +21,9 @@ from edgegraph.reporting.scene import pack
 from edgegraph.reporting.tables import analysis_tables
 from edgegraph.reporting.timeline import timeline
 from edgegraph.reporting.views import LEAST, in_view, view_line
-from edgegraph.results.analysis import Analysis, Totals
+from edgegraph.results.analysis import Analysis, LayerRecord, Totals
 from edgegraph.results.columns import notebook_table
+from edgegraph.results.compiled_together import what_if
 from edgegraph.results.records import CodeRecord
 from edgegraph.results.timing import Latency
 from edgegraph.results.verdicts import OK
@@ -68,6 +69,9 @@ def analysis_section(
         "phases": [(phase, [row for row in rows if row.phase == phase]) for phase in phases],
         "measured": any(row.time_source == "measured" for row in rows),
         "timed": any(row.time_s is not None for row in rows),
+        "traced": analysis.totals.traced_time_s is not None
+        and any(row.traced_time_s is not None for row in rows),
+        "gains": _gains(rows),
         "strips": _strips(analysis),
         "roofline": _roofline(analysis, number),
         "layer_times": _layer_times(analysis, number),
@@ -81,6 +85,12 @@ def analysis_section(
         "marks": marks or {},
         "scene": pack(analysis, marks),
     }
+
+
+def _gains(rows: Sequence[LayerRecord]) -> dict[tuple[str, str], float | None]:
+    """Return what the whole would win if a layer ran at its roof, and None for parents."""
+    known = {(each.layer, each.phase): each.gain_share for each in what_if(rows)}
+    return {place: known.get(place) for place in ((row.layer, row.phase) for row in rows)}
 
 
 def _code(analysis: Analysis) -> list[dict[str, Any]]:
@@ -101,7 +111,9 @@ def _code(analysis: Analysis) -> list[dict[str, Any]]:
                     "marks": {},
                     "timed": any(row.time_s is not None for row in rows),
                     "measured": any(row.efficiency is not None for row in rows),
-                    "traced": any(row.time_source == "measured" for row in rows),
+                    "traced": False,
+                    "inside": any(row.time_source == "measured" for row in rows),
+                    "gains": _gains(rows),
                     "texts": any(isinstance(row, CodeRecord) and row.text for row in rows),
                 }
             )

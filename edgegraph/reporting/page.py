@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -137,11 +138,15 @@ def _shown(value: Any) -> Any:
     return shown(value, keep="\n\t") if type(value) is str else value
 
 
+_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=(?:%|[kMGTP]?(?:B|FLOP|MAC)\b|[mµn]?s\b))")
+
+
 def code(text: str) -> Markup:
-    """Set what stands between backticks as code."""
-    pieces = _shown(text).split("`")
+    """Set what stands between backticks as code, and keep numbers and their units on a line."""
+    unbroken = _BEFORE_A_UNIT.sub("\u00a0", _shown(text))
+    pieces = unbroken.split("`")
     if len(pieces) % 2 == 0:
-        return escape(_shown(text))
+        return escape(unbroken)
     return Markup("").join(
         Markup("<code>{}</code>").format(piece) if number % 2 else piece
         for number, piece in enumerate(pieces)

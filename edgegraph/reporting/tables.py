@@ -17,13 +17,13 @@ from edgegraph.reporting.answer import headline, listed, start, times, worth
 from edgegraph.reporting.labels import shorten
 from edgegraph.reporting.table_kit import ByWidth, plain_table, styled
 from edgegraph.reporting.views import LEAST, in_view, largest_first, view_line
-from edgegraph.reporting.words import device_line, measurement_line, sentence
+from edgegraph.reporting.words import device_line, measurement_line, plural, sentence
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
 from edgegraph.results.columns import columns_of
 from edgegraph.results.compiled_together import CompiledTogether, WhatIf, compare_together, what_if
 from edgegraph.results.verdicts import COST, GAINED, NOISY
 
-_BAR = 8
+_BAR, _NARROW_BAR = 8, 5
 _NAME, _NARROW_NAME = 40, 18
 """Characters of a layer's name; without indentation it is what tells layers apart."""
 
@@ -63,7 +63,8 @@ def layer_table(analysis: Analysis, rows: Sequence[LayerRecord] | None = None) -
         ByWidth(lambda width: _table(viewed, width)),
     ]
     if left:
-        more = f"and {left:,} {analysis.view}s of less than {percent(LEAST)} each"
+        each = " each" * (left > 1)
+        more = f"and {plural(left, analysis.view)} of less than {percent(LEAST)}{each}"
         parts.append(Text(f"{more}; edgegraph show FILE --all shows them", style="dim"))
     order = times(analysis)
     lines = [*([] if order is None else [f"times: {order}"]), *measurement_line(analysis)]
@@ -120,7 +121,7 @@ def _table(analysis: Analysis, width: int) -> Table:
             table.add_row(Text(phase, style="italic dim"))
         layer = "  " * row.depth + row.layer.rpartition("/")[2]
         gain = gains.get((row.layer, row.phase))
-        cells = [_cell(row, name, gain) for name in names]
+        cells = [_cell(row, name, gain, _BAR if wide else _NARROW_BAR) for name in names]
         written = shown(getattr(row, "text", None) or "")
         cells += [Text(written, no_wrap=True, overflow="ellipsis")] * texts
         table.add_row(
@@ -139,17 +140,17 @@ def _shown(analysis: Analysis, *, wide: bool, widest: bool) -> Sequence[str]:
     judged = any(row.efficiency is not None for row in rows)
     shown = {
         "params": wide and analysis.view == "layer",
-        "macs": True,
+        "macs": any(row.macs for row in rows),
         "flops": wide,
         "bytes": True,
-        "intensity_flops_per_byte": True,
+        "intensity_flops_per_byte": wide or not judged,
         "bound": timed,
         "time_s": timed,
         "traced_time_s": timed and widest and both,
         "compiler_time_s": timed and wide and totals.compiler_time_s is not None,
         "share": timed,
         "efficiency": judged,
-        "gain_share": judged and wide,
+        "gain_share": judged,
     }
     return [name for name, has in shown.items() if has]
 
@@ -176,7 +177,7 @@ def _whole(analysis: Analysis, name: str) -> str | Text:
     return "≥ " * bounded + "~" * about + _COLUMNS[name].text(value)
 
 
-def _cell(row: LayerRecord, name: str, gain: float | None) -> str | Text:
+def _cell(row: LayerRecord, name: str, gain: float | None, bar: int) -> str | Text:
     if name == "bound":
         return styled(row.bound)
     if name == "time_s":
@@ -184,15 +185,15 @@ def _cell(row: LayerRecord, name: str, gain: float | None) -> str | Text:
         about = row.time_s is not None and row.time_source != "measured"
         return Text("~" * about + seconds(row.time_s), style="dim" if about else "")
     if name == "share":
-        return share_bar(row.share)
+        return share_bar(row.share, bar)
     return _COLUMNS[name].cell(gain if name == "gain_share" else getattr(row, name))
 
 
-def share_bar(share: float | None) -> Text:
+def share_bar(share: float | None, length: int = _BAR) -> Text:
     """Write a share in percent with a bar of its length; nothing where it is unknown."""
     if share is None:
         return Text("")
-    eighths = round(share * _BAR * 8)
+    eighths = round(share * length * 8)
     bar = "█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8]
     return Text(f"{percent(share):>5} ") + Text(bar, style="cyan")
 

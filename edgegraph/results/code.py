@@ -149,10 +149,10 @@ def _with_source(row: LayerRecord, place: Place | None, made_at: str | None) -> 
     file, at = place
     if isinstance(at, str):
         return CodeRecord(**made, source=file)
-    return CodeRecord(**made, source=f"{file}:{at}", text=_text(file, at, made_at))
+    return CodeRecord(**made, source=f"{file}:{at}", text=line_of_code(file, at, made_at))
 
 
-def _text(file: str, line: int, made_at: str | None) -> str | None:
+def line_of_code(file: str, line: int, made_at: str | None) -> str | None:
     """Return a line of Python, where its file is here and was not changed since.
 
     What a damaged or foreign file names may be anything: only Python's own is looked into.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.base.units import memory_size, percent, ratio, seconds, si
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,14 @@ def test_shares(value: float | None, text: str) -> None:
 )
 def test_plain_numbers(value: float | None, text: str) -> None:
     assert ratio(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (8 * 2**30, "8 GB"), (264 * 1024, "264 kB"), (512 * 2**20, "512 MB"),
+        (80 * 10**9, "80 GB"), (None, "?"),
+    ],
+)  # fmt: skip
+def test_memories_have_the_sizes_that_vendors_write(value: int | None, text: str) -> None:
+    assert memory_size(value) == text

@@ -81,6 +81,13 @@ def test_a_device_of_the_catalogue_runs_the_hosts_program() -> None:
     assert (target.platform, target.device, target.ahead) == ("cpu", "stm32h743", False)
 
 
+@pytest.mark.parametrize("name", ["rpi5", "cortex-a76"])
+def test_a_device_has_one_name_everywhere(name: str) -> None:
+    target = parse_target(name)
+    assert (target.name, target.device) == (f"device:{name}", "rpi5")
+    assert find_entry(f"device:{name}").key == find_entry(name).key == "rpi5"
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -92,6 +99,8 @@ def test_a_device_of_the_catalogue_runs_the_hosts_program() -> None:
         ("gpu:h100:0", "is not a number of GPUs"),
         ("gpu:h100:two", "is not a number of GPUs"),
         ("device:rpi55", "did you mean rpi5"),
+        ("rpi-5", "did you mean rpi5"),
+        ("RPi5", "did you mean rpi5"),
         ("device:", "the targets are"),
     ],
 )

@@ -6,10 +6,11 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from edgegraph.base.units import seconds, si
-from edgegraph.reporting.tables import layer_table, together_table
+from edgegraph.reporting.tables import layer_table, shown_ops, together_table
 from edgegraph.reporting.views import in_view
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.timing import LayerLatency
@@ -63,3 +64,32 @@ def test_where_there_is_no_room_lines_of_code_are_cut_and_no_numbers(width: int)
         name = row.layer.rpartition("/")[2]
         figures = f"{si(row.flops or 0)}", seconds(row.time_s)
         assert any(line.split()[:1] == [name] and all(f in line for f in figures) for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_there_is_to_win_stays_where_the_terminal_is_narrow(width: int) -> None:
+    out = StringIO()
+    Console(file=out, width=width).print(layer_table(analyses.measured(analyses.small_cnn(32))))
+    (heading,) = (line for line in out.getvalue().splitlines() if " layer " in line)
+    assert heading.split()[-1] == "gain"
+    assert all(len(line) <= width for line in out.getvalue().splitlines())
+
+
+def test_columns_of_nothing_are_left_out_and_one_function_is_one() -> None:
+    out = StringIO()
+    Console(file=out, width=120).print(layer_table(analyses.physics()))
+    assert "MACs" not in out.getvalue()
+    assert "1 functions" not in out.getvalue()
+
+
+def test_totals_and_ops_that_were_not_measured_are_marked() -> None:
+    out = StringIO()
+    analysis = analyses.small_cnn(32)
+    Console(file=out, width=120).print(layer_table(analysis))
+    (total,) = (line for line in out.getvalue().splitlines() if line.startswith(" total"))
+    # 279 MFLOP at 100 GFLOP/s.
+    assert "~2.79 ms" in total
+    split = [structs.replace(op, time_source="split by layers") for op in analysis.op_records]
+    out = StringIO()
+    Console(file=out, width=120).print(shown_ops(replace(analysis, op_records=tuple(split))))
+    assert "~" in out.getvalue()

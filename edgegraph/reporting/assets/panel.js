@@ -53,7 +53,7 @@ class Panel {
 
   figures(at, record) {
     const { scene } = this;
-    const estimated = scene.source[at] === "estimated" ? "~" : "";
+    const estimated = scene.source[at] === "measured" ? "" : "~";
     const efficiency = scene.efficiency(at);
     const least = scene.least[at] ? "≥ " : "";
     const { compute_time_s: compute, memory_time_s: memory } = record;
@@ -96,6 +96,7 @@ class Panel {
       this.facts([
         ["shape", record.shape],
         ["source", text("source")],
+        ["line", scene.text("line", op)],
         ["op_name", text("op_name")],
         ["layer", row ? this.button(row.layer, () => this.report.select_row(scene.ops.row[op], "panel"), row.phase) : null],
         ["runs in", around >= 0 ? this.to_op(around) : null],

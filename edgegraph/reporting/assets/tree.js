@@ -14,8 +14,10 @@ const COLUMNS = [
   { key: "compute_time_s", name: "T compute", write: seconds },
   { key: "memory_time_s", name: "T memory", write: seconds },
   { key: "time_s", name: "time", write: seconds },
+  { key: "traced_time_s", name: "traced", write: (v) => (known(v) ? seconds(v) : "") },
   { key: "share", name: "share" },
   { key: "efficiency", name: "of roof", write: (v) => (known(v) ? percent(v) : "") },
+  { key: "gain_share", name: "gain", write: (v) => (known(v) ? percent(v) : "") },
 ];
 
 class Tree {
@@ -218,7 +220,7 @@ class Tree {
       bar.style.width = `${Math.min(1, value) * 2.1}rem`;
       cell.append(bar, element("span", {}, percent(value)));
     } else if (column.key === "time_s") {
-      cell.textContent = (record.time_source === "estimated" && known(value) ? "~" : "") + seconds(value);
+      cell.textContent = (record.time_source !== "measured" && known(value) ? "~" : "") + seconds(value);
     } else {
       cell.textContent = column.text ? value ?? "" : column.write(value);
     }

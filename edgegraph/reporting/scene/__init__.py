@@ -22,6 +22,8 @@ from edgegraph.reporting.scene.hierarchy import nest
 from edgegraph.reporting.scene.items import Ops, ops_of
 from edgegraph.reporting.scene.layout import Placed, Shape, lay_out_all
 from edgegraph.results.analysis import Analysis, LayerRecord, OpRecord
+from edgegraph.results.code import line_of_code
+from edgegraph.results.compiled_together import WhatIf, what_if
 
 _KINDS = ("scope", "run", "op")
 
@@ -48,14 +50,14 @@ def pack(analysis: Analysis, marks: Mapping[tuple[str, str], str] | None = None)
         "boxes": _boxes(placed),
         "shapes": [_shape(shape) for shape in {id(p.shape): p.shape for p in placed}.values()],
         "ops": _ops(analysis.op_records, ops),
-        "rows": _rows(analysis.layer_records),
+        "rows": _rows(analysis.layer_records, what_if(analysis.layer_records)),
         "marks": {
             number: marks[row.layer, row.phase]
             for number, row in enumerate(analysis.layer_records)
             if marks and (row.layer, row.phase) in marks
         },
     }
-    return Packed(scene=_compressed(scene), texts=_compressed(_texts(analysis.op_records, ops)))
+    return Packed(scene=_compressed(scene), texts=_compressed(_texts(analysis, ops)))
 
 
 def _compressed(value: Any) -> str:
@@ -137,13 +139,15 @@ def _ops(records: Sequence[OpRecord], ops: Ops) -> dict[str, Any]:
     return columns
 
 
-def _rows(rows: Sequence[LayerRecord]) -> list[dict[str, Any]]:
+def _rows(rows: Sequence[LayerRecord], at_roof: Iterable[WhatIf]) -> list[dict[str, Any]]:
+    gains = {(each.layer, each.phase): each.gain_share for each in at_roof}
     return [
         {
             field.name: _cell(value)
             for field in fields(LayerRecord)
             if (value := getattr(row, field.name)) is not None
         }
+        | {"gain_share": _brief(gains.get((row.layer, row.phase)))}
         for row in rows
     ]
 
@@ -154,11 +158,21 @@ def _cell(value: Any) -> Any:
     return _brief(value) if isinstance(value, float) else value
 
 
-def _texts(records: Sequence[OpRecord], ops: Ops) -> dict[str, Any]:
+def _texts(analysis: Analysis, ops: Ops) -> dict[str, Any]:
+    records, made_at = analysis.op_records, analysis.environment.created_at
     instructions = [node.instruction for node in ops.nodes]
+    lines = {source: _line(source, made_at) for source in {record.source for record in records}}
     return {
         "op_name": _column(record.op_name for record in records),
         "source": _column(record.source for record in records),
+        "line": _column(lines[record.source] for record in records),
         "attributes": _column(map(attributes_text, instructions)),
         "argument": _column(map(argument_text, instructions)),
     }
+
+
+def _line(source: str | None, made_at: str) -> str | None:
+    """Return the line that stands at ``file:line``, where it is at hand."""
+    file, _, line = (source or "").rpartition(":")
+    text = line_of_code(file, int(line), made_at) if file and line.isdecimal() else None
+    return text and shown(text)

@@ -321,10 +321,10 @@ def _legend(ax: Axes, rows: list[DeviceRow]) -> None:
 
 
 def _summary(comparison: DeviceComparison) -> Summary:
-    timed = [row for row in comparison.rows if row.low_s is not None]
+    timed = _compared(comparison.rows)
     headline = f"{', '.join(comparison.workloads)}: ", "no device has figures", "."
     if timed:
-        best = min(timed, key=lambda row: (row.low_s or 0.0) / (row.batch or 1))
+        best = min(timed, key=lambda row: row.low_s or 0.0)
         least = f": at least {seconds(best.low_s)}{at_batch(best.batch, ' at batch')}."
         headline = f"{best.workload} can be fastest on ", best.device, least
     count = len({row.device for row in comparison.rows})
@@ -338,6 +338,15 @@ def _summary(comparison: DeviceComparison) -> Summary:
         found=f"{count} device{'s' * (count != 1)}",
         figure="Time by device" if drawn else None,
     )
+
+
+def _compared(rows: Sequence[DeviceRow]) -> list[DeviceRow]:
+    """Return the rows with times of the workload and batch size that most devices have."""
+    groups: dict[tuple[str, int | None], list[DeviceRow]] = {}
+    for row in rows:
+        if row.low_s is not None:
+            groups.setdefault((row.workload, row.batch), []).append(row)
+    return max(groups.values(), key=len, default=[])
 
 
 PRESENTER = study_presenter(comparison_table, _summary)

@@ -186,13 +186,16 @@ def _legend(ax: Axes, shown: list[Bracket]) -> None:
 def _summary(study: OverlapStudy) -> Summary:
     place = "" if study.whole is None else f", {study.whole.place} its roofline bracket"
     name = f"{study.workload}{at_batch(study.batch, ' at batch')}"
+    latency = study.latency
+    sound = latency.verdict == OK
+    found = seconds(latency.median_s) if sound else f"the measurement is {latency.verdict}"
     return Summary(
         name=f"overlap{at_batch(study.batch)}",
         workloads=(study.workload,),
         target=study.target,
         environment=study.environment,
-        headline=(f"{name} takes ", seconds(study.latency.median_s), f"{place}."),
-        found=seconds(study.latency.median_s),
+        headline=(f"{name} takes ", found, f"{place}.") if sound else (f"{name}: ", found, "."),
+        found=found,
         lead=sentences(study),
         figure=None if study.whole is None else "Layers in their brackets",
         schedule=study.schedule,

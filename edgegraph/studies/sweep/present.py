@@ -119,16 +119,18 @@ def _errors(sweep: Sweep) -> list[str]:
 
 def _summary(sweep: Sweep) -> Summary:
     measured = any(point.latency is not None for point in sweep.points)
-    most = max((point.throughput_per_s or 0.0 for point in sweep.points), default=0.0)
+    sound = [point.throughput_per_s or 0.0 for point in sweep.points if point.verdict == OK]
+    most, why = (
+        max(sound, default=0.0),
+        "nothing was measured soundly" if measured else "nothing was measured",
+    )
     swept = f"{sweep.workload} over {_span(sweep)}"
     return Summary(
         name="sweep",
         workloads=(sweep.workload,),
         target=sweep.target,
         environment=sweep.environment,
-        headline=(f"{swept} reaches ", f"{si(most)}/s", ".")
-        if most
-        else (f"{swept}: ", "nothing was measured", "."),
+        headline=(f"{swept} reaches ", f"{si(most)}/s", ".") if most else (f"{swept}: ", why, "."),
         found=_span(sweep),
         lead=sweep.conclusions,
         figure="Latency and throughput over the batch size" if measured else None,
