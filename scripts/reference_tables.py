@@ -24,7 +24,7 @@ from models.published import ALEXNET_LAYER_MACS, NETWORKS, Published
 class Counted:
     """What EdgeGraph counts of one network at batch 1."""
 
-    params: int
+    params: int | None
     macs: int
     valid_tap_macs: int
 

@@ -19,7 +19,7 @@ from edgegraph.analysis.records import op_records
 from edgegraph.base.signatures import name_keywords
 from edgegraph.base.timing import Progress, collector_paused, no_progress
 from edgegraph.compiler import compile as compile_workload
-from edgegraph.compiler.program import Program
+from edgegraph.compiler.program import Program, with_parameters
 from edgegraph.cost.custom_calls.kernels import calls_python
 from edgegraph.cost.price import price_nodes
 from edgegraph.device.calibration.saved import load_calibration
@@ -36,6 +36,7 @@ from edgegraph.results.analysis import Analysis
 from edgegraph.results.kinds import kind_of
 from edgegraph.results.op_trace import OpTrace
 from edgegraph.workload import Workload
+from edgegraph.workload.workload import with_params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,7 @@ def analyze(
     name: str | None = None,
     module: str | None = None,
     trips: Mapping[str, int] | None = None,
+    params: str | int | None = None,
     progress: Progress | None = None,
     **measuring: Unpack[MeasurementKeywords],
 ) -> Analysis:
@@ -148,6 +150,9 @@ def analyze(
         module: Of a file or folder with several modules, the one to take.
         trips: How often loops run whose length depends on data, by their names in
             `Analysis.unpriced`: ``{"while.8": 16}``. Without it they count once.
+        params: The argument that is the tree of the model's parameters, by name or position, or a
+            path in one (``state.params[0]``); found where None, and where that cannot be,
+            ``totals.params`` is None.
         progress: Called with a message and a fraction.
         **measuring: The attributes of a `Measurement`, in place of one.
 
@@ -170,6 +175,9 @@ def analyze(
     if measurement.latency:
         prefer_synchronous_dispatch()
     found = _opened(subject, report, module=module, args=args, kwargs=kwargs)
+    if params is not None:
+        function = None if args is None and kwargs is None else subject
+        found = _with_params(found, params, function)
     if isinstance(found, Program):
         _check_compiled(found, batch=batch, target=target, stage=stage, options=options or {})
         program = found
@@ -234,6 +242,12 @@ def _opened(subject: Any, report: Progress, **choices: Any) -> Workload | Progra
             " reads it"
         )
     return found
+
+
+def _with_params(found: Workload | Program, params: str | int, function: Any) -> Workload | Program:
+    if isinstance(found, Program):
+        return with_parameters(found, params)
+    return with_params(found, params, function)
 
 
 def _draft(

@@ -22,7 +22,6 @@ from edgegraph.analysis.instances import name_instances
 from edgegraph.analysis.owners import parameter_owners
 from edgegraph.analysis.phases import find_loss, find_updates, updates_something
 from edgegraph.analysis.places import Attribution, attribute_by_neighbours, common
-from edgegraph.analysis.sources import Sources
 from edgegraph.base.timing import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.cost.custom_calls import price_custom_call
@@ -43,6 +42,7 @@ from edgegraph.hlo.op_name import (
 )
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.hlo.parameters import model_arguments, module_paths
+from edgegraph.hlo.sources import Sources
 from edgegraph.results.records import OpRecord
 
 

@@ -12,11 +12,11 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from edgegraph.analysis.sources import Sources
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
 from edgegraph.hlo.parameters import ParameterName
+from edgegraph.hlo.sources import Sources
 
 _CLASS = re.compile(r"eqx\.\w+\.\w+")
 

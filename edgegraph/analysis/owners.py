@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from edgegraph.analysis.sources import Sources
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE, lies_in
 from edgegraph.hlo.parameters import ParameterName
+from edgegraph.hlo.sources import Sources
 
 
 def parameter_owners(

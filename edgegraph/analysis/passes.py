@@ -36,9 +36,9 @@ from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.device import Device, overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
-from edgegraph.hlo.op_name import UNATTRIBUTED
+from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE, UNATTRIBUTED
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.hlo.parameters import model_arguments
+from edgegraph.hlo.parameters import model_arguments, parameters_first
 from edgegraph.measure.environment import environment
 from edgegraph.measure.isolated import measure_layers
 from edgegraph.measure.latency import measure_apart
@@ -60,8 +60,8 @@ if TYPE_CHECKING:
 class Draft:
     """What is asked about a program, and what the passes have found out so far, as on `Analysis`.
 
-    Attributions, frames and costs are by node name; of loops of unknown length, `executions` are
-    a trace's and `trips` those of whoever asks.
+    Attributions, frames and costs are by node name, parameters by layer; of loops of unknown
+    length, `executions` are a trace's and `trips` those of whoever asks.
     """
 
     program: Program
@@ -76,6 +76,7 @@ class Draft:
     trips: Mapping[str, int] = field(default_factory=dict)
     ops: tuple[OpRecord, ...] = ()
     layers: tuple[LayerRecord, ...] = ()
+    parameters: Mapping[str, Parameters] | None = None
     latency: Latency | None = None
     layer_latencies: tuple[LayerLatency, ...] = ()
     throughputs: tuple[Throughput, ...] = ()
@@ -126,6 +127,7 @@ def time_layers(draft: Draft) -> Draft:
     program = draft.program
     traced = getattr(program.jaxpr, "jaxpr", program.jaxpr)
     names = program.arguments or (() if traced is None else traced.debug_info.arg_names)
+    names = names if program.params is None else parameters_first(names, program.params)
     latency, layer_latencies = measure_layers(
         program,
         depth=wanted.depth,
@@ -216,7 +218,7 @@ def time_conditions(draft: Draft) -> Draft:
 
 def roll_up_layers(draft: Draft) -> Draft:
     """Put traced times in place of estimates, and add the ops up by layer and phase."""
-    parameters = _parameters(draft.nodes, draft.attributions)
+    parameters = _parameters(draft)
     ops, trace = draft.ops, draft.op_trace
     shares = () if trace is None else trace.shares
     ops = ops if trace is None else with_traced_times(ops, shares)
@@ -225,7 +227,8 @@ def roll_up_layers(draft: Draft) -> Draft:
     layers = roll_up(ops, parameters, draft.layer_latencies, shares)
     note = shares_note(layers, draft.latency, draft.layer_latencies, trace)
     said = () if note is None else (note,)
-    return replace(draft, ops=ops, layers=layers, notes=(*draft.notes, *said))
+    notes = (*draft.notes, *said)
+    return replace(draft, ops=ops, layers=layers, parameters=parameters, notes=notes)
 
 
 def leave_bounds_to_compiled_programs(draft: Draft) -> Draft:
@@ -249,15 +252,19 @@ COMBINE: Sequence[Pass] = (roll_up_layers, leave_bounds_to_compiled_programs)
 """What follows from both."""
 
 
-def _parameters(
-    nodes: Sequence[Node], attributions: Mapping[str, Attribution]
-) -> Mapping[str, Parameters]:
-    """Count the model's parameters by layer, from the entry parameters' own names."""
+def _parameters(draft: Draft) -> Mapping[str, Parameters] | None:
+    """Count the model's parameters by layer, from the entry parameters' own names.
+
+    None where it is not known which arguments they are.
+    """
+    names = model_arguments(draft.nodes).parameters
+    if not names and draft.program.params is None:
+        return None
     owned: dict[str, Parameters] = {}
-    names = model_arguments(nodes).parameters
-    for node in nodes:
+    for node in draft.nodes:
         if node.name in names:
-            shape, layer = node.instruction.shape, attributions[node.name].layer or ""
+            shape, layer = node.instruction.shape, draft.attributions[node.name].layer
+            layer = "" if layer in (None, LOSS_SCOPE, OPTIMIZER_SCOPE) else layer
             parameters = Parameters(count=shape.size, bytes=shape.bytes)
             owned[layer] = owned.get(layer, Parameters()) + parameters
     return owned
@@ -313,11 +320,13 @@ _DISPATCH = {"expected_time_s": 1.0, "expected_low_s": 0.8, "expected_high_s": 1
 def _totals(draft: Draft) -> Totals:
     """Add up the program."""
     tree, roots = OpTree(draft.ops), [row for row in draft.layers if row.depth == 0]
+    owned = draft.parameters
+    held = None if owned is None else sum(owned.values(), Parameters())
     sums = _sums(draft, tree.top, [row for row in roots if row.layer != UNATTRIBUTED])
     return Totals(
         ops=sum(op.opcode not in opcodes.FREE for op in tree.leaves),
-        params=sum(row.params for row in roots),
-        param_bytes=sum(row.param_bytes for row in roots),
+        params=None if held is None else held.count,
+        param_bytes=None if held is None else held.bytes,
         bound=None
         if draft.program.stage == "lowered"
         else bound_of_whole(draft.latency, draft.ops, sums),

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence, Set
 
-from edgegraph.analysis.sources import Sources
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
+from edgegraph.hlo.sources import Sources
 
 
 def updates_something(nodes: Sequence[Node], held: Collection[str]) -> bool:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgegraph.base.units import memory_size, ratio, si
+from edgegraph.cli.completion import complete_spec
 from edgegraph.cli.job import (
     ANALYSIS_ONLY,
     Job,
     JsonObject,
     StoreOption,
-    complete_spec,
     grouped_options,
     parse_batches,
     saving_to,

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgegraph.base.files import check_writable
+from edgegraph.cli.completion import complete_spec
 from edgegraph.cli.job import (
     TIMED_TOO,
     Job,
     JsonObject,
     Markdown,
     StoreOption,
-    complete_spec,
     grouped_options,
 )
 from edgegraph.cli.output import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from edgegraph.cli.completion import complete_spec
 from edgegraph.cli.ending import say
 from edgegraph.errors import InputError
 
@@ -117,42 +117,10 @@ def parse_depths(texts: Sequence[str]) -> tuple[int | None, ...] | Literal["all"
     return tuple(None if text == "leaves" else int(text) for text in texts) or (None,)
 
 
-FILE_SUFFIXES = (".edgegraph", ".txt", ".hlo", ".pb")
-
-
-def complete_spec(incomplete: str) -> list[str]:
-    """Offer the networks of ``models/`` in this folder, and files that can be analysed."""
-    here = Path()
-    specs = [
-        f"models.{path.stem}:{name}"
-        for path in sorted(here.glob("models/*.py"))
-        for name in _networks(path)
-    ]
-    folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
-    files = [
-        str(path) + ("/" if path.is_dir() else "")
-        for path in sorted(folder.glob("*"))
-        if path.is_dir() or path.suffix in FILE_SUFFIXES
-    ]
-    return [text for text in specs + files if text.startswith(incomplete)]
-
-
-def _networks(path: Path) -> list[str]:
-    """Name the public functions of a source file that are annotated to return a Workload."""
-    return [
-        node.name
-        for node in ast.parse(path.read_text("utf-8")).body
-        if isinstance(node, ast.FunctionDef)
-        and not node.name.startswith("_")
-        and node.returns is not None
-        and ast.unparse(node.returns).rpartition(".")[2] == "Workload"
-    ]
-
-
 TIMED_TOO = ("depth", "seconds", "throughput", "cold", "cores")
 """Fields that say what an analysis times besides the whole; they mean nothing to a gate."""
 
-ANALYSIS_ONLY = (*TIMED_TOO, "trace", "trace_dir", "device", "trips")
+ANALYSIS_ONLY = (*TIMED_TOO, "trace", "trace_dir", "device", "trips", "params")
 """Fields that mean nothing to a study."""
 
 CODE_ONLY = (*ANALYSIS_ONLY, "module")
@@ -231,6 +199,15 @@ class Job:
             "--trips",
             metavar="LOOP=N",
             help="How often a loop runs whose length depends on data: while.8=16; repeatable.",
+        ),
+    ] = None
+    params: Annotated[
+        str | None,
+        typer.Option(
+            "--params",
+            metavar="NAME",
+            help="Which argument is the tree of the model's parameters, where that is not found:"
+            " its name, its position, or a path in it such as state.params.",
         ),
     ] = None
     stage: Annotated[

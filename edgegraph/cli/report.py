@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgegraph.base.files import check_writable, is_stream
+from edgegraph.cli.completion import complete_spec
 from edgegraph.cli.job import (
     Job,
     JsonFiles,
     StoreOption,
-    complete_spec,
     grouped_options,
     saving_to,
 )

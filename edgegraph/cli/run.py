@@ -65,7 +65,7 @@ def _results(job: Job) -> Iterator[Shown]:
     if door.compiled:
         yield from _of_workload(job)
         return
-    _check_file(job, door, *(() if door.saved else ("device", "trips")))
+    _check_file(job, door, *(() if door.saved else ("device", "trips", "params")))
     if door.saved:
         from edgegraph.results.kinds import presenter_of
 
@@ -81,6 +81,7 @@ def _results(job: Job) -> Iterator[Shown]:
                 module=job.module,
                 device=job.device,
                 trips=trips(job),
+                params=params(job),
                 progress=report,
             )
         yield analysis
@@ -222,6 +223,12 @@ def trips(job: Job) -> dict[str, int]:
     return {name: int(times) for name, times in said.items()}
 
 
+def params(job: Job) -> str | int | None:
+    """Return which argument holds the parameters: its position where that is a number."""
+    said = job.params
+    return int(said) if said is not None and said.isdecimal() else said
+
+
 def settings(job: Job) -> MeasurementSettings | None:
     """Return how to measure with ``--quick`` or ``--seconds``; None for the usual care."""
     from edgegraph.measure.sampling import MeasurementSettings
@@ -270,6 +277,7 @@ def _of_workload(job: Job) -> Iterator[Analysis]:
                 settings=settings(job),
                 options=options(job),
                 trips=trips(job),
+                params=params(job),
                 progress=report,
             )
         yield analysis

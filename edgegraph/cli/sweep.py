@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgegraph.cli import run
+from edgegraph.cli.completion import complete_spec
 from edgegraph.cli.ending import say
 from edgegraph.cli.job import (
     CODE_ONLY,
     Job,
     StoreOption,
-    complete_spec,
     grouped_options,
     open_if_given,
     parse_batches,

@@ -124,8 +124,8 @@ class LayerFigures:
 
     layer: str
     ops: int
-    params: int
-    param_bytes: int
+    params: int | None
+    param_bytes: int | None
     macs: int | None
     flops: int | None
     transcendentals: int | None

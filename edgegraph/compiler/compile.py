@@ -15,7 +15,13 @@ from edgegraph import xla
 from edgegraph.base.timing import Progress
 from edgegraph.compiler.ahead import TIMEOUT_S, Options, compile_ahead, refusal
 from edgegraph.compiler.objects import opened
-from edgegraph.compiler.program import Program, by_position, memory_use
+from edgegraph.compiler.program import (
+    Program,
+    by_position,
+    memory_use,
+    named_arguments,
+    with_parameters,
+)
 from edgegraph.compiler.scopes import module_scopes
 from edgegraph.compiler.sharding import DeviceMesh, Partition, sharded
 from edgegraph.compiler.targets import Target, parse_target
@@ -27,9 +33,8 @@ from edgegraph.errors import (
     first_line,
     positive_integer,
 )
-from edgegraph.hlo.read import with_arguments
+from edgegraph.hlo.parameters import parameter_tree
 from edgegraph.workload.calls import Call
-from edgegraph.workload.functions import parameters_first
 from edgegraph.workload.workload import Workload
 
 STAGES = ("optimized", "lowered")
@@ -205,6 +210,7 @@ def _as_compiled(program: Program, target: Target, stage: str, options: Options 
 def _compile(job: _Job) -> Program:
     start = time.perf_counter()
     traced = _trace(job.call, job.label)
+    _check_params(job.call, traced)
     lowered = _lower(traced, job)
     job = replace(job, options={**xla.own_options(lowered), **job.options})
     program = Program(
@@ -221,20 +227,22 @@ def _compile(job: _Job) -> Program:
         device=job.target.device,
         original=None if job.call.original is None else partial(_original, job),
         fingerprint=sha256(lowered.as_text().encode()).hexdigest(),
-        arguments=_arguments(job.call, traced),
+        arguments=job.call.arguments,
     )
     if job.stage == "lowered":
         program = replace(program, serialized=xla.lowered_module(lowered))
     else:
         program = (_compile_ahead if job.target.ahead else _compile_here)(program, job)
-    return replace(program, serialized=with_arguments(program.serialized, program.arguments))
+    named = named_arguments(program.serialized, program.arguments)
+    params, program = job.call.params, replace(program, serialized=named)
+    return program if params is None else with_parameters(program, params)
 
 
-def _arguments(call: Call, traced: Any) -> tuple[str, ...]:
-    """Return the names of the arguments where they are others than JAX gives."""
-    if call.params is None:
-        return call.arguments
-    return parameters_first(traced.jaxpr.jaxpr.debug_info.arg_names, call.params)
+def _check_params(call: Call, traced: Any) -> None:
+    """Refuse before anything is compiled what names no argument, as far as these are known."""
+    jaxpr = getattr(traced, "jaxpr", None)
+    if call.params is not None and jaxpr is not None:
+        parameter_tree(jaxpr.jaxpr.debug_info.arg_names, call.params)
 
 
 def _original(job: _Job) -> bytes:

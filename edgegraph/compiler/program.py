@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edgegraph import xla
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Module
-from edgegraph.hlo.read import importable, with_arguments
+from edgegraph.hlo.parameters import PARAMETERS, parameter_tree, parameters_first
+from edgegraph.hlo.read import argument_names, importable, with_arguments
 from edgegraph.results.analysis import MemoryUse
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Program:
         before: Reads the HloModuleProto before optimisation from a dump; None where there is none.
         timeline: Its calls in the profile that it was read from; None where it was not.
         arguments: Names of its arguments, one by one, where its modules have others.
+        params: The argument, or the path in one, that is the tree of its parameters; None where
+            nobody said so.
         notes: What was decided while a file was read, in a sentence each.
         fingerprint: Digest of the StableHLO that it was lowered to; names of layers and source
             positions do not count. None for a module from a file.
@@ -82,6 +85,7 @@ class Program:
     notes: tuple[str, ...] = ()
     timeline: Timeline | None = None
     arguments: tuple[str, ...] = ()
+    params: str | None = None
 
     def __repr__(self) -> str:
         """Say which it is; its module would take pages."""
@@ -132,7 +136,7 @@ class Program:
         a program is that of all chips, so that one of several has none.
         """
         if self.original is not None:
-            return decode(self.original())
+            return decode(named_arguments(self.original(), (), self.params))
         if self.module.partition_count not in (None, 1):
             return None
         here = self.small and self._convolves
@@ -163,10 +167,12 @@ class Program:
         if self.stage == "lowered":
             return self.module
         if self.before is not None:
-            return decode(self.before())
+            return decode(named_arguments(self.before(), self.arguments, self.params))
         if self.lowered is None:
             return None
-        return decode(with_arguments(xla.lowered_module(self.lowered), self.arguments))
+        return decode(
+            named_arguments(xla.lowered_module(self.lowered), self.arguments, self.params)
+        )
 
     @cached_property
     def xla_cost(self) -> Mapping[str, float]:
@@ -178,6 +184,32 @@ class Program:
         # What was compiled here need not be read by XLA once more.
         own = None if self.executable is None else self.executable.cost_analysis()
         return own or xla.cost_analysis(importable(self.serialized))
+
+
+def named_arguments(
+    serialized: bytes, arguments: Sequence[str], params: str | None = None
+) -> bytes:
+    """Return a module whose arguments have these names, if any; those of `params` in a tree so."""
+    named = with_arguments(serialized, arguments)
+    if params in (None, PARAMETERS):
+        return named
+    return with_arguments(named, parameters_first(argument_names(named), params))
+
+
+def with_parameters(program: Program, params: str | int) -> Program:
+    """Return a program that is told which of its arguments is the tree of parameters.
+
+    Args:
+        program: With names of its arguments, as JAX writes them.
+        params: The argument, by name or by its position among those that hold arrays; or a path in
+            one (``state.params[0]``).
+
+    Raises:
+        InputError: There is no such argument.
+    """
+    tree = parameter_tree(argument_names(program.serialized), params)
+    named = named_arguments(program.serialized, (), tree)
+    return replace(program, serialized=named, params=tree)
 
 
 def memory_use(statistics: Any) -> MemoryUse:

@@ -4,7 +4,9 @@ An argument keeps its name in op_name, and its path in the tree that was handed 
 (``m.layers[0].weight``). No list of names says what a parameter is: a tree is one of parameters as
 a whole, or it is none. What stands below ``params`` is, as Flax has it. Of other trees those are
 that hold numbers to compute with and nothing else, and that are no batch: arrays of a batch have
-their first dimension in common. An optimiser's state repeats the tree of the parameters.
+their first dimension in common. Where its name says nothing, a product reads one of its arrays as
+it is: what moves in a simulation is handed in as a tree, too. An optimiser's state repeats the tree
+of the parameters.
 """
 
 from __future__ import annotations
@@ -15,15 +17,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from edgegraph.errors import InputError
+from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import BITS_BY_DTYPE, Shape, dtype_family
+from edgegraph.hlo.sources import Sources
 
 _ARGUMENT = re.compile(r"[^\W\d]\w*")
 _STEP = re.compile(
     r"""\[(\d{1,19})\]|\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]|\.([^\W\d]\w*)""", re.DOTALL
 )
 
-_COLLECTION = "params"
+PARAMETERS = "params"
+"""How Flax calls the tree of the parameters; what is said to be that is called so."""
+
 _ARGUMENT_LISTS = frozenset({"args", "kwargs"})
 _STATISTICS = frozenset({"mean", "var", "count", "key"})
 _OPTIMIZER = re.compile(r"opt.*|mu|nu|trace|ema.*")
@@ -88,6 +95,11 @@ class _Tree:
         return str(self.leaves[0].steps[self.depth - 1])
 
     @property
+    def is_said(self) -> bool:
+        """Whether its name, or NNX, says that it is one of parameters."""
+        return _NAMED.fullmatch(self.name) is not None or any(leaf.is_nnx for leaf in self.leaves)
+
+    @property
     def is_batch(self) -> bool:
         """Whether its arrays may be those of a batch: they have their first dimension in common."""
         first = {leaf.shape.dimensions[:1] for leaf in self.leaves}
@@ -128,7 +140,7 @@ def model_arguments(nodes: Sequence[Node]) -> ModelArguments:
     repeated: list[_Tree] = []
     if any("transpose(" in node.instruction.op_name for node in nodes):
         repeated = [tree for at, tree in enumerate(trees) if any(map(tree.repeats, trees[:at]))]
-    chosen = _of_parameters([tree for tree in trees if tree not in repeated])
+    chosen = _of_parameters([tree for tree in trees if tree not in repeated], nodes)
     several = len(chosen) + bool(found) > 1
     for tree in chosen:
         for leaf in tree.leaves:
@@ -139,6 +151,46 @@ def model_arguments(nodes: Sequence[Node]) -> ModelArguments:
         if leaf.steps[0] in _STATE or leaf.lies_in(_OPTIMIZER, len(leaf.steps) - 1)
     }
     return ModelArguments(parameters=found, held=frozenset(held | found.keys()))
+
+
+def parameters_first(names: Sequence[str], params: str) -> tuple[str, ...]:
+    """Return names of arrays in which those in the tree `params` are called so."""
+    rests = [_below(name, params) for name in names]
+    return tuple(
+        name if rest is None else PARAMETERS + (rest or f"[{name!r}]")
+        for name, rest in zip(names, rests, strict=True)
+    )
+
+
+def parameter_tree(names: Sequence[str], params: str | int) -> str:
+    """Return the name of the tree of parameters among the `names` of arrays.
+
+    It is given by name, or by the position of the argument among those that hold arrays.
+
+    Raises:
+        InputError: There is no array in an argument, or at a path in one, of that name.
+    """
+    known = list(dict.fromkeys(re.split(r"[.\[]", name)[0] for name in names if name))
+    tree = params
+    if isinstance(params, int):
+        tree = known[params] if 0 <= params < len(known) else ""
+    if tree != PARAMETERS and all(_below(name, str(tree)) is None for name in names):
+        raise InputError(
+            f"params={params!r} names no argument with arrays, nor a path in one; the arguments are"
+            f" {', '.join(known) or 'not named'}"
+        )
+    return str(tree)
+
+
+def _below(name: str, tree: str) -> str | None:
+    """Return the rest of an array's name below a path in an argument; None where it is not in it.
+
+    ``state.net`` and ``state['net']`` are one path.
+    """
+    wanted = _steps(tree)
+    if not wanted or _steps(name)[: len(wanted)] != wanted:
+        return None
+    return name[_ends(name)[len(wanted) - 1] :]
 
 
 def module_paths(parameters: Iterable[ParameterName]) -> frozenset[str]:
@@ -167,19 +219,28 @@ def _leaves(nodes: Iterable[Node]) -> list[_Leaf]:
     return found
 
 
-@lru_cache(maxsize=2**14)
 def _steps(op_name: str) -> tuple[str | int, ...]:
     """Read an argument's path; empty if it is none."""
+    return _path(op_name)[0]
+
+
+def _ends(op_name: str) -> tuple[int, ...]:
+    """Return where each step of an argument's path ends in its text."""
+    return _path(op_name)[1]
+
+
+@lru_cache(maxsize=2**14)
+def _path(op_name: str) -> tuple[tuple[str | int, ...], tuple[int, ...]]:
     argument = _ARGUMENT.match(op_name)
     if argument is None:
-        return ()
+        return (), ()
     steps: list[str | int] = [argument.group()]
-    end = argument.end()
-    while step := _STEP.match(op_name, end):
+    ends = [argument.end()]
+    while step := _STEP.match(op_name, ends[-1]):
         index, key, attribute = step.groups()
         steps.append(int(index) if index else _unquote(key) if key else attribute)
-        end = step.end()
-    return tuple(steps) if end == len(op_name) else ()
+        ends.append(step.end())
+    return (tuple(steps), tuple(ends)) if ends[-1] == len(op_name) else ((), ())
 
 
 def _unquote(text: str) -> str:
@@ -194,10 +255,10 @@ def _unquote(text: str) -> str:
 
 def _collection(leaf: _Leaf) -> int | None:
     """Return the depth below ``params``."""
-    if _COLLECTION not in leaf.steps[:-1]:
+    if PARAMETERS not in leaf.steps[:-1]:
         return None
-    start = leaf.steps.index(_COLLECTION)
-    while leaf.steps[start : start + 1] == (_COLLECTION,):
+    start = leaf.steps.index(PARAMETERS)
+    while leaf.steps[start : start + 1] == (PARAMETERS,):
         start += 1
     return start
 
@@ -233,13 +294,34 @@ def _computes(shape: Shape) -> bool:
     return family in "fc" or (family == "s" and BITS_BY_DTYPE[shape.dtype] <= _NARROW)
 
 
-def _of_parameters(trees: Sequence[_Tree]) -> list[_Tree]:
+def _of_parameters(trees: Sequence[_Tree], nodes: Sequence[Node]) -> list[_Tree]:
     """Choose those of parameters: JAX differentiates the first argument, batches come behind."""
+    said = [tree.is_said for tree in trees]
+    multiplied = frozenset() if all(said) else _multiplied(nodes)
     return [
         tree
         for place, tree in enumerate(trees)
-        if not tree.is_batch or _NAMED.fullmatch(tree.name) or (not place and not tree.is_tuple)
+        if said[place]
+        or (
+            (not tree.is_batch or (not place and not tree.is_tuple))
+            and any(leaf.name in multiplied for leaf in tree.leaves)
+        )
     ]
+
+
+def _multiplied(nodes: Sequence[Node]) -> frozenset[str]:
+    """Name the values that products or library calls read, as they are or rearranged."""
+    sources = Sources(nodes)
+    found: set[str] = set()
+    for node in reversed(nodes):
+        called = node.opcode == "custom-call" and node.instruction.custom_call_target
+        if (
+            called
+            or node.opcode in opcodes.PRODUCTS
+            or (node.name in found and node.opcode in opcodes.SAME_VALUES | {"dynamic-slice"})
+        ):
+            found.update(sources.of(node))
+    return frozenset(found)
 
 
 def _parameter_name(steps: Sequence[str | int], start: int) -> ParameterName:

@@ -157,6 +157,19 @@ def _parsed_text(text: str) -> bytes:
     return bytes(module.SerializeToString())
 
 
+def argument_names(serialized: bytes) -> tuple[str, ...]:
+    """Return the names of a module's arguments in the order in which it takes them."""
+    module = HloModuleProto.FromString(serialized)
+    found = {
+        each.parameter_number: each.metadata.op_name
+        for computation in module.computations
+        if computation.id == module.entry_computation_id
+        for each in computation.instructions
+        if each.opcode == "parameter"
+    }
+    return tuple(found[number] for number in sorted(found))
+
+
 def with_arguments(serialized: bytes, names: Sequence[str]) -> bytes:
     """Return a module whose arguments have these names in the order in which it takes them."""
     if not names:

@@ -49,7 +49,8 @@ class Totals(Mapping[str, "int | float | str | None"]):
 
     Attributes:
         ops: Executed instructions, containers not counted.
-        params, param_bytes: Parameters of the model.
+        params, param_bytes: Parameters of the model; None where it is not known which arguments
+            they are.
         macs, flops, transcendentals, bytes_read, bytes_written: Sums over the top-level ops.
         wire_bytes: Bytes that each device sends to others.
         flops_lowest, bytes_lowest: FLOPs, and bytes read and written, if every conditional
@@ -84,8 +85,8 @@ class Totals(Mapping[str, "int | float | str | None"]):
     """
 
     ops: int
-    params: int
-    param_bytes: int
+    params: int | None
+    param_bytes: int | None
     macs: int
     flops: int
     transcendentals: int

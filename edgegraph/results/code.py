@@ -54,7 +54,7 @@ def code_records(
         for depth in range(len(layer))
     }
     paths = {name: "/".join(layers[path]) or None for name, path in places.items()}
-    rows = roll_up(ops, {}, (), shares, paths)
+    rows = roll_up(ops, None, (), shares, paths)
     return tuple(_with_source(row, sources.get(scope_of(row.layer)), made_at) for row in rows)
 
 

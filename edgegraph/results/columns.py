@@ -67,8 +67,7 @@ class Column:
 
     def cell(self, value: Any) -> str:
         """Write a value in a table, where of what is unknown only counts are marked."""
-        counted = self.dtype == "Int64" and self.zero
-        silent = not counted if value is None else value == 0 and not self.zero
+        silent = self.dtype != "Int64" if value is None else value == 0 and not self.zero
         return "" if silent else self.text(value)
 
     def add(self, values: Iterable[Any]) -> Any:

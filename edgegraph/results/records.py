@@ -29,7 +29,7 @@ Seconds = Annotated[float | None, _SUM]
 Largest = Annotated[int | None, Column(adds="largest")]
 Macs = Annotated[int | None, Column(adds="sum", heading="MACs", zero=False)]
 Flops = Annotated[int | None, Column(adds="sum", heading="FLOP")]
-Params = Annotated[int, Column(adds="sum", zero=False)]
+Params = Annotated[int | None, Column(adds="sum", zero=False)]
 
 
 class Moves(Protocol):
@@ -208,7 +208,8 @@ class LayerRecord(_Derived):
         depth: Number of scopes above it.
         leaf: True if no other row lies below it; the leaves too add up to the totals.
         ops: Number of executed instructions, containers not counted.
-        params: Elements of the layer's parameters, counted on its forward row only.
+        params: Elements of the layer's parameters, counted on its forward row only; None where
+            it is not known which arguments are parameters.
         param_bytes: Bytes of them.
         macs, flops, transcendentals, bytes_read, bytes_written: As on `OpRecord`.
         compute_time_s, memory_time_s, network_time_s: Sums over its ops.

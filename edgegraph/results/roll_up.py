@@ -49,7 +49,7 @@ class _Scope:
 @bulk
 def roll_up(
     ops: Sequence[OpRecord],
-    parameters: Mapping[str, Parameters],
+    parameters: Mapping[str, Parameters] | None,
     latencies: Sequence[LayerLatency] = (),
     shares: Sequence[OpShare] = (),
     paths: Mapping[str, str | None] | None = None,
@@ -57,9 +57,10 @@ def roll_up(
     """Roll ops up into layers: parents before children, phase by phase, ``(unattributed)`` last.
 
     Containers are passed over, since their contents carry the cost. `parameters` are by the layer
-    that owns them; `paths`, by the name of an op, stand in place of its layer, whatever its phase.
-    The rows of depth 0 add up to the program, and so do the leaves. Where starting small kernels
-    takes most of the time and none was measured, shares are of what is expected.
+    that owns them, None where they are unknown; `paths`, by the name of an op, stand in place of
+    its layer, whatever its phase. The rows of depth 0 add up to the program, and so do the leaves.
+    Where starting small kernels takes most of the time and none was measured, shares are of what
+    is expected.
     """
 
     def place(op: OpRecord | OpShare) -> tuple[str, str]:
@@ -73,7 +74,7 @@ def roll_up(
         together.setdefault(place(op), []).append(op)
     for (layer, phase), members in together.items():
         _scope(trees, layer, phase).ops.extend(members)
-    for layer, owned in parameters.items():
+    for layer, owned in (parameters or {}).items():
         scope = _scope(trees, layer or UNATTRIBUTED, "forward")
         scope.parameters = scope.parameters + owned
     for share in shares:
@@ -88,6 +89,8 @@ def roll_up(
         for scope in sorted(trees[phase].children.values(), key=lambda s: s.path == UNATTRIBUTED)
         for row in _rows(scope, phase, measured, takes)
     ]
+    if parameters is None:
+        rows = [replace(row, params=None, param_bytes=None) for row in rows]
     return _with_shares(rows, takes)
 
 

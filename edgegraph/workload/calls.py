@@ -22,6 +22,7 @@ from edgegraph.errors import (
     first_line,
 )
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
+from edgegraph.hlo.parameters import PARAMETERS
 from edgegraph.workload.equinox_model import equinox_model, is_equinox
 from edgegraph.workload.flax_model import Model, linen_model
 from edgegraph.workload.haiku_model import haiku_model, is_haiku
@@ -55,7 +56,8 @@ class Call:
             already and keeps its own donation, shardings and options; None for all else.
         arguments: Names of the arrays that `stage` takes (``m.a.weight``), where it lost them.
         params: The argument, or the path in one, that is the tree of the model's parameters, where
-            that is said; it is found otherwise.
+            that is said; it is found otherwise. A number is a position among the arguments that
+            hold arrays.
     """
 
     function: Callable[..., Any]
@@ -68,7 +70,7 @@ class Call:
     keywords: tuple[str, ...] = ()
     stage: Callable[[], Any] | None = None
     arguments: tuple[str, ...] = ()
-    params: str | None = None
+    params: str | int | None = None
 
 
 CROSS_ENTROPY = "cross_entropy"
@@ -229,6 +231,7 @@ def inference(net: Network) -> CallAt:
             abstract=(*net.variables(inputs, False), *inputs),
             concrete=lambda: (*net.model.concrete(inputs, False), *net.values(inputs)),
             held=2,
+            params=PARAMETERS,
         )
 
     return call
@@ -268,6 +271,7 @@ def training(
             concrete=concrete,
             held=3,
             updates=True,
+            params=PARAMETERS,
         )
 
     return call

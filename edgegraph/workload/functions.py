@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -92,27 +91,6 @@ def _with_keywords(
     )  # fmt: skip
 
 
-def parameters_first(names: Sequence[str], params: str) -> tuple[str, ...]:
-    """Return names of arrays in which those in the tree `params` are called so.
-
-    Raises:
-        InputError: There is no array in an argument, or at a path in one, of that name.
-    """
-    found = tuple(
-        "params" + (name[len(params) :] or f"[{name!r}]")
-        if name.startswith(params) and name[len(params) :][:1] in ("", "[", ".")
-        else name
-        for name in names
-    )
-    if found == tuple(names) and params != "params":
-        known = dict.fromkeys(re.split(r"[.\[]", name)[0] for name in names)
-        raise InputError(
-            f"params={params!r} names no argument with arrays, nor a path in one; the arguments are"
-            f" {', '.join(known)}"
-        )
-    return found
-
-
 def argument_name(function: Callable[..., Any], params: str | int) -> str:
     """Return the name of an argument that is given by name, path or position.
 
@@ -121,7 +99,12 @@ def argument_name(function: Callable[..., Any], params: str | int) -> str:
     """
     if isinstance(params, str):
         return params
-    names = list(inspect.signature(function).parameters)
+    names: list[str] = []
+    for name, each in inspect.signature(function).parameters.items():
+        if each.kind is each.VAR_POSITIONAL:
+            names += [f"{name}[{number}]" for number in range(max(0, params + 1 - len(names)))]
+            break
+        names.append(name)
     if isinstance(params, bool) or not 0 <= params < len(names):
         raise InputError(
             f"params={params!r} is no argument's position; expected 0 to {len(names) - 1}, or a"

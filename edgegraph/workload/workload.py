@@ -222,13 +222,12 @@ class Workload:
             >>> workload.name, workload.call(32).abstract[0].shape
             ('matmul', (32, 784))
         """
-        tree = None if params is None else argument_name(function, params)
 
         def call(batch: int) -> Call:
-            made = plain(function, lambda: make_args(batch), seed=seed, donate=donate)
-            return replace(made, params=tree)
+            return plain(function, lambda: make_args(batch), seed=seed, donate=donate)
 
-        return cls(name=name or function_name(function), call=call)
+        made = cls(name=name or function_name(function), call=call)
+        return made if params is None else with_params(made, params, function)
 
     @classmethod
     def train_step(
@@ -298,6 +297,23 @@ class Workload:
             return replace(step(batch), donate=donated)
 
         return cls(name=name or f"{net.model.name}_train_step", call=call)
+
+
+def with_params(
+    workload: Workload, params: str | int, function: Callable[..., Any] | None = None
+) -> Workload:
+    """Return a workload that says which argument is the tree of parameters.
+
+    Args:
+        workload: Any.
+        params: As `Workload.from_function` takes it.
+        function: That whose arguments a position counts; where None, it counts those with arrays.
+
+    Raises:
+        InputError: The function has no argument at the position.
+    """
+    tree = params if function is None else argument_name(function, params)
+    return replace(workload, call=lambda batch: replace(workload.call(batch), params=tree))
 
 
 def function_name(function: Callable[..., Any]) -> str:

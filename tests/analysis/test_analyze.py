@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -78,7 +78,8 @@ def test_layers_and_what_has_none_add_up_to_the_totals(name: str) -> None:
             assert sum(getattr(row, column) for row in rows) == found.totals[column], column
         for column in ("compute_time_s", "memory_time_s"):
             assert sum(getattr(row, column) for row in rows) == pytest.approx(found.totals[column])
-        assert sum(row.params for row in rows) == found.totals.params
+        if found.totals.params is not None:
+            assert sum(row.params or 0 for row in rows) == found.totals.params
         assert sum(row.ops for row in rows) == found.totals.ops
 
 
@@ -295,3 +296,85 @@ def test_what_a_callback_prints_is_not_on_stdout_and_its_time_is_said(
     assert measured.notes[0] == told
     assert "a callback into Python (jax.debug.print" in measured.notes[1]
     assert (counted.totals.flops, counted.totals.lower_bound, counted.unpriced) == (3, False, {})
+
+
+def relax(s: Any, dt: float) -> Any:
+    """Move particles along the forces between them: no model, no parameters."""
+
+    def energy(x: Any) -> Any:
+        apart = x[:, None] - x[None]
+        return jnp.sum(1 / (1 + jnp.sum(apart**2, -1)))
+
+    v = s["v"] - dt * jax.grad(energy)(s["x"])
+    return {"x": s["x"] + dt * v, "v": v}
+
+
+def test_parameters_are_unknown_where_no_argument_is_known_to_hold_them() -> None:
+    particles = {"x": jnp.ones((16, 3)), "v": jnp.ones((16, 3))}
+    found = eg.analyze(relax, args=(particles, 0.1), device=DEVICE)
+    assert (found.totals.params, found.totals.param_bytes) == (None, None)
+    assert found.layers[["params", "param_bytes"]].isna().all(axis=None)
+    assert found.by("line").params.isna().all()
+    document = found.document
+    assert document["totals"]["params"] is None
+    assert {row["params"] for row in document["layers"]} == {None}
+    checked = eg.check(found, max_params="5M")
+    assert [each.verdict for each in checked.checks] == ["undecided"]
+    assert eg.diff(found, found).empty
+
+
+def test_a_model_without_parameters_has_none() -> None:
+    class Pool(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array) -> jax.Array:
+            pooled: jax.Array = nn.max_pool(x, (2, 2))
+            return pooled
+
+    found = eg.analyze(eg.Workload.from_flax(Pool(), (4, 4, 1)))
+    assert found.totals.params == 0
+    assert set(found.layers.params) == {0}
+
+
+def optimise(x: Any, state: Any) -> Any:
+    """Take a step in a state that says nothing of itself."""
+    w, momentum = state
+    gradient = jax.grad(lambda w: jnp.sum((x @ w) ** 2))(w)
+    return w - 0.1 * gradient, momentum
+
+
+ARGS = jnp.ones((5, 3)), (jnp.ones((3, 4)), jnp.ones((3, 4)))
+SUBJECTS_OF_PARAMETERS: Mapping[str, Any] = {
+    "a function": (optimise, ARGS),
+    "a jitted function": (jax.jit(optimise), ARGS),
+    "a workload": (eg.Workload.from_function(optimise, lambda batch: ARGS), None),
+    "a traced function": (jax.jit(optimise).trace(*ARGS), None),
+    "a lowered function": (jax.jit(optimise).lower(*ARGS), None),
+    "a compiled function": (jax.jit(optimise).lower(*ARGS).compile(), None),
+    "a program": (eg.compile(optimise, *ARGS), None),
+}
+
+
+@pytest.mark.parametrize("kind", SUBJECTS_OF_PARAMETERS)
+def test_which_argument_holds_the_parameters_can_be_said(kind: str) -> None:
+    subject, args = SUBJECTS_OF_PARAMETERS[kind]
+    assert eg.analyze(subject, args=args).totals.params is None
+    expected: Mapping[str | int, int] = {"state[0]": 12, "x": 15, 0: 15, 1: 24}
+    for params, count in expected.items():
+        found = eg.analyze(subject, args=args, params=params)
+        assert (found.totals.params, found.totals.param_bytes) == (count, 4 * count)
+    for wrong in ("weights", 7, -1):
+        with pytest.raises(InputError, match=r"^params=.*(x, state|expected 0 to 1)") as refused:
+            eg.analyze(subject, args=args, params=wrong)
+        assert "\n" not in str(refused.value)
+
+
+def test_rows_of_time_have_the_name_of_the_tree_that_was_said() -> None:
+    def forward(net: Any, x: Any) -> Any:
+        return jnp.tanh(x @ net["a"]["w"]) @ net["b"]["w"]
+
+    args = {"a": {"w": jnp.ones((64, 64))}, "b": {"w": jnp.ones((64, 64))}}, jnp.ones((8, 64))
+    settings = eg.MeasurementSettings(warm_up_s=0.0, minimum_samples=6, minimum_s=0.0, limit_s=1.0)
+    found = eg.analyze(
+        forward, args=args, params="net", measure=True, trace=False, settings=settings
+    )
+    assert {each.layer for each in found.layer_latencies} == {"a", "b"} == set(found.layers.layer)

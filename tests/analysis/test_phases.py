@@ -15,9 +15,9 @@ from flax import linen as nn
 import edgegraph as eg
 from edgegraph import xla
 from edgegraph.analysis.phases import find_loss, find_updates, updates_something
-from edgegraph.analysis.sources import Sources
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import flatten
+from edgegraph.hlo.sources import Sources
 
 WEIGHTS = {"w": jax.ShapeDtypeStruct((16, 32), "float32")}
 X, Y = jax.ShapeDtypeStruct((8, 16), "float32"), jax.ShapeDtypeStruct((8, 32), "float32")

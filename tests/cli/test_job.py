@@ -14,7 +14,6 @@ import edgegraph as eg
 from edgegraph.cli import main
 from edgegraph.cli.job import (
     Job,
-    complete_spec,
     flag,
     grouped_options,
     parse_assignments,
@@ -134,22 +133,6 @@ def test_a_field_is_named_as_its_option() -> None:
     assert [flag(name) for name in ("input_shape", "measure", "target")] == [
         "--input", "--measure", "--target",
     ]  # fmt: skip
-
-
-def test_networks_and_files_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "cnn.py").write_text(
-        "import edgegraph as eg\n"
-        "def small_cnn(width: int = 32) -> eg.Workload: ...\n"
-        "def _hidden() -> eg.Workload: ...\n"
-        "def helper() -> int: ...\n"
-    )
-    (tmp_path / "moved.edgegraph").touch()
-    (tmp_path / "other.py").touch()
-    monkeypatch.chdir(tmp_path)
-    assert complete_spec("") == ["models.cnn:small_cnn", "models/", "moved.edgegraph"]
-    assert complete_spec("models.") == ["models.cnn:small_cnn"]
-    assert complete_spec("models/") == []
 
 
 @pytest.mark.parametrize(

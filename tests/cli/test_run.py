@@ -203,3 +203,36 @@ def test_arguments_of_a_plain_function(tmp_path: Path, monkeypatch: pytest.Monke
     assert [leaf.shape for leaf in jax.tree.leaves(call.abstract)] == [(8, 2)]
     with pytest.raises(InputError, match=r"needs n; type: edgegraph analyze .*net.py:fn --ar"):
         resolve(Job(spec=job.spec, args=["p.w=f32[8,2]"]))
+
+
+TRAINS = """
+import jax
+import jax.numpy as jnp
+
+def step(x, state):
+    gradient = jax.grad(lambda w: jnp.sum((x @ w) ** 2))(state["w"])
+    return state | {"w": state["w"] - 0.1 * gradient}
+"""
+
+
+def test_which_argument_holds_the_parameters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "trains_of_tests.py").write_text(TRAINS)
+    words = ["analyze", f"{tmp_path}/trains_of_tests.py:step", "--no-measure"]
+    for argument in ("x=f32[5,3]", "state.w=f32[3,4]", "state.m=f32[3,4]"):
+        words += ["--arg", argument]
+    for said, count in ((None, None), ("state.w", 12), ("state['w']", 12), ("1", 24)):
+        more = [] if said is None else ["--params", said]
+        assert main([*words, *more, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["totals"]["params"] == count
+    monkeypatch.setenv("COLUMNS", "130")
+    assert main([*words, "--by", "layer"]) == 0
+    total = next(line for line in capsys.readouterr().out.splitlines() if "total" in line)
+    assert total.split()[1] == "?"
+    assert main([*words, "--params", "weights"]) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1] == (
+        "edgegraph: error: params='weights' names no argument with arrays, nor a path in one;"
+        " the arguments are x, state"
+    )

@@ -45,6 +45,14 @@ def test_what_called_edgegraph_is_no_part_of_the_program() -> None:
     assert functions(frames) == ["step"]
 
 
+def test_what_called_the_command_is_no_part_of_the_program() -> None:
+    cli = str(Path(edgegraph.__file__).parent / "cli" / "analyze.py")
+    called = ((cli, "main", 1), (f"{PACKAGES}/typer/main.py", "Typer.__call__", 2), (cli, "run", 3))
+    frames = chain(*called, (OURS, "compile", 4), ("sim.py", "step", 5))
+    assert functions(frames) == ["step"]
+    assert functions(frames[:-1]) == []
+
+
 @pytest.mark.parametrize(
     ("file", "own"),
     [

@@ -22,8 +22,11 @@ from edgegraph.hlo.parameters import ModelArguments, ParameterName, model_argume
 Arguments = Mapping[str, tuple[int, ...] | Shape]
 
 
-def read(arguments: Arguments, *, trains: bool = False) -> ModelArguments:
-    """Find the parameters among arguments, whose nodes are called like them."""
+def read(arguments: Arguments, *, trains: bool = False, multiplies: bool = True) -> ModelArguments:
+    """Find the parameters among arguments, whose nodes are called like them.
+
+    A product reads all of them, or something else does.
+    """
     instructions = [
         Instruction(
             name=op_name,
@@ -35,14 +38,17 @@ def read(arguments: Arguments, *, trains: bool = False) -> ModelArguments:
         for number, (op_name, shape) in enumerate(arguments.items())
     ]
     gradient = "jit(f)/transpose(jvp())/mul" if trains else "jit(f)/mul"
+    opcode, operands = "dot" if multiplies else "add", tuple(arguments)
     instructions.append(
-        Instruction(name="y", opcode="negate", shape=Shape(dtype="f32"), op_name=gradient)
+        Instruction(
+            name="y", opcode=opcode, operands=operands, shape=Shape(dtype="f32"), op_name=gradient
+        )
     )
     return model_arguments(
         [
             Node(
                 name=each.name, instruction=each, computation="main", parent=None,
-                operands=(), position=position,
+                operands=each.operands, position=position,
             )
             for position, each in enumerate(instructions)
         ]
@@ -131,6 +137,19 @@ def test_a_tree_is_one_of_parameters_as_a_whole(parameters: Any, others: Any) ->
     for arguments in (parameters | others, others | parameters):
         if next(iter(arguments)) in parameters or "x" in others or "inputs[0]" in others:
             assert read(arguments).parameters.keys() == parameters.keys()
+
+
+@pytest.mark.parametrize(
+    "moving",
+    [{"s['x']": (64, 3), "s['v']": (64, 3)}, {"s.position": (64, 3), "s.mass": ()}],
+)
+@pytest.mark.parametrize("trains", [False, True])
+def test_what_no_product_reads_holds_parameters_where_it_is_called_so(
+    moving: Any, trains: bool
+) -> None:
+    assert not read(moving, multiplies=False, trains=trains).parameters
+    named = {name.replace("s", "params", 1): shape for name, shape in moving.items()}
+    assert read(named, multiplies=False).parameters.keys() == named.keys()
 
 
 def test_trees_that_stand_side_by_side_keep_their_names() -> None:

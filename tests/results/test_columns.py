@@ -191,7 +191,7 @@ def test_a_cell_shows_units_and_marks_unknown_counts_only() -> None:
     columns = columns_of(Trip)
     assert columns["read_bytes"].cell(3_402_024) == "3.4 MB"
     assert (columns["read_bytes"].cell(None), columns["read_bytes"].cell(0)) == ("?", "0 B")
-    assert (columns["passengers"].cell(None), columns["passengers"].cell(0)) == ("", "")
+    assert (columns["passengers"].cell(None), columns["passengers"].cell(0)) == ("?", "")
     assert (columns["passengers"].text(None), columns["passengers"].text(0)) == ("?", "0")
     assert (TIME.cell(0.0031), TIME.cell(0.0), TIME.cell(None)) == ("3.1 ms", "0 s", "")
     assert (SHARE.cell(0.25), SHARE.cell(None), TEXT.cell(None)) == ("25 %", "", "")

@@ -381,7 +381,7 @@ def _batch_at_ridge(batch: int, row: LayerRecord, intensity: float, ridge: float
     which of the bytes are weights, all are taken for such, which makes the batch a lower bound.
     """
     flops, moved = row.flops or 0, main_memory_bytes(row) or 0
-    weights = min(row.param_bytes, moved)
+    weights = min(row.param_bytes or 0, moved)
     if not weights:
         return batch * ridge / intensity
     beyond = flops - ridge * (moved - weights)

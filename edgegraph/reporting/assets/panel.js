@@ -124,7 +124,7 @@ class Panel {
         ["layer", row ? this.button(row.layer, () => this.report.select_row(rows.at(-1), "panel"), row.phase) : null],
         ["compared", row ? scene.marks[rows.at(-1)] ?? null : null],
         ["ops here", si(scene.held[at])],
-        ["parameters", row && !part && row.params ? `${si(row.params)}, ${si(row.param_bytes, "B")}` : null],
+        ["parameters", row && !part && row.params !== 0 ? (known(row.params) ? `${si(row.params)}, ${si(row.param_bytes, "B")}` : "?") : null],
         ...this.figures(at, row && !part ? row : {}),
         ["share of time", row && !part && known(row.share) ? percent(row.share) : null],
       ]),

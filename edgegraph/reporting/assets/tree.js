@@ -5,7 +5,7 @@ const SPARE_ROWS = 6;
 const COLUMNS = [
   { key: "name", name: "layer or op", text: true },
   { key: "opcode", name: "kind", text: true },
-  { key: "params", name: "params", write: (v) => (v ? si(v) : "") },
+  { key: "params", name: "params", write: (v) => (v === 0 ? "" : si(v)) },
   { key: "macs", name: "MACs", write: (v) => (v === 0 ? "" : si(v)) },
   { key: "flops", name: "FLOPs", write: si },
   { key: "bytes", name: "bytes", write: (v) => si(v, "B") },
@@ -69,7 +69,7 @@ class Tree {
     const found = this.scene.op_record(op);
     const at = this.scene.box_of_op[op];
     return this.with_figures({
-      ...found, title: found.name, name: found.name.split("/").at(-1), params: null,
+      ...found, title: found.name, name: found.name.split("/").at(-1), params: 0,
       efficiency: this.scene.efficiency(at),
       share: this.total && known(found.time_s) ? found.time_s / this.total : null,
     });

@@ -183,7 +183,7 @@ def _with_memory(row: DeviceRow, analysis: Analysis, program: Program) -> Device
     peak_bytes = None if activations is None else activations.liveness.bytes
     needed_bytes = None if analysis.memory is None else analysis.memory.peak_bytes
     if needed_bytes is not None and peak_bytes is not None and row.device.startswith("device:"):
-        needed_bytes = max(needed_bytes, analysis.totals.param_bytes + peak_bytes)
+        needed_bytes = max(needed_bytes, (analysis.totals.param_bytes or 0) + peak_bytes)
     return replace(
         row,
         weights_bytes=analysis.totals.param_bytes,

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from edgegraph import xla
-from edgegraph.analysis.sources import Sources
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import flatten
+from edgegraph.hlo.sources import Sources
 
 
 def test_values_are_followed_through_loops_calls_and_branches() -> None:
