@@ -174,10 +174,7 @@ def analyze(
     measurement, report = requested_measurement(measure, measuring), progress or no_progress
     if measurement.latency:
         prefer_synchronous_dispatch()
-    found = _opened(subject, report, module=module, args=args, kwargs=kwargs)
-    if params is not None:
-        function = None if args is None and kwargs is None else subject
-        found = _with_params(found, params, function)
+    found = _opened(subject, report, params, module=module, args=args, kwargs=kwargs)
     if isinstance(found, Program):
         _check_compiled(found, batch=batch, target=target, stage=stage, options=options or {})
         program = found
@@ -224,8 +221,10 @@ def _check_compiled(program: Program, **asked: Any) -> None:
             )
 
 
-def _opened(subject: Any, report: Progress, **choices: Any) -> Workload | Program:
-    """Open what is given as an object, a file, text or name.
+def _opened(
+    subject: Any, report: Progress, params: str | int | None, **choices: Any
+) -> Workload | Program:
+    """Open what is given as an object, a file, text or name; say which argument `params` is.
 
     Raises:
         InputError: It cannot be opened, or is a result already.
@@ -233,7 +232,7 @@ def _opened(subject: Any, report: Progress, **choices: Any) -> Workload | Progra
     if isinstance(subject, Workload | Program):
         if any(choices[name] is not None for name in ("args", "kwargs")):
             raise InputError(f"{subject.name!r} makes its own arguments; leave args and kwargs out")
-        return subject
+        return _with_params(subject, params, None)
     report(f"opening {doors.Given(subject).name}", None)
     found = doors.open(subject, **choices)
     if not isinstance(found, Workload | Program):
@@ -241,10 +240,15 @@ def _opened(subject: Any, report: Progress, **choices: Any) -> Workload | Progra
             f"{doors.Given(subject).name} is a saved {kind_of(found).word} already; edgegraph.load"
             " reads it"
         )
-    return found
+    called = any(choices[name] is not None for name in ("args", "kwargs"))
+    return _with_params(found, params, subject if called else None)
 
 
-def _with_params(found: Workload | Program, params: str | int, function: Any) -> Workload | Program:
+def _with_params(
+    found: Workload | Program, params: str | int | None, function: Any
+) -> Workload | Program:
+    if params is None:
+        return found
     if isinstance(found, Program):
         return with_parameters(found, params)
     return with_params(found, params, function)

@@ -25,7 +25,13 @@ from edgegraph.analysis.estimates import (
 )
 from edgegraph.analysis.overhead import bound_of_whole, mark_overhead
 from edgegraph.analysis.places import Attribution
-from edgegraph.analysis.records import activation_memory, live_memory, op_records, with_traced_times
+from edgegraph.analysis.records import (
+    activation_memory,
+    layer_parameters,
+    live_memory,
+    op_records,
+    with_traced_times,
+)
 from edgegraph.analysis.schedule import simulate_schedule
 from edgegraph.analysis.shares import shares_note
 from edgegraph.base.timing import Progress, bulk
@@ -36,9 +42,9 @@ from edgegraph.cost.price import OpCost, price_nodes
 from edgegraph.device.device import Device, overlapped
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
-from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE, UNATTRIBUTED
+from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.hlo.parameters import model_arguments, parameters_first
+from edgegraph.hlo.parameters import parameters_first
 from edgegraph.measure.environment import environment
 from edgegraph.measure.isolated import measure_layers
 from edgegraph.measure.latency import measure_apart
@@ -218,7 +224,8 @@ def time_conditions(draft: Draft) -> Draft:
 
 def roll_up_layers(draft: Draft) -> Draft:
     """Put traced times in place of estimates, and add the ops up by layer and phase."""
-    parameters = _parameters(draft)
+    known = draft.program.params is not None
+    parameters = layer_parameters(draft.nodes, draft.attributions, known=known)
     ops, trace = draft.ops, draft.op_trace
     shares = () if trace is None else trace.shares
     ops = ops if trace is None else with_traced_times(ops, shares)
@@ -250,24 +257,6 @@ MEASURE: Sequence[Pass] = (time_layers, trace_ops, time_throughput, time_conditi
 
 COMBINE: Sequence[Pass] = (roll_up_layers, leave_bounds_to_compiled_programs)
 """What follows from both."""
-
-
-def _parameters(draft: Draft) -> Mapping[str, Parameters] | None:
-    """Count the model's parameters by layer, from the entry parameters' own names.
-
-    None where it is not known which arguments they are.
-    """
-    names = model_arguments(draft.nodes).parameters
-    if not names and draft.program.params is None:
-        return None
-    owned: dict[str, Parameters] = {}
-    for node in draft.nodes:
-        if node.name in names:
-            shape, layer = node.instruction.shape, draft.attributions[node.name].layer
-            layer = "" if layer in (None, LOSS_SCOPE, OPTIMIZER_SCOPE) else layer
-            parameters = Parameters(count=shape.size, bytes=shape.bytes)
-            owned[layer] = owned.get(layer, Parameters()) + parameters
-    return owned
 
 
 def summarise(draft: Draft) -> Analysis:

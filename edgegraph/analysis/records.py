@@ -16,6 +16,7 @@ from edgegraph.cost.price import OpCost
 from edgegraph.device.device import Device, arithmetic, bound, overlapped, roofline_times
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
+from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
 from edgegraph.hlo.op_tree import OpTree
 from edgegraph.hlo.parameters import model_arguments
 from edgegraph.memory.activations import activation_peaks
@@ -24,6 +25,7 @@ from edgegraph.results.analysis import OpRecord
 from edgegraph.results.columns import sum_of_times
 from edgegraph.results.op_trace import OpShare
 from edgegraph.results.records import main_memory_bytes
+from edgegraph.results.roll_up import Parameters
 from edgegraph.results.schedule import ActivationMemory, ActivationPeak, LiveBuffer, LiveMemory
 
 
@@ -243,3 +245,24 @@ def _kind(buffer: HeldBuffer, attribution: Attribution, weights: Container[str])
     if buffer.role == "temporary" and buffer.from_input and forward:
         return "activation"
     return buffer.role
+
+
+def layer_parameters(
+    nodes: Sequence[Node], attributions: Mapping[str, Attribution], *, known: bool
+) -> Mapping[str, Parameters] | None:
+    """Count the model's parameters by layer, from the entry parameters' own names.
+
+    None where none are found, and it is not `known` that there are none.
+    """
+    names = model_arguments(nodes).parameters
+    if not names and not known:
+        return None
+    owned: dict[str, Parameters] = {}
+    for node in nodes:
+        if node.name in names:
+            shape, layer = node.instruction.shape, attributions[node.name].layer or ""
+            if layer in (LOSS_SCOPE, OPTIMIZER_SCOPE):
+                layer = ""
+            parameters = Parameters(count=shape.size, bytes=shape.bytes)
+            owned[layer] = owned.get(layer, Parameters()) + parameters
+    return owned
