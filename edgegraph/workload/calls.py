@@ -193,7 +193,7 @@ def network(
     another dtype where that is given.
     """
     if computing_in is not None:
-        check_castable(computing_in)
+        _check_cast(module, computing_in)
     shapes, dtypes, form = input_form(input_shape, dtype, kwargs, method)
     kind = module if isclass(module) else type(module)
     if issubclass(kind, linen.Module):
@@ -221,6 +221,15 @@ def network(
         seed=seed,
         integers_below=integers_below,
     )
+
+
+def _check_cast(module: Any, dtype: str) -> None:
+    check_castable(dtype)
+    foreign = (is_equinox, is_haiku, is_keras, is_transformers)
+    if any(is_one(module) for is_one in foreign):
+        raise InputError(
+            f"computing_in={dtype!r} is for models of Flax; make this one in that dtype"
+        )
 
 
 def inference(net: Network) -> CallAt:
