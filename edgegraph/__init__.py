@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from edgegraph.studies.improve.run import improve as improve
     from edgegraph.studies.overlap.result import OverlapStudy as OverlapStudy
     from edgegraph.studies.overlap.run import overlap_study as overlap_study
+    from edgegraph.studies.regress.result import Regression as Regression
+    from edgegraph.studies.regress.run import regress as regress
     from edgegraph.studies.scaling.result import Scaling as Scaling
     from edgegraph.studies.scaling.run import scaling_study as scaling_study
     from edgegraph.studies.sweep.result import Sweep as Sweep
@@ -83,6 +85,7 @@ _HOME = {
     "OverlapStudy": "edgegraph.studies.overlap.result",
     "Profile": "edgegraph.analysis.profile",
     "Program": "edgegraph.compiler.program",
+    "Regression": "edgegraph.studies.regress.result",
     "Scaling": "edgegraph.studies.scaling.result",
     "Store": "edgegraph.store",
     "Sweep": "edgegraph.studies.sweep.result",
@@ -108,6 +111,7 @@ _HOME = {
     "register_custom_call": "edgegraph.cost.custom_calls",
     "register_finding": "edgegraph.analysis.findings.registry",
     "register_rewrite": "edgegraph.rewrites.rule",
+    "regress": "edgegraph.studies.regress.run",
     "report": "edgegraph.reporting.page",
     "rewrite": "edgegraph.rewrites.decisions",
     "scaling_study": "edgegraph.studies.scaling.run",
@@ -137,6 +141,7 @@ register_study(
     "devices", word="device comparison", result="DeviceComparison", command="compare-devices"
 )
 register_study("scaling", word="scaling study", result="Scaling")
+register_study("regress", word="regression study", result="Regression")
 register(
     Kind(
         word="diff",

@@ -15,7 +15,7 @@ import typer
 from edgegraph import __version__
 from edgegraph.base.files import safe_csv
 from edgegraph.base.shown import shown
-from edgegraph.cli import analyze, devices, diff, report, studies, sweep
+from edgegraph.cli import analyze, devices, diff, regress, report, studies, sweep
 from edgegraph.cli.ending import ended, ending, own_stdout
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -64,8 +64,9 @@ def _help(command: object) -> str:
 app.callback(help=_help(_edgegraph))(_edgegraph)
 for command in (
     report.report, analyze.analyze, analyze.show, sweep.sweep, studies.fusion, studies.overlap,
-    studies.improve, diff.history, studies.scaling, diff.diff, diff.check, report.plot,
-    report.export, devices.compare_devices, devices.devices, devices.calibrate, analyze.models,
+    studies.improve, diff.history, studies.scaling, diff.diff, diff.check, regress.regress,
+    report.plot, report.export, devices.compare_devices, devices.devices, devices.calibrate,
+    analyze.models,
 ):  # fmt: skip
     app.command(help=_help(command))(ending(command))
 

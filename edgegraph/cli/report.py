@@ -25,7 +25,6 @@ from edgegraph.cli.output import (
     file_name,
     files_option,
     holds_program_of,
-    outlives,
     print_json,
     print_lines,
     print_result,
@@ -115,7 +114,7 @@ def _beside(page: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:
     ):
         path = own
     number, stem = 2, path.stem
-    while path in kept or outlives(path, analysis):
+    while path in kept:
         path, number = path.with_stem(f"{stem}_{number}"), number + 1
     return path
 

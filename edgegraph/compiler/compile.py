@@ -121,7 +121,7 @@ def compile(
         progress=progress,
     )
     with jax.default_device(jax.devices("cpu")[0]):
-        return replace(_compile(job), notes=subject.notes)
+        return _compile(job)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

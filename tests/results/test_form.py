@@ -12,7 +12,14 @@ from edgegraph.results.form import FORMAT, VERSION, form
 from edgegraph.results.kinds import KINDS, kind_of
 from tests import analyses
 from tests.results.published import SCHEMA, check
-from tests.studies import device_comparisons, fusion_studies, overlap_studies, scalings, sweeps
+from tests.studies import (
+    device_comparisons,
+    fusion_studies,
+    overlap_studies,
+    regressions,
+    scalings,
+    sweeps,
+)
 from tests.studies.improve import improvements
 
 
@@ -27,6 +34,7 @@ def by_hand() -> list[Shown]:
         overlap_studies.made(),
         device_comparisons.three(),
         scalings.MADE,
+        regressions.regression(),
         diff(analyses.small_cnn(1), analyses.gradient()),
     ]
 

@@ -1,0 +1,1 @@
+"""The same program under several versions of jax: what became slower, and by whose change."""
