@@ -18,7 +18,16 @@ from edgegraph.cli.job import (
     grouped_options,
     saving_to,
 )
-from edgegraph.cli.output import ByOption, check_by, own_file, print_json, print_result, print_rich
+from edgegraph.cli.output import (
+    ByOption,
+    check_by,
+    outlives,
+    own_file,
+    print_json,
+    print_result,
+    print_rich,
+    write_result,
+)
 from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, interruptible, results
 from edgegraph.errors import InputError
 
@@ -34,20 +43,21 @@ def analyze(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Save there: a .edgegraph file, or a folder for several batches."
+            "--output",
+            "-o",
+            help="Save there: a .edgegraph or .json file, or a folder for several batches.",
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let what is not measured replace what was.")
+    ] = False,
     by: ByOption = None,
     store: StoreOption = None,
     json: JsonLines = False,
 ) -> None:
     """Print what every layer costs, what bounds it and how long it takes; or function, or line."""
     check_by(by)
-    to_file = output is not None and output.suffix == SAVED_SUFFIX
-    if to_file and len(job.batches) > 1:
-        raise InputError(
-            f"-o {output} is one file, but several batches were asked for; name a folder"
-        )
+    to_file = output is not None and _is_file(output, job)
     if output is not None:
         check_writable(output if to_file else output / f"any{SAVED_SUFFIX}")
     kept: list[Path] = []
@@ -56,10 +66,34 @@ def analyze(
         for analysis in analyses(job, by):
             found.append(analysis)
             if output is not None:
-                kept.append(analysis.save(output if to_file else own_file(output, analysis, kept)))
+                path = output if to_file else own_file(output, analysis, kept, force=force)
+                if to_file and not force and outlives(path, analysis):
+                    raise InputError(
+                        f"-o {path} was measured, and this analysis is not; name another file, or"
+                        " replace it with --force"
+                    )
+                kept.append(write_result(analysis, path))
             print_result(analysis, json=json)
             keep(analysis)
     check_noise(job, found)
+
+
+_FILES = (SAVED_SUFFIX, ".json")
+
+
+def _is_file(output: Path, job: Job) -> bool:
+    """Return whether ``-o`` names a file, not a folder; refuse other endings."""
+    if output.is_dir() or not output.suffix:
+        return False
+    if output.suffix not in _FILES:
+        raise InputError(
+            f"-o {output}: choose a name that ends in {' or '.join(_FILES)}, or a folder"
+        )
+    if len(job.batches) > 1:
+        raise InputError(
+            f"-o {output} is one file, but several batches were asked for; name a folder"
+        )
+    return True
 
 
 SORTS = ("time", "flops", "macs", "bytes")

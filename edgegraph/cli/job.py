@@ -91,20 +91,6 @@ def parse_time(option: str, text: str) -> float:
     return value
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
-    """Read a shape such as ``28x28x1`` or ``28,28,1``."""
-    parts = text.strip("()[] ").replace("x", ",").split(",")
-    try:
-        sizes = tuple(int(part) for part in parts if part.strip())
-    except ValueError:
-        sizes = ()
-    if not sizes or min(sizes) < 1:
-        raise InputError(
-            f"--input {text!r} is not a shape; write the sizes without batch, such as 28x28x1"
-        )
-    return sizes
-
-
 def parse_depths(texts: Sequence[str]) -> tuple[int | None, ...] | Literal["all"]:
     """Read how finely layers are to be cut: numbers, ``leaves``, or ``all``; leaves by default."""
     if "all" in texts:
@@ -147,13 +133,17 @@ class Job:
         typer.Option("--batch", "-b", metavar="N", help="Batch size; repeatable. Default: 1."),
     ] = None
     input_shape: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            "--input", metavar="SHAPE", help="Input of a bare Flax module without batch: 28x28x1."
+            "--input",
+            metavar="[NAME=]SHAPE",
+            help="Input of a bare Flax module without batch: 28x28x1, x=16, ids=i32[128];"
+            " repeatable.",
         ),
     ] = None
     dtype: Annotated[
-        str | None, typer.Option("--dtype", help="dtype of the network: float32, bfloat16.")
+        str | None,
+        typer.Option("--dtype", help="dtype that the network computes in: float32, bfloat16."),
     ] = None
     method: Annotated[
         str | None,

@@ -217,6 +217,8 @@ def write_result(
         result.save(path)
     elif path.suffix == ".html":
         (write_page or result.to_html)(path)
+    elif path.suffix == ".json":
+        result.to_json(path)
     elif path.suffix == ".md":
         from edgegraph.base.files import replacing
 
@@ -241,18 +243,41 @@ def file_name(analysis: Analysis) -> str:
     return f"{stem}{batch}.edgegraph"
 
 
-def own_file(folder: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:
+def own_file(
+    folder: Path, analysis: Analysis, kept: Sequence[Path], *, force: bool = False
+) -> Path:
     """Return where in a folder to save an analysis: over one of the same program, and no other.
 
-    `kept` are the files that the command has written, which stay.
+    `kept` are the files that the command has written, which stay; what was measured stays, too,
+    unless it is forced away.
     """
     first = folder / file_name(analysis)
-    path, number = first, 2
-    while path in kept or (path.exists() and not holds_program_of(path, analysis)):
+    path, number, why = first, 2, ""
+    while reason := _stays(path, analysis, kept, force=force):
+        why = why or reason
         path, number = first.with_stem(f"{first.stem}_{number}"), number + 1
-    if path != first:
-        say(f"{first} is of another program; this one is kept as {path}")
+    if why:
+        say(f"{first} {why}; this one is kept as {path}")
     return path
+
+
+def _stays(path: Path, analysis: Analysis, kept: Sequence[Path], *, force: bool) -> str:
+    """Say why a file must not be written over; empty where it may."""
+    if path in kept or (path.exists() and not holds_program_of(path, analysis)):
+        return "is of another program"
+    return "" if force or not outlives(path, analysis) else "was measured"
+
+
+def outlives(path: Path, analysis: Analysis) -> bool:
+    """Return whether a file holds a measurement, in whose place an analysis has none."""
+    from edgegraph.results.files import load_analysis
+
+    if analysis.latency is not None or not path.exists():
+        return False
+    try:
+        return load_analysis(path).latency is not None
+    except EdgeGraphError:  # nothing that could be told to be one
+        return False
 
 
 def holds_program_of(path: Path, analysis: Analysis) -> bool:

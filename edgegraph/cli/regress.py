@@ -12,6 +12,7 @@ from edgegraph.base.files import check_writable
 from edgegraph.base.units import si
 from edgegraph.cli import run
 from edgegraph.cli.completion import complete_spec
+from edgegraph.cli.inputs import parse_inputs
 from edgegraph.cli.job import (
     CODE_ONLY,
     Job,
@@ -20,7 +21,6 @@ from edgegraph.cli.job import (
     grouped_options,
     parse_assignments,
     parse_compiler_option,
-    parse_shape,
     saving_to,
 )
 from edgegraph.cli.output import (
@@ -85,7 +85,7 @@ class Versions:
     def asked(self, job: Job) -> dict[str, Any]:
         """Return what `edgegraph.regress` is asked for, besides the SPEC."""
         after = parse_assignments("--option-after", self.options_after or ())
-        shape = None if job.input_shape is None else parse_shape(job.input_shape)
+        shape = parse_inputs(job.input_shape) if job.input_shape else None
         named = parse_assignments("--set", job.arguments or ())
         choices = {
             "input_shape": shape, "dtype": job.dtype, "method": job.method, "arguments": named,

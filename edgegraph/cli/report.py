@@ -25,6 +25,7 @@ from edgegraph.cli.output import (
     file_name,
     files_option,
     holds_program_of,
+    outlives,
     print_json,
     print_lines,
     print_result,
@@ -114,7 +115,7 @@ def _beside(page: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:
     ):
         path = own
     number, stem = 2, path.stem
-    while path in kept:
+    while path in kept or outlives(path, analysis):
         path, number = path.with_stem(f"{stem}_{number}"), number + 1
     return path
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import typer
 
 from edgegraph.cli.ending import INTERRUPTED, say
+from edgegraph.cli.inputs import parse_inputs
 from edgegraph.cli.job import (
     Job,
     flag,
     parse_assignments,
     parse_compiler_option,
     parse_depths,
-    parse_shape,
 )
 from edgegraph.cli.output import progress
 from edgegraph.doors.registry import Door, Given, find_door
@@ -171,7 +171,7 @@ def _resolved(job: Job, dtype: str | None = None) -> Workload | Program:
         return _checked(job, open_thing(job.spec), Workload)
     found: Workload | Program = open_thing(
         job.spec,
-        input_shape=None if job.input_shape is None else parse_shape(job.input_shape),
+        input_shape=parse_inputs(job.input_shape) if job.input_shape else None,
         dtype=dtype or job.dtype,
         arguments=parse_assignments("--set", job.arguments or ()),
         method=job.method,

@@ -121,7 +121,7 @@ def compile(
         progress=progress,
     )
     with jax.default_device(jax.devices("cpu")[0]):
-        return _compile(job)
+        return replace(_compile(job), notes=subject.notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
@@ -16,13 +15,13 @@ from edgegraph.reporting import answer, plots, words
 from edgegraph.reporting.exports import markdown
 from edgegraph.reporting.figure import column_axes, inline_svg
 from edgegraph.reporting.labels import short_names
+from edgegraph.reporting.notebook import notebook_html
 from edgegraph.reporting.presenters import Presenter, Section, Tab
 from edgegraph.reporting.scene import pack
 from edgegraph.reporting.tables import analysis_tables
 from edgegraph.reporting.timeline import timeline
 from edgegraph.reporting.views import LEAST, in_view, view_line
 from edgegraph.results.analysis import Analysis, LayerRecord, Totals
-from edgegraph.results.columns import notebook_table
 from edgegraph.results.compiled_together import what_if
 from edgegraph.results.records import CodeRecord
 from edgegraph.results.timing import Latency
@@ -255,8 +254,6 @@ PRESENTER = Presenter(
     tab=analysis_tab,
     workloads=lambda analysis: (analysis.workload,),
     headline=answer.headline,
-    notebook=lambda analysis: (
-        f"<p><b>{escape(answer.headline(analysis))}</b></p>{notebook_table(analysis.by(analysis.view))}"
-    ),
+    notebook=notebook_html,
     markdown=markdown,
 )

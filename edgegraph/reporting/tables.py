@@ -72,6 +72,11 @@ def layer_table(analysis: Analysis, rows: Sequence[LayerRecord] | None = None) -
     return Group(*parts)
 
 
+def rows_table(analysis: Analysis, width: int) -> Table:
+    """Return the table of the rows that matter, as wide as a terminal of so many columns has it."""
+    return _table(in_view(analysis, everything=False), width)
+
+
 def findings_panel(analysis: Analysis, most: int = 3) -> RenderableType:
     """Show what stands out, most important first."""
     lines: list[RenderableType] = []

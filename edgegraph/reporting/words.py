@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from edgegraph.base.shown import shown
 from edgegraph.base.units import percent, ratio, seconds, si
 from edgegraph.reporting.memory import memory_lines
-from edgegraph.results.analysis import Analysis, Environment, Totals
+from edgegraph.results.analysis import Analysis, Environment, OpRecord, Totals
 from edgegraph.results.timing import Latency, best_throughput
 
 
@@ -63,7 +64,7 @@ def measurement_line(analysis: Analysis) -> list[str]:
     if analysis.latency is not None:
         said.append(("measured", _measured(analysis, analysis.latency)))
         said += _wake_up(analysis.latency)
-    said += [*conditions(analysis), *traced(analysis), *_allocated(analysis)]
+    said += [*conditions(analysis), *traced(analysis), *products(analysis), *_allocated(analysis)]
     moved = totals.bytes_read + totals.bytes_written
     if totals.flops_lowest < totals.flops or totals.bytes_lowest < moved:
         taken = (
@@ -206,6 +207,29 @@ def traced(analysis: Analysis) -> Iterator[tuple[str, str]]:
             )
 
 
+_MOST_LAYERS = 3
+"""Layers that are named of those whose products are not of the most usual dtype."""
+
+
+def products(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    """Say in which dtypes the products run, and of all but the most usual in which layers."""
+    by_dtype: dict[str, list[OpRecord]] = {}
+    for op in analysis.op_tree.leaves:
+        if op.macs and op.dtype:
+            by_dtype.setdefault(op.dtype, []).append(op)
+    said: list[str] = []
+    for dtype in sorted(by_dtype, key=lambda each: -len(by_dtype[each])):
+        ops = by_dtype[dtype]
+        kinds = Counter("convolution" if op.opcode == "convolution" else "product" for op in ops)
+        counts = " and ".join(plural(count, kind) for kind, count in sorted(kinds.items()))
+        layers = list(dict.fromkeys(op.layer for op in ops if op.layer))
+        more = ", ..." if len(layers) > _MOST_LAYERS else ""
+        where = f" ({', '.join(layers[:_MOST_LAYERS])}{more})" if said and layers else ""
+        said.append(f"{counts} in {dtype}{where}")
+    if said:
+        yield "products", "; ".join(said)
+
+
 def plural(count: int, noun: str) -> str:
     """Count things in words: ``1 core``, ``4 cores``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -240,6 +264,7 @@ def provenance(analysis: Analysis) -> list[tuple[str, str]]:
         *_measurement(analysis),
         *conditions(analysis),
         *traced(analysis),
+        *products(analysis),
         *_counts(analysis),
         *_device(analysis),
         *_environment(analysis),

@@ -66,7 +66,7 @@ class Environment:
     created_at: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Finding:
     """One thing worth knowing, in plain words and with its numbers.
 
@@ -97,3 +97,7 @@ class Finding:
     phase: str | None = None
     share: float | None = None
     gain: float | None = None
+
+    def __repr__(self) -> str:
+        """Say what was seen and what to try, so that a tuple of them reads as text."""
+        return f"<{self.rule}: {self.seen}. Try: {self.try_next}.>"

@@ -23,6 +23,7 @@ from edgegraph.errors import (
 )
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
 from edgegraph.hlo.parameters import PARAMETERS
+from edgegraph.workload.cast import check_castable
 from edgegraph.workload.equinox_model import equinox_model, is_equinox
 from edgegraph.workload.flax_model import Model, linen_model
 from edgegraph.workload.haiku_model import haiku_model, is_haiku
@@ -184,15 +185,19 @@ def network(
     integers_below: int,
     kwargs: Mapping[str, Any] | None = None,
     method: Any = None,
+    computing_in: str | None = None,
 ) -> Network:
     """Wrap a Flax module, a class of them, what makes an NNX module, or another library's model.
 
-    Its inputs are as `edgegraph.workload.inputs.input_form` takes them.
+    Its inputs are as `edgegraph.workload.inputs.input_form` takes them. One of Flax computes in
+    another dtype where that is given.
     """
+    if computing_in is not None:
+        _check_cast(module, computing_in)
     shapes, dtypes, form = input_form(input_shape, dtype, kwargs, method)
     kind = module if isclass(module) else type(module)
     if issubclass(kind, linen.Module):
-        model = linen_model(module, seed=seed, form=form)
+        model = linen_model(module, seed=seed, form=form, computing_in=computing_in)
     elif is_equinox(module):
         model = equinox_model(module, seed=seed, form=form)
     elif is_haiku(module):
@@ -202,7 +207,7 @@ def network(
     elif is_transformers(module):
         model = transformers_model(module, seed=seed, form=form)
     elif issubclass(kind, nnx.Module) or (callable(module) and not isclass(module)):
-        model = nnx_model(module, seed=seed, form=form)
+        model = nnx_model(module, seed=seed, form=form, computing_in=computing_in)
     else:
         raise InputError(
             f"{module!r} is not a Flax module; give a linen module, an NNX module, or a function or"
@@ -216,6 +221,15 @@ def network(
         seed=seed,
         integers_below=integers_below,
     )
+
+
+def _check_cast(module: Any, dtype: str) -> None:
+    check_castable(dtype)
+    foreign = (is_equinox, is_haiku, is_keras, is_transformers)
+    if any(is_one(module) for is_one in foreign):
+        raise InputError(
+            f"computing_in={dtype!r} is for models of Flax; make this one in that dtype"
+        )
 
 
 def inference(net: Network) -> CallAt:

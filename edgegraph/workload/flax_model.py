@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 
 from edgegraph.errors import InputError
+from edgegraph.workload.cast import cast_arrays, linen_in
 from edgegraph.workload.inputs import PLAIN_FORM, Form, Inputs
 from edgegraph.workload.values import run_once
 
@@ -77,6 +79,14 @@ TRUE_IN_TRAINING = ("train", "training", "is_training")
 _FALSE_IN_TRAINING = ("deterministic", "use_running_average")
 
 
+def called_with(kind: Any, method: str | None) -> dict[str, inspect.Parameter]:
+    """Return what the method of a class of modules takes besides the module; nothing without it."""
+    function = getattr(kind, method or "__call__", None)
+    if function is None:
+        return {}
+    return dict(list(inspect.signature(function).parameters.items())[1:])
+
+
 def mode_arguments(module: Any, form: Form, *, train: bool) -> dict[str, bool]:
     """Return the keyword arguments that tell a module's method whether it trains.
 
@@ -99,7 +109,9 @@ RNGS = "rngs"
 """Where the state of a model that draws random numbers in training holds the key."""
 
 
-def linen_model(module: Any, *, seed: int, form: Form = PLAIN_FORM) -> Model:
+def linen_model(
+    module: Any, *, seed: int, form: Form = PLAIN_FORM, computing_in: str | None = None
+) -> Model:
     """Wrap a linen module that is not bound to variables, or a class that makes one."""
     if inspect.isclass(module):
         try:
@@ -109,7 +121,7 @@ def linen_model(module: Any, *, seed: int, form: Form = PLAIN_FORM) -> Model:
                 f"the linen module {module.__name__} cannot be made without arguments"
                 f" ({error}); give an instance"
             ) from error
-    made = _LinenModel(module, seed, form)
+    made = _LinenModel(module, seed, form, computing_in)
     return Model(
         name=module.name or type(module).__name__,
         abstract=lambda inputs, train: jax.eval_shape(lambda: made.variables(inputs, train)),
@@ -125,6 +137,7 @@ class _LinenModel:
     module: Any
     seed: int
     form: Form
+    computing_in: str | None
     draws: dict[Inputs, bool] = field(default_factory=dict)
     """Whether training draws random numbers, by the inputs."""
 
@@ -136,7 +149,10 @@ class _LinenModel:
             self.draws[inputs] = self._draws_random_numbers(inputs)
         if train and self.draws[inputs]:
             state[RNGS] = jax.random.key(self.seed)
-        return variables.get("params", {}), state
+        params = variables.get("params", {})
+        if self.computing_in is not None:
+            params = cast_arrays(params, self.computing_in)
+        return params, state
 
     def _collections(self, inputs: Inputs) -> Any:
         example = tuple(jnp.zeros(x.shape, x.dtype) for x in inputs)
@@ -147,7 +163,9 @@ class _LinenModel:
         """Call `init` or `apply` for the module's method with its arguments."""
         mode = mode_arguments(self.module, self.form, train=train)
         args, keywords = self.form.arguments(inputs)
-        return function(*args, **{**mode, **keywords}, method=self.form.method, **more)
+        casting = nullcontext() if self.computing_in is None else linen_in(self.computing_in)
+        with casting:
+            return function(*args, **{**mode, **keywords}, method=self.form.method, **more)
 
     def _draws_random_numbers(self, inputs: Inputs) -> bool:
         def call(variables: Any, *inputs: Any) -> Any:

@@ -13,6 +13,7 @@ from flax import nnx
 from flax.traverse_util import unflatten_dict
 
 from edgegraph.errors import USER_ERRORS, EdgeGraphError, InputError, first_line
+from edgegraph.workload.cast import nnx_in
 from edgegraph.workload.flax_model import (
     Model,
     Variables,
@@ -167,7 +168,11 @@ def _part(module: nnx.Module, state: Any) -> _Part:
 
 
 def nnx_model(
-    module: nnx.Module | Callable[..., nnx.Module], *, seed: int, form: Form = PLAIN_FORM
+    module: nnx.Module | Callable[..., nnx.Module],
+    *,
+    seed: int,
+    form: Form = PLAIN_FORM,
+    computing_in: str | None = None,
 ) -> Model:
     """Wrap an NNX module, or what makes one.
 
@@ -175,6 +180,8 @@ def nnx_model(
     ``rngs``, and then no weight exists before it is needed.
     """
     if isinstance(module, nnx.Module):
+        if computing_in is not None:
+            module = nnx_in(module, computing_in)
         split, variables = _split(module)
         return _model(split, form, jax.eval_shape(lambda: variables), lambda: variables)
 
@@ -182,6 +189,8 @@ def nnx_model(
 
     def make_variables() -> Variables:
         made = _call_factory(module, seed)
+        if computing_in is not None:
+            made = nnx_in(made, computing_in)
         split, variables = _split(made)
         if _holds_tracer(made):
             raise _HoldsArrayError
@@ -192,7 +201,8 @@ def nnx_model(
         abstract: Variables = jax.eval_shape(make_variables)
     except _HoldsArrayError:
         # Flax takes a bare array attribute that is being traced for a constant of the graph.
-        return nnx_model(_call_factory(module, seed), seed=seed, form=form)
+        made = _call_factory(module, seed)
+        return nnx_model(made, seed=seed, form=form, computing_in=computing_in)
     return _model(taken[0], form, abstract, lambda: run_once(make_variables))
 
 

@@ -7,14 +7,18 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, Literal, Union
+
+import jax
 
 from edgegraph.errors import USER_ERRORS, EdgeGraphError, InputError
 from edgegraph.workload import Workload
 from edgegraph.workload.arguments import command, takes_no
+from edgegraph.workload.cast import check_castable, is_floating
 from edgegraph.workload.flax_model import (
+    called_with,
     is_flax_class,
     is_flax_module,
     parameters_of,
@@ -139,7 +143,7 @@ EXPECTED = "a function returning a Workload, a Workload, or a Flax module"
 def resolve_spec(
     spec: str,
     *,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Any = None,
     dtype: str | None = None,
     arguments: Mapping[str, Any] | None = None,
     method: str | None = None,
@@ -151,10 +155,11 @@ def resolve_spec(
         spec: As `edgegraph.workload.names.find_object` takes it, where the attribute is a
             function returning a Workload; a Workload; a Flax module, linen or NNX; a class of one;
             or a function that makes one.
-        input_shape: Shape of one example, without batch, for a Flax module.
-        dtype: Handed to a function or class that has such a parameter; for a Flax module also
-            the dtype of its input.
-        arguments: Of the function or class; text is converted.
+        input_shape: Shape of one example, without batch, for a Flax module; a list of shapes for
+            several inputs, or shapes by name. A `jax.ShapeDtypeStruct` is a shape with a dtype.
+        dtype: Handed to a function or class that has such a parameter; for a Flax module also the
+            dtype of its input and, where that is floating, the one that it computes in.
+        arguments: Of the function or class, or of the call of a Flax module; text is converted.
         method: Name of the method of a Flax module to call in place of ``__call__``.
         called: Whether it is a function that is itself to be compiled.
 
@@ -173,8 +178,10 @@ def resolve_spec(
         _refuse(f"{spec} is a Workload already", given.all)
         return found
     if is_flax_module(found):
-        _refuse(f"{spec} is an instance already", given.arguments)
-        return _from_flax(given, found)
+        takes = called_with(type(found), method)
+        unknown = {name: given.arguments[name] for name in given.arguments if name not in takes}
+        _refuse(f"{spec} is an instance already", unknown)
+        return _from_flax(given, found, type(found))
     if is_flax_class(found):
         return _from_class(given, found)
     if callable(found) and not inspect.isclass(found):
@@ -194,7 +201,7 @@ class _Given:
     """What stands beside a SPEC, and the SPEC for messages."""
 
     spec: str
-    input_shape: Sequence[int] | None
+    input_shape: Any
     dtype: str | None
     method: str | None
     arguments: dict[str, Any]
@@ -221,24 +228,86 @@ def _refuse(reason: str, given: Mapping[str, Any]) -> None:
         raise InputError(f"{reason}; it does not take {', '.join(superfluous)}")
 
 
-def _from_flax(given: _Given, module: Any) -> Workload:
+def _from_flax(given: _Given, module: Any, kind: Any = None) -> Workload:
+    """Return the workload of a module; `kind` is its class, as far as it is known."""
     if given.input_shape is None:
         raise InputError(
             f"{given.spec} is a Flax module, whose input is unknown; give its shape without"
             " batch, such as --input 28x28x1"
         )
-    name = given.spec.partition(":")[2]
+    takes = None if kind is None else called_with(kind, given.method)
+    constants = _constants(given, takes)
     dtype = given.dtype or "float32"
-    return Workload.from_flax(module, given.input_shape, dtype, method=given.method, name=name)
+    check_castable(dtype)
+    shapes, dtypes, keywords = _inputs(given, dtype, takes)
+    computing_in = dtype if given.dtype is not None and is_floating(dtype) else None
+    made = Workload.from_flax(
+        module,
+        shapes,
+        dtypes,
+        kwargs={**keywords, **constants},
+        method=given.method,
+        name=given.spec.partition(":")[2],
+        computing_in=computing_in,
+    )
+    cast = () if computing_in is None else (_CAST.format(dtype=dtype),)
+    return replace(made, notes=(_MODE, *cast))
+
+
+_CAST = "inputs, parameters and modules are in {dtype}; what XLA computes in, `products` says"
+_MODE = "the model runs in evaluation mode; --set train=true, or what it calls that, changes it"
+
+
+def _constants(given: _Given, takes: Mapping[str, inspect.Parameter] | None) -> dict[str, Any]:
+    """Return the arguments that the call takes, read as what it has for default."""
+    if not given.arguments:
+        return {}
+    if takes is None:
+        raise InputError(
+            f"{given.spec} takes no {', '.join(given.arguments)}, and what it makes is called with"
+            " its inputs only; name the class, or return a Workload"
+        )
+    return convert_arguments(given.spec, lambda: None, takes, given.arguments)
+
+
+def _inputs(
+    given: _Given, dtype: str, takes: Mapping[str, inspect.Parameter] | None
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Return shapes and dtypes of what is handed in by position, and the rest by keyword."""
+    asked = given.input_shape
+    if isinstance(asked, Mapping):
+        unknown = [] if takes is None else [name for name in asked if name not in takes]
+        structs = {name: _struct(each, dtype) for name, each in asked.items()}
+        if not unknown:
+            return None, dtype, structs
+        if len(unknown) < len(asked):
+            raise InputError(f"{given.spec} is called with {', '.join(takes or ())}, and not with"
+                             f" {', '.join(unknown)}; --input names one of these")  # fmt: skip
+        shapes = {name: each.shape for name, each in structs.items()}
+        return shapes, {name: str(each.dtype) for name, each in structs.items()}, {}
+    row = [_struct(each, dtype) for each in (asked if isinstance(asked, list) else [asked])]
+    return [each.shape for each in row], [str(each.dtype) for each in row], {}
+
+
+def _struct(shape: Any, dtype: str) -> jax.ShapeDtypeStruct:
+    if isinstance(shape, jax.ShapeDtypeStruct):
+        return shape
+    return jax.ShapeDtypeStruct(tuple(shape), dtype)
 
 
 def _from_class(given: _Given, module_class: Any) -> Workload:
     parameters = parameters_of(module_class)
     if given.dtype is not None and "dtype" in parameters:
         given.arguments.setdefault("dtype", given.dtype)
-    converted = convert_arguments(given.spec, module_class.__init__, parameters, given.arguments)
+    takes = called_with(module_class, given.method)
+    own = {name: value for name, value in given.arguments.items() if name in parameters}
+    rest = {name: value for name, value in given.arguments.items() if name not in own}
+    if any(name not in takes for name in rest):  # the message names what the class takes
+        own, rest = given.arguments, {}
+    converted = convert_arguments(given.spec, module_class.__init__, parameters, own)
     made = functools.partial(module_class, **converted)
-    return _from_flax(given, made if "rngs" in parameters else _call(given, made, parameters))
+    model = made if "rngs" in parameters else _call(replace(given, arguments=own), made, parameters)
+    return _from_flax(replace(given, arguments=rest), model, module_class)
 
 
 def _from_function(given: _Given, function: Callable[..., Any]) -> Workload:
@@ -254,7 +323,8 @@ def _from_function(given: _Given, function: Callable[..., Any]) -> Workload:
     )
     result = made if "rngs" in parameters else _call(given, made, parameters)
     if "rngs" in parameters or is_flax_module(result):
-        return _from_flax(given, result)
+        kind = type(result) if is_flax_module(result) else None
+        return _from_flax(replace(given, arguments={}), result, kind)
     if not isinstance(result, Workload):
         raise InputError(f"{given.spec} returned {_what(result)}; expected {EXPECTED}")
     for name, value in {**own, "method": given.method}.items():

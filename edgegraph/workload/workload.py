@@ -23,6 +23,7 @@ class Workload:
             None where there is none. ``dataclasses.replace(workload, prepare=...)`` adds one.
         compiler_options: XLA options that it is compiled with for this host.
         batched: Whether its arguments depend on the batch size; where not, it has none.
+        notes: What is to be said of it beside every result, in a sentence each.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Workload:
         default_factory=dict, hash=False
     )
     batched: bool = True
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def from_flax(
@@ -45,6 +47,7 @@ class Workload:
         name: str | None = None,
         seed: int = 0,
         integers_below: int = 2,
+        computing_in: str | None = None,
     ) -> Workload:
         """Run a Flax model forward, in evaluation mode.
 
@@ -69,6 +72,9 @@ class Workload:
             seed: Seed of the weights and the inputs.
             integers_below: Integer inputs are uniform in [0, `integers_below`): the size of
                 the vocabulary. The default is in range of any.
+            computing_in: Floating dtype in which a Flax model is to compute (``bfloat16``): its
+                parameters have it, and its modules, whatever `dtype` and `param_dtype` they ask
+                for. What the code itself makes in another dtype stays there. None leaves it as is.
 
         Raises:
             InputError: An argument cannot be used.
@@ -85,7 +91,7 @@ class Workload:
         """
         net = network(
             module, input_shape, dtype, seed=seed, integers_below=integers_below, kwargs=kwargs,
-            method=method,
+            method=method, computing_in=computing_in,
         )  # fmt: skip
         return cls(name=name or net.model.name, call=inference(net))
 

@@ -287,3 +287,31 @@ def test_what_ops_are_not_added_up_by_is_refused(
     assert main([command, "a:b", "--by", "file", *output]) == 2
     told = capsys.readouterr().err
     assert "--by 'file' is unknown; choose one of: layer, function, line" in told
+
+
+def test_a_measurement_is_not_replaced_by_what_was_not_measured(
+    asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "result.edgegraph"
+    assert main(["analyze", "a:b", "-o", str(target)]) == 0
+    measured = target.read_bytes()
+    assert main(["analyze", "a:b", "--no-measure", "-o", str(target)]) == 2
+    assert "was measured, and this analysis is not" in capsys.readouterr().err
+    assert target.read_bytes() == measured
+    assert main(["analyze", "a:b", "--no-measure", "--force", "-o", str(target)]) == 0
+    assert target.read_bytes() != measured
+    assert main(["analyze", "a:b", "-o", str(tmp_path)]) == 0
+    assert main(["analyze", "a:b", "--no-measure", "-o", str(tmp_path)]) == 0
+    assert "dense_b1.edgegraph was measured; this one is kept as" in capsys.readouterr().err
+    assert (tmp_path / "dense_b1_2.edgegraph").is_file()
+
+
+def test_o_writes_json_and_makes_no_folder_of_an_ending(
+    asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out.json"
+    assert main(["analyze", "a:b", "-o", str(target)]) == 0
+    assert json.loads(target.read_text("utf-8"))["workload"] == "dense"
+    assert main(["analyze", "a:b", "-o", str(tmp_path / "out.csv")]) == 2
+    assert "choose a name that ends in .edgegraph or .json, or a folder" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()

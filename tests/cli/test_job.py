@@ -12,6 +12,7 @@ import typer
 
 import edgegraph as eg
 from edgegraph.cli import main
+from edgegraph.cli.inputs import parse_shape
 from edgegraph.cli.job import (
     Job,
     flag,
@@ -21,7 +22,6 @@ from edgegraph.cli.job import (
     parse_compiler_option,
     parse_depths,
     parse_options_set,
-    parse_shape,
     parse_time,
 )
 from edgegraph.errors import InputError

@@ -88,7 +88,7 @@ def test_the_graph_carries_the_frame() -> None:
 def test_an_analysis_says_what_it_is_in_one_line_and_in_a_notebook() -> None:
     analysis = analyses.small_cnn(32)
     assert repr(analysis).startswith("<Analysis small_cnn, batch 32, cpu: ")
-    assert "SmallCNN/conv1" in analysis._repr_html_()
+    assert ">  conv1<" in analysis._repr_html_()
     assert analyses.MARKUP not in analyses.hostile()._repr_html_()
 
 

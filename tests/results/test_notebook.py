@@ -36,3 +36,9 @@ def test_a_notebook_shows_a_table_and_runs_nothing(kind: str) -> None:
     assert "<table" in shown
     assert "<img" not in shown
     assert not unseen(shown + repr(SHOWN[kind]()))
+
+
+def test_findings_print_as_text() -> None:
+    analysis = analyses.small_cnn(32)
+    first = analysis.findings[0]
+    assert str(analysis.findings[:1]) == f"(<{first.rule}: {first.seen}. Try: {first.try_next}.>,)"

@@ -12,11 +12,14 @@ from edgegraph.analysis.findings.registry import (
     bytes_of,
     common_layer,
     costly,
+    once,
     register_finding,
 )
 from edgegraph.base.units import percent, si
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.op_tree import Kernel
+from edgegraph.hlo.parameters import model_arguments
 from edgegraph.results.analysis import Finding, OpRecord
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ some padding is in every program; a tenth is more than the choice of a batch siz
 
 LEAST_FLOPS = 100_000
 """Matrix units do so many in much less than a microsecond."""
+
+_MOST_STEPS = 8
+"""From a kernel back to an argument; a damaged module may go round in a circle."""
 
 MOVED_WITHOUT_NEED = 0.05
 """Share of the time in kernels that only convert or rearrange: below it, even all of it gone is
@@ -119,16 +125,59 @@ def layout_changes(evidence: Evidence) -> Iterator[Finding]:
     share = evidence.share(kernel.head for kernel in kernels)
     if share.value < MOVED_WITHOUT_NEED or evidence.is_brief(share.value * evidence.whole_s):
         return
-    yield _moved(
-        "layout-changes",
-        kernels,
-        share,
-        "transpose or copy into another layout",
-        f" is {_named(max(kernels, key=_cost))}",
-        "what makes a value and what uses it want it in different orders, so it is moved twice",
-        "channels last (NHWC) throughout, einsum in place of transpose and matmul, weights kept in"
-        " the order in which they are used",
-    )
+    weights = weight_names(evidence)
+    of_weights = [kernel for kernel in kernels if _origin(evidence, kernel) in weights]
+    of_values = [kernel for kernel in kernels if kernel not in of_weights]
+    if of_weights:
+        yield _moved(
+            "layout-changes",
+            of_weights,
+            evidence.share(kernel.head for kernel in of_weights),
+            "write weights in another order, at every call",
+            f" is {_named(max(of_weights, key=_cost))}",
+            "the program keeps them in an order that its kernels do not take",
+            "store them in the order that is used, or bake them in: weights that the function"
+            " closes over are constants, which XLA rewrites once",
+        )
+    if of_values:
+        order = "" if _is_channels_last(evidence) else "channels last (NHWC) throughout, "
+        yield _moved(
+            "layout-changes",
+            of_values,
+            evidence.share(kernel.head for kernel in of_values),
+            "transpose or copy into another layout",
+            f" is {_named(max(of_values, key=_cost))}",
+            "what makes a value and what uses it want it in different orders, so it is moved twice",
+            f"{order}einsum in place of transpose and matmul, or the order that the next op takes",
+        )
+
+
+@once
+def weight_names(evidence: Evidence) -> frozenset[str]:
+    """Return the names of the program's arguments that a model keeps: its parameters, its state."""
+    return model_arguments(flatten(evidence.module)).held
+
+
+def _origin(evidence: Evidence, kernel: Kernel[OpRecord]) -> str:
+    """Return the name of what a kernel moves, before what only gives it another shape."""
+    moved = evidence.instruction(kernel.head)
+    for _ in range(_MOST_STEPS):
+        if len(moved.operands) != 1:
+            break
+        moved = evidence.instructions[moved.operands[0]]
+        if moved.opcode not in opcodes.REARRANGEMENTS | opcodes.CONVERSIONS | {"bitcast"}:
+            break
+    return moved.name
+
+
+def _is_channels_last(evidence: Evidence) -> bool:
+    """Return whether channels come last in every convolution, or there is none to ask."""
+    known = [
+        each.convolution.input_feature == len(each.convolution.input_spatial) + 1
+        for each in evidence.instructions.values()
+        if each.convolution is not None
+    ]
+    return all(known)
 
 
 def _moved(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from edgegraph.analysis.findings.forms import remedy, timed_gain
@@ -91,11 +90,11 @@ def _small_dense(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _narrower(device: Device | None) -> list[str]:
-    """Name the narrower dtypes that are as fast as float32 and faster, so far as is known."""
+    """Name the narrower dtypes that the device computes in faster than in float32."""
     peaks = {} if device is None else device.peak_flops_per_s
     f32 = peaks.get("f32", 0.0)
     dtypes = {"bfloat16": "bf16", "int8": "s8"}
-    return [name for name, dtype in dtypes.items() if peaks.get(dtype, math.inf) > f32]
+    return [name for name, dtype in dtypes.items() if peaks.get(dtype, 0.0) > f32]
 
 
 def _fewer_bytes(device: Device | None) -> str:
@@ -113,10 +112,8 @@ def _fewer_macs(evidence: Evidence, ops: Iterable[OpRecord]) -> str:
         how += " in the form that `edgegraph improve` gives it"
     if not any(op.opcode == "convolution" and not _is_dense(op) for op in ops):
         how = "smaller matrices, or fewer of them"
-    narrower = ", or a narrower dtype with a higher peak" * bool(
-        _narrower(evidence.analysis.device)
-    )
-    return f"fewer MACs ({how}){narrower}"
+    dtypes = " or ".join(_narrower(evidence.analysis.device))
+    return f"fewer MACs ({how})" + (f", or {dtypes}, whose peak is higher here" if dtypes else "")
 
 
 def _batch_pays(evidence: Evidence, ops: Sequence[OpRecord], times: float) -> bool:

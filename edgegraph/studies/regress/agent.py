@@ -55,14 +55,13 @@ def start(request: Request) -> Answer:
     sys.path += request["last"]
     import jax
 
-    for name, value in request.get("config", {}).items():
-        jax.config.update(name, value)
     with suppress(AttributeError):  # of a version that has no such thing
         jax.config.update("jax_cpu_enable_async_dispatch", False)
-    return {"python": platform.python_version(), **_versions(), "config": _config(jax)}
+    about = {"python": platform.python_version(), "config": _config(jax)}
+    return {**about, "packages": _versions()}
 
 
-def _versions() -> Answer:
+def _versions() -> dict[str, str]:
     from importlib import metadata
 
     found = {}
@@ -71,7 +70,7 @@ def _versions() -> Answer:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return {"packages": found}
+    return found
 
 
 def _config(jax: Any) -> dict[str, str]:
@@ -114,7 +113,7 @@ def _workload(request: Request) -> tuple[Held, Answer]:
     """What a SPEC of EdgeGraph's makes."""
     from edgegraph.measure.latency import program_arguments
 
-    choices = {name: value for name, value in request["choices"].items() if value is not None}
+    choices = {name: _argument(told) for name, told in request["choices"].items()}
     found = _find("edgegraph:open")(request["spec"], **choices)
     batched = getattr(found, "batched", False)
     program = _find("edgegraph:compile")(
@@ -212,7 +211,9 @@ def _argument(told: Any) -> Any:
         return jax.ShapeDtypeStruct(tuple(value[0]), jax.numpy.dtype(value[1]))
     if kind == "dict":
         return {name: _argument(each) for name, each in value.items()}
-    return [_argument(each) for each in value] if kind == "list" else value
+    if kind == "list":
+        return [_argument(each) for each in value]
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _kind(leaf: Any) -> tuple[Any, str]:

@@ -23,7 +23,7 @@ class Journal:
 
     def __init__(self, source: Source) -> None:
         """Name its folder by what is studied."""
-        identity = msgspec.json.encode([str(Path.cwd()), source])
+        identity = f"{Path.cwd()} {source}".encode()
         self.folder = cache_folder() / "regress" / hashlib.sha256(identity).hexdigest()[:16]
 
     def get(self, key: str) -> Generation | None:

@@ -77,7 +77,7 @@ class Source:
             "spec": self.spec,
             "batch": self.batch,
             "args": None if self.args is None else _told(read_arguments(self.args))[1],
-            "choices": dict(self.choices),
+            "choices": {name: _told(each) for name, each in self.choices.items()},
             "options": dict(side.options),
         }
 

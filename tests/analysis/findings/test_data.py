@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import jax
 import pytest
 
+import edgegraph as eg
 from edgegraph.analysis.findings import find
 from edgegraph.results.analysis import Analysis, Finding
+from tests import analyses
+from tests import programs as networks
 from tests.analysis.findings import programs
 
 
@@ -71,3 +77,30 @@ def test_a_transposition_is_told_with_its_bytes() -> None:
 def test_a_copy_is_of_the_layout_only_where_it_changes_it() -> None:
     assert "layout-changes" in rules(programs.from_text(programs.COPY.format(layout="0,1")))
     assert "layout-changes" not in rules(programs.from_text(programs.COPY.format(layout="1,0")))
+
+
+def test_weights_that_are_rewritten_at_every_call_are_named_as_such() -> None:
+    def forward(params: dict[str, jax.Array]) -> jax.Array:
+        return params["kernel"].T
+
+    finding = only(programs.compiled(forward, {"kernel": programs.array(64, 64)}), "layout-changes")
+    assert "1 kernel runs only to write weights in another order, at every call" in finding.seen
+    assert "bake them in" in finding.try_next
+    assert "channels last" not in finding.try_next
+
+
+def test_channels_last_is_no_advice_without_a_convolution() -> None:
+    finding = only(programs.transposition(), "layout-changes")
+    assert "channels last" not in finding.try_next
+    assert "einsum" in finding.try_next
+
+
+@pytest.mark.parametrize(("dtypes", "named"), [({"bf16": 200e9}, True), ({}, False)])
+def test_only_dtypes_are_advised_that_the_device_has(dtypes: dict[str, float], named: bool) -> None:
+    device = replace(analyses.DEVICE, peak_flops_per_s={"f32": 100e9, **dtypes})
+    function, arguments = networks.small_cnn(1)
+    found = eg.analyze(function, args=arguments, device=device).findings
+    advice = [each.try_next for each in found if each.rule.endswith(("-dense", "-layer"))]
+    assert advice
+    assert all(("bfloat16" in each) is named for each in advice)
+    assert not any("int8" in each for each in advice)

@@ -143,3 +143,18 @@ def test_an_interpreter_without_jax_is_told(tmp_path: Path) -> None:
 def test_xla_tells_its_flags() -> None:
     flags = default_flags(Path(sys.executable))
     assert flags["xla_cpu_enable_fast_math"] == "false"
+
+
+def test_a_flax_module_takes_its_input_there(tmp_path: Path) -> None:
+    (tmp_path / "dense.py").write_text("from flax import linen\ndense = linen.Dense(4)\n")
+    for shape in ((8,), jax.ShapeDtypeStruct((8,), "bfloat16")):
+        spec = Source(spec=f"{tmp_path}/dense.py:dense", choices={"input_shape": shape})
+        with Agent(SIDE, tmp_path) as agent:
+            answer = agent.load("source", spec.request(SIDE))
+            module = decode(Path(answer["hlo"]).read_bytes())
+            assert answer["batched"] is True
+            dtype = "bf16" if hasattr(shape, "dtype") else "f32"
+            assert any(
+                str(each.shape).startswith(f"{dtype}[1,8]")
+                for each in module.computations[module.entry].instructions
+            )
