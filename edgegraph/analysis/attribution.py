@@ -14,14 +14,13 @@ spread over the compiled ops of that layer and phase.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
 
 from msgspec import structs
 
 from edgegraph.analysis.instances import name_instances
 from edgegraph.analysis.owners import parameter_owners
 from edgegraph.analysis.phases import find_loss, find_updates, updates_something
-from edgegraph.analysis.places import Attribution, attribute_by_neighbours, common
+from edgegraph.analysis.places import Attribution, Flow, attribute_by_neighbours, common
 from edgegraph.base.timing import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.cost.custom_calls import price_custom_call
@@ -47,8 +46,11 @@ from edgegraph.results.records import OpRecord
 
 
 @bulk
-def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
-    """Find layer and phase of every node; a container belongs to what its ops have in common."""
+def attribute(nodes: Sequence[Node], flow: Flow | None = None) -> Mapping[str, Attribution]:
+    """Find layer and phase of every node; a container belongs to what its ops have in common.
+
+    `flow` is that of the nodes, where it is known already.
+    """
     arguments = model_arguments(nodes)
     modules = module_paths(arguments.parameters.values())
     op_names = without_functions(_complete_op_names(nodes))
@@ -80,18 +82,19 @@ def attribute(nodes: Sequence[Node]) -> Mapping[str, Attribution]:
             layer = owners.get(node.name)
             attributions[node.name] = Attribution(layer=layer, phase="forward")
     _attribute_containers(nodes, attributions)
+    unnamed = opcodes.FREE | opcodes.CONTAINERS
     named = {
-        node.name
-        for node in nodes
-        if said[node.name].primitive and node.opcode not in opcodes.FREE | opcodes.CONTAINERS
+        node.name for node in nodes if node.opcode not in unnamed and said[node.name].primitive
     }
-    attribute_by_neighbours(nodes, attributions, certain, named)
+    attribute_by_neighbours(nodes, attributions, certain, named, flow)
     _attribute_containers(nodes, attributions)
     return attributions
 
 
 @bulk
-def attribute_frames(nodes: Sequence[Node], module: Module) -> Mapping[str, int]:
+def attribute_frames(
+    nodes: Sequence[Node], module: Module, flow: Flow | None = None
+) -> Mapping[str, int]:
     """Find the stack frame that every node stands in, of those of which anything is known.
 
     One that says nothing is placed by its neighbours, as in a layer: in the frame around theirs.
@@ -100,12 +103,13 @@ def attribute_frames(nodes: Sequence[Node], module: Module) -> Mapping[str, int]
         return {}
     paths = CallPaths(module)
 
-    @cache
-    def place(number: int) -> Attribution:
-        return Attribution(layer="/".join(map(str, paths.of(number))) or None, phase="forward")
-
-    attributions = {node.name: place(node.instruction.stack_frame_id) for node in nodes}
-    attribute_by_neighbours(nodes, attributions, (), ())
+    numbers = {node.name: node.instruction.stack_frame_id for node in nodes}
+    places = {
+        number: Attribution(layer="/".join(map(str, paths.of(number))) or None, phase="forward")
+        for number in set(numbers.values())
+    }
+    attributions = {name: places[number] for name, number in numbers.items()}
+    attribute_by_neighbours(nodes, attributions, (), (), flow)
     return {
         name: int(each.layer.rpartition("/")[2])
         for name, each in attributions.items()

@@ -72,6 +72,7 @@ class _Ops:
         self.nodes.append(
             Node(
                 name=name,
+                opcode=instruction.opcode,
                 instruction=instruction,
                 computation=computation,
                 parent=parent,

@@ -24,7 +24,7 @@ from edgegraph.analysis.estimates import (
     with_expected_times,
 )
 from edgegraph.analysis.overhead import bound_of_whole, mark_overhead
-from edgegraph.analysis.places import Attribution
+from edgegraph.analysis.places import Attribution, Flow
 from edgegraph.analysis.records import (
     activation_memory,
     layer_parameters,
@@ -98,8 +98,13 @@ Pass = Callable[[Draft], Draft]
 def list_ops(draft: Draft) -> Draft:
     """List what executes, and say where in the model it belongs."""
     nodes = flatten(draft.program.module)
-    frames = attribute_frames(nodes, draft.program.module)
-    return replace(draft, nodes=nodes, attributions=attribute(nodes), frames=frames)
+    flow = Flow(nodes)
+    return replace(
+        draft,
+        nodes=nodes,
+        attributions=attribute(nodes, flow),
+        frames=attribute_frames(nodes, draft.program.module, flow),
+    )
 
 
 def price_ops(draft: Draft) -> Draft:

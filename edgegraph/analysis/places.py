@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -29,12 +29,14 @@ def attribute_by_neighbours(
     attributions: dict[str, Attribution],
     certain: Collection[str],
     named: Collection[str],
+    flow: Flow | None = None,
 ) -> None:
     """Place the ops that say nothing by the parameters they read, their users, their operands.
 
     The phases of the `certain` stand, and of what is `named` no more becomes part of an update.
+    `flow` is that of the nodes, where it is known already.
     """
-    flow = _Flow(nodes, attributions)
+    neighbours = _Neighbours(nodes, flow or Flow(nodes), attributions)
 
     def place(node: Node, found: Attribution) -> None:
         own = attributions[node.name].phase
@@ -44,64 +46,85 @@ def attribute_by_neighbours(
             found = structs.replace(found, phase=own)
         attributions[node.name] = found
 
-    for node in reversed(nodes):
+    nowhere = [node for node in nodes if attributions[node.name].layer is None]
+    for node in reversed(nowhere):
+        place(node, neighbours.served(node))
+    for node in nowhere:
         if attributions[node.name].layer is None:
-            place(node, flow.served(node))
-    for node in nodes:
-        if attributions[node.name].layer is None:
-            makers = [attributions[maker] for maker in flow.makers(node)]
+            makers = [attributions[maker] for maker in neighbours.makers(node)]
             layers = [maker for maker in makers if maker.layer != LOSS_SCOPE]
             place(node, common(layers or makers))
         if attributions[node.name].layer is None and node.parent is not None:
             place(node, attributions[node.parent])
 
 
-class _Flow:
+class Flow:
     """Where values come from and go to, looking through the borders of fusions and calls.
 
     A user or operand that is a container is looked into: the op inside that takes the value, or
     makes it, says more than the container, which may span layers.
+
+    Attributes:
+        nodes: All nodes by name.
+        users: Names of the nodes that take the value of each.
+        made_by: By name of a container, the node inside that makes its result.
+        outer: By name of a parameter inside a container, the node outside whose value it is.
     """
 
-    def __init__(self, nodes: Sequence[Node], attributions: Mapping[str, Attribution]) -> None:
-        self._attributions = attributions
-        self._nodes = {node.name: node for node in nodes}
-        self._users: dict[str, list[str]] = {}
-        self._taken_by: dict[tuple[str, int], str] = {}
-        self._made_by: dict[str, str] = {}
-        self._outer: dict[str, str] = {}
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = {node.name: node for node in nodes}
+        self.users: dict[str, list[str]] = {}
+        self.made_by: dict[str, str] = {}
+        self.outer: dict[str, str] = {}
+        taken_by: dict[str, dict[int, str]] = {}
         for node in nodes:
-            if node.parent is not None:
-                self._enter(node, self._nodes[node.parent])
+            if node.parent is None:
+                continue
+            container, number = self.nodes[node.parent], node.instruction.parameter_number
+            self.made_by[container.name] = node.name
+            if number is not None and container.opcode in opcodes.INLINED:
+                taken_by.setdefault(container.name, {})[number] = node.name
+                self.outer[node.name] = container.operands[number]
+        users = self.users
         for node in nodes:
+            name, takers = node.name, taken_by.get(node.name)
             for position, operand in enumerate(node.operands):
-                taker = self._taken_by.get((node.name, position), node.name)
-                self._users.setdefault(operand, []).append(taker)
-        for container, maker in self._made_by.items():
-            self._users.setdefault(maker, []).extend(self._users.get(container, ()))
+                taker = name if takers is None else takers.get(position, name)
+                if operand in users:
+                    users[operand].append(taker)
+                else:
+                    users[operand] = [taker]
+        for container_name, maker in self.made_by.items():
+            users.setdefault(maker, []).extend(users.get(container_name, ()))
+
+
+class _Neighbours:
+    """What an op's neighbours say of where it is."""
+
+    def __init__(
+        self, nodes: Sequence[Node], flow: Flow, attributions: Mapping[str, Attribution]
+    ) -> None:
+        self._attributions, self._flow = attributions, flow
+        self._nodes, self._users, self._outer = flow.nodes, flow.users, flow.outer
         self._owned = {
             node.name
             for node in nodes
             if node.opcode == "parameter" and attributions[node.name].layer is not None
         }
 
-    def _enter(self, node: Node, container: Node) -> None:
-        """Note which op inside takes a container's operand, and which makes its result."""
-        self._made_by[container.name] = node.name
-        number = node.instruction.parameter_number
-        if number is not None and container.opcode in opcodes.INLINED:
-            self._taken_by[container.name, number] = node.name
-            self._outer[node.name] = container.operands[number]
-
     def makers(self, node: Node) -> list[str]:
         """Name the ops that make the node's operands."""
-        return [self._made_by.get(operand, operand) for operand in node.operands]
+        made_by = self._flow.made_by
+        return [made_by.get(operand, operand) for operand in node.operands]
 
     def served(self, node: Node) -> Attribution:
         """Return the layer a node serves: whose parameters it reads or updates, or who uses it."""
-        users = common(self._attributions[user] for user in self._users.get(node.name, ()))
-        read = (self._outer.get(operand, operand) for operand in node.operands)
-        weights = common(self._attributions[operand] for operand in read if operand in self._owned)
+        known, outer, owned = self._attributions, self._outer, self._owned
+        users = common([known[user] for user in self._users.get(node.name, ())])
+        if not node.operands:
+            return users
+        read = [outer.get(operand, operand) for operand in node.operands]
+        weights = common([known[operand] for operand in read if operand in owned])
         if users.phase != "update":
             return users if weights.layer is None else structs.replace(weights, phase=users.phase)
         if node.opcode in opcodes.PRODUCTS:
@@ -128,9 +151,8 @@ class _Flow:
         return None
 
 
-def common(attributions: Iterable[Attribution]) -> Attribution:
-    """Return the deepest scope that holds all known `attributions`, and the phase they share."""
-    found = list(attributions)
+def common(found: Sequence[Attribution]) -> Attribution:
+    """Return the deepest scope that holds all that is known, and the phase they share."""
     known = [attributed for attributed in found if attributed.layer is not None]
     if not known:
         # Without a layer what is said of the phase is that of JAX, or of the same neighbours.

@@ -46,51 +46,57 @@ def op_records(
     written = {number: str(shape) for number, shape in shapes.items()}
     roofs, tree = _Roofs(device), OpTree(nodes)
     # Ops of one cost share it as one object, so what follows from it is worked out once.
-    of_leaf: dict[int, dict[str, Any]] = {}
-    inside: dict[str, list[dict[str, Any]]] = {}
+    of_cost: dict[int, OpRecord] = {}
+    inside: dict[str, list[OpRecord]] = {}
     records: list[OpRecord] = []
     for node in reversed(nodes):
-        priced, where = costs[node.name], attributions[node.name]
-        if not tree.is_leaf(node):
-            figures = _figures(priced, roofs.container(inside[node.name]))
-        elif id(priced) in of_leaf:
-            figures = of_leaf[id(priced)]
-        else:
-            figures = of_leaf[id(priced)] = _figures(priced, roofs.op(priced))
-        if node.parent is not None:
-            inside.setdefault(node.parent, []).append(figures)
-        records.append(
-            OpRecord(
-                name=node.name,
-                opcode=node.opcode,
-                layer=where.layer,
-                phase=where.phase,
-                parent=node.parent,
-                shape=written[id(node.instruction.shape)],
-                source=node.instruction.source,
-                op_name=node.instruction.op_name,
-                stack_frame=(frames or {}).get(node.name),
-                **figures,
-            )
+        name, parent, instruction = node.name, node.parent, node.instruction
+        priced, where = costs[name], attributions[name]
+        alike = of_cost.get(id(priced))
+        if alike is None:
+            leaf = tree.is_leaf(node)
+            alike = _of_cost(priced, roofs.op(priced) if leaf else roofs.container(inside[name]))
+            of_cost[id(priced)] = alike
+        record = replace(
+            alike,
+            name=name,
+            opcode=instruction.opcode,
+            layer=where.layer,
+            phase=where.phase,
+            parent=parent,
+            shape=written[id(instruction.shape)],
+            source=instruction.source,
+            op_name=instruction.op_name,
+            stack_frame=None if frames is None else frames.get(name),
         )
+        if parent is not None:
+            inside.setdefault(parent, []).append(record)
+        records.append(record)
     return tuple(reversed(records))
 
 
-def _figures(priced: OpCost, at_roof: _AtRoof) -> dict[str, Any]:
-    """Return the columns that follow from what an op costs."""
+def _of_cost(priced: OpCost, at_roof: _AtRoof) -> OpRecord:
+    """Return the record of an op of which nothing is known but what it costs."""
     times_s = (at_roof.compute_time_s, at_roof.memory_time_s, at_roof.network_time_s)
     estimate_s = overlapped(*times_s)
-    return {
+    return OpRecord(
+        **_NOTHING_BUT_COSTS,
         **asdict(priced.cost),
         **asdict(at_roof),
-        "executions": priced.executions,
-        "executions_source": priced.source,
-        "working_set_bytes": priced.working_set_bytes,
-        "flops_lowest": None if priced.cheapest is None else priced.cheapest.flops,
-        "bound": bound(*times_s),
-        "time_s": estimate_s,
-        "time_source": None if estimate_s is None else "estimated",
-    }
+        executions=priced.executions,
+        executions_source=priced.source,
+        working_set_bytes=priced.working_set_bytes,
+        flops_lowest=None if priced.cheapest is None else priced.cheapest.flops,
+        bound=bound(*times_s),
+        time_s=estimate_s,
+        time_source=None if estimate_s is None else "estimated",
+    )
+
+
+_NOTHING_BUT_COSTS: Mapping[str, Any] = {
+    **dict.fromkeys(("name", "opcode", "phase", "shape", "op_name"), ""),
+    **dict.fromkeys(("layer", "parent", "source")),
+}
 
 
 class _AtRoof(Struct, frozen=True, kw_only=True, gc=False):
@@ -116,14 +122,14 @@ class _Roofs:
             )
         )
 
-    def container(self, inside: Sequence[Mapping[str, Any]]) -> _AtRoof:
+    def container(self, inside: Sequence[OpRecord]) -> _AtRoof:
         """Add up the times of what a container holds."""
         if self._device is None:
             return _AtRoof()
         return _AtRoof(
-            compute_time_s=sum(each["compute_time_s"] or 0.0 for each in inside),
-            memory_time_s=sum(each["memory_time_s"] or 0.0 for each in inside),
-            network_time_s=sum_of_times(each["network_time_s"] for each in inside),
+            compute_time_s=sum([each.compute_time_s or 0.0 for each in inside]),
+            memory_time_s=sum([each.memory_time_s or 0.0 for each in inside]),
+            network_time_s=sum_of_times(each.network_time_s for each in inside),
         )
 
     def op(self, priced: OpCost) -> _AtRoof:

@@ -144,44 +144,71 @@ def price_nodes(
     executions = count_executions(nodes, trips, traced, given)
     total, branches = _add_up(tree, unit_costs, executions)
     loops = {loop for loop, _ in traced or ()}
-    # Ops that cost the same and run equally often share one object.
-    known: dict[tuple[int, int], OpCost] = {}
-    result: dict[str, OpCost] = {}
-    for node, one in zip(nodes, unit_costs, strict=True):
+
+    def price(node: Node, one: UnitCost) -> OpCost:
         name, runs = node.name, executions[node.name]
-        unpriced = None if name in loops else _why_unpriced(node.instruction, one.cost, trips)
-        alike = (id(one), id(runs))
-        shared = one.cost is not None and unpriced is None
-        found = known.get(alike) if shared else None
+        return OpCost(
+            executions=runs.count,
+            cost=total[name],
+            computes=one.computes,
+            working_set_bytes=one.working_set_bytes,
+            unpriced=None if name in loops else _why_unpriced(node.instruction, one.cost, trips),
+            branches=branches.costs.get(name, ()),
+            cheapest=branches.cheapest.get(name),
+            source=runs.source,
+        )
+
+    # Fusions that do the same and run equally often share their ops' costs.
+    known: dict[tuple[int, int], list[OpCost]] = {}
+    result: dict[str, OpCost] = {}
+    position = 0
+    for priced in unit_costs:
+        inside = nodes[position : position + len(priced)]
+        position += len(priced)
+        alike = (id(priced), id(executions[inside[0].name]))
+        found = known.get(alike)
         if found is None:
-            found = OpCost(
-                executions=runs.count,
-                cost=total[name],
-                computes=one.computes,
-                working_set_bytes=one.working_set_bytes,
-                unpriced=unpriced,
-                branches=branches.costs.get(name, ()),
-                cheapest=branches.cheapest.get(name),
-                source=runs.source,
-            )
-            if shared:
+            found = [price(node, one) for node, one in zip(inside, priced, strict=True)]
+            if _runs_as_one(inside, executions):
                 known[alike] = found
-        result[name] = found
+        result.update(zip([node.name for node in inside], found, strict=True))
     return result
 
 
+def _runs_as_one(nodes: Sequence[Node], executions: Mapping[str, Executions]) -> bool:
+    """Return whether all of a fusion runs equally often; it holds no loop then."""
+    runs = executions[nodes[0].name]
+    return all(executions[node.name] is runs for node in nodes)
+
+
 def _add_up(
-    tree: OpTree[Node], unit_costs: Sequence[UnitCost], executions: Mapping[str, Executions]
+    tree: OpTree[Node],
+    unit_costs: Sequence[Sequence[UnitCost]],
+    executions: Mapping[str, Executions],
 ) -> tuple[dict[str, Cost], Branches]:
     """Return what all executions of every node cost, from the innermost outwards."""
+    nodes = tree.ops
     total: dict[str, Cost] = {}
     branches = Branches(tree.contents)
-    for node, one in zip(reversed(tree.ops), reversed(unit_costs), strict=True):
-        if one.cost is not None:
-            total[node.name] = one.cost * executions[node.name].counted
-        else:
-            branches.add(node, total)
-            total[node.name] = sequence([total[inner.name] for inner in tree.contents[node.name]])
+    known: dict[tuple[int, int], list[Cost]] = {}
+    end = len(nodes)
+    for priced in reversed(unit_costs):
+        inside = nodes[end - len(priced) : end]
+        end -= len(priced)
+        alike = (id(priced), id(executions[inside[0].name]))
+        if alike in known:
+            names = [node.name for node in inside]
+            total.update(zip(names, known[alike], strict=True))
+            continue
+        for node, one in zip(reversed(inside), reversed(priced), strict=True):
+            if one.cost is not None:
+                total[node.name] = one.cost * executions[node.name].counted
+            else:
+                branches.add(node, total)
+                contents = tree.contents[node.name]
+                total[node.name] = sequence([total[inner.name] for inner in contents])
+        if _runs_as_one(inside, executions):
+            known[alike] = [total[node.name] for node in inside]
     return total, branches
 
 

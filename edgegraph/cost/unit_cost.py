@@ -66,32 +66,35 @@ class UnitCost(Struct, frozen=True, kw_only=True, gc=False):
     working_set_bytes: int
 
 
-def price_once(module: Module, tree: OpTree[Node]) -> list[UnitCost]:
-    """Price one execution of every node of a module, in the order of the tree's ops."""
+def price_once(module: Module, tree: OpTree[Node]) -> list[list[UnitCost]]:
+    """Price one execution of every node of a module, in the order of the tree's ops.
+
+    What runs as one stands together: a fusion and all that is inside it. Of fusions that do the
+    same, the list is the same object.
+    """
     nodes = tree.ops
     pricer = _Pricer(module, tree)
     alike: dict[tuple[int, ...], list[UnitCost]] = {}
-    unit_costs: list[UnitCost] = []
-    while len(unit_costs) < len(nodes):
-        node = nodes[len(unit_costs)]
+    found: list[list[UnitCost]] = []
+    position = 0
+    while position < len(nodes):
+        node = nodes[position]
         if node.opcode != "fusion":
-            unit_costs.append(pricer.kernel(node))
-            continue
-        key = pricer.xla.key(node.instruction)
-        found = alike.get(key)
-        if found is None:
-            inside = _with_contents(nodes, len(unit_costs))
-            found = pricer.fusion(inside)
+            priced = [pricer.kernel(node)]
+        else:
+            key = pricer.xla.key(node.instruction)
+            priced = alike.get(key) or pricer.fusion(_with_contents(nodes, position))
             # One that does the same need not cost the same, node by node, where a schedule orders
             # what is inside, nor with a custom call, whose configuration says more than XLA's
             # price depends on.
-            if not any(
+            if key not in alike and not any(
                 inner.opcode == "custom-call" or inner.computation in module.schedule
-                for inner in inside[1:]
+                for inner in nodes[position + 1 : position + len(priced)]
             ):
-                alike[key] = found
-        unit_costs += found
-    return unit_costs
+                alike[key] = priced
+        found.append(priced)
+        position += len(priced)
+    return found
 
 
 def _with_contents(nodes: Sequence[Node], position: int) -> Sequence[Node]:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, repeat
 
 from msgspec.structs import replace
 
@@ -58,10 +58,12 @@ class XlaPricer:
         self._places: dict[str, tuple[schema.Proto, int]] = {}
         proto = schema.HloModuleProto.FromString(module.serialized)
         bodies = {computation.name: computation for computation in proto.computations}
-        for name, computation in module.computations.items():
-            for position, instruction in enumerate(computation.instructions):
-                self._instructions[instruction.name] = instruction
-                self._places[instruction.name] = (bodies[name], position)
+        for computation in module.computations.values():
+            names = [instruction.name for instruction in computation.instructions]
+            self._instructions.update(zip(names, computation.instructions, strict=True))
+            self._places.update(
+                zip(names, zip(repeat(bodies[computation.name]), count()), strict=False)
+            )
 
     def _proto(self, name: str) -> schema.Proto:
         """Return an instruction's message; few are looked at, so none is unwrapped before."""

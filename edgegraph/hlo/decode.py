@@ -165,10 +165,14 @@ class _Decoder:
             done.add(name)
 
     def _instruction(self, proto: Proto, names: Mapping[int, str]) -> Instruction:
-        name, opcode = proto.name, self._text(proto.opcode)
+        # A text that comes again, as most do, becomes one object.
+        same = self._texts.setdefault
+        name, opcode = proto.name, proto.opcode
         if not name or not opcode:
             raise FormatError(f"HLO instruction {name!r} (id {proto.id}): no name or no opcode")
+        opcode = same(opcode, opcode)
         metadata = proto.metadata
+        op_name = metadata.op_name
         config = proto.backend_config
         called = proto.called_computation_ids
         before = proto.control_predecessor_ids
@@ -183,7 +187,7 @@ class _Decoder:
             control_predecessors=(
                 _look_up(before, names, name, "control predecessor") if before else ()
             ),
-            op_name=self._text(metadata.op_name),
+            op_name=same(op_name, op_name),
             source=self._sources.of(metadata),
             stack_frame_id=metadata.stack_frame_id,
             dimensions=tuple(dimensions) if dimensions else (),

@@ -44,16 +44,12 @@ class Node(Struct, frozen=True, kw_only=True, gc=False):
     """
 
     name: str
+    opcode: str
     instruction: Instruction
     computation: str
     parent: str | None
     operands: tuple[str, ...]
     position: int
-
-    @property
-    def opcode(self) -> str:
-        """The instruction's opcode."""
-        return self.instruction.opcode
 
 
 @bulk
@@ -82,6 +78,7 @@ def flatten(module: Module) -> tuple[Node, ...]:
         nodes.append(
             Node(
                 name=name,
+                opcode=instruction.opcode,
                 instruction=instruction,
                 computation=computation,
                 parent=parent,

@@ -245,6 +245,8 @@ def _path(op_name: str) -> tuple[tuple[str | int, ...], tuple[int, ...]]:
 
 def _unquote(text: str) -> str:
     """Read a key as Python wrote it; text that is no literal is taken as it stands."""
+    if text[1:-1].isidentifier():
+        return text[1:-1]
     try:
         key = str(ast.literal_eval(text))
         key.encode()  # A lone surrogate could be neither shown nor saved.

@@ -16,6 +16,7 @@ def node(name: str, opcode: str, op_name: str, *operands: str, parent: str | Non
     )
     return Node(
         name=name,
+        opcode=instruction.opcode,
         instruction=instruction,
         computation="inner" if parent else "main",
         parent=parent,

@@ -47,8 +47,8 @@ def read(arguments: Arguments, *, trains: bool = False, multiplies: bool = True)
     return model_arguments(
         [
             Node(
-                name=each.name, instruction=each, computation="main", parent=None,
-                operands=each.operands, position=position,
+                name=each.name, opcode=each.opcode, instruction=each,
+                computation="main", parent=None, operands=each.operands, position=position,
             )
             for position, each in enumerate(instructions)
         ]
