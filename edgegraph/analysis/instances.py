@@ -93,9 +93,8 @@ class _Search:
                 key = node.opcode, node.instruction.op_name, makers
                 self._origins[node.name] = alike.setdefault(key, node.name)
         self._scalars = {node.name for node in nodes if not node.instruction.shape.dimensions}
-        self._sums = {
-            node.name for node in nodes if node.opcode in opcodes.PRODUCTS | opcodes.REDUCTIONS
-        }
+        sums = opcodes.PRODUCTS | opcodes.REDUCTIONS
+        self._sums = {node.name for node in nodes if node.opcode in sums}
         self._weights: dict[str, str] = {}
         self.found: dict[str, str] = {}
         self.gradients: set[str] = set()

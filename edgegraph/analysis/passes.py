@@ -99,12 +99,8 @@ def list_ops(draft: Draft) -> Draft:
     """List what executes, and say where in the model it belongs."""
     nodes = flatten(draft.program.module)
     flow = Flow(nodes)
-    return replace(
-        draft,
-        nodes=nodes,
-        attributions=attribute(nodes, flow),
-        frames=attribute_frames(nodes, draft.program.module, flow),
-    )
+    frames = attribute_frames(nodes, draft.program.module, flow)
+    return replace(draft, nodes=nodes, attributions=attribute(nodes, flow), frames=frames)
 
 
 def price_ops(draft: Draft) -> Draft:
