@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from msgspec import Struct
 
@@ -161,10 +162,7 @@ def price_nodes(
     # Fusions that do the same and run equally often share their ops' costs.
     known: dict[tuple[int, int], list[OpCost]] = {}
     result: dict[str, OpCost] = {}
-    position = 0
-    for priced in unit_costs:
-        inside = nodes[position : position + len(priced)]
-        position += len(priced)
+    for inside, priced in _together(nodes, unit_costs):
         alike = (id(priced), id(executions[inside[0].name]))
         found = known.get(alike)
         if found is None:
@@ -175,6 +173,17 @@ def price_nodes(
     return result
 
 
+def _together(
+    nodes: Sequence[Node], unit_costs: Sequence[list[UnitCost]]
+) -> list[tuple[Sequence[Node], list[UnitCost]]]:
+    """Return the nodes of each list of costs beside it."""
+    ends = list(accumulate(map(len, unit_costs)))
+    return [
+        (nodes[end - len(priced) : end], priced)
+        for end, priced in zip(ends, unit_costs, strict=True)
+    ]
+
+
 def _runs_as_one(nodes: Sequence[Node], executions: Mapping[str, Executions]) -> bool:
     """Return whether all of a fusion runs equally often; it holds no loop then."""
     runs = executions[nodes[0].name]
@@ -183,18 +192,14 @@ def _runs_as_one(nodes: Sequence[Node], executions: Mapping[str, Executions]) ->
 
 def _add_up(
     tree: OpTree[Node],
-    unit_costs: Sequence[Sequence[UnitCost]],
+    unit_costs: Sequence[list[UnitCost]],
     executions: Mapping[str, Executions],
 ) -> tuple[dict[str, Cost], Branches]:
     """Return what all executions of every node cost, from the innermost outwards."""
-    nodes = tree.ops
     total: dict[str, Cost] = {}
     branches = Branches(tree.contents)
     known: dict[tuple[int, int], list[Cost]] = {}
-    end = len(nodes)
-    for priced in reversed(unit_costs):
-        inside = nodes[end - len(priced) : end]
-        end -= len(priced)
+    for inside, priced in reversed(_together(tree.ops, unit_costs)):
         alike = (id(priced), id(executions[inside[0].name]))
         if alike in known:
             names = [node.name for node in inside]
