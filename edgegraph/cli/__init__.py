@@ -14,6 +14,7 @@ import typer
 
 from edgegraph import __version__
 from edgegraph.base.files import safe_csv
+from edgegraph.base.quiet import quieten_plugins
 from edgegraph.base.shown import shown
 from edgegraph.cli import analyze, devices, diff, regress, report, studies, sweep
 from edgegraph.cli.ending import ended, ending, own_stdout
@@ -76,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Programs run on this host. JAX would else start every platform that is installed, and the
     # compilers for devices that are not here complain about that at length.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    quieten_plugins()
     with warnings.catch_warnings(), own_stdout(for_good=arguments is None):
         plain = warnings.formatwarning
         warnings.formatwarning = _format_warning

@@ -193,6 +193,8 @@ def _what_to_believe(analysis: Analysis) -> str:
     if unsound is None and totals.traced_time_s is not None:
         return "the traced one, which is of the running program"
     why = "" if unsound is None else f", for the measurement is {unsound.verdict}"
+    if totals.overlapped_time_s is None:
+        return f"none of them{why}"
     if totals.expected_time_s is None:
         return f"the roof as a lower bound and no more{why}"
     if _is_refuted(analysis):

@@ -285,7 +285,9 @@ def _inputs(
                              f" {', '.join(unknown)}; --input names one of these")  # fmt: skip
         shapes = {name: each.shape for name, each in structs.items()}
         return shapes, {name: str(each.dtype) for name, each in structs.items()}, {}
-    row = [_struct(each, dtype) for each in (asked if isinstance(asked, list) else [asked])]
+    # One shape may be a list of sizes, as JSON has it.
+    several = isinstance(asked, list) and not all(isinstance(each, int) for each in asked)
+    row = [_struct(each, dtype) for each in (asked if several else [asked])]
     return [each.shape for each in row], [str(each.dtype) for each in row], {}
 
 

@@ -158,6 +158,14 @@ def test_an_expected_time_takes_the_place_of_a_noisy_one_unless_it_is_refuted() 
     assert "fastest run is longer than expected" in str(times(refuted))
 
 
+def test_a_noisy_measurement_without_a_device_leaves_nothing_to_believe() -> None:
+    base = noisy()
+    totals = replace(base.totals, compute_time_s=None, overlapped_time_s=None)
+    assert str(times(replace(base, totals=totals))).endswith(
+        "; believe none of them, for the measurement is NOISY"
+    )
+
+
 def test_one_time_alone_needs_no_order() -> None:
     assert times(analyses.small_cnn(1)) is None
 

@@ -341,3 +341,9 @@ def test_text_is_converted_or_refused(text: str) -> None:
             convert(network, **{name: text})
         except InputError as error:
             mentions(error, name)
+
+
+@pytest.mark.parametrize("shape", [(4,), [4], [(4,)]])
+def test_a_shape_may_be_a_list_of_sizes(shape: Any) -> None:
+    workload = resolve_spec("zoo_of_tests:linen_module", input_shape=shape)
+    assert workload.call(2).abstract[-1].shape == (2, 4)
