@@ -164,8 +164,7 @@ def price_nodes(
     result: dict[str, OpCost] = {}
     for inside, priced in _together(nodes, unit_costs):
         alike = (id(priced), id(executions[inside[0].name]))
-        found = known.get(alike)
-        if found is None:
+        if (found := known.get(alike)) is None:
             found = [price(node, one) for node, one in zip(inside, priced, strict=True)]
             if _runs_as_one(inside, executions):
                 known[alike] = found
