@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +67,7 @@ class Cutter:
 
         The same code in both versions shows what XLA does otherwise.
         """
-        found = self._cut(self.sides[0])
+        found = self._cut_anywhere()
         single = [each for each in found if not each.whole][:MOST_TRIED]
         for candidate in (*single, *(each for each in found if each.whole)):
             forms = (candidate.script, candidate.script)
@@ -90,6 +92,17 @@ class Cutter:
                 if case is not None:
                     return case
         return None
+
+    def _cut_anywhere(self) -> list[Candidate]:
+        """Cut the program where EdgeGraph's modules run: in a version, else in jax as it is here.
+
+        Raises:
+            EdgeGraphError: It cannot be traced here either.
+        """
+        for side in self.sides:
+            with suppress(EdgeGraphError):
+                return self._cut(side)
+        return self._cut(Side(label="here", python=Path(sys.executable)))
 
     def _cut(self, side: Side) -> list[Candidate]:
         """Have a version trace the source and cut it."""

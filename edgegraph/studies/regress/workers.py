@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -135,7 +136,8 @@ class Agent:
         self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout, self._messages):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):  # of what it did not read any more
+                    pipe.close()
 
     def ask(self, request: Mapping[str, Any], timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         """Return the answer to a request.

@@ -64,3 +64,14 @@ def test_what_a_version_lowers_otherwise_is_one_script_with_both_forms(tmp_path:
     found = cutter._cut(side)
     assert found[0].what == "sort"
     assert found[-1].whole
+
+
+def test_where_no_version_can_cut_this_jax_does(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("import jax\ndef net(x):\n    return jax.numpy.sin(x)\n")
+    gone = Side(label="a", python=tmp_path / "python")
+    gone.python.symlink_to("/bin/false")
+    cutter = Cutter(
+        sides=(gone, gone), source=Source(spec=f"{tmp_path}/net.py:net", args=("x=f32[4]",)),
+        folder=tmp_path, layers=[], ops="", report=lambda message, fraction: None,
+    )  # fmt: skip
+    assert cutter._cut_anywhere()[0].what == "sin"
