@@ -3,10 +3,10 @@
 A roof bounds a time from below; the calibration's table (`edgegraph.device.kernel_rates`) tells
 what kernels of a kind and size take in fact. A kernel is expected to take
 
-    launch + max(products and functions, other arithmetic, data)
+    launch + max(products + functions + arithmetic, data, roof)
 
-where each is its work over the rate that its measured neighbours reached; functions are those of
-`edgegraph.device.kernel_rates.FUNCTIONS`, whose work is the number of values. What the CPU's
+where each is its work over the rate that its measured neighbours reached. What a fusion computes
+again wherever it reads it counts as often (`edgegraph.analysis.evaluations`). What the CPU's
 compiler made one function of, such as a scan of a few small ops, is launched once. The range is
 that in which the table's own kernels lie when the others tell their rate, four times of five.
 
@@ -22,15 +22,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from edgegraph.analysis.evaluations import ONCE, PERHAPS_ONE_BY_ONE, evaluations
 from edgegraph.analysis.kernel_work import move_kind, work_of
 from edgegraph.analysis.overhead import one_kernel
 from edgegraph.base.timing import bulk
 from edgegraph.cost.custom_calls.kernels import is_callback
 from edgegraph.device.device import Device
-from edgegraph.device.kernel_rates import FUNCTIONS, LOOPS, TIMED_APART, KernelRates
+from edgegraph.device.kernel_rates import (
+    FUNCTIONS,
+    LOOPS,
+    TIMED_APART,
+    VECTORS,
+    KernelRates,
+)
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Instruction, Shape
@@ -92,7 +100,7 @@ def with_expected_times(
     rates = KernelRates(device.kernel_rates, device.peak_flops_per_s)
     model = _Model(rates, device, shapes)
     conditions = _conditions(nodes)
-    outer = one_kernel(nodes)
+    outer, looped = one_kernel(nodes), _in_loops(nodes)
     launched: set[str] = set()
     whole: dict[str, Times] = {}
     for kernel in tree.kernels:
@@ -102,10 +110,8 @@ def with_expected_times(
         launches = 0 if call in launched else _times(record_of[call])
         launched.add(call)
         head = node_of[kernel.head.name].instruction
-        steps = launches if kernel.head.name in conditions else 0
-        times = model.kernel_s(
-            head, [(node_of[op.name], op) for op in kernel.leaves], launches, steps
-        )
+        started = _started(launches, conditions.get(kernel.head.name), call in looped)
+        times = model.kernel_s(head, [(node_of[op.name], op) for op in kernel.leaves], started)
         if times is None:
             return tuple(records)  # A sum over some of the kernels would pass for that over all.
         whole[kernel.name] = times
@@ -125,15 +131,43 @@ def older_calibration(records: Sequence[OpRecord], device: Device | None) -> str
     )
 
 
-def _conditions(nodes: Sequence[Node]) -> frozenset[str]:
-    """Name the last kernel of every loop's condition, which runs once for each iteration."""
-    found: dict[str, str] = {}
-    loops = {node.name: node.instruction.called[1] for node in nodes if node.opcode == "while"}
-    for node in nodes:
-        inside = node.parent is not None and loops.get(node.parent) == node.computation
-        if inside and node.parent is not None and node.opcode not in opcodes.NO_KERNEL:
-            found[node.parent] = node.name
-    return frozenset(found.values())
+class Started(NamedTuple):
+    """How often a kernel is started: in a row, in a loop, and to decide on one more iteration."""
+
+    launches: int = 0
+    looped: int = 0
+    decided: int = 0
+
+
+def _started(launches: int, condition: str | None, looped: bool) -> Started:
+    if condition is not None:  # of a loop of known length nothing is asked
+        return Started(decided=0 if _KNOWN_LENGTH in condition else launches)
+    return Started(looped=launches) if looped else Started(launches=launches)
+
+
+_KNOWN_LENGTH = '"known_trip_count"'
+
+
+def _in_loops(nodes: Sequence[Node]) -> frozenset[str]:
+    """Name what stands in a loop, at any depth."""
+    inside: set[str] = set()
+    loops = {node.name for node in nodes if node.opcode == "while"}
+    for node in nodes:  # containers stand before their contents
+        if node.parent in loops or node.parent in inside:
+            inside.add(node.name)
+    return frozenset(inside)
+
+
+def _conditions(nodes: Sequence[Node]) -> Mapping[str, str]:
+    """Return the kernels of loops' conditions with the loops' configuration by XLA."""
+    loops = {node.name: node.instruction for node in nodes if node.opcode == "while"}
+    return {
+        node.name: loops[node.parent].backend_config
+        for node in nodes
+        if node.parent in loops
+        and loops[node.parent].called[1] == node.computation
+        and node.opcode not in opcodes.NO_KERNEL
+    }
 
 
 LAUNCH_FACTOR = 2.0
@@ -160,16 +194,17 @@ class _Model:
     def __init__(self, rates: KernelRates, device: Device, shapes: Mapping[str, Shape]) -> None:
         self._rates = rates
         self._launch_s = device.op_launch_s or 0.0
+        looped_s = device.loop_op_launch_s
+        self._looped_s = self._launch_s if looped_s is None else looped_s
         self._step_s = device.loop_step_s or 0.0
         self._shapes = shapes
 
     def kernel_s(
-        self, head: Instruction, ops: Sequence[tuple[Node, OpRecord]], launches: int, steps: int
+        self, head: Instruction, ops: Sequence[tuple[Node, OpRecord]], started: Started
     ) -> Times | None:
         """Return the time of all executions of a kernel, and its range, from the ops in it.
 
-        `steps` are those of a loop that it decides on. None where an older calibration did not
-        measure what it consists of.
+        None where an older calibration did not measure what it consists of.
         """
         times = _times(ops[0][1])  # what is in one kernel runs together
         arithmetic = self._arithmetic(head, ops)
@@ -187,7 +222,11 @@ class _Model:
         if moved is not None and moves_s > arithmetic_s:
             factor = moved.factor
         work_s = max(arithmetic_s, moves_s, floor_s)
-        launch_s = self._launch_s * launches + self._step_s * steps
+        launch_s = (
+            self._launch_s * started.launches
+            + self._looped_s * started.looped
+            + self._step_s * started.decided
+        )
         return (
             launch_s + work_s,
             max(floor_s, launch_s / LAUNCH_FACTOR + work_s / factor),
@@ -199,21 +238,29 @@ class _Model:
     ) -> tuple[float, float] | None:
         """Return the time of products and functions, and the factor of the one that takes most."""
         whole_s, most_s, factor = 0.0, 0.0, 1.0
+        loops = head.opcode == "fusion" and head.fusion_kind != "kCustom"
+        computed = evaluations([node for node, _ in ops], self._shapes) if loops else {}
         for node, record in ops:
             operands = [self._shapes[operand] for operand in node.operands]
             work = work_of(node, record, head, operands)
             known = self._rates.expect(work.kind, work.dtype, *work.sizes) if work.amount else None
             if known is not None:
-                took_s = work.amount / known.rate_per_s
+                times, slowed = computed.get(node.name, ONCE)
+                if work.kind not in VECTORISED:
+                    slowed = 1.0
+                took_s = work.amount * times * slowed / known.rate_per_s
                 whole_s += took_s
                 if took_s > most_s:
-                    most_s, factor = took_s, known.factor
+                    most_s, factor = took_s, known.factor * min(slowed, PERHAPS_ONE_BY_ONE)
             elif work.kind in LOOPS + FUNCTIONS and (
                 work.amount * _SLOWEST_S > self._launch_s * _times(record)
             ):
                 return None
         return whole_s, factor
 
+
+VECTORISED = frozenset({"arithmetic", *VECTORS})
+"""What is computed many values at a time, unless a condition stands before each."""
 
 _SLOWEST_S = 1e-7
 """More than any function takes for a value, or a loop for a FLOP: few of them hardly show."""

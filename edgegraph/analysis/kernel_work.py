@@ -7,14 +7,27 @@ from math import prod
 
 from msgspec import Struct
 
-from edgegraph.device.kernel_rates import convolution_kind, function_kind, loop_kind
+from edgegraph.device.kernel_rates import (
+    convolution_kind,
+    function_kind,
+    loop_kind,
+    value_kind,
+)
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
-from edgegraph.hlo.module import Instruction, Shape
+from edgegraph.hlo.module import Instruction, Shape, dtype_family
 from edgegraph.results.records import OpRecord
 
 _LAPACK = ("lapack_", "blas_")
 """How the names of what the CPU calls of LAPACK begin."""
+
+_REORDERS = opcodes.COPIES - {
+    "concatenate",
+    "dynamic-slice",
+    "dynamic-update-slice",
+    "pad",
+    "slice",
+}
 
 _LEAST_SOLVED = 64
 """FLOPs of the smallest call of LAPACK that a calibration times, as long as any smaller takes."""
@@ -53,10 +66,17 @@ def work_of(node: Node, record: OpRecord, head: Instruction, operands: Sequence[
     elif (instruction.custom_call_target or "").startswith(_LAPACK):
         kind, amount = "lapack", max(flops, times * _LEAST_SOLVED)
     elif instruction.opcode in opcodes.OF_VALUES and record.transcendentals:
-        kind, amount = "transcendental", record.transcendentals
+        kind, amount = value_kind(instruction.opcode), record.transcendentals
     elif instruction.opcode in opcodes.OF_VALUES:
-        kind, amount = "arithmetic", flops
+        kind, amount = _arithmetic_kind(instruction, head), flops
     return Work(kind, dtype, (max(1, amount // times), 1, 1), float(amount))
+
+
+def _arithmetic_kind(instruction: Instruction, head: Instruction) -> str:
+    if head.fusion_kind == "kCustom":
+        return "library-arithmetic"
+    divides = instruction.opcode == "divide" and dtype_family(instruction.shape.dtype) == "f"
+    return "divide" if divides else "arithmetic"
 
 
 def move_kind(ops: Sequence[tuple[Node, OpRecord]]) -> str:
@@ -68,7 +88,8 @@ def move_kind(ops: Sequence[tuple[Node, OpRecord]]) -> str:
         return "pooling"
     if "reduce" in found:
         return "reduction"
-    return "copy" if any(opcode in opcodes.COPIES for opcode in found) else "elementwise"
+    # What keeps the order of its elements moves as what computes on them.
+    return "copy" if any(opcode in _REORDERS for opcode in found) else "elementwise"
 
 
 def product_sizes(

@@ -60,7 +60,10 @@ class Device:
             where it has none, or they are unknown.
         kernel_rates: What single kernels reached in the calibration, by kind and size.
         op_launch_s: What starting one op inside a program takes; None where unknown.
-        loop_step_s: What an iteration of a loop takes besides its ops; None where unknown.
+        loop_op_launch_s: What starting one op takes inside a loop, from the second iteration on;
+            None where unknown.
+        loop_step_s: What it takes to decide on one more iteration of a loop whose length the
+            compiler does not know; None where unknown.
         argument_s, result_s: What each array beyond the first that an executable takes, or gives
             back, adds to its launch; None where unknown.
     """
@@ -81,6 +84,7 @@ class Device:
     loop_step_s: float | None = None
     argument_s: float | None = None
     result_s: float | None = None
+    loop_op_launch_s: float | None = None
 
     def launch_s(self, arguments: int, results: int) -> float:
         """Return what launching an executable with so many arrays takes; 0 where unknown."""

@@ -30,9 +30,21 @@ MOVES = ("elementwise", "reduction", "pooling", "copy")
 FUNCTIONS = ("atan2", "cbrt", "power", "remainder", "tan")
 """Opcodes that compute one value at a time, in many times what it takes to move it."""
 
-VALUES = ("arithmetic", "transcendental")
+VECTORS = ("divide", "exponential", "exponential-minus-one", "log", "log-plus-one", "sqrt", "tanh")
+"""Opcodes of which XLA's CPU backend computes many values at a time, each at a rate of its own."""
+
+SINES = "sine"
+"""Of sine and cosine: one value at a time."""
+
+_LIKE = {
+    "cosine": SINES, "erf": "tanh", "logistic": "exponential", "rsqrt": "sqrt", "sine": SINES,
+}  # fmt: skip
+"""What is computed in the way of another, and takes about as long."""
+
+VALUES = ("arithmetic", "library-arithmetic", SINES, *VECTORS)
 """What a kernel computes of single values beside moving them: in a kernel of many operations, or of
-data that lies in a cache, that is most of its time."""
+data that lies in a cache, that is most of its time. Where a library runs a fusion it has arithmetic
+of its own, which keeps the values between its operations."""
 
 LIBRARY = ("fft", "lapack", "sort")
 """What a library does."""
@@ -50,8 +62,8 @@ class KernelRate:
         dtype: XLA dtype name.
         rows, columns, depth: Of a product as a matrix product (of a convolution: output positions,
             output channels, and what is summed over for one output value). Of a kernel that moves
-            data, `rows` is the bytes that it moves, of a function the values, of others the FLOPs
-            of one execution; the others are 1.
+            data, `rows` is the bytes that it moves, of a function and of arithmetic the values, of
+            others the FLOPs of one execution; the others are 1.
         rate_per_s: FLOP/s of a product, of arithmetic and of a library's work (a sort's are
             comparisons), bytes/s of a kernel that moves data, values/s of a function.
     """
@@ -119,6 +131,12 @@ class KernelRates:
 def function_kind(opcode: str, dtype: str) -> str | None:
     """Name the kind of an opcode that computes one value at a time; None for all others."""
     return opcode if opcode in FUNCTIONS and dtype_family(dtype) == "f" else None
+
+
+def value_kind(opcode: str) -> str:
+    """Name the kind of a transcendental function or a division of floats, by its opcode."""
+    kind = _LIKE.get(opcode, opcode)
+    return kind if kind in VALUES else "exponential"
 
 
 def loop_kind(instruction: Instruction, kernel: Instruction) -> str | None:

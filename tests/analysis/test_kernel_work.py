@@ -34,13 +34,15 @@ def works(run: Callable[..., Any]) -> Mapping[str, Work]:
     ("run", "kind", "size", "amount"),
     [
         (lambda x: x * 2.0, "arithmetic", 256, 256),
-        (jnp.tanh, "transcendental", 256, 256),
+        (jnp.tanh, "tanh", 256, 256),
+        (lambda x: 1.5 / x, "divide", 256, 256),
+        (jnp.log1p, "log-plus-one", 256, 256),
         (jnp.tan, "tan", 256, 256),
         # 16 rows of 16 log2(16) comparisons
         (lambda x: jnp.sort(x, axis=1), "sort", 16 * 16 * 4, 16 * 16 * 4),
         # 8 for each value and each of 4 passes
         (lambda x: jnp.fft.fft(x + 0j, axis=1), "fft", 8 * 256 * 4, 8 * 256 * 4),
-        (lambda x: jax.lax.fori_loop(0, 5, lambda _, y: jnp.sin(y) + x, x), "transcendental", 256,
+        (lambda x: jax.lax.fori_loop(0, 5, lambda _, y: jnp.sin(y) + x, x), "sine", 256,
          5 * 256),
     ],
 )  # fmt: skip

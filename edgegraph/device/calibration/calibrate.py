@@ -126,13 +126,14 @@ def measure_host(
 
 def _with_kernels(device: Device, progress: Progress) -> Device:
     """Return the device with all from which times are expected."""
-    op_launch_s = launches.measure_op_launch()
+    loop_op_launch_s, loop_step_s = launches.measure_loop()
     argument_s, result_s = launches.measure_leaves()
     return replace(
         device,
         kernel_rates=rate_kernels.measure_kernels(launches.measure_call(), progress=progress),
-        op_launch_s=op_launch_s,
-        loop_step_s=launches.measure_loop_step(op_launch_s),
+        op_launch_s=launches.measure_op_launch(),
+        loop_op_launch_s=loop_op_launch_s,
+        loop_step_s=loop_step_s,
         argument_s=argument_s,
         result_s=result_s,
     )

@@ -22,8 +22,8 @@ _LAUNCHES = (64, 256)
 _STEPS = (32, 256)
 """Iterations of the two loops whose difference is what one more takes."""
 
-_IN_LOOP = 8
-"""Small ops in an iteration of these."""
+_IN_LOOP = (8, 24)
+"""Small ops in an iteration of these, whose difference is what one of them takes in a loop."""
 
 _LEAVES = 65
 """Arguments or results of the executables whose calls tell what each of them adds."""
@@ -60,25 +60,52 @@ def _small_ops(count: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
     return run
 
 
-def measure_loop_step(
-    launch_s: float, budget_s: float = 0.2, clock: Clock = monotonic_clock
-) -> float:
-    """Measure what one more iteration of a loop takes besides its ops, in seconds.
+def measure_loop(budget_s: float = 0.2, clock: Clock = monotonic_clock) -> tuple[float, float]:
+    """Measure what an op takes in a loop, and what it takes to decide on one more iteration.
 
-    The loop has ops that XLA makes one function of with no others; `launch_s` is for each of them.
+    In a loop the code of its ops is at hand, so that one takes less there than the first time that
+    it runs. XLA counts the iterations of a loop of known length without its condition; where it has
+    to look at that, an iteration takes longer by as much. Both are in seconds.
     """
+    few, many = (_iteration_s(_counted(ops), budget_s, clock) for ops in _IN_LOOP)
+    deciding = _iteration_s(_decided(_IN_LOOP[0]), budget_s, clock)
+    return max(0.0, (many - few) / (_IN_LOOP[1] - _IN_LOOP[0])), max(0.0, deciding - few)
 
-    def loop(steps: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
-        pair = _small_ops(_IN_LOOP // 2)
-        return lambda x, w: lax.fori_loop(0, steps, lambda _, x: pair(x, w), x)
 
+_Loop = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def _iteration_s(loop: Callable[[int], _Loop], budget_s: float, clock: Clock) -> float:
+    """Return what one more iteration takes of a loop, which is made for a number of steps."""
     few, many = (
-        min(times_s(loop(steps), ((1, 8), (8, 8)), jnp.float32, budget_s, clock))
+        min(times_s(loop(steps), ((1, 8), (8, 8), (1,)), jnp.float32, budget_s, clock))
         for steps in _STEPS
     )
-    step_s = (many - few) / (_STEPS[1] - _STEPS[0])
-    # Its counter is copied, increased and compared.
-    return max(0.0, step_s - (_IN_LOOP + 3) * launch_s)
+    return (many - few) / (_STEPS[1] - _STEPS[0])
+
+
+def _counted(ops: int) -> Callable[[int], _Loop]:
+    """Return loops of so many small ops whose length XLA knows."""
+    pairs = _small_ops(ops // 2)
+    return lambda steps: lambda x, w, _: lax.fori_loop(0, steps, lambda _, x: pairs(x, w), x)
+
+
+def _decided(ops: int) -> Callable[[int], _Loop]:
+    """Return loops of so many small ops whose length depends on an argument."""
+    pairs = _small_ops(ops // 2)
+
+    def loop(steps: int) -> _Loop:
+        def run(x: jax.Array, w: jax.Array, number: jax.Array) -> jax.Array:
+            end = steps + (0 * number[0]).astype(jnp.int32)
+
+            def body(state: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
+                return state[0] + 1, pairs(state[1], w)
+
+            return lax.while_loop(lambda state: state[0] < end, body, (0, x))[1]
+
+        return run
+
+    return loop
 
 
 def measure_leaves(budget_s: float = 0.2, clock: Clock = monotonic_clock) -> tuple[float, float]:

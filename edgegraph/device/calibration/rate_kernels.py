@@ -86,14 +86,28 @@ _LOOPED_CONVOLUTIONS = ((1, 8, 16, 16, 3), (1, 16, 32, 32, 3))
 """Batch, side, input and output channels, and kernel side, in s8."""
 
 _CHAINED = 64
-"""Times that an operation on values is repeated in one kernel, beyond another of 8 repetitions."""
+"""Times that an operation is repeated in one kernel, beyond another of 8 repetitions: of a chain,
+each of which waits for the one before, as all do where the values are few."""
 
-_REPEATED: tuple[tuple[str, int, Callable[[jax.Array], jax.Array]], ...] = (
-    ("arithmetic", 3, lambda x: jnp.maximum(x * 0.5 + 0.25, 0.0)),
-    ("transcendental", 1, jnp.tanh),
-    ("transcendental", 1, lambda x: jnp.exp(-x)),
-)
-"""Kind, and operations that XLA counts of a value each time (of the latter, functions)."""
+_BESIDE = 8
+"""Values that a function is taken of in one kernel, beyond another of one: none waits."""
+
+_FEW = 8
+"""Values that fit one vector."""
+
+_FUNCTIONS_OF_VALUES: Mapping[str, Callable[[jax.Array], jax.Array]] = {
+    "divide": lambda x: 1.5 / x,
+    "exponential": lambda x: jnp.exp(-x),
+    "exponential-minus-one": jnp.expm1,
+    "log": lambda x: jnp.log(jnp.abs(x)),
+    "log-plus-one": lambda x: jnp.log1p(jnp.abs(x)),
+    "sine": jnp.sin,
+    "sqrt": lambda x: jnp.sqrt(jnp.abs(x)),
+    "tanh": jnp.tanh,
+}
+
+_PAIRED = ((64, 64, 8), (256, 256, 8), (256, 256, 64))
+"""Rows, columns and depth of the differences that a library squares and adds up in one kernel."""
 
 _SOLVED = (4, 32, 128)
 """Sides of matrices that LAPACK factorises."""
@@ -151,15 +165,41 @@ def cases() -> Iterator[Case]:
 
 
 def _of_values() -> Iterator[Case]:
-    """Yield arithmetic and functions in one kernel, whose launch and data are in both chains."""
-    for kind, each, step in _REPEATED:
-        # Of few values each operation waits for the one before it.
-        for values in (8, *_VALUES):
+    """Yield arithmetic and functions in one kernel, whose launch and data are in its base, too."""
+    for values in (_FEW, *_VALUES):
+        yield _repeated("arithmetic", 3, lambda x: jnp.maximum(x * 0.5 + 0.25, 0.0), values)
+    for kind, function in _FUNCTIONS_OF_VALUES.items():
+        yield _repeated(kind, 1, function, _FEW)
+        for values in _VALUES:
             yield Case(
-                kind=kind, dtype="f32", sizes=(values, 1, 1),
-                work=float(each * values * _CHAINED),
-                function=_chain(step, 8 + _CHAINED), base=_chain(step, 8), shapes=((values,),),
+                kind=kind, dtype="f32", sizes=(values, 1, 1), work=float(_BESIDE * values),
+                function=_beside(function, 1 + _BESIDE), base=_beside(function, 1),
+                shapes=((values,),),
             )  # fmt: skip
+    for rows, columns, depth in _PAIRED:
+        pairs = rows * columns * depth
+        # A difference and a square of each, of which one sum adds all but one to the first.
+        work = 3.0 * pairs - rows * columns
+        yield Case(
+            kind="library-arithmetic", dtype="f32", sizes=(pairs, 1, 1), work=work,
+            function=lambda x, y: jnp.sum((x[:, None] - y[None]) ** 2, axis=-1),
+            shapes=((rows, depth), (columns, depth)),
+        )  # fmt: skip
+
+
+def _repeated(kind: str, each: int, step: Callable[[jax.Array], jax.Array], values: int) -> Case:
+    """Return a chain of steps of so many operations each."""
+    return Case(
+        kind=kind, dtype="f32", sizes=(values, 1, 1), work=float(each * values * _CHAINED),
+        function=_chain(step, 8 + _CHAINED), base=_chain(step, 8), shapes=((values,),),
+    )  # fmt: skip
+
+
+def _beside(function: Callable[[jax.Array], jax.Array], count: int) -> Callable[..., jax.Array]:
+    def run(x: jax.Array) -> jax.Array:
+        return sum((function(x + 0.01 * number) for number in range(count)), jnp.zeros_like(x))
+
+    return run
 
 
 def _chain(step: Callable[[jax.Array], jax.Array], count: int) -> Callable[[jax.Array], jax.Array]:

@@ -14,7 +14,7 @@ from edgegraph.device import host
 from edgegraph.device.device import Device, check_device
 from edgegraph.errors import FormatError
 
-SCHEME = "4"
+SCHEME = "5"
 """Changes when the way of measuring changes so much that older figures do not compare."""
 
 FORMAT_VERSION = 1

@@ -10,7 +10,7 @@ import pytest
 from edgegraph.device.calibration.launches import (
     measure_call,
     measure_leaves,
-    measure_loop_step,
+    measure_loop,
     measure_op_launch,
 )
 
@@ -34,11 +34,13 @@ def ticks(*calls_us: float) -> Iterator[int]:
     return iter([time for us in calls_us for time in (0, round(us * 1000))])
 
 
-def test_a_step_of_a_loop_is_what_its_ops_do_not_take() -> None:
-    """32 steps take 100 us, and 256 of them 324: 1 us each, of which 11 launches take 0.55."""
-    clock = partial(next, ticks(*[100.0] * 5, *[324.0] * 5))
-    step_s = measure_loop_step(50e-9, budget_s=1e-6, clock=clock)
-    assert step_s == pytest.approx(1e-6 - 11 * 50e-9)
+def test_ops_in_a_loop_and_decisions_on_its_next_step_are_told_apart() -> None:
+    """From 32 to 256 steps: 224 us more with 8 ops, 224 x 1.8 with 24, 224 x 1.3 if it decides."""
+    loops = [(100.0, 100.0 + 224 * each) for each in (1.0, 1.8, 1.3)]
+    clock = partial(next, ticks(*[us for loop in loops for us in loop for _ in range(5)]))
+    launch_s, step_s = measure_loop(budget_s=1e-6, clock=clock)
+    assert launch_s == pytest.approx(0.8e-6 / 16)
+    assert step_s == pytest.approx(0.3e-6)
 
 
 def test_an_argument_and_a_result_are_what_64_more_take_longer() -> None:

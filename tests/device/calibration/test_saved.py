@@ -151,4 +151,4 @@ def test_calibrations_saved_before_still_hold(device: Device, cache_folder: Path
     # Raising a number on purpose makes everybody calibrate again.
     content = json.loads(save_calibration(device).read_text())
     assert content["format"] == 1
-    assert saved.machine_identity()["calibration scheme"] == "4"
+    assert saved.machine_identity()["calibration scheme"] == "5"
