@@ -97,6 +97,8 @@ Pass = Callable[[Draft], Draft]
 
 def list_ops(draft: Draft) -> Draft:
     """List what executes, and say where in the model it belongs."""
+    # XLA reads the whole module for its totals: before what is made of it fills the memory too.
+    _ = draft.program.xla_cost
     nodes = flatten(draft.program.module)
     flow = Flow(nodes)
     frames = attribute_frames(nodes, draft.program.module, flow)
