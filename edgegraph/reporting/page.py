@@ -143,12 +143,12 @@ _BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=(?:%|[kMGTP]?(?:B|FLOP|MAC)\b|[mµn]?s\
 
 def code(text: str) -> Markup:
     """Set what stands between backticks as code, and keep numbers and their units on a line."""
-    unbroken = _BEFORE_A_UNIT.sub("\u00a0", _shown(text))
-    pieces = unbroken.split("`")
+    marked = _BEFORE_A_UNIT.sub("&nbsp;", escape(_shown(text)))
+    pieces = marked.split("`")
     if len(pieces) % 2 == 0:
-        return escape(unbroken)
+        return Markup(marked)  # which is escaped
     return Markup("").join(
-        Markup("<code>{}</code>").format(piece) if number % 2 else piece
+        Markup(f"<code>{piece}</code>" if number % 2 else piece)
         for number, piece in enumerate(pieces)
     )
 

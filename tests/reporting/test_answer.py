@@ -88,7 +88,7 @@ def test_headline_findings_table_and_page_have_one_bound_one_ranking_and_one_tim
     assert ranked[0].layer is not None
     assert ranked[0].layer in first
     assert " ".join(first.split()) in " ".join(shown.split())
-    assert escape(first) in written.replace("\u00a0", " ")
+    assert escape(first) in written.replace("&nbsp;", " ")
     for number, each in enumerate(ranked[:3], start=1):
         assert f"{number}. {each.seen[:30]}" in shown
     # One time: of the headline, and of the page's.
@@ -109,7 +109,7 @@ def test_no_headline_and_no_share_rests_on_a_noisy_measurement(verdict: str) -> 
     assert first.startswith("Stop other work on this machine and measure again")
     assert REASONS[0] in first
     assert not any(worth(analysis, each) for each in analysis.findings)
-    assert page.page([analysis]).replace("\u00a0", " ").count(REASONS[0]) == 1
+    assert page.page([analysis]).replace("&nbsp;", " ").count(REASONS[0]) == 1
 
 
 def test_where_to_start_says_share_roof_and_what_can_be_won() -> None:
