@@ -12,6 +12,7 @@ from flax import linen as nn
 import edgegraph as eg
 import models
 from edgegraph.results.analysis import Totals
+from tests.traffic import beyond
 
 LAYERS = 12
 WIDTH = 64
@@ -70,9 +71,11 @@ TRAINED = ("models.cnn:small_cnn_train", "models.mlp:mlp_train", "models.resnet:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", [*(entry["name"] for entry in models.catalogue()), *TRAINED])
-def test_nearly_all_work_has_a_layer(spec: str) -> None:
+def test_nearly_all_work_has_a_layer_and_no_op_moves_more_than_it_has(spec: str) -> None:
     module, _, name = spec.partition(":")
-    totals = eg.analyze(getattr(importlib.import_module(module), name)(), batch=1).totals
+    analysis = eg.analyze(getattr(importlib.import_module(module), name)(), batch=1)
+    assert not beyond(analysis)
+    totals = analysis.totals
     assert totals.flops_coverage > 0.98
     assert totals.bytes_coverage > 0.95
     assert totals.xla_flops is not None
