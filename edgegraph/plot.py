@@ -17,6 +17,7 @@ function       shows                                       of
 ``devices``    one program on several devices              a `DeviceComparison`
 ``scaling``    speedup and times over the chips            a `Scaling`: a pair of Axes
 ``improve``    changed operations before and after         an `Improvement`
+``regress``    time of every version over the first's      a `Regression`
 =============  ==========================================  ===================================
 """
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from edgegraph.studies.fusion.present import draw as fusion
     from edgegraph.studies.improve.present import draw as improve
     from edgegraph.studies.overlap.present import draw as overlap
+    from edgegraph.studies.regress.present import draw as regress
     from edgegraph.studies.scaling.present import draw as scaling
     from edgegraph.studies.sweep.present import draw as sweep
 
@@ -51,6 +53,7 @@ __all__ = [
     "layers",
     "memory",
     "overlap",
+    "regress",
     "roofline",
     "save",
     "scaling",

@@ -24,7 +24,6 @@ PERHAPS_ONE_BY_ONE = 2.2
 """Below a concatenation of what is read elsewhere, too, LLVM made vectors of two cases of four: the
 root of `ONE_BY_ONE`, which is as far off in one case as in the other."""
 
-_CONDITIONAL = frozenset({"dynamic-update-slice", "gather", "pad"})
 _MOST_PATHS = 64
 
 _Path = tuple[str, ...]
@@ -62,7 +61,7 @@ def evaluations(ops: Sequence[Node], shapes: Mapping[str, Shape]) -> Mapping[str
         if len(paths) > 1 and any("concatenate" in part for path in paths for part in path):
             slowed = max(slowed, PERHAPS_ONE_BY_ONE)
         found[node.name] = Evaluated(sum(paths.values()) / size, slowed)
-        if node.opcode in _CONDITIONAL:
+        if node.opcode in opcodes.GUARDED:
             slowed = ONE_BY_ONE
         steps = {(name, _step(node, at, shapes)) for at, name in enumerate(node.operands)}
         for name, step in steps:

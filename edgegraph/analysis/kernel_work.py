@@ -21,14 +21,6 @@ from edgegraph.results.records import OpRecord
 _LAPACK = ("lapack_", "blas_")
 """How the names of what the CPU calls of LAPACK begin."""
 
-_REORDERS = opcodes.COPIES - {
-    "concatenate",
-    "dynamic-slice",
-    "dynamic-update-slice",
-    "pad",
-    "slice",
-}
-
 _LEAST_SOLVED = 64
 """FLOPs of the smallest call of LAPACK that a calibration times, as long as any smaller takes."""
 
@@ -89,7 +81,7 @@ def move_kind(ops: Sequence[tuple[Node, OpRecord]]) -> str:
     if "reduce" in found:
         return "reduction"
     # What keeps the order of its elements moves as what computes on them.
-    return "copy" if any(opcode in _REORDERS for opcode in found) else "elementwise"
+    return "copy" if any(opcode in opcodes.REORDERINGS for opcode in found) else "elementwise"
 
 
 def product_sizes(

@@ -97,11 +97,12 @@ Pass = Callable[[Draft], Draft]
 
 def list_ops(draft: Draft) -> Draft:
     """List what executes, and say where in the model it belongs."""
+    module = draft.program.module  # decoding refuses what XLA may not survive
     # XLA reads the whole module for its totals: before what is made of it fills the memory too.
     _ = draft.program.xla_cost
-    nodes = flatten(draft.program.module)
+    nodes = flatten(module)
     flow = Flow(nodes)
-    frames = attribute_frames(nodes, draft.program.module, flow)
+    frames = attribute_frames(nodes, module, flow)
     return replace(draft, nodes=nodes, attributions=attribute(nodes, flow), frames=frames)
 
 

@@ -189,6 +189,14 @@ HANDED_ON = REARRANGEMENTS | {"bitcast", "convert", "get-tuple-element"}
 COPIES = _having(_T.COPIES)
 """They bring what they read to other places, and compute nothing."""
 
+REORDERINGS = COPIES - frozenset(
+    {"concatenate", "dynamic-slice", "dynamic-update-slice", "pad", "slice"}
+)
+"""Of these, those that take elements one by one from places apart."""
+
+GUARDED = frozenset({"dynamic-update-slice", "gather", "pad"})
+"""They read an operand only where an index says so."""
+
 MOVEMENTS = COPIES | _having(_T.FILLS)
 """They only fill memory, with what they read or with what takes nothing to make."""
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax, shard_map
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 import edgegraph as eg
-from edgegraph.reporting.words import headline
+from edgegraph.reporting.answer import headline
 
 mesh = Mesh(numpy.array(jax.devices()), ("x",))
 
