@@ -156,6 +156,8 @@ def regress(
     )
     if issue is not None:
         _write_issue(study, issue)
+    if study.before is None:
+        raise InputError(f"{study.workload}: fewer than two versions run it; their rows say why")
     if job.strict and study.verdict in (None, NOISY):
         raise NoisyMeasurementError(
             f"{study.before} and {study.after} allow no verdict on the time; quiet the machine and"

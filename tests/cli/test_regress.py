@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def test_the_text_of_an_issue_is_written(tmp_path: Path) -> None:
     issue = tmp_path / "issue.md"
     assert main(["regress", str(saved), "--issue", str(issue)]) == 0
     assert "slower with jax 0.10.2" in issue.read_text("utf-8")
+
+
+def test_a_study_that_compares_nothing_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = replace(regression(), before=None, after=None)
+    assert main(["regress", str(nothing.save(tmp_path / "study.edgegraph"))]) == 2
+    assert "fewer than two versions run it" in capsys.readouterr().err
 
 
 def test_environments_are_listed_and_removed(

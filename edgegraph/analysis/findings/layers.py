@@ -204,7 +204,7 @@ def far_under_the_roof(evidence: Evidence) -> Iterator[Finding]:
         faster = timed_gain(evidence, row)
         numbers = {"time_s": row.time_s or 0.0, "efficiency": row.efficiency}
         numbers["gain_share"] = gain_share
-        noisy = "; so it is in its fastest run, noisy as this one was" * evidence.noisy
+        noisy = "; its fastest calls are far from it, too" * evidence.noisy
         yield Finding(
             rule="far-under-the-roof",
             layer=row.layer,

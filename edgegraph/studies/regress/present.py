@@ -19,7 +19,7 @@ from edgegraph.reporting.table_kit import cells, column_table, plain_table, styl
 from edgegraph.results.columns import columns_of
 from edgegraph.results.verdicts import FASTER, NOISY, SLOWER
 from edgegraph.studies.regress.result import LayerShift, Regression, VersionRow
-from edgegraph.studies.regress.words import of
+from edgegraph.studies.regress.words import NOTHING_COMPARED, of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,7 +167,7 @@ def draw(study: Regression, ax: Axes | None = None, *, width: float = figure.COL
 def _summary(study: Regression) -> Summary:
     pair = f"{study.before} → {study.after}"
     found = study.verdict or ("the same program" if study.same_program else "another program")
-    headline = f"{study.workload}: ", "no two versions run it", "."
+    headline = f"{study.workload}: ", NOTHING_COMPARED, "."
     if study.before is not None:
         times = "" if study.timing is None else f", {ratio(study.timing.ratio)} times as long"
         headline = f"{study.workload}, {pair}: ", found, f"{times}."
@@ -177,7 +177,7 @@ def _summary(study: Regression) -> Summary:
         target=study.target,
         environment=study.environment,
         headline=headline,
-        found=found if study.before is not None else "nothing runs",
+        found=found if study.before is not None else "not compared",
         lead=study.conclusions,
         figure="Time by version" if any(row.timing for row in study.versions) else None,
     )

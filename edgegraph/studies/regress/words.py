@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from edgegraph.studies.regress.result import LayerShift, OpShift, Regression
 
 
+NOTHING_COMPARED = "fewer than two versions run it, so nothing is compared"
+
+
 def conclusions(study: Regression) -> tuple[str, ...]:
     """Return what it says: whether, since when, whose, where, and what else is known."""
     if study.before is None:
-        return ("no two versions run it",)
+        return (NOTHING_COMPARED,)
     said = [_whether(study)]
     if study.began is not None and len(study.versions) > 2:
         said.append(f"it began with {study.began}")

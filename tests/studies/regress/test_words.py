@@ -27,7 +27,9 @@ def test_what_is_not_known_is_not_said() -> None:
     assert conclusions(bare) == (
         "0.10.2 against 0.10.1: whether the programs are the same is not known; it was not timed",
     )
-    assert conclusions(replace(bare, before=None, after=None)) == ("no two versions run it",)
+    assert conclusions(replace(bare, before=None, after=None)) == (
+        "fewer than two versions run it, so nothing is compared",
+    )
 
 
 def test_whose_change_is_written_out() -> None:
