@@ -12,6 +12,7 @@ import pytest
 import edgegraph as eg
 from edgegraph.analysis.equations import place_equations
 from edgegraph.device.calibration.calibrate import Plan, measure_host
+from edgegraph.device.calibration.peaks import Effort
 from edgegraph.device.calibration.saved import load_calibration
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
@@ -44,8 +45,11 @@ def made(name: str) -> Made:
 
 @pytest.fixture(scope="module")
 def host() -> eg.Device:
-    """The roofs of this machine, without the table of kernels that expected times rest on."""
-    return load_calibration() or measure_host(replace(Plan.for_this_host(), kernels=False))
+    """The roofs of this machine for f32, which is what these programs compute in."""
+    plan = replace(
+        Plan.for_this_host(), kernels=False, product_sizes={"f32": (512, 1024)}, convolution=False
+    )
+    return load_calibration() or measure_host(plan, effort=Effort(limit_s=10.0))
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
