@@ -165,14 +165,15 @@ def transformer_prefill(
 ) -> eg.Workload:
     """Read a prompt of `tokens` tokens into an empty cache; return the next token's logits.
 
+    The prompt's length is the axis ``length``.
+
     Raises:
         eg.EdgeGraphError: The prompt does not fit into the context, or there is no such dtype.
     """
     if not 1 <= tokens <= context:
         raise eg.EdgeGraphError(f"tokens={tokens} must be from 1 to context={context}")
     sizes = {"width": width, "depth": depth, "heads": heads, "vocabulary": vocabulary}
-    sizes |= {"context": context, "capacity": tokens, "cached": 0}
-    return _workload("transformer_prefill", tokens, sizes, dtype)
+    return _workload("transformer_prefill", tokens, sizes | {"context": context}, dtype)
 
 
 def transformer_decode(
@@ -183,27 +184,37 @@ def transformer_decode(
     vocabulary: int = VOCABULARY,
     dtype: str = "float32",
 ) -> eg.Workload:
-    """Decode one token, the last that a cache of `context` tokens has room for."""
+    """Decode one token, the last that a cache of `context` tokens has room for.
+
+    How many tokens the cache has room for is the axis ``length``, at most `context`.
+    """
     sizes = {"width": width, "depth": depth, "heads": heads, "vocabulary": vocabulary}
-    sizes |= {"context": context, "capacity": context, "cached": context - 1}
-    return _workload("transformer_decode", 1, sizes, dtype)
+    return _workload("transformer_decode", context, sizes | {"context": context}, dtype)
 
 
-def _workload(name: str, tokens: int, sizes: dict[str, int], dtype: str) -> eg.Workload:
+def _workload(name: str, length: int, sizes: dict[str, int], dtype: str) -> eg.Workload:
     """Make the Workload; the cache is part of the module, and so made for each batch size."""
+    decodes = name == "transformer_decode"
 
-    def network(batch: int) -> Network:
+    def network(batch: int, length: int) -> Network:
+        if length > sizes["context"]:
+            raise eg.EdgeGraphError(
+                f"length={length} must be from 1 to context={sizes['context']}; give"
+                f" --set context={length}"
+            )
+        held = {"capacity": length, "cached": length - 1 if decodes else 0}
         return Network(
             name=name,
             nnx=Transformer,
-            sizes=sizes | {"batch": batch},
-            input_shape=(tokens,),
+            sizes=sizes | held | {"batch": batch},
+            input_shape=(1 if decodes else length,),
             input_dtype="int32",
             integers_below=sizes["vocabulary"],
         )
 
-    network(1).module("nnx", dtype)  # refuses a wrong dtype before any batch size is known
+    network(1, length).module("nnx", dtype)  # refuses a wrong dtype before any size is known
     return eg.Workload(
         name=name,
-        call=lambda batch: network(batch).forward(dtype=dtype).call(batch),
+        call=lambda batch, length=length: network(batch, length).forward(dtype=dtype).call(batch),
+        axes={"length": length},
     )

@@ -132,6 +132,14 @@ class Job:
         list[int] | None,
         typer.Option("--batch", "-b", metavar="N", help="Batch size; repeatable. Default: 1."),
     ] = None
+    axes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--axis",
+            metavar="NAME=SIZE",
+            help="Size along an axis of the workload besides the batch: length=512; repeatable.",
+        ),
+    ] = None
     input_shape: Annotated[
         list[str] | None,
         typer.Option(
@@ -264,6 +272,18 @@ class Job:
             if batch < 1:
                 raise InputError(f"--batch must be a positive integer, not {batch}")
         return tuple(dict.fromkeys(self.batch or (1,)))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes along axes of the workload besides the batch, by name."""
+        pairs = parse_assignments("--axis", self.axes or ())
+        for name, text in pairs.items():
+            if not (text.isdecimal() and int(text)):
+                raise InputError(
+                    f"--axis {name}={text} is no size; expected a positive integer, such as"
+                    f" {name}=512"
+                )
+        return {name: int(text) for name, text in pairs.items()}
 
     def check_one_batch(self, reason: str) -> None:
         """Refuse several batch sizes, for the reason given."""

@@ -164,11 +164,13 @@ def _resolved(job: Job, dtype: str | None = None) -> Workload | Program:
     """Return what SPEC names; a Program where Python holds what is compiled."""
     from edgegraph.compiler.program import Program
 
+    sizes = job.sizes
     if job.file is not None:
         _check_options(job, "input_shape", "dtype", "arguments", "method", "args")
         from edgegraph.workload import Workload
 
-        return _checked(job, open_thing(job.spec), Workload)
+        made = _checked(job, open_thing(job.spec), Workload)
+        return made.at(**sizes)
     found: Workload | Program = open_thing(
         job.spec,
         input_shape=parse_inputs(job.input_shape) if job.input_shape else None,
@@ -178,8 +180,9 @@ def _resolved(job: Job, dtype: str | None = None) -> Workload | Program:
         args=_arguments(job),
     )
     if isinstance(found, Program):
-        _check_options(job, "batch", "compiler_options", "target", "stage")
-    return found
+        _check_options(job, "batch", "axes", "compiler_options", "target", "stage")
+        return found
+    return found.at(**sizes) if sizes else found
 
 
 def _arguments(job: Job) -> dict[str, Any] | None:

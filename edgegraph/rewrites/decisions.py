@@ -187,8 +187,8 @@ def rewritten_workload(
         donate: Positions of arguments that it donates besides its own.
     """
 
-    def call(batch: int) -> Call:
-        plain = workload.call(batch)
+    def call(batch: int, **sizes: int) -> Call:
+        plain = workload.call(batch, **sizes)
         return replace(
             plain,
             function=rewritten(plain.function, decisions),
@@ -226,8 +226,8 @@ def prepared_workload(workload: Workload, decisions: Decisions, fold: bool = Fal
     Its MACs stay those of the plain one, layer by layer.
     """
 
-    def call(batch: int) -> Call:
-        plain = workload.call(batch)
+    def call(batch: int, **sizes: int) -> Call:
+        plain = workload.call(batch, **sizes)
         held = plain.held
         halves = prepared_halves(plain, decisions, fold)
         model = plain.original or plain.function

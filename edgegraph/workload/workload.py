@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any
 
-from edgegraph.workload.calls import Call, inference, network, training
+from edgegraph.workload.axes import (
+    Axes,
+    axes_of,
+    checked_sizes,
+    complete,
+    named_sizes,
+    with_sizes,
+)
+from edgegraph.workload.calls import Call, CallAt, inference, network, training
 from edgegraph.workload.functions import argument_name, checked_donation, plain
 from edgegraph.workload.keras_model import keras_inputs
 
@@ -17,23 +26,52 @@ class Workload:
 
     Attributes:
         name: Shown in tables and files (``small_cnn``).
-        call: Returns the `Call` for a batch size.
+        call: Returns the `Call` for a batch size, and sizes along its axes by keyword.
         prepare: The host's input pipeline: from the batch size and the number of a step, the
             arguments that change with every step, which are the last ones, as NumPy arrays;
             None where there is none. ``dataclasses.replace(workload, prepare=...)`` adds one.
         compiler_options: XLA options that it is compiled with for this host.
         batched: Whether its arguments depend on the batch size; where not, it has none.
         notes: What is to be said of it beside every result, in a sentence each.
+        axes: Its axes besides the batch, such as ``length``, with the size of each where none is
+            given; None where one has to be. `at` gives them.
     """
 
     name: str
-    call: Callable[[int], Call]
+    call: Callable[..., Call]
     prepare: Callable[[int, int], Sequence[Any]] | None = None
     compiler_options: Mapping[str, str | int | float | bool] = field(
         default_factory=dict, hash=False
     )
     batched: bool = True
     notes: tuple[str, ...] = ()
+    axes: Axes = field(default_factory=dict, hash=False)
+
+    def at(self, **sizes: int) -> Workload:
+        """Return the workload with sizes fixed along some of its axes, which its name has then.
+
+        Raises:
+            InputError: It has no such axis, or a size is no positive integer.
+
+        Example:
+            >>> import jax
+            >>> workload = Workload.from_function(
+            ...     jax.numpy.tanh,
+            ...     lambda batch, length: (jax.ShapeDtypeStruct((batch, length), "float32"),),
+            ... )
+            >>> fixed = workload.at(length=512)
+            >>> fixed.name, fixed.call(8).abstract[0].shape, fixed.axes
+            ('tanh(length=512)', (8, 512), {})
+        """
+        if not sizes:
+            return self
+        given = checked_sizes(self.name, self.axes, sizes)
+        return replace(
+            self,
+            name=f"{self.name}({', '.join(f'{axis}={size}' for axis, size in given.items())})",
+            call=partial(self.call, **given),
+            axes={axis: size for axis, size in self.axes.items() if axis not in given},
+        )
 
     @classmethod
     def from_flax(
@@ -62,7 +100,7 @@ class Workload:
                 module makes no weights until they are needed.
             input_shape: Shape of one example, without batch; a dict of such shapes for an input
                 that is a dict; or a sequence of these, one for each input. None where all inputs
-                stand in `kwargs`.
+                stand in `kwargs`. A name in the place of a size is an axis: ``("length", 64)``.
             dtype: dtype of the inputs (``float32``, ``bfloat16``, ``int32`` for token ids), or
                 one for each, formed like them. In which dtype the model computes is its affair.
             kwargs: Keyword arguments of the call; a `jax.ShapeDtypeStruct`, without batch, is an
@@ -89,11 +127,28 @@ class Workload:
             >>> params["kernel"].shape, inputs.shape
             ((784, 10), (32, 784))
         """
-        net = network(
-            module, input_shape, dtype, seed=seed, integers_below=integers_below, kwargs=kwargs,
-            method=method, computing_in=computing_in,
-        )  # fmt: skip
-        return cls(name=name or net.model.name, call=inference(net))
+
+        def made(shape: Any) -> tuple[str, CallAt]:
+            net = network(
+                module, shape, dtype, seed=seed, integers_below=integers_below, kwargs=kwargs,
+                method=method, computing_in=computing_in,
+            )  # fmt: skip
+            return name or net.model.name, inference(net)
+
+        return cls._of_shape(made, input_shape)
+
+    @classmethod
+    def _of_shape(cls, make: Callable[[Any], tuple[str, CallAt]], input_shape: Any) -> Workload:
+        """Return the workload of a name and calls that are made for the shape of an example."""
+        axes = named_sizes(input_shape)
+        # Each holds a model's weights, so few are kept.
+        made = lru_cache(maxsize=2)(lambda **sizes: make(with_sizes(input_shape, sizes)))
+        name, _ = made(**dict.fromkeys(axes, 1))
+
+        def call(batch: int, **sizes: int) -> Call:
+            return made(**complete(name, axes, sizes))[1](batch)
+
+        return cls(name=name, call=call, axes=axes)
 
     @classmethod
     def from_equinox(
@@ -196,7 +251,7 @@ class Workload:
     def from_function(
         cls,
         function: Callable[..., Any],
-        make_args: Callable[[int], tuple[Any, ...]],
+        make_args: Callable[..., tuple[Any, ...]],
         *,
         donate: Sequence[int] = (),
         params: str | int | None = None,
@@ -209,7 +264,9 @@ class Workload:
             function: The function to compile.
             make_args: From a batch size, the positional arguments: trees of arrays, or of
                 `jax.ShapeDtypeStruct`s, which are filled with random values when needed.
-                Where JAX can trace it, big arrays are not made for their shape alone.
+                Where JAX can trace it, big arrays are not made for their shape alone. Further
+                parameters are axes, and their defaults the sizes that are meant where none are
+                given: ``lambda batch, length=512: ...``.
             donate: Positions of the arguments whose memory the call may take for its results, as
                 ``donate_argnums`` of `jax.jit`.
             params: The argument that is the tree of the model's parameters, by name or position,
@@ -218,7 +275,8 @@ class Workload:
             seed: Seed of the values for `jax.ShapeDtypeStruct`s.
 
         Raises:
-            InputError: The arguments are not a tuple (when `call` is called).
+            InputError: The batch is not the first parameter; the arguments are not a tuple (when
+                `call` is called).
 
         Example:
             >>> import jax.numpy as jnp
@@ -228,11 +286,13 @@ class Workload:
             >>> workload.name, workload.call(32).abstract[0].shape
             ('matmul', (32, 784))
         """
+        named, axes = name or function_name(function), axes_of(make_args)
 
-        def call(batch: int) -> Call:
-            return plain(function, lambda: make_args(batch), seed=seed, donate=donate)
+        def call(batch: int, **sizes: int) -> Call:
+            given = complete(named, axes, sizes)
+            return plain(function, lambda: make_args(batch, **given), seed=seed, donate=donate)
 
-        made = cls(name=name or function_name(function), call=call)
+        made = cls(name=named, call=call, axes=axes)
         return made if params is None else with_params(made, params, function)
 
     @classmethod
@@ -292,17 +352,20 @@ class Workload:
             >>> labels.shape, labels.dtype.name
             ((32,), 'int32')
         """
-        net = network(
-            module, input_shape, dtype, seed=seed, integers_below=integers_below, kwargs=kwargs,
-            method=method,
-        )  # fmt: skip
-        step = training(net, optimizer, loss=loss, label_shape=label_shape, label_dtype=label_dtype)
         donated = checked_donation(donate, 5)
 
-        def call(batch: int) -> Call:
-            return replace(step(batch), donate=donated)
+        def made(shape: Any) -> tuple[str, CallAt]:
+            net = network(
+                module, shape, dtype, seed=seed, integers_below=integers_below, kwargs=kwargs,
+                method=method,
+            )  # fmt: skip
+            step = training(
+                net, optimizer, loss=loss, label_shape=label_shape, label_dtype=label_dtype
+            )
+            called = name or f"{net.model.name}_train_step"
+            return called, lambda batch: replace(step(batch), donate=donated)
 
-        return cls(name=name or f"{net.model.name}_train_step", call=call)
+        return cls._of_shape(made, input_shape)
 
 
 def with_params(
@@ -319,7 +382,9 @@ def with_params(
         InputError: The function has no argument at the position.
     """
     tree = params if function is None else argument_name(function, params)
-    return replace(workload, call=lambda batch: replace(workload.call(batch), params=tree))
+    return replace(
+        workload, call=lambda batch, **sizes: replace(workload.call(batch, **sizes), params=tree)
+    )
 
 
 def function_name(function: Callable[..., Any]) -> str:

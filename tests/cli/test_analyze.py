@@ -97,6 +97,8 @@ def test_programs_of_one_name_do_not_overwrite_each_other_in_a_folder(
         (["a:b", "--input", "28x0"], "--input '28x0' is not a shape"),
         (["a:b", "--set", "width"], "--set 'width' is not KEY=VALUE"),
         (["a:b", "--set", "w=1", "--set", "w=2"], "--set gives 'w' twice"),
+        (["a:b", "--axis", "length=0"], "--axis length=0 is no size; expected a positive integer"),
+        (["{file}", "--axis", "length=4"], "--axis has no effect on the file"),
         (["a:b", "--measure", "--stage", "lowered"], "--measure needs --target cpu"),
         (["nothing-here"], "SPEC 'nothing-here' is neither a file nor package.module:attribute"),
         (["{file}", "--batch", "2"], "--batch has no effect on the file"),

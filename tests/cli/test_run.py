@@ -37,6 +37,14 @@ def test_options_reach_the_analysis(asked: Asked) -> None:
     assert (first["stage"], first["target"], first["measure"]) == ("lowered", "cpu", False)
 
 
+def test_an_axis_gets_its_size() -> None:
+    spec = "models.transformer:transformer_decode"
+    made = resolve(Job(spec=spec, axes=["length=8"], arguments=["width=32", "heads=4"]))
+    assert made.name == "transformer_decode(length=8)"
+    with pytest.raises(InputError, match="small_cnn has no axis 'length'; it has none besides"):
+        resolve(Job(spec="models.cnn:small_cnn", axes=["length=8"]))
+
+
 def test_it_measures_where_it_can(asked: Asked) -> None:
     main(["analyze", "a:b", "--json"])
     main(["analyze", "a:b", "--json", "--no-measure"])

@@ -70,6 +70,19 @@ def test_the_cache_costs_macs_in_its_length(context: int) -> None:
     assert macs == blocks + SIZES["vocabulary"] * width
 
 
+def test_the_length_is_an_axis_of_both() -> None:
+    prefill = transformer_prefill(tokens=16, context=64, **SIZES)
+    assert prefill.axes == {"length": 16}
+    assert prefill.call(2, length=8).abstract[2].shape == (2, 8)
+    decode = transformer_decode(context=64, **SIZES)
+    assert decode.axes == {"length": 64}
+    short = decode.at(length=8).call(2).abstract
+    assert short[1]["blocks_0"]["attention"]["key_cache"].shape == (2, 8, 4, 8)
+    assert short[0]["positions"]["embedding"].shape == (64, 32)  # the model stays what it is
+    with pytest.raises(eg.EdgeGraphError, match="length=65 must be from 1 to context=64; give"):
+        decode.call(1, length=65)
+
+
 def test_a_prompt_longer_than_the_context_is_refused() -> None:
     with pytest.raises(eg.EdgeGraphError, match="tokens=65 must be from 1 to context=64"):
         transformer_prefill(tokens=65, context=64)
