@@ -47,7 +47,7 @@ def latency(median_s: float, dispatch_s: float = 5e-6, verdict: str = "OK") -> L
         median_s=median_s, p90_s=1.1 * median_s, p99_s=None, min_s=0.9 * median_s,
         mad_s=0.02 * median_s, relative_iqr=0.03, drift=0.01, samples=100, outliers=2,
         stopped_by="stable", first_call_s=3 * median_s, dispatch_s=dispatch_s, verdict=verdict,
-        samples_s=(median_s,),
+        samples_s=(median_s,), interval_s=(0.97 * median_s, 1.03 * median_s),
     )  # fmt: skip
 
 

@@ -36,6 +36,18 @@ def seconds(value: float | None) -> str:
     return "0 s" if value == 0 else f"{_digits(value / 1e-9)} ns"
 
 
+def seconds_in(interval: tuple[float, float]) -> str:
+    """Write an interval of times, with the unit once where both have the same.
+
+    Example:
+        >>> seconds_in((2.9e-4, 3.06e-4)), seconds_in((9.9e-4, 1.1e-3))
+        ('290 to 306 µs', '990 µs to 1.1 ms')
+    """
+    low, high = map(seconds, interval)
+    unit = high.partition(" ")[2]
+    return f"{low.removesuffix(f' {unit}')} to {high}"
+
+
 def percent(value: float | None) -> str:
     """Write a share: ``12 %``, ``0.4 %``, ``<0.1 %``."""
     if value is None:

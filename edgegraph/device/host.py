@@ -134,6 +134,15 @@ def busy_s(cores: tuple[int, ...]) -> float | None:
     return sum(getattr(time, kind, 0.0) for time in times for kind in _BUSY)
 
 
+def clock_hz(cores: tuple[int, ...], folder: Path = CPU_FOLDER) -> float | None:
+    """Return the highest clock rate that a core runs at now; None where the system does not tell.
+
+    Cores at rest are slow, and say nothing of those that work.
+    """
+    texts = (_read(folder / f"cpu{core}" / "cpufreq" / "scaling_cur_freq") for core in cores)
+    return max((1e3 * int(text) for text in texts if text and text.isdigit()), default=None)
+
+
 @functools.cache
 def _brand() -> str | None:
     """Return the processor's name where no text of Linux has it: macOS, Windows, some boards."""
@@ -183,12 +192,17 @@ class OtherProcesses:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.share = self.lap()
+
+    def lap(self) -> float | None:
+        """Return the share since the block began, or since the last lap; None where unknown."""
         busy_before, own_before, wall_before = self._before
-        busy, own, wall = self._now()
+        self._before = busy, own, wall = self._now()
         passed = wall - wall_before
-        if busy is not None and busy_before is not None and passed >= LEAST_WALL_S:
-            others_s = (busy - busy_before) - (own - own_before)
-            self.share = min(1.0, max(0.0, others_s / (passed * self.cores)))
+        if busy is None or busy_before is None or passed < LEAST_WALL_S:
+            return None
+        others_s = (busy - busy_before) - (own - own_before)
+        return min(1.0, max(0.0, others_s / (passed * self.cores)))
 
     def _now(self) -> tuple[float | None, float, float]:
         return self.busy_s(), self.own_s(), self.wall_s()

@@ -25,6 +25,7 @@ from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.reporting.exports import markdown_row, markdown_text
 from edgegraph.results import verdicts
 from edgegraph.results.analysis import Analysis
+from edgegraph.results.timing import Latency
 
 PASSED = "passed"
 FAILED = "failed"
@@ -247,6 +248,11 @@ def _unknown(name: str, of: str) -> str:
     return f"{name} of {of} is not known"
 
 
+def _spread_s(latency: Latency) -> float:
+    """Return the interquartile range: another process differs by more than the interval says."""
+    return latency.relative_iqr * latency.median_s
+
+
 def _timed(
     limit: Limit, before: Analysis | None, after: Analysis, allowed: float
 ) -> tuple[str, str | None, float | None]:
@@ -256,8 +262,8 @@ def _timed(
     if now is None:
         return UNDECIDED, _unknown(LATENCY, "what is checked"), None
     factor = 1 + (limit.share or 0.0)
-    earlier = 0.0 if then is None else factor * verdicts.noise([(then, 1)])
-    noise = hypot(verdicts.noise([(now, 1)]), earlier)
+    earlier = 0.0 if then is None else factor * _spread_s(then)
+    noise = hypot(_spread_s(now), earlier)
     for latency, of in ((now, "the measurement"), (then, "the baseline's measurement")):
         if latency is not None and latency.verdict != verdicts.OK:
             reasons = "; ".join(latency.reasons) or "it spreads too far"

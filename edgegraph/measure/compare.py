@@ -42,7 +42,7 @@ SETTINGS = MeasurementSettings(
     warm_up_s=0.1,
     minimum_samples=20,
     minimum_s=0.6,
-    window_tolerance=math.inf,
+    known_to=math.inf,
     limit_s=6.0,
 )
 """Of every process. Nothing waits for calm: calls are compared with those of the same round, and
@@ -131,7 +131,7 @@ def _time_in_turns(
     calls = [ExecutableCall(one.executable, program_arguments(one)) for one in programs]
     every = [Series(call=call, after=call.after, clock=monotonic_clock) for call in calls]
     sampling = sample_in_rounds(every, settings, monotonic_clock, rewarm=True, progress=report)
-    first_s, control_s, second_s = (series.samples_s for series in every)
+    first_s, control_s, second_s = map(sampling.kept, every)
     return process_times(
         first_s=first_s, control_s=control_s, second_s=second_s, others_share=sampling.others_share
     )

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edgegraph.base.timing import (
@@ -20,6 +21,7 @@ from edgegraph.device import host
 from edgegraph.device.host import OtherProcesses
 from edgegraph.measure import statistics
 from edgegraph.results.timing import WARM, Latency
+from edgegraph.results.verdicts import KNOWN_TO
 
 STABLE = "stable"
 TIME_LIMIT = "time limit"
@@ -35,6 +37,12 @@ found 20 to 60 % slower at first, when others had just run, and settled within 1
 
 MOST_REWARMING_CALLS = 20
 
+WINDOW_S = host.LEAST_WALL_S
+"""What else happens on the machine is looked at for every so long."""
+
+SLOWED = 0.05
+"""A window in which the clock rate was further than this from its median is spoiled."""
+
 SMALL_SHARE = 0.01
 """Series below this share of a round's time need not hold still before sampling may end."""
 
@@ -48,7 +56,7 @@ class MeasurementSettings:
         warm_up_s: and for at least this long, but no longer than a third of `limit_s`.
         minimum_samples: Do not stop before this many samples,
         minimum_s: and this many seconds of sampling,
-        window_tolerance: and before the last three windows agree within this much.
+        known_to: and before the median is known to this share of itself, with 95 % confidence.
         limit_s: Stop anyway after this long, warm-up included.
         budget_s: What compiling layers alone and timing them may take together, about; where that
             is too little for every scope by itself, larger pieces are timed.
@@ -65,7 +73,7 @@ class MeasurementSettings:
     warm_up_s: float = 0.5
     minimum_samples: int = 100
     minimum_s: float = 1.0
-    window_tolerance: float = 0.10
+    known_to: float = KNOWN_TO
     limit_s: float = 15.0
     budget_s: float = 20.0
     block_below_s: float = 10e-6
@@ -131,11 +139,6 @@ class Series:
         return statistics.median(self._warm_s)
 
     @property
-    def window_spread(self) -> float | None:
-        """How far the medians of the samples' last three windows lie apart: of their thirds."""
-        return statistics.window_spread(self.samples_s, max(1, len(self.samples_s) // 3))
-
-    @property
     def sample_cost_s(self) -> float:
         """About how long it takes to take a sample, with what comes before and after a call."""
         return statistics.median(self._cost_s) * self.calls_per_sample
@@ -155,12 +158,83 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Rounds of sampling, one after the other, for about 0.2 s.
+
+    Attributes:
+        end: How many samples of every series there were at its end.
+        others_share: Share of the cores' time that other processes, or a hypervisor, took.
+        clock_hz: Clock rate at its end.
+    """
+
+    end: int
+    others_share: float | None
+    clock_hz: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How some series were sampled together; the others' share of the cores may be unknown."""
+    """How some series were sampled together, and what else the machine did in every window.
+
+    A window is spoiled where others took over a tenth of the cores' time, or where the clock rate
+    was over 5 % from its median. Spoiled windows are left out, unless they are more than half: then
+    all count, and the verdict says why they are noisy.
+    """
 
     settings: MeasurementSettings
     stopped_by: str
-    others_share: float | None
+    windows: Sequence[Window] = ()
+
+    @property
+    def spoiled(self) -> list[bool]:
+        """Which windows are left out."""
+        rates = [window.clock_hz for window in self.windows if window.clock_hz is not None]
+        usual = statistics.median(rates) if rates else 0.0
+        found = [
+            (window.others_share or 0.0) > host.NOISY_OTHERS
+            or abs((window.clock_hz or usual) - usual) > SLOWED * usual
+            for window in self.windows
+        ]
+        return [False] * len(found) if 2 * sum(found) > len(found) else found
+
+    @property
+    def others_share(self) -> float | None:
+        """Mean of the others' shares in the windows that count; None where none is known."""
+        shares = [
+            window.others_share
+            for window, spoiled in zip(self.windows, self.spoiled, strict=True)
+            if window.others_share is not None and not spoiled
+        ]
+        return sum(shares) / len(shares) if shares else None
+
+    def kept(self, series: Series) -> list[float]:
+        """Return the samples of a series that count; what is after the last window does."""
+        kept: list[float] = []
+        start = 0
+        for window, spoiled in zip(self.windows, self.spoiled, strict=True):
+            kept += [] if spoiled else series.samples_s[start : window.end]
+            start = window.end
+        return kept + series.samples_s[start:]
+
+
+class Watch:
+    """Looks at the machine while samples are taken, and ends the windows."""
+
+    def __init__(self, clock: Clock) -> None:
+        # Nothing of the machine is seen by any clock but its own.
+        self._sees = clock is monotonic_clock
+        self._clock, self._since = clock, clock()
+        self._others = OtherProcesses().__enter__()
+        self.windows: list[Window] = []
+
+    def look(self, samples: int) -> None:
+        """End the window where it is long enough; there are so many samples of every series."""
+        now = self._clock()
+        if now - self._since >= WINDOW_S * NANOSECONDS_PER_S:
+            share = self._others.lap() if self._sees else None
+            rate = host.clock_hz(host.usable_cores()) if self._sees else None
+            self.windows.append(Window(end=samples, others_share=share, clock_hz=rate))
+            self._since = now
 
 
 def warm_up(every: Sequence[Series], settings: MeasurementSettings, clock: Clock) -> None:
@@ -198,11 +272,8 @@ def sample_in_rounds(
     `rewarm` begins turns with calls that count for nothing, since others emptied the caches. A
     KeyboardInterrupt leaves the samples taken so far in the series.
     """
-    # Nothing of the machine is seen by any clock but its own.
-    watch = OtherProcesses() if clock is monotonic_clock else OtherProcesses(busy_s=lambda: None)
-    with watch as others, collector_paused(collect=True):
-        stopped_by = _take_rounds(every, settings, clock, rewarm, progress or no_progress)
-    return Sampling(settings=settings, stopped_by=stopped_by, others_share=others.share)
+    with collector_paused(collect=True):
+        return _take_rounds(every, settings, clock, rewarm, progress or no_progress)
 
 
 def _take_rounds(
@@ -211,16 +282,17 @@ def _take_rounds(
     clock: Clock,
     rewarm: bool,
     progress: Progress,
-) -> str:
+) -> Sampling:
     shuffle = random.Random(settings.seed).shuffle
     for series in every:
         series.start()
     started = clock()
     warm_up(every, settings, clock)
-    sampling = clock()
+    sampling, watch = clock(), Watch(clock)
     deadline = started + round(settings.limit_s * NANOSECONDS_PER_S)
     left_s = (deadline - sampling) / NANOSECONDS_PER_S
     turns = list(zip(every, plan_turns(every, left_s, rewarm=rewarm), strict=True))
+    found = partial(Sampling, settings=settings, windows=watch.windows)
     checked = 0
     while True:
         shuffle(turns)
@@ -230,15 +302,16 @@ def _take_rounds(
             for _ in range(turn.samples):
                 series.sample()
             if clock() >= deadline and all(other.samples_s for other in every):
-                return TIME_LIMIT
+                return found(stopped_by=TIME_LIMIT)
         taken, now = min(len(series.samples_s) for series in every), clock()
+        watch.look(taken)
         share = (now - started) / (deadline - started)
         progress(f"timing: {taken} samples each", min(1.0, share))
         long_enough = now - sampling >= settings.minimum_s * NANOSECONDS_PER_S
         if long_enough and taken >= max(settings.minimum_samples, checked * 4 / 3):
             checked = taken
-            if _hold_still(every, settings):
-                return STABLE
+            if _are_known(every, found(stopped_by=STABLE)):
+                return found(stopped_by=STABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,11 +344,14 @@ def plan_turns(every: Sequence[Series], left_s: float, *, rewarm: bool) -> list[
     return [Turn(count, samples) for count in calls]
 
 
-def _hold_still(every: Sequence[Series], settings: MeasurementSettings) -> bool:
-    """Return whether the last three windows of every series that matters agree."""
+def _are_known(every: Sequence[Series], sampling: Sampling) -> bool:
+    """Return whether the medians of all series that matter are known well enough."""
+    known_to = sampling.settings.known_to
     least_s = SMALL_SHARE * sum(series.typical_s for series in every)
-    spreads = [series.window_spread for series in every if series.typical_s >= least_s]
-    return all(spread is not None and spread <= settings.window_tolerance for spread in spreads)
+    matter = (series for series in every if series.typical_s >= least_s)
+    return math.isinf(known_to) or all(
+        statistics.uncertainty(kept) <= known_to for kept in map(sampling.kept, matter)
+    )
 
 
 def summarise(
@@ -287,28 +363,28 @@ def summarise(
     cache: str = WARM,
 ) -> Latency:
     """Return what the samples say; the dispatch floor is the median of `floor`, the null call."""
-    samples = series.samples_s
+    samples = sampling.kept(series)
     single = series.calls_per_sample == 1
-    seen: dict[str, Any] = {
-        "relative_iqr": statistics.relative_interquartile_range(samples),
-        "drift": statistics.drift(samples),
-        "window_spread": series.window_spread,
-        "others_share": sampling.others_share,
-    }
+    seen: dict[str, Any] = {"drift": statistics.drift(samples)}
+    seen["others_share"] = sampling.others_share
     verdict, reasons = statistics.judge(
-        len(samples), **seen, tolerance=sampling.settings.window_tolerance
+        len(samples), uncertainty=statistics.uncertainty(samples), **seen
     )
     return Latency(
         median_s=statistics.median(samples),
+        interval_s=statistics.median_interval(samples),
         p90_s=statistics.percentile_estimate(samples, 0.90) if single else None,
         p99_s=statistics.percentile_estimate(samples, 0.99) if single else None,
         min_s=min(samples),
         mad_s=statistics.median_absolute_deviation(samples),
+        relative_iqr=statistics.relative_interquartile_range(samples),
         samples=len(samples),
         outliers=statistics.outlier_count(samples),
+        windows=len(sampling.windows),
+        spoiled_windows=sum(sampling.spoiled),
         stopped_by=sampling.stopped_by,
         first_call_s=series.first_call_s,
-        dispatch_s=None if floor is None else statistics.median(floor.samples_s),
+        dispatch_s=None if floor is None else statistics.median(sampling.kept(floor)),
         verdict=verdict,
         samples_s=tuple(samples),
         calls_per_sample=series.calls_per_sample,

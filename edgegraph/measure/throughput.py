@@ -127,7 +127,7 @@ def time_windows(
     )
     sampling = sample_in_rounds(every, windows, clock, progress=progress)
     return [
-        _throughput(series.samples_s, depth, calls, batch, sampling.others_share)
+        _throughput(sampling.kept(series), depth, calls, batch, sampling.others_share)
         for series, depth, calls in zip(every, depths, counts, strict=True)
     ]
 
@@ -162,12 +162,11 @@ def _throughput(
 ) -> Throughput:
     wall_s = math.fsum(windows_s)
     calls_per_s = calls * len(windows_s) / wall_s
-    seen: dict[str, Any] = {
-        "relative_iqr": statistics.relative_interquartile_range(windows_s),
-        "drift": statistics.drift(windows_s),
-        "others_share": others_share,
-    }
-    verdict, reasons = statistics.judge(len(windows_s), **seen)
+    samples_per_s = calls_per_s * (1 if batch is None else batch)
+    interval = _interval_per_s(windows_s, samples_per_s)
+    known_to = math.inf if interval is None else statistics.half_width(interval, samples_per_s)
+    seen: dict[str, Any] = {"drift": statistics.drift(windows_s), "others_share": others_share}
+    verdict, reasons = statistics.judge(len(windows_s), uncertainty=known_to, **seen)
     return Throughput(
         queue_depth=depth,
         batch=batch,
@@ -175,12 +174,24 @@ def _throughput(
         windows=len(windows_s),
         wall_s=wall_s,
         calls_per_s=calls_per_s,
-        samples_per_s=calls_per_s * (1 if batch is None else batch),
+        samples_per_s=samples_per_s,
+        interval_per_s=interval,
+        relative_iqr=statistics.relative_interquartile_range(windows_s),
         verdict=verdict,
         reasons=reasons,
         cores=len(host.usable_cores()),
         **seen,
     )
+
+
+def _interval_per_s(windows_s: Sequence[float], samples_per_s: float) -> tuple[float, float] | None:
+    """Return the interval of the rate, from that of the windows' mean time."""
+    if len(windows_s) < 2:
+        return None
+    low_s, high_s = statistics.mean_interval(windows_s, statistics.CONFIDENCE)
+    mean_s = math.fsum(windows_s) / len(windows_s)
+    fastest = samples_per_s * mean_s / max(low_s, min(windows_s))
+    return samples_per_s * mean_s / high_s, fastest
 
 
 Prepare = Callable[[int], Sequence[Any]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.base.units import percent, ratio, seconds, seconds_in, si
 from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.reporting.views import code_name, largest_of_code
 from edgegraph.reporting.words import title
@@ -59,7 +59,8 @@ def believed(analysis: Analysis) -> Believed:
     """
     totals, latency = analysis.totals, analysis.latency
     if latency is not None and latency.verdict == OK:
-        return Believed("", seconds(latency.median_s), "")
+        known = "" if latency.interval_s is None else f" ({seconds_in(latency.interval_s)})"
+        return Believed("", seconds(latency.median_s), known)
     if latency is None and analysis.op_trace is not None:
         return Believed("", seconds(analysis.op_trace.span_s), " in the trace")
     why = "not measured" if latency is None else f"the measurement is {latency.verdict}"
@@ -107,7 +108,7 @@ def start(analysis: Analysis) -> str | None:
     first = next((each for each in listed(analysis) if each.weight), None)
     unsound = _unsound(analysis)
     if unsound is not None:
-        reasons = "; ".join(unsound.reasons) or "it spreads too far to rest a verdict on"
+        reasons = "; ".join(unsound.reasons) or "it is not known well enough to rest a verdict on"
         then = "" if first is None else f" Until then it points to {_place(analysis, first)}."
         return (
             "Stop other work on this machine and measure again: the measurement is"

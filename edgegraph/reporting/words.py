@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from edgegraph.base.shown import shown
-from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.base.units import percent, ratio, seconds, seconds_in, si
 from edgegraph.reporting.memory import memory_lines
 from edgegraph.results.analysis import Analysis, Environment, OpRecord, Totals
 from edgegraph.results.timing import Latency, best_throughput
@@ -113,10 +113,16 @@ def _measured(analysis: Analysis, latency: Latency) -> str:
     rate = "" if rate is None or analysis.batch == 1 else f" ({rate} one after the other)"
     tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
     return (
-        f"{seconds(latency.median_s)} median{tail}{rate}, min {seconds(latency.min_s)},"
-        f" n={latency.samples}, {latency.verdict} (middle half within"
-        f" {100 * latency.relative_iqr:.0f} %); launch {seconds(latency.dispatch_s)}"
+        f"{_median(latency)}{tail}{rate}, min {seconds(latency.min_s)}, n={latency.samples},"
+        f" {latency.verdict} (known to {percent(latency.uncertainty)});"
+        f" launch {seconds(latency.dispatch_s)}"
     )
+
+
+def _median(latency: Latency) -> str:
+    """Write the median with its 95 % confidence interval."""
+    known = "" if latency.interval_s is None else f" ({seconds_in(latency.interval_s)})"
+    return f"{seconds(latency.median_s)} median{known}"
 
 
 _FELT = 0.1
@@ -160,7 +166,7 @@ def conditions(analysis: Analysis) -> Iterator[tuple[str, str]]:
         tail = "" if latency.p90_s is None else f", p90 {seconds(latency.p90_s)}"
         yield (
             f"{latency.cache} caches{where}",
-            f"{seconds(latency.median_s)} median{tail}, n={latency.samples}, {latency.verdict}",
+            f"{_median(latency)}{tail}, n={latency.samples}, {latency.verdict}",
         )
     best = best_throughput(analysis.throughputs)
     if best is not None:
@@ -279,11 +285,14 @@ def _measurement(analysis: Analysis) -> Iterator[tuple[str, str]]:
         yield "measurement", "none: the times are estimates from the roofline, or unknown"
     if latency is None:
         return
+    spoiled = ""
+    if latency.spoiled_windows:
+        spoiled = f"; {latency.spoiled_windows} of {latency.windows} windows spoiled, and left out"
     calls = "" if latency.calls_per_sample == 1 else f" of {latency.calls_per_sample} calls each"
     spread = (
         f"{latency.samples} samples{calls}, {latency.outliers} of them outliers (kept); middle half"
         f" within {percent(latency.relative_iqr)} of the median, drift"
-        f" {percent(abs(latency.drift))}; stopped by: {latency.stopped_by}"
+        f" {percent(abs(latency.drift))}; stopped by: {latency.stopped_by}{spoiled}"
     )
     percentiles = ", ".join(
         f"{name} {seconds(value)}"
@@ -294,6 +303,8 @@ def _measurement(analysis: Analysis) -> Iterator[tuple[str, str]]:
         if value is not None
     )  # fmt: skip
     yield "verdict", latency.verdict
+    if latency.interval_s is not None:
+        yield "known to", f"{seconds_in(latency.interval_s)}, with 95 % confidence"
     yield "latency", percentiles
     yield "spread", spread
     if latency.dispatch_s is not None:

@@ -30,8 +30,8 @@ class CompiledTogether:
         parts: Number of parts.
         together_s: Time compiled as one.
         alone_s: Sum of the parts' times.
-        noise_s: How far the difference may be off: the interquartile ranges of all that was
-            timed, added in squares, since what disturbs one does not disturb the other.
+        noise_s: How far the difference may be off: the uncertainties of all that was timed,
+            added in squares, since what disturbs one does not disturb the other.
         verdict: ``gained`` (faster together), ``cost``, ``no difference`` (within the noise, or
             1 %), or ``NOISY`` where the measurement allows no verdict.
     """

@@ -20,7 +20,7 @@ from edgegraph.results.columns import Column, columns_of
 from edgegraph.results.kinds import kind_of
 
 FORMAT = "edgegraph-document"
-VERSION = 2
+VERSION = 3
 """Raised when a name goes or comes to mean something else; further names may come at any time."""
 
 _FORMS: dict[type, Mapping[str, Column]] = {}

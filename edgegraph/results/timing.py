@@ -28,7 +28,10 @@ class Latency:
     """Blocking single-stream latency of one executable, in seconds.
 
     Attributes:
-        median_s: Median of all samples.
+        median_s: Median of all samples that count.
+        interval_s: Its 95 % confidence interval, by a block bootstrap: 0.95 of many measurements
+            like this one hold the median of endless sampling. None of fewer than six samples, and
+            in results of before there were intervals.
         p90_s: 90th percentile by MLPerf's early-stopping estimate; None below 64 samples, or
             where a sample is a block of calls.
         p99_s: 99th percentile likewise; None below 662 samples.
@@ -36,17 +39,19 @@ class Latency:
         mad_s: Median absolute deviation.
         relative_iqr: Interquartile range over the median.
         drift: Relative difference between the medians of the first and the second half.
-        samples: Number of samples.
+        samples: Number of samples that count.
         outliers: Samples beyond Tukey's fences; counted, never dropped.
-        stopped_by: ``stable`` (all conditions met) or ``time limit``.
+        windows: Windows of about 0.2 s in which the machine was watched, and
+        spoiled_windows: those that are left out, since others took over a tenth of the cores'
+            time in them or the clock rate was another. None is where more than half would be.
+        stopped_by: ``stable`` (the median is known well enough) or ``time limit``.
         first_call_s: The first call, which warms caches and allocates.
         dispatch_s: Median of a null executable with the same signature; None if not taken.
-        verdict: ``OK``, ``NOISY`` or ``INVALID``.
-        samples_s: The raw samples in the order they were taken.
+        verdict: ``OK`` where the interval reaches no further than 5 % of the median, else
+            ``NOISY``, and ``INVALID`` beyond 25 %; ``NOISY`` also where others were at work.
+        samples_s: The raw samples that count, in the order they were taken.
         calls_per_sample: 1, or the calls in a block where one call is too short for the clock;
             a sample is then the block's mean.
-        window_spread: How far the medians of the last three windows of samples lie apart, over
-            their median; None for fewer than three samples.
         reasons: Why the verdict is not ``OK``, one line each.
         synchronous: Whether the calls ran in the calling thread; if not, a thread's wake-up is
             part of every sample.
@@ -72,12 +77,14 @@ class Latency:
     verdict: str
     samples_s: tuple[float, ...] = ()
     calls_per_sample: int = 1
-    window_spread: float | None = None
     reasons: tuple[str, ...] = ()
     synchronous: bool = True
     cache: str = WARM
     cores: int | None = None
     others_share: float | None = None
+    interval_s: tuple[float, float] | None = None
+    windows: int | None = None
+    spoiled_windows: int = 0
 
     def __repr__(self) -> str:
         """Say in one line what was measured; the samples are for those who ask."""
@@ -86,6 +93,14 @@ class Latency:
             f"<Latency{cache} {seconds(self.median_s)} median, min {least}, n={self.samples},"
             f" {self.verdict}>"
         )
+
+    @property
+    def uncertainty(self) -> float:
+        """Half of the interval over the median; half of the samples' spread without an interval."""
+        if self.interval_s is None or not self.median_s:
+            return self.relative_iqr
+        low_s, high_s = self.interval_s
+        return (high_s - low_s) / 2 / self.median_s
 
     @property
     def net_s(self) -> float | None:
@@ -100,7 +115,7 @@ class Latency:
         return self.dispatch_s is not None and self.dispatch_s > self.median_s / 2
 
 
-in_document(Latency, less="samples_s")
+in_document(Latency, less="samples_s", more=["uncertainty"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +177,8 @@ class Throughput:
         wall_s: Seconds that the windows took together.
         calls_per_s: calls / wall_s.
         samples_per_s: Calls per second times the batch; the calls themselves without a batch.
+        interval_per_s: 95 % confidence interval of the samples per second: Student's, of the mean
+            of the windows' times. None in results of before there were intervals.
         relative_iqr: Interquartile range over the median of the windows' times.
         drift: How much slower the second half of the windows was than the first.
         verdict: ``OK``, ``NOISY`` or ``INVALID``.
@@ -184,6 +201,18 @@ class Throughput:
     reasons: tuple[str, ...] = ()
     cores: int
     others_share: float | None = None
+    interval_per_s: tuple[float, float] | None = None
+
+    @property
+    def uncertainty(self) -> float:
+        """Half of the interval over the rate; half of the windows' spread without an interval."""
+        if self.interval_per_s is None:
+            return self.relative_iqr
+        low, high = self.interval_per_s
+        return (high - low) / 2 / self.samples_per_s
+
+
+in_document(Throughput, more=["uncertainty"])
 
 
 def best_throughput(throughputs: tuple[Throughput, ...]) -> Throughput | None:

@@ -32,8 +32,8 @@ HELPS, HURTS = "helps", "hurts"
 SMALLEST_CHANGE = 0.01
 """Differences below this share are none, however still the machine was."""
 
-NOISY_RELATIVE_IQR = 0.10
-"""Times whose middle half spreads further than this share of the median are not sound."""
+KNOWN_TO = 0.05
+"""A figure whose 95 % confidence interval reaches further than this share of it is not sound."""
 
 FAR_UNDER = 0.25
 """Share of a roof that is far under it, so that the roof does not explain the time: well-written
@@ -50,8 +50,8 @@ class Timed(Protocol):
         """Median of its samples."""
 
     @property
-    def relative_iqr(self) -> float:
-        """Interquartile range over the median."""
+    def uncertainty(self) -> float:
+        """Half of the median's 95 % confidence interval, over the median."""
 
 
 def worst(verdicts: Iterable[str]) -> str:
@@ -60,7 +60,7 @@ def worst(verdicts: Iterable[str]) -> str:
 
 
 def noise(timed: Iterable[tuple[Timed, int]]) -> float:
-    """Return how far the sum of some times may be off: their interquartile ranges, in squares.
+    """Return how far the sum of some times may be off: their uncertainties, added in squares.
 
     What disturbs one measurement does not disturb the others. Each comes with how often it counts;
     where several layers share one, it adds up linearly.
@@ -68,7 +68,7 @@ def noise(timed: Iterable[tuple[Timed, int]]) -> float:
     counts: dict[Timed, int] = {}
     for each, times in timed:
         counts[each] = counts.get(each, 0) + times
-    return hypot(*(times * each.relative_iqr * each.median_s for each, times in counts.items()))
+    return hypot(*(times * each.uncertainty * each.median_s for each, times in counts.items()))
 
 
 def verdict_of(

@@ -27,7 +27,7 @@ def rows(*traced_s: float) -> list[LayerRecord]:
 
 
 def alone(relative_iqr: float = 0.03) -> list[LayerLatency]:
-    took = replace(analyses.latency(1e-3 + 5e-6), relative_iqr=relative_iqr)
+    took = replace(analyses.latency(1e-3 + 5e-6), relative_iqr=relative_iqr, interval_s=None)
     return [LayerLatency(layer=name, phase="forward", latency=took) for name in NAMES]
 
 

@@ -169,6 +169,28 @@ def test_share_of_others(
     assert others.share == (None if share is None else pytest.approx(share))
 
 
+def test_laps_begin_where_the_last_one_ended() -> None:
+    """2 cores: in the first second others take 0.5 s, in the next two none."""
+    others = OtherProcesses(
+        cores=2,
+        busy_s=readings(0.0, 1.5, 3.5),
+        own_s=readings(0.0, 1.0, 3.0),
+        wall_s=readings(0.0, 1.0, 3.0),
+    )
+    others.__enter__()
+    assert others.lap() == pytest.approx(0.25)
+    assert others.lap() == 0.0
+
+
+def test_the_clock_rate_is_that_of_the_fastest_core(tmp_path: Path) -> None:
+    for core, kilohertz in ((0, "800000"), (1, "3100000")):
+        place = tmp_path / f"cpu{core}" / "cpufreq"
+        place.mkdir(parents=True)
+        (place / "scaling_cur_freq").write_text(f"{kilohertz}\n")
+    assert host.clock_hz((0, 1), tmp_path) == 3.1e9
+    assert host.clock_hz((0, 1), tmp_path / "none") is None
+
+
 def test_of_this_machine() -> None:
     with OtherProcesses() as others:
         pass

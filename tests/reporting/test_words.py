@@ -19,8 +19,8 @@ def test_conditions_are_named_with_their_figures() -> None:
     found = analyses.under_conditions()
     said = dict(conditions(found))
     assert said == {
-        "cold caches on 2 cores": "5 ms median, p90 5.5 ms, n=100, OK",
-        "warm caches on 1 core": "7 ms median, p90 7.7 ms, n=100, NOISY",
+        "cold caches on 2 cores": "5 ms median (4.85 to 5.15 ms), p90 5.5 ms, n=100, OK",
+        "warm caches on 1 core": "7 ms median (6.79 to 7.21 ms), p90 7.7 ms, n=100, NOISY",
         "throughput": "12.5 k samples/s with 8 calls in flight, OK"
         " (by calls in flight: 10 k at 1, 12.5 k at 8)",
     }

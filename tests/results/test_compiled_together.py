@@ -13,9 +13,9 @@ from tests import analyses
 
 
 def timed(net_s: float, spread: float = 0.0, verdict: str = "OK") -> Latency:
-    """Return a latency of `net_s` above a floor of 5 µs, with an interquartile range."""
+    """Return a latency of `net_s` above a floor of 5 µs, known to such a share of itself."""
     latency = analyses.latency(net_s + 5e-6, dispatch_s=5e-6, verdict=verdict)
-    return replace(latency, relative_iqr=spread)
+    return replace(latency, relative_iqr=spread, interval_s=None)
 
 
 def layer(name: str, latency: Latency, executions: int = 1) -> LayerLatency:

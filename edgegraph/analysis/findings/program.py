@@ -260,20 +260,17 @@ FIRST = 1.0
 
 @register_finding("noisy-machine")
 def noisy_machine(evidence: Evidence) -> Iterator[Finding]:
-    """A measurement that spreads too far to rest a verdict on."""
+    """A measurement that is not known well enough to rest a verdict on."""
     latency = evidence.analysis.latency
     if latency is not None and latency.verdict != OK:
-        reasons = latency.reasons or (
-            f"its middle half spreads over {percent(latency.relative_iqr)} of the median, and it"
-            f" drifted {percent(abs(latency.drift))}",
-        )
+        reasons = latency.reasons or (f"it is known to {percent(latency.uncertainty)} only",)
         yield Finding(
             rule="noisy-machine",
             layer=None,
             seen=f"the latency is {latency.verdict}: {'; '.join(reasons)}",
-            why="differences smaller than the spread mean nothing",
+            why="differences smaller than that mean nothing",
             try_next="stop other work on this machine and measure again",
-            numbers={"relative_iqr": latency.relative_iqr, "drift": latency.drift},
+            numbers={"uncertainty": latency.uncertainty, "drift": latency.drift},
             certainty="high",
             weight=FIRST,
         )

@@ -11,7 +11,7 @@ from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.op_tree import Kernel, launches
 from edgegraph.measure import statistics
 from edgegraph.results.analysis import Analysis, OpRecord
-from edgegraph.results.verdicts import HELPS, HURTS, NOISY, NOISY_RELATIVE_IQR, verdict_of
+from edgegraph.results.verdicts import HELPS, HURTS, KNOWN_TO, NOISY, verdict_of
 from edgegraph.studies.fusion.result import FusionEffect
 
 Identity = tuple[str, str, str]
@@ -65,10 +65,10 @@ def effects(rung: str, with_: Analysis, without: Analysis) -> Iterator[FusionEff
 
 
 def trace_noise(analysis: Analysis) -> float | None:
-    """Return the interquartile range of the traced calls over their median; None without any."""
+    """Return to what share of itself the median of the traced calls is known; None without any."""
     if analysis.op_trace is None:
         return None
-    return statistics.relative_interquartile_range([run.ops_s for run in analysis.op_trace.runs])
+    return statistics.uncertainty([run.ops_s for run in analysis.op_trace.runs])
 
 
 def fusion_verdict(
@@ -78,7 +78,7 @@ def fusion_verdict(
     if fused_noise is None or unfused_noise is None:
         return NOISY
     noise_s = math.hypot(fused_noise * fused_s, unfused_noise * unfused_s)
-    sound = max(fused_noise, unfused_noise) <= NOISY_RELATIVE_IQR
+    sound = max(fused_noise, unfused_noise) <= KNOWN_TO
     return verdict_of(unfused_s, fused_s, noise_s, sound=sound, words=(HELPS, HURTS))
 
 

@@ -33,7 +33,7 @@ SETTINGS = MeasurementSettings(
     warm_up_s=0.05,
     minimum_samples=30,
     minimum_s=0.5,
-    window_tolerance=math.inf,
+    known_to=math.inf,
     limit_s=20.0,
 )
 """Of programs in turns; that a rule helps by less than can be told so is not worth a change."""
@@ -175,8 +175,8 @@ class Whole:
             A ratio for each of the others; None where the time does not hold enough rounds.
         """
         every = [self._series(recipe) for recipe in (first, first, *others)]
-        sample_in_rounds(every, SETTINGS, monotonic_clock, rewarm=True)
-        return ratios([series.samples_s for series in every])
+        sampling = sample_in_rounds(every, SETTINGS, monotonic_clock, rewarm=True)
+        return ratios([sampling.kept(series) for series in every])
 
     def _series(self, recipe: Recipe) -> Series:
         call = ExecutableCall(self.program(recipe).executable, self.arguments_of(recipe))

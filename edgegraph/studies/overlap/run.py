@@ -114,14 +114,14 @@ def _whole(analysis: Analysis, latency: Latency) -> Bracket | None:
         time_s=latency.median_s if latency.net_s is None else latency.net_s,
         compute_time_s=totals.compute_time_s,
         memory_time_s=totals.memory_time_s,
-        noise=latency.relative_iqr,
+        noise=latency.uncertainty,
     )
 
 
 def _layers(analysis: Analysis) -> tuple[Bracket, ...]:
     """Bracket the layers that were timed alone, and that do something."""
     noise = {
-        (found.layer, found.phase): found.latency.relative_iqr for found in analysis.layer_latencies
+        (found.layer, found.phase): found.latency.uncertainty for found in analysis.layer_latencies
     }
     return tuple(
         Bracket(

@@ -55,7 +55,7 @@ def find_knee(points: Sequence[SweepPoint]) -> Choice:
     """Find the batch size from which throughput no longer grows.
 
     The knee is the smallest batch whose throughput is within 5 % of the best of the curve, or
-    within the best one's own noise (the interquartile range over the median of its windows)
+    within the best one's own uncertainty (half of its 95 % interval)
     where that is more. It is a threshold on the saturated rate, as Hockney's n_1/2 is, which
     asks for one half (Hockney and Jesshope, "Parallel Computers", 1981). There is none
 
@@ -73,7 +73,7 @@ def find_knee(points: Sequence[SweepPoint]) -> Choice:
         return _none(points, f"{count} measured, a knee needs three")
     best = max(measured, key=_rate)
     assert best.throughput is not None
-    margin = max(KNEE_MARGIN, best.throughput.relative_iqr)
+    margin = max(KNEE_MARGIN, best.throughput.uncertainty)
     position = next(
         at for at, point in enumerate(measured) if _rate(point) >= (1 - margin) * _rate(best)
     )
