@@ -181,8 +181,7 @@ def analyze(
     else:
         report(f"{name or found.name}: compiling", None)
         program = compile_workload(found, batch=batch, target=target, stage=stage, options=options)
-    if name is not None:
-        program = replace(program, name=name)
+    program = program if name is None else replace(program, name=name)
     roofs = find_device(device) if isinstance(device, str) else device
     draft = replace(_draft(program, measurement, roofs, report), trips=trips or {})
     report(f"{program.name}: pricing ops", None)
@@ -192,7 +191,8 @@ def analyze(
     draft = _measured(draft)
     with collector_paused():
         analysis = summarise(_run(COMBINE, draft))
-        return replace(analysis, findings=find(analysis, program.module, program.jaxpr))
+        findings = find(analysis, program.module, program.jaxpr, draft.arguments.held)
+        return replace(analysis, findings=findings)
 
 
 CALLBACK_NOTE = (

@@ -40,55 +40,79 @@ from edgegraph.hlo.op_name import (
     without_functions,
 )
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.hlo.parameters import model_arguments, module_paths
+from edgegraph.hlo.parameters import (
+    ModelArguments,
+    ParameterName,
+    model_arguments,
+    module_paths,
+)
 from edgegraph.hlo.sources import Sources
 from edgegraph.results.records import OpRecord
 
 
 @bulk
-def attribute(nodes: Sequence[Node], flow: Flow | None = None) -> Mapping[str, Attribution]:
+def attribute(
+    nodes: Sequence[Node], flow: Flow | None = None, arguments: ModelArguments | None = None
+) -> Mapping[str, Attribution]:
     """Find layer and phase of every node; a container belongs to what its ops have in common.
 
-    `flow` is that of the nodes, where it is known already.
+    `flow` and `arguments` are those of the nodes, where they are known already.
     """
-    arguments = model_arguments(nodes)
-    modules = module_paths(arguments.parameters.values())
-    op_names = without_functions(_complete_op_names(nodes))
-    said = {name: parse_op_name(op_name, modules) for name, op_name in op_names.items()}
-    sources = Sources(nodes)
-    updates = _updates(nodes, sources, said, arguments.held)
-    parameters = arguments.parameters
-    layers = {
-        name: OPTIMIZER_SCOPE if each.layer is None and name in updates else each.layer
-        for name, each in said.items()
-    }
-    instances, gradients = name_instances(nodes, layers, parameters)
-    layers |= instances
-    phases = {name: "update" if name in updates else each.phase for name, each in said.items()}
-    if "backward" in phases.values():  # a weight gradient that XLA wrote anew has no name
-        phases |= {name: "backward" for name in gradients if not said[name].primitive}
-    layers |= dict.fromkeys(_loss(nodes, sources, said, layers), LOSS_SCOPE)
-    attributions = {
-        name: Attribution(layer=layer, phase=phases[name]) for name, layer in layers.items()
-    }
-    certain = updates | {name for name, each in said.items() if each.differentiated}
+    flow, arguments = flow or Flow(nodes), arguments or model_arguments(nodes)
+    sources = flow.sources
+    parameters = {sources.places[name]: each for name, each in arguments.parameters.items()}
+    said = _said(nodes, module_paths(parameters.values()))
+    updates = _updates(sources, said, arguments.held)
+    attributions = _by_names(sources, said, updates, parameters)
     owners = parameter_owners(
-        nodes,
+        sources,
         parameters,
-        {name: each.layer for name, each in attributions.items() if each.phase != "update"},
+        [None if each.phase == "update" else each.layer for each in attributions],
     )
-    for node in nodes:
+    for at, node in enumerate(nodes):
         if node.opcode == "parameter" and node.parent is None:
-            layer = owners.get(node.name)
-            attributions[node.name] = Attribution(layer=layer, phase="forward")
-    _attribute_containers(nodes, attributions)
+            attributions[at] = Attribution(layer=owners.get(at), phase="forward")
+    _attribute_containers(flow, attributions)
+    certain = updates | {at for at, each in enumerate(said) if each.differentiated}
     unnamed = opcodes.FREE | opcodes.CONTAINERS
     named = {
-        node.name for node in nodes if node.opcode not in unnamed and said[node.name].primitive
+        at for at, node in enumerate(nodes) if said[at].primitive and node.opcode not in unnamed
     }
-    attribute_by_neighbours(nodes, attributions, certain, named, flow)
-    _attribute_containers(nodes, attributions)
-    return attributions
+    attribute_by_neighbours(flow, attributions, certain, named)
+    _attribute_containers(flow, attributions)
+    return dict(zip(sources.places, attributions, strict=True))
+
+
+def _said(nodes: Sequence[Node], modules: frozenset[str]) -> list[OpName]:
+    """Return what the op_names of ops say; each is read once."""
+    op_names = without_functions(_complete_op_names(nodes))
+    read = {op_name: parse_op_name(op_name, modules) for op_name in set(op_names)}
+    return [read[op_name] for op_name in op_names]
+
+
+def _by_names(
+    sources: Sources,
+    said: Sequence[OpName],
+    updates: Collection[int],
+    parameters: Mapping[int, ParameterName],
+) -> list[Attribution]:
+    """Place ops by what their names say, and those of the parameters; equal places are one."""
+    layers = [
+        OPTIMIZER_SCOPE if each.layer is None and at in updates else each.layer
+        for at, each in enumerate(said)
+    ]
+    instances, gradients = name_instances(sources, layers, parameters)
+    for at, layer in instances.items():
+        layers[at] = layer
+    phases = ["update" if at in updates else each.phase for at, each in enumerate(said)]
+    if "backward" in phases:  # a weight gradient that XLA wrote anew has no name
+        for at in gradients:
+            phases[at] = phases[at] if said[at].primitive else "backward"
+    for at in _loss(sources, said, layers):
+        layers[at] = LOSS_SCOPE
+    together = list(zip(layers, phases, strict=True))
+    made = {where: Attribution(layer=where[0], phase=where[1]) for where in set(together)}
+    return [made[where] for where in together]
 
 
 @bulk
@@ -101,63 +125,59 @@ def attribute_frames(
     """
     if not module.stack_frames:
         return {}
-    paths = CallPaths(module)
-
-    numbers = {node.name: node.instruction.stack_frame_id for node in nodes}
+    flow, paths = flow or Flow(nodes), CallPaths(module)
+    numbers = [node.instruction.stack_frame_id for node in nodes]
     places = {
         number: Attribution(layer="/".join(map(str, paths.of(number))) or None, phase="forward")
-        for number in set(numbers.values())
+        for number in set(numbers)
     }
-    attributions = {name: places[number] for name, number in numbers.items()}
-    attribute_by_neighbours(nodes, attributions, (), (), flow)
+    attributions = [places[number] for number in numbers]
+    attribute_by_neighbours(flow, attributions, (), ())
+    frames = {
+        layer: int(layer.rpartition("/")[2])
+        for layer in {each.layer for each in attributions}
+        if layer is not None
+    }
     return {
-        name: int(each.layer.rpartition("/")[2])
-        for name, each in attributions.items()
+        node.name: frames[each.layer]
+        for node, each in zip(nodes, attributions, strict=True)
         if each.layer is not None
     }
 
 
-def _updates(
-    nodes: Sequence[Node], sources: Sources, said: Mapping[str, OpName], held: Collection[str]
-) -> frozenset[str]:
-    """Name the ops of a training step's update that no scope names so."""
+def _updates(sources: Sources, said: Sequence[OpName], held: Collection[str]) -> frozenset[int]:
+    """Find the ops of a training step's update that no scope names so."""
     backward = _in_phase(said, "backward")
-    if not backward or not updates_something(nodes, held):
+    if not backward or not updates_something(sources.nodes, held):
         return frozenset()
-    differentiated = {name for name, each in said.items() if each.differentiated}
-    layers = {said[name].layer for name in differentiated} - {None}
-    others = {name for name, each in said.items() if each.layer in layers}
-    found = find_updates(nodes, sources, backward, differentiated | others)
+    layers = {each.layer for each in said if each.differentiated} - {None}
+    model = {at for at, each in enumerate(said) if each.differentiated or each.layer in layers}
+    found = find_updates(sources, backward, model)
     # What says nothing of itself, such as a copy of a gradient, is placed by its neighbours.
-    return frozenset(name for name in found if said[name].primitive)
+    return frozenset(at for at in found if said[at].primitive)
 
 
-def _loss(
-    nodes: Sequence[Node],
-    sources: Sources,
-    said: Mapping[str, OpName],
-    layers: Mapping[str, str | None],
-) -> frozenset[str]:
-    """Name the ops of a loss that no scope names so, of a program with a backward pass."""
+def _loss(sources: Sources, said: Sequence[OpName], layers: Sequence[str | None]) -> frozenset[int]:
+    """Find the ops of a loss that no scope names so, of a program with a backward pass."""
     backward = _in_phase(said, "backward")
-    if not backward or not any(layers[name] for name in backward):
+    if not backward or not any(layers[at] for at in backward):
         return frozenset()
-    forward = {name for name, each in said.items() if each.differentiated} - backward
-    return find_loss(nodes, sources, layers, forward, backward)
+    forward = {at for at, each in enumerate(said) if each.differentiated} - backward
+    return find_loss(sources, layers, forward, backward)
 
 
-def _in_phase(said: Mapping[str, OpName], phase: str) -> frozenset[str]:
-    return frozenset(name for name, each in said.items() if each.phase == phase)
+def _in_phase(said: Sequence[OpName], phase: str) -> frozenset[int]:
+    return frozenset(at for at, each in enumerate(said) if each.phase == phase)
 
 
-def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
+def _complete_op_names(nodes: Sequence[Node]) -> list[str]:
     """Return every node's op_name from the root on.
 
     Before optimisation JAX writes the op_names inside a called function relative to the call. What
     XLA calls by itself, it names after a loop.
     """
     containers: dict[str | None, str] = {}
-    complete: dict[str, str] = {}
+    complete: list[str] = []
     for node in nodes:
         # A loop or branch inside the function is relative to the same call.
         container = containers.get(node.parent, "")
@@ -167,21 +187,22 @@ def _complete_op_names(nodes: Sequence[Node]) -> Mapping[str, str]:
         if node.opcode in opcodes.CONTAINERS:
             called = op_name.removesuffix("/while") if node.opcode == "call" else ""
             containers[node.name] = called or container
-        complete[node.name] = op_name
+        complete.append(op_name)
     return complete
 
 
-def _attribute_containers(nodes: Sequence[Node], attributions: dict[str, Attribution]) -> None:
+def _attribute_containers(flow: Flow, attributions: list[Attribution]) -> None:
     """Place fusions, loops and calls by what they hold: their own op_name is only the last op's."""
-    held: dict[str, list[Attribution]] = {}
-    for node in reversed(nodes):
-        attributed = attributions[node.name]
-        if node.name in held:
-            shared = common(held[node.name])
+    held: dict[int, list[Attribution]] = {}
+    for at in reversed(range(len(attributions))):
+        attributed = attributions[at]
+        if at in held:
+            shared = common(held[at])
             if shared.layer is not None:
-                attributed = attributions[node.name] = shared
-        if node.parent is not None and attributed.layer is not None:
-            held.setdefault(node.parent, []).append(attributed)
+                attributed = attributions[at] = shared
+        around = flow.around[at]
+        if around is not None and attributed.layer is not None:
+            held.setdefault(around, []).append(attributed)
 
 
 LayerPhase = tuple[str | None, str]

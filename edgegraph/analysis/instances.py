@@ -27,127 +27,131 @@ def is_class(layer: str | None) -> bool:
 
 
 def name_instances(
-    nodes: Sequence[Node],
-    layers: Mapping[str, str | None],
-    parameters: Mapping[str, ParameterName],
-) -> tuple[Mapping[str, str], Collection[str]]:
+    sources: Sources,
+    layers: Sequence[str | None],
+    parameters: Mapping[int, ParameterName],
+) -> tuple[Mapping[int, str], Collection[int]]:
     """Name the layer of each op in a layer that is named after a class, as far as one can tell.
 
     Where a program has no other layers, an op outside of all that reads parameters is named, too.
-    The second value has the names of those that share operands with the ops that read parameters.
+    Ops go by their place in `sources`. The second value are those that share operands with the ops
+    that read parameters.
     """
-    scopes = {name: layer for name, layer in layers.items() if layer and is_class(layer)}
-    named = {layer for layer in layers.values() if layer} - set(scopes.values())
+    classes = {layer for layer in set(layers) if is_class(layer)}
+    scopes = {at: layer for at, layer in enumerate(layers) if layer and layer in classes}
+    named = {layer for layer in layers if layer} - classes
     if parameters and named <= {LOSS_SCOPE, OPTIMIZER_SCOPE}:
-        scopes |= {name: "" for name, layer in layers.items() if layer is None}
+        scopes |= {at: "" for at, layer in enumerate(layers) if layer is None}
     if not scopes:
         return {}, ()
-    search = _Search(nodes, scopes)
-    search.by_parameters(_paths(nodes, parameters))
+    search = _Search(sources, scopes)
+    search.by_parameters(_paths(sources.nodes, parameters))
     for _ in range(2):  # what shares an operand with what shared one
         search.by_operands()
     for _ in range(2):
         search.by_neighbours()
     found = {
-        name: f"{_split(search.scopes[name])[0]}/{path}".strip("/")
-        for name, path in search.found.items()
+        at: f"{_split(search.scopes[at])[0]}/{path}".strip("/")
+        for at, path in search.found.items()
         if path
     }
     return found, search.gradients
 
 
-def _paths(nodes: Sequence[Node], parameters: Mapping[str, ParameterName]) -> Mapping[str, str]:
+def _paths(nodes: Sequence[Node], parameters: Mapping[int, ParameterName]) -> Mapping[int, str]:
     """Return the module of every parameter; what stands beside others in no module is its own."""
     matrices = {
-        node.name
-        for node in nodes
-        if node.name in parameters and len(node.instruction.shape.dimensions) > 1
+        each.path or at
+        for at, each in parameters.items()
+        if len(nodes[at].instruction.shape.dimensions) > 1
     }
-    several = len({each.path or name for name, each in parameters.items() if name in matrices}) > 1
-    return {name: each.path or (each.leaf if several else "") for name, each in parameters.items()}
+    several = len(matrices) > 1
+    return {at: each.path or (each.leaf if several else "") for at, each in parameters.items()}
 
 
 class _Search:
     """What is `found` of each op: the path of its module, and in which of the `scopes`."""
 
-    def __init__(self, nodes: Sequence[Node], scopes: Mapping[str, str]) -> None:
-        sources = Sources(nodes)
-        given: set[str] = set()
-        for node in nodes:
-            filled = node.opcode == "broadcast" and node.operands[0] in given
+    def __init__(self, sources: Sources, scopes: Mapping[int, str]) -> None:
+        nodes = sources.nodes
+        given: set[int] = set()
+        for at, node in enumerate(nodes):
+            filled = node.opcode == "broadcast" and sources.operands[at][0] in given
             if filled or node.opcode in ("constant", "iota"):
-                given.add(node.name)
+                given.add(at)
         self.scopes = dict(scopes)
         self._makers = {
-            node.name: [maker for maker in sources.of(node) if maker not in given]
-            for node in nodes
+            at: [maker for maker in sources.of(at) if maker not in given]
+            for at, node in enumerate(nodes)
             if node.opcode not in opcodes.MAKERS_BEHIND
         }
-        self._origins: dict[str, str] = {}
-        alike: dict[object, str] = {}
-        for node in nodes:
-            makers = tuple(self._origin(maker) for maker in self._makers.get(node.name, ()))
+        self._origins: dict[int, int] = {}
+        alike: dict[object, int] = {}
+        for at, node in enumerate(nodes):
+            makers = tuple(self._origin(maker) for maker in self._makers.get(at, ()))
             if makers and node.opcode in opcodes.SAME_VALUES:
-                self._origins[node.name] = makers[0]
+                self._origins[at] = makers[0]
             elif makers:  # XLA computes the same in several fusions
                 key = node.opcode, node.instruction.op_name, makers
-                self._origins[node.name] = alike.setdefault(key, node.name)
-        self._scalars = {node.name for node in nodes if not node.instruction.shape.dimensions}
+                self._origins[at] = alike.setdefault(key, at)
+        self._scalars = {
+            at for at, node in enumerate(nodes) if not node.instruction.shape.dimensions
+        }
         sums = opcodes.PRODUCTS | opcodes.REDUCTIONS
-        self._sums = {node.name for node in nodes if node.opcode in sums}
-        self._weights: dict[str, str] = {}
-        self.found: dict[str, str] = {}
-        self.gradients: set[str] = set()
+        self._sums = {at for at, node in enumerate(nodes) if node.opcode in sums}
+        self._weights: dict[int, str] = {}
+        self.found: dict[int, str] = {}
+        self.gradients: set[int] = set()
 
-    def by_parameters(self, paths: Mapping[str, str]) -> None:
+    def by_parameters(self, paths: Mapping[int, str]) -> None:
         """Find the ops that read the parameters of one module, as they are or rearranged."""
         self._weights |= paths
-        for name, makers in self._makers.items():
+        for at, makers in self._makers.items():
             read = {self._weights[maker] for maker in makers if maker in self._weights}
-            if len(read) == 1 and name not in self._scalars:
+            if len(read) == 1 and at not in self._scalars:
                 if all(maker in self._weights for maker in makers):
-                    self._weights[name] = next(iter(read))
-                if name in self.scopes:
-                    self.found[name] = next(iter(read))
+                    self._weights[at] = next(iter(read))
+                if at in self.scopes:
+                    self.found[at] = next(iter(read))
 
     def by_operands(self) -> None:
         """Find the ops that share most operands with those of one module: weight gradients."""
-        users: dict[str, set[tuple[str, str]]] = {}
-        for name, path in self.found.items():
-            for maker in self._activations(name):
-                users.setdefault(maker, set()).add((self.scopes[name], path))
-        for name, scope in list(self.scopes.items()):
-            if name not in self.found and name in (self._makers if scope else self._sums):
+        users: dict[int, set[tuple[str, str]]] = {}
+        for at, path in self.found.items():
+            for maker in self._activations(at):
+                users.setdefault(maker, set()).add((self.scopes[at], path))
+        for at, scope in list(self.scopes.items()):
+            if at not in self.found and at in (self._makers if scope else self._sums):
                 shared = Counter(
                     module
-                    for maker in self._activations(name)
+                    for maker in self._activations(at)
                     for module in users.get(maker, ())
                     if scope in ("", module[0])
                 ).most_common(2)
                 if shared and (len(shared) == 1 or shared[0][1] > shared[1][1]):
-                    self.scopes[name], self.found[name] = shared[0][0]
-                    self.gradients.add(name)
+                    self.scopes[at], self.found[at] = shared[0][0]
+                    self.gradients.add(at)
 
     def by_neighbours(self) -> None:
         """Find the other ops by those that make their operands, and by those that use them."""
-        users: dict[str, list[str]] = {}
-        for name, makers in self._makers.items():
-            self._like(name, makers)
+        users: dict[int, list[int]] = {}
+        for at, makers in self._makers.items():
+            self._like(at, makers)
             for maker in makers:
-                users.setdefault(maker, []).append(name)
-        for name in reversed(self._makers):
-            self._like(name, users.get(name, ()))
+                users.setdefault(maker, []).append(at)
+        for at in reversed(self._makers):
+            self._like(at, users.get(at, ()))
 
-    def _activations(self, name: str) -> set[str]:
-        return {self._origin(maker) for maker in self._makers[name] if maker not in self._weights}
+    def _activations(self, at: int) -> set[int]:
+        return {self._origin(maker) for maker in self._makers[at] if maker not in self._weights}
 
-    def _origin(self, name: str) -> str:
-        return self._origins.get(name, name)
+    def _origin(self, at: int) -> int:
+        return self._origins.get(at, at)
 
-    def _like(self, name: str, others: Iterable[str]) -> None:
-        if name in self.found or not self.scopes.get(name):
+    def _like(self, at: int, others: Iterable[int]) -> None:
+        if at in self.found or not self.scopes.get(at):
             return
-        around, classes = _split(self.scopes[name])
+        around, classes = _split(self.scopes[at])
         paths = set()
         for other in others:
             if other in self.found:
@@ -156,7 +160,7 @@ class _Search:
                     path = self.found[other].split("/")
                     paths.add("/".join(path[: len(path) - len(deeper) + len(classes)]))
         if len(paths) == 1:
-            self.found[name] = paths.pop()
+            self.found[at] = paths.pop()
 
 
 def _split(layer: str) -> tuple[str, list[str]]:

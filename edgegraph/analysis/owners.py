@@ -12,24 +12,23 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from edgegraph.hlo import opcodes
-from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE, lies_in
 from edgegraph.hlo.parameters import ParameterName
 from edgegraph.hlo.sources import Sources
 
 
 def parameter_owners(
-    nodes: Sequence[Node],
-    parameters: Mapping[str, ParameterName],
-    layers: Mapping[str, str | None],
-) -> Mapping[str, str]:
+    sources: Sources,
+    parameters: Mapping[int, ParameterName],
+    layers: Sequence[str | None],
+) -> Mapping[int, str]:
     """Name the layer that owns each parameter, as far as one does.
 
-    `layers` are those that ops say they are in, by name.
+    Ops go by their place in `sources`; `layers` are those that they say they are in.
     """
-    owners = _Owners(nodes, parameters, layers)
-    found = {name: owners.layer(name, each.path) for name, each in parameters.items()}
-    return {name: layer for name, layer in found.items() if layer}
+    owners = _Owners(sources, parameters, layers)
+    found = {at: owners.layer(at, each.path) for at, each in parameters.items()}
+    return {at: layer for at, layer in found.items() if layer}
 
 
 class _Owners:
@@ -37,14 +36,14 @@ class _Owners:
 
     def __init__(
         self,
-        nodes: Sequence[Node],
-        parameters: Mapping[str, ParameterName],
-        layers: Mapping[str, str | None],
+        sources: Sources,
+        parameters: Mapping[int, ParameterName],
+        layers: Sequence[str | None],
     ) -> None:
-        self._nodes = nodes
+        self._sources = sources
         self._parameters = parameters
         self._layers = layers
-        scopes = {layer for layer in layers.values() if layer is not None}
+        scopes = {layer for layer in layers if layer is not None}
         known = sorted(scopes, key=lambda scope: (scope.count("/"), scope), reverse=True)
         self._by_path = {scope.partition("/")[2]: scope for scope in known}
         self._by_path |= {scope: scope for scope in known}
@@ -54,7 +53,7 @@ class _Owners:
         for around in {around for scope in known for around in _around(scope)}:
             self._by_end.setdefault(around.rpartition("/")[2], set()).add(around)
 
-    def layer(self, name: str, path: str) -> str:
+    def layer(self, parameter: int, path: str) -> str:
         """Return the owner of a parameter; below the network's own scope where nothing tells."""
         if path in self._by_path and path:
             return self._by_path[path]
@@ -62,7 +61,7 @@ class _Owners:
         below_root = f"{root}/{path}".strip("/")
         if not self._roots or (root and not path):
             return below_root
-        reader = self._readers.get(name)
+        reader = self._readers.get(parameter)
         if reader is None:
             return below_root
         ends = self._by_end.get(path.rpartition("/")[2], ())
@@ -72,23 +71,22 @@ class _Owners:
         return max((scope for scope in alike if lies_in(reader, scope)), key=len, default=reader)
 
     @cached_property
-    def _readers(self) -> Mapping[str, str]:
+    def _readers(self) -> Mapping[int, str]:
         """The deepest scope that holds all ops that read a parameter, as it is or rearranged."""
-        sources = Sources(self._nodes)
-        origins = {name: {name} for name in self._parameters}
-        readers: dict[str, set[str]] = {}
-        for node in self._nodes:
+        origins = {parameter: {parameter} for parameter in self._parameters}
+        readers: dict[int, set[str]] = {}
+        for at, node in enumerate(self._sources.nodes):
             if node.opcode in opcodes.MAKERS_BEHIND:
                 continue
-            layer = self._layers.get(node.name)
-            made = [origins.get(maker) for maker in sources.of(node)]
+            layer = self._layers[at]
+            made = [origins.get(maker) for maker in self._sources.of(at)]
             read = set().union(*(each for each in made if each is not None))
             if layer is None and made and None not in made:
-                origins[node.name] = read
+                origins[at] = read
             elif layer is not None:
-                for name in read:
-                    readers.setdefault(name, set()).add(layer)
-        return {name: shared for name, found in readers.items() if (shared := _shared(found))}
+                for parameter in read:
+                    readers.setdefault(parameter, set()).add(layer)
+        return {at: shared for at, found in readers.items() if (shared := _shared(found))}
 
 
 def _around(scope: str) -> list[str]:

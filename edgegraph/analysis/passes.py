@@ -30,6 +30,7 @@ from edgegraph.analysis.records import (
     layer_parameters,
     live_memory,
     op_records,
+    signature,
     with_traced_times,
 )
 from edgegraph.analysis.schedule import simulate_schedule
@@ -44,7 +45,7 @@ from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node, flatten
 from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.hlo.parameters import parameters_first
+from edgegraph.hlo.parameters import ModelArguments, model_arguments, parameters_first
 from edgegraph.measure.environment import environment
 from edgegraph.measure.isolated import measure_layers
 from edgegraph.measure.latency import measure_apart
@@ -75,6 +76,7 @@ class Draft:
     measurement: Measurement
     report: Progress
     nodes: tuple[Node, ...] = ()
+    arguments: ModelArguments = field(default_factory=ModelArguments)
     attributions: Mapping[str, Attribution] = field(default_factory=dict)
     frames: Mapping[str, int] = field(default_factory=dict)
     costs: Mapping[str, OpCost] = field(default_factory=dict)
@@ -101,9 +103,9 @@ def list_ops(draft: Draft) -> Draft:
     # XLA reads the whole module for its totals: before what is made of it fills the memory too.
     _ = draft.program.xla_cost
     nodes = flatten(module)
-    flow = Flow(nodes)
-    frames = attribute_frames(nodes, module, flow)
-    return replace(draft, nodes=nodes, attributions=attribute(nodes, flow), frames=frames)
+    flow, arguments = Flow(nodes), model_arguments(nodes)
+    places, frames = attribute(nodes, flow, arguments), attribute_frames(nodes, module, flow)
+    return replace(draft, nodes=nodes, arguments=arguments, attributions=places, frames=frames)
 
 
 def price_ops(draft: Draft) -> Draft:
@@ -228,8 +230,8 @@ def time_conditions(draft: Draft) -> Draft:
 
 def roll_up_layers(draft: Draft) -> Draft:
     """Put traced times in place of estimates, and add the ops up by layer and phase."""
-    known = draft.program.params is not None
-    parameters = layer_parameters(draft.nodes, draft.attributions, known=known)
+    known, names = draft.program.params is not None, draft.arguments.parameters
+    parameters = layer_parameters(draft.nodes, names, draft.attributions, known=known)
     ops, trace = draft.ops, draft.op_trace
     shares = () if trace is None else trace.shares
     ops = ops if trace is None else with_traced_times(ops, shares)
@@ -266,6 +268,7 @@ COMBINE: Sequence[Pass] = (roll_up_layers, leave_bounds_to_compiled_programs)
 def summarise(draft: Draft) -> Analysis:
     """Return the analysis, its findings still empty."""
     program, nodes, module = draft.program, draft.nodes, draft.program.module
+    kept = draft.arguments
     network_bytes_per_s = None if draft.device is None else draft.device.network_bytes_per_s
     return Analysis(
         workload=program.name,
@@ -285,7 +288,9 @@ def summarise(draft: Draft) -> Analysis:
         layer_latencies=draft.layer_latencies,
         findings=(),
         unpriced={name: cost.unpriced for name, cost in draft.costs.items() if cost.unpriced},
-        live_memory=live_memory(profile_memory(module, nodes), nodes, draft.attributions),
+        live_memory=live_memory(
+            profile_memory(module, nodes, kept.held), kept.parameters, draft.attributions
+        ),
         activation_memory=activation_memory(program),
         schedule=(
             simulate_schedule(nodes, draft.ops, network_bytes_per_s=network_bytes_per_s)
@@ -335,7 +340,7 @@ def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) 
     found = add_up(top, _FROM_OPS)
     for name in _DISPATCH:
         if draft.device is not None and found[name] is not None:
-            found[name] += _DISPATCH[name] * draft.device.launch_s(*_signature(draft.nodes))
+            found[name] += _DISPATCH[name] * draft.device.launch_s(*signature(draft.nodes))
     moved = found["bytes_read"] + found["bytes_written"]
     main_memory_bytes = moved - known_sum(op.on_chip_bytes for op in top)
     times_s = compute_s, memory_s, network_s = [
@@ -353,13 +358,6 @@ def _sums(draft: Draft, top: Sequence[OpRecord], placed: Sequence[LayerRecord]) 
         "flops_coverage": _share(known_sum(row.flops for row in placed), found["flops"]),
         "bytes_coverage": _share(placed_bytes, moved),
     }
-
-
-def _signature(nodes: Sequence[Node]) -> tuple[int, int]:
-    """Count the arrays that a program takes and gives back."""
-    top = [node.instruction for node in nodes if node.parent is None]
-    taken = sum(len(each.shape.leaves()) for each in top if each.opcode == "parameter")
-    return taken, len(top[-1].shape.leaves()) if top else 0
 
 
 def _share(part: int, whole: int) -> float:

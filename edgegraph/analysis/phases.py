@@ -8,7 +8,7 @@ number of the step. What is differentiated, in no layer, and behind all of them,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Sequence, Set
 
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
@@ -21,91 +21,90 @@ def updates_something(nodes: Sequence[Node], held: Collection[str]) -> bool:
     A function that only returns gradients of its input, such as a sampler or the forces between
     particles, updates no model.
     """
-    shapes = {node.name: node.instruction.shape for node in nodes}
-    kept = {(shapes[name].dtype, shapes[name].dimensions) for name in held}
+    shapes = [node.instruction.shape for node in nodes if node.name in held]
+    kept = {(shape.dtype, shape.dimensions) for shape in shapes}
     root = next(node for node in reversed(nodes) if node.parent is None)
     return any((leaf.dtype, leaf.dimensions) in kept for leaf in root.instruction.shape.leaves())
 
 
 def find_updates(
-    nodes: Sequence[Node],
-    sources: Sources,
-    gradients: Collection[str],
-    differentiated: Collection[str],
-) -> frozenset[str]:
-    """Name the ops of the update.
+    sources: Sources, gradients: Collection[int], differentiated: Collection[int]
+) -> frozenset[int]:
+    """Find the ops of the update.
 
     Args:
-        nodes: All ops, operands before users.
-        sources: Of these.
-        gradients: Names of the ops of the backward pass.
-        differentiated: Those of all ops that are differentiated, `gradients` among them; the model
-            is in these, and they are no update.
+        sources: Of all ops, which go by their place.
+        gradients: The ops of the backward pass.
+        differentiated: All ops that are differentiated, `gradients` among them; the model is in
+            these, and they are no update.
     """
     if not gradients:
         return frozenset()
-    doing = [node for node in nodes if node.opcode not in opcodes.MAKERS_BEHIND]
-    updates: set[str] = set()
+    doing = _doing(sources)
+    updates: set[int] = set()
     after = set(gradients)
-    for node in doing:
-        if node.name not in differentiated and not after.isdisjoint(sources.of(node)):
-            updates.add(node.name)
-            after.add(node.name)
-    model: set[str] = set()
-    only: set[str] = set()
-    for node in reversed(doing):
-        name = node.name
-        if name in updates:
-            only.update(sources.of(node))
-        elif name in differentiated or name in model:
-            model.update(sources.of(node))
-        elif name in only:
-            updates.add(name)
-            only.update(sources.of(node))
+    for at in doing:
+        if at not in differentiated and not after.isdisjoint(sources.of(at)):
+            updates.add(at)
+            after.add(at)
+    model: set[int] = set()
+    only: set[int] = set()
+    for at in reversed(doing):
+        if at in updates:
+            only.update(sources.of(at))
+        elif at in differentiated or at in model:
+            model.update(sources.of(at))
+        elif at in only:
+            updates.add(at)
+            only.update(sources.of(at))
     return frozenset(updates)
 
 
 def find_loss(
-    nodes: Sequence[Node],
     sources: Sources,
-    layers: Mapping[str, str | None],
-    forward: Set[str],
-    backward: Set[str],
-) -> frozenset[str]:
-    """Name the ops of the loss.
+    layers: Sequence[str | None],
+    forward: Set[int],
+    backward: Set[int],
+) -> frozenset[int]:
+    """Find the ops of the loss.
 
     Args:
-        nodes: All ops, operands before users.
-        sources: Of these.
+        sources: Of all ops, which go by their place.
         layers: The layer of each op, as far as it has one.
         forward: The differentiated ops that come before the backward pass.
         backward: The ops of the backward pass.
     """
-    doing = [node for node in nodes if node.opcode not in opcodes.MAKERS_BEHIND]
-    nowhere = [node.name for node in doing if not layers[node.name]]
+    doing = _doing(sources)
+    nowhere = [at for at in doing if not layers[at]]
     if forward.isdisjoint(nowhere) and backward.isdisjoint(nowhere):
         return frozenset()
-    behind = {name for name, layer in layers.items() if layer}
-    for node in doing:
-        if not behind.isdisjoint(sources.of(node)):
-            behind.add(node.name)
-    gradients: set[str] = set()
-    used: set[str] = set()
-    for node in doing:
-        if node.name in backward:
-            read = sources.of(node)
-            if layers[node.name] or any(name in gradients for name in read):
-                gradients.add(node.name)
+    behind = {at for at, layer in enumerate(layers) if layer}
+    for at in doing:
+        if not behind.isdisjoint(sources.of(at)):
+            behind.add(at)
+    gradients: set[int] = set()
+    used: set[int] = set()
+    for at in doing:
+        if at in backward:
+            read = sources.of(at)
+            if layers[at] or not gradients.isdisjoint(read):
+                gradients.add(at)
                 used.update(read)
     before = -1
     while before < len(used):  # once more for every loop within a loop
         before = len(used)
-        for node in reversed(doing):
-            if node.name in used or (node.name in forward and layers[node.name]):
-                used.update(sources.with_earlier_turns(node))
+        for at in reversed(doing):
+            if at in used or (at in forward and layers[at]):
+                used.update(sources.with_earlier_turns(at))
     return frozenset(
-        name
-        for name in nowhere
-        if (name in forward and name in behind and name not in used)
-        or (name in backward and name not in gradients)
+        at
+        for at in nowhere
+        if (at in forward and at in behind and at not in used)
+        or (at in backward and at not in gradients)
     )
+
+
+def _doing(sources: Sources) -> list[int]:
+    """Return the ops that do not only hand on what others have made."""
+    passing = opcodes.MAKERS_BEHIND
+    return [at for at, node in enumerate(sources.nodes) if node.opcode not in passing]

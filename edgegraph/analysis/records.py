@@ -18,7 +18,6 @@ from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.op_name import LOSS_SCOPE, OPTIMIZER_SCOPE
 from edgegraph.hlo.op_tree import OpTree
-from edgegraph.hlo.parameters import model_arguments
 from edgegraph.memory.activations import activation_peaks
 from edgegraph.memory.live import HeldBuffer, MemoryProfile
 from edgegraph.results.analysis import OpRecord
@@ -193,13 +192,12 @@ def with_traced_times(
 
 def live_memory(
     profile: MemoryProfile | None,
-    nodes: Sequence[Node],
+    weights: Container[str],
     attributions: Mapping[str, Attribution],
 ) -> LiveMemory | None:
     """Return which layers the buffers belong to, and what they are to the model."""
     if profile is None:
         return None
-    weights = model_arguments(nodes).parameters
     return LiveMemory(
         ops=tuple([node.name for node in profile.steps]),
         alive_bytes=profile.alive_bytes,
@@ -254,13 +252,16 @@ def _kind(buffer: HeldBuffer, attribution: Attribution, weights: Container[str])
 
 
 def layer_parameters(
-    nodes: Sequence[Node], attributions: Mapping[str, Attribution], *, known: bool
+    nodes: Sequence[Node],
+    names: Container[str],
+    attributions: Mapping[str, Attribution],
+    *,
+    known: bool,
 ) -> Mapping[str, Parameters] | None:
-    """Count the model's parameters by layer, from the entry parameters' own names.
+    """Count the model's parameters, which have these names, by layer.
 
-    None where none are found, and it is not `known` that there are none.
+    None where there are none, and it is not `known` that there are none.
     """
-    names = model_arguments(nodes).parameters
     if not names and not known:
         return None
     owned: dict[str, Parameters] = {}
@@ -272,3 +273,10 @@ def layer_parameters(
             parameters = Parameters(count=shape.size, bytes=shape.bytes)
             owned[layer] = owned.get(layer, Parameters()) + parameters
     return owned
+
+
+def signature(nodes: Sequence[Node]) -> tuple[int, int]:
+    """Count the arrays that a program takes and gives back."""
+    top = [node.instruction for node in nodes if node.parent is None]
+    taken = sum(len(each.shape.leaves()) for each in top if each.opcode == "parameter")
+    return taken, len(top[-1].shape.leaves()) if top else 0

@@ -9,7 +9,7 @@ the tests hold examples of each.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, pairwise
@@ -127,14 +127,14 @@ def qualify_op_name(op_name: str, caller: str) -> str:
     return f"{caller}/{op_name}"
 
 
-def without_functions(op_names: Mapping[str, str]) -> Mapping[str, str]:
-    """Take names of Python functions out of op_names, by the names of the ops.
+def without_functions(op_names: Sequence[str]) -> Sequence[str]:
+    """Take names of Python functions out of the op_names of a program.
 
     Some primitives become functions of their own, which are called like the Python function that
     uses them: an argmax in ``Net`` is ``Net/rollout/reduce``, and nothing else is in ``rollout``.
     """
     following: dict[str, set[str]] = {}
-    for op_name in set(op_names.values()):
+    for op_name in set(op_names):
         for one in op_name.split(";"):
             for scope, after in pairwise(one.split("/")):
                 following.setdefault(scope, set()).add(after)
@@ -145,10 +145,10 @@ def without_functions(op_names: Mapping[str, str]) -> Mapping[str, str]:
     }
     if not functions:
         return op_names
-    return {
-        name: "/".join(part for part in op_name.split("/") if part not in functions)
-        for name, op_name in op_names.items()
-    }
+    return [
+        "/".join(part for part in op_name.split("/") if part not in functions)
+        for op_name in op_names
+    ]
 
 
 def _may_be_function(scope: str) -> bool:

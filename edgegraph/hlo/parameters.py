@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from edgegraph.errors import InputError
@@ -65,8 +65,8 @@ class ModelArguments:
     `held` are the parameters, and other state of the model or its optimiser.
     """
 
-    parameters: Mapping[str, ParameterName]
-    held: frozenset[str]
+    parameters: Mapping[str, ParameterName] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,16 +314,17 @@ def _of_parameters(trees: Sequence[_Tree], nodes: Sequence[Node]) -> list[_Tree]
 def _multiplied(nodes: Sequence[Node]) -> frozenset[str]:
     """Name the values that products or library calls read, as they are or rearranged."""
     sources = Sources(nodes)
-    found: set[str] = set()
-    for node in reversed(nodes):
+    found: set[int] = set()
+    for at in reversed(range(len(nodes))):
+        node = nodes[at]
         called = node.opcode == "custom-call" and node.instruction.custom_call_target
         if (
             called
             or node.opcode in opcodes.PRODUCTS
-            or (node.name in found and node.opcode in opcodes.SAME_VALUES | {"dynamic-slice"})
+            or (at in found and node.opcode in opcodes.SAME_VALUES | {"dynamic-slice"})
         ):
-            found.update(sources.of(node))
-    return frozenset(found)
+            found.update(sources.of(at))
+    return frozenset(nodes[at].name for at in found)
 
 
 def _parameter_name(steps: Sequence[str | int], start: int) -> ParameterName:

@@ -7,71 +7,94 @@ from collections.abc import Iterator, Sequence
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 
+_HAND_ON = opcodes.INLINED | {"get-tuple-element", "parameter"}
+"""Ops whose value, as a whole, another op may have made."""
+
 
 class Sources:
-    """Finds what makes the values that an op reads, through tuples, calls and one turn of loops."""
+    """Finds what makes the values that an op reads, through tuples, calls and one turn of loops.
+
+    Ops go by their place among `nodes`, here and in what is found.
+
+    Attributes:
+        nodes: All ops, containers before their contents, operands before users.
+        places: The place of every op, by its name.
+        operands: Of every op, by position.
+    """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
-        self._nodes = {node.name: node for node in nodes}
+        self.nodes = nodes
+        self.places = places = {node.name: place for place, node in enumerate(nodes)}
+        self.operands = [[places[operand] for operand in node.operands] for node in nodes]
         # In order of execution, the last op of a computation makes its result.
-        self._last: dict[tuple[str | None, str], str] = {
-            (node.parent, node.computation): node.name for node in nodes
+        self._last: dict[tuple[str | None, str], int] = {
+            (node.parent, node.computation): place for place, node in enumerate(nodes)
         }
-        self._makers: dict[str, str] = {}
+        self._maker: list[int | None] = [
+            None if node.opcode in _HAND_ON else place for place, node in enumerate(nodes)
+        ]
+        self._makers: dict[int, list[int]] = {}
 
-    def of(self, node: Node) -> list[str]:
-        """Name the ops that make a node's operands."""
-        known = self._makers
-        return [known.get(operand) or self._find(operand) for operand in node.operands]
+    def of(self, place: int) -> list[int]:
+        """Return the ops that make an op's operands."""
+        found = self._makers.get(place)
+        if found is None:
+            found = []
+            for operand in self.operands[place]:
+                maker = self._maker[operand]
+                found.append(self._find(operand) if maker is None else maker)
+            self._makers[place] = found
+        return found
 
-    def _find(self, operand: str) -> str:
+    def _find(self, operand: int) -> int:
         path: list[int] = []
-        name = operand
-        while (step := self._step(self._nodes[name], path)) is not None:
-            name = step
-        self._makers[operand] = name
-        return name
+        place = operand
+        while (step := self._step(place, path)) is not None:
+            place = step
+        self._maker[operand] = place
+        return place
 
-    def with_earlier_turns(self, node: Node) -> Iterator[str]:
-        """Yield the same, and what the turn before in a loop makes of what a node reads."""
-        waiting: list[tuple[str, list[int]]] = [(operand, []) for operand in node.operands]
-        seen: set[tuple[str, tuple[int, ...]]] = set()
+    def with_earlier_turns(self, place: int) -> Iterator[int]:
+        """Yield the same, and what the turn before in a loop makes of what an op reads."""
+        waiting: list[tuple[int, list[int]]] = [(each, []) for each in self.operands[place]]
+        seen: set[tuple[int, tuple[int, ...]]] = set()
         while waiting:
-            name, path = waiting.pop()
-            if (name, tuple(path)) in seen:
+            maker, path = waiting.pop()
+            if (maker, tuple(path)) in seen:
                 continue
-            seen.add((name, tuple(path)))
-            maker = self._nodes[name]
-            if maker.opcode == "parameter" and maker.parent is not None and path:
-                loop = self._nodes[maker.parent]
+            seen.add((maker, tuple(path)))
+            node = self.nodes[maker]
+            if node.opcode == "parameter" and node.parent is not None and path:
+                loop = self.nodes[self.places[node.parent]]
                 if loop.opcode == "while":
                     made = self._last[loop.name, loop.instruction.called[0]]
                     waiting.append((made, path[:]))
             step = self._step(maker, path)
             if step is None:
-                yield name
+                yield maker
             else:
                 waiting.append((step, path))
 
-    def _step(self, node: Node, path: list[int]) -> str | None:
-        """Name what hands the value at a path in a node's tuple on; None if the node makes it."""
-        instruction = node.instruction
-        opcode = instruction.opcode
+    def _step(self, place: int, path: list[int]) -> int | None:
+        """Return what hands the value at a path in an op's tuple on; None if the op makes it."""
+        node = self.nodes[place]
+        opcode, instruction = node.opcode, node.instruction
         if opcode == "get-tuple-element":
             path.append(instruction.tuple_index or 0)
-            return node.operands[0]
+            return self.operands[place][0]
         if opcode == "tuple" and path:
-            return node.operands[path.pop()]
+            return self.operands[place][path.pop()]
         if opcode == "parameter" and node.parent is not None:
-            return self._handed_in(node, self._nodes[node.parent])
+            return self._handed_in(node, self.places[node.parent])
         if opcode in opcodes.INLINED or (opcode == "while" and path):
             return self._last[node.name, instruction.called[0]]
         return None
 
-    def _handed_in(self, parameter: Node, container: Node) -> str | None:
+    def _handed_in(self, parameter: Node, around: int) -> int | None:
+        container = self.nodes[around]
         number = parameter.instruction.parameter_number or 0
         if container.opcode == "conditional":
             number = 1 + container.instruction.called.index(parameter.computation)
         elif container.opcode not in opcodes.INLINED and container.opcode != "while":
             return None
-        return container.operands[number]
+        return self.operands[around][number]

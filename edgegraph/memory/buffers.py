@@ -9,26 +9,26 @@ Source: openxla/xla, ``HloDataflowAnalysis``, ``HloAliasAnalysis`` and ``HloLive
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edgegraph.errors import FormatError
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Alias, Instruction, Module, Shape
-from edgegraph.hlo.parameters import model_arguments
 from edgegraph.memory.values import Leaves, TupleParts, Value, Values, written_over
 
 _READS_NOTHING = opcodes.TUPLES | {"while"}
 """Ops that pass values on; what a loop is passed has already become what its body is passed."""
 
 
-def trace_values(module: Module, nodes: Sequence[Node]) -> Values:
+def trace_values(module: Module, nodes: Sequence[Node], kept: Container[str]) -> Values:
     """Follow the values of a scheduled module, flattened to `nodes`, through its memory.
 
-    XLA has put copies where two values need memory of their own.
+    XLA has put copies where two values need memory of their own. `kept` are the arguments that are
+    a model's own.
     """
-    tracer = _Tracer(module, model_arguments(nodes).held)
+    tracer = _Tracer(module, kept)
     for node in nodes:
         tracer.visit(node)
     return tracer.finish()
@@ -47,9 +47,9 @@ class _Open:
 class _Tracer:
     """What is known after the nodes visited so far."""
 
-    def __init__(self, module: Module, held: frozenset[str]) -> None:
+    def __init__(self, module: Module, kept: Container[str]) -> None:
         self._module = module
-        self._held = held
+        self._kept = kept
         self._roots = {c.name: c.root for c in module.computations.values()}
         self._open: list[_Open] = []
         self._inside: set[str | None] = {None}
@@ -130,7 +130,7 @@ class _Tracer:
         instruction = node.instruction
         number = instruction.parameter_number or 0
         if not self._open:
-            from_input = node.name not in self._held
+            from_input = node.name not in self._kept
             shapes = self.parts.leaves(instruction.shape)
             leaves = tuple([self._value(node, shape, None, from_input) for shape in shapes])
             self._arguments[number] = leaves

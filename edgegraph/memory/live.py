@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -48,8 +48,12 @@ class MemoryProfile:
 
 
 @bulk
-def profile_memory(module: Module, nodes: Sequence[Node]) -> MemoryProfile | None:
+def profile_memory(
+    module: Module, nodes: Sequence[Node], kept: Container[str]
+) -> MemoryProfile | None:
     """Find out what a program holds in memory at every moment; None if the module is not scheduled.
+
+    `kept` are the arguments that are a model's own, as `ModelArguments` has them.
 
     Arguments and constants are alive for the whole run, results from the op that makes them to
     the end, all else from the op that makes it to the one that reads it last. What is written
@@ -57,7 +61,7 @@ def profile_memory(module: Module, nodes: Sequence[Node]) -> MemoryProfile | Non
     """
     if module.entry not in module.schedule:
         return None
-    values = trace_values(module, nodes)
+    values = trace_values(module, nodes, kept)
     allocation = allocate(module, values)
     spans = _spans(values, allocation)
     alive = _alive(spans, values, allocation)

@@ -11,6 +11,7 @@ import pytest
 
 import edgegraph as eg
 from edgegraph.analysis.instances import is_class, name_instances
+from edgegraph.hlo.sources import Sources
 
 
 @jax.tree_util.register_dataclass
@@ -166,4 +167,4 @@ def test_other_names_are_left_alone() -> None:
     assert is_class("Net/eqx.nn.Conv")
     assert not is_class("Net/Conv_0")
     assert not is_class(None)
-    assert name_instances([], {"x": "Net/Conv_0", "y": None}, {}) == ({}, ())
+    assert name_instances(Sources([]), ["Net/Conv_0", None], {}) == ({}, ())

@@ -13,6 +13,7 @@ from flax import nnx
 import edgegraph as eg
 from edgegraph.analysis.owners import parameter_owners
 from edgegraph.hlo.parameters import ParameterName
+from edgegraph.hlo.sources import Sources
 
 BATCH, STEPS = 2, 5
 
@@ -28,9 +29,8 @@ BATCH, STEPS = 2, 5
     ],
 )
 def test_parameter_owners(path: str, scopes: list[str], expected: str) -> None:
-    parameters = {"p": ParameterName(path=path, leaf="w")}
-    layers: dict[str, str | None] = {scope: scope for scope in scopes}
-    assert parameter_owners([], parameters, layers) == {"p": expected}
+    parameters = {0: ParameterName(path=path, leaf="w")}
+    assert parameter_owners(Sources([]), parameters, scopes) == {0: expected}
 
 
 class Passing(nn.Module):

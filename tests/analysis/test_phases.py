@@ -220,8 +220,8 @@ def test_without_gradients_there_is_no_update() -> None:
     lowered = jax.jit(loss).lower(WEIGHTS, X, Y)
     nodes = flatten(decode(xla.lowered_module(lowered)))
     sources = Sources(nodes)
-    assert not find_updates(nodes, sources, (), ())
-    assert not find_loss(nodes, sources, {node.name: None for node in nodes}, set(), set())
+    assert not find_updates(sources, (), ())
+    assert not find_loss(sources, [None] * len(nodes), set(), set())
     weights = [node.name for node in nodes if node.opcode == "parameter" and node.parent is None]
     assert not updates_something(nodes, weights)  # it returns a number
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from edgegraph.analysis.attribution import attribute
-from edgegraph.analysis.places import NOWHERE, Attribution, attribute_by_neighbours, common
+from edgegraph.analysis.places import (
+    NOWHERE,
+    Attribution,
+    Flow,
+    attribute_by_neighbours,
+    common,
+)
 from edgegraph.hlo.graph import Node
 from edgegraph.hlo.module import Instruction, Shape
 
@@ -56,19 +62,10 @@ def test_what_is_named_does_not_become_part_of_an_update() -> None:
         node("copy", "copy", "", "gradient"),
         node("update", "add", "jit(f)/optimizer/add", "noise", "copy"),
     ]
-    attributions = {
-        "noise": placed(None),
-        "gradient": placed(None, "backward"),
-        "copy": placed(None),
-        "update": placed("optimizer", "update"),
-    }
-    attribute_by_neighbours(nodes, attributions, {"gradient"}, {"noise", "gradient", "update"})
-    assert attributions == {
-        "noise": placed(None),
-        "gradient": placed(None, "backward"),
-        "copy": placed("optimizer", "update"),
-        "update": placed("optimizer", "update"),
-    }
+    update = placed("optimizer", "update")
+    attributions = [placed(None), placed(None, "backward"), placed(None), update]
+    attribute_by_neighbours(Flow(nodes), attributions, certain={1}, named={0, 1, 3})
+    assert attributions == [placed(None), placed(None, "backward"), update, update]
 
 
 def test_a_sum_of_gradients_stands_with_the_layer_not_with_the_loss() -> None:
@@ -77,10 +74,10 @@ def test_a_sum_of_gradients_stands_with_the_layer_not_with_the_loss() -> None:
         node("gradient", "negate", "jit(f)/transpose(jvp(Net))/neg"),
         node("sum", "add", "jit(f)/transpose(jvp())/add_any", "decay", "gradient"),
     ]
-    attributions = {
-        "decay": placed("loss", "backward"),
-        "gradient": placed("Net", "backward"),
-        "sum": placed(None, "backward"),
-    }
-    attribute_by_neighbours(nodes, attributions, {"sum"}, {"sum"})
-    assert attributions["sum"] == placed("Net", "backward")
+    attributions = [
+        placed("loss", "backward"),
+        placed("Net", "backward"),
+        placed(None, "backward"),
+    ]
+    attribute_by_neighbours(Flow(nodes), attributions, certain={2}, named={2})
+    assert attributions[2] == placed("Net", "backward")

@@ -160,7 +160,7 @@ def test_donating_an_argument_without_elements_takes_no_memory() -> None:
         ENTRY e { x = f32[0] parameter(0)
                   ROOT y = f32[0] negate(x) }""")
     )
-    profile = profile_memory(module, flatten(module))
+    profile = profile_memory(module, flatten(module), ())
     assert profile is not None
     assert profile.alive_bytes == (0, 0)
 

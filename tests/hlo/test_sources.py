@@ -24,10 +24,9 @@ def test_values_are_followed_through_loops_calls_and_branches() -> None:
     flag, x = jax.ShapeDtypeStruct((), "bool"), jax.ShapeDtypeStruct((4,), "float32")
     nodes = flatten(decode(xla.lowered_module(jax.jit(function).lower(flag, x))))
     sources = Sources(nodes)
-    opcode = {node.name: node.opcode for node in nodes}
     made = {
-        node.opcode: [opcode[name] for name in sources.of(node)]
-        for node in nodes
+        node.opcode: [nodes[maker].opcode for maker in sources.of(at)]
+        for at, node in enumerate(nodes)
         if node.opcode in ("sine", "tanh", "cosine", "negate", "add")
         and node.instruction.shape.dtype == "f32"
     }
@@ -35,5 +34,6 @@ def test_values_are_followed_through_loops_calls_and_branches() -> None:
     assert made["tanh"] == ["sine"]  # in the first turn
     assert made["cosine"] == made["negate"] == ["tanh"]
     assert made["add"] == ["conditional", "parameter"]
-    tanh = next(node for node in nodes if node.opcode == "tanh")
-    assert {opcode[name] for name in sources.with_earlier_turns(tanh)} == {"sine", "tanh"}
+    (tanh,) = [at for at, node in enumerate(nodes) if node.opcode == "tanh"]
+    turns = {nodes[maker].opcode for maker in sources.with_earlier_turns(tanh)}
+    assert turns == {"sine", "tanh"}

@@ -6,6 +6,7 @@ from edgegraph import xla
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.module import Module
+from edgegraph.hlo.parameters import model_arguments
 from edgegraph.memory.live import MemoryProfile, profile_memory
 
 KIB = 1024
@@ -19,7 +20,8 @@ def scheduled(body: str, computations: str = "", header: str = "") -> Module:
 
 
 def profile(module: Module) -> MemoryProfile:
-    found = profile_memory(module, flatten(module))
+    nodes = flatten(module)
+    found = profile_memory(module, nodes, model_arguments(nodes).held)
     assert found is not None
     return found
 

@@ -105,9 +105,9 @@ def test_a_buffer_is_named_after_what_was_last_written_to_it() -> None:
 
 def test_nothing_is_said_before_there_is_a_schedule() -> None:
     module = decode(xla.parse_text("HloModule m ENTRY e { ROOT x = f32[8] parameter(0) }"))
-    assert profile_memory(module, flatten(module)) is None
+    assert profile_memory(module, flatten(module), ()) is None
     lowered = decode(programs.lowered(programs.small_cnn, 1))
-    assert profile_memory(lowered, flatten(lowered)) is None
+    assert profile_memory(lowered, flatten(lowered), ()) is None
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,11 @@ from edgegraph.analysis.findings.registry import (
     bytes_of,
     common_layer,
     costly,
-    once,
     register_finding,
 )
 from edgegraph.base.units import percent, si
 from edgegraph.hlo import opcodes
-from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.op_tree import Kernel
-from edgegraph.hlo.parameters import model_arguments
 from edgegraph.results.analysis import Finding, OpRecord
 
 if TYPE_CHECKING:
@@ -125,8 +122,7 @@ def layout_changes(evidence: Evidence) -> Iterator[Finding]:
     share = evidence.share(kernel.head for kernel in kernels)
     if share.value < MOVED_WITHOUT_NEED or evidence.is_brief(share.value * evidence.whole_s):
         return
-    weights = weight_names(evidence)
-    of_weights = [kernel for kernel in kernels if _origin(evidence, kernel) in weights]
+    of_weights = [kernel for kernel in kernels if _origin(evidence, kernel) in evidence.kept]
     of_values = [kernel for kernel in kernels if kernel not in of_weights]
     if of_weights:
         yield _moved(
@@ -150,12 +146,6 @@ def layout_changes(evidence: Evidence) -> Iterator[Finding]:
             "what makes a value and what uses it want it in different orders, so it is moved twice",
             f"{order}einsum in place of transpose and matmul, or the order that the next op takes",
         )
-
-
-@once
-def weight_names(evidence: Evidence) -> frozenset[str]:
-    """Return the names of the program's arguments that a model keeps: its parameters, its state."""
-    return model_arguments(flatten(evidence.module)).held
 
 
 def _origin(evidence: Evidence, kernel: Kernel[OpRecord]) -> str:

@@ -12,8 +12,10 @@ from weakref import WeakKeyDictionary
 from edgegraph.base.timing import bulk
 from edgegraph.errors import InputError
 from edgegraph.hlo import opcodes
+from edgegraph.hlo.graph import flatten
 from edgegraph.hlo.op_name import UNATTRIBUTED, scope_of
 from edgegraph.hlo.op_tree import Kernel, OpTree
+from edgegraph.hlo.parameters import model_arguments
 from edgegraph.results.analysis import Analysis, Finding, LayerRecord, OpRecord
 from edgegraph.results.verdicts import OK
 
@@ -47,15 +49,27 @@ class Evidence:
         jaxpr: The traced program; None where only its module is known.
     """
 
-    def __init__(self, analysis: Analysis, module: Module | None = None, jaxpr: Any = None) -> None:
+    def __init__(
+        self,
+        analysis: Analysis,
+        module: Module | None = None,
+        jaxpr: Any = None,
+        kept: frozenset[str] | None = None,
+    ) -> None:
         self.analysis = analysis
         self.jaxpr = jaxpr
         self._module = module
+        self._kept = kept
 
     @property
     def module(self) -> Module:
         """The decoded HLO module."""
         return self.analysis.module if self._module is None else self._module
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """Names of the program's arguments that a model keeps: its parameters, its state."""
+        return model_arguments(flatten(self.module)).held if self._kept is None else self._kept
 
     @cached_property
     def instructions(self) -> Mapping[str, Instruction]:
@@ -311,10 +325,17 @@ def register_finding(name: str, *, compiled: bool = False) -> Callable[[Rule], R
 
 @bulk
 def find(
-    analysis: Analysis, module: Module | None = None, jaxpr: Any = None
+    analysis: Analysis,
+    module: Module | None = None,
+    jaxpr: Any = None,
+    kept: frozenset[str] | None = None,
 ) -> tuple[Finding, ...]:
-    """Apply every rule; return findings, those by which most can be won first."""
-    evidence = Evidence(analysis, module, jaxpr)
+    """Apply every rule; return findings, those by which most can be won first.
+
+    What is known already of the analysed program need not be found out again: its module, its
+    jaxpr, and which arguments a model has `kept`.
+    """
+    evidence = Evidence(analysis, module, jaxpr, kept)
     found: list[Finding] = []
     for name, rule in RULES.items():
         if analysis.stage == "lowered" and name in COMPILED_ONLY:
