@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from edgegraph.store import open_store as open_store
     from edgegraph.studies.devices.result import DeviceComparison as DeviceComparison
     from edgegraph.studies.devices.run import compare_devices as compare_devices
+    from edgegraph.studies.fit.batch import LargestBatch as LargestBatch
+    from edgegraph.studies.fit.batch import largest_batch as largest_batch
     from edgegraph.studies.fusion.result import FusionStudy as FusionStudy
     from edgegraph.studies.fusion.run import fusion_study as fusion_study
     from edgegraph.studies.improve.result import Improvement as Improvement
@@ -79,6 +81,7 @@ _HOME = {
     "FusionStudy": "edgegraph.studies.fusion.result",
     "GateResult": "edgegraph.gate.gate",
     "Improvement": "edgegraph.studies.improve.result",
+    "LargestBatch": "edgegraph.studies.fit.batch",
     "Measurement": "edgegraph.analysis.analyze",
     "MeasurementSettings": "edgegraph.measure.sampling",
     "OpTrace": "edgegraph.results.op_trace",
@@ -101,6 +104,7 @@ _HOME = {
     "diff": "edgegraph.compare.diff",
     "fusion_study": "edgegraph.studies.fusion.run",
     "improve": "edgegraph.studies.improve.run",
+    "largest_batch": "edgegraph.studies.fit.batch",
     "load": "edgegraph.results.files",
     "open": "edgegraph.doors.registry",
     "open_store": "edgegraph.store",

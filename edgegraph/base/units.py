@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
+from edgegraph.errors import InputError
+
 UNKNOWN = "?"
 
 _LARGE = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_BYTES = {
+    "": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
 _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -24,6 +32,25 @@ def memory_size(value: float | None) -> str:
         if value and value % scale == 0 and value < 1024 * scale:
             return f"{value / scale:,.0f} {prefix}B"
     return si(value, "B")
+
+
+def parse_memory(text: str | int) -> int:
+    """Read the size of a memory in bytes: a number, or one with a unit.
+
+    Raises:
+        InputError: It is no positive size.
+
+    Example:
+        >>> parse_memory("16GB"), parse_memory("1.5 GiB"), parse_memory(4096)
+        (16000000000, 1610612736, 4096)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(text).strip())
+    scale = None if found is None else _BYTES.get(found[2])
+    if found is None or scale is None or not float(found[1]) * scale >= 1:
+        raise InputError(
+            f"memory {text!r} is not a size; expected, for example, 16GB, 64GiB or 4096 (bytes)"
+        )
+    return int(float(found[1]) * scale) if "." in found[1] else int(found[1]) * scale
 
 
 def seconds(value: float | None) -> str:

@@ -199,6 +199,13 @@ class Compared:
         str, typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5.")
     ]
     batch: Annotated[str, typer.Option("--batch", "-b", help="Batch sizes: 1,8,64 or 1:64.")] = "1"
+    largest: Annotated[
+        bool,
+        typer.Option(
+            "--largest-batch",
+            help="Find the largest batch that fits each device, by compiling at others.",
+        ),
+    ] = False
 
 
 @grouped_options(without=("batch", "target", "stage", "compiler_options", "strict", *ANALYSIS_ONLY))
@@ -256,6 +263,7 @@ def _rows(jobs: Sequence[Job], compared: Compared) -> Iterator[DeviceRow]:
             devices=[name.strip() for name in compared.devices.split(",")],
             batches=parse_batches(compared.batch),
             measure=bool(jobs[0].measure),
+            largest=compared.largest,
             settings=settings(jobs[0]),
             progress=report,
         )

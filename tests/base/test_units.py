@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgegraph.base.units import memory_size, percent, ratio, seconds, si
+from edgegraph.base.units import memory_size, parse_memory, percent, ratio, seconds, si
+from edgegraph.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,20 @@ def test_plain_numbers(value: float | None, text: str) -> None:
 )  # fmt: skip
 def test_memories_have_the_sizes_that_vendors_write(value: int | None, text: str) -> None:
     assert memory_size(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("16GB", 16 * 10**9), ("16 GiB", 2**34), ("0.5 MB", 500_000), ("12B", 12), ("12", 12),
+        (4096, 4096), ("64kB", 64_000), ("1TiB", 2**40),
+    ],
+)  # fmt: skip
+def test_memories_are_read(text: str | int, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "16gigs", "-3GB", "0", "0.2B", "1e9", "16 G", True])
+def test_what_is_no_memory_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is not a size; expected, for example, 16GB"):
+        parse_memory(text)

@@ -141,7 +141,7 @@ def _largest(rows: Sequence[DeviceRow]) -> list[str]:
         if row.largest_batch is not None:
             found.setdefault(row.workload, {})[row.device] = row.largest_batch
     return [
-        f"largest batch of {workload} that fits, by the line through these: "
+        f"largest batch of {workload} that fits, found by compiling: "
         + ", ".join(f"{device} {batch:,}" for device, batch in devices.items())
         for workload, devices in found.items()
     ]

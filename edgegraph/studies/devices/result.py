@@ -86,8 +86,8 @@ class DeviceRow:
             a device without a compiler weights and peak activations, if that is more.
         capacity_bytes: Main memory of the device; None where unknown.
         memory: Name of that memory: ``DRAM``, ``HBM``, ``SRAM``; None where unknown.
-        largest_batch: The largest batch size that fits, extrapolated from the batch sizes at
-            hand; None where that is unknown.
+        largest_batch: The largest batch size that fits, found by compiling; None where that was
+            not asked for, or is unknown.
     """
 
     workload: str

@@ -14,12 +14,13 @@ from edgegraph.compiler.program import Program
 from edgegraph.compiler.targets import parse_target
 from edgegraph.device import host
 from edgegraph.device.catalogue import find_entry
-from edgegraph.errors import EdgeGraphError, InputError
+from edgegraph.errors import CompileError, EdgeGraphError, InputError
 from edgegraph.measure.environment import environment
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
 from edgegraph.studies.devices.result import DeviceComparison, DeviceRow, op_kinds
+from edgegraph.studies.fit.batch import out_of_memory, search
 from edgegraph.workload import Workload
 
 COMPILERS_AT_ONCE = 2
@@ -34,6 +35,7 @@ def compare_devices(
     devices: Sequence[str],
     batches: Sequence[int] = (1,),
     measure: bool = False,
+    largest: bool = False,
     settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> DeviceComparison:
@@ -48,6 +50,8 @@ def compare_devices(
             ``device:rpi5``.
         batches: Batch sizes.
         measure: Measure what can run here: the target ``cpu``.
+        largest: Find the largest batch of every workload that fits each device, by compiling it at
+            other batch sizes, some six to ten a device.
         settings: How long and how carefully to measure.
         progress: Called with a message and a fraction.
 
@@ -65,8 +69,8 @@ def compare_devices(
         [('device:rpi5', 7840, 'memory'), ('device:cortex-m7', 7840, 'compute')]
     """
     rows = device_rows(
-        workloads, devices=devices, batches=batches, measure=measure, settings=settings,
-        progress=progress,
+        workloads, devices=devices, batches=batches, measure=measure, largest=largest,
+        settings=settings, progress=progress,
     )  # fmt: skip
     return comparison(list(rows))
 
@@ -77,6 +81,7 @@ def device_rows(
     devices: Sequence[str],
     batches: Sequence[int] = (1,),
     measure: bool = False,
+    largest: bool = False,
     settings: MeasurementSettings | None = None,
     progress: Progress | None = None,
 ) -> Generator[DeviceRow, None, None]:
@@ -107,17 +112,22 @@ def device_rows(
         }
         try:
             for number, cell in enumerate(cells):
-                workload, target_name, batch = cell
-                at = "" if batch is None else f" at batch {batch}"
-                report(f"{workload.name}{at} on {target_name}", number / len(cells))
+                report(_said(cell), number / len(cells))
                 made = compiling[number].result() if number in compiling else _compile(*cell)
-                yield _row(cell, made, measure, settings)
+                row = _row(cell, made, measure, settings)
+                last = number + 1 == len(cells) or cells[number + 1][:2] != cell[:2]
+                yield _with_largest(row, cell, report) if largest and last else row
         finally:
             _end(compiling.values())
 
 
+def _said(cell: Cell) -> str:
+    workload, target, batch = cell
+    return f"{workload.name}{'' if batch is None else f' at batch {batch}'} on {target}"
+
+
 def comparison(rows: Sequence[DeviceRow]) -> DeviceComparison:
-    """Put rows together, and tell the largest batch that fits from those of one device."""
+    """Put rows together; those of a workload on a device share the largest batch that fits."""
     return DeviceComparison(rows=_with_largest_batch(rows), environment=environment())
 
 
@@ -223,37 +233,37 @@ def _filled(row: DeviceRow, analysis: Analysis) -> DeviceRow:
     )
 
 
+def _with_largest(row: DeviceRow, cell: Cell, report: Progress) -> DeviceRow:
+    """Add the largest batch that fits the device, which its other rows get from this one."""
+    workload, device, _ = cell
+    if row.capacity_bytes is None or row.error or isinstance(workload, Program):
+        return row
+    if not workload.batched:
+        return row
+
+    def needed(batch: int) -> int | None:
+        report(_said((workload, device, batch)), None)
+        made = _compile(workload, device, batch)
+        if isinstance(made, CompileError) and out_of_memory(made):
+            return None
+        found = _row((workload, device, batch), made, False, None)
+        if found.needed_bytes is None:
+            raise CompileError(found.error or f"nothing is known of the memory of {device}")
+        return found.needed_bytes
+
+    try:
+        found = search(needed, row.capacity_bytes, name=workload.name)
+    except EdgeGraphError as error:
+        report(f"the largest batch of {workload.name} on {device} is not known: {error}", None)
+        return row
+    return replace(row, largest_batch=found.batch)
+
+
 def _with_largest_batch(rows: Sequence[DeviceRow]) -> tuple[DeviceRow, ...]:
-    """Add to every row the largest batch of its workload that fits its device."""
-    known: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for row in rows:
-        if row.batch is not None and row.needed_bytes is not None:
-            known.setdefault((row.workload, row.device), []).append((row.batch, row.needed_bytes))
-    sizes = [known.get((row.workload, row.device), []) for row in rows]
-    return tuple(
-        replace(row, largest_batch=largest_batch(needed, row.capacity_bytes))
-        for row, needed in zip(rows, sizes, strict=True)
-    )
-
-
-def largest_batch(needed: Sequence[tuple[int, int]], capacity_bytes: int | None) -> int | None:
-    """Return the largest batch size that fits, if the memory needed grows as a line in between.
-
-    The line runs through the last batch size that fits and the first one that does not; where all
-    fit or none does, through the outermost two, and on beyond them. It is 0 where not even one
-    example fits, None where fewer than two sizes are known, or the memory does not grow.
-    """
-    sizes = sorted(dict(needed).items())
-    if capacity_bytes is None or not sizes:
-        return None
-    fit = [pair for pair in sizes if pair[1] <= capacity_bytes]
-    above = [pair for pair in sizes if pair[1] > capacity_bytes and (not fit or pair > fit[-1])]
-    if not fit and sizes[0][0] == 1:
-        return 0
-    (first, first_bytes), (last, last_bytes) = (
-        (fit[-1], above[0]) if fit and above else (sizes[0], sizes[-1])
-    )
-    if last_bytes <= first_bytes:
-        return None
-    found = first + (capacity_bytes - first_bytes) * (last - first) // (last_bytes - first_bytes)
-    return max(found, 0)
+    """Give every row the largest batch that was found of its workload and device."""
+    known = {
+        (row.workload, row.device): row.largest_batch
+        for row in rows
+        if row.largest_batch is not None
+    }
+    return tuple(replace(row, largest_batch=known.get((row.workload, row.device))) for row in rows)

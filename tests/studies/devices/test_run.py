@@ -8,8 +8,6 @@ from typing import Any
 import jax
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import edgegraph as eg
 from edgegraph.base import worker
@@ -17,7 +15,7 @@ from edgegraph.device.catalogue import find_entry
 from edgegraph.errors import InputError
 from edgegraph.results.analysis import OpRecord
 from edgegraph.studies.devices.result import DeviceRow
-from edgegraph.studies.devices.run import _filled, device_rows, largest_batch
+from edgegraph.studies.devices.run import _filled, device_rows
 from models.cnn import small_cnn
 from tests import analyses
 from tests.studies.device_comparisons import dense, said
@@ -49,7 +47,10 @@ def test_a_compiler_that_is_missing_is_a_row(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_does_not_fit_is_said() -> None:
     # 784 x 10 weights fit into 264 kB; 200,000 x 10 do not.
     compared = eg.compare_devices(
-        [dense(), dense(200_000, name="wide")], devices=["device:rp2040"], batches=[4, 8]
+        [dense(), dense(200_000, name="wide")],
+        devices=["device:rp2040"],
+        batches=[4, 8],
+        largest=True,
     )
     fits = {(row.workload, row.batch): row.fits for row in compared.rows}
     assert fits == {("dense", 4): True, ("dense", 8): True, ("wide", 4): False, ("wide", 8): False}
@@ -65,7 +66,9 @@ def test_what_does_not_fit_is_said() -> None:
 
 def test_a_microcontroller_by_hand() -> None:
     """SmallCNN on a Cortex-M7 with 1 MiB of SRAM, whose weights do not fit into it."""
-    compared = eg.compare_devices(small_cnn(), devices=["device:cortex-m7"], batches=[1, 8])
+    compared = eg.compare_devices(
+        small_cnn(), devices=["device:cortex-m7"], batches=[1, 8], largest=True
+    )
     weights = 4 * 824_458
     # The first pooling has the most alive: 28 x 28 x 32 floats that it reads, a quarter written.
     peak = 4 * (28 * 28 * 32 + 14 * 14 * 32)
@@ -93,7 +96,7 @@ def test_temporaries_are_part_of_what_is_needed() -> None:
         ),
         name="mlp",
     )
-    compared = eg.compare_devices(mlp, devices=["device:rpi5"], batches=[8, 64])
+    compared = eg.compare_devices(mlp, devices=["device:rpi5"], batches=[8, 64], largest=True)
     fixed, each = 4 * (784 * 256 + 256 * 10), 4 * (784 + 256 + 10)
     for row in compared.rows:
         assert row.batch is not None
@@ -127,33 +130,6 @@ def test_rows_come_one_by_one_and_compilers_end_with_them(monkeypatch: pytest.Mo
     assert (first.device, first.batch) == ("device:rpi5", 1)
     rows.close()
     assert not worker._running
-
-
-@given(
-    weights=st.integers(0, 10**9), each=st.integers(1, 10**6), first=st.integers(1, 8),
-    more=st.integers(1, 100), capacity=st.integers(0, 10**10),
-)  # fmt: skip
-def test_the_largest_batch_fits_and_the_next_does_not(
-    weights: int, each: int, first: int, more: int, capacity: int
-) -> None:
-    needed = [(batch, weights + each * batch) for batch in (first, first + more)]
-    found = largest_batch(needed, capacity)
-    assert found is not None
-    if first == 1 or found:  # above 1, that a single example does not fit is only extrapolated
-        assert found == max(0, (capacity - weights) // each)
-
-
-@given(
-    needed=st.dictionaries(st.integers(1, 64), st.integers(1, 1000), min_size=2),
-    capacity=st.integers(0, 1000),
-)  # fmt: skip
-def test_the_largest_batch_contradicts_no_known_one(needed: dict[int, int], capacity: int) -> None:
-    found = largest_batch(list(needed.items()), capacity)
-    fit = [batch for batch, bytes_ in needed.items() if bytes_ <= capacity]
-    if found is not None:
-        assert found >= max(fit, default=0)
-        above = [batch for batch in needed if batch not in fit and batch > max(fit, default=0)]
-        assert found < min(above, default=found + 1)
 
 
 def test_unknown_devices_are_refused() -> None:
