@@ -16,7 +16,7 @@ from edgegraph.cli.job import (
     JsonObject,
     StoreOption,
     grouped_options,
-    parse_batches,
+    parse_sizes,
     saving_to,
 )
 from edgegraph.cli.output import (
@@ -261,7 +261,7 @@ def _rows(jobs: Sequence[Job], compared: Compared) -> Iterator[DeviceRow]:
         yield from device_rows(
             [subject(each) for each in jobs],
             devices=[name.strip() for name in compared.devices.split(",")],
-            batches=parse_batches(compared.batch),
+            batches=parse_sizes("--batch", compared.batch),
             measure=bool(jobs[0].measure),
             largest=compared.largest,
             settings=settings(jobs[0]),

@@ -59,22 +59,22 @@ def parse_options_set(text: str) -> tuple[str, dict[str, str | int | float | boo
     return name.strip(), {key: parse_compiler_option(value) for key, value in values.items()}
 
 
-def parse_batches(text: str) -> list[int]:
-    """Read a list of batch sizes and of spans whose steps double: 3:20 is 3, 6, 12, 20."""
-    batches: list[int] = []
+def parse_sizes(option: str, text: str) -> list[int]:
+    """Read a list of sizes and of spans whose steps double: 3:20 is 3, 6, 12, 20."""
+    sizes: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= first <= last:
             raise InputError(
-                f"--batches {text!r}: {part.strip()!r} is neither a batch size nor a span such as"
+                f"{option} {text!r}: {part.strip()!r} is neither a positive size nor a span such as"
                 " 1:256"
             )
         while first < last:
-            batches.append(first)
+            sizes.append(first)
             first *= 2
-        batches.append(last)
-    return sorted(set(batches))
+        sizes.append(last)
+    return sorted(set(sizes))
 
 
 _SECONDS_BY_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}

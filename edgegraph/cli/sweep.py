@@ -1,4 +1,4 @@
-"""``edgegraph sweep``: latency and throughput over the batch size."""
+"""``edgegraph sweep``: latency and throughput over the batch size, or another axis."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from edgegraph.cli.job import (
     StoreOption,
     grouped_options,
     open_if_given,
-    parse_batches,
+    parse_assignments,
     parse_options_set,
+    parse_sizes,
     parse_time,
 )
 from edgegraph.cli.output import (
@@ -46,8 +47,21 @@ class Swept:
     """What to sweep over, what takes the points, and where they go."""
 
     batches: Annotated[
-        str, typer.Option(help="Batch sizes: 1:256 (each twice the last), 1,2,8, or both: 1,8:64.")
-    ] = "1:256"
+        str | None,
+        typer.Option(
+            help="Batch sizes: 1:256 (each twice the last), 1,2,8, or both: 1,8:64. Default: 1:256;"
+            " 1 beside --vary."
+        ),
+    ] = None
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            metavar="AXIS=SIZES",
+            help="Sizes along an axis of the workload: length=128,512,2048; batch=1:64 is"
+            " --batches. Repeatable: two axes.",
+        ),
+    ] = None
     targets: Annotated[
         str, typer.Option(metavar="LIST", help="What to compile for: cpu,tpu:v5e,gpu:orin.")
     ] = "cpu"
@@ -121,6 +135,9 @@ def sweep(
 ) -> None:
     """Measure and predict latency and throughput over the batch size, and find the knee.
 
+    --vary does so along an axis of the workload, or two: what each figure grows like, and where
+    another layer becomes the largest.
+
     An interrupted sweep keeps its finished points, and the same command continues it. A batch that
     fails becomes a row with its error. Points that are only compiled use all workers; those that
     are timed have their machine to themselves.
@@ -174,7 +191,9 @@ def _plans(jobs: Sequence[Job], swept: Swept) -> tuple[Plan, ...]:
         raise InputError(f"--options-set has one name twice: {', '.join(names)}")
     if swept.dtypes is not None and job.dtype is not None:
         raise InputError("give --dtype or --dtypes, not both")
-    batches = parse_batches(swept.batches)
+    batches = None if swept.batches is None else parse_sizes("--batches", swept.batches)
+    pairs = parse_assignments("--vary", swept.vary or ())
+    vary = {axis: parse_sizes(f"--vary {axis}", text) for axis, text in pairs.items()}
     budget_s = swept.budget_s
 
     from edgegraph.studies.sweep.plan import make_plans
@@ -184,6 +203,7 @@ def _plans(jobs: Sequence[Job], swept: Swept) -> tuple[Plan, ...]:
         targets=_listed(swept.targets),
         measure=job.measure,
         batches=batches,
+        vary=vary,
         dtypes=None if swept.dtypes is None else _listed(swept.dtypes),
         options=run.options(job),
         option_sets=dict(sets),
@@ -245,8 +265,7 @@ def _present_all(
 
 
 def _present(sweep: Sweep, paths: Sequence[Path], *, json: bool) -> list[Path]:
-    measured = any(point.latency is not None for point in sweep.points)
-    return present_study(sweep, paths, json=json, has_figure=measured)
+    return present_study(sweep, paths, json=json, has_figure=sweep.has_figure)
 
 
 def _check(job: Job, name: str, points: Sequence[SweepPoint]) -> None:
@@ -254,10 +273,10 @@ def _check(job: Job, name: str, points: Sequence[SweepPoint]) -> None:
     errors = [point for point in points if point.error is not None]
     if len(errors) == len(points):
         first = errors[0]
-        raise EdgeGraphError(f"{name}: every point failed; batch {first.batch}: {first.error}")
+        raise EdgeGraphError(f"{name}: every point failed; {first.label}: {first.error}")
     for point in points if job.strict else ():
         if point.verdict != OK:
             raise NoisyMeasurementError(
-                f"{name}: batch {point.batch} is {point.verdict or 'not measured'}"
+                f"{name}: {point.label} is {point.verdict or 'not measured'}"
                 f" ({point.error or '; '.join(point.reasons)}); quiet the machine and run it again"
             )

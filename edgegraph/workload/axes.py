@@ -6,12 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from edgegraph.base.axes import BATCH
 from edgegraph.errors import InputError, positive_integer
 
 Axes = Mapping[str, int | None]
 """The size that is meant where none is given, by the name of the axis; None where one has to be."""
-
-BATCH = "batch"
 
 
 def axes_of(make_args: Callable[..., Any]) -> dict[str, int | None]:

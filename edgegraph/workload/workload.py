@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
+from edgegraph.base.axes import fixed_name
 from edgegraph.workload.axes import (
     Axes,
     axes_of,
@@ -68,7 +69,7 @@ class Workload:
         given = checked_sizes(self.name, self.axes, sizes)
         return replace(
             self,
-            name=f"{self.name}({', '.join(f'{axis}={size}' for axis, size in given.items())})",
+            name=fixed_name(self.name, given),
             call=partial(self.call, **given),
             axes={axis: size for axis, size in self.axes.items() if axis not in given},
         )

@@ -18,10 +18,10 @@ from edgegraph.cli.job import (
     flag,
     grouped_options,
     parse_assignments,
-    parse_batches,
     parse_compiler_option,
     parse_depths,
     parse_options_set,
+    parse_sizes,
     parse_time,
 )
 from edgegraph.errors import InputError
@@ -143,8 +143,8 @@ def test_times_have_units(text: str, seconds: float) -> None:
 
 
 def test_spans_double_up_to_their_end() -> None:
-    assert parse_batches("3:20, 4") == [3, 4, 6, 12, 20]
-    assert parse_batches("1:256") == [1, 2, 4, 8, 16, 32, 64, 128, 256]
+    assert parse_sizes("--batches", "3:20, 4") == [3, 4, 6, 12, 20]
+    assert parse_sizes("--batches", "1:256") == [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
 def test_a_comma_belongs_to_a_value_where_no_key_follows() -> None:
@@ -158,7 +158,7 @@ def test_values_are_read() -> None:
     assert pairs == {"flavor": "linen", "width": "64"}
     options = parse_options_set("plain:passes=fusion,cse,use_x=false")
     assert options == ("plain", {"passes": "fusion,cse", "use_x": False})
-    assert parse_batches("1,3:20") == [1, 3, 6, 12, 20]
+    assert parse_sizes("--batches", "1,3:20") == [1, 3, 6, 12, 20]
     assert parse_time("--max-latency", "250 us") == 0.00025
     assert (parse_shape("28x28x1"), parse_shape("784")) == ((28, 28, 1), (784,))
     assert (parse_depths([]), parse_depths(["1", "leaves"])) == ((None,), (1, None))

@@ -37,8 +37,8 @@ class Bench:
         self.resolved.append({"spec": spec, **values})
         dtype = values.get("dtype") or "float32"
 
-        def arguments(batch: int) -> tuple[Any, ...]:
-            shapes = ((batch, 8), (8, 4))
+        def arguments(batch: int, width: int = 4) -> tuple[Any, ...]:
+            shapes = ((batch, 8), (8, width))
             return tuple(jax.ShapeDtypeStruct(shape, dtype) for shape in shapes)
 
         return Workload.from_function(jnp.matmul, arguments, name="dense")
@@ -153,9 +153,14 @@ def test_strict_wants_every_point_clean(bench: Bench, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--batches", "8:1"], "'8:1' is neither a batch size nor a span"),
+        (["--batches", "8:1"], "'8:1' is neither a positive size nor a span"),
         (["--batches", "0"], "'0' is neither"),
         (["--batches", "1,,2"], "'' is neither"),
+        (["--vary", "width"], "--vary 'width' is not KEY=VALUE"),
+        (["--vary", "width=4:"], "--vary width '4:': '4:' is neither a positive size nor a span"),
+        (["--vary", "length=4"], "dense has no axis 'length'; it has width"),
+        (["--vary", "batch=4", "--batches", "4"], "the batch is given twice"),
+        (["--vary", "width=4", "--axis", "width=4"], "no axis 'width'; it has none besides"),
         (["--max-latency", "10"], "--max-latency '10' is not a time; expected, for example, 10ms"),
         (["--max-latency", "0ms"], "is not a time"),
         (["--options-set", "a=b"], "is not NAME:KEY=VALUE"),
@@ -217,6 +222,24 @@ def test_several_workloads_and_targets(
         "t_dense_cpu_2.csv",
         "t_dense_device-rpi5_2.csv",
     }
+
+
+def test_an_axis_is_varied_alone_and_beside_the_batch(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "a:b", "--vary", "width=4:16", "--no-measure"]) == 0
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines() if line.strip()[:1].isdigit()]
+    assert [row[:2] for row in rows] == [["1", "4"], ["1", "8"], ["1", "16"]]
+    assert "along width: FLOPs linear;" in out
+    files = [tmp_path / name for name in ("t.csv", "t.png", "t.html", "t.edgegraph")]
+    both = ["--vary", "width=4,8", "--batches", "1,2,4"]
+    output = [part for file in files for part in ("-o", str(file))]
+    assert main(["sweep", "a:b", *both, *output]) == 0
+    assert "knee (width 8): batch 4" not in capsys.readouterr().out  # throughput still grows
+    table = pd.read_csv(files[0])
+    assert list(table["width"]) == [4, 4, 4, 8, 8, 8]
+    assert all(file.stat().st_size > 1000 for file in files[1:])
 
 
 def test_predictions_alone(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

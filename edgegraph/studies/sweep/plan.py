@@ -5,23 +5,25 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, TypedDict, Unpack
+from itertools import product
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import msgspec
 
 from edgegraph import __version__
+from edgegraph.base.axes import BATCH, sizes_in_words
 from edgegraph.base.timing import time_limit
 from edgegraph.compiler.compile import workload_fingerprint
 from edgegraph.compiler.targets import parse_target
 from edgegraph.device.calibration.saved import load_calibration, machine_identity
 from edgegraph.device.catalogue import find_device
 from edgegraph.device.device import Device
-from edgegraph.errors import USER_ERRORS, InputError
+from edgegraph.errors import USER_ERRORS, InputError, positive_integer
 from edgegraph.measure.environment import environment
 from edgegraph.measure.sampling import MeasurementSettings
-from edgegraph.studies.sweep.result import PLAIN_OPTIONS, Sweep, SweepPoint
+from edgegraph.studies.sweep.result import COLUMNS, PLAIN_OPTIONS, Sweep, SweepPoint
 from edgegraph.workload import Workload
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -31,8 +33,31 @@ QUEUE_DEPTHS = (1, 4, 16)
 
 Subject = Workload | Callable[..., Workload]
 Options = Mapping[str, str | int | float | bool]
-Cell = tuple[int, str | None, str]
-"""Which point: batch, dtype, and the label of the compiler options."""
+MOST_AXES = 2
+"""Along which a sweep has several sizes."""
+
+
+class Cell(NamedTuple):
+    """Which point: batch, dtype, the label of the compiler options, sizes along other axes."""
+
+    batch: int
+    dtype: str | None
+    options: str
+    sizes: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name the point by what it may differ in from others."""
+        more = [*([self.dtype] if self.dtype else [])]
+        more += [self.options] if self.options != PLAIN_OPTIONS else []
+        return ", ".join([sizes_in_words({BATCH: self.batch, **dict(self.sizes)}), *more])
+
+    def point(self, **found: Any) -> SweepPoint:
+        """Return the point with what was found."""
+        return SweepPoint(
+            batch=self.batch, dtype=self.dtype, options=self.options, sizes=dict(self.sizes),
+            **found,
+        )  # fmt: skip
 
 
 class MixedMachinesWarning(UserWarning):
@@ -49,6 +74,7 @@ class Plan:
         subject: The workload, or the function that makes it.
         dtypes: What to hand to the function; None alone where the dtype is not varied.
         batches: Ascending, each once.
+        axes: The same along other axes of the workload.
         options: XLA compiler options that all points share.
         option_sets: Further options by label; the first, ``default``, has none.
         device: Whose roofs to use; None for the target's, or those of the machine itself.
@@ -68,17 +94,19 @@ class Plan:
     target: str
     measure: bool
     compile_limit_s: float | None = None
+    axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def cells(self) -> list[Cell]:
         """Every point, in the order they are taken."""
         return [
-            (batch, dtype, options)
+            Cell(batch, dtype, options, tuple(zip(self.axes, sizes, strict=True)))
             for dtype in self.dtypes
             for options in self.option_sets
+            for sizes in product(*self.axes.values())
             for batch in self.batches
         ]
 
@@ -102,6 +130,7 @@ class Plan:
 
     def part(self, point: SweepPoint) -> Sweep:
         """Return the sweep with one point alone, as taken here and now."""
+        own = {axis: (size,) for axis, size in point.sizes.items()}
         used = {name: more for name, more in self.option_sets.items() if name == point.options}
         return Sweep(
             workload=self.name,
@@ -113,6 +142,7 @@ class Plan:
             option_sets=used,
             max_latency_s=self.max_latency_s,
             points=(point,),
+            axes=own,
         )
 
     def result(self, parts: Sequence[Sweep]) -> Sweep:
@@ -133,10 +163,11 @@ class Plan:
                 MixedMachinesWarning,
                 stacklevel=2,
             )
-        first = parts[0] if parts else self.part(SweepPoint(batch=self.batches[0]))
+        first = parts[0] if parts else self.part(self.cells[0].point())
         return replace(
             first,
             batches=self.batches,
+            axes=self.axes,
             option_sets=self.option_sets,
             max_latency_s=self.max_latency_s,
             points=tuple(points[cell] for cell in self.cells if cell in points),
@@ -146,7 +177,7 @@ class Plan:
     def identity(self) -> dict[str, Any]:
         """What must be the same for finished points to be used again.
 
-        The workload counts by what it lowers to at the smallest batch size.
+        The workload counts by what it lowers to at the smallest batch size, and smallest sizes.
         """
         return {
             "edgegraph": __version__,
@@ -154,6 +185,7 @@ class Plan:
             "workload": self.name,
             "lowered": {dtype or "": self._lowered(dtype) for dtype in self.dtypes},
             "smallest batch": self.batches[0],
+            "smallest sizes": self._smallest,
             "options": self.options,
             "option sets": self.option_sets,
             "queue depths": self.queue_depths,
@@ -163,11 +195,17 @@ class Plan:
             "measure": self.measure,
         }
 
+    @property
+    def _smallest(self) -> dict[str, int]:
+        return {axis: sizes[0] for axis, sizes in self.axes.items()}
+
     def _lowered(self, dtype: str | None) -> str:
         try:
             with time_limit(self.compile_limit_s):
                 return workload_fingerprint(
-                    self.workload(dtype), batch=self.batches[0], target=self.target
+                    self.workload(dtype).at(**self._smallest),
+                    batch=self.batches[0],
+                    target=self.target,
                 )
         except USER_ERRORS as error:  # the point itself will say so
             return f"{type(error).__name__}: {error}"
@@ -175,13 +213,13 @@ class Plan:
 
 def cell_of(point: SweepPoint) -> Cell:
     """Return which point it is."""
-    return point.batch, point.dtype, point.options
+    return Cell(point.batch, point.dtype, point.options, tuple(point.sizes.items()))
 
 
 class SweepArguments(TypedDict, total=False):
     """What every sweep takes; `edgegraph.sweep` says what each means."""
 
-    batches: Sequence[int]
+    batches: Sequence[int] | None
     dtypes: Sequence[str] | None
     options: Options | None
     option_sets: Mapping[str, Options] | None
@@ -191,9 +229,10 @@ class SweepArguments(TypedDict, total=False):
     device: Device | None
     measure: bool | None
     compile_limit_s: float | None
+    vary: Mapping[str, Sequence[int]] | None
 
 
-_DEFAULTS: SweepArguments = {"batches": BATCHES, "queue_depths": QUEUE_DEPTHS}
+_DEFAULTS: SweepArguments = {"queue_depths": QUEUE_DEPTHS}
 """Of those that are not None where left out."""
 
 PARAMETERS = [
@@ -221,11 +260,13 @@ def make_plan(
         raise InputError(f"what is compiled for {target!r} does not run here; leave measure out")
     labels: tuple[str | None, ...] = (None,) if dtypes is None else tuple(dict.fromkeys(dtypes))
     made = {dtype: make_workload(subject, dtype) for dtype in labels}
+    batches, axes = _sizes(arguments.get("batches"), arguments.get("vary"), made)
     plan = Plan(
         subject=subject,
         name=made[labels[0]].name,
         dtypes=labels,
-        batches=tuple(sorted(set(arguments.get("batches", BATCHES)))),
+        batches=batches,
+        axes=axes,
         options=dict(arguments.get("options") or {}),
         option_sets={PLAIN_OPTIONS: {}}
         | {label: dict(more) for label, more in (arguments.get("option_sets") or {}).items()},
@@ -241,13 +282,49 @@ def make_plan(
     return plan
 
 
+def _sizes(
+    batches: Sequence[int] | None,
+    vary: Mapping[str, Sequence[int]] | None,
+    workloads: Mapping[str | None, Workload],
+) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    """Return the batch sizes, and the sizes along other axes, each ascending and once.
+
+    Raises:
+        InputError: A size is no positive integer, or too much is varied.
+    """
+    given = dict(vary or {})
+    if batches is not None and BATCH in given:
+        raise InputError("the batch is given twice, as batches and in vary; give it once")
+    chosen = given.pop(BATCH, batches)
+    if chosen is None:
+        chosen = (1,) if given else BATCHES
+    sizes = {axis: _ascending(axis, each) for axis, each in {BATCH: chosen, **given}.items()}
+    several = [axis for axis, each in sizes.items() if len(each) > 1]
+    if len(several) > MOST_AXES or (len(several) == MOST_AXES and len(workloads) > 1):
+        others = " for one dtype" if len(workloads) > 1 else ""
+        raise InputError(
+            f"a sweep has several sizes along {MOST_AXES} axes at most{others}, not along"
+            f" {', '.join(several)}; give one size for the rest"
+        )
+    for axis in given:
+        if axis in COLUMNS:
+            raise InputError(
+                f"the axis {axis} has the name of a column of every sweep; call it otherwise"
+            )
+        for workload in workloads.values():
+            workload.at(**{axis: sizes[axis][0]})  # refuses what is none of its axes
+    return sizes.pop(BATCH), sizes
+
+
+def _ascending(axis: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    if not sizes:
+        what = "batch size" if axis == BATCH else axis
+        raise InputError(f"no {what} was given; give a list such as [1, 2, 4, 8]")
+    return tuple(sorted({positive_integer(size, axis) for size in sizes}))
+
+
 def _check(arguments: SweepArguments) -> None:
-    batches, budget_s = arguments.get("batches", BATCHES), arguments.get("max_latency_s")
-    for batch in batches:
-        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            raise InputError(f"batch must be a positive integer, not {batch!r}")
-    if not batches:
-        raise InputError("no batch size was given; give a list such as [1, 2, 4, 8]")
+    budget_s = arguments.get("max_latency_s")
     if budget_s is not None and not budget_s > 0:
         raise InputError(f"the latency budget must be positive, not {budget_s!r} s")
     limit_s = arguments.get("compile_limit_s")

@@ -29,8 +29,9 @@ from edgegraph.measure.latency import measure_apart
 from edgegraph.measure.throughput import measure_throughput
 from edgegraph.results.timing import Latency, Throughput
 from edgegraph.store import Store
+from edgegraph.studies.sweep.growth import layer_costs
 from edgegraph.studies.sweep.plan import Cell, Plan, cell_of
-from edgegraph.studies.sweep.result import PLAIN_OPTIONS, Sweep, SweepPoint
+from edgegraph.studies.sweep.result import Sweep, SweepPoint
 
 _in_this_process = threading.Lock()
 """Tracing changes Flax's classes for a while, so a process takes one point after the other."""
@@ -46,15 +47,11 @@ class Task:
     @property
     def label(self) -> str:
         """Name the point by what it may differ in from others."""
-        batch, dtype, options = self.cell
-        more = [*([dtype] if dtype else []), *([options] if options != PLAIN_OPTIONS else [])]
-        return ", ".join([f"batch {batch}", *more])
+        return self.cell.label
 
     def failed(self, error: BaseException) -> Sweep:
         """Return the point with nothing but the reason why it could not be taken."""
-        batch, dtype, options = self.cell
-        said = _said(error)
-        return self.plan.part(SweepPoint(batch=batch, dtype=dtype, options=options, error=said))
+        return self.plan.part(self.cell.point(error=_said(error)))
 
 
 def take(task: Task, report: Progress = lambda message, fraction: None) -> Sweep:
@@ -64,17 +61,16 @@ def take(task: Task, report: Progress = lambda message, fraction: None) -> Sweep
 
 
 def _taken(plan: Plan, cell: Cell, report: Progress) -> SweepPoint:
-    batch, dtype, options = cell
-    point = SweepPoint(batch=batch, dtype=dtype, options=options)
+    point = cell.point()
     try:
         with shared_lock(report):
             report("compiling", None)
             with time_limit(plan.compile_limit_s):
                 program = compile_workload(
-                    plan.workload(dtype),
-                    batch=batch,
+                    plan.workload(cell.dtype).at(**point.sizes),
+                    batch=point.batch,
                     target=plan.target,
-                    options={**plan.options, **plan.option_sets[options]},
+                    options={**plan.options, **plan.option_sets[point.options]},
                 )
             point = _predicted(point, program, plan.roofs)
         if not plan.measure:
@@ -113,6 +109,7 @@ def _predicted(point: SweepPoint, program: Program, device: Device | None) -> Sw
         bound=totals.bound,
         peak_memory_bytes=None if program.memory is None else program.memory.peak_bytes,
         live_memory_bytes=None if live is None else live.alive_bytes[live.peak_position],
+        layers=layer_costs(analysis.layer_records) if point.sizes else (),
         compile_s=program.compile_s,
         fingerprint=program.fingerprint,
     )

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgegraph.base.axes import BATCH
 from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting import figure
@@ -19,6 +20,8 @@ from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, cells, column_
 from edgegraph.results.columns import Column, columns_of
 from edgegraph.results.verdicts import OK
 from edgegraph.studies.sweep.choice import Choice, curve_name
+from edgegraph.studies.sweep.growth_table import growth_tables
+from edgegraph.studies.sweep.maps import draw_maps
 from edgegraph.studies.sweep.result import Sweep, SweepPoint
 
 if TYPE_CHECKING:
@@ -42,19 +45,26 @@ def sweep_table(sweep: Sweep, wide: bool | None = None) -> Group:
     ]
     parts += [Text(line, style="red") for line in _errors(sweep)]
     parts += [
-        Text(f"batch {point.batch}: {point.verdict}, since {point.reasons[0]}", style="yellow")
+        Text(f"{point.label}: {point.verdict}, since {point.reasons[0]}", style="yellow")
         for point in sweep.points
         if point.verdict not in (None, OK) and point.reasons
     ]
+    parts += growth_tables(sweep)
     parts += [Text(line, style="bold") for line in sweep.conclusions]
     return Group(*parts)
 
 
 def _table(sweep: Sweep, *, wide: bool) -> Table:
     several = len(sweep.series) > 1
-    knees = {(choice.dtype, choice.options, choice.batch) for choice in sweep.knees}
+    knees = {
+        (choice.dtype, choice.options, choice.batch, *choice.sizes.values()): choice.axis
+        for choice in sweep.knees
+        if choice.size is not None
+    }
     left_out = () if wide else ("queue_depth", "compute_time_s", "memory_time_s")
-    columns = {name: column for name, column in _COLUMNS.items() if name not in left_out}
+    sized = {f"axis {axis}": Column(heading=axis, dtype="Int64") for axis in sweep.axes}
+    columns = {"batch": _COLUMNS["batch"], **sized}
+    columns |= {name: column for name, column in _COLUMNS.items() if name not in left_out}
     table = (
         column_table({"curve": _CURVE, **columns})
         if several
@@ -63,10 +73,10 @@ def _table(sweep: Sweep, *, wide: bool) -> Table:
     for points in sweep.series.values():
         for position, point in enumerate(points):
             curve = [curve_name(*point.series) if position == 0 else ""] * several
-            is_knee = (*point.series, point.batch) in knees
+            knee = knees.get((*point.series, point.batch, *point.sizes.values()))
             table.add_row(
                 *curve,
-                *_cells(point, columns, is_knee),
+                *_cells(point, columns, knee),
                 end_section=several and position == len(points) - 1,
             )
     return table
@@ -83,14 +93,17 @@ _COLUMNS = {
 _CURVE = Column(heading="curve")
 
 
-def _cells(point: SweepPoint, columns: Mapping[str, Column], is_knee: bool) -> list[RenderableType]:
+def _cells(
+    point: SweepPoint, columns: Mapping[str, Column], knee: str | None
+) -> list[RenderableType]:
     """Write a point: nothing for what failed, nor for the roof where no device was given."""
     verdict = "failed" if point.error is not None else point.verdict or ""
     said = Text(verdict, style=VERDICT_STYLE.get(verdict, "red"))
-    if is_knee:
-        said.append(" knee", style="bold cyan")
+    if knee is not None:
+        said.append(" knee" if knee == BATCH else f" knee of {knee}", style="bold cyan")
     written: dict[str, RenderableType] = {
         "roofline": _bracket(point), "bound": styled(point.bound), "verdict": said,
+        **{f"axis {axis}": str(size) for axis, size in point.sizes.items()},
     }  # fmt: skip
     kept = () if point.error is not None else ("latency_s", "latency_p90_s", "throughput_per_s")
     for name in columns.keys() - {*written, *kept}:
@@ -108,12 +121,14 @@ def _bracket(point: SweepPoint) -> str:
 
 def _errors(sweep: Sweep) -> list[str]:
     """Describe why points failed, those that failed alike in one line."""
-    batches: dict[str, list[str]] = {}
+    batches: dict[tuple[str, str], list[str]] = {}
     for point in sweep.points:
         if point.error is not None:
-            batches.setdefault(point.error, []).append(str(point.batch))
+            beside = point.label.partition(",")[2]
+            batches.setdefault((beside, point.error), []).append(str(point.batch))
     return [
-        f"batch {', '.join(dict.fromkeys(failed))}: {error}" for error, failed in batches.items()
+        f"batch {', '.join(dict.fromkeys(failed))}{beside and f' with{beside}'}: {error}"
+        for (beside, error), failed in batches.items()
     ]
 
 
@@ -124,25 +139,18 @@ def _summary(sweep: Sweep) -> Summary:
         max(sound, default=0.0),
         "nothing was measured soundly" if measured else "nothing was measured",
     )
-    swept = f"{sweep.workload} over {_span(sweep)}"
+    swept = f"{sweep.workload} over {sweep.span}"
+    over = " and ".join("the batch size" if axis == BATCH else axis for axis in sweep.varied)
     return Summary(
         name="sweep",
         workloads=(sweep.workload,),
         target=sweep.target,
         environment=sweep.environment,
         headline=(f"{swept} reaches ", f"{si(most)}/s", ".") if most else (f"{swept}: ", why, "."),
-        found=_span(sweep),
+        found=sweep.span,
         lead=sweep.conclusions,
-        figure="Latency and throughput over the batch size" if measured else None,
+        figure=f"Latency and throughput over {over}" if sweep.has_figure else None,
     )
-
-
-def _span(sweep: Sweep) -> str:
-    batches = sorted({point.batch for point in sweep.points})
-    if not batches:
-        return "no batch"
-    ends = dict.fromkeys((batches[0], batches[-1]))
-    return f"batch {' to '.join(map(str, ends))}"
 
 
 PRESENTER = study_presenter(sweep_table, _summary)
@@ -163,17 +171,20 @@ Styles = Mapping[tuple[str | None, str], tuple[str, str]]
 def draw(
     sweep: Sweep, axes: tuple[Axes, Axes] | None = None, *, width: float = figure.COLUMN_INCHES
 ) -> tuple[Axes, Axes]:
-    """Draw latency and throughput over the batch size, one above the other.
+    """Draw latency and throughput over the batch size, or another axis, one above the other.
 
-    Lines are measured: the median latency with a whisker up to the p90, and the best
-    throughput. Bands are predicted: from max(T_compute, T_memory), perfect overlap, to their
-    sum. Hollow marks were NOISY or INVALID, crosses failed. A dotted line marks the knee.
+    Over two axes these are maps (`edgegraph.studies.sweep.maps.draw_maps`). Lines are measured:
+    the median latency with a whisker up to the p90, and the best throughput. Bands are predicted:
+    from max(T_compute, T_memory), perfect overlap, to their sum. Hollow marks were NOISY or
+    INVALID, crosses failed. A dotted line marks the knee.
     """
-    if not any(point.latency is not None for point in sweep.points):
+    if not sweep.has_figure:
         raise InputError(
             f"no point of the sweep of {sweep.workload!r} was measured; look at the errors in"
             " its frame"
         )
+    if len(sweep.varied) > 1:
+        return draw_maps(sweep, axes, width=width)
     if axes is None:
         rows = math.ceil(len(_handles(sweep)) / _LEGEND_COLUMNS)
         axes = figure.two_axes(
@@ -183,17 +194,18 @@ def draw(
         figure.write_title(axes[0], f"{sweep.workload}, {sweep.target}")
     above, below = axes
     styles = _styles(sweep)
+    (axis,) = sweep.varied
     for name, points in sweep.series.items():
         colour, marker = styles[name]
-        _band(above, points, colour, lambda batch, time_s: time_s)
-        _band(below, points, colour, lambda batch, time_s: batch / time_s)
-        _curve(above, points, colour, marker, lambda point: point.latency_s)
-        _whiskers(above, points, colour)
-        _curve(below, points, colour, marker, lambda point: point.throughput_per_s)
+        _band(above, axis, points, colour, lambda batch, time_s: time_s)
+        _band(below, axis, points, colour, lambda batch, time_s: batch / time_s)
+        _curve(above, axis, points, colour, marker, lambda point: point.latency_s)
+        _whiskers(above, axis, points, colour)
+        _curve(below, axis, points, colour, marker, lambda point: point.throughput_per_s)
     _mark_knees(axes, sweep.knees, styles)
-    for batch in sorted({point.batch for point in sweep.points if point.error is not None}):
+    for size in sorted({point.size(axis) for point in sweep.points if point.error is not None}):
         above.plot(
-            batch, 0.95, "x", transform=above.get_xaxis_transform(), color=MUTED, markersize=4.5,
+            size, 0.95, "x", transform=above.get_xaxis_transform(), color=MUTED, markersize=4.5,
             markeredgewidth=1.2, clip_on=False,
         )  # fmt: skip
     if sweep.max_latency_s is not None:
@@ -207,46 +219,51 @@ def _styles(sweep: Sweep) -> Styles:
 
 
 def _band(
-    ax: Axes, points: Sequence[SweepPoint], colour: str, value: Callable[[int, float], float]
+    ax: Axes,
+    axis: str,
+    points: Sequence[SweepPoint],
+    colour: str,
+    value: Callable[[int, float], float],
 ) -> None:
     """Fill what the roofline predicts, from perfect overlap to none."""
     known = [
-        (point.batch, point.overlapped_time_s, point.serial_time_s)
+        (point, point.overlapped_time_s, point.serial_time_s)
         for point in points
         if point.overlapped_time_s and point.serial_time_s
     ]
     if not known:
         return
-    batches = [batch for batch, _, _ in known]
-    overlapped = [value(batch, low) for batch, low, _ in known]
-    serial = [value(batch, high) for batch, _, high in known]
-    ax.fill_between(batches, overlapped, serial, color=colour, alpha=0.22, linewidth=0)
-    ax.plot(batches, overlapped, color=colour, linewidth=0.6, alpha=0.7)
+    sizes = [point.size(axis) for point, _, _ in known]
+    overlapped = [value(point.batch, low) for point, low, _ in known]
+    serial = [value(point.batch, high) for point, _, high in known]
+    ax.fill_between(sizes, overlapped, serial, color=colour, alpha=0.22, linewidth=0)
+    ax.plot(sizes, overlapped, color=colour, linewidth=0.6, alpha=0.7)
 
 
 def _curve(
     ax: Axes,
+    axis: str,
     points: Sequence[SweepPoint],
     colour: str,
     marker: str,
     value: Callable[[SweepPoint], float | None],
 ) -> None:
     found = [(point, height) for point in points if (height := value(point)) is not None]
-    xs, ys = [point.batch for point, _ in found], [height for _, height in found]
+    xs, ys = [point.size(axis) for point, _ in found], [height for _, height in found]
     ax.plot(xs, ys, color=colour, linewidth=1.1)
     for point, height in found:
         face = colour if point.verdict == OK else PAPER
         ax.plot(
-            point.batch, height, marker, color=colour, markersize=_MARKER_POINTS,
+            point.size(axis), height, marker, color=colour, markersize=_MARKER_POINTS,
             markerfacecolor=face, markeredgewidth=0.9,
         )  # fmt: skip
 
 
-def _whiskers(ax: Axes, points: Sequence[SweepPoint], colour: str) -> None:
+def _whiskers(ax: Axes, axis: str, points: Sequence[SweepPoint], colour: str) -> None:
     for point in points:
         if point.latency_s is not None and point.latency_p90_s is not None:
             ax.plot(
-                [point.batch, point.batch], [point.latency_s, point.latency_p90_s], "-",
+                [point.size(axis)] * 2, [point.latency_s, point.latency_p90_s], "-",
                 color=colour, linewidth=0.8, marker="_", markersize=3, markevery=[1],
             )  # fmt: skip
 
@@ -255,14 +272,14 @@ def _mark_knees(axes: tuple[Axes, Axes], knees: Sequence[Choice], styles: Styles
     """Mark every knee with a line; where curves share one, it has no curve's colour."""
     colours: dict[int, str] = {}
     for choice in knees:
-        if choice.batch is not None:
+        if choice.size is not None:
             own = styles[choice.dtype, choice.options][0]
-            colours[choice.batch] = MUTED if choice.batch in colours else own
-    for batch, colour in colours.items():
+            colours[choice.size] = MUTED if choice.size in colours else own
+    for size, colour in colours.items():
         for ax in axes:
-            ax.axvline(batch, color=colour, linewidth=0.8, linestyle=":", zorder=0.5)
+            ax.axvline(size, color=colour, linewidth=0.8, linestyle=":", zorder=0.5)
         axes[1].annotate(
-            f"knee {batch}", (batch, 0), (3, 3), xycoords=("data", "axes fraction"),
+            f"knee {size}", (size, 0), (3, 3), xycoords=("data", "axes fraction"),
             textcoords="offset points", fontsize=figure.SMALL_POINTS, color=colour,
         )  # fmt: skip
 
@@ -276,8 +293,9 @@ def _mark_budget(ax: Axes, budget_s: float) -> None:
 
 
 def _finish(axes: tuple[Axes, Axes], sweep: Sweep) -> None:
-    batches = sorted({point.batch for point in sweep.points})
-    ticks = batches[:: math.ceil(len(batches) / _MOST_TICKS)]
+    (axis,) = sweep.varied
+    sizes = sorted({point.size(axis) for point in sweep.points})
+    ticks = sizes[:: math.ceil(len(sizes) / _MOST_TICKS)]
     for ax in axes:
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
@@ -291,7 +309,7 @@ def _finish(axes: tuple[Axes, Axes], sweep: Sweep) -> None:
     figure.write_values(below.yaxis, si)
     above.set_ylabel("latency (tick: p90)", fontsize=figure.FONT_POINTS)
     below.set_ylabel("throughput (samples/s)", fontsize=figure.FONT_POINTS)
-    below.set_xlabel("batch size", fontsize=figure.FONT_POINTS)
+    below.set_xlabel("batch size" if axis == BATCH else axis, fontsize=figure.FONT_POINTS)
     figure.legend_above(
         above, -0.19, _LEGEND_COLUMNS, _handles(sweep), handlelength=1.4, handletextpad=0.4,
         columnspacing=1.0,
@@ -309,6 +327,7 @@ def _handles(sweep: Sweep) -> list[Artist]:
             markersize=_MARKER_POINTS, linewidth=1.1,
         )
         for name, (colour, marker) in styles.items()
+        if several or any(point.latency is not None for point in sweep.points)
     ]  # fmt: skip
     shared = NEUTRAL if several else next(iter(styles.values()))[0]
     if any(point.serial_time_s for point in sweep.points):

@@ -1,12 +1,13 @@
-"""Latency against throughput: one program at many batch sizes."""
+"""Latency against throughput: one program at many batch sizes, or along other axes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 
+from edgegraph.base.axes import BATCH, fixed_name, sizes_in_words
 from edgegraph.base.shown import shown
 from edgegraph.base.units import si
 from edgegraph.device.device import Device
@@ -16,10 +17,13 @@ from edgegraph.results.columns import COUNT, Column, columns_of, frame
 from edgegraph.results.form import in_document
 from edgegraph.results.timing import Latency, Throughput, timed
 from edgegraph.results.verdicts import OK, SOUNDNESS, worst
-from edgegraph.studies.sweep.choice import Choice, find_knee, within_budget
+from edgegraph.studies.sweep.choice import Choice, curve_name, find_knee, within_budget
+from edgegraph.studies.sweep.growth import Growth, LayerCost, Overtaking, grow, overtakings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_Found = TypeVar("_Found", Growth, Overtaking)
 
 PLAIN_OPTIONS = "default"
 """Label of the compiler options that every point of a sweep shares, without any more."""
@@ -27,7 +31,7 @@ PLAIN_OPTIONS = "default"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepPoint:
-    """One batch size: what was predicted and what was measured.
+    """One batch size, and sizes along other axes: what was predicted and what was measured.
 
     Attributes:
         batch: Batch size.
@@ -45,6 +49,8 @@ class SweepPoint:
         live_memory_bytes: The most bytes alive at once along the schedule.
         compile_s: Seconds in XLA's compiler.
         fingerprint: Digest of the StableHLO that the workload lowers to; None if it does not.
+        sizes: Sizes along the axes besides the batch, by name.
+        layers: What layers cost, where there are such axes.
     """
 
     batch: Annotated[int, COUNT]
@@ -62,6 +68,17 @@ class SweepPoint:
     live_memory_bytes: int | None = None
     compile_s: float | None = None
     fingerprint: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    layers: tuple[LayerCost, ...] = ()
+
+    def size(self, axis: str) -> int:
+        """Return its size along an axis: the batch or another."""
+        return self.batch if axis == BATCH else self.sizes[axis]
+
+    @property
+    def label(self) -> str:
+        """Its sizes in words: ``batch 8, length 512``."""
+        return sizes_in_words({BATCH: self.batch, **self.sizes})
 
     @property
     def latency_s(self) -> Annotated[float | None, Column(heading="latency")]:
@@ -135,7 +152,8 @@ COLUMNS = columns_of(
 )  # fmt: skip
 """Of the frame."""
 
-in_document(SweepPoint, columns_of(SweepPoint, *COLUMNS, "reasons"))
+in_document(SweepPoint, columns_of(SweepPoint, *COLUMNS, "reasons", "sizes", "layers"))
+in_document(Growth, more=["formula"])
 
 _NOTED = [name for name, column in COLUMNS.items() if column.dtype != "string" and name != "batch"]
 """What the run database notes of a point."""
@@ -143,7 +161,9 @@ _NOTED = [name for name, column in COLUMNS.items() if column.dtype != "string" a
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Sweep(Study):
-    """One workload over batch sizes, and where asked for over dtypes and compiler options.
+    """One workload over batch sizes, and where asked for along another axis of its own.
+
+    There may be a curve for each of several dtypes and sets of compiler options.
 
     Attributes:
         workload: Name of the workload.
@@ -155,6 +175,7 @@ class Sweep(Study):
         option_sets: Further options, by the label of the set.
         max_latency_s: The latency budget, or None.
         points: In the order they were taken.
+        axes: Sizes along the axes besides the batch that were asked for, by name.
     """
 
     workload: str
@@ -166,68 +187,163 @@ class Sweep(Study):
     option_sets: Mapping[str, Mapping[str, str | int | float | bool]]
     max_latency_s: float | None
     points: tuple[SweepPoint, ...]
+    axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The axes along which there are several sizes; the batch alone where there is none."""
+        along = {BATCH: self.batches, **self.axes}
+        return tuple(axis for axis, sizes in along.items() if len(sizes) > 1) or (BATCH,)
+
+    def curves(self, axis: str) -> tuple[tuple[SweepPoint, ...], ...]:
+        """Return the points that differ along one axis alone, ascending, curve by curve."""
+        found: dict[object, list[SweepPoint]] = {}
+        for point in self.points:
+            rest = [point.size(other) for other in (BATCH, *self.axes) if other != axis]
+            found.setdefault((point.series, *rest), []).append(point)
+        return tuple(
+            tuple(sorted(points, key=lambda point: point.size(axis))) for points in found.values()
+        )
 
     @property
     def series(self) -> Mapping[tuple[str | None, str], tuple[SweepPoint, ...]]:
-        """The points by dtype and options, batches ascending."""
+        """The points by dtype and options, batches ascending, and sizes along other axes before."""
         curves: dict[tuple[str | None, str], list[SweepPoint]] = {}
         for point in self.points:
             curves.setdefault(point.series, []).append(point)
         return {
-            name: tuple(sorted(points, key=lambda point: point.batch))
+            name: tuple(
+                sorted(points, key=lambda point: (*map(point.size, self.axes), point.batch))
+            )
             for name, points in curves.items()
         }
 
     @property
     def knees(self) -> tuple[Choice, ...]:
-        """Where throughput stops growing, curve by curve; see `find_knee` for the rule."""
-        return tuple(find_knee(points) for points in self.series.values())
+        """Where throughput stops growing, axis by axis, curve by curve; see `find_knee`."""
+        return tuple(
+            find_knee(points, axis) for axis in self.varied for points in self.curves(axis)
+        )
 
     def within(self, max_latency_s: float) -> tuple[Choice, ...]:
         """Choose the batch for a latency budget, curve by curve; see `within_budget`.
 
+        Where one batch alone was swept, that is the size along the other axis.
+
         Args:
             max_latency_s: The budget in seconds.
         """
-        return tuple(within_budget(points, max_latency_s) for points in self.series.values())
+        axis = self.varied[0]
+        return tuple(within_budget(points, max_latency_s, axis) for points in self.curves(axis))
 
     @property
     def budget(self) -> tuple[Choice, ...] | None:
         """The batch for the latency budget, curve by curve; None without one."""
         return None if self.max_latency_s is None else self.within(self.max_latency_s)
 
+    @property
+    def growth(self) -> tuple[Growth, ...]:
+        """How figures grow along the axes besides the batch, curve by curve."""
+        return self._along_axes(grow)
+
+    @property
+    def overtakings(self) -> tuple[Overtaking, ...]:
+        """Where along these axes another layer becomes the largest beside its like."""
+        return self._along_axes(overtakings)
+
+    def _along_axes(self, find: Callable[..., tuple[_Found, ...]]) -> tuple[_Found, ...]:
+        return tuple(
+            found
+            for axis in self.varied
+            for points in self.curves(axis)
+            if axis != BATCH
+            for found in find(points, axis, _others(points[0], axis))
+        )
+
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """One row per point; times are seconds, unknown is NaN or <NA>."""
-        return frame(self.points, COLUMNS)
+        """One row per point; times are seconds, unknown is NaN or <NA>.
+
+        Behind ``batch`` is a column for each axis besides it, called like it.
+        """
+        import pandas as pd
+
+        made = frame(self.points, COLUMNS)
+        for position, axis in enumerate(self.axes, start=1):
+            sizes = [point.sizes[axis] for point in self.points]
+            made.insert(position, axis, pd.Series(sizes, dtype="Int64"))
+        return made
 
     def __repr__(self) -> str:
         """Name the workload and what was swept."""
-        done = {point.batch for point in self.points}
-        span = f"batch {min(done)} to {max(done)}" if done else "no batch"
-        return f"<Sweep {shown(self.workload)}: {span}, {len(self.points)} points>"
+        return f"<Sweep {shown(self.workload)}: {self.span}, {len(self.points)} points>"
+
+    @property
+    def span(self) -> str:
+        """What has been swept: ``batch 1 to 64, length 128 to 2048``."""
+        if not self.points:
+            return "no batch"
+        said = []
+        for axis in (BATCH, *self.axes):
+            done = [point.size(axis) for point in self.points]
+            said.append(f"{axis} {' to '.join(map(str, dict.fromkeys((min(done), max(done)))))}")
+        return ", ".join(said)
+
+    @property
+    def has_figure(self) -> bool:
+        """Whether there is something to draw: what was measured, or predicted along other axes."""
+        return any(
+            point.latency is not None or (point.sizes and point.overlapped_time_s)
+            for point in self.points
+        )
 
     @property
     def conclusions(self) -> tuple[str, ...]:
-        """What the sweep says, in a line each: knees, then batches for the budget.
+        """What the sweep says, in a line each: knees, sizes for the budget, growth by axis.
 
-        Nothing, where it only predicts.
+        Nothing of measurements, where it only predicts.
         """
-        if all(point.latency is None and point.error is None for point in self.points):
-            return ()
-        several = len(self.series) > 1
-        lines = [("knee", choice) for choice in self.knees]
-        lines += [("budget", choice) for choice in self.budget or ()]
+        lines: list[tuple[str, Choice | Growth | Overtaking, str]] = []
+        if any(point.latency is not None or point.error is not None for point in self.points):
+            lines += [("knee", choice, choice.reason) for choice in self.knees]
+            lines += [("budget", choice, choice.reason) for choice in self.budget or ()]
+        lines += [
+            (f"along {own[0].axis}", own[0], "; ".join(each.words for each in own))
+            for own in self._grown()
+        ]
+        lines += [(f"along {each.axis}", each, each.words) for each in self.overtakings]
+        curves: dict[tuple[str, str, str], list[str]] = {}
+        for what, found, said in lines:
+            name = self._curve(found)
+            # Growth that is told alike of several curves is told once.
+            apart = name if isinstance(found, Choice) else ""
+            curves.setdefault((what, said, apart), []).append(name)
         return tuple(
-            f"{what}{f' ({choice.label})' if several else ''}: {choice.reason}"
-            for what, choice in lines
+            f"{what} ({'; '.join(names)}): {said}" if any(names) else f"{what}: {said}"
+            for (what, said, _), names in curves.items()
         )
+
+    def _grown(self) -> Iterable[Sequence[Growth]]:
+        """Return what grows along one curve together."""
+        curves: dict[object, list[Growth]] = {}
+        for each in self.growth:
+            key = (each.axis, each.dtype, each.options, *each.at.values())
+            curves.setdefault(key, []).append(each)
+        return curves.values()
+
+    def _curve(self, found: Choice | Growth | Overtaking) -> str:
+        """Name the curve that something is of, where there are several."""
+        names = [curve_name(found.dtype, found.options)] if len(self.series) > 1 else []
+        if len(self.varied) > 1:
+            at = {axis: found.at[axis] for axis in self.varied if axis in found.at}
+            names.append(sizes_in_words(at))
+        return ", ".join(names)
 
     def run_notes(self) -> Notes:
         """Return what the run database notes of a sweep of one point."""
         (point,) = self.points
         return Notes(
-            workload=self.workload,
+            workload=fixed_name(self.workload, point.sizes),
             fingerprint=point.fingerprint,
             batch=point.batch,
             dtype=point.dtype,
@@ -254,6 +370,7 @@ class Sweep(Study):
             replace(
                 self,
                 batches=(point.batch,),
+                axes={axis: (size,) for axis, size in point.sizes.items()},
                 option_sets={
                     name: extra for name, extra in self.option_sets.items() if name == point.options
                 },
@@ -267,7 +384,13 @@ class Sweep(Study):
         points = tuple(point for part in parts for point in part.points)
         sets = {name: extra for part in parts for name, extra in part.option_sets.items()}
         batches = tuple(sorted({point.batch for point in points}))
-        return replace(self, batches=batches, option_sets=sets, points=points)
+        axes = {axis: tuple(sorted({point.sizes[axis] for point in points})) for axis in self.axes}
+        return replace(self, batches=batches, axes=axes, option_sets=sets, points=points)
 
 
-in_document(Sweep, more=["knees", "budget", "conclusions"])
+def _others(point: SweepPoint, axis: str) -> dict[str, int]:
+    sizes = {BATCH: point.batch, **point.sizes}
+    return {other: size for other, size in sizes.items() if other != axis}
+
+
+in_document(Sweep, more=["knees", "budget", "growth", "overtakings", "conclusions"])

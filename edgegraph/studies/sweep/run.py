@@ -1,4 +1,4 @@
-"""Sweeps over batches, dtypes, options, models and targets, by one process or many machines."""
+"""Sweeps over batches, other axes, dtypes, models and targets, by one process or many machines."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def sweep(
     progress: Progress | None = None,
     **arguments: Unpack[SweepArguments],
 ) -> Sweep:
-    """Measure and predict a workload at many batch sizes.
+    """Measure and predict a workload at many batch sizes, or sizes along its other axes.
 
     Every point is compiled here and measured in subprocesses: latency with blocking
     calls, throughput with calls in flight together. A point that fails, or does not fit into
@@ -64,7 +64,7 @@ def sweep(
         store: A run database that keeps every point as soon as it is there.
         executor: Takes the points, at the same time where it can; see `edgegraph.sweep_all`.
         progress: Called with a message and a fraction.
-        batches: Batch sizes.
+        batches: Batch sizes; powers of two up to 256 where None, and 1 beside other axes.
         dtypes: What to hand to the function that makes the workload, one curve each.
         options: XLA compiler options for all points.
         option_sets: Further compiler options by a label of your choice, one curve each besides
@@ -77,6 +77,8 @@ def sweep(
         measure: Time the points that can run here, those of target ``cpu``; none where False.
         compile_limit_s: The most that tracing and compiling a point may take; one that takes
             longer becomes a row with its error. It holds for Python code, in main threads.
+        vary: Sizes along axes of the workload, the batch or others, at most two with several
+            sizes: ``{"batch": [1, 8, 64], "length": [128, 512, 2048]}``.
 
     Raises:
         InputError: An argument cannot be used.

@@ -55,6 +55,16 @@ def dense(dtype: str = "float32", most: int = 1 << 30) -> Workload:
     return Workload.from_function(jnp.matmul, arguments, name="dense")
 
 
+def scores() -> Workload:
+    """Return products of queries of each of the batch with as many keys as the length says."""
+
+    def arguments(batch: int, length: int = 8) -> tuple[Any, ...]:
+        shapes = ((batch, 4), (length, 4))
+        return tuple(jax.ShapeDtypeStruct(shape, "float32") for shape in shapes)
+
+    return Workload.from_function(lambda q, k: q @ k.T, arguments, name="scores")
+
+
 def plan(subject: Any = None, **settings: Any) -> Plan:
     given: dict[str, Any] = {"batches": [1, 2, 4], "device": analyses.DEVICE, **settings}
     return make_plan(subject or dense(), **given)

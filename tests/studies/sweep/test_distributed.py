@@ -63,6 +63,18 @@ def test_the_command_hands_points_to_dask(scheduler: str, tmp_path: Path) -> Non
     assert found == {("tiny", 1): 32, ("tiny", 2): 64, ("tiny_too", 1): 32, ("tiny_too", 2): 64}
 
 
+def test_two_axes_go_to_dask(scheduler: str, tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    command = ["sweep", "models.transformer:transformer_decode", "--no-measure", "--set", "width=8"]
+    more = ["--set", "heads=2", "--set", "depth=1", "--vary", "length=4,8", "--vary", "batch=1,2"]
+    assert main([*command, *more, "--dask", scheduler, "--store", str(path)]) == 0
+    with eg.open_store(path) as store:
+        found = {(run.workload, run.batch) for run in store.find()}
+    assert found == {
+        (f"transformer_decode(length={length})", batch) for length in (4, 8) for batch in (1, 2)
+    }
+
+
 def test_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgegraph.studies.sweep.run._CONNECT_S", 1)
     with (

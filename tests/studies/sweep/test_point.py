@@ -7,7 +7,7 @@ import signal
 import jax
 import pytest
 
-from edgegraph.studies.sweep.plan import make_plan
+from edgegraph.studies.sweep.plan import Cell, make_plan
 from edgegraph.studies.sweep.point import PartialSweep
 from edgegraph.workload import Workload
 from tests.studies.sweep.conftest import Stopwatch, Take, plan
@@ -20,7 +20,7 @@ def test_a_kept_file_that_was_cut_off_keeps_its_whole_lines() -> None:
     kept.add(sweep(point(2, 190.0)))
     content = kept.path.read_bytes()
     kept.path.write_bytes(content[:-10])
-    assert list(PartialSweep({"a": 1}).parts) == [(1, None, "default")]
+    assert list(PartialSweep({"a": 1}).parts) == [Cell(1, None, "default")]
 
 
 def test_a_line_that_was_cut_off_costs_no_other() -> None:

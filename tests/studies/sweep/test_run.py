@@ -10,7 +10,7 @@ import pytest
 
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.studies.sweep.run import dask_executor, run_in_processes, run_on
-from tests.studies.sweep.conftest import Measured, Stopwatch, Take, dense, plan
+from tests.studies.sweep.conftest import Measured, Stopwatch, Take, dense, plan, scores
 from tests.studies.tasks import deadly, square
 
 
@@ -117,6 +117,29 @@ def test_dtypes_and_options_make_curves(take: Take) -> None:
     ]
     assert measure.batches == [1, 2] * 4
     assert all(found.error is None for found in result.points)
+
+
+def test_two_axes_are_swept_and_continued(take: Take) -> None:
+    vary = {"batch": [1, 2], "length": [4, 8, 16]}
+    what = plan(scores(), batches=None, vary=vary)
+    measure = Stopwatch(stop_at=2)
+    with pytest.raises(KeyboardInterrupt):
+        list(take(what, measure))
+    second = Stopwatch()
+    result = what.result([what.part(found) for found in take(what, second)])
+    assert (measure.batches, second.batches) == ([1], [2, 1, 2, 1, 2])
+    frame = result.frame
+    assert list(frame.columns[:3]) == ["batch", "length", "latency_s"]
+    assert list(frame["length"]) == [4, 4, 8, 8, 16, 16]
+    # 2 * batch * length * 4 of every product
+    assert list(frame["flops"]) == [32, 64, 64, 128, 128, 256]
+    assert {each.axis for each in result.knees} == {"batch", "length"}
+    linear = [each for each in result.growth if each.figure == "flops"]
+    assert [(each.order, each.at) for each in linear] == [
+        ("linear", {"batch": 1}), ("linear", {"batch": 2}),
+    ]  # fmt: skip
+    assert [point.run_notes().workload for point in result.parts[:1]] == ["scores(length=4)"]
+    assert result.joined(result.parts) == result
 
 
 def test_an_option_that_xla_does_not_know_fails_in_its_rows(take: Take) -> None:

@@ -13,6 +13,7 @@ from edgegraph.errors import InputError
 from edgegraph.studies.sweep.plan import make_plans
 from edgegraph.studies.sweep.run import choose_run, take_all
 from tests.studies.driver import kill_at_point, plans
+from tests.studies.sweep.conftest import scores
 from tests.studies.tiny import tiny
 
 DTYPES = ("float32", "bfloat16")
@@ -41,6 +42,19 @@ def test_an_interrupted_sweep_goes_on_from_the_store(tmp_path: Path, executor: E
         # It was finished, so the same once more is a new sweep.
         eg.sweep(tiny, batches=[1], measure=False, store=store, executor=executor)
         assert len(store.find(workload="tiny", batch=1)) == 3
+
+
+def test_two_axes_go_to_an_executor_and_into_the_store(tmp_path: Path, executor: Executor) -> None:
+    sizes = {"batch": [1, 2], "length": [2, 4]}
+    with eg.open_store(tmp_path / "runs.db") as store:
+        made = eg.sweep(scores(), vary=sizes, measure=False, store=store, executor=executor)
+        runs = store.find()
+        assert {(run.workload, run.batch, run.metrics["flops"]) for run in runs} == {
+            ("scores(length=2)", 1, 16), ("scores(length=2)", 2, 32),
+            ("scores(length=4)", 1, 32), ("scores(length=4)", 2, 64),
+        }  # fmt: skip
+        assert store.sweep(1).points == made.points
+        assert store.sweep(1).axes == {"length": (2, 4)}
 
 
 @pytest.mark.slow
