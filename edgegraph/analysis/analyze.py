@@ -23,7 +23,7 @@ from edgegraph.compiler.program import Program, with_parameters
 from edgegraph.cost.custom_calls.kernels import calls_python
 from edgegraph.cost.price import price_nodes
 from edgegraph.device.calibration.saved import load_calibration
-from edgegraph.device.catalogue import find_device
+from edgegraph.device.catalogue import find_board, find_device
 from edgegraph.device.device import Device
 from edgegraph.doors import registry as doors
 from edgegraph.errors import FormatError, InputError
@@ -282,7 +282,8 @@ def _draft(
 def _own_device(program: Program) -> Device | None:
     """Return the device that it was compiled for; this machine where nothing says otherwise."""
     if program.device is not None:
-        return find_device(program.device)
+        here = program.target.startswith("device:")
+        return find_board(program.device) if here else find_device(program.device)
     return None if program.elsewhere else load_calibration()
 
 

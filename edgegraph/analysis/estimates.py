@@ -97,7 +97,7 @@ def with_expected_times(
     tree, node_of = OpTree(records), {node.name: node for node in nodes}
     record_of = {record.name: record for record in records}
     shapes = {node.name: node.instruction.shape for node in nodes}
-    rates = KernelRates(device.kernel_rates, device.peak_flops_per_s)
+    rates = KernelRates(device.kernel_rates, device.peak_flops_per_s, device.guessed_kinds)
     model = _Model(rates, device, shapes)
     conditions = _conditions(nodes)
     outer, looped = one_kernel(nodes), _in_loops(nodes)
@@ -210,17 +210,18 @@ class _Model:
         arithmetic = self._arithmetic(head, ops)
         if arithmetic is None:
             return None
-        arithmetic_s, factor = arithmetic
-        bytes_, floor_s = 0, 0.0
+        arithmetic_s, factor, higher = arithmetic
+        bytes_, compute_s, memory_s = 0, 0.0, 0.0
         for _, record in ops:
-            compute_s, memory_s = record.compute_time_s or 0.0, record.memory_time_s or 0.0
-            floor_s = max(floor_s, compute_s, memory_s)
-            if memory_s:
+            compute_s += record.compute_time_s or 0.0
+            if record.memory_time_s:
+                memory_s += record.memory_time_s
                 bytes_ += main_memory_bytes(record) or 0
+        floor_s = max(compute_s, memory_s)
         moved = self._rates.expect(move_kind(ops), "f32", max(1, bytes_ // max(1, times)))
         moves_s = floor_s if moved is None else bytes_ / moved.rate_per_s
         if moved is not None and moves_s > arithmetic_s:
-            factor = moved.factor
+            factor, higher = moved.factor, moved.higher
         work_s = max(arithmetic_s, moves_s, floor_s)
         launch_s = (
             self._launch_s * started.launches
@@ -229,15 +230,15 @@ class _Model:
         )
         return (
             launch_s + work_s,
-            max(floor_s, launch_s / LAUNCH_FACTOR + work_s / factor),
+            max(floor_s, launch_s / LAUNCH_FACTOR + work_s / higher),
             launch_s * LAUNCH_FACTOR + work_s * factor,
         )
 
     def _arithmetic(
         self, head: Instruction, ops: Sequence[tuple[Node, OpRecord]]
-    ) -> tuple[float, float] | None:
-        """Return the time of products and functions, and the factor of the one that takes most."""
-        whole_s, most_s, factor = 0.0, 0.0, 1.0
+    ) -> tuple[float, float, float] | None:
+        """Return the time of products and functions, and the factors of the one that takes most."""
+        whole_s, most_s, factor, higher = 0.0, 0.0, 1.0, 1.0
         loops = head.opcode == "fusion" and head.fusion_kind != "kCustom"
         computed = evaluations([node for node, _ in ops], self._shapes) if loops else {}
         for node, record in ops:
@@ -251,12 +252,13 @@ class _Model:
                 took_s = work.amount * times * slowed / known.rate_per_s
                 whole_s += took_s
                 if took_s > most_s:
-                    most_s, factor = took_s, known.factor * min(slowed, PERHAPS_ONE_BY_ONE)
+                    perhaps = min(slowed, PERHAPS_ONE_BY_ONE)
+                    most_s, factor, higher = took_s, known.factor * perhaps, known.higher * perhaps
             elif work.kind in LOOPS + FUNCTIONS and (
                 work.amount * _SLOWEST_S > self._launch_s * _times(record)
             ):
                 return None
-        return whole_s, factor
+        return whole_s, factor, higher
 
 
 VECTORISED = frozenset({"arithmetic", *VECTORS})

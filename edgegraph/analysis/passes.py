@@ -235,7 +235,7 @@ def roll_up_layers(draft: Draft) -> Draft:
     ops, trace = draft.ops, draft.op_trace
     shares = () if trace is None else trace.shares
     ops = ops if trace is None else with_traced_times(ops, shares)
-    if draft.program.stage != "lowered":
+    if draft.program.stage != "lowered" and not (draft.device and draft.device.guessed_from):
         ops = mark_overhead(draft.nodes, ops, traced=trace is not None)
     layers = roll_up(ops, parameters, draft.layer_latencies, shares)
     note = shares_note(layers, draft.latency, draft.layer_latencies, trace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,8 +78,8 @@ _WIDE = 150
 
 _NAMES = (
     "--target and --device take these names. Those that are called gpu:... or tpu:..., too, are"
-    " compiled for ahead of time; every other device gets this host's"
-    " program under its roofs. `edgegraph devices NAME` has other names, and the source of each"
+    " compiled for ahead of time; of every other device the kernels are those of a model of fusion,"
+    " and its times a first guess. `edgegraph devices NAME` has other names, and the source of each"
     " figure."
 )
 
@@ -141,14 +142,32 @@ def calibrate(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure again, even where a calibration is stored.")
     ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write it to a .json file too, which is a device elsewhere: --target device:FILE.",
+        ),
+    ] = None,
+    script: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a .py file that calibrates a board with numpy alone, and measure nothing.",
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the device as a JSON object.")
     ] = False,
 ) -> None:
     """Measure this machine's peak arithmetic and memory bandwidth, once, in about a minute."""
+    check_files([export] if export else [], (".json",), option="--export")
+    if script is not None:
+        _write_script(script)
+        return
     from edgegraph import xla
     from edgegraph.device.calibration import calibrate as calibration
-    from edgegraph.device.calibration.saved import load_calibration
+    from edgegraph.device.calibration.saved import load_calibration, write_device
 
     xla.set_synchronous_dispatch()
     device = None if fresh else load_calibration()
@@ -156,6 +175,8 @@ def calibrate(
     if device is None:
         with progress() as report:
             device = calibration.calibrate(progress=report)
+    if export is not None:
+        write_device(device, export)
     if json:
         print_json(device)
         return
@@ -164,6 +185,22 @@ def calibrate(
     print_lines(device.source)
     if known:
         print_lines(f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures again.")
+    if export is not None:
+        print_lines(f"written to {export}; elsewhere it is --target device:{export.name}")
+
+
+def _write_script(path: Path) -> None:
+    """Write the script that calibrates a board on its own."""
+    check_files([path], (".py",), option="--script")
+    from edgegraph.base.files import replacing
+
+    source = Path(__file__).parents[1] / "device" / "calibration" / "board.py"
+    with replacing(path) as temporary:
+        temporary.write_bytes(source.read_bytes())
+    print_lines(
+        f"written to {path}; run python3 {path.name} board.json on the board, and copy board.json"
+        " back: it is --target device:board.json"
+    )
 
 
 def _calibrated(device: Device) -> tuple[Table, Table]:
@@ -196,7 +233,7 @@ class Compared:
     """What is compared, besides the workloads."""
 
     devices: Annotated[
-        str, typer.Option(metavar="LIST", help="What to compare: cpu,tpu:v5e,gpu:orin,device:rpi5.")
+        str, typer.Option(metavar="LIST", help="What to compare: cpu,gpu:orin,rpi5,board.json.")
     ]
     batch: Annotated[str, typer.Option("--batch", "-b", help="Batch sizes: 1,8,64 or 1:64.")] = "1"
     largest: Annotated[

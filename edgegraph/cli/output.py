@@ -298,9 +298,9 @@ def _identity(analysis: Analysis) -> tuple[str, str | None, str]:
     return analysis.target, None if device is None else device.name, module_digest(analysis.module)
 
 
-def check_files(paths: Sequence[Path], suffixes: Sequence[str]) -> None:
+def check_files(paths: Sequence[Path], suffixes: Sequence[str], *, option: str = "-o") -> None:
     """Refuse, before any work, other endings and files that cannot be written."""
     for path in paths:
         if path.suffix not in suffixes:
-            raise InputError(f"-o {path}: choose a name that ends in {', '.join(suffixes)}")
+            raise InputError(f"{option} {path}: choose a name that ends in {', '.join(suffixes)}")
         check_writable(path)

@@ -33,11 +33,19 @@ from edgegraph.errors import (
     first_line,
     positive_integer,
 )
+from edgegraph.hlo.fuse import fused
 from edgegraph.hlo.parameters import parameter_tree
 from edgegraph.workload.calls import Call
 from edgegraph.workload.workload import Workload
 
 STAGES = ("optimized", "lowered")
+
+FORECAST = (
+    "no compiler for this device is here: its kernels are those of a plain model of fusion (each"
+    " product or reduction with what follows it element by element; docs/devices.md), not a"
+    " compiler's; the memory is what this host's compiler takes"
+)
+"""What is said of a device that has no compiler."""
 
 
 def compile(
@@ -67,8 +75,9 @@ def compile(
         batch: Batch size of a Workload; 1 where None.
         target: What to compile for: ``cpu``, this machine; a device that is not here, ahead of
             time and in a subprocess, such as ``tpu:v5e``, ``tpu:v5e:2x2`` or
-            ``gpu:h100``; ``device:rpi5``, this machine's program under the roofs of a device of
-            the catalogue.
+            ``gpu:h100``; ``device:rpi5``, a device of the catalogue without a compiler here, for
+            which kernels are those of a model of fusion; ``device:board.json``, one that was
+            calibrated itself.
         stage: ``optimized``, or ``lowered`` for the HLO before optimisation, for which nothing
             is compiled.
         options: XLA compiler options, by name.
@@ -121,7 +130,8 @@ def compile(
         progress=progress,
     )
     with jax.default_device(jax.devices("cpu")[0]):
-        return replace(_compile(job), notes=subject.notes)
+        compiled = _compile(job)
+        return replace(compiled, notes=(*subject.notes, *compiled.notes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +293,12 @@ def _compile_here(program: Program, job: _Job) -> Program:
     statistics = executable.memory_analysis()
     return replace(
         program,
-        serialized=xla.compiled_module(executable),
+        serialized=(
+            xla.compiled_module(executable)
+            if job.target.device is None
+            else fused(xla.lowered_module(program.lowered))
+        ),
+        notes=program.notes if job.target.device is None else (*program.notes, FORECAST),
         memory=None if statistics is None else memory_use(statistics),
         compile_s=time.perf_counter() - start,
         # What runs here says nothing of the time that another device takes.

@@ -1,8 +1,9 @@
 """What a program can be compiled for: this host, and devices that need not be here.
 
 ``cpu`` is this host. ``tpu:v5e`` or ``tpu:v5e:2x2`` names a TPU and how many chips stand how;
-``gpu:h100`` or ``gpu:h100:8`` a GPU and how many of them. ``device:rpi5``, or ``rpi5``, is this
-host's program under the roofs of a device of the catalogue, for which XLA has no compiler here.
+``gpu:h100`` or ``gpu:h100:8`` a GPU and how many of them. ``device:rpi5``, or ``rpi5``, is a device
+of the catalogue for which XLA has no compiler here, ``device:board.json`` one that was calibrated
+itself: the program's kernels are then those of a model of fusion (`edgegraph.hlo.fuse`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgegraph.device.catalogue import Entry, catalogue, find_entry
+from edgegraph.device.catalogue import Entry, catalogue, find_device, find_entry, is_file
 from edgegraph.errors import InputError
 
 _GPUS = Path(__file__).with_name("gpu_targets.toml")
@@ -107,7 +108,7 @@ def parse_target(text: str) -> Target:
     if kind == "gpu" and model in _gpus():
         return _gpu(text, model, shape)
     known = {name for entry in catalogue() for name in entry.names}
-    if text in known:
+    if text in known or is_file(text):
         return _device(f"device:{text}", text)
     close = difflib.get_close_matches(text.lower(), [*targets(), *known], n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(close)}? The targets" if close else "the targets"
@@ -118,8 +119,9 @@ def parse_target(text: str) -> Target:
 
 
 def _device(text: str, name: str) -> Target:
-    """Return this host's program under the roofs of a device of the catalogue."""
-    key = find_entry(name).key
+    """Return a device of the catalogue, or one whose own calibration is in a file."""
+    key = name if is_file(name) else find_entry(name).key
+    find_device(key)
     return Target(name=text, kind="device", platform="cpu", device=key, options={}, environment={})
 
 

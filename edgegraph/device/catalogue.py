@@ -20,8 +20,9 @@ from typing import Literal
 import msgspec
 import platformdirs
 
-from edgegraph.device.calibration.saved import load_calibration
+from edgegraph.device.calibration.saved import load_calibration, read_device
 from edgegraph.device.device import Device, MemoryLevel, check_device
+from edgegraph.device.forecast import forecast
 from edgegraph.errors import FormatError, InputError
 
 HOST = "host"
@@ -128,6 +129,7 @@ class Entry:
             f32_products=self.f32_products,
             clock_hz=None if self.clock is None else self.clock.value,
             network_bytes_per_s=None if self.interconnect is None else self.interconnect.value,
+            capacity_bytes=None if self.capacity_bytes is None else int(self.capacity_bytes),
         )
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
@@ -179,13 +181,33 @@ def devices() -> dict[str, Device]:
 
 
 def find_device(name: str) -> Device:
-    """Return one device by its key or an alias; ``host`` is this machine as it was calibrated."""
+    """Return one device by its key or an alias, or by the file of its own calibration.
+
+    ``host`` is this machine as it was calibrated.
+    """
+    if is_file(name):
+        return read_device(Path(name.removeprefix("device:")))
     if name.removeprefix("device:") == HOST:
         host = load_calibration()
         if host is None:
             raise InputError("this machine was not calibrated; run `edgegraph calibrate` first")
         return host
     return find_entry(name).device
+
+
+def is_file(name: str) -> bool:
+    """Whether a device is named by a file (``board.json``) and not by its key."""
+    return name.lower().endswith(".json")
+
+
+def find_board(name: str) -> Device:
+    """Return a device that is not here, with what kernels are expected to reach on it.
+
+    Those that were not measured on it come from this machine's calibration (`forecast`), if it has
+    one.
+    """
+    launched = not is_file(name) and find_entry(name).kind in ("GPU", "embedded GPU")
+    return forecast(find_device(name), load_calibration(), gpu=launched)
 
 
 def find_entry(name: str) -> Entry:

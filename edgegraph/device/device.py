@@ -66,6 +66,10 @@ class Device:
             compiler does not know; None where unknown.
         argument_s, result_s: What each array beyond the first that an executable takes, or gives
             back, adds to its launch; None where unknown.
+        capacity_bytes: Size of main memory; None where unknown.
+        guessed_from: The machine whose kernels stand in for those that were not measured on this
+            device (`edgegraph.device.forecast`); None where none do.
+        guessed_kinds: Kinds of these.
     """
 
     name: str
@@ -85,6 +89,9 @@ class Device:
     argument_s: float | None = None
     result_s: float | None = None
     loop_op_launch_s: float | None = None
+    capacity_bytes: int | None = None
+    guessed_from: str | None = None
+    guessed_kinds: tuple[str, ...] = ()
 
     def launch_s(self, arguments: int, results: int) -> float:
         """Return what launching an executable with so many arrays takes; 0 where unknown."""

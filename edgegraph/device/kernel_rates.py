@@ -8,7 +8,7 @@ table of kernels, and what is not in it is expected to run as its neighbours do.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgegraph.hlo.module import Instruction, dtype_family
@@ -17,7 +17,8 @@ NEIGHBOURS = 3
 """How many measured kernels an expectation rests on."""
 
 _FEWEST, _OF_FEW = 5, 3.0
-"""Of fewer kernels there are no four of five: their rates may be off by this factor."""
+"""Of fewer kernels there are no four of five: their rates may be off by this factor, and so may
+those of another machine's kernels."""
 
 _NEAR = 0.1
 """Squared distance, in powers of two, below which all kernels count as the same."""
@@ -78,23 +79,30 @@ class KernelRate:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A rate to expect, and by which factor it may be off either way."""
+    """A rate to expect, by which factor it may be lower, and by which higher.
+
+    Nothing but the roof bounds the rate of a kind that was measured on another machine.
+    """
 
     rate_per_s: float
     factor: float
+    higher: float
 
 
 class KernelRates:
     """Expects rates from a table of measured kernels.
 
     With peak rates by dtype, a kind that was not measured in a dtype is expected to be as much
-    faster or slower there as the peak is.
+    faster or slower there as the peak is. Kinds that are `guessed` were measured elsewhere.
     """
 
     def __init__(
-        self, table: Sequence[KernelRate], peaks: Mapping[str, float] | None = None
+        self,
+        table: Sequence[KernelRate],
+        peaks: Mapping[str, float] | None = None,
+        guessed: Collection[str] = (),
     ) -> None:
-        self._peaks = peaks or {}
+        self._peaks, self._guessed = peaks or {}, frozenset(guessed)
         self._table: dict[tuple[str, str], list[tuple[tuple[float, ...], float]]] = {}
         for rate in table:
             sizes = _log_sizes(rate.rows, rate.columns, rate.depth)
@@ -125,7 +133,9 @@ class KernelRates:
         if not group:
             return None
         log_rate = _neighbourly(_log_sizes(rows, columns, depth), group)
-        return Expected(math.exp(log_rate) * scale, self._factors[kind, measured])
+        factor = self._factors[kind, measured]
+        lower, higher = (max(factor, _OF_FEW), math.inf) if kind in self._guessed else (factor,) * 2
+        return Expected(math.exp(log_rate) * scale, lower, higher)
 
 
 def function_kind(opcode: str, dtype: str) -> str | None:

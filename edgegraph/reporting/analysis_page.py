@@ -170,7 +170,7 @@ def _strips(analysis: Analysis) -> list[_Strip]:
     )
     if not longest:
         return []
-    strips = [_bracket_strip(totals, longest), _expected_strip(totals, longest)]
+    strips = [_bracket_strip(totals, longest), _expected_strip(analysis, longest)]
     if latency is not None:
         strips.append(_whole_strip(latency, longest))
     if totals.traced_time_s is not None:
@@ -195,13 +195,15 @@ def _bracket_strip(totals: Totals, longest: float) -> _Strip | None:
     return _Strip("roofline bracket", value, "estimated: perfect overlap to none", spans)
 
 
-def _expected_strip(totals: Totals, longest: float) -> _Strip | None:
+def _expected_strip(analysis: Analysis, longest: float) -> _Strip | None:
+    totals = analysis.totals
     if totals.expected_time_s is None:
         return None
     low, high = totals.expected_low_s, totals.expected_high_s
     assert low is not None
     assert high is not None
-    source = f"estimated: {seconds(totals.expected_time_s)}, from kernels timed here"
+    why = "a first guess" if words.is_guess(analysis) else "from kernels timed here"
+    source = f"estimated: {seconds(totals.expected_time_s)}, {why}"
     spans = (_span(low, high, longest, "bracket"),)
     return _Strip("expected", f"{seconds(low)} to {seconds(high)}", source, spans)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from edgegraph.base.units import percent, ratio, seconds, seconds_in, si
 from edgegraph.hlo.op_name import UNATTRIBUTED
 from edgegraph.reporting.views import code_name, largest_of_code
-from edgegraph.reporting.words import title
+from edgegraph.reporting.words import is_guess, title, why_expected
 from edgegraph.results.analysis import Analysis, Finding
 from edgegraph.results.compiled_together import compare_together
 from edgegraph.results.timing import Latency, finest_cut
@@ -69,7 +69,8 @@ def believed(analysis: Analysis) -> Believed:
         after = " if nothing were fused (an upper estimate, not measured)"
         return Believed("up to about ", unfused, after)
     if totals.expected_time_s is not None and not _is_refuted(analysis):
-        return Believed("about ", seconds(totals.expected_time_s), f" (expected; {why})")
+        guess = "a first guess" if is_guess(analysis) else "expected"
+        return Believed("about ", seconds(totals.expected_time_s), f" ({guess}; {why})")
     if totals.overlapped_time_s is not None:
         least = "more than " if totals.lower_bound else "at least "
         return Believed(least, seconds(totals.overlapped_time_s), f" ({why})")
@@ -200,6 +201,8 @@ def _what_to_believe(analysis: Analysis) -> str:
         return f"the roof as a lower bound and no more{why}"
     if _is_refuted(analysis):
         return f"none but the roof, a lower bound{why}, and its fastest run is longer than expected"
+    if is_guess(analysis):
+        return f"the roof as a lower bound; the expected one is {why_expected(analysis)}"
     return f"the expected one{why}: kernels like these ran so long in the calibration"
 
 

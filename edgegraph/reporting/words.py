@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from edgegraph.base.shown import shown
 from edgegraph.base.units import percent, ratio, seconds, seconds_in, si
 from edgegraph.reporting.memory import memory_lines
-from edgegraph.results.analysis import Analysis, Environment, OpRecord, Totals
+from edgegraph.results.analysis import Analysis, Environment, OpRecord
 from edgegraph.results.timing import Latency, best_throughput
 
 
@@ -56,11 +56,28 @@ def device_line(analysis: Analysis) -> str:
     return f"{device.name}, {device.origin}: {', '.join(peaks)}; {', '.join(bandwidths)}"
 
 
+def is_guess(analysis: Analysis) -> bool:
+    """Whether what is expected rests on the kernels of another machine."""
+    return analysis.device is not None and analysis.device.guessed_from is not None
+
+
+def why_expected(analysis: Analysis) -> str:
+    """Say what an expected time rests on."""
+    device = analysis.device
+    if device is None or device.guessed_from is None:
+        return "as kernels of these kinds and sizes ran in the calibration"
+    kinds = "" if device.origin == "catalogue" else " of kinds that were not calibrated there"
+    return (
+        f"a first guess: kernels{kinds} come as near to its peak as those of {device.guessed_from}"
+        " came to that one's"
+    )
+
+
 def measurement_line(analysis: Analysis) -> list[str]:
     """Describe how far the figures hold: bracket, sum of layers, noise, memory."""
     totals = analysis.totals
     said = [("note", note) for note in analysis.notes]
-    said += () if analysis.stage == "lowered" else _estimates(totals)
+    said += () if analysis.stage == "lowered" else _estimates(analysis)
     if analysis.latency is not None:
         said.append(("measured", _measured(analysis, analysis.latency)))
         said += _wake_up(analysis.latency)
@@ -80,8 +97,9 @@ def measurement_line(analysis: Analysis) -> list[str]:
     return [f"{name}: {what}" for name, what in said]
 
 
-def _estimates(totals: Totals) -> Iterator[tuple[str, str]]:
+def _estimates(analysis: Analysis) -> Iterator[tuple[str, str]]:
     """Describe what the roofs, the calibration and a compiler say of the time."""
+    totals = analysis.totals
     if totals.compute_time_s is not None and totals.memory_time_s is not None:
         sent = totals.network_time_s
         network = "" if sent is None else f", network {seconds(sent)}"
@@ -94,9 +112,8 @@ def _estimates(totals: Totals) -> Iterator[tuple[str, str]]:
     if totals.expected_time_s is not None:
         low, high = seconds(totals.expected_low_s), seconds(totals.expected_high_s)
         yield (
-            "expected here",
-            f"{seconds(totals.expected_time_s)} ({low} to {high}), as kernels of these kinds and"
-            " sizes ran in the calibration",
+            "expected" if is_guess(analysis) else "expected here",
+            f"{seconds(totals.expected_time_s)} ({low} to {high}), {why_expected(analysis)}",
         )
     if totals.compiler_time_s is not None or totals.compiler_optimal_s is not None:
         covered = totals.compiler_coverage

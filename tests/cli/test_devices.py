@@ -15,6 +15,8 @@ from rich.console import Console, RenderableType
 import edgegraph as eg
 from edgegraph.cli import main
 from edgegraph.cli.devices import _catalogue, _entry
+from edgegraph.device.calibration import board as calibrating_board
+from edgegraph.device.calibration.saved import read_device
 from edgegraph.device.catalogue import catalogue, find_device, find_entry
 from edgegraph.device.device import Device, MemoryLevel
 from edgegraph.studies.devices.result import DeviceRow
@@ -71,6 +73,20 @@ def test_a_stored_calibration_is_reused_unless_asked_for_a_fresh_one(
     assert "Taken at 2026-01-01" in capsys.readouterr().out
     assert main(["calibrate", "--fresh"]) == 0
     assert measured
+
+
+def test_it_is_exported_as_a_device_and_the_script_of_a_board_written(
+    measured: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board, script = tmp_path / "board.json", tmp_path / "board.py"
+    assert main(["calibrate", "--export", str(board)]) == 0
+    assert "elsewhere it is --target device:board.json" in capsys.readouterr().out
+    assert read_device(board) == DEVICE
+    assert main(["calibrate", "--script", str(script)]) == 0
+    assert len(measured) == 1
+    assert script.read_bytes() == Path(calibrating_board.__file__).read_bytes()
+    assert main(["calibrate", "--export", str(tmp_path / "board.toml")]) == 2
+    assert "--export" in capsys.readouterr().err
 
 
 def test_json(measured: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,7 +162,7 @@ def _functions(evidence: Evidence, kernel: Kernel[OpRecord]) -> Counter[str]:
 def _calibrated_s(evidence: Evidence, values: Counter[str]) -> float | None:
     """Return what the functions take by the calibration; None where it did not time them."""
     device = evidence.analysis.device
-    if device is None:
+    if device is None or device.guessed_from is not None:
         return None
     rates = KernelRates(device.kernel_rates)
     found = [(count, rates.expect(kind, "f32", count)) for kind, count in values.items()]

@@ -120,6 +120,7 @@ def measure_host(
         dispatch_s=dispatch_s,
         fingerprint=machine_identity(),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        capacity_bytes=host.machine_memory_bytes(),
     )
     return _with_kernels(device, progress) if plan.kernels else device
 

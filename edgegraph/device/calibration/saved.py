@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from edgegraph.base.files import cache_folder, keep
+from edgegraph.base.files import cache_folder, keep, replacing
 from edgegraph.device import host
 from edgegraph.device.device import Device, check_device
-from edgegraph.errors import FormatError
+from edgegraph.errors import FormatError, InputError
 
 SCHEME = "5"
 """Changes when the way of measuring changes so much that older figures do not compare."""
@@ -30,6 +30,32 @@ class _Stored:
 
     format: int
     device: Device
+
+
+def write_device(device: Device, path: Path) -> None:
+    """Write a calibrated device to a file of its own, for another machine."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(_encoded(device))
+
+
+def read_device(path: Path) -> Device:
+    """Return the device in a file that `write_device` or the board's own script wrote.
+
+    Raises:
+        InputError: There is no such file.
+        FormatError: It is no calibration, or its figures cannot be true.
+    """
+    try:
+        return _read(path)
+    except OSError as error:
+        raise InputError(
+            f"no calibration at {path} ({error.strerror}); `edgegraph calibrate --export` writes"
+            " one"
+        ) from error
+
+
+def _encoded(device: Device) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(_Stored(format=FORMAT_VERSION, device=device)))
 
 
 def calibration_path() -> Path:
@@ -59,10 +85,7 @@ def save_calibration(device: Device) -> Path:
 
     Where the cache cannot be written, a warning says so.
     """
-    content = msgspec.json.format(
-        msgspec.json.encode(_Stored(format=FORMAT_VERSION, device=device))
-    )
-    keep(calibration_path(), content, "the calibration is")
+    keep(calibration_path(), _encoded(device), "the calibration is")
     return calibration_path()
 
 

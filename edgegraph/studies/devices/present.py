@@ -73,8 +73,9 @@ def _cells(row: DeviceRow, columns: Mapping[str, Column]) -> list[RenderableType
     noisy = "" if row.verdict in (None, OK) else "!"
     part = "≥" if row.whole_compiler_time_s is None else ""
     needed = si(row.needed_bytes, "B")
+    span = _span(row.expected_low_s, row.expected_high_s)
     times = {
-        "expected_s": seconds(row.expected_s),
+        "expected_s": f"{seconds(row.expected_s)} ({span})",
         "compiler_time_s": part + seconds(row.compiler_time_s),
         "measured_s": seconds(row.measured_s) + noisy,
     }
@@ -85,6 +86,7 @@ def _cells(row: DeviceRow, columns: Mapping[str, Column]) -> list[RenderableType
         bracket=_bracket(row),
         **{name: text if getattr(row, name) is not None else "" for name, text in times.items()},
         bound=styled(row.bound),
+        utilisation="" if row.utilisation is None else percent(row.utilisation),
         throughput_per_s=_MARKS.get(row.time_source or "", "") + si(row.throughput_per_s),
         needed_bytes=Text(f"{needed}!", style="red") if row.fits is False else needed,
     )
@@ -92,7 +94,11 @@ def _cells(row: DeviceRow, columns: Mapping[str, Column]) -> list[RenderableType
 
 def _bracket(row: DeviceRow) -> str:
     """Write both ends, their unit once where it is the same."""
-    low, high = seconds(row.low_s), seconds(row.high_s)
+    return _span(row.low_s, row.high_s)
+
+
+def _span(low_s: float | None, high_s: float | None) -> str:
+    low, high = seconds(low_s), seconds(high_s)
     if low == high:
         return low
     unit = high.rpartition(" ")[2]
@@ -113,7 +119,9 @@ def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
     said = "; ".join(text for source, text in times.items() if source in sources)
     lines = [
         "roofline time: from all arithmetic and data side by side to one after the other.",
-        f"used: T_compute over the time; per s: examples; {said}." if said else "",
+        f"used: T_compute over the time (no roof tells it); per s: examples; {said}."
+        if said
+        else "",
         "memory: weights, inputs, results and temporaries, as compiled.",
     ]
     if any(row.compiler_time_s is not None for row in rows):
@@ -122,8 +130,9 @@ def _notes(rows: Sequence[DeviceRow]) -> list[Text]:
         lines.append("compiler ≥: it says nothing of some of the kernels.")
     if any(row.device.startswith("device:") for row in rows):
         lines.append(
-            "device: this machine's program under that device's roofs; memory: at least weights and"
-            " peak activations."
+            "device: no compiler of it is here; kernels by a model of fusion (docs/devices.md);"
+            " expected: a first guess, as near to its peak as this host's kernels come to theirs,"
+            " unless it was calibrated itself; memory: at least weights and peak activations."
         )
     if any(row.device == "cpu" and row.low_s is None for row in rows):
         lines.append("cpu: its roofs are not known; run edgegraph calibrate once.")
@@ -141,7 +150,8 @@ def _largest(rows: Sequence[DeviceRow]) -> list[str]:
         if row.largest_batch is not None:
             found.setdefault(row.workload, {})[row.device] = row.largest_batch
     return [
-        f"largest batch of {workload} that fits, found by compiling: "
+        f"largest batch of {workload} that fits and leaves a quarter of the memory to the system (of a TPU"
+        " nothing), found by compiling: "
         + ", ".join(f"{device} {batch:,}" for device, batch in devices.items())
         for workload, devices in found.items()
     ]

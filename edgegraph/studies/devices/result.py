@@ -27,6 +27,11 @@ MEASURED = "measured"
 EXPECTED = "expected"
 AT_THE_ROOF = "at the roof"
 
+ROOM = 0.25
+"""Share of the memory that the largest batch leaves to the system, the framework and what lies
+between arrays: JAX itself takes three quarters of a GPU's memory unless it is told otherwise
+(https://docs.jax.dev/en/latest/gpu_memory_allocation.html)."""
+
 _COVERED = 0.99
 """Share of the time at the roof from which a compiler's estimate is taken to be of all."""
 
@@ -70,7 +75,9 @@ class DeviceRow:
         low_s: No execution is faster: all arithmetic overlaps with all data.
         roof_s: Every op at its own roof, one after the other.
         high_s: As if nothing overlapped: arithmetic and data one after the other.
-        expected_s: What to expect on this machine, by its calibration; None elsewhere.
+        expected_s, expected_low_s, expected_high_s: What to expect by the device's own calibration;
+            of a ``device:`` without one a first guess, by how near this machine's kernels come to
+            its peak. None where this machine was not calibrated, or a compiler is for others.
         compiler_time_s: What the device's own compiler estimates; None where it does not.
         compiler_coverage: Share of the time at the roof that is of ops with such an estimate;
             below 1, `compiler_time_s` lacks some kernels.
@@ -86,8 +93,9 @@ class DeviceRow:
             a device without a compiler weights and peak activations, if that is more.
         capacity_bytes: Main memory of the device; None where unknown.
         memory: Name of that memory: ``DRAM``, ``HBM``, ``SRAM``; None where unknown.
-        largest_batch: The largest batch size that fits, found by compiling; None where that was
-            not asked for, or is unknown.
+        largest_batch: The largest batch size that fits and leaves `ROOM` of the memory to the
+            system (of a TPU nothing), found by compiling; None where that was not asked for, or is
+            unknown.
     """
 
     workload: str
@@ -117,6 +125,8 @@ class DeviceRow:
     memory: str | None = None
     largest_batch: int | None = None
     kinds: tuple[OpKind, ...] = ()
+    expected_low_s: float | None = None
+    expected_high_s: float | None = None
 
     @property
     def fits(self) -> bool | None:
@@ -153,11 +163,12 @@ class DeviceRow:
     def utilisation(self) -> Annotated[float | None, Column(heading="used", write=percent)]:
         """The share of the peak rate that is used: T_compute over `time_s`.
 
-        Of a time at the roof it is the highest share that ops one after the other allow.
+        None of a time at the roof, of which it says nothing.
         """
-        if not self.time_s or self.compute_time_s is None:
+        timed = self.measured_s or self.expected_s
+        if not timed or self.compute_time_s is None:
             return None
-        return self.compute_time_s / self.time_s
+        return self.compute_time_s / timed
 
     @property
     def throughput_per_s(self) -> Annotated[float | None, Column(heading="per s", write=si)]:

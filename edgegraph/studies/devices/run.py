@@ -13,13 +13,13 @@ from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.compiler.targets import parse_target
 from edgegraph.device import host
-from edgegraph.device.catalogue import find_entry
+from edgegraph.device.catalogue import find_device
 from edgegraph.errors import CompileError, EdgeGraphError, InputError
 from edgegraph.measure.environment import environment
 from edgegraph.measure.latency import prefer_synchronous_dispatch
 from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
-from edgegraph.studies.devices.result import DeviceComparison, DeviceRow, op_kinds
+from edgegraph.studies.devices.result import ROOM, DeviceComparison, DeviceRow, op_kinds
 from edgegraph.studies.fit.batch import out_of_memory, search
 from edgegraph.workload import Workload
 
@@ -45,7 +45,7 @@ def compare_devices(
 
     Args:
         workloads: One, or several to compare on the same devices; also Programs from files, which
-            are not compiled again and get the roofs of a ``device:`` only.
+            are not compiled again and get the roofs of a ``device:`` only, as they were fused.
         devices: As `edgegraph.compile` takes its target: ``cpu``, ``tpu:v5e``, ``gpu:orin``,
             ``device:rpi5``.
         batches: Batch sizes.
@@ -187,8 +187,8 @@ def _with_memory(row: DeviceRow, analysis: Analysis, program: Program) -> Device
     capacity: float | None = host.machine_memory_bytes()
     memory = "DRAM"
     if program.device is not None:
-        entry = find_entry(program.device)
-        capacity, memory = entry.capacity_bytes, entry.memory[-1].name
+        device = find_device(program.device)
+        capacity, memory = device.capacity_bytes, device.memory[-1].name
     activations = analysis.activation_memory
     peak_bytes = None if activations is None else activations.liveness.bytes
     needed_bytes = None if analysis.memory is None else analysis.memory.peak_bytes
@@ -223,6 +223,8 @@ def _filled(row: DeviceRow, analysis: Analysis) -> DeviceRow:
         roof_s=whole_s,
         high_s=totals.serial_time_s,
         expected_s=totals.expected_time_s,
+        expected_low_s=totals.expected_low_s,
+        expected_high_s=totals.expected_high_s,
         compiler_time_s=totals.compiler_time_s,
         compiler_coverage=totals.compiler_coverage,
         measured_s=None if latency is None else latency.median_s,
@@ -251,8 +253,9 @@ def _with_largest(row: DeviceRow, cell: Cell, report: Progress) -> DeviceRow:
             raise CompileError(found.error or f"nothing is known of the memory of {device}")
         return found.needed_bytes
 
+    room = 0.0 if device.startswith("tpu:") else ROOM
     try:
-        found = search(needed, row.capacity_bytes, name=workload.name)
+        found = search(needed, int(row.capacity_bytes * (1 - room)), name=workload.name)
     except EdgeGraphError as error:
         report(f"the largest batch of {workload.name} on {device} is not known: {error}", None)
         return row
