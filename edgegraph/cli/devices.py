@@ -138,24 +138,28 @@ def _entry(entry: Entry) -> Iterator[RenderableType]:
         yield Text(entry.note, style="dim")
 
 
+_Export = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write it to a .json file too, which is a device elsewhere: --target device:FILE.",
+    ),
+]
+_Script = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write a .py file that calibrates a board with numpy alone, and measure nothing.",
+    ),
+]
+
+
 def calibrate(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure again, even where a calibration is stored.")
     ] = False,
-    export: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write it to a .json file too, which is a device elsewhere: --target device:FILE.",
-        ),
-    ] = None,
-    script: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write a .py file that calibrates a board with numpy alone, and measure nothing.",
-        ),
-    ] = None,
+    export: _Export = None,
+    script: _Script = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the device as a JSON object.")
     ] = False,

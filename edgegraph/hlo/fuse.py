@@ -170,7 +170,7 @@ class _Fuser:
         self, inside: Sequence[Proto], known: Mapping[int, Proto], anywhere: Set[int]
     ) -> Proto:
         """Return one kernel; its last op keeps its name, and the fusion takes its number."""
-        root, body = inside[-1], type(self._bodies[self._module.entry_computation_id])()
+        root, body = inside[-1], HloModuleProto().computations.add()
         numbers = {int(each.id): int(each.id) for each in inside}
         made: list[Proto] = []
         fusion = type(root)(
@@ -186,18 +186,12 @@ class _Fuser:
             if operand in anywhere:
                 copy = self._copied(outside)
                 _reads(copy, [take(each) for each in outside.operand_ids])
-                made.append(copy)
             else:
-                number = len(fusion.operand_ids)
-                copy = type(root)(
-                    name=self._name("param"), opcode="parameter", id=next(self._ids),
-                    parameter_number=number,
-                )  # fmt: skip
-                copy.shape.CopyFrom(outside.shape)
+                copy = self._parameter(len(fusion.operand_ids), outside.shape)
                 fusion.operand_ids.append(operand)
                 body.program_shape.parameters.add().CopyFrom(outside.shape)
                 body.program_shape.parameter_names.append(copy.name)
-                made.append(copy)
+            made.append(copy)
             numbers[operand] = copy.id
             return int(copy.id)
 
@@ -212,6 +206,16 @@ class _Fuser:
         fusion.called_computation_ids.append(body.id)
         self._written[body.id] = body
         return fusion
+
+    def _parameter(self, number: int, shape: Proto) -> Proto:
+        made = (
+            HloModuleProto()
+            .computations.add()
+            .instructions.add(name=self._name("param"), opcode="parameter", id=next(self._ids))
+        )
+        made.parameter_number = number
+        made.shape.CopyFrom(shape)
+        return made
 
 
 def _reads(instruction: Proto, operands: Sequence[int]) -> None:
