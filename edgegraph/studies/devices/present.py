@@ -150,8 +150,8 @@ def _largest(rows: Sequence[DeviceRow]) -> list[str]:
         if row.largest_batch is not None:
             found.setdefault(row.workload, {})[row.device] = row.largest_batch
     return [
-        f"largest batch of {workload} that fits and leaves a quarter of the memory to the system (of a TPU"
-        " nothing), found by compiling: "
+        f"largest batch of {workload} that fits and leaves a quarter of the memory to the system"
+        " (of a TPU nothing), found by compiling: "
         + ", ".join(f"{device} {batch:,}" for device, batch in devices.items())
         for workload, devices in found.items()
     ]
