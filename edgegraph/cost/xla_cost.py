@@ -20,7 +20,7 @@ way. Space 5 is the host's memory everywhere.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, repeat
 
@@ -74,7 +74,7 @@ class XlaPricer:
         """Return what two instructions have in common that do the same to the same shapes."""
         known = self._instructions
         return (
-            self._number(instruction),
+            self._labels.of(self._what(instruction)),
             # Decoding makes one object of equal shapes, and the module keeps it alive.
             *[id(known[operand].shape) for operand in instruction.operands],
             *[self._number_body(computation) for computation in instruction.called],
@@ -89,29 +89,27 @@ class XlaPricer:
             self._prices[key] = _read(properties, len(instruction.operands))
         return self._prices[key]
 
-    def _number(self, instruction: Instruction) -> int:
-        """Return the same number for what does the same to the same shapes."""
+    def _what(self, instruction: Instruction) -> tuple[Hashable, ...]:
+        """Return something equal for what does the same to the same shapes."""
         if instruction.opcode in opcodes.PRICED_BY_SHAPE:
-            return self._labels.of((instruction.opcode, id(instruction.shape)))
+            return instruction.opcode, id(instruction.shape)
         bare = schema.HloInstructionProto()
         bare.CopyFrom(self._proto(instruction.name))
         # What a backend makes of an instruction is no matter of its price.
-        return self._labels.of(written(bare, without=["backend_config"]))
+        return ("written", written(bare, without=["backend_config"]))
 
     def _number_body(self, name: str) -> int:
         """Number what a computation does, without names, ids and metadata."""
         if name not in self._bodies:
             computation = self._module.computations[name]
             number_of = {inner.name: i for i, inner in enumerate(computation.instructions)}
-            body = [
-                (
-                    self._number(inner),
-                    *[number_of[operand] for operand in inner.operands],
-                    *[("calls", self._number_body(called)) for called in inner.called],
-                )
-                for inner in computation.instructions
-            ]
-            self._bodies[name] = self._labels.of((number_of[computation.root], *body))
+            # What each instruction does, its operands' numbers, and those of what it calls.
+            body: list[Hashable] = [number_of[computation.root]]
+            for inner in computation.instructions:
+                body.append(self._what(inner))
+                body += [number_of[operand] for operand in inner.operands]
+                body += [("calls", self._number_body(called)) for called in inner.called]
+            self._bodies[name] = self._labels.of(tuple(body))
         return self._bodies[name]
 
     def _wrap(self, instruction: Instruction) -> bytes:

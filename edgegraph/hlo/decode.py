@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.protobuf.message import DecodeError
+from msgspec.structs import replace
 
 from edgegraph.base.timing import bulk
 from edgegraph.errors import FormatError
@@ -35,7 +36,7 @@ from edgegraph.hlo.module import (
     Shape,
     scalar_literal,
 )
-from edgegraph.hlo.schema import HloModuleProto, Proto
+from edgegraph.hlo.schema import OpMetadata, PackedModuleProto, Proto, ShapeProto
 from edgegraph.hlo.validation import Checker
 
 DTYPES = {
@@ -58,13 +59,7 @@ _WITH_PRECISION = opcodes.DOTS | {"custom-call"}
 @bulk
 def decode(serialized: bytes) -> Module:
     """Decode a serialized HloModuleProto, and keep it; refuse one that contradicts itself."""
-    proto = HloModuleProto()
-    try:
-        proto.ParseFromString(serialized)
-    except DecodeError as error:
-        raise FormatError(
-            "not a serialized HLO module: the bytes are cut off or no HloModuleProto"
-        ) from error
+    proto = _parsed(PackedModuleProto, serialized)
     if not proto.computations:
         raise FormatError("not a serialized HLO module: it holds no computation")
     frames = decode_stack_frames(proto.stack_frame_index)
@@ -92,6 +87,15 @@ def decode(serialized: bytes) -> Module:
     )
 
 
+def _parsed(message: type[Proto], data: bytes) -> Proto:
+    try:
+        return message.FromString(data)
+    except DecodeError as error:
+        raise FormatError(
+            "not a serialized HLO module: the bytes are cut off or no HloModuleProto"
+        ) from error
+
+
 class _Decoder:
     """Decodes computations one after the other, and remembers values that come again."""
 
@@ -103,6 +107,8 @@ class _Decoder:
         self._checker = Checker()
         self._sources = sources
         self._shapes: dict[bytes, Shape] = {}
+        self._equal_shapes: dict[Shape, Shape] = {}
+        self._metadata: dict[bytes, tuple[str, str | None, int]] = {}
         self._texts: dict[str, str] = {}
 
     def add(self, proto: Proto) -> None:
@@ -165,44 +171,45 @@ class _Decoder:
             done.add(name)
 
     def _instruction(self, proto: Proto, names: Mapping[int, str]) -> Instruction:
-        # A text that comes again, as most do, becomes one object.
-        same = self._texts.setdefault
-        name, opcode = proto.name, proto.opcode
+        name, opcode = proto.name, self._text(proto.opcode)
         if not name or not opcode:
             raise FormatError(f"HLO instruction {name!r} (id {proto.id}): no name or no opcode")
-        opcode = same(opcode, opcode)
-        metadata = proto.metadata
-        op_name = metadata.op_name
+        op_name, source, frame = self._said(proto.metadata)
         config = proto.backend_config
+        operands = proto.operand_ids
         called = proto.called_computation_ids
         before = proto.control_predecessor_ids
         dimensions = proto.dimensions
         shape = self._shape(proto.shape, name)
-        return Instruction(
+        instruction = Instruction(
             name=name,
             opcode=opcode,
             shape=shape,
-            operands=_look_up(proto.operand_ids, names, name, "operand"),
+            operands=_look_up(operands, names, name, "operand") if operands else (),
             called=_look_up(called, self.names, name, "called computation") if called else (),
             control_predecessors=(
                 _look_up(before, names, name, "control predecessor") if before else ()
             ),
-            op_name=same(op_name, op_name),
-            source=self._sources.of(metadata),
-            stack_frame_id=metadata.stack_frame_id,
+            op_name=op_name,
+            source=source,
+            stack_frame_id=frame,
+            parameter_number=proto.parameter_number if opcode == "parameter" else None,
+            literal=scalar_literal(proto.literal, shape) if opcode == "constant" else None,
             dimensions=tuple(dimensions) if dimensions else (),
             # Backends may put raw bytes here; what is no text cannot be read anyway.
             backend_config=self._text(config.decode("utf-8", "replace")) if config else "",
             one_kernel=opcode == "call" and _is_small(proto),
-            **(self._more(proto, opcode, shape) if opcode in opcodes.DETAILED else {}),
         )
+        if opcode in opcodes.DETAILED:
+            instruction = replace(instruction, **self._more(proto, opcode))
+        return instruction
 
-    def _more(self, proto: Proto, opcode: str, shape: Shape) -> dict[str, Any]:
+    def _more(self, proto: Proto, opcode: str) -> dict[str, Any]:
         """Return the fields that only some opcodes have."""
+        more = self._own(proto, opcode)
         convolution = opcode == "convolution" or (
             opcode == "custom-call" and proto.HasField("convolution_dimension_numbers")
         )
-        more = self._own(proto, opcode, shape)
         if is_collective(opcode, proto):
             more["collective"] = decode_collective(proto)
         if convolution or opcode in opcodes.WINDOWED:
@@ -218,19 +225,15 @@ class _Decoder:
             more["output_aliases"] = decode_output_aliases(proto)
         return more
 
-    def _own(self, proto: Proto, opcode: str, shape: Shape) -> dict[str, Any]:
+    def _own(self, proto: Proto, opcode: str) -> dict[str, Any]:
         """Return the field that belongs to one opcode alone."""
         match opcode:
-            case "parameter":
-                return {"parameter_number": proto.parameter_number}
             case "get-tuple-element":
                 return {"tuple_index": proto.tuple_index}
             case "fusion":
                 return {"fusion_kind": self._text(proto.fusion_kind) or None}
             case "custom-call":
                 return {"custom_call_target": self._text(proto.custom_call_target)}
-            case "constant":
-                return {"literal": scalar_literal(proto.literal, shape)}
             case "fft":
                 return {"fft_lengths": tuple(proto.fft_length)}
             case "compare":
@@ -238,14 +241,24 @@ class _Decoder:
         return {"dot": decode_dot(proto)} if opcode in opcodes.DOTS else {}
 
     def _text(self, text: str) -> str:
+        """Return a text; one that comes again, as most do, becomes one object."""
         return self._texts.setdefault(text, text)
 
-    def _shape(self, proto: Proto, name: str) -> Shape:
+    def _said(self, metadata: bytes) -> tuple[str, str | None, int]:
+        """Return the op_name, the source position and the stack frame in an OpMetadata."""
+        said = self._metadata.get(metadata)
+        if said is None:
+            proto = _parsed(OpMetadata, metadata)
+            said = self._text(proto.op_name), self._sources.of(proto), proto.stack_frame_id
+            self._metadata[metadata] = said
+        return said
+
+    def _shape(self, serialized: bytes, name: str) -> Shape:
         """Decode a shape; equal shapes become one object."""
-        key = proto.SerializeToString()
-        shape = self._shapes.get(key)
+        shape = self._shapes.get(serialized)
         if shape is None:
-            shape = self._shapes[key] = self._new_shape(proto, name)
+            shape = self._new_shape(_parsed(ShapeProto, serialized), name)
+            self._shapes[serialized] = shape
         return shape
 
     def _new_shape(self, proto: Proto, name: str) -> Shape:
@@ -254,7 +267,7 @@ class _Decoder:
             raise FormatError(
                 f"HLO instruction {name!r}: unknown element type number {proto.element_type}"
             )
-        elements = tuple([self._shape(element, name) for element in proto.tuple_shapes])
+        elements = tuple([self._new_shape(element, name) for element in proto.tuple_shapes])
         if dtype == "buffer" and len(elements) == 1:
             # A buffer is the memory of the array it names.
             return elements[0]
@@ -270,13 +283,14 @@ class _Decoder:
                 " 2^63 elements"
             )
         layout = proto.layout if proto.HasField("layout") else None
-        return Shape(
+        shape = Shape(
             dtype=dtype,
             dimensions=dimensions,
             layout=None if layout is None else tuple(layout.minor_to_major),
             memory_space=0 if layout is None else layout.memory_space,
             elements=elements,
         )
+        return self._equal_shapes.setdefault(shape, shape)
 
 
 def _look_up(

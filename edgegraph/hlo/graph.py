@@ -109,7 +109,9 @@ def _check_expansion(module: Module) -> None:
     held = 0
     expanded: dict[str, int] = {}
     for name, computation in module.computations.items():
-        own = sum(1 + count(i.shape) // _LEAVES_PER_OP for i in computation.instructions)
+        tuples = [i.shape for i in computation.instructions if i.shape.elements]
+        own = len(computation.instructions)
+        own += sum(count(shape) // _LEAVES_PER_OP for shape in tuples)
         held += own
         expanded[name] = own + sum(
             expanded[called]

@@ -271,7 +271,8 @@ PRICED_BY_SHAPE = (
 ) - {"map"}
 """Their price follows from the opcode and the shapes alone (hlo_cost_analysis.cc)."""
 
-DETAILED = COLLECTIVES | PRODUCTS | MAY_ALIAS | WINDOWED | GIVEN | {
+DETAILED = COLLECTIVES | PRODUCTS | MAY_ALIAS | WINDOWED | {
     "compare", "fft", "get-tuple-element", "send"
 }  # fmt: skip
-"""They have attributes that others do not have."""
+"""They have attributes that others do not have; so do parameters and constants, of which there are
+many."""

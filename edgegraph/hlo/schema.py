@@ -19,7 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 Proto: TypeAlias = Any
 """A message. Its fields are attributes that exist at run time only, so it cannot be typed."""
 
-Messages: TypeAlias = Mapping[str, Mapping[str, tuple[int, str]]]
+Messages: TypeAlias = Mapping[str, dict[str, tuple[int, str]]]
 """Message -> field -> (number, type). A ``*`` marks a repeated field; a type that is no scalar is
 one of these messages. Enums are int32: an unknown value must not be lost. A protobuf map is a
 repeated message of ``key`` and ``value``."""
@@ -257,6 +257,20 @@ HloModuleProto = _message_class("HloModuleProto")
 
 HloInstructionProto = _message_class("HloInstructionProto")
 """One instruction of a computation."""
+
+ShapeProto = _message_class("ShapeProto")
+"""A shape, or a tuple of shapes."""
+
+OpMetadata = _message_class("OpMetadata")
+"""Where in the source an instruction comes from."""
+
+# What many instructions have in common comes as bytes: equal ones need be decoded only once.
+_PACKED = _MESSAGES["HloInstructionProto"] | {"shape": (3, "bytes"), "metadata": (7, "bytes")}
+
+PackedModuleProto = message_classes(
+    "edgegraph.packed", {**_MESSAGES, "HloInstructionProto": _PACKED}
+)("HloModuleProto")
+"""The same as `HloModuleProto`, with the shapes and the metadata of its instructions as bytes."""
 
 LiteralProto = _message_class("LiteralProto")
 """The value of a constant."""

@@ -46,23 +46,21 @@ class Checker:
     def check(self, computation: Computation) -> None:
         """Refuse a computation that contradicts itself; those it calls have been checked before."""
         name, instructions = computation.name, computation.instructions
-        numbers = sorted(
-            instruction.parameter_number
-            for instruction in instructions
-            if instruction.parameter_number is not None
-        )
+        numbers = [i.parameter_number for i in instructions if i.parameter_number is not None]
+        numbers.sort()
         if numbers != list(range(len(numbers))):
             raise FormatError(
                 f"HLO computation {name!r}: its parameters are numbered {numbers[:8]},"
                 f" not 0 to {len(numbers) - 1}"
             )
         self._parameters[name] = len(numbers)
-        called = {callee for instruction in instructions for callee in instruction.called}
+        called = {callee for i in instructions if i.called for callee in i.called}
         self._depth[name] = 1 + max((self._depth[callee] for callee in called), default=0)
         if self._depth[name] > MAX_NESTING:
             raise FormatError(f"HLO computation {name!r}: calls nest deeper than {MAX_NESTING}")
-        shapes = {i.name: i.shape for i in instructions}
-        for instruction in instructions:
+        checked = [i for i in instructions if i.opcode in _CHECKED or i.output_aliases]
+        shapes = {i.name: i.shape for i in instructions} if checked else {}
+        for instruction in checked:
             if instruction.opcode in _CHECKED:
                 self._check_instruction(instruction, [shapes[o] for o in instruction.operands])
             if instruction.output_aliases:
