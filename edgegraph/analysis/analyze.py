@@ -126,6 +126,7 @@ def analyze(
     trips: Mapping[str, int] | None = None,
     params: str | int | None = None,
     progress: Progress | None = None,
+    counted: Callable[[Analysis], None] | None = None,
     **measuring: Unpack[MeasurementKeywords],
 ) -> Analysis:
     """Find out what a program costs, what bounds it, and how long it takes.
@@ -154,6 +155,8 @@ def analyze(
             path in one (``state.params[0]``); found where None, and where that cannot be,
             ``totals.params`` is None.
         progress: Called with a message and a fraction.
+        counted: Called with the analysis of what is known before anything runs: counts, roofs,
+            estimates. Where nothing is measured it is not called.
         **measuring: The attributes of a `Measurement`, in place of one.
 
     Returns:
@@ -188,11 +191,18 @@ def analyze(
     # All that is made here stays; the collector would walk it between the passes.
     with collector_paused():
         draft = _run(COUNT, draft)
-    draft = _measured(draft)
+    if counted is not None and measurement.runs:
+        counted(_combined(draft))
+    return _combined(_measured(draft))
+
+
+def _combined(draft: Draft) -> Analysis:
+    """Return what the draft says by now, with findings."""
     with collector_paused():
         analysis = summarise(_run(COMBINE, draft))
-        findings = find(analysis, program.module, program.jaxpr, draft.arguments.held)
-        return replace(analysis, findings=findings)
+        program = draft.program
+        found = find(analysis, program.module, program.jaxpr, draft.arguments.held)
+        return replace(analysis, findings=found)
 
 
 CALLBACK_NOTE = (

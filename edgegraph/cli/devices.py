@@ -155,6 +155,9 @@ _Script = Annotated[
 
 
 def calibrate(
+    full: Annotated[
+        bool, typer.Option("--full", help="Measure everything at once, in about a minute.")
+    ] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure again, even where a calibration is stored.")
     ] = False,
@@ -164,7 +167,11 @@ def calibrate(
         bool, typer.Option("--json", help="Print the device as a JSON object.")
     ] = False,
 ) -> None:
-    """Measure this machine's peak arithmetic and memory bandwidth, once, in about a minute."""
+    """Measure this machine's peak arithmetic and memory bandwidth, in about ten seconds.
+
+    The next time, or with --full, they are measured for longer, and what single kernels reach, from
+    which times are expected: that takes about a minute.
+    """
     check_files([export] if export else [], (".json",), option="--export")
     if script is not None:
         _write_script(script)
@@ -174,11 +181,13 @@ def calibrate(
     from edgegraph.device.calibration.saved import load_calibration, write_device
 
     xla.set_synchronous_dispatch()
-    device = None if fresh else load_calibration()
-    known = device is not None
-    if device is None:
+    stored = None if fresh else load_calibration()
+    device = stored
+    if device is None or not device.kernel_rates:
         with progress() as report:
-            device = calibration.calibrate(progress=report)
+            device = calibration.calibrate(
+                full=full or stored is not None or export is not None, progress=report
+            )
     if export is not None:
         write_device(device, export)
     if json:
@@ -186,11 +195,20 @@ def calibrate(
         return
     print_lines(device.name)
     print_rich(*_calibrated(device))
-    print_lines(device.source)
-    if known:
-        print_lines(f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures again.")
+    print_lines(device.source, *_what_next(device, known=device is stored))
     if export is not None:
         print_lines(f"written to {export}; elsewhere it is --target device:{export.name}")
+
+
+def _what_next(device: Device, *, known: bool) -> Iterator[str]:
+    """Say how to measure again, or the rest."""
+    if known:
+        yield f"Taken at {device.measured_at}; `edgegraph calibrate --fresh` measures again."
+    elif not device.kernel_rates:
+        yield (
+            "These are first roofs. `edgegraph calibrate` once more measures them for longer, and"
+            " what single kernels reach, from which times are expected."
+        )
 
 
 def _write_script(path: Path) -> None:
@@ -209,16 +227,24 @@ def _write_script(path: Path) -> None:
 
 def _calibrated(device: Device) -> tuple[Table, Table]:
     """Show bandwidths, and peaks with the intensities in FLOP/byte from which they bind."""
-    memory = _table("memory", "holds", "bandwidth")
+    memory = _table("memory", "holds", "bandwidth", "95 % interval")
     for level in device.memory:
         held = "" if level.size_bytes is None else f"{level.size_bytes / 1024:,.0f} KiB"
-        memory.add_row(level.name, held, si(level.bandwidth_bytes_per_s, "B/s"))
+        known = _interval(device, level.name, "B/s")
+        memory.add_row(level.name, held, si(level.bandwidth_bytes_per_s, "B/s"), known)
     levels = [level.name for level in device.memory]
-    arithmetic = _table("arithmetic", "peak", *(f"ridge at {name}" for name in levels))
+    ridges_at = (f"ridge at {name}" for name in levels)
+    arithmetic = _table("arithmetic", "peak", "95 % interval", *ridges_at)
     for dtype, peak in device.peak_flops_per_s.items():
         ridges = (f"{device.ridge_point(dtype, name):,.2f} FLOP/B" for name in levels)
-        arithmetic.add_row(dtype, si(peak, "FLOP/s"), *ridges)
+        arithmetic.add_row(dtype, si(peak, "FLOP/s"), _interval(device, dtype, "FLOP/s"), *ridges)
     return memory, arithmetic
+
+
+def _interval(device: Device, name: str, unit: str) -> str:
+    """Write the interval of a rate; nothing of a calibration that has none."""
+    interval = device.intervals.get(name)
+    return "" if interval is None else f"{si(interval[0], unit)} to {si(interval[1], unit)}"
 
 
 def _table(name: str, *columns: str) -> Table:

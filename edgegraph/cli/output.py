@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,33 +31,62 @@ PLAIN_FIRST_S, PLAIN_INTERVAL_S = 2.0, 5.0
 """Where stderr is no terminal: when a first line may come, and the next; short work is silent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Shows what is being done, and on a terminal what is known by now, until the end replaces it.
+
+    Attributes:
+        tell: Shows a message and a fraction.
+        show: Shows tables below; None where there is no terminal to do so.
+    """
+
+    tell: Progress
+    show: Callable[[Any], None] | None = None
+
+    def __call__(self, message: str, fraction: float | None) -> None:
+        """Say what is being done."""
+        self.tell(message, fraction)
+
+    def preview(self, result: Shown) -> None:
+        """Show what is known of a result before it is complete."""
+        from edgegraph.results.kinds import presenter_of
+
+        if self.show is not None and results().isatty():
+            self.show(presenter_of(result).table(result, None))
+
+
 @contextmanager
-def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
+def progress(clock: Callable[[], float] = time.monotonic) -> Iterator[Report]:
     """Provide what shows, until the block ends, what is being done; tests give a clock."""
     if sys.stderr is not None and sys.stderr.isatty():
         with _live() as report:
             yield report
     else:
-        with _plain(clock) as report:
-            yield report
+        with _plain(clock) as tell:
+            yield Report(tell)
 
 
 @contextmanager
-def _live() -> Iterator[Progress]:
-    from rich.console import Console
+def _live() -> Iterator[Report]:
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as LiveProgress
+    from rich.progress import Progress as Bar
+
+    from edgegraph.reporting.table_kit import AsNamed
 
     said = TextColumn("{task.description}", markup=False)
-    columns = (SpinnerColumn(), said, BarColumn(), TimeElapsedColumn())
-    with LiveProgress(*columns, console=Console(stderr=True), transient=True) as live:
-        task = live.add_task("", total=None)
+    console = Console(stderr=True, markup=False, emoji=False)
+    bar = Bar(SpinnerColumn(), said, BarColumn(), TimeElapsedColumn(), console=console)
+    task = bar.add_task("", total=None)
 
-        def report(message: str, fraction: float | None) -> None:
-            total = None if fraction is None else 1.0
-            live.update(task, description=shown(message), total=total, completed=fraction or 0.0)
+    def tell(message: str, fraction: float | None) -> None:
+        total = None if fraction is None else 1.0
+        bar.update(task, description=shown(message), total=total, completed=fraction or 0.0)
 
-        yield report
+    # What does not fit below is cut off: the bar stays in sight.
+    with Live(bar, console=console, transient=True, refresh_per_second=10) as live:
+        yield Report(tell, lambda tables: live.update(Group(bar, AsNamed(tables))))
 
 
 @contextmanager

@@ -252,7 +252,6 @@ def _of_workload(job: Job) -> Iterator[Analysis]:
     batches: Sequence[int | None] = job.batches
     measure = _measures(job)
     _check_timed(job, measure)
-    depth = parse_depths(job.depth or ())
     if measure:
         xla.set_synchronous_dispatch()
     found = _resolved(job)
@@ -271,7 +270,7 @@ def _of_workload(job: Job) -> Iterator[Analysis]:
                 target=job.target or "cpu",
                 stage=job.stage or "optimized",
                 measure=measure,
-                depth=depth,
+                depth=parse_depths(job.depth or ()),
                 throughput=job.throughput,
                 cold=job.cold,
                 cores=job.cores,
@@ -282,6 +281,7 @@ def _of_workload(job: Job) -> Iterator[Analysis]:
                 trips=trips(job),
                 params=params(job),
                 progress=report,
+                counted=report.preview,
             )
         yield analysis
 

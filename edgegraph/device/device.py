@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -70,6 +70,7 @@ class Device:
         guessed_from: The machine whose kernels stand in for those that were not measured on this
             device (`edgegraph.device.forecast`); None where none do.
         guessed_kinds: Kinds of these.
+        intervals: 95 % confidence intervals of calibrated rates, by dtype and by memory level.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Device:
     capacity_bytes: int | None = None
     guessed_from: str | None = None
     guessed_kinds: tuple[str, ...] = ()
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def launch_s(self, arguments: int, results: int) -> float:
         """Return what launching an executable with so many arrays takes; 0 where unknown."""

@@ -192,6 +192,22 @@ def test_progress_is_reported() -> None:
     assert said[0] == "small_cnn: compiling"
 
 
+def test_what_is_known_before_anything_runs_is_handed_on() -> None:
+    seen: list[Analysis] = []
+    workload = mlp(widths=(16, 8))
+    settings = eg.MeasurementSettings(warm_up_s=0.0, minimum_s=0.0, limit_s=0.5)
+    measured = eg.analyze(
+        workload, batch=2, measure=True, trace=False, settings=settings, counted=seen.append
+    )
+    (counted,) = seen
+    assert counted.latency is None
+    assert measured.latency is not None
+    assert counted.totals.flops == measured.totals.flops
+    alone = eg.analyze(workload, batch=2, counted=seen.append)
+    assert (counted.layer_records, counted.findings) == (alone.layer_records, alone.findings)
+    assert len(seen) == 1  # what is not measured is not handed on
+
+
 def test_a_depth_that_is_none_is_refused_before_anything_is_compiled() -> None:
     with pytest.raises(
         InputError, match="depth -1 is not a depth; expected a non-negative integer"

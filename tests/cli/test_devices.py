@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from edgegraph.device.calibration import board as calibrating_board
 from edgegraph.device.calibration.saved import read_device
 from edgegraph.device.catalogue import catalogue, find_device, find_entry
 from edgegraph.device.device import Device, MemoryLevel
+from edgegraph.device.kernel_rates import KernelRate
 from edgegraph.studies.devices.result import DeviceRow
 from tests import analyses
 from tests.studies.device_comparisons import dense
@@ -33,6 +35,7 @@ DEVICE = Device(
     origin="calibrated",
     source="made up",
     measured_at="2026-01-01T00:00:00+00:00",
+    intervals={"DRAM": (18e9, 21e9)},
 )
 
 
@@ -40,8 +43,8 @@ DEVICE = Device(
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
 
-    def calibrate(*, progress: object) -> Device:
-        calls.append("measured")
+    def calibrate(*, full: bool, progress: object) -> Device:
+        calls.append("everything" if full else "first roofs")
         return DEVICE
 
     monkeypatch.setattr("edgegraph.device.calibration.calibrate.calibrate", calibrate)
@@ -57,7 +60,7 @@ def test_it_shows_peaks_bandwidths_and_ridge_points(
     rows = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
     cells = {row[0]: row[1:] for row in rows}
     assert cells["L2"] == ["1,024 KiB", "100 GB/s"]
-    assert cells["DRAM"] == ["20 GB/s"]
+    assert cells["DRAM"] == ["20 GB/s", "18 GB/s to 21 GB/s"]
     # 100 GFLOP/s over 100 and 20 GB/s, and 50 over the same
     assert cells["f32"] == ["100 GFLOP/s", "1.00 FLOP/B", "5.00 FLOP/B"]
     assert cells["bf16"] == ["50 GFLOP/s", "0.50 FLOP/B", "2.50 FLOP/B"]
@@ -67,12 +70,26 @@ def test_it_shows_peaks_bandwidths_and_ridge_points(
 def test_a_stored_calibration_is_reused_unless_asked_for_a_fresh_one(
     measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("edgegraph.device.calibration.saved.load_calibration", lambda: DEVICE)
+    rate = KernelRate(kind="dot", dtype="f32", rows=1, rate_per_s=1.0)
+    complete = replace(DEVICE, kernel_rates=(rate,))
+    monkeypatch.setattr("edgegraph.device.calibration.saved.load_calibration", lambda: complete)
     assert main(["calibrate"]) == 0
     assert not measured
     assert "Taken at 2026-01-01" in capsys.readouterr().out
     assert main(["calibrate", "--fresh"]) == 0
-    assert measured
+    assert measured == ["first roofs"]
+    assert "These are first roofs. `edgegraph calibrate` once more" in capsys.readouterr().out
+    assert main(["calibrate", "--fresh", "--full"]) == 0
+    assert measured[1:] == ["everything"]
+
+
+def test_first_roofs_are_completed_by_the_next_run(
+    measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["calibrate"]) == 0
+    monkeypatch.setattr("edgegraph.device.calibration.saved.load_calibration", lambda: DEVICE)
+    assert main(["calibrate"]) == 0
+    assert measured == ["first roofs", "everything"]
 
 
 def test_it_is_exported_as_a_device_and_the_script_of_a_board_written(

@@ -64,13 +64,32 @@ def test_what_takes_long_is_told_while_it_does(
     assert capsys.readouterr().err == "opening a.txt, 0 s\n"
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stdout", [Terminal, io.StringIO])
+def test_at_a_terminal_the_tables_known_by_now_show_until_the_end(
+    stdout: type[io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not where stdout is a file: it gets the whole result, once."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", stdout())
+    monkeypatch.setenv("TERM", "xterm")
+    with progress() as report:
+        report.preview(make_analysis())
+        report("layer [conv1]", 0.5)
+    written = terminal.getvalue()
+    assert ("FLOP/B" in written) == (stdout is Terminal)
+    assert "layer [conv1]" in written
+    assert written.rstrip().endswith("\x1b[2K")
+
+
 def test_at_a_terminal_the_line_is_live_and_gone_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")

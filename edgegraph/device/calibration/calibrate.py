@@ -40,6 +40,8 @@ class Plan:
         product_sizes: Sizes of the matrix products by XLA dtype, ascending; the reference dtype
             first.
         convolution: Whether to try a convolution in the reference dtype too.
+        every_size: Whether to sweep the working sets of every memory level, or to take the one that
+            fits its best.
         kernels: Whether to measure the table of single kernels, from which times are expected.
         slow_s: Sizes beyond the first that takes this long are left out.
         caches: Of the cores in use, fastest first; empty where unknown.
@@ -56,6 +58,7 @@ class Plan:
         }
     )
     convolution: bool = True
+    every_size: bool = True
     kernels: bool = True
     slow_s: float = 0.25
     caches: tuple[Cache, ...]
@@ -68,18 +71,41 @@ class Plan:
         cores = host.usable_cores()
         return cls(caches=host.caches(cores), cores=len(cores), memory_bytes=host.memory_bytes())
 
+    def for_first_roofs(self) -> Plan:
+        """Return this plan cut down to the kernels that mostly are the best of their roof."""
+        return replace(
+            self,
+            product_sizes=FIRST_SIZES,
+            convolution=False,
+            every_size=False,
+            kernels=False,
+        )
 
-def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device:
+
+FIRST_SIZES = {
+    REFERENCE_DTYPE: (512, 1024), "bf16": (1024,), "f16": (512,), "f64": (512,), "s8": (1024,),
+}  # fmt: skip
+
+FIRST_EFFORT = peaks.Effort(
+    window_s=0.03, minimum_runs=2, full_rounds=2, minimum_rounds=5, limit_s=5.0
+)
+"""How long to try for first roofs: with compiling, some ten seconds."""
+
+
+def calibrate(*, full: bool = True, store: bool = True, progress: Progress | None = None) -> Device:
     """Measure this machine's peak arithmetic, memory bandwidth and dispatch floor.
 
-    Takes 45 to 90 seconds. Peak rates by dtype are the best of a sweep of matrix products and a
-    convolution; bandwidths the best of kernels over working sets that fit each memory level. A
-    table of single kernels at their typical rates tells what time to expect of others.
-    `Device.source` says how far the rounds agreed, and NOISY where other work disturbed them. Best
-    called before JAX is used in the process: later, calls stay asynchronous, and every one takes
-    the wake-up of a thread longer.
+    Takes 45 to 90 seconds, or some ten for first roofs. Peak rates by dtype are the best of a sweep
+    of matrix products and a convolution; bandwidths the best of kernels over working sets that fit
+    each memory level. A table of single kernels at their typical rates tells what time to expect of
+    others. `Device.source` says how far the rounds agreed, and NOISY where other work disturbed
+    them; `Device.intervals` between which rates others would find them. Best called before JAX is
+    used in the process: later, calls stay asynchronous, and every one takes the wake-up of a thread
+    longer.
 
     Args:
+        full: Measure all of that. Else first roofs alone: fewer kernels, fewer rounds, and no
+            table, so that no time is expected from it.
         store: Keep the result in the user's cache folder, for `load_calibration`; a warning says
             where that cannot be written.
         progress: Told what is being done and how far it is.
@@ -89,7 +115,10 @@ def calibrate(*, store: bool = True, progress: Progress | None = None) -> Device
     """
     with suppress(EdgeGraphError):
         xla.set_synchronous_dispatch()
-    device = measure_host(Plan.for_this_host(), progress=progress or no_progress)
+    plan, effort = Plan.for_this_host(), peaks.Effort()
+    if not full:
+        plan, effort = plan.for_first_roofs(), FIRST_EFFORT
+    device = measure_host(plan, effort=effort, progress=progress or no_progress)
     if store:
         save_calibration(device)
     return device
@@ -115,6 +144,7 @@ def measure_host(
         name=host.processor(),
         peak_flops_per_s=peaks_from_samples(sampled, effort.agreement),
         memory=levels_from_samples(sampled, plan.caches, effort.agreement),
+        intervals=intervals_from_samples(sampled, effort.agreement),
         origin="calibrated",
         source=source_of(sampled, effort, others.share),
         dispatch_s=dispatch_s,
@@ -165,6 +195,17 @@ def levels_from_samples(
     return peaks.levels_from_curve(points, caches or peaks.caches_from_curve(points))
 
 
+def intervals_from_samples(
+    sampled: Sequence[peaks.Sampled], agreement: float
+) -> dict[str, tuple[float, float]]:
+    """Return between which rates other rounds would find each dtype's, or each level's."""
+    return {
+        group: peaks.sustained_interval(rates, agreement)
+        for group, rates in peaks.group_rounds(sampled).items()
+        if group != peaks.DISPATCH
+    }
+
+
 def source_of(
     sampled: Sequence[peaks.Sampled], effort: peaks.Effort, others_share: float | None
 ) -> str:
@@ -182,7 +223,7 @@ def source_of(
         f"{name} {peaks.typical_shortfall(rates):.0%}" for name, rates in rounds.items()
     )
     parts = [
-        "measured by edgegraph calibrate: best sustained rate of matrix products, a convolution,"
+        "measured by edgegraph calibrate: best sustained rate of products, convolutions,"
         " updates in place and matrix-vector products compiled by XLA, in"
         f" {max(len(one.rates) for one in sampled)} rounds",
         f"typical rounds below the best: {typical}",
@@ -218,7 +259,7 @@ def _memory_probes(plan: Plan, threads: CoreThreads) -> Iterator[peaks.Probe]:
         sets = {f"working set of {size} bytes": (size,) for size in sizes}
         private = set(sets) if threads.size > 1 else set()
     for group, group_sizes in sets.items():
-        for size in group_sizes:
+        for size in group_sizes if plan.every_size else group_sizes[-1:]:
             yield peak_kernels.updates(group, size)
             yield peak_kernels.matrix_vector_products(group, size)
             if group in private:

@@ -11,6 +11,7 @@ and read a level's bandwidth where the working set fits into it and no longer in
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from itertools import pairwise
 from edgegraph.base.timing import NANOSECONDS_PER_S, Clock, Progress, monotonic_clock, no_progress
 from edgegraph.device.device import MemoryLevel
 from edgegraph.device.host import Cache
+
+_RESAMPLES = 400
 
 DISPATCH = "dispatch"
 """Group of the probe that launches an executable which does nothing."""
@@ -165,6 +168,20 @@ def sustained(rates: Sequence[float], agreement: float) -> float:
         if second >= (1 - agreement) * first:
             return first
     return max(rates)
+
+
+def sustained_interval(rates: Sequence[float], agreement: float) -> tuple[float, float]:
+    """Return the 95 % interval of the sustained rate: what other rounds like these would give.
+
+    By the bootstrap: as many rounds are drawn from these with replacement, and the best rate that a
+    second of them confirms is taken. No draw is better than the best round that was seen.
+    """
+    drawn = random.Random(0)
+    found = sorted(
+        sustained(drawn.choices(rates, k=len(rates)), agreement) for _ in range(_RESAMPLES)
+    )
+    tail = round(0.025 * _RESAMPLES)
+    return found[tail], found[-1 - tail]
 
 
 def _ranked(rates: Sequence[float]) -> Iterable[tuple[float, float]]:

@@ -145,11 +145,28 @@ def test_calibrate_stores_what_it_returns(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path / "cache"))
     made = measure_host(tiny_plan(()), effort=TINY_EFFORT)
     check(made)
-    monkeypatch.setattr(calibration, "measure_host", lambda plan, progress: made)
+    monkeypatch.setattr(calibration, "measure_host", lambda plan, effort, progress: made)
     device = calibrate(store=False)
     assert load_calibration() is None
     device = calibrate()
     assert load_calibration() == device
+
+
+def test_first_roofs_have_every_dtype_and_level_and_an_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With fewer kernels: one product a dtype, f32 apart, and one working set a level."""
+    first = tiny_plan(CACHES).for_first_roofs()
+    assert list(first.product_sizes) == list(Plan.for_this_host().product_sizes)
+    assert first.caches == CACHES
+    monkeypatch.setattr(calibration, "FIRST_SIZES", {"f32": (64,), "bf16": (64,)})
+    device = measure_host(tiny_plan(CACHES).for_first_roofs(), effort=TINY_EFFORT)
+    check(device)
+    assert not device.kernel_rates
+    assert set(device.intervals) == {"f32", "bf16", "L1", "L2", "DRAM"}
+    for dtype, peak in device.peak_flops_per_s.items():
+        low, high = device.intervals[dtype]
+        assert low <= high == pytest.approx(peak)
 
 
 def test_the_plan_of_this_host_starts_with_the_reference_dtype() -> None:

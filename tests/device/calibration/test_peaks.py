@@ -24,6 +24,7 @@ from edgegraph.device.calibration.peaks import (
     levels_from_curve,
     sample,
     sustained,
+    sustained_interval,
     typical_shortfall,
     unguided_working_sets,
     working_sets,
@@ -293,3 +294,9 @@ def test_a_plateau_ends_where_the_rate_falls_below_seven_tenths(
 ) -> None:
     found = caches_from_curve(curve({16: 100.0, 32: 100.0, 64: 100.0 * share, 128: 100.0 * share}))
     assert [cache.size_bytes for cache in found] == sizes
+
+
+def test_an_interval_of_a_sustained_rate_holds_it_and_no_rate_unseen() -> None:
+    assert sustained_interval((100.0, 100.0, 100.0), 0.05) == (100.0, 100.0)
+    low, high = sustained_interval((100.0, 99.0, 98.0, 60.0, 60.0, 60.0), 0.05)
+    assert (low, high) == (60.0, 100.0)  # one draw in 64 has none of the three best
