@@ -212,7 +212,7 @@ def check_against_xla(program: RandomProgram) -> None:
         assert priced.total.is_near(expected)
 
 
-@examples(25)
+@examples(12)
 @given(program=programs())
 def test_totals_are_the_sums_of_their_parts(
     program: RandomProgram, tmp_path_factory: pytest.TempPathFactory
@@ -220,14 +220,14 @@ def test_totals_are_the_sums_of_their_parts(
     check(program, tmp_path_factory.mktemp("saved"))
 
 
-@examples(10)
+@examples(8)
 @given(program=programs(loops=False, library=False))
 def test_totals_without_loops_and_custom_calls_are_xla_s(program: RandomProgram) -> None:
     check_against_xla(program)
 
 
 @pytest.mark.slow
-@examples(40)
+@examples(15)
 @given(program=programs(depth=4))
 def test_totals_of_deeply_nested_programs_are_the_sums_of_their_parts(
     program: RandomProgram, tmp_path_factory: pytest.TempPathFactory
@@ -236,7 +236,7 @@ def test_totals_of_deeply_nested_programs_are_the_sums_of_their_parts(
 
 
 @pytest.mark.slow
-@examples(15)
+@examples(8)
 @given(program=programs(depth=4, loops=False, library=False))
 def test_totals_of_deeply_nested_programs_without_loops_are_xla_s(program: RandomProgram) -> None:
     check_against_xla(program)

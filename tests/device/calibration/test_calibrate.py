@@ -7,6 +7,7 @@ import pytest
 
 from edgegraph.base.timing import no_progress
 from edgegraph.device.calibration import calibrate as calibration
+from edgegraph.device.calibration import rate_kernels
 from edgegraph.device.calibration.calibrate import (
     Plan,
     calibrate,
@@ -121,7 +122,11 @@ def check(device: Device) -> None:
     assert device.measured_at
 
 
-def test_a_tiny_calibration_of_this_machine() -> None:
+def test_a_tiny_calibration_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one kernel of each kind, the smallest."""
+    every = list(rate_kernels.cases())
+    kinds = {each.kind: each for each in sorted(every, key=lambda each: each.work, reverse=True)}
+    monkeypatch.setattr(rate_kernels, "cases", lambda: iter(kinds.values()))
     messages: list[str] = []
     device = measure_host(
         tiny_plan(CACHES, kernels=True),
@@ -131,6 +136,7 @@ def test_a_tiny_calibration_of_this_machine() -> None:
     check(device)
     assert [level.name for level in device.memory] == ["L1", "L2", "DRAM"]
     assert "compiling f32 kernels" in messages
+    assert {rate.kind for rate in device.kernel_rates} == set(kinds)
 
 
 def test_larger_products_are_left_out_on_a_slow_machine() -> None:

@@ -86,8 +86,9 @@ def test_few_processes_are_refused(spec: str) -> None:
 
 
 def test_a_study_that_is_interrupted_goes_on_where_it_was(
-    spec: str, monkeypatch: pytest.MonkeyPatch
+    spec: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("EDGEGRAPH_CACHE_DIR", str(tmp_path / "cache"))
     timed: list[int] = []
 
     def counted(*given: object, seed: int, **more: object) -> object:
@@ -101,11 +102,12 @@ def test_a_study_that_is_interrupted_goes_on_where_it_was(
     asked = {"args": ARGS, "python": HERE, "processes": 3, "seconds": 0.1}
     with pytest.raises(KeyboardInterrupt):
         regress(spec, **asked)  # type: ignore[arg-type]
+    assert len(list((tmp_path / "cache" / "regress").rglob("*.json"))) == 2
     study = regress(spec, **asked)  # type: ignore[arg-type]
     assert timed == [0, 1, -1, 2]
     assert study.timing is not None
     assert len(study.timing.processes) == 3
     assert study.verdict in ("no difference", "NOISY")
     assert isinstance(study, eg.Regression)
-    regress(spec, **asked)  # type: ignore[arg-type]
-    assert timed == [0, 1, -1, 2, 0, 1, 2]
+    # A study that is done leaves nothing to go on from: the next one measures anew.
+    assert not list((tmp_path / "cache" / "regress").rglob("*.json"))
