@@ -11,7 +11,7 @@ from edgegraph import xla
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.module import Module
 from edgegraph.hlo.parameters import PARAMETERS, parameter_tree, parameters_first
-from edgegraph.hlo.read import argument_names, importable, with_arguments
+from edgegraph.hlo.read import Accepted, argument_names, importable, with_arguments
 from edgegraph.results.analysis import MemoryUse
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Program:
         arguments: Names of its arguments, one by one, where its modules have others.
         params: The argument, or the path in one, that is the tree of its parameters; None where
             nobody said so.
+        accepted: What was found out of the module of a file when it was read.
         notes: What was decided while a file was read, in a sentence each.
         fingerprint: Digest of the StableHLO that it was lowered to; names of layers and source
             positions do not count. None for a module from a file.
@@ -86,6 +87,7 @@ class Program:
     timeline: Timeline | None = None
     arguments: tuple[str, ...] = ()
     params: str | None = None
+    accepted: Accepted | None = None
 
     def __repr__(self) -> str:
         """Say which it is; its module would take pages."""
@@ -125,6 +127,9 @@ class Program:
     @cached_property
     def module(self) -> Module:
         """The decoded HLO module of `stage`."""
+        # Arguments may have been named since it was read.
+        if self.accepted is not None and self.accepted.module.serialized == self.serialized:
+            return self.accepted.module
         return decode(self.serialized)
 
     @property
@@ -181,8 +186,10 @@ class Program:
         Raises:
             UnsupportedVersionError: The installed jax lacks the cost analysis.
         """
-        # What was compiled here need not be read by XLA once more.
+        # What was read before, or compiled here, need not be read by XLA once more.
         own = None if self.executable is None else self.executable.cost_analysis()
+        if self.accepted is not None:
+            own = self.accepted.xla_cost
         return own or xla.cost_analysis(importable(self.serialized))
 
 

@@ -15,7 +15,7 @@ from edgegraph.compiler.program import Program
 from edgegraph.errors import FormatError, InputError
 from edgegraph.hlo.dump_folder import DumpedModule, dumped_modules
 from edgegraph.hlo.platform import platform_of
-from edgegraph.hlo.read import buffer_assignment, module_in, parse_module, read_module
+from edgegraph.hlo.read import Accepted, buffer_assignment, module_in, parse_module, read_module
 from edgegraph.hlo.schema import HloModuleProto
 from edgegraph.results.analysis import MemoryUse
 
@@ -55,8 +55,7 @@ _LONGEST_NAME = 255
 
 
 def _read_file(path: Path, module: str | None) -> Program:
-    serialized = read_module(path, module=module)
-    return _program(serialized, buffer_assignment(path.read_bytes()))
+    return _program(read_module(path, module=module), buffer_assignment(path.read_bytes()))
 
 
 def program_of(data: bytes, *, module: str | None = None, trusted: bool = False) -> Program:
@@ -64,11 +63,13 @@ def program_of(data: bytes, *, module: str | None = None, trusted: bool = False)
 
     XLA has not to check what is `trusted`: a protobuf that it has written here.
     """
-    serialized = module_in(data) if trusted else parse_module(data, module=module)
-    return _program(serialized, buffer_assignment(data))
+    found = module_in(data) if trusted else parse_module(data, module=module)
+    return _program(found, buffer_assignment(data))
 
 
-def _program(serialized: bytes, assignment: Any) -> Program:
+def _program(found: Accepted | bytes, assignment: Any) -> Program:
+    accepted = None if isinstance(found, bytes) else found
+    serialized = found if isinstance(found, bytes) else found.module.serialized
     module = HloModuleProto.FromString(serialized)
     elided = sum(
         each.opcode == "constant" and not each.literal and each.shape.element_type != _TOKEN
@@ -85,6 +86,7 @@ def _program(serialized: bytes, assignment: Any) -> Program:
         target=platform_of(serialized) or "unknown",
         stage="optimized" if module.schedule.entries else "lowered",
         serialized=serialized,
+        accepted=accepted,
         memory=None if assignment is None else _allocated(_of_proto(assignment)),
         notes=tuple(notes),
     )
@@ -170,10 +172,14 @@ def read_dump(folder: Path, *, module: str | None = None) -> Program:
         )
     before = None
     if chosen.before is not None:
-        before = partial(read_module, chosen.before.path)
+        before = partial(_serialized_in, chosen.before.path)
         notes.append(f"the model's own counts are of {chosen.before.path.name}")
     memory = program.memory or _allocation_beside(folder, chosen)
     return replace(program, before=before, memory=memory, notes=(*notes, *program.notes))
+
+
+def _serialized_in(path: Path) -> bytes:
+    return read_module(path).module.serialized
 
 
 def _place(modules: Sequence[DumpedModule], wanted: str, folder: Path) -> int:

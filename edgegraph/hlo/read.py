@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -22,6 +24,7 @@ from edgegraph.hlo.dump_text import (
     modules_in,
     readable,
 )
+from edgegraph.hlo.module import Module
 from edgegraph.hlo.schema import HloModuleProto, HloProto, Proto
 
 EXPECTED = "expected HLO text or a serialized HloModuleProto, as XLA's --xla_dump_to writes them"
@@ -36,8 +39,16 @@ _MAX_WRAPPERS = 2
 """A HloSnapshot holds a HloProto, which holds the module."""
 
 
-def read_module(path: str | Path, *, module: str | None = None) -> bytes:
-    """Return the HloModuleProto in an HLO file, which EdgeGraph's decoder and XLA have accepted.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A module that EdgeGraph's decoder and XLA have accepted, and XLA's totals of it."""
+
+    module: Module
+    xla_cost: Mapping[str, float]
+
+
+def read_module(path: str | Path, *, module: str | None = None) -> Accepted:
+    """Read the module in an HLO file, and have EdgeGraph's decoder and XLA accept it.
 
     Its content tells what it is: HLO text (``*.txt``), a HloModuleProto (``*.pb``), or a HloProto
     around one (``*.hlo.pb``); compressed or not. Of several modules, `module` names one.
@@ -54,8 +65,8 @@ def read_module(path: str | Path, *, module: str | None = None) -> bytes:
         raise FormatError(f"{path}: {error}") from error
 
 
-def parse_module(data: bytes, *, module: str | None = None) -> bytes:
-    """Return the HloModuleProto in the content of an HLO file."""
+def parse_module(data: bytes, *, module: str | None = None) -> Accepted:
+    """Read the module in the content of an HLO file, as `read_module` does."""
     data = unpacked(data)
     if not data.strip():
         raise FormatError(f"the file is empty; {EXPECTED}")
@@ -67,15 +78,13 @@ def parse_module(data: bytes, *, module: str | None = None) -> bytes:
     if is_hlo_text(text):
         found = modules_in(text)
         number = choose([name for name, _ in found], module)
-        serialized = _validated(b"T" + readable(found[number][1]).encode())
-        decode(serialized)
-        return serialized
+        serialized, cost = _validated(b"T" + readable(found[number][1]).encode())
+        return Accepted(module=decode(serialized), xla_cost=cost)
     if other := kind_of(data):
         raise FormatError(f"this is {other}" + f"; {EXPECTED}" * (";" not in other))
-    serialized = module_in(data)
-    choose([HloModuleProto.FromString(serialized).name], module)
-    decode(serialized)
-    return _validated(b"M" + serialized)
+    decoded = decode(module_in(data))
+    choose([decoded.name], module)
+    return Accepted(module=decoded, xla_cost=_validated(b"M" + decoded.serialized)[1])
 
 
 def has_module(data: bytes) -> bool:
@@ -87,13 +96,14 @@ def has_module(data: bytes) -> bool:
     return True
 
 
-def _validated(payload: bytes) -> bytes:
-    """Have XLA read HLO of unknown origin in a subprocess, and return the HloModuleProto.
+def _validated(payload: bytes) -> tuple[bytes, Mapping[str, float]]:
+    """Have XLA read HLO of unknown origin in a subprocess; return the HloModuleProto and its cost.
 
     XLA checks much of its input by assertions, which end the process. What this returns has
-    gone through its reader and its cost analysis once without.
+    gone through its reader and its cost analysis once without. Only for text is there a protobuf.
     """
-    return tried(f"{__name__}:_validate", payload)
+    cost, _, serialized = tried(f"{__name__}:_validate", payload).partition(b"\n")
+    return serialized, json.loads(cost)
 
 
 def tried(work: str, payload: bytes) -> bytes:
@@ -124,8 +134,8 @@ def _validate(payload: bytes | mmap.mmap, report: Progress) -> bytes:
 
     kind, data = bytes(payload[:1]), bytes(payload[1:])
     module = data if kind == b"M" else _parsed_text(data.decode())
-    xla.cost_analysis(importable(module))
-    return module
+    cost = json.dumps(dict(xla.cost_analysis(importable(module)))).encode()
+    return cost + b"\n" + (b"" if kind == b"M" else module)
 
 
 def _parsed_text(text: str) -> bytes:
