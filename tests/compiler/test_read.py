@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import edgegraph as eg
 from edgegraph.analysis.findings.registry import COMPILED_ONLY
 from edgegraph.cli import main
-from edgegraph.compiler.program import memory_use
+from edgegraph.compiler.program import memory_use, named_arguments
 from edgegraph.errors import FormatError, InputError
 from edgegraph.reporting.answer import headline
 from edgegraph.reporting.words import device_line, measurement_line
@@ -178,3 +179,21 @@ def test_the_command_line_takes_folders_and_devices(
     assert "--batch has no effect on the file" in capsys.readouterr().err
     assert main(["analyze", "models.cnn:small_cnn", "--no-measure", "--device", "rpi5"]) == 2
     assert "--target device:NAME gives it the roofs" in capsys.readouterr().err
+
+
+def test_what_reading_a_file_finds_out_is_not_found_out_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = eg.read_hlo(TEXT)
+
+    def refuse(*given: object) -> None:
+        raise AssertionError("this was known")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("edgegraph.compiler.program.decode", refuse)
+        patched.setattr("edgegraph.xla.cost_analysis", refuse)
+        assert program.xla_cost["flops"] > 0
+        assert replace(program, name="renamed").module is program.module
+    named = replace(program, serialized=named_arguments(program.serialized, ("first", "second")))
+    entry = named.module.computations[named.module.entry].instructions
+    assert [each.op_name for each in entry if each.opcode == "parameter"] == ["first", "second"]
