@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from typing import Any
 
+import jax
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import edgegraph as eg
-from edgegraph import plot
+from edgegraph import Analysis, plot
+from edgegraph.device.catalogue import find_device
 from edgegraph.errors import InputError
 from edgegraph.reporting.figure import figure_of
+from edgegraph.results.kinds import figure_places
 from edgegraph.studies.devices.result import DeviceComparison
+from tests.analyses import measured, physics
 from tests.reporting.conftest import MAKERS
 from tests.studies import fusion_studies, sweeps
-from tests.studies.device_comparisons import dense
+from tests.studies.device_comparisons import comparison, dense, row, three
+from tests.studies.improve.improvements import improvement
 from tests.studies.overlap_studies import made
+from tests.studies.regressions import regression
 from tests.studies.scalings import MADE
 
 QUANTITY = re.compile(
     r"\((s|ms|µs|ns|B|[kMGT]B|FLOP/byte|samples/s)\)"
-    r"|^FLOP/s|^batch size|^chips|^speedup|^op, in the order"
+    r"|^FLOP/s|^batch size|^chips|^speedup|^op, in the order|^time over that"
 )
 """A unit in brackets, or what is counted."""
 
@@ -40,22 +47,61 @@ def devices() -> DeviceComparison:
     return eg.compare_devices(dense(), devices=["device:rpi5", "device:rp2040"], batches=[1, 8])
 
 
+LONG = "ConvolutionalBackboneWithSqueezeExcitation"
+
+
+@cache
+def wordy() -> Analysis:
+    """Return a measured analysis whose layers have long names, one below the other."""
+
+    def run(x: jax.Array, w: jax.Array) -> jax.Array:
+        for number in range(4):
+            with (
+                jax.named_scope(f"{LONG}_{number}"),
+                jax.named_scope("SeparableProjection"),
+            ):
+                x = jax.nn.relu(x @ w)
+        return x
+
+    shape = jax.ShapeDtypeStruct((256, 256), "float32")
+    return measured(eg.analyze(run, args=(shape, shape), name=LONG, device="rpi5"))
+
+
+@cache
+def several() -> DeviceComparison:
+    """Return what has every mark and colour of a comparison of devices, and long names."""
+    rows = (
+        replace(row("tpu:v5e:2x2", 1e-6, 2e-6), bound="memory", compiler_time_s=3e-6,
+                compiler_coverage=1.0),
+        replace(row("cpu", 1e-4, 3e-4, 5e-4), bound="compute"),
+        replace(row("device:snapdragon-8-gen-3", 1e-3, 2e-2), workload=LONG, bound="network"),
+    )  # fmt: skip
+    return comparison(*rows)
+
+
 FIGURES: dict[str, tuple[Callable[[], Any], ...]] = {
-    "roofline": (MAKERS["measured"], MAKERS["phases"], MAKERS["forward"]),
-    "layers": (MAKERS["measured"], MAKERS["phases"], MAKERS["forward"]),
-    "memory": (MAKERS["measured"], MAKERS["phases"]),
-    "graph": (MAKERS["measured"], MAKERS["phases"], MAKERS["without device"]),
+    "roofline": (MAKERS["measured"], MAKERS["phases"], MAKERS["forward"], physics, wordy),
+    "layers": (MAKERS["measured"], MAKERS["phases"], MAKERS["forward"], wordy),
+    "memory": (MAKERS["measured"], MAKERS["phases"], wordy),
+    "graph": (MAKERS["measured"], MAKERS["phases"], MAKERS["without device"], wordy),
     "sweep": (sweeps.saturating,),
     "fusion": (fusion_studies.study, fusion_studies.unmeasured),
     "overlap": (made,),
-    "devices": (devices,),
+    "devices": (devices, three, several),
     "scaling": (lambda: MADE,),
+    "improve": (improvement, lambda: improvement(device=find_device("rpi5"))),
+    "regress": (regression,),
 }
+"""Each of what it shows, the last ones with what makes it crowded: names, marks, notes."""
 CASES = [
     pytest.param(kind, maker, id=f"{kind}-{number}")
     for kind, makers in FIGURES.items()
     for number, maker in enumerate(makers)
 ]
+
+
+def test_every_kind_of_figure_is_looked_at() -> None:
+    assert set(FIGURES) == set(figure_places())
 
 
 def drawn(kind: str, maker: Callable[[], Any], width: float = plot.COLUMN_INCHES) -> Figure:
@@ -87,9 +133,9 @@ def test_every_axis_has_a_unit_and_every_time_its_source(
             ticks = [tick.get_text() for tick in axis.get_ticklabels() if tick.get_text()]
             label = axis.get_label_text()
             named = not label  # The names of bars are their label.
-            if named:
+            if named and kind != "regress":  # whose rows are versions
                 assert not any(tick.replace(".", "").isdigit() for tick in ticks), (kind, ticks)
-            else:
+            elif not named:
                 assert QUANTITY.search(label) or any(map(TICK_UNIT.search, ticks)), label
     said = " ".join(text.get_text() for text in texts(figure))
     if kind in TIMED or (kind == "graph" and "µs" in said):

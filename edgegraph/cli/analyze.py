@@ -127,6 +127,9 @@ class Rows:
     all: Annotated[
         bool, typer.Option("--all", help="All ops, functions or lines, and not the largest only.")
     ] = False
+    shapes: Annotated[
+        bool, typer.Option("--shapes", help="What goes into each layer, and what comes out of it.")
+    ] = False
     by: ByOption = None
 
 
@@ -143,6 +146,8 @@ def show(
     from edgegraph.results.analysis import Analysis
 
     check_by(rows.by)
+    if rows.shapes and (rows.ops or rows.by):
+        raise InputError("--shapes are those of layers; leave --ops and --by out")
     found = []
     for result in results(job, rows.by):
         if isinstance(result, Analysis):
@@ -169,7 +174,12 @@ def _print_rows(analysis: Analysis, rows: Rows) -> None:
         print_rich(shown_ops(analysis, sort=rows.sort, phase=rows.phase, most=most))
     else:
         shown = shown_layers(
-            analysis, depth=rows.depth, sort=rows.sort, phase=rows.phase, everything=rows.all
+            analysis,
+            depth=rows.depth,
+            sort=rows.sort,
+            phase=rows.phase,
+            everything=rows.all,
+            shapes=rows.shapes,
         )
         print_rich(shown)
 

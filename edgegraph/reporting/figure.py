@@ -120,6 +120,11 @@ def names_margin(names: Sequence[str], points: float = FONT_POINTS) -> float:
     return 0.14 + CHARACTER_WIDTH * points / 72 * max(map(len, names), default=0)
 
 
+def name_length(width: float, points: float = FONT_POINTS) -> int:
+    """Return how many characters names may have that leave the rows half of a figure's width."""
+    return int((width / 2 - 0.14) / (CHARACTER_WIDTH * points / 72))
+
+
 def width_inches(ax: Axes) -> float:
     """Return the width of the axes themselves."""
     return float(ax.get_position().width * figure_of(ax).get_size_inches()[0])
@@ -133,6 +138,18 @@ def write_title(ax: Axes, text: str) -> None:
         0.06 / width, 1 - 0.06 / height, text, va="top", fontsize=FONT_POINTS + 0.5, color=INK,
         parse_math=False,
     )  # fmt: skip
+
+
+def name_across(ax: Axes, text: str) -> None:
+    """Name the x axis, from the right edge of the axes where the text is wider than they are."""
+    wide = CHARACTER_WIDTH * FONT_POINTS / 72 * len(text) > width_inches(ax)
+    ax.set_xlabel(text, fontsize=FONT_POINTS, **({"x": 1.0, "ha": "right"} if wide else {}))
+
+
+def room_beside(ax: Axes, characters: int, low: float, high: float) -> float:
+    """Return where a logarithmic x axis from `low` ends that has room for text right of `high`."""
+    share = (CHARACTER_WIDTH * SMALL_POINTS * characters + 8) / 72 / width_inches(ax)
+    return float(low * (high / low) ** (1 / (1 - min(share, 0.8))))
 
 
 def write_beside(ax: Axes, said: str, x: float, y: float, *, gap: float = 6) -> None:
@@ -184,7 +201,21 @@ def draw_box(
 def write_legend(ax: Axes, handles: Sequence[Artist], *, columns: int | None = None) -> None:
     """Name colours and shapes above the axes, or from the names on their left if alone."""
     if handles:
-        legend_above(ax, left_of_names(ax), columns or len(handles), handles)
+        start = left_of_names(ax)
+        room = width_inches(ax) * (1 - start)
+        legend_above(ax, start, columns or _columns_in(room, handles), handles)
+
+
+def _columns_in(room: float, handles: Sequence[Artist]) -> int:
+    """Return how many columns of a legend stand in so many inches, each as wide as its longest."""
+    # The mark, the gap behind it and that between columns, in sizes of the font.
+    wide = [CHARACTER_WIDTH * len(str(each.get_label())) + 2.4 for each in handles]
+    for columns in range(len(handles), 1, -1):
+        lines = -(-len(handles) // columns)
+        longest = [max(wide[at : at + lines]) for at in range(0, len(wide), lines)]
+        if sum(longest) * SMALL_POINTS / 72 <= room:
+            return columns
+    return 1
 
 
 def left_of_names(ax: Axes) -> float:

@@ -15,7 +15,7 @@ from edgegraph.reporting import figure
 from edgegraph.reporting.labels import CHARACTER_WIDTH, shorten
 from edgegraph.reporting.palette import BOUND_COLOURS, BOUND_LINES, INK, MUTED, PAPER, bound_colour
 from edgegraph.reporting.scene.hierarchy import Item, split, topological
-from edgegraph.reporting.scene.items import ops_of
+from edgegraph.reporting.scene.items import Ops, ops_of
 from edgegraph.reporting.scene.layout import Layout, lay_out
 from edgegraph.reporting.words import title
 from edgegraph.results.analysis import Analysis, LayerRecord
@@ -124,12 +124,13 @@ def layers_at(
     return _ordered(found, lines)
 
 
-def _unfused(analysis: Analysis) -> tuple[list[Item], list[list[int]]]:
+def unfused(ops: Ops, analysis: Analysis) -> tuple[list[int], list[Item], list[list[int]]]:
     """Return the ops with those of fusions and calls in their place, operands before users.
+
+    Their positions among the records, they themselves, and which of them each reads.
 
     A fusion may run several layers in one kernel; what flows between these is seen only inside.
     """
-    ops = ops_of(analysis)
     items = ops.items
     opened = [record.opcode in opcodes.INLINED for record in analysis.op_records]
     result: dict[int, int] = {}
@@ -162,6 +163,7 @@ def _unfused(analysis: Analysis) -> tuple[list[Item], list[list[int]]]:
     )
     place = {number: rank for rank, number in enumerate(order)}
     return (
+        [shown[number] for number in order],
         [items[shown[number]] for number in order],
         [[place[read] for read in reads[number]] for number in order],
     )
@@ -233,7 +235,7 @@ def bundled(graph: LayerGraph, count: int) -> LayerGraph:
 
 def _readable(analysis: Analysis, width: float, height: float) -> tuple[LayerGraph, Layout]:
     """Return the deepest graph that fits, sizes in units of the layout."""
-    ops, operands = _unfused(analysis)
+    _, ops, operands = unfused(ops_of(analysis), analysis)
     deepest = max((len(item.path) for item in ops), default=0)
     if not deepest:
         raise InputError(

@@ -123,7 +123,7 @@ def layer_times(
     measured = "measured alone" if analysis.view == "layer" else "measured in the program"
     source = measured if sources == ["measured"] else " or ".join(sources)
     reached = "; % of its roof" if "measured" in sources else ""
-    ax.set_xlabel(f"time ({unit}), {source}{reached}", fontsize=figure.FONT_POINTS)
+    figure.name_across(ax, f"time ({unit}), {source}{reached}")
     _legend(ax, [row.bound for row in shown], markers=False, bracket=any(map(_serial, shown)))
     figure.tidy(ax)
     return ax

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from rich.console import Group, RenderableType
@@ -15,6 +16,7 @@ from edgegraph.base.units import percent, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting.answer import headline, listed, start, times, worth
 from edgegraph.reporting.labels import shorten
+from edgegraph.reporting.layer_shapes import layer_shapes
 from edgegraph.reporting.table_kit import ByWidth, plain_table, styled
 from edgegraph.reporting.views import LEAST, in_view, largest_first, view_line
 from edgegraph.reporting.words import device_line, measurement_line, plural, sentence
@@ -30,6 +32,9 @@ _NAME, _NARROW_NAME = 40, 18
 _WIDE = 104
 """Columns from which parameters and FLOPs are shown too."""
 
+_WITH_SHAPES = 160
+"""Columns from which shapes stand beside all the others,"""
+
 _WIDEST = 116
 """Columns from which traced times stand beside those of layers alone,"""
 
@@ -44,11 +49,13 @@ def analysis_tables(analysis: Analysis) -> Group:
     return Group(layer_table(analysis), *compared, findings_panel(analysis))
 
 
-def layer_table(analysis: Analysis, rows: Sequence[LayerRecord] | None = None) -> RenderableType:
+def layer_table(
+    analysis: Analysis, rows: Sequence[LayerRecord] | None = None, *, shapes: bool = False
+) -> RenderableType:
     """Show a headline, the layers as a tree, and how far figures hold; readable at 80 columns.
 
     Functions or lines stand in their place where the analysis is shown by these. `rows` are those
-    to show; None stands for all that matter.
+    to show; None stands for all that matter. With `shapes`, those of what goes in and out, too.
     """
     viewed = in_view(analysis, everything=False)
     left = len(analysis.records_by(analysis.view)) - len(viewed.layer_records)
@@ -60,7 +67,7 @@ def layer_table(analysis: Analysis, rows: Sequence[LayerRecord] | None = None) -
         Text(headline(analysis), style="bold"),
         *([] if first is None else [Text(shown(first), style="bold")]),
         *(Text(shown(line), style="dim") for line in about),
-        ByWidth(lambda width: _table(viewed, width)),
+        ByWidth(lambda width: _table(viewed, width, layer_shapes(analysis) if shapes else {})),
     ]
     if left:
         each = " each" * (left > 1)
@@ -102,12 +109,19 @@ _COLUMNS = {
 }
 
 
-def _table(analysis: Analysis, width: int) -> Table:
+_NO_SHAPES: Mapping[tuple[str, str], tuple[str, str]] = MappingProxyType({})
+
+
+def _table(
+    analysis: Analysis, width: int, shapes: Mapping[tuple[str, str], tuple[str, str]] = _NO_SHAPES
+) -> Table:
     rows, wide = analysis.layer_records, width >= _WIDE
     phases = len({row.phase for row in rows}) > 1
     table = plain_table(analysis.view, footer="total", min_width=10)
     table.show_footer = True
     names = _shown(analysis, wide=wide, widest=width >= _WIDEST)
+    if shapes and width < _WITH_SHAPES:
+        names = [name for name in names if name in ("params", "macs", "time_s")]
     for name in names:
         table.add_column(
             _COLUMNS[name].heading,
@@ -115,6 +129,8 @@ def _table(analysis: Analysis, width: int) -> Table:
             justify="left" if name in ("bound", "share") else "right",
             no_wrap=True,
         )
+    for heading in ("input", "output") if shapes else ():
+        table.add_column(heading, overflow="fold", min_width=12)
     texts = width >= _WITH_TEXT and any(getattr(row, "text", None) for row in rows)
     if texts:
         table.add_column("", style="dim")  # the one that is cut where there is no room
@@ -127,6 +143,7 @@ def _table(analysis: Analysis, width: int) -> Table:
         layer = "  " * row.depth + row.layer.rpartition("/")[2]
         gain = gains.get((row.layer, row.phase))
         cells = [_cell(row, name, gain, _BAR if wide else _NARROW_BAR) for name in names]
+        cells += shapes.get((row.layer, row.phase), ("", "")) if shapes else ()
         written = shown(getattr(row, "text", None) or "")
         cells += [Text(written, no_wrap=True, overflow="ellipsis")] * texts
         table.add_row(
@@ -264,6 +281,7 @@ def shown_layers(
     sort: str | None = None,
     phase: str | None = None,
     everything: bool = False,
+    shapes: bool = False,
 ) -> RenderableType:
     """Show the layers as a tree, siblings sorted by one of `SORTS`, to a depth, of one phase.
 
@@ -272,14 +290,14 @@ def shown_layers(
     if depth is not None and depth < 0:
         raise InputError(f"--depth must be a non-negative integer, not {depth}")
     if (depth, sort, phase) == (None, None, None) and not everything:
-        return layer_table(analysis)
+        return layer_table(analysis, shapes=shapes)
     viewed = in_view(analysis, everything=everything)
     rows = _of_phase(viewed.layer_records, phase, viewed)
     if sort is not None:
         rows = largest_first(rows, _key(sort))
     if depth is not None:
         rows = [row for row in rows if row.depth <= depth]
-    return layer_table(analysis, rows)
+    return layer_table(analysis, rows, shapes=shapes)
 
 
 def shown_ops(

@@ -267,8 +267,8 @@ _WORTH_SHOWING = 0.02
 """Share of the time from which a kind of op is shown."""
 
 
-_LONGEST_LABEL = 40
-"""Characters beside a row: of a figure of one column they leave a quarter to the rows."""
+_BESIDE = 9
+"""Characters of the longest time beside a row: ``≥ 21.5 µs``."""
 
 
 def draw(
@@ -279,11 +279,9 @@ def draw(
     if not rows:
         raise InputError("no device has figures to draw; the rows' errors say why")
     several = len({row.workload for row in rows}) > 1
+    longest = figure.name_length(width)
     labels = [
-        shorten(
-            f"{row.workload} on " * several + row.device + at_batch(row.batch, ","),
-            _LONGEST_LABEL,
-        )
+        shorten(f"{row.workload} on " * several + row.device + at_batch(row.batch, ","), longest)
         for row in rows
     ]
     if ax is None:
@@ -293,11 +291,12 @@ def draw(
         _draw_row(ax, position, row)
     ax.set_xscale("log")
     ends = [end for row in rows for end in (row.low_s, row.high_s, row.measured_s) if end]
-    ax.set_xlim(min(ends) / 2, max(ends) * max(3.0, (max(ends) / min(ends)) ** 0.4))
+    low, high = min(ends) / 2, max(ends)
+    ax.set_xlim(low, max(3.0 * high, figure.room_beside(ax, _BESIDE, low, high)))
     figure.log_ticks(ax.xaxis, 4)
     figure.write_values(ax.xaxis, seconds)
     figure.name_rows(ax, labels, parse_math=False)
-    ax.set_xlabel("time of one call, roofline bracket", fontsize=figure.FONT_POINTS)
+    figure.name_across(ax, "time of one call, roofline bracket")
     _legend(ax, rows)
     figure.tidy(ax)
     return ax

@@ -135,7 +135,7 @@ def draw(
     ax.set_xlim(min(ends) / 2, max(ends) * (max(ends) / min(ends)) ** 0.3)
     figure.write_values(ax.xaxis, seconds)
     figure.log_ticks(ax.xaxis, 6, close=max(ends) / min(ends) < _FEW_DECADES)
-    ax.set_xlabel("time, measured (roofline bracket in grey)", fontsize=figure.FONT_POINTS)
+    figure.name_across(ax, "time, measured (roofline bracket in grey)")
     _legend(ax, shown)
     figure.tidy(ax)
     return ax

@@ -159,7 +159,7 @@ def draw(study: Regression, ax: Axes | None = None, *, width: float = figure.COL
         ax.plot(timing.interval, [position] * 2, "|-", color=INK, linewidth=1.2)
         ax.plot(timing.ratio, position, "o", color=INK, markersize=3.5)
     figure.name_rows(ax, labels, parse_math=False)
-    ax.set_xlabel("time over that of the first version", fontsize=figure.FONT_POINTS)
+    figure.name_across(ax, "time over that of the first version")
     figure.tidy(ax)
     return ax
 
