@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -209,10 +210,11 @@ def write_legend(ax: Axes, handles: Sequence[Artist], *, columns: int | None = N
 def _columns_in(room: float, handles: Sequence[Artist]) -> int:
     """Return how many columns of a legend stand in so many inches, each as wide as its longest."""
     # The mark, the gap behind it and that between columns, in sizes of the font.
-    wide = [CHARACTER_WIDTH * len(str(each.get_label())) + 2.4 for each in handles]
+    wide = [CHARACTER_WIDTH * len(str(each.get_label())) + 2.7 for each in handles]
     for columns in range(len(handles), 1, -1):
-        lines = -(-len(handles) // columns)
-        longest = [max(wide[at : at + lines]) for at in range(0, len(wide), lines)]
+        each, more = divmod(len(handles), columns)  # the first ones have one line more
+        ends = [each * column + min(column, more) for column in range(columns + 1)]
+        longest = [max(wide[start:end]) for start, end in pairwise(ends)]
         if sum(longest) * SMALL_POINTS / 72 <= room:
             return columns
     return 1
