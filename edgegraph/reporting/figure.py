@@ -144,7 +144,7 @@ def write_title(ax: Axes, text: str) -> None:
 def name_across(ax: Axes, text: str) -> None:
     """Name the x axis, from the right edge of the axes where the text is wider than they are."""
     wide = CHARACTER_WIDTH * FONT_POINTS / 72 * len(text) > width_inches(ax)
-    ax.set_xlabel(text, fontsize=FONT_POINTS, **({"x": 1.0, "ha": "right"} if wide else {}))
+    ax.set_xlabel(text, fontsize=FONT_POINTS, loc="right" if wide else "center")
 
 
 def room_beside(ax: Axes, characters: int, low: float, high: float) -> float:
