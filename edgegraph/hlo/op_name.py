@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations, pairwise
 
@@ -152,11 +152,30 @@ def without_functions(op_names: Sequence[str]) -> Sequence[str]:
 
 
 def _may_be_function(scope: str) -> bool:
-    control_flow = any(pair.fullmatch(scope) for pair in _PAIRS.values())
-    return scope.replace(".", "").isidentifier() and not control_flow and scope not in _CALLS
+    named = scope.replace(".", "").isidentifier()
+    return named and not _in_a_pair(scope) and scope not in _CALLS
+
+
+def _in_a_pair(scope: str) -> bool:
+    return any(pair.fullmatch(scope) for pair in _PAIRS.values())
+
+
+_ANY = "primitive"
+"""Stands for every primitive whose name is of no matter to what is said before it."""
 
 
 def _parse(op_name: str, modules: frozenset[str]) -> OpName:
+    """Read a name alone; what stands before the primitive is read once for all in one scope."""
+    path, _, primitive = op_name.rpartition("/")
+    if path and primitive.isidentifier() and not _in_a_pair(primitive):
+        alike = _parse_whole(f"{path}/{_ANY}", modules)
+        if alike.primitive == _ANY:  # no parenthesis is open before it
+            return replace(alike, primitive=primitive)
+    return _parse_whole(op_name, modules)
+
+
+@lru_cache(maxsize=1 << 14)
+def _parse_whole(op_name: str, modules: frozenset[str]) -> OpName:
     if op_name.count("(") > _MAX_NESTING:
         return OpName(phase="forward", layer=None, primitive="")
     *scopes, primitive = _split(op_name)

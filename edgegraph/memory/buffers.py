@@ -30,7 +30,9 @@ def trace_values(module: Module, nodes: Sequence[Node], kept: Container[str]) ->
     """
     tracer = _Tracer(module, kept)
     for node in nodes:
-        tracer.visit(node)
+        # The ops inside fusions have no memory of their own.
+        if node.parent in tracer.inside:
+            tracer.visit(node)
     return tracer.finish()
 
 
@@ -52,7 +54,7 @@ class _Tracer:
         self._kept = kept
         self._roots = {c.name: c.root for c in module.computations.values()}
         self._open: list[_Open] = []
-        self._inside: set[str | None] = {None}
+        self.inside: set[str | None] = {None}
         self._values: list[Value] = []
         self._same: list[int] = []
         self._order: list[Node] = []
@@ -63,9 +65,7 @@ class _Tracer:
         self.shapes: dict[str, Shape] = {}
 
     def visit(self, node: Node) -> None:
-        """Take the next node; the ops inside fusions have no memory of their own."""
-        if node.parent not in self._inside:
-            return
+        """Take the next node."""
         while self._open and self._open[-1].node.name != node.parent:
             self._close(self._open.pop())
         if self._open and self._open[-1].computation != node.computation:
@@ -74,7 +74,7 @@ class _Tracer:
         if opcode in opcodes.CALLERS:
             operands = tuple([self.leaves[name] for name in node.operands])
             self._open.append(_Open(node=node, operands=operands))
-            self._inside.add(node.name)
+            self.inside.add(node.name)
         else:
             self._run(node, _RULES.get(opcode, _Tracer.make)(self, node))
 

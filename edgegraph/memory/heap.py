@@ -32,7 +32,7 @@ class TimeSlots:
         bit = 1 << slot
         sometime, always = self._sometime, self._always
         low, high = first + self._leaves, last + self._leaves + 1
-        ends = (low >> 1, (high - 1) >> 1)
+        left, right = low >> 1, (high - 1) >> 1
         while low < high:
             if low & 1:
                 sometime[low] |= bit
@@ -44,16 +44,18 @@ class TimeSlots:
                 always[high] |= bit
             low >>= 1
             high >>= 1
-        for node in ends:
-            while node:
-                sometime[node] |= bit
-                node >>= 1
+        while left:
+            sometime[left] |= bit
+            if right != left:
+                sometime[right] |= bit
+            left >>= 1
+            right >>= 1
 
     def taken(self, first: int, last: int) -> int:
         """Return the slots that are taken at some time from `first` to `last`, as bits."""
         sometime, always = self._sometime, self._always
         low, high = first + self._leaves, last + self._leaves + 1
-        ends = (low >> 1, (high - 1) >> 1)
+        left, right = low >> 1, (high - 1) >> 1
         taken = 0
         while low < high:
             if low & 1:
@@ -64,10 +66,12 @@ class TimeSlots:
                 taken |= sometime[high]
             low >>= 1
             high >>= 1
-        for node in ends:
-            while node:
-                taken |= always[node]
-                node >>= 1
+        while left:
+            taken |= always[left]
+            if right != left:
+                taken |= always[right]
+            left >>= 1
+            right >>= 1
         return taken
 
 
@@ -144,8 +148,9 @@ class _Heap:
         """Find the smallest gap that is large enough, the lowest of equals."""
         count = self._count
         starts, ends = self._starts[:count], self._ends[:count]
-        taken = np.zeros(count, np.bool_)
-        for first, last in request.spans:
+        (first, last), *others = request.spans
+        taken = (starts <= last) & (ends >= first)
+        for first, last in others:
             taken |= (starts <= last) & (ends >= first)
         offsets = self._offsets[:count][taken]
         if not len(offsets):
