@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 from xml.etree import ElementTree
 
 from edgegraph.base.files import replacing
@@ -89,7 +91,33 @@ def new_figure(width: float, height: float) -> Figure:
     """Make an empty figure; sizes in inches."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height))
+    _ours.add(figure)
+    _show_in_notebooks()
+    return figure
+
+
+_ours: WeakSet[Figure] = WeakSet()
+"""Figures that were made here: pyplot knows nothing of them, and so shows them nowhere."""
+
+
+def _show_in_notebooks() -> None:
+    """Have a notebook draw Axes of ours that a cell ends with."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    formatter = getattr(shell, "display_formatter", None)
+    if formatter is not None:
+        from matplotlib.axes import Axes
+
+        formatter.formatters["image/png"].for_type(Axes, png_of)
+
+
+def png_of(ax: Axes) -> bytes | None:
+    """Return the figure that some Axes are part of as a PNG; None where it was not made here."""
+    if figure_of(ax) not in _ours:
+        return None
+    buffer = io.BytesIO()
+    _shown(ax).savefig(buffer, format="png", dpi=150)
+    return buffer.getvalue()
 
 
 def two_axes(width: float, height: float, *, beside: bool = False, **margins: float) -> Any:
