@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from edgegraph.studies.improve.run import improve as improve
     from edgegraph.studies.overlap.result import OverlapStudy as OverlapStudy
     from edgegraph.studies.overlap.run import overlap_study as overlap_study
+    from edgegraph.studies.regress.environments import make_environment as make_environment
     from edgegraph.studies.regress.result import Regression as Regression
     from edgegraph.studies.regress.run import regress as regress
     from edgegraph.studies.scaling.result import Scaling as Scaling
@@ -106,6 +107,7 @@ _HOME = {
     "improve": "edgegraph.studies.improve.run",
     "largest_batch": "edgegraph.studies.fit.batch",
     "load": "edgegraph.results.files",
+    "make_environment": "edgegraph.studies.regress.environments",
     "open": "edgegraph.doors.registry",
     "open_store": "edgegraph.store",
     "overlap_study": "edgegraph.studies.overlap.run",

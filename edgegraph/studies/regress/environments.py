@@ -134,6 +134,10 @@ def make_environment(
     Raises:
         InputError: There is no such Python.
         EdgeGraphError: pip cannot install it; the message is one line.
+
+    Example:
+        >>> make_environment(["jax==0.12.0", "jaxlib==0.12.0"], python="3.13")  # doctest: +SKIP
+        PosixPath('/home/me/.cache/edgegraph/environments/jax-0.12.0-py3.13-1f0c2d3e/bin/python')
     """
     report = progress or no_progress
     base = find_interpreter(python)
