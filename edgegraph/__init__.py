@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from edgegraph.studies.regress.run import regress as regress
     from edgegraph.studies.scaling.result import Scaling as Scaling
     from edgegraph.studies.scaling.run import scaling_study as scaling_study
+    from edgegraph.studies.serve.result import Serving as Serving
+    from edgegraph.studies.serve.run import serve as serve
     from edgegraph.studies.sweep.result import Sweep as Sweep
     from edgegraph.studies.sweep.run import sweep as sweep
     from edgegraph.studies.sweep.run import sweep_all as sweep_all
@@ -91,6 +93,7 @@ _HOME = {
     "Program": "edgegraph.compiler.program",
     "Regression": "edgegraph.studies.regress.result",
     "Scaling": "edgegraph.studies.scaling.result",
+    "Serving": "edgegraph.studies.serve.result",
     "Store": "edgegraph.store",
     "Sweep": "edgegraph.studies.sweep.result",
     "TimingComparison": "edgegraph.results.timing",
@@ -121,6 +124,7 @@ _HOME = {
     "report": "edgegraph.reporting.page",
     "rewrite": "edgegraph.rewrites.decisions",
     "scaling_study": "edgegraph.studies.scaling.run",
+    "serve": "edgegraph.studies.serve.run",
     "sweep": "edgegraph.studies.sweep.run",
     "sweep_all": "edgegraph.studies.sweep.run",
 }
@@ -140,6 +144,7 @@ register(
     )
 )
 register_study("sweep", word="sweep", result="Sweep")
+register_study("serve", word="serving study", result="Serving")
 register_study("fusion", word="fusion study", result="FusionStudy")
 register_study("improve", word="improvement", result="Improvement", more=["roofline"])
 register_study("overlap", word="overlap study", result="OverlapStudy")

@@ -12,6 +12,7 @@ function       shows                                       of
 ``memory``     bytes alive along the schedule              an `Analysis`
 ``graph``      layers and what flows between them          an `Analysis`
 ``sweep``      latency and throughput over the batch size  a `Sweep`: a pair of Axes
+``serve``      times to tokens and tokens per second       a `Serving`: a pair of Axes
 ``fusion``     bytes and latency with and without fusion   a `FusionStudy`: a pair of Axes
 ``overlap``    measured times in their brackets            an `OverlapStudy`
 ``devices``    one program on several devices              a `DeviceComparison`
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from edgegraph.studies.overlap.present import draw as overlap
     from edgegraph.studies.regress.present import draw as regress
     from edgegraph.studies.scaling.present import draw as scaling
+    from edgegraph.studies.serve.present import draw as serve
     from edgegraph.studies.sweep.present import draw as sweep
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "roofline",
     "save",
     "scaling",
+    "serve",
     "sweep",
 ]
 

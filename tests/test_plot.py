@@ -24,21 +24,22 @@ from edgegraph.results.kinds import figure_places
 from edgegraph.studies.devices.result import DeviceComparison
 from tests.analyses import measured, physics
 from tests.reporting.conftest import MAKERS
-from tests.studies import fusion_studies, sweeps
+from tests.studies import fusion_studies, servings, sweeps
 from tests.studies.device_comparisons import comparison, dense, row, three
 from tests.studies.improve.improvements import improvement
 from tests.studies.overlap_studies import made
 from tests.studies.regressions import regression
 from tests.studies.scalings import MADE
+from tests.studies.sweep.test_maps import many_batches, two_axes
 
 QUANTITY = re.compile(
     r"\((s|ms|µs|ns|B|[kMGT]B|FLOP/byte|samples/s)\)"
-    r"|^FLOP/s|^batch size|^chips|^speedup|^op, in the order|^time over that"
+    r"|^FLOP/s|^tokens/s|^length|^batch size|^chips|^speedup|^op, in the order|^time over that"
 )
 """A unit in brackets, or what is counted."""
 
 TICK_UNIT = re.compile(r"\d (s|ms|µs|ns)$")
-TIMED = {"layers", "sweep", "fusion", "overlap", "devices", "scaling"}
+TIMED = {"layers", "serve", "sweep", "fusion", "overlap", "devices", "scaling"}
 SOURCES = ("measured", "estimated", "roofline", "expected", "predicted")
 
 
@@ -84,7 +85,8 @@ FIGURES: dict[str, tuple[Callable[[], Any], ...]] = {
     "layers": (MAKERS["measured"], MAKERS["phases"], MAKERS["forward"], wordy),
     "memory": (MAKERS["measured"], MAKERS["phases"], wordy),
     "graph": (MAKERS["measured"], MAKERS["phases"], MAKERS["without device"], wordy),
-    "sweep": (sweeps.saturating,),
+    "sweep": (sweeps.saturating, two_axes, many_batches),
+    "serve": (servings.serving,),
     "fusion": (fusion_studies.study, fusion_studies.unmeasured),
     "overlap": (made,),
     "devices": (devices, three, several),
@@ -171,7 +173,7 @@ def test_text_is_whole_and_large_enough_and_apart(
 @pytest.mark.parametrize("kind", FIGURES)
 def test_a_figure_is_drawn_on_given_axes(kind: str) -> None:
     result = FIGURES[kind][0]()
-    if kind in ("sweep", "fusion", "scaling"):
+    if kind in ("sweep", "serve", "fusion", "scaling"):
         first, second = Figure().subplots(1, 2)
         assert getattr(plot, kind)(result, (first, second)) == (first, second)
     else:

@@ -18,6 +18,7 @@ from tests.studies import (
     overlap_studies,
     regressions,
     scalings,
+    servings,
     sweeps,
 )
 from tests.studies.improve import improvements
@@ -35,6 +36,7 @@ def by_hand() -> list[Shown]:
         device_comparisons.three(),
         scalings.MADE,
         regressions.regression(),
+        servings.serving(max_output_token_s=1.0),
         diff(analyses.small_cnn(1), analyses.gradient()),
     ]
 

@@ -185,18 +185,22 @@ def _sum(values: Iterator[int | None] | Iterator[float | None]) -> Any:
 
 
 def fit(
-    sizes: Sequence[int], values: Sequence[float], tolerances: Sequence[float]
+    sizes: Sequence[int],
+    values: Sequence[float],
+    tolerances: Sequence[float],
+    highest: int = len(ORDERS) - 1,
 ) -> tuple[tuple[float, ...], float]:
     """Return the terms of a polynomial without negative ones, and how far it is off at most.
 
-    It is of the lowest order within the first tolerance that any is within, else the nearest.
+    It is of the lowest order within the first tolerance that any is within, else the nearest, and
+    of the highest at most.
     """
     import numpy as np
     from scipy.optimize import nnls
 
     n, y = np.array(sizes, float), np.array(values, float)
     found = []
-    for degree in range(min(len(ORDERS), len(sizes))):
+    for degree in range(min(highest + 1, len(sizes))):
         # Each row is divided by its value, so that shares count, and each column by its largest.
         rows = np.stack([n**power for power in range(degree + 1)], 1) / y[:, None]
         largest = rows.max(0)
@@ -243,16 +247,16 @@ def _growth(
         off=off,
         checked=len(sizes) > len(terms),
         order=ORDERS[order] if off <= tolerances[-1] else None,
-        mostly_from=_crossing(lambda n: _lead(terms[: order + 1], n), 1.0, 1e12),
+        mostly_from=crossing(lambda n: _lead(terms[: order + 1], n), 1.0, 1e12),
     )
 
 
 def _lead(terms: Sequence[float], n: float) -> float:
     """Return by how much the highest term is larger than all others together."""
-    return terms[-1] * n ** (len(terms) - 1) - _value(terms[:-1], n)
+    return terms[-1] * n ** (len(terms) - 1) - value_at(terms[:-1], n)
 
 
-def _crossing(difference: Callable[[float], float], low: float, high: float) -> float | None:
+def crossing(difference: Callable[[float], float], low: float, high: float) -> float | None:
     """Return where a function turns from negative to positive, or None where it does not."""
     from scipy.optimize import brentq
 
@@ -325,11 +329,12 @@ def _equal(
         return None
 
     def lead(n: float) -> float:
-        return _value(other, n) - _value(one, n)
+        return value_at(other, n) - value_at(one, n)
 
     # They may be equal at one of the two sizes itself, but for the rounding.
-    return _crossing(lead, between[0] * (1 - EXACT), between[1] * (1 + EXACT))
+    return crossing(lead, between[0] * (1 - EXACT), between[1] * (1 + EXACT))
 
 
-def _value(terms: Sequence[float], n: float) -> float:
+def value_at(terms: Sequence[float], n: float) -> float:
+    """Return a polynomial at a size."""
     return sum(each * n**power for power, each in enumerate(terms))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgegraph.studies.sweep.result import Sweep, SweepPoint
 
-_ROW_INCHES, _MARGIN_INCHES = 0.24, 0.42
+_ROW_INCHES, _TALL_ROW_INCHES, _MARGIN_INCHES = 0.24, 0.5, 0.42
 _FAINTEST, _STRONGEST = 0.06, 0.62
 """Opacity of the least and the most."""
 
@@ -33,12 +33,14 @@ def draw_maps(sweep: Sweep, axes: tuple[Axes, Axes] | None, *, width: float) -> 
     or INVALID; a cross failed.
     """
     across, up = sweep.varied
-    rows = len({point.size(up) for point in sweep.points})
     if axes is None:
-        height = 2 * (rows * _ROW_INCHES + _MARGIN_INCHES) + 0.3
+        columns, rows = (len({point.size(axis) for point in sweep.points}) for axis in (across, up))
+        upright = _is_narrow(0.835 * width / columns)
+        row_inches = rows * (_TALL_ROW_INCHES if upright else _ROW_INCHES)
+        height = 2 * (row_inches + _MARGIN_INCHES) + 0.3
         axes = figure.two_axes(
             width, height, left=0.15, right=0.985, bottom=0.42 / height, top=1 - 0.42 / height,
-            hspace=0.2 / (rows * _ROW_INCHES),
+            hspace=0.2 / row_inches,
         )  # fmt: skip
         figure.write_title(axes[0], f"{sweep.workload}, {sweep.target}")
     above, below = axes
@@ -49,6 +51,7 @@ def draw_maps(sweep: Sweep, axes: tuple[Axes, Axes] | None, *, width: float) -> 
         ax.set_ylabel(_word(up), fontsize=figure.FONT_POINTS)
     below.set_xlabel(_word(across), fontsize=figure.FONT_POINTS)
     marks = {
+        "measured": any(point.latency is not None for point in sweep.points),
         "~: predicted": any(not _latency(point)[1] for point in sweep.points),
         "grey: noisy": any(point.verdict not in (None, OK) for point in sweep.points),
         "x: failed": any(point.error is not None for point in sweep.points),
@@ -56,6 +59,11 @@ def draw_maps(sweep: Sweep, axes: tuple[Axes, Axes] | None, *, width: float) -> 
     said = ", ".join(mark for mark, occurs in marks.items() if occurs)
     above.set_title(said, fontsize=figure.SMALL_POINTS, color=MUTED, loc="right", pad=2)
     return axes
+
+
+def _is_narrow(cell_inches: float) -> bool:
+    """Return whether text has to stand upright in a cell."""
+    return 72 * cell_inches < _CHARACTERS * CHARACTER_WIDTH * figure.SMALL_POINTS
 
 
 def _word(axis: str) -> str:
@@ -85,7 +93,7 @@ def _map(
     known = [found for point in sweep.points if (found := value(point)[0])]
     least, most = min(known), max(known)
     span = math.log(most / least) or 1.0
-    points = 72 * figure.width_inches(ax) / len(columns) / (_CHARACTERS * CHARACTER_WIDTH)
+    turned = 90 if _is_narrow(figure.width_inches(ax) / len(columns)) else 0
     for point in sweep.points:
         x, y = columns.index(point.size(across)), rows.index(point.size(up))
         found, measured = value(point)
@@ -99,7 +107,7 @@ def _map(
         )  # fmt: skip
         ax.text(
             x, y, f"{'' if measured else '~'}{write(found)}", ha="center", va="center",
-            fontsize=min(points, figure.SMALL_POINTS),
+            fontsize=figure.SMALL_POINTS, rotation=turned,
             color=INK if not measured or point.verdict == OK else MUTED,
         )  # fmt: skip
     ax.set_xlim(-0.5, len(columns) - 0.5)

@@ -24,6 +24,22 @@ def two_axes() -> Sweep:
     return replace(made, batches=(1, 2, 4), axes={"length": (128, 512, 1024)})
 
 
+def many_batches() -> Sweep:
+    """Return a sweep over so many batches that no value fits into a cell but upright."""
+    batches = tuple(2**power for power in range(10))
+    points = [
+        replace(point(batch, 123.4 * batch, 1.234e-3 * batch), sizes={"length": length})
+        for length in (128, 512)
+        for batch in batches
+    ]
+    return replace(sweep(*points), batches=batches, axes={"length": (128, 512)})
+
+
+def test_text_stands_upright_where_cells_are_narrow() -> None:
+    assert {text.get_rotation() for text in draw(many_batches())[0].texts} == {90.0}
+    assert {text.get_rotation() for text in draw(two_axes())[0].texts} == {0.0}
+
+
 def test_every_pair_of_sizes_has_a_cell() -> None:
     above, below = draw(two_axes())
     texts = {text.get_position(): text.get_text() for text in above.texts}

@@ -1,0 +1,1 @@
+"""Serving a language model: prefill of prompts, and decoding token by token."""
