@@ -65,6 +65,17 @@ def net(batch_hangs=0, batch_eats=0, touched=False):
     )
 
 
+def sized(name="sized"):
+    def arguments(batch, length):
+        return (jax.ShapeDtypeStruct((batch, length), "float32"),)
+
+    return eg.Workload.from_function(jnp.tanh, arguments, name=name)
+
+
+def stepped():
+    return sized("stepped")
+
+
 def hangs():
     return net(batch_hangs=2)
 
@@ -83,6 +94,9 @@ SWEEP = "sweep programs.py:{} --batches 1,2,4,8 --no-measure"
 STUDIES = {
     "sweep": SWEEP.format("net") + " --workers 1",
     "sweep, measured": "sweep programs.py:net --batches 1,2 --quick",
+    "sweep, two axes": "sweep programs.py:sized --vary batch=1,2 --vary length=2,4 --no-measure",
+    "serve": "serve programs.py:sized programs.py:stepped --context 2,4 --batch 1,2"
+    " --target device:rpi5",
     "improve": "improve programs.py:net --quick --seconds 3 --save fast.rewrites",
     "scaling": "scaling programs.py:net --chips 1,2 --target cpu --quick --batch-per-chip 2",
     "fusion": "fusion programs.py:net --quick",

@@ -106,13 +106,19 @@ def serve(
     timed = [point for point in study.points if point.output_token_s]
     present_study(study, asked.output or (), json=asked.json, has_figure=bool(timed))
     if not timed:
-        raise EdgeGraphError(f"no point has times; {study.points[0].error}")
+        raise EdgeGraphError(f"no point has times; {study.points[0].error or _NO_TIMES}")
     for point in study.points if job.strict else ():
         if point.verdict != OK:
             raise NoisyMeasurementError(
                 f"batch {point.batch} at {study.axis} {point.context} is"
                 f" {point.verdict or 'not measured'}; quiet the machine and run it again"
             )
+
+
+_NO_TIMES = (
+    "nothing was measured, and no device is known for an estimate: leave --no-measure out, run"
+    " edgegraph calibrate, or name a --target"
+)
 
 
 def _served(jobs: Sequence[Job], asked: Asked) -> Serving:

@@ -16,13 +16,15 @@ PAIR = ["serve", "models.transformer:transformer_prefill", "models.transformer:t
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Return what was asked for; the answer is made up, and has no times at context 1."""
+    """Return what was asked for; the answer is made up, and has no times at context 1 and 2."""
     asked: list[dict[str, Any]] = []
 
     def serve(prefill: Any, decode: Any, **values: Any) -> Any:
         asked.append({"names": (prefill().name, decode().name), **values})
         if values["contexts"] == [1]:
             return serving(point(1, 1, output_token_s=None, error="decode: out of memory"))
+        if values["contexts"] == [2]:
+            return serving(point(1, 2, output_token_s=None, time_source=None))
         budget_s = values["max_output_token_s"]
         return serving(point(1, 128, verdict="NOISY"), point(4, 128), max_output_token_s=budget_s)
 
@@ -77,6 +79,7 @@ def test_json_and_strict(served: list[dict[str, Any]], capsys: pytest.CaptureFix
         (["--max-latency", "20"], "--max-latency '20' is not a time"),
         (["--max-first-token", "fast"], "--max-first-token 'fast' is not a time"),
         (["--context", "1"], "no point has times; decode: out of memory"),
+        (["--context", "2"], "no point has times; nothing was measured, and no device is known"),
         (["-o", "x.txt"], "ends in .edgegraph, .csv, .png, .svg, .pdf"),
     ],
 )

@@ -199,12 +199,14 @@ def take_all(
 
 def _here(tasks: Sequence[Task], progress: Progress | None) -> Answers:
     """Take one point after the other, and say what is going on within each."""
+    several = len({task.plan.name for task in tasks}) > 1
     for position, task in enumerate(tasks):
 
         def report(
             message: str,
             fraction: float | None,
-            label: str = f"{task.label} ({position + 1} of {len(tasks)})",
+            label: str = f"{f'{task.plan.name}, ' if several else ''}{task.label}"
+            f" ({position + 1} of {len(tasks)})",
         ) -> None:
             if progress is not None:
                 progress(f"{label}: {message}", fraction)
