@@ -185,13 +185,14 @@ def analyze(
         report(f"{name or found.name}: compiling", None)
         program = compile_workload(found, batch=batch, target=target, stage=stage, options=options)
     program = program if name is None else replace(program, name=name)
-    roofs = find_device(device) if isinstance(device, str) else device
-    draft = replace(_draft(program, measurement, roofs, report), trips=trips or {})
+    draft = replace(_draft(program, measurement, device, report), trips=trips or {})
     report(f"{program.name}: pricing ops", None)
     # All that is made here stays; the collector would walk it between the passes.
     with collector_paused():
         draft = _run(COUNT, draft)
-    if counted is not None and measurement.runs:
+        if not measurement.runs:
+            return _combined(_measured(draft))
+    if counted is not None:
         counted(_combined(draft))
     return _combined(_measured(draft))
 
@@ -265,9 +266,10 @@ def _with_params(
 
 
 def _draft(
-    program: Program, measurement: Measurement, device: Device | None, report: Progress
+    program: Program, measurement: Measurement, device: Device | str | None, report: Progress
 ) -> Draft:
     """Return the draft that the passes start from."""
+    roofs = find_device(device) if isinstance(device, str) else device
     if measurement.runs and program.executable is None:
         raise InputError(
             f"{program.name!r} at stage {program.stage!r} for target {program.target!r} has no"
@@ -281,7 +283,7 @@ def _draft(
         )
     return Draft(
         program=program,
-        device=device or _own_device(program),
+        device=roofs or _own_device(program),
         measurement=measurement,
         report=report,
         executions=None if given is None else given.executions,

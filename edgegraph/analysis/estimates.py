@@ -328,6 +328,8 @@ def compiler_coverage(records: Sequence[OpRecord]) -> float | None:
     Asynchronous transfers are left out, since they run concurrently with the kernels. None where
     the compiler says nothing at all, or no op has a time.
     """
+    if all(record.compiler_time_s is None for record in records):
+        return None
     beside = {record.name for record in records if record.opcode in opcodes.STARTS}
     known_s, whole_s, said = 0.0, 0.0, False
     for record in OpTree(records).leaves:

@@ -122,7 +122,7 @@ def may_share(module: Module, user: Instruction, operand: int, shape: Shape, res
 
 def _fusion_written_over(module: Module, fusion: Instruction) -> tuple[Alias, ...]:
     fused = module.computations[fusion.called[0]]
-    if not any(instruction.opcode in opcodes.WRITES_OVER for instruction in fused.instructions):
+    if opcodes.WRITES_OVER.isdisjoint([each.opcode for each in fused.instructions]):
         return ()
     by_name = {instruction.name: instruction for instruction in fused.instructions}
     root = by_name[fused.root]
