@@ -6,7 +6,7 @@ wrong is one line and no traceback.
 
     python -m scripts.torture               kills each study 50 times: some hours
     python -m scripts.torture --kills 5
-    python -m scripts.torture --short       half a minute
+    python -m scripts.torture --short       a minute
 
 What takes root (a small disk, no /dev/shm, a control group with little memory) is told as not tried
 without. Linux only.
@@ -26,7 +26,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -105,6 +105,14 @@ STUDIES = {
 }
 """What is killed, by a name for the table; -o and --store come behind."""
 
+TIMED = {
+    "sweep": "sweep programs.py:net --batches 1,2,4,8,16,32 -o out.edgegraph",
+    "fusion": "fusion programs.py:net -o out.edgegraph",
+    "calibrate": "calibrate --fresh --full",
+    "improve": "improve programs.py:net --seconds 20 --save fast.rewrites",
+}
+"""What is interrupted, by Ctrl-C within its first seconds; each takes longer than these."""
+INTERRUPTS_S, AFTER_CTRL_C_S = (1.5, 12.0), 3.0
 LIMIT_S = 600
 ORPHANS_S = 10
 """Processes that end with their parent get this long to do so."""
@@ -147,6 +155,7 @@ class Folder:
             [*prefix, sys.executable, "-m", "edgegraph", *command.split()],
             cwd=self.path, env=os.environ | more, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=limit,
+            start_new_session=True,
         )  # fmt: skip
 
     def run(self, command: str, *codes: int, **how: object) -> str:
@@ -240,6 +249,28 @@ def killed(study: str, kills: int, takes_s: float | None = None) -> str:
         if not (here.path / "out.edgegraph").exists() or here.runs < runs:
             raise BrokenError(f"at the end there were {here.runs} runs, not {runs}")
         return f"{kills - ended} kills in {takes_s:.0f} s each, {here.runs} runs kept"
+
+
+def interrupted(study: str, tries: int) -> str:
+    """Press Ctrl-C at random instants: soon it says in a line what was kept, and ends with 130."""
+    rng, longest_s = random.Random(study), 0.0
+    for _ in range(tries):
+        with folder() as here:
+            child = here.start(TIMED[study])
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(rng.uniform(*INTERRUPTS_S))
+            pressed = time.monotonic()
+            os.killpg(child.pid, signal.SIGINT)
+            child.wait(LIMIT_S)
+            longest_s = max(longest_s, time.monotonic() - pressed)
+            said = here.finish(child)
+            last = said.strip().rpartition("\n")[2]
+            # Of what SIGINT ends, a shell says 130, too.
+            if child.returncode not in (130, -signal.SIGINT) or "interrupted; kept: " not in last:
+                raise BrokenError(f"exit code {child.returncode}: {last[-300:]}")
+            if longest_s > AFTER_CTRL_C_S:
+                raise BrokenError(f"it took {longest_s:.1f} s to end")
+    return f"{tries} times, {longest_s:.1f} s at most"
 
 
 def two_at_once() -> str:
@@ -345,6 +376,8 @@ def ordeals(kills: int, *, short: bool) -> Iterator[tuple[str, str, Callable[[],
     for study in ("sweep",) if short else STUDIES:
         takes_s = 5.0 if short else None
         yield "killed", study, partial(killed, study, kills, takes_s)
+    for study in TIMED:
+        yield "Ctrl-C", study, partial(interrupted, study, 1 if short else max(1, kills * 2 // 5))
     yield "two at once", "sweep", two_at_once
     sizes = [200 << 10] if short else [40 << 10, 100 << 10, 140 << 10, 200 << 10, 300 << 10]
     yield "full disk", "sweep", partial(full_disk, sizes)

@@ -30,7 +30,7 @@ from edgegraph.cli.output import (
     print_rich,
     progress,
 )
-from edgegraph.cli.run import exit_interrupted, settings, subject
+from edgegraph.cli.run import exit_interrupted, interruptible, settings, subject
 from edgegraph.errors import EdgeGraphError
 
 if TYPE_CHECKING:
@@ -178,13 +178,18 @@ def calibrate(
         return
     from edgegraph import xla
     from edgegraph.device.calibration import calibrate as calibration
-    from edgegraph.device.calibration.saved import load_calibration, write_device
+    from edgegraph.device.calibration.saved import (
+        calibration_path,
+        load_calibration,
+        write_device,
+    )
 
     xla.set_synchronous_dispatch()
     stored = None if fresh else load_calibration()
     device = stored
     if device is None or not device.kernel_rates:
-        with progress() as report:
+        kept = [calibration_path()] if calibration_path().exists() else []
+        with interruptible(kept), progress() as report:
             device = calibration.calibrate(
                 full=full or stored is not None or export is not None, progress=report
             )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import io
+import math
 import os
 import platform
+import signal
 import sys
 import tempfile
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Any, TextIO
 
 import typer
@@ -28,6 +34,8 @@ BUG = 70
 """The exit code of a defect of EdgeGraph: EX_SOFTWARE of sysexits.h. 1 says that a gate failed."""
 
 INTERRUPTED = 130
+NOTHING = "nothing was finished and saved"
+"""What is kept of a command that is interrupted early."""
 
 _LONGEST = 200
 """Characters of a path in a message."""
@@ -115,6 +123,77 @@ def _onto(path: str, flags: int, descriptor: int) -> None:
         os.close(opened)
 
 
+@contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Raise a KeyboardInterrupt once more that came where Python drops exceptions.
+
+    What is raised in a destructor or a callback of the garbage collector, such as JAX's, goes to
+    `sys.unraisablehook`, and the program would run on. Extensions that are being imported print a
+    traceback and make an ImportError of it: it waits for them, and where that takes too long,
+    `ended` takes the error for what it was.
+    """
+    before, taken = sys.unraisablehook, signal.getsignal(signal.SIGINT)
+
+    until = math.inf
+
+    def pressed(number: int, frame: FrameType | None) -> None:
+        nonlocal until
+        until = min(until, time.monotonic() + _PATIENCE_S)
+        _pressed.set()
+        if _imports(frame) and time.monotonic() < until:
+            threading.Timer(_AGAIN_S, _interrupt_main).start()
+            return
+        raise KeyboardInterrupt
+
+    def hook(dropped: sys.UnraisableHookArgs) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            threading.Timer(_AGAIN_S, _interrupt_main).start()
+        else:
+            before(dropped)
+
+    main = threading.current_thread() is threading.main_thread()
+    ours = main and taken is signal.default_int_handler
+    sys.unraisablehook = hook
+    if ours:
+        signal.signal(signal.SIGINT, pressed)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        _pressed.clear()
+        if ours:
+            signal.signal(signal.SIGINT, taken)
+
+
+_pressed = threading.Event()
+"""Whether Ctrl-C was pressed."""
+
+
+def _interrupt_main() -> None:
+    """Interrupt the main thread, also where it waits for something."""
+    number = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and number is not None:
+        signal.pthread_kill(number, signal.SIGINT)
+    else:  # Windows
+        _thread.interrupt_main()
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether something is being imported."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+_PATIENCE_S = 1.0
+"""For what is being imported."""
+
+_AGAIN_S = 0.05
+"""After which the callback is over."""
+
+
 def ended(run: Callable[[], object]) -> int:
     """Run something to its end, say in one line what went wrong, and return the exit code."""
     try:
@@ -129,12 +208,15 @@ def ended(run: Callable[[], object]) -> int:
         say(f"error: the code that was run ended the process: {first_line(stop)}")
         return InputError.exit_code
     except KeyboardInterrupt:
-        say("interrupted")
+        say(f"interrupted; kept: {NOTHING}")  # commands that keep something say so themselves
         return INTERRUPTED
     except MemoryError:
         say("error: memory ran out; take a smaller batch, or a machine with more")
         return InputError.exit_code
     except BaseException as error:
+        if _pressed.is_set():
+            say(f"interrupted; kept: {NOTHING}")
+            return INTERRUPTED
         # What the system refuses is no bug; a file that we believed to be there is one.
         if isinstance(error, OSError) and error.filename and error.errno != errno.ENOENT:
             say(f"error: cannot use {str(error.filename)[:_LONGEST]}: {error.strerror}")

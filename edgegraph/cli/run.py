@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from edgegraph.cli.ending import INTERRUPTED, say
+from edgegraph.cli.ending import INTERRUPTED, NOTHING, say
 from edgegraph.cli.inputs import parse_inputs
 from edgegraph.cli.job import (
     Job,
@@ -337,7 +337,7 @@ def interruptible(kept: Sequence[Path]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        exit_interrupted(", ".join(map(str, kept)) or "nothing was finished and saved")
+        exit_interrupted(", ".join(map(str, kept)) or NOTHING)
 
 
 def exit_interrupted(kept: str) -> NoReturn:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 
 from edgegraph.base.files import replacing
 from edgegraph.cli import main
-from edgegraph.cli.ending import BUG, ended, own_stdout, say
+from edgegraph.cli.ending import BUG, ended, interrupts_kept, own_stdout, say
 
 Asked = list[dict[str, Any]]
 
@@ -157,10 +160,26 @@ def test_a_defect_is_one_line_and_a_report(
     assert str(tmp_path / "cache") in capsys.readouterr().err
 
 
+def test_an_interrupt_that_python_drops_comes_once_more() -> None:
+    class Dropping:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def run() -> None:
+        left = Dropping()
+        del left
+        threading.Event().wait(20)
+
+    began = time.monotonic()
+    with interrupts_kept():
+        assert ended(run) == 130
+    assert time.monotonic() - began < 5
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt(), 130, "interrupted; kept: nothing was finished and saved"),
         (MemoryError(), 2, "memory ran out"),
         (PermissionError(13, "Permission denied", "a.html"), 2, "a.html: Permission denied"),
         (FileNotFoundError(2, "No such file", "page.css"), BUG, "page.css"),
