@@ -113,8 +113,7 @@ TIMED = {
 }
 """What is interrupted, by Ctrl-C within its first seconds; each takes longer than these."""
 INTERRUPTS_S, AFTER_CTRL_C_S = (1.5, 12.0), 3.0
-LIMIT_S = 600
-ORPHANS_S = 10
+LIMIT_S, ORPHANS_S = 600, 10
 """Processes that end with their parent get this long to do so."""
 
 
@@ -268,8 +267,8 @@ def interrupted(study: str, tries: int) -> str:
             # Of what SIGINT ends, a shell says 130, too.
             if child.returncode not in (130, -signal.SIGINT) or "interrupted; kept: " not in last:
                 raise BrokenError(f"exit code {child.returncode}: {last[-300:]}")
-            if longest_s > AFTER_CTRL_C_S:
-                raise BrokenError(f"it took {longest_s:.1f} s to end")
+    if longest_s > AFTER_CTRL_C_S:
+        raise BrokenError(f"it took {longest_s:.1f} s to end")
     return f"{tries} times, {longest_s:.1f} s at most"
 
 
