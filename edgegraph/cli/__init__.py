@@ -16,13 +16,8 @@ from edgegraph import __version__
 from edgegraph.base.files import safe_csv
 from edgegraph.base.quiet import quieten_plugins
 from edgegraph.base.shown import shown
-<<<<<<< HEAD
 from edgegraph.cli import analyze, devices, diff, regress, report, serve, studies, sweep
-from edgegraph.cli.ending import ended, ending, own_stdout
-=======
-from edgegraph.cli import analyze, devices, diff, regress, report, studies, sweep
 from edgegraph.cli.ending import ended, ending, interrupts_kept, own_stdout
->>>>>>> f684cec (End at Ctrl-C wherever it comes, and say what was kept; an ordeal tries it)
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
