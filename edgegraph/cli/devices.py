@@ -177,22 +177,13 @@ def calibrate(
         _write_script(script)
         return
     from edgegraph import xla
-    from edgegraph.device.calibration import calibrate as calibration
-    from edgegraph.device.calibration.saved import (
-        calibration_path,
-        load_calibration,
-        write_device,
-    )
+    from edgegraph.device.calibration.saved import load_calibration, write_device
 
     xla.set_synchronous_dispatch()
     stored = None if fresh else load_calibration()
     device = stored
     if device is None or not device.kernel_rates:
-        kept = [calibration_path()] if calibration_path().exists() else []
-        with interruptible(kept), progress() as report:
-            device = calibration.calibrate(
-                full=full or stored is not None or export is not None, progress=report
-            )
+        device = _measured(full=full or stored is not None or export is not None)
     if export is not None:
         write_device(device, export)
     if json:
@@ -203,6 +194,16 @@ def calibrate(
     print_lines(device.source, *_what_next(device, known=device is stored))
     if export is not None:
         print_lines(f"written to {export}; elsewhere it is --target device:{export.name}")
+
+
+def _measured(*, full: bool) -> Device:
+    """Calibrate; what was stored before is kept until the end."""
+    from edgegraph.device.calibration import calibrate as calibration
+    from edgegraph.device.calibration.saved import calibration_path
+
+    kept = [calibration_path()] if calibration_path().exists() else []
+    with interruptible(kept), progress() as report:
+        return calibration.calibrate(full=full, progress=report)
 
 
 def _what_next(device: Device, *, known: bool) -> Iterator[str]:
