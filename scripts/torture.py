@@ -37,56 +37,11 @@ from rich.console import Console
 from rich.table import Table
 
 import edgegraph as eg
+from scripts.torture_programs import PROGRAMS
 
 ROOT = Path(__file__).parents[1]
 MARK = "EDGEGRAPH_TORTURE"
 """A variable that every process of an ordeal has in its environment."""
-
-PROGRAMS = """
-import jax
-import jax.numpy as jnp
-import numpy as np
-import edgegraph as eg
-
-
-def net(batch_hangs=0, batch_eats=0, touched=False):
-    def function(x, w):
-        while x.shape[0] == batch_hangs:
-            pass
-        eaten = []
-        while x.shape[0] == batch_eats:
-            eaten.append(np.ones(1 << 24) if touched else np.empty(1 << 36))
-        with jax.named_scope("dense"):
-            return jax.nn.relu(x @ w) ** 3
-
-    w = jax.ShapeDtypeStruct((16, 16), "float32")
-    return eg.Workload.from_function(
-        function, lambda batch: (jax.ShapeDtypeStruct((batch, 16), "float32"), w), name="net"
-    )
-
-
-def sized(name="sized"):
-    def arguments(batch, length):
-        return (jax.ShapeDtypeStruct((batch, length), "float32"),)
-
-    return eg.Workload.from_function(jnp.tanh, arguments, name=name)
-
-
-def stepped():
-    return sized("stepped")
-
-
-def hangs():
-    return net(batch_hangs=2)
-
-
-def eats():
-    return net(batch_eats=2)
-
-
-def eats_and_touches():
-    return net(batch_eats=2, touched=True)
-"""
 
 POINTS = 4
 SWEEP = "sweep programs.py:{} --batches 1,2,4,8 --no-measure"
@@ -264,8 +219,7 @@ def interrupted(study: str, tries: int) -> str:
             longest_s = max(longest_s, time.monotonic() - pressed)
             said = here.finish(child)
             last = said.strip().rpartition("\n")[2]
-            # Of what SIGINT ends, a shell says 130, too.
-            if child.returncode not in (130, -signal.SIGINT) or "interrupted; kept: " not in last:
+            if child.returncode != 130 or "interrupted; kept: " not in last:
                 raise BrokenError(f"exit code {child.returncode}: {last[-300:]}")
     if longest_s > AFTER_CTRL_C_S:
         raise BrokenError(f"it took {longest_s:.1f} s to end")

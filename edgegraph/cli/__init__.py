@@ -17,7 +17,7 @@ from edgegraph.base.files import safe_csv
 from edgegraph.base.quiet import quieten_plugins
 from edgegraph.base.shown import shown
 from edgegraph.cli import analyze, devices, diff, regress, report, serve, studies, sweep
-from edgegraph.cli.ending import ended, ending, interrupts_kept, own_stdout
+from edgegraph.cli.ending import INTERRUPTED, end_now, ended, ending, interrupts_kept, own_stdout
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -82,9 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plain = warnings.formatwarning
         warnings.formatwarning = _format_warning
         try:
-            return ended(partial(_typer, arguments))
+            code = ended(partial(_typer, arguments))
         finally:
             warnings.formatwarning = plain
+    if arguments is None and code == INTERRUPTED:
+        # What XLA's threads still do would crash the interpreter while it takes itself down.
+        end_now(code)
+    return code
 
 
 def _typer(arguments: Sequence[str] | None) -> None:

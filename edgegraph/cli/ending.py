@@ -20,7 +20,7 @@ from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import typer
 
@@ -227,6 +227,14 @@ def ended(run: Callable[[], object]) -> int:
         )
         return BUG
     return 0
+
+
+def end_now(code: int) -> NoReturn:
+    """End the process without taking the interpreter down; what was said is written first."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def ending(command: Callable[..., None]) -> Callable[..., None]:
