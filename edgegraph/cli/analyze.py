@@ -20,6 +20,7 @@ from edgegraph.cli.job import (
 )
 from edgegraph.cli.output import (
     ByOption,
+    ForceOption,
     check_by,
     outlives,
     own_file,
@@ -48,9 +49,7 @@ def analyze(
             help="Save there: a .edgegraph or .json file, or a folder for several batches.",
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Let what is not measured replace what was.")
-    ] = False,
+    force: ForceOption = False,
     by: ByOption = None,
     store: StoreOption = None,
     json: JsonLines = False,

@@ -76,6 +76,9 @@ def devices(
 _WIDE = 150
 """Columns from which other names of devices are shown."""
 
+_SOURCES = {None: "measured", "high": "maker", "medium": "secondary", "low": "derived"}
+"""What the source of a peak is, by how certain it is."""
+
 _NAMES = (
     "--target and --device take these names. Those that are called gpu:... or tpu:..., too, are"
     " compiled for ahead of time; of every other device the kernels are those of a model of fusion,"
@@ -87,13 +90,24 @@ _NAMES = (
 def _catalogue(
     devices: Mapping[str, Device], entries: Mapping[str, Entry], *, aliases: bool = False
 ) -> Table:
-    """Show every known device: its reference peak, bandwidth, ridge point, memory and power."""
+    """Show every known device: its reference peak, bandwidth, ridge point, memory and power.
+
+    With `aliases`, so is what the source of the peak is, and what else it is called.
+    """
     from rich.text import Text
 
     from edgegraph.reporting.table_kit import plain_table
 
-    headings = ("name", "peak", "bandwidth", "FLOP/B", "memory", "power", *["also"] * aliases)
-    table = plain_table("device", *headings, words=("name", "also"))
+    headings = (
+        "name",
+        "peak",
+        "bandwidth",
+        "FLOP/B",
+        "memory",
+        "power",
+        *["source", "also"] * aliases,
+    )
+    table = plain_table("device", *headings, words=("name", "source", "also"))
     table.columns[1].max_width = 30
     kind = None
     for key, device in devices.items():
@@ -113,6 +127,7 @@ def _catalogue(
             ratio(device.ridge_point(dtype)),
             "" if capacity is None else memory_size(capacity),
             "" if power is None else f"{power:g} W",
+            *[_SOURCES[None if entry is None else entry.peaks[dtype].certainty]] * aliases,
             *["" if entry is None else ", ".join(entry.aliases)] * aliases,
         )
     return table

@@ -273,6 +273,11 @@ def file_name(analysis: Analysis) -> str:
     return f"{stem}{batch}.edgegraph"
 
 
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Let what is not measured replace what was.")
+]
+
+
 def own_file(
     folder: Path, analysis: Analysis, kept: Sequence[Path], *, force: bool = False
 ) -> Path:

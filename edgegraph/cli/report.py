@@ -21,6 +21,7 @@ from edgegraph.cli.job import (
 from edgegraph.cli.output import (
     FIGURE_SUFFIXES,
     ByOption,
+    ForceOption,
     check_by,
     file_name,
     files_option,
@@ -54,6 +55,7 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The page; the analyses are saved beside it.")
     ] = Path("report.html"),
+    force: ForceOption = False,
     by: ByOption = None,
     store: StoreOption = None,
     json: Annotated[
@@ -77,7 +79,7 @@ def report(
                 found.append(result)
                 if isinstance(result, Analysis) and not is_saved(each):
                     if not is_stream(output):  # which has nothing beside it
-                        kept.append(result.save(_beside(output, result, kept)))
+                        kept.append(result.save(_beside(output, result, kept, force=force)))
                     keep(result)
                 if not json:
                     print_result(result, json=False)
@@ -104,8 +106,11 @@ def _write_page(found: Sequence[Shown], output: Path, kept: Sequence[Path], *, j
     )
 
 
-def _beside(page: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:
-    """Name a file beside the page that no analysis on it has yet, nor one of another page."""
+def _beside(page: Path, analysis: Analysis, kept: Sequence[Path], *, force: bool = False) -> Path:
+    """Name a file beside the page that no analysis on it has yet, nor one of another page.
+
+    What was measured stays, unless it is forced away.
+    """
     path = page.parent / file_name(analysis)
     own = path.with_stem(f"{page.stem}_{path.stem}")
     if own.exists() or (
@@ -115,7 +120,7 @@ def _beside(page: Path, analysis: Analysis, kept: Sequence[Path]) -> Path:
     ):
         path = own
     number, stem = 2, path.stem
-    while path in kept or outlives(path, analysis):
+    while path in kept or (not force and outlives(path, analysis)):
         path, number = path.with_stem(f"{stem}_{number}"), number + 1
     return path
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgegraph.base.units import percent, ratio, seconds, si
+from edgegraph.base.units import memory_size, percent, ratio, seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting import figure
 from edgegraph.reporting.labels import shorten
@@ -165,7 +165,7 @@ def _misfits(rows: Sequence[DeviceRow]) -> list[str]:
             continue
         line = (
             f"{row.workload} at batch {row.batch} does not fit {row.device}: it needs"
-            f" {si(row.needed_bytes, 'B')} of {si(row.capacity_bytes, 'B')} {row.memory}"
+            f" {si(row.needed_bytes, 'B')} of {memory_size(row.capacity_bytes)} {row.memory}"
         )
         beside = row.needed_beside_weights_bytes
         if row.memory == "SRAM" and beside is not None and row.weights_bytes:

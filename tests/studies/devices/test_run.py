@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_said() -> None:
     # A quarter of the memory is left to the system.
     assert compared.rows[0].largest_batch == (int(capacity * 0.75) - 31_360) // 3_176
     text = said(compared)
-    assert "wide at batch 4 does not fit device:rp2040: it needs 11.2 MB of 270 kB SRAM." in text
+    assert "wide at batch 4 does not fit device:rp2040: it needs 11.2 MB of 264 kB SRAM." in text
     assert "dense at batch 4 does not fit" not in text
 
 
@@ -82,7 +82,7 @@ def test_a_microcontroller_by_hand() -> None:
         assert row.largest_batch == 0
     text = said(compared)
     assert (
-        "small_cnn at batch 8 does not fit device:cortex-m7: it needs 4.3 MB of 1.05 MB SRAM; with"
+        "small_cnn at batch 8 does not fit device:cortex-m7: it needs 4.3 MB of 1 MB SRAM; with"
         " its weights (3.3 MB) in flash 1 MB, which fits." in text
     )
 
