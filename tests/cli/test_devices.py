@@ -187,6 +187,22 @@ def test_a_device_is_listed_with_its_ridge_point() -> None:
     assert any("197 TFLOP/s bf16 820 GB/s 240 17.2 GB" in line for line in told)
 
 
+def test_a_wide_list_says_whose_figures_they_are() -> None:
+    entries = {entry.key: entry for entry in catalogue()}
+    known = {
+        "here": analyses.DEVICE,
+        "tpu-v5e": find_device("tpu-v5e"),
+        "rpi5": find_device("rpi5"),
+    }
+    told = {
+        line.split()[0]: line for line in lines(_catalogue(known, entries, aliases=True)) if line
+    }
+    assert "measured" in told["here"]
+    assert "maker" in told["tpu-v5e"]
+    # Its cores' vector width times their clock.
+    assert "derived cortex-a76" in told["rpi5"]
+
+
 def test_every_figure_of_a_device_has_its_source() -> None:
     entry = find_entry("tpu-v5e")
     told = lines(*_entry(entry))

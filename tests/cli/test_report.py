@@ -34,6 +34,16 @@ def test_the_analyses_lie_beside_the_page(
     assert "dense_b32.edgegraph" in out
 
 
+def test_what_was_measured_is_replaced_by_force_alone(asked: Asked, tmp_path: Path) -> None:
+    page = ["-o", str(tmp_path / "report.html")]
+    assert main(["report", "a:b", *page]) == 0
+    measured = (tmp_path / "dense_b1.edgegraph").read_bytes()
+    assert main(["report", "a:b", "--no-measure", *page]) == 0
+    assert (tmp_path / "dense_b1.edgegraph").read_bytes() == measured
+    assert main(["report", "a:b", "--no-measure", "--force", *page]) == 0
+    assert (tmp_path / "dense_b1.edgegraph").read_bytes() != measured
+
+
 def test_pages_of_different_programs_leave_each_others_analyses_alone(
     asked: Asked, tmp_path: Path
 ) -> None:
