@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from edgegraph.studies.devices.run import compare_devices as compare_devices
     from edgegraph.studies.fit.batch import LargestBatch as LargestBatch
     from edgegraph.studies.fit.batch import largest_batch as largest_batch
+    from edgegraph.studies.fit.result import Fit as Fit
+    from edgegraph.studies.fit.run import fit as fit
     from edgegraph.studies.fusion.result import FusionStudy as FusionStudy
     from edgegraph.studies.fusion.run import fusion_study as fusion_study
     from edgegraph.studies.improve.result import Improvement as Improvement
@@ -81,6 +83,7 @@ _HOME = {
     "EdgeGraphError": "edgegraph.errors",
     "Evidence": "edgegraph.analysis.findings.registry",
     "Finding": "edgegraph.results.analysis",
+    "Fit": "edgegraph.studies.fit.result",
     "FusionStudy": "edgegraph.studies.fusion.result",
     "GateResult": "edgegraph.gate.gate",
     "Improvement": "edgegraph.studies.improve.result",
@@ -106,6 +109,7 @@ _HOME = {
     "compile": "edgegraph.compiler.compile",
     "devices": "edgegraph.device.catalogue",
     "diff": "edgegraph.compare.diff",
+    "fit": "edgegraph.studies.fit.run",
     "fusion_study": "edgegraph.studies.fusion.run",
     "improve": "edgegraph.studies.improve.run",
     "largest_batch": "edgegraph.studies.fit.batch",
@@ -152,6 +156,7 @@ register_study(
     "devices", word="device comparison", result="DeviceComparison", command="compare-devices"
 )
 register_study("scaling", word="scaling study", result="Scaling")
+register_study("fit", word="fit", result="Fit")
 register_study("regress", word="regression study", result="Regression")
 register(
     Kind(

@@ -16,6 +16,7 @@ function       shows                                       of
 ``fusion``     bytes and latency with and without fusion   a `FusionStudy`: a pair of Axes
 ``overlap``    measured times in their brackets            an `OverlapStudy`
 ``devices``    one program on several devices              a `DeviceComparison`
+``fit``        throughput against memory                  a `Fit`
 ``scaling``    speedup and times over the chips            a `Scaling`: a pair of Axes
 ``improve``    changed operations before and after         an `Improvement`
 ``regress``    time of every version over the first's      a `Regression`
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from edgegraph.reporting.plots import layer_times as layers
     from edgegraph.reporting.plots import memory, roofline
     from edgegraph.studies.devices.present import draw as devices
+    from edgegraph.studies.fit.present import draw as fit
     from edgegraph.studies.fusion.present import draw as fusion
     from edgegraph.studies.improve.present import draw as improve
     from edgegraph.studies.overlap.present import draw as overlap
@@ -49,6 +51,7 @@ __all__ = [
     "PAGE_INCHES",
     "devices",
     "draw",
+    "fit",
     "fusion",
     "graph",
     "improve",

@@ -44,8 +44,7 @@ def _private_names() -> Iterator[None]:
         with suppress(importlib.metadata.PackageNotFoundError):
             found = importlib.metadata.version("jax")
         raise UnsupportedVersionError(
-            f"jax {found} lacks a private name that EdgeGraph needs ({error});"
-            f" install jax {SUPPORTED_JAX}"
+            f"jax {found} lacks a private name ({error}); install jax {SUPPORTED_JAX}"
         ) from error
 
 
@@ -157,8 +156,7 @@ def stablehlo(lowered: jax.stages.Lowered) -> bytes:
 def device_count(lowered: Any) -> int:
     """Return how many devices a lowered function is for."""
     attributes = lowered.compiler_ir("stablehlo").operation.attributes
-    counts = [attributes[f"mhlo.num_{each}"].value for each in ("partitions", "replicas")]
-    return int(counts[0] * counts[1])
+    return int(attributes["mhlo.num_partitions"].value * attributes["mhlo.num_replicas"].value)
 
 
 @_private_names()
@@ -323,6 +321,11 @@ def compile_for(
     with suppress(RuntimeError):  # the GPU's compiler says that it has none
         cost = executable.cost_analysis()
     return serialized, memory, cost
+
+
+def derivatives() -> Any:
+    """Return JAX's module that looks up `vjp` wherever a derivative is taken backwards."""
+    return _private("jax._src.api", "vjp", "value_and_grad")
 
 
 @contextmanager

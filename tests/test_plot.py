@@ -24,7 +24,7 @@ from edgegraph.results.kinds import figure_places
 from edgegraph.studies.devices.result import DeviceComparison
 from tests.analyses import measured, physics
 from tests.reporting.conftest import MAKERS
-from tests.studies import fusion_studies, servings, sweeps
+from tests.studies import fits, fusion_studies, servings, sweeps
 from tests.studies.device_comparisons import comparison, dense, row, three
 from tests.studies.improve.improvements import improvement
 from tests.studies.overlap_studies import made
@@ -91,6 +91,7 @@ FIGURES: dict[str, tuple[Callable[[], Any], ...]] = {
     "overlap": (made,),
     "devices": (devices, three, several),
     "scaling": (lambda: MADE,),
+    "fit": (lambda: fits.MADE,),
     "improve": (improvement, lambda: improvement(device=find_device("rpi5"))),
     "regress": (regression,),
 }

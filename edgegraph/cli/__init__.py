@@ -16,7 +16,7 @@ from edgegraph import __version__
 from edgegraph.base.files import safe_csv
 from edgegraph.base.quiet import quieten_plugins
 from edgegraph.base.shown import shown
-from edgegraph.cli import analyze, devices, diff, regress, report, serve, studies, sweep
+from edgegraph.cli import analyze, devices, diff, fit, regress, report, serve, studies, sweep
 from edgegraph.cli.ending import INTERRUPTED, end_now, ended, ending, interrupts_kept, own_stdout
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -65,7 +65,7 @@ def _help(command: object) -> str:
 app.callback(help=_help(_edgegraph))(_edgegraph)
 for command in (
     report.report, analyze.analyze, analyze.show, sweep.sweep, serve.serve, studies.fusion,
-    studies.overlap, studies.improve, diff.history, studies.scaling, diff.diff, diff.check,
+    studies.overlap, studies.improve, diff.history, studies.scaling, fit.fit, diff.diff, diff.check,
     regress.regress, report.plot, report.export, devices.compare_devices, devices.devices,
     devices.calibrate, analyze.models,
 ):  # fmt: skip

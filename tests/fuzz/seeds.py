@@ -27,6 +27,7 @@ from tests.fuzz.kinds import scratch
 from tests.measure.trace import profiles
 from tests.studies import (
     device_comparisons,
+    fits,
     fusion_studies,
     overlap_studies,
     scalings,
@@ -55,6 +56,7 @@ def saved_results() -> list[bytes]:
     small = eg.analyze(lambda x: jax.numpy.sin(x) @ x, args=(np.zeros((8, 8)),), device=DEVICE)
     every = (
         small, sweeps.saturating(), fusion_studies.study(), overlap_studies.made(), scalings.MADE,
+        fits.MADE,
         device_comparisons.three(), improvement(), eg.diff(small, small),
     )  # fmt: skip
     return [pack(each) for each in every]

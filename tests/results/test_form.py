@@ -14,6 +14,7 @@ from tests import analyses
 from tests.results.published import SCHEMA, check
 from tests.studies import (
     device_comparisons,
+    fits,
     fusion_studies,
     overlap_studies,
     regressions,
@@ -35,6 +36,7 @@ def by_hand() -> list[Shown]:
         overlap_studies.made(),
         device_comparisons.three(),
         scalings.MADE,
+        fits.MADE,
         regressions.regression(),
         servings.serving(max_output_token_s=1.0),
         diff(analyses.small_cnn(1), analyses.gradient()),
