@@ -16,6 +16,7 @@ import jax
 from jax.extend import core
 
 from edgegraph.device.device import Device
+from edgegraph.measure.regions import scan_parts
 from edgegraph.studies.fit.equations import Work, bytes_of, stands_alone, work_of
 from edgegraph.studies.fit.segments import Layer, Loss, body_of, named, tagged
 
@@ -45,9 +46,11 @@ def options_of(loss: Loss, layer: Layer, device: Device) -> tuple[Option, ...]:
     equations, (reads, makes) = body_of(loss, layer)
     times, carried = 1, layer.boundary_bytes
     if layer.is_scan:
-        params = loss.jaxpr.eqns[layer.first].params
-        times, first = int(params["length"]), params["num_consts"]
-        carried = sum(bytes_of(v.aval) for v in reads[first : first + params["num_carry"]])
+        scan = loss.jaxpr.eqns[layer.first]
+        body = scan.params["jaxpr"]
+        parts = scan_parts(scan, getattr(body, "jaxpr", body))
+        times, last = int(scan.params["length"]), parts.constants + parts.carries
+        carried = sum(bytes_of(v.aval) for v in reads[parts.constants : last])
     candidates = _dearest(equations, device)
     saving = _Saving(equations, reads, makes, layer, frozenset(candidates))
     plain = Option(
