@@ -70,7 +70,9 @@ class CoreThreads:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._pool.shutdown()
+        # After an interruption one may wait for another that will never start.
+        self._barrier.abort()
+        self._pool.shutdown(cancel_futures=True)
 
     def map(self, build: Callable[[], Built]) -> list[Built]:
         """Build something on every thread, side by side."""

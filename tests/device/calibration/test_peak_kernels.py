@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -108,3 +109,30 @@ def test_a_null_call_does_nothing(executables: list[Any]) -> None:
     assert executables[0].cost_analysis().get("flops", 0.0) == 0.0
     assert probe.work == 3
     assert probe.run(monotonic_clock) > 0
+
+
+def test_after_an_interruption_no_thread_waits_for_one_that_never_starts() -> None:
+    """One call on two threads: the first waits for the second, as if Ctrl-C came in between."""
+    waits = threading.Event()
+    left = threading.Event()
+
+    def interrupted() -> None:
+        try:
+            with CoreThreads(2) as threads:
+
+                def one() -> None:
+                    with pytest.raises(threading.BrokenBarrierError):
+                        threads.run([lambda: None], monotonic_clock)
+
+                waiting = threading.Thread(target=one, daemon=True)
+                waiting.start()
+                while not threads._barrier.n_waiting:
+                    waits.wait(0.01)
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            waiting.join(60)
+            left.set()
+
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    assert left.wait(60)
