@@ -25,25 +25,14 @@ from edgegraph.hlo.schema import HloModuleProto, Proto
 _TUPLE = 13
 """Element type of tuples (``xla_data.proto``)."""
 
-_LOOPS = opcodes.BY_ELEMENT | {"dynamic-slice", "iota", "slice"}
-"""They may share a kernel with what reads them."""
-
 _BEGINS = opcodes.PRODUCTS | opcodes.REDUCTIONS
 """They begin a kernel."""
 
-_KERNELS = _LOOPS | _BEGINS
+_KERNELS = opcodes.SHARES_A_KERNEL | _BEGINS
 """What a kernel may be made of."""
 
 _AS_READ = opcodes.SAME_VALUES | {"dynamic-slice"}
 """Ways in which a product reads its operands."""
-
-_EFFECTS = frozenset(
-    {
-        "conditional", "custom-call", "infeed", "outfeed", "parameter", "recv", "recv-done", "send",
-        "send-done", "while",
-    }
-)  # fmt: skip
-"""They stay where nothing reads their result."""
 
 
 def fused(serialized: bytes) -> bytes:
@@ -239,7 +228,7 @@ def _live(instructions: Sequence[Proto], root: int) -> list[Proto]:
     """Leave out what no result needs."""
     needed, found = {root}, []
     for each in reversed(instructions):
-        if each.id in needed or each.opcode in _EFFECTS:
+        if each.id in needed or each.opcode in opcodes.HAS_EFFECTS:
             needed.update(each.operand_ids)
             found.append(each)
     return found[::-1]

@@ -242,6 +242,20 @@ BY_ELEMENT = ELEMENTWISE | REARRANGEMENTS | frozenset(
 )  # fmt: skip
 """Each element of their result takes one of each operand at most."""
 
+SHARES_A_KERNEL = BY_ELEMENT | {"dynamic-slice", "iota", "slice"}
+"""They may share a kernel with what reads them, before anything is fused."""
+
+HAS_EFFECTS = frozenset(
+    {
+        "conditional", "custom-call", "infeed", "outfeed", "parameter", "recv", "recv-done", "send",
+        "send-done", "while",
+    }
+)  # fmt: skip
+"""They stay where nothing reads their result."""
+
+MADE_ELSEWHERE = INLINED | {"get-tuple-element", "parameter"}
+"""Their value, as a whole, another op may have made."""
+
 OF_MULTIPLY_ADDS = PRODUCTS | {"cholesky", "triangular-solve"}
 """XLA counts them by multiply-adds."""
 

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
 
-_HAND_ON = opcodes.INLINED | {"get-tuple-element", "parameter"}
-"""Ops whose value, as a whole, another op may have made."""
-
 
 class Sources:
     """Finds what makes the values that an op reads, through tuples, calls and one turn of loops.
@@ -31,7 +28,8 @@ class Sources:
             (node.parent, node.computation): place for place, node in enumerate(nodes)
         }
         self._maker: list[int | None] = [
-            None if node.opcode in _HAND_ON else place for place, node in enumerate(nodes)
+            None if node.opcode in opcodes.MADE_ELSEWHERE else place
+            for place, node in enumerate(nodes)
         ]
         self._makers: dict[int, list[int]] = {}
 

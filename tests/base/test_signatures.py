@@ -44,10 +44,10 @@ def test_the_keywords_of_a_measurement_are_those_of_analyze() -> None:
 @pytest.mark.parametrize("function", [eg.sweep, eg.sweep_all])
 def test_what_every_sweep_takes_is_shown_with_its_defaults(function: Any) -> None:
     shown = inspect.signature(function).parameters
-    assert shown["batches"].default == (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    assert shown["batches"].default is None  # powers of two, where no other axis is swept
     assert shown["queue_depths"].default == (1, 4, 16)
     assert shown["measure"].default is None
     assert shown["option_sets"].annotation == "Mapping[str, Options] | None"
-    assert [each.name for each in shown.values()][-4:] == [
-        "settings", "device", "measure", "compile_limit_s"
+    assert [each.name for each in shown.values()][-5:] == [
+        "settings", "device", "measure", "compile_limit_s", "vary"
     ]  # fmt: skip

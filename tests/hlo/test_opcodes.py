@@ -17,6 +17,7 @@ ELSEWHERE = {
     "hlo/op_name.py": "scopes of jax, some of them named like opcodes",
     "rewrites/folding.py": "primitives of jax, some of them named like opcodes",
     "rewrites/prepared.py": "primitives of jax, some of them named like opcodes",
+    "studies/fit/equations.py": "primitives of jax, some of them named like opcodes",
 }
 UNLIKE = {"gather", "scatter", "copy", "dot", "convolution", "reduce", "fusion", "call", "sort"}
 """Opcodes that are English or name other things, too."""
