@@ -198,12 +198,21 @@ def levels_from_samples(
 def intervals_from_samples(
     sampled: Sequence[peaks.Sampled], agreement: float
 ) -> dict[str, tuple[float, float]]:
-    """Return between which rates other rounds would find each dtype's, or each level's."""
-    return {
+    """Return between which rates other rounds would find each dtype's, or each level's.
+
+    As its rate, a level's interval is no lower than that of a larger one.
+    """
+    found = {
         group: peaks.sustained_interval(rates, agreement)
         for group, rates in peaks.group_rounds(sampled).items()
         if group != peaks.DISPATCH
     }
+    levels = {one.probe.group for one in sampled if one.probe.working_set_bytes is not None}
+    larger = (0.0, 0.0)
+    for group in reversed([group for group in found if group in levels]):
+        low, high = found[group]
+        found[group] = larger = max(low, larger[0]), max(high, larger[1])
+    return found
 
 
 def source_of(

@@ -11,6 +11,7 @@ from edgegraph.device.calibration import rate_kernels
 from edgegraph.device.calibration.calibrate import (
     Plan,
     calibrate,
+    intervals_from_samples,
     levels_from_samples,
     measure_host,
     peaks_from_samples,
@@ -63,6 +64,16 @@ def test_a_peak_is_the_best_sustained_round_of_the_best_kernel() -> None:
     assert peaks_from_samples(SAMPLES, 0.05) == {"f32": 120.0, "s8": 310.0}
     once = [*SAMPLES, sampled("f32", 60.0, 60.0, 99.0)]
     assert peaks_from_samples(once, 0.05) == {"f32": 100.0, "s8": 310.0}
+
+
+def test_the_interval_of_a_level_is_no_lower_than_that_of_a_larger_one() -> None:
+    samples = [
+        sampled("f32", 90.0, 90.0),
+        sampled("L2", 29.0, 29.0, working_set=32 * KIB),
+        sampled("DRAM", 31.0, 31.0, working_set=64 * KIB),
+    ]
+    found = intervals_from_samples(samples, 0.05)
+    assert found == {"f32": (90.0, 90.0), "L2": (31.0, 31.0), "DRAM": (31.0, 31.0)}
 
 
 def test_levels_come_from_the_best_rate_at_every_working_set() -> None:
