@@ -5,7 +5,7 @@ hold: nothing that was finished is lost, no file is half, no process is left beh
 wrong is one line and no traceback.
 
     python -m scripts.torture               kills each study 50 times: some hours
-    python -m scripts.torture --kills 5
+    python -m scripts.torture --kills 5 --only killed --at-once 2
     python -m scripts.torture --short       a minute
 
 What takes root (a small disk, no /dev/shm, a control group with little memory) is told as not tried
@@ -26,6 +26,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,6 +54,7 @@ STUDIES = {
     "serve": "serve programs.py:sized programs.py:stepped --context 2,4 --batch 1,2"
     " --target device:rpi5",
     "improve": "improve programs.py:net --quick --seconds 3 --save fast.rewrites",
+    "fit": "fit programs.py:trained --target device:rpi5 --memory 100000 --batch 64,128 --plans 2",
     "scaling": "scaling programs.py:net --chips 1,2 --target cpu --quick --batch-per-chip 2",
     "fusion": "fusion programs.py:net --quick",
     "overlap": "overlap programs.py:net --quick",
@@ -181,28 +183,34 @@ def folder() -> Iterator[Folder]:
 
 
 def killed(study: str, kills: int, takes_s: float | None = None) -> str:
-    """Kill a study at random instants, and let it end at last; `takes_s` where that is known."""
-    rng, runs = random.Random(study), 1
+    """Kill a study at random instants, go on after each, and let it end at last."""
+    rng, runs = random.Random(study), 0
     command = f"{STUDIES[study]} -o out.edgegraph --store runs.db"
     if takes_s is None:
         with folder() as clean:
             began = time.monotonic()
             clean.run(command)
             takes_s, runs = time.monotonic() - began, clean.runs
-    with folder() as here:
-        ended = 0
-        for _ in range(kills):
-            child = here.start(command)
-            try:
-                child.wait(rng.uniform(0, takes_s))
-                ended += 1
-            except subprocess.TimeoutExpired:
-                child.send_signal(signal.SIGKILL)
-            here.finish(child)
-        here.run(command)
-        if not (here.path / "out.edgegraph").exists() or here.runs < runs:
-            raise BrokenError(f"at the end there were {here.runs} runs, not {runs}")
-        return f"{kills - ended} kills in {takes_s:.0f} s each, {here.runs} runs kept"
+    left = kills
+    while left:  # what has ended has nothing left to lose, so that it begins anew
+        with folder() as here:
+            while left:
+                child = here.start(command)
+                try:
+                    child.wait(rng.uniform(0, takes_s))
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                said = here.finish(child)
+                if child.returncode == 0:
+                    break
+                if child.returncode != -signal.SIGKILL:
+                    raise BrokenError(f"exit code {child.returncode}: {said.strip()[-300:]}")
+                left -= 1
+            here.run(command)
+            runs = max(runs, here.runs)
+            if not (here.path / "out.edgegraph").exists() or here.runs < runs:
+                raise BrokenError(f"at the end there were {here.runs} runs, not {runs}")
+    return f"{kills} kills within {takes_s:.0f} s each, {runs} runs kept"
 
 
 def interrupted(study: str, tries: int) -> str:
@@ -341,27 +349,38 @@ def ordeals(kills: int, *, short: bool) -> Iterator[tuple[str, str, Callable[[],
         yield "no /dev/shm", "sweep", no_shared_memory
 
 
+def undergone(ordeal: str, study: str, undergo: Callable[[], str]) -> tuple[str, ...]:
+    """Do it; return its row of the table."""
+    began = time.monotonic()
+    try:
+        held, seen = "yes", undergo()
+    except NotTriedError as error:
+        held, seen = "not tried", str(error)
+    except BrokenError as error:
+        held, seen = "NO", str(error)
+    print(f"{ordeal}, {study}: {held}, {seen}", file=sys.stderr, flush=True)
+    return ordeal, study, f"{time.monotonic() - began:.0f}", held, seen
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=50, help="of each study (50)")
     parser.add_argument("--short", action="store_true", help="the quick ones, with 2 kills")
+    parser.add_argument("--only", action="append", help="what is done (all); repeatable")
+    parser.add_argument("--at-once", type=int, default=1, help="how many of them (1)")
     options = parser.parse_args()
+    chosen = [
+        each
+        for each in ordeals(2 if options.short else options.kills, short=options.short)
+        if not options.only or each[0] in options.only
+    ]
+    with ThreadPoolExecutor(options.at_once) as pool:
+        rows = list(pool.map(undergone, *zip(*chosen, strict=True)))
     table = Table("ordeal", "study", "seconds", "held", "what was seen", box=box.SIMPLE)
-    broken = 0
-    for ordeal, study, undergo in ordeals(
-        2 if options.short else options.kills, short=options.short
-    ):
-        began = time.monotonic()
-        try:
-            held, seen = "yes", undergo()
-        except NotTriedError as error:
-            held, seen = "not tried", str(error)
-        except BrokenError as error:
-            held, seen, broken = "NO", str(error), broken + 1
-        table.add_row(ordeal, study, f"{time.monotonic() - began:.0f}", held, seen)
-        print(f"{ordeal}, {study}: {held}, {seen}", file=sys.stderr, flush=True)
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)
-    sys.exit(1 if broken else 0)
+    sys.exit(1 if any(held == "NO" for *_, held, _ in rows) else 0)
 
 
 if __name__ == "__main__":

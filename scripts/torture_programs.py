@@ -36,6 +36,21 @@ def stepped():
     return sized("stepped")
 
 
+def trained():
+    def loss(weights, x):
+        for weight in weights:
+            x = jnp.tanh(jax.nn.relu(x @ weight) @ weight.T)
+        return x.sum()
+
+    def step(weights, x):
+        return jax.tree.map(jnp.subtract, weights, jax.grad(loss)(weights, x))
+
+    weights = [jax.ShapeDtypeStruct((16, 16), "float32")] * 3
+    return eg.Workload.from_function(
+        step, lambda batch: (weights, jax.ShapeDtypeStruct((batch, 16), "float32")), name="trained"
+    )
+
+
 def hangs():
     return net(batch_hangs=2)
 

@@ -53,6 +53,9 @@ DTYPES = {
 _MAX_ELEMENTS = (1 << 63) - 1
 """What XLA can count; a dimension of zero does not excuse the others."""
 
+_MAX_TUPLES = 90
+"""Tuples inside tuples; protobuf reads a message 100 deep, and a module's shapes stand 4 deep."""
+
 _WITH_PRECISION = opcodes.DOTS | {"custom-call"}
 
 
@@ -261,13 +264,18 @@ class _Decoder:
             self._shapes[serialized] = shape
         return shape
 
-    def _new_shape(self, proto: Proto, name: str) -> Shape:
+    def _new_shape(self, proto: Proto, name: str, depth: int = 0) -> Shape:
+        if depth > _MAX_TUPLES:
+            raise FormatError(
+                f"HLO instruction {name!r}: its tuples nest deeper than {_MAX_TUPLES}"
+            )
         dtype = DTYPES.get(proto.element_type)
         if dtype is None:
             raise FormatError(
                 f"HLO instruction {name!r}: unknown element type number {proto.element_type}"
             )
-        elements = tuple([self._new_shape(element, name) for element in proto.tuple_shapes])
+        inner = [self._new_shape(element, name, depth + 1) for element in proto.tuple_shapes]
+        elements = tuple(inner)
         if dtype == "buffer" and len(elements) == 1:
             # A buffer is the memory of the array it names.
             return elements[0]

@@ -27,7 +27,7 @@ _CALLED = {"fusion": 1, "call": 1, "async-start": 1, "while": 2}
 
 _OPERANDS = {
     **dict.fromkeys(opcodes.DOTS, 2),
-    "conditional": 1, "convolution": 2, "dynamic-update-slice": 2, "fft": 1,
+    "broadcast": 1, "conditional": 1, "convolution": 2, "dynamic-update-slice": 2, "fft": 1,
     "get-tuple-element": 1, "reduce-window": 2, "scan": 1, "scatter": 3, "sort": 1, "topk": 1,
     "while": 1,
 }  # fmt: skip

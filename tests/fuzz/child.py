@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import mmap
+import os
 import random
 import resource
 import signal
@@ -30,6 +31,9 @@ MEMORY_BYTES, FOREIGN_MEMORY_BYTES = 1 << 30, 8 << 30
 
 TIME_S = 20
 """Of the processor, for one input; the slowest takes three."""
+
+OUT_OF_MEMORY = 3
+"""The exit code of a process in which a library asked for too much memory."""
 
 STANDSTILL_S = 600
 """By the clock on the wall: who works on one input for so long hangs where no timer reaches it."""
@@ -81,8 +85,13 @@ def keep(folder: Path, data: bytes, error: BaseException) -> None:
         (folder / f"{name}.txt").write_text("".join(traceback.format_exception(error)))
 
 
-def try_one(data: bytes, counts: Counts, folder: Path, kind: str = "HLO") -> None:
-    """Run one input and count what came of it."""
+def try_one(
+    data: bytes, counts: Counts, folder: Path, kind: str = "HLO", *, as_a_user: bool = False
+) -> None:
+    """Run one input and count what came of it.
+
+    A library that asks for too much memory fails here as it does where it ends its process.
+    """
     from tests.fuzz.follow import survives
     from tests.fuzz.kinds import KINDS
 
@@ -90,6 +99,8 @@ def try_one(data: bytes, counts: Counts, folder: Path, kind: str = "HLO") -> Non
         with limited():
             accepted = survives(data, KINDS[kind].read)
     except (Exception, TooSlowError) as error:  # whatever it is, it is what is looked for
+        if isinstance(error, MemoryError) and KINDS[kind].foreign and not as_a_user:
+            os._exit(OUT_OF_MEMORY)
         counts["failed"] += 1
         keep(folder, data, error)
     else:
@@ -114,15 +125,22 @@ def run_mutators(folder: Path, kind: str, seed: int, first: int, count: int) -> 
     from tests.fuzz.kinds import in_this_process
 
     with without_xla(), in_this_process():
-        run_as_a_user(folder, kind, seed, first, count)
+        _run(folder, kind, seed, first, count)
 
 
 def run_as_a_user(folder: Path, kind: str, seed: int, first: int, count: int) -> None:
     """Run the inputs with these numbers, with all the processes and libraries that users have."""
+    _run(folder, kind, seed, first, count, as_a_user=True)
+
+
+def _run(
+    folder: Path, kind: str, seed: int, first: int, count: int, *, as_a_user: bool = False
+) -> None:
     seeds, counts = read_seeds(folder / "seeds"), Counts(folder / "counts")
     for number in range(first, first + count):
         counts["current"] = number
-        try_one(made(kind, seed, number, seeds), counts, folder / "failures", kind)
+        data = made(kind, seed, number, seeds)
+        try_one(data, counts, folder / "failures", kind, as_a_user=as_a_user)
     counts["current"] = first + count
 
 

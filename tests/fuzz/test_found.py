@@ -15,6 +15,7 @@ from edgegraph.errors import FormatError
 from edgegraph.hlo.decode import decode
 from edgegraph.hlo.graph import MAX_NODES, flatten
 from edgegraph.hlo.module import Computation, Instruction, Module, Shape
+from edgegraph.hlo.read import module_in
 from edgegraph.hlo.schema import HloModuleProto, Proto
 from edgegraph.memory.live import profile_memory
 from tests.corpus.files import serialized
@@ -41,7 +42,7 @@ def test_a_conditional_has_branches() -> None:
 
 
 @pytest.mark.parametrize(
-    "opcode", ["dynamic-update-slice", "fft", "reduce-window", "scatter", "topk"]
+    "opcode", ["broadcast", "dynamic-update-slice", "fft", "reduce-window", "scatter", "topk"]
 )
 def test_what_reads_its_operands_has_some(opcode: str) -> None:
     def change(module: Proto) -> None:
@@ -69,6 +70,18 @@ def test_a_shape_has_as_many_elements_as_xla_can_count(dimensions: list[int]) ->
 
     with pytest.raises(FormatError, match="more than 2\\^63 elements"):
         decode(damaged("tpu_slice_start", change))
+
+
+def test_tuples_nest_as_deep_as_protobuf_reads() -> None:
+    def nest(module: Proto, times: int) -> None:
+        shape = instruction(module, "tanh").shape
+        for _ in range(times):
+            shape.element_type = 13
+            shape = shape.tuple_shapes.add(element_type=11)
+
+    decode(module_in(damaged("tpu_slice_start", lambda module: nest(module, 90))))
+    with pytest.raises(FormatError, match="its tuples nest deeper than 90"):
+        decode(damaged("tpu_slice_start", lambda module: nest(module, 91)))
 
 
 @pytest.mark.parametrize(
