@@ -73,6 +73,14 @@ class Versions:
     nightly: Annotated[
         bool, typer.Option("--nightly", help="In a span of versions, nightly ones too.")
     ] = False
+    compile_time: Annotated[
+        bool,
+        typer.Option(
+            "--compile-time",
+            help="Also compile every layer alone, and see how that grows with depth. One version"
+            " will do; without any it is the one here.",
+        ),
+    ] = False
     options_after: Annotated[
         list[str] | None,
         typer.Option(
@@ -97,6 +105,7 @@ class Versions:
             "libtpu": self.libtpu or (),
             "packages": self.packages or (),
             "nightly": self.nightly,
+            "compile_time": self.compile_time,
             "args": job.args,
             "batch": job.batches[0],
             "options": run.options(job),
@@ -156,7 +165,7 @@ def regress(
     )
     if issue is not None:
         _write_issue(study, issue)
-    if study.before is None:
+    if study.before is None and len(study.versions) > 1:
         raise InputError(f"{study.workload}: fewer than two versions run it; their rows say why")
     if job.strict and study.verdict in (None, NOISY):
         raise NoisyMeasurementError(

@@ -67,7 +67,8 @@ def order(x: jax.Array) -> jax.Array:
     with jax.named_scope("segments"):
         summed = jax.ops.segment_sum(x, jnp.arange(x.shape[0]) % 7, 7)
     with jax.named_scope("differences"):
-        return jax.grad(lambda one: jnp.sum((one - summed[0]) ** 2))(x)
+        gradient: jax.Array = jax.grad(lambda one: jnp.sum((one - summed[0]) ** 2))(x)
+    return gradient
 
 
 PROGRAMS: dict[str, list[str]] = {
@@ -113,6 +114,8 @@ def alarms(study: eg.Regression) -> list[str]:
     claimed = ("slower", "faster")
     said = [f"whole {study.verdict}"] if study.verdict in claimed else []
     said += [f"{each.layer} {each.verdict}" for each in study.layers if each.verdict in claimed]
+    compiling = study.compile_time.verdict if study.compile_time else None
+    said += [f"compiling {compiling}"] if compiling in claimed else []
     said += [] if study.same_program else ["another program"]
     said += [f"whose: {study.whose}"] if study.whose else []
     return said

@@ -19,8 +19,8 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,10 +66,8 @@ def _versions() -> dict[str, str]:
 
     found = {}
     for name in _PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -116,19 +114,17 @@ def _workload(request: Request) -> tuple[Held, Answer]:
     choices = {name: _argument(told) for name, told in request["choices"].items()}
     found = _find("edgegraph:open")(request["spec"], **choices)
     batched = getattr(found, "batched", False)
-    program = _find("edgegraph:compile")(
-        found, batch=request["batch"] if batched else None, options=request["options"]
-    )
+    with _profiled(request.get("profile")):
+        program = _find("edgegraph:compile")(
+            found, batch=request["batch"] if batched else None, options=request["options"]
+        )
     held = Held(
         program.lowered, program.executable, (program_arguments(program), {}), program.jaxpr
     )
     return held, {
-        "title": program.name,
-        "batched": batched,
-        "compile_s": program.compile_s,
-        "lower_s": program.lower_s,
-        "lowered": _digest(program.lowered),
-    }
+        "title": program.name, "batched": batched, "compile_s": program.compile_s,
+        "lower_s": program.lower_s, "lowered": _digest(program.lowered),
+    }  # fmt: skip
 
 
 def _artifact(request: Request) -> tuple[Held, Answer]:
@@ -145,12 +141,7 @@ def _artifact(request: Request) -> tuple[Held, Answer]:
 
 
 def _compiled(
-    jitted: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    request: Request,
-    title: str,
-    values: Any = None,
+    jitted: Any, args: Any, kwargs: Any, request: Request, title: str, values: Any = None
 ) -> tuple[Held, Answer]:
     import jax
 
@@ -158,9 +149,10 @@ def _compiled(
     traced = jitted.trace(*args, **kwargs) if hasattr(jitted, "trace") else None
     lowered = jitted.lower(*args, **kwargs) if traced is None else traced.lower()
     lower_s = time.perf_counter() - started
-    started = time.perf_counter()
-    compiled = lowered.compile(compiler_options=request["options"] or None)
-    compile_s = time.perf_counter() - started
+    with _profiled(request.get("profile")):
+        started = time.perf_counter()
+        compiled = lowered.compile(compiler_options=request["options"] or None)
+        compile_s = time.perf_counter() - started
     leaves, tree = jax.tree_util.tree_flatten((args, kwargs))
     given = None if values is None else jax.tree_util.tree_leaves(values)
     if given is None or [_kind(x) for x in given] != [_kind(x) for x in leaves]:
@@ -246,8 +238,7 @@ def _digest(lowered: Any) -> str:
 def _module(compiled: Any) -> bytes:
     executable = compiled.runtime_executable()
     (module,) = executable.hlo_modules()
-    serialized: bytes = module.as_serialized_hlo_module_proto()
-    return serialized
+    return bytes(module.as_serialized_hlo_module_proto())
 
 
 def _cost(compiled: Any) -> dict[str, float]:
@@ -261,13 +252,9 @@ def _memory(compiled: Any) -> dict[str, int] | None:
     found = compiled.memory_analysis()
     if found is None:
         return None
-    return {
-        "argument_bytes": found.argument_size_in_bytes,
-        "output_bytes": found.output_size_in_bytes,
-        "temp_bytes": found.temp_size_in_bytes,
-        "alias_bytes": found.alias_size_in_bytes,
-        "code_bytes": found.generated_code_size_in_bytes,
-    }
+    parts = {"code": "generated_code"}
+    names = ("argument", "output", "temp", "alias", "code")
+    return {f"{x}_bytes": getattr(found, f"{parts.get(x, x)}_size_in_bytes") for x in names}
 
 
 def export_source(request: Request) -> Answer:
@@ -323,14 +310,14 @@ def warm_up(request: Request) -> Answer:
     """Call a program until it is warm; choose how many calls make a sample."""
     held = programs[request["name"]]
     before, call = _call(held)
-    first_s = _one(before, call, 1)
+    _one(before, call, 1)
     taken: list[float] = []
     end = time.perf_counter() + _WARM_UP_S
     while len(taken) < 3 or (time.perf_counter() < end and len(taken) < 1000):
         taken.append(_one(before, call, 1))
     typical = statistics.median(taken)
     held.calls = max(1, round(_BLOCK_S / max(typical, 1e-9))) if before() is None else 1
-    return {"typical_s": typical, "first_s": first_s}
+    return {"typical_s": typical}
 
 
 def sample(request: Request) -> Answer:
@@ -344,36 +331,47 @@ def sample(request: Request) -> Answer:
     return {"samples_s": [_one(before, call, held.calls) for _ in range(request["samples"])]}
 
 
-def trace(request: Request) -> Answer:
-    """Call a program under the profiler; the profile is what is in the folder then."""
-    held = programs[request["name"]]
-    before, call = _call(held)
+@contextmanager
+def _profiled(folder: str | None) -> Iterator[None]:
+    """Have the profiler write into a folder what the block does; None for no profile."""
+    if folder is None:
+        yield
+        return
     profiler: Any = importlib.import_module("jax.profiler")
     options = {}
     if hasattr(profiler, "ProfileOptions"):
         chosen = options["profiler_options"] = profiler.ProfileOptions()
         chosen.python_tracer_level, chosen.host_tracer_level = 0, 2
+    profiler.start_trace(folder, **options)
+    try:
+        yield
+    finally:
+        profiler.stop_trace()
+
+
+def trace(request: Request) -> Answer:
+    """Call a program under the profiler."""
+    before, call = _call(programs[request["name"]])
+    profiler: Any = importlib.import_module("jax.profiler")
     _one(before, call, 1)
-    profiler.start_trace(request["folder"], **options)
-    for step in range(request["calls"]):
-        made = before()
-        with profiler.StepTraceAnnotation(request["step"], step_num=step):
-            call(made)
-    profiler.stop_trace()
-    (found,) = Path(request["folder"]).rglob("*.xplane.pb")
-    return {"path": str(found)}
+    with _profiled(request["folder"]):
+        for step in range(request["calls"]):
+            made = before()
+            with profiler.StepTraceAnnotation(request["step"], step_num=step):
+                call(made)
+    return {}
 
 
-def cut(request: Request) -> Answer:
-    """Cut a program that was lowered from source into scripts, by EdgeGraph's own modules."""
-    cuts = importlib.import_module("edgegraph.studies.regress.cuts")
+def inside(request: Request) -> Answer:
+    """Have a function of EdgeGraph's work on what was traced from source."""
+    module = importlib.import_module(f"edgegraph.studies.regress.{request['module']}")
     held = programs[request["name"]]
-    return {"found": cuts.cut_scripts(held.traced, request["layers"], request["ops"])}
+    return {"found": getattr(module, request["function"])(held.traced, *request["given"])}
 
 
 WORK: Mapping[str, Callable[[Request], Answer]] = {
     "start": start, "load": load, "export": export_source, "warm_up": warm_up, "sample": sample,
-    "trace": trace, "cut": cut,
+    "trace": trace, "inside": inside,
 }  # fmt: skip
 
 

@@ -107,10 +107,10 @@ class Cutter:
     def _cut(self, side: Side) -> list[Candidate]:
         """Have a version trace the source and cut it."""
         self.report(f"the smallest case: {side.label} cuts the program", None)
-        request = {"do": "cut", "name": SOURCE, "layers": list(self.layers), "ops": self.ops}
         with Agent(side, self.folder) as agent:
             agent.load(SOURCE, self.source.request(side))
-            return msgspec.convert(agent.ask(request)["found"], list[Candidate])
+            found = agent.inside(SOURCE, "cuts", "cut_scripts", list(self.layers), self.ops)
+        return msgspec.convert(found, list[Candidate])
 
     def _tried(
         self,

@@ -53,6 +53,7 @@ def wanted_versions(
     packages: Sequence[str] = (),
     edgegraph: bool = False,
     nightly: bool = False,
+    fewest: int = 2,
 ) -> list[Wanted]:
     """Return what is to be compared, in the order in which it is named.
 
@@ -64,6 +65,7 @@ def wanted_versions(
         packages: What else the workload needs, as pip takes it.
         edgegraph: Whether EdgeGraph has to run there.
         nightly: Whether a span has what was released before its time, too.
+        fewest: How many there must be.
 
     Raises:
         InputError: There are fewer than two, or lists of different lengths.
@@ -85,7 +87,7 @@ def wanted_versions(
     more = [*NEEDED, *packages, *(own_requirements() if edgegraph and versions else [])]
     found = [_wanted(lists, at, more, base) for at in range(count)]
     found += [Wanted(label=path, jax=None, python=path) for path in paths]
-    if len(found) < 2:
+    if len(found) < fewest:
         raise InputError(
             "two versions at least are compared; name them with --jax 0.10.0,0.10.2, or"
             " environments that are there with --python PATH, twice"

@@ -18,6 +18,7 @@ from edgegraph.reporting.presenters import Summary, at_batch, study_presenter
 from edgegraph.reporting.table_kit import cells, column_table, plain_table, styled
 from edgegraph.results.columns import columns_of
 from edgegraph.results.verdicts import FASTER, NOISY, SLOWER
+from edgegraph.studies.regress.compile_time import CompileTime
 from edgegraph.studies.regress.result import LayerShift, Regression, VersionRow
 from edgegraph.studies.regress.words import NOTHING_COMPARED, of
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _STYLES = {SLOWER: "red", FASTER: "green", NOISY: "yellow"}
 _MOST_LAYERS, _MOST_OPS = 15, 8
-_MOST_SETTINGS = 12
+_MOST_SETTINGS, _MOST_PASSES = 12, 12
 _LONGEST = 44
 
 
@@ -42,6 +43,8 @@ def regression_table(study: Regression, wide: bool | None = None) -> Group:
         parts.append(_layers(study.layers[:_MOST_LAYERS]))
     if any(each.growth_s for each in study.ops) or not study.same_program:
         parts.append(_ops(study))
+    if study.compile_time is not None and _says_more(study.compile_time):
+        parts += _compiling(study.compile_time)
     parts += [Text(line) for line in _settings(study)]
     parts += [Text(line, style="yellow") for line in study.notes]
     parts += [Text(line, style="bold") for line in study.conclusions]
@@ -125,6 +128,38 @@ def _ops(study: Regression) -> Table:
         times = ("" if x is None else seconds(x) for x in (each.before_s, each.after_s))
         table.add_row(gone + shorten(forms, 60), shorten(each.layer or "", _LONGEST), *times)
     return table
+
+
+def _says_more(found: CompileTime) -> bool:
+    """Return whether compiling is asked for, or differs."""
+    return bool(found.layers) or found.verdict in (SLOWER, FASTER) or found.before_s is None
+
+
+def _compiling(found: CompileTime) -> Iterator[Table]:
+    """Yield the tables of passes and of layers compiled alone."""
+    one = found.before_s is None
+    sides = ("time",) if one else ("before", "after", "ratio", "verdict")
+    passes = plain_table("pass of the compiler", "threads", *sides, words={"threads", "verdict"})
+    for each in found.passes[:_MOST_PASSES]:
+        sure = each.interval if each.verdict != NOISY else None
+        span = "" if each.ratio is None else _interval(each.ratio, sure)
+        more = () if one else (span, styled(each.verdict, _STYLES))
+        times = _times(each.before_s, each.after_s, one)
+        passes.add_row(shorten(each.name, _LONGEST), each.threads, *times, *more)
+    yield passes
+    layers = plain_table("layer compiled alone", "repeats", *sides[:3])
+    for row in found.layers[:_MOST_LAYERS]:
+        times = _times(row.before_s, row.after_s, one)
+        ratios = () if one else ("" if row.ratio is None else f"{row.ratio:.2f}",)
+        name = shorten(row.layer or "(no layer)", _LONGEST)
+        layers.add_row(name, str(row.repeats), *times, *ratios)
+    yield layers
+
+
+def _times(before_s: float | None, after_s: float | None, one: bool) -> tuple[str, ...]:
+    """Write both times, or that of the only version."""
+    both = tuple("" if each is None else seconds(each) for each in (before_s, after_s))
+    return both[1:] if one else both
 
 
 def _settings(study: Regression) -> Iterator[str]:

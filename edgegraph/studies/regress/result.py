@@ -14,6 +14,7 @@ from edgegraph.results.columns import COUNT, Column, columns_of, frame
 from edgegraph.results.form import in_document
 from edgegraph.results.timing import TimingComparison
 from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, SLOWER
+from edgegraph.studies.regress.compile_time import CompileTime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,6 +238,8 @@ class Regression(Study):
         ops: Their ops that differ in time or form, those that grew most first.
         case: The smallest part that shows it; None where nothing became slower, or none was found.
         notes: What could not be done, and why, a line each.
+        compile_time: What compiling takes in these two, or in the only version; None where it is
+            not known.
     """
 
     workload: str
@@ -256,6 +259,7 @@ class Regression(Study):
     ops: tuple[OpShift, ...] = ()
     case: Case | None = None
     notes: tuple[str, ...] = ()
+    compile_time: CompileTime | None = None
 
     def row(self, version: str | None) -> VersionRow | None:
         """Return the row of a version."""

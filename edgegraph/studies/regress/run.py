@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from edgegraph.measure.environment import environment
 from edgegraph.measure.statistics import median
 from edgegraph.results.timing import TimingComparison
 from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, SLOWER
+from edgegraph.studies.regress import compiling
 from edgegraph.studies.regress.bisection import find_first
 from edgegraph.studies.regress.detail import Asked, details
 from edgegraph.studies.regress.journal import Journal
@@ -69,6 +71,7 @@ def regress(
     choices: Mapping[str, Any] | None = None,
     nightly: bool = False,
     measure: bool = True,
+    compile_time: bool = False,
     processes: int = PROCESSES,
     seconds: float = SECONDS,
     progress: Progress | None = None,
@@ -96,6 +99,8 @@ def regress(
         choices: Keywords of `edgegraph.open` for a SPEC: ``input_shape``, ``dtype``, ...
         nightly: Whether a span of versions has nightly ones, where the index has them.
         measure: Whether to time them.
+        compile_time: Whether to compile every layer alone, and to see how the time to compile
+            grows with depth; one version will do then, this one where none is named.
         processes: How many generations of processes take turns, 3 at least.
         seconds: How long each takes samples.
         progress: Called with a message and a fraction.
@@ -114,25 +119,24 @@ def regress(
     """
     if processes < FEWEST_PROCESSES:
         raise InputError(f"processes must be at least {FEWEST_PROCESSES}, not {processes}")
+    python = python if jax or python or not compile_time else [sys.executable]
     lists = {"jax": jax, "python": python, "flax": flax, "libtpu": libtpu}
     wanted = wanted_versions(
         **{name: _listed(each) for name, each in lists.items()},
-        packages=packages,
-        edgegraph=args is None,
-        nightly=nightly,
+        packages=packages, edgegraph=args is None, nightly=nightly,
+        fewest=1 if compile_time else 2,
+    )  # fmt: skip
+    source = Source(
+        spec=spec, batch=batch, args=None if args is None else (*args,), choices=dict(choices or {})
     )
-    given = None if args is None else tuple(args)
-    source = Source(spec=spec, batch=batch, args=given, choices=dict(choices or {}))
     both, after = dict(options or {}), {**(options or {}), **(options_after or {})}
-    report, journal = progress or no_progress, Journal(source)
     with tempfile.TemporaryDirectory(prefix="edgegraph-regress-") as folder:
         study = _Study(
             source=source, folder=Path(folder), options=[both, after], measure=measure,
-            processes=processes, seconds=seconds, report=report, journal=journal,
+            processes=processes, seconds=seconds, report=progress or no_progress,
+            journal=Journal(source), apart=compile_time,
         )  # fmt: skip
-        found = study.run(wanted)
-    journal.finish()
-    return found
+        return study.run(wanted)
 
 
 def _listed(given: Sequence[str] | str) -> list[str]:
@@ -152,6 +156,7 @@ class _Study:
     seconds: float
     report: Progress
     journal: Journal
+    apart: bool
     notes: list[str] = field(default_factory=list)
     exported: Path | None = None
     exported_by: str | None = None
@@ -166,7 +171,25 @@ class _Study:
         name = running[0].source.program.name if running[0].source else ""
         batch = running[0].source.program.batch if running[0].source else None
         pair = self._pair(running) if len(running) > 1 else None
-        return self._result(name, batch, versions, pair)
+        if self.apart:
+            for each in running[:1] if pair is None else (pair.before, pair.after):
+                self._compile_apart(each)
+        found = self._result(name, batch, versions, pair)
+        self.journal.finish()
+        return found
+
+    def _compile_apart(self, version: Version) -> None:
+        """Have a version compile every layer alone."""
+        assert version.side is not None
+        self.report(f"{version.label}: compiling its layers one by one", None)
+        try:
+            with Agent(version.side, self.folder) as agent:
+                agent.load(SOURCE, self.source.request(version.side))
+                version.apart = agent.inside(
+                    SOURCE, "apart", "compile_apart", dict(version.options)
+                )
+        except EdgeGraphError as error:
+            self.notes.append(f"its layers were not compiled one by one ({error})")
 
     def _named(self, wanted: Sequence[Wanted]) -> list[Wanted]:
         """Call environments that are there by their versions of jax, and put all in order."""
@@ -197,7 +220,7 @@ class _Study:
     def _load(self, version: Version, agent: Agent) -> None:
         assert version.side is not None
         try:
-            answer = agent.load(SOURCE, self.source.request(version.side))
+            answer, version.passes = agent.load_profiled(SOURCE, self.source.request(version.side))
             version.source = self._read(version, answer)
             version.compile_s.append(float(answer["compile_s"]))
         except EdgeGraphError as error:
@@ -331,6 +354,9 @@ class _Study:
             "versions": rows,
         }  # fmt: skip
         if pair is None:
+            (only,) = (each for each in versions if each.source is not None)
+            base["compile_time"] = compiling.compile_time(None, only, ())
             return Regression(**base, notes=tuple(self.notes))
+        base["compile_time"] = compiling.compile_time(pair.before, pair.after, pair.generations)
         asked = Asked(source=self.source, folder=self.folder, report=self.report, notes=self.notes)
         return Regression(**base, **details(pair, asked), notes=tuple(self.notes))

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 import random
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from edgegraph.results.verdicts import (
     SLOWER,
     verdict_of_intervals,
 )
+from edgegraph.studies.regress.passes import written_profile
 from edgegraph.studies.regress.workers import Agent, Side
 
 FIRST, CONTROL, SECOND = "first", "control", "second"
@@ -74,6 +74,7 @@ class Generation:
     Attributes:
         source, artifact: The times; None where there is no such program.
         compile_s: Seconds to compile the source: of the first version, again, and of the second.
+        passes: By process, what XLA's passes took of that.
         spent: By process, where it was traced.
         others_share: Share of the cores' time that neither of them took.
     """
@@ -81,6 +82,7 @@ class Generation:
     source: ProcessTimes | None
     artifact: ProcessTimes | None
     compile_s: Mapping[str, float]
+    passes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     spent: Mapping[str, Spent] = field(default_factory=dict)
     others_share: float | None = None
 
@@ -112,14 +114,14 @@ def run_generation(
     with ExitStack() as leaving:
         progress(f"{label}: compiling", None)
         agents = {role: leaving.enter_context(Agent(side, folder)) for role, side in roles.items()}
-        compile_s = {role: _loaded(agent, programs) for role, agent in agents.items()}
+        loaded = {role: _loaded(agents[role], programs) for role in _shuffled(roles, seed)}
         progress(f"{label}: taking turns", None)
         with OtherProcesses() as others:
             samples = _rounds(agents, list(programs.requests), seed, budget_s)
         spent = {}
         if read_trace is not None:
             progress(f"{label}: tracing", None)
-            spent = {role: _traced(agents[role], role, folder, read_trace) for role in roles}
+            spent = {role: _traced(agents[role], role, read_trace) for role in roles}
     times = {
         name: process_times(
             first_s=samples[FIRST, name],
@@ -132,19 +134,27 @@ def run_generation(
     return Generation(
         source=times.get(SOURCE),
         artifact=times.get(ARTIFACT),
-        compile_s=compile_s,
+        compile_s={role: each[0] for role, each in loaded.items()},
+        passes={role: each[1] for role, each in loaded.items()},
         spent=spent,
         others_share=others.share,
     )
 
 
-def _loaded(agent: Agent, programs: Programs) -> float:
-    """Have all programs compiled; return how long the first of them took."""
-    times = [
-        float(agent.load(name, request(agent.side))["compile_s"])
-        for name, request in programs.requests.items()
-    ]
-    return times[0]
+def _shuffled(roles: Iterable[str], seed: int) -> list[str]:
+    """Return processes in random order: what one reads from disk the next finds in memory."""
+    order = list(roles)
+    random.Random(seed).shuffle(order)
+    return order
+
+
+def _loaded(agent: Agent, programs: Programs) -> tuple[float, dict[str, float]]:
+    """Have all programs compiled; return what the first of them took, as a whole and by pass."""
+    first, *others = programs.requests.items()
+    answer, passes = agent.load_profiled(first[0], first[1](agent.side))
+    for name, request in others:
+        agent.load(name, request(agent.side))
+    return float(answer["compile_s"]), passes
 
 
 def _rounds(
@@ -171,18 +181,14 @@ def _rounds(
     return samples
 
 
-def _traced(agent: Agent, role: str, folder: Path, read_trace: ReadTrace) -> Spent:
-    place = folder / f"trace-{role}"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+def _traced(agent: Agent, role: str, read_trace: ReadTrace) -> Spent:
     request = {"do": "trace", "name": SOURCE, "calls": DROPPED_CALLS + TRACED_CALLS}
-    try:
-        answer = agent.ask({**request, "folder": str(place), "step": STEP})
-        return read_trace(role, Path(answer["path"]))
-    except EdgeGraphError:  # the times of the whole are there without it
-        return Spent()
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    with agent.profile() as place:
+        try:
+            agent.ask({**request, "folder": str(place), "step": STEP})
+            return read_trace(role, written_profile(place))
+        except EdgeGraphError:  # the times of the whole are there without it
+            return Spent()
 
 
 def concluded(names: tuple[str, str], processes: Sequence[ProcessTimes]) -> TimingComparison:

@@ -9,6 +9,7 @@ from typing import Any
 from edgegraph.measure.statistics import median
 from edgegraph.results.timing import TimingComparison
 from edgegraph.studies.regress.changed import settings
+from edgegraph.studies.regress.passes import PassKey
 from edgegraph.studies.regress.read import Compiled, program_digest
 from edgegraph.studies.regress.result import Probe, Setting, VersionRow
 from edgegraph.studies.regress.turns import Generation, concluded
@@ -32,6 +33,13 @@ class Version:
     timing: TimingComparison | None = None
     artifact_timing: TimingComparison | None = None
     compile_s: list[float] = field(default_factory=list)
+    passes: Mapping[PassKey, float] = field(default_factory=dict)
+    apart: Mapping[str, Any] | None = None
+
+    @property
+    def grown(self) -> Mapping[str, Any] | None:
+        """How the time to compile grows with repeated layers; None where that is not known."""
+        return None if self.apart is None else self.apart["growth"]
 
     @property
     def compiled(self) -> Compiled | None:

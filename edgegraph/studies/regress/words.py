@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgegraph.base.units import ratio, seconds
 from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, NOISY, SLOWER
+from edgegraph.studies.regress.compile_words import compile_lines
 
 if TYPE_CHECKING:
     from edgegraph.results.timing import TimingComparison
@@ -17,8 +18,9 @@ NOTHING_COMPARED = "fewer than two versions run it, so nothing is compared"
 
 def conclusions(study: Regression) -> tuple[str, ...]:
     """Return what it says: whether, since when, whose, where, and what else is known."""
+    compiling = () if study.compile_time is None else tuple(compile_lines(study.compile_time))
     if study.before is None:
-        return (NOTHING_COMPARED,)
+        return compiling if len(study.versions) == 1 else (NOTHING_COMPARED, *compiling)
     said = [_whether(study)]
     if study.began is not None and len(study.versions) > 2:
         said.append(f"it began with {study.began}")
@@ -30,7 +32,7 @@ def conclusions(study: Regression) -> tuple[str, ...]:
         said.append(f"the op: {_op(op)}")
     if study.case is not None:
         said.append(_alone(study))
-    return tuple(said)
+    return (*said, *compiling)
 
 
 def of(whose: str) -> str:

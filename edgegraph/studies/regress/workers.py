@@ -14,8 +14,8 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ import jax
 import platformdirs
 
 from edgegraph.errors import EdgeGraphError
+from edgegraph.studies.regress.passes import PassKey, passes_in, written_profile
 from edgegraph.workload.arguments import read_arguments
 
 SCRIPT = Path(__file__).with_name("agent.py")
@@ -176,6 +177,25 @@ class Agent:
         path = self.folder / f"{name}-{self._child.pid}.pb"
         answer = self.ask({**request, "name": name, "hlo": str(path)}, LOAD_TIMEOUT_S)
         return {**answer, "hlo": str(path)}
+
+    def inside(self, name: str, module: str, function: str, *given: Any) -> Any:
+        """Return what a function of EdgeGraph's makes there of what was traced."""
+        request = {"do": "inside", "name": name, "module": module, "function": function}
+        return self.ask({**request, "given": given}, LOAD_TIMEOUT_S)["found"]
+
+    def load_profiled(
+        self, name: str, request: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[PassKey, float]]:
+        """Have a program compiled, and return with the answer what XLA's passes took."""
+        with self.profile() as folder:
+            answer = self.load(name, {**request, "profile": str(folder)})
+            return answer, passes_in(written_profile(folder))
+
+    @contextmanager
+    def profile(self) -> Iterator[Path]:
+        """Have a folder for a profile; it is gone after the block."""
+        with tempfile.TemporaryDirectory(prefix="profile-", dir=self.folder) as folder:
+            yield Path(folder)
 
     def _ended(self, request: Mapping[str, Any], timeout_s: float | None) -> str:
         if timeout_s is not None:

@@ -13,6 +13,7 @@ import pytest
 from edgegraph.errors import EdgeGraphError
 from edgegraph.hlo.decode import decode
 from edgegraph.measure.trace.timeline import STEP
+from edgegraph.studies.regress.passes import written_profile
 from edgegraph.studies.regress.workers import Agent, Side, Source, default_flags, jax_in
 
 SIDE = Side(label="here", python=Path(sys.executable))
@@ -52,7 +53,8 @@ def test_an_agent_compiles_times_and_traces_and_prints_nothing(
 ) -> None:
     with Agent(SIDE, tmp_path) as agent:
         assert agent.about["packages"]["jax"] == jax.__version__
-        answer = agent.load("source", source.request(SIDE))
+        answer, passes = agent.load_profiled("source", source.request(SIDE))
+        assert passes["passes\tlayout-assignment"] > 0
         module = decode(Path(answer["hlo"]).read_bytes())
         shapes = [str(each.shape) for each in module.computations[module.entry].instructions]
         assert any(each.startswith("f32[4,8]") for each in shapes)
@@ -67,11 +69,11 @@ def test_an_agent_compiles_times_and_traces_and_prints_nothing(
         assert agent.ask({"do": "warm_up", "name": "artifact"})["typical_s"] > 0
         taken = agent.ask({"do": "sample", "name": "source", "samples": 3, "rewarm_s": 0.0})
         assert len(taken["samples_s"]) == 3
-        (tmp_path / "trace").mkdir()
         request = {"do": "trace", "name": "source", "calls": 2, "step": STEP}
-        profile = agent.ask({**request, "folder": str(tmp_path / "trace")})
-        assert STEP.encode() in Path(profile["path"]).read_bytes()
-        (cut, *_) = agent.ask({"do": "cut", "name": "source", "layers": [], "ops": ""})["found"]
+        with agent.profile() as folder:
+            agent.ask({**request, "folder": str(folder)})
+            assert STEP.encode() in written_profile(folder).read_bytes()
+        (cut, *_) = agent.inside("source", "cuts", "cut_scripts", [], "")
         assert cut["script"]["operations"] == ["dot_general"]
 
 
