@@ -313,11 +313,19 @@ def ticks_at(axis: Axis, values: Sequence[float] | None) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def log_ticks(axis: Axis, most: int, *, close: bool = False) -> None:
-    """Put ticks on a logarithmic axis, `close` at 2 and 5 too, and no text at the small ones."""
+_FEW_DECADES = 100
+"""Over less than this, ticks at powers of ten alone would be too few."""
+
+
+def log_ticks(axis: Axis, most: int, *, span: float = _FEW_DECADES) -> None:
+    """Put ticks on a logarithmic axis, and no text at the small ones.
+
+    Where `span`, the largest value over the smallest, is small, they are at 2 and 5 too.
+    """
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if close else (1,), numticks=most))
+    subs = (1, 2, 5) if span < _FEW_DECADES else (1,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=most))
     axis.set_minor_formatter(NullFormatter())
 
 

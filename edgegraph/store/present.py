@@ -186,7 +186,7 @@ def _finish_axes(ax: Axes, history: History) -> None:
     values = [entry.value for entry in history.entries]
     if min(values) > 0 and max(values) / min(values) > _LARGE_RATIO:
         ax.set_yscale("log")
-        figure.log_ticks(ax.yaxis, 9, close=True)
+        figure.log_ticks(ax.yaxis, 9, span=max(values) / min(values))
     else:
         ax.set_ylim(0, 1.03 * ax.get_ylim()[1])  # from 0, so that a small change looks small
     figure.write_dates(ax.xaxis, 6)

@@ -107,8 +107,6 @@ COLOURS = {
 MARKERS = {WITHIN: "o", ABOVE: "^", BELOW: "v", UNCLEAR: "x"}
 WHOLE = "whole program"
 _NAME = 34
-_FEW_DECADES = 100
-"""Axes that span less than this ratio have ticks at 2 and 5 too."""
 
 
 def draw(
@@ -134,7 +132,7 @@ def draw(
     ends = [end for row in shown for end in (row.overlapped_s, row.serial_s, row.time_s)]
     ax.set_xlim(min(ends) / 2, max(ends) * (max(ends) / min(ends)) ** 0.3)
     figure.write_values(ax.xaxis, seconds)
-    figure.log_ticks(ax.xaxis, 6, close=max(ends) / min(ends) < _FEW_DECADES)
+    figure.log_ticks(ax.xaxis, 6, span=max(ends) / min(ends))
     figure.name_across(ax, "time, measured (roofline bracket in grey)")
     _legend(ax, shown)
     figure.tidy(ax)

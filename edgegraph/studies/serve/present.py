@@ -13,6 +13,7 @@ from rich.text import Text
 from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting import figure
+from edgegraph.reporting.over_sizes import label_over_sizes
 from edgegraph.reporting.palette import NEUTRAL, PAPER, curve_style
 from edgegraph.reporting.presenters import Summary, study_presenter
 from edgegraph.reporting.table_kit import VERDICT_STYLE, cells, column_table, styled
@@ -21,7 +22,6 @@ from edgegraph.results.verdicts import ESTIMATED, OK
 from edgegraph.studies.serve.result import MEASURED, Serving, ServingPoint
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 _COLUMNS = columns_of(
@@ -145,36 +145,14 @@ def draw(
             for ax in axes:
                 ax.axvline(turn, color=colour, linewidth=0.8, linestyle=":", zorder=0.5)
     handles.append(figure.line_handle("first token", color=NEUTRAL, linestyle="--"))
-    _finish(axes, serving, batches, handles)
+    measured = all(point.time_source == MEASURED for point in serving.points)
+    time = f"time of a token ({MEASURED if measured else ESTIMATED})"
+    label_over_sizes(axes, batches, above=time, below="tokens/s", size="batch size")
+    figure.legend_above(above, -0.19, _LEGEND_COLUMNS, handles)
     return axes
 
 
-def _finish(
-    axes: tuple[Axes, Axes], serving: Serving, batches: Sequence[int], handles: Sequence[Artist]
-) -> None:
-    for ax in axes:
-        ax.set_xscale("log", base=2)
-        ax.set_yscale("log")
-        figure.ticks_at(ax.xaxis, batches)
-        figure.write_values(ax.xaxis, "{:.0f}".format)
-        low, high = ax.get_ylim()
-        figure.log_ticks(ax.yaxis, 9, close=high / low < _FEW_DECADES)
-        figure.tidy(ax)
-    above, below = axes
-    figure.write_values(above.yaxis, seconds)
-    figure.write_values(below.yaxis, si)
-    measured = all(point.time_source == MEASURED for point in serving.points)
-    source = MEASURED if measured else ESTIMATED
-    above.set_ylabel(f"time of a token ({source})", fontsize=figure.FONT_POINTS)
-    below.set_ylabel("tokens/s", fontsize=figure.FONT_POINTS)
-    below.set_xlabel("batch size", fontsize=figure.FONT_POINTS)
-    figure.legend_above(above, -0.19, _LEGEND_COLUMNS, handles)
-    figure.figure_of(above).align_ylabels(axes)
-
-
 _LEGEND_COLUMNS = 4
-_FEW_DECADES = 300
-"""Axes that span less than this ratio have ticks at 2 and 5 too."""
 
 
 def _line(

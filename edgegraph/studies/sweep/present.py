@@ -14,6 +14,7 @@ from edgegraph.base.axes import BATCH
 from edgegraph.base.units import seconds, si
 from edgegraph.errors import InputError
 from edgegraph.reporting import figure
+from edgegraph.reporting.over_sizes import label_over_sizes
 from edgegraph.reporting.palette import MUTED, NEUTRAL, PAPER, curve_style
 from edgegraph.reporting.presenters import Summary, study_presenter
 from edgegraph.reporting.table_kit import VERDICT_STYLE, ByWidth, cells, column_table, styled
@@ -157,11 +158,7 @@ PRESENTER = study_presenter(sweep_table, _summary)
 
 
 _HEIGHT_INCHES = 3.4
-_MOST_TICKS = 10
 _LEGEND_COLUMNS = 4
-_FEW_DECADES = 300
-"""Axes that span less than this ratio have ticks at 2 and 5 too."""
-
 _MARKER_POINTS = 3.4
 
 Styles = Mapping[tuple[str | None, str], tuple[str, str]]
@@ -294,27 +291,17 @@ def _mark_budget(ax: Axes, budget_s: float) -> None:
 
 def _finish(axes: tuple[Axes, Axes], sweep: Sweep) -> None:
     (axis,) = sweep.varied
-    sizes = sorted({point.size(axis) for point in sweep.points})
-    ticks = sizes[:: math.ceil(len(sizes) / _MOST_TICKS)]
-    for ax in axes:
-        ax.set_xscale("log", base=2)
-        ax.set_yscale("log")
-        figure.ticks_at(ax.xaxis, ticks)
-        figure.write_values(ax.xaxis, "{:.0f}".format)
-        low, high = ax.get_ylim()
-        figure.log_ticks(ax.yaxis, 9, close=high / low < _FEW_DECADES)
-        figure.tidy(ax)
-    above, below = axes
-    figure.write_values(above.yaxis, seconds)
-    figure.write_values(below.yaxis, si)
-    above.set_ylabel("latency (tick: p90)", fontsize=figure.FONT_POINTS)
-    below.set_ylabel("throughput (samples/s)", fontsize=figure.FONT_POINTS)
-    below.set_xlabel("batch size" if axis == BATCH else axis, fontsize=figure.FONT_POINTS)
+    label_over_sizes(
+        axes,
+        sorted({point.size(axis) for point in sweep.points}),
+        above="latency (tick: p90)",
+        below="throughput (samples/s)",
+        size="batch size" if axis == BATCH else axis,
+    )
     figure.legend_above(
-        above, -0.19, _LEGEND_COLUMNS, _handles(sweep), handlelength=1.4, handletextpad=0.4,
+        axes[0], -0.19, _LEGEND_COLUMNS, _handles(sweep), handlelength=1.4, handletextpad=0.4,
         columnspacing=1.0,
     )  # fmt: skip
-    figure.figure_of(above).align_ylabels(axes)
 
 
 def _handles(sweep: Sweep) -> list[Artist]:
