@@ -41,7 +41,8 @@ make_environment() {
   rm -f "$stamp"
   "$folder/bin/python" -m pip install -qq --disable-pip-version-check \
     --constraint "$constraints" setuptools
-  "$folder/bin/python" -m pip install -qq --disable-pip-version-check \
+  # Most modules are never imported: those that are, Python compiles itself.
+  "$folder/bin/python" -m pip install -qq --disable-pip-version-check --no-compile \
     --constraint "$constraints" --no-build-isolation --editable ".${extras:+[$extras]}"
   echo "$state $extras" >"$stamp"
   echo "$folder: $("$folder/bin/python" --version), $("$folder/bin/python" -c 'import jax; print("jax", jax.__version__)')"

@@ -20,13 +20,11 @@ from edgegraph.hlo.opcodes import LOOKUPS
 from edgegraph.results.analysis import Analysis
 from tests import analyses
 from tests.conformance import harness
+from tests.programs import SAME_MODULE_SOONER
 from tests.random_programs.strategies import RandomProgram, programs
 
 COUNTS = ("macs", "flops", "transcendentals", "bytes_read", "bytes_written")
 TIMES = ("compute_time_s", "memory_time_s")
-
-FAST = {"xla_backend_optimization_level": 0}
-"""Machine code that is compiled faster, from the same HLO."""
 
 
 def examples(number: int) -> settings:
@@ -46,7 +44,7 @@ def analysed(program: RandomProgram, stage: str) -> Analysis:
         program.function,
         args=program.arguments,
         stage=stage,
-        options=FAST if stage == "optimized" else None,
+        options=SAME_MODULE_SOONER if stage == "optimized" else None,
         device=analyses.DEVICE,
         name="random",
     )

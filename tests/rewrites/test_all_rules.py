@@ -17,10 +17,8 @@ from edgegraph.rewrites import products, scans, selection
 from edgegraph.rewrites.rewriter import find_sites, rewritten
 from edgegraph.rewrites.rule import Exactness, forms
 from edgegraph.studies.improve.proof import moved_by_one_ulp
+from tests.programs import SAME_MODULE_SOONER
 from tests.random_programs.strategies import RandomProgram, programs
-
-FAST = {"xla_backend_optimization_level": 0}
-"""Machine code that is compiled faster, from the same HLO."""
 
 
 def examples(number: int) -> settings:
@@ -65,7 +63,7 @@ def check(program: RandomProgram, allowed: set[Exactness], near: float) -> None:
     assume(chosen)
     arguments = values(program)
     plain, form = (
-        jax.jit(function, compiler_options=FAST)
+        jax.jit(function, compiler_options=SAME_MODULE_SOONER)
         for function in (program.function, rewritten(program.function, chosen))
     )
     runs = plain(*arguments), form(*arguments), plain(*moved_by_one_ulp(arguments))

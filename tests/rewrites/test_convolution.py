@@ -61,7 +61,7 @@ def depthwise(draw: st.DrawFn) -> tuple[Callable[..., Array], tuple[Array, Array
     return function, inputs(layout, sides, channels, kernel, dtype)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(depthwise())
 def test_depthwise_by_shifts(case: tuple[Callable[..., Array], tuple[Array, Array]]) -> None:
     function, arguments = case

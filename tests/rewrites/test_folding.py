@@ -15,8 +15,9 @@ from jax import Array, lax
 import edgegraph as eg
 from edgegraph.rewrites.decisions import prepared_workload
 from edgegraph.rewrites.folding import folded
+from tests.programs import SAME_MODULE_SOONER
 from tests.rewrites.plain import drawn
-from tests.rewrites.test_all_rules import FAST, examples
+from tests.rewrites.test_all_rules import examples
 
 X, W = drawn(2, 6, 6, 8), drawn(3, 3, 8, 8)
 MEAN, FACTOR, BIAS = drawn(3, 8)
@@ -47,7 +48,7 @@ def check(function: Callable[..., Any], weights: Any, x: Array, count: int = 1) 
     found = folded(function, (weights, x), 1)
     assert found.count == count
     one, other = (
-        np.asarray(jax.jit(each, compiler_options=FAST)(weights, x))
+        np.asarray(jax.jit(each, compiler_options=SAME_MODULE_SOONER)(weights, x))
         for each in (function, found.function)
     )
     np.testing.assert_allclose(other, one, rtol=0, atol=1e-5 * np.abs(one).max())

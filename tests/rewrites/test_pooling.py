@@ -28,7 +28,7 @@ def pooling(
 sides = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(sides.filter(lambda each: each != (1, 1)), sides, st.sampled_from(["SAME", "VALID"]))
 def test_pooling_by_slices(sizes: tuple[int, int], strides: tuple[int, int], padding: str) -> None:
     x = drawn(2, 9, 8, 3)
@@ -45,7 +45,7 @@ VALUES = {
 }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     sides.filter(lambda each: each != (1, 1)),
     st.none() | st.tuples(st.integers(1, 3), st.integers(1, 3)),

@@ -8,14 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 import edgegraph as eg
 from edgegraph.analysis.findings.registry import Evidence
 from edgegraph.compare.diff import whole
 from edgegraph.errors import InputError
-from edgegraph.measure.sampling import MeasurementSettings
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.timing import TimingComparison
 from edgegraph.results.verdicts import HELPS
@@ -125,19 +123,6 @@ def test_intervals_widen_with_the_spread_between_blocks() -> None:
     moving = [1.0] * 50 + [1.1] * 50
     assert width(moving) > width(steady)
     assert width([1.0]) == 0.0
-
-
-@pytest.mark.slow
-def test_the_study_runs_from_end_to_end() -> None:
-    """Whatever the machine does meanwhile, there is a verdict, NOISY included."""
-    found = eg.fusion_study(
-        lambda x: jnp.abs(x)[:, ::-1] + 1,
-        args=(SQUARE,),
-        processes=3,
-        settings=MeasurementSettings.quick(),
-    )
-    assert all(step.verdict is not None for step in found.steps)
-    assert all(rung.latency_s is not None for rung in found.rungs)
 
 
 def test_an_interval_holds_95_percent() -> None:
