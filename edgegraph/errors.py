@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from numbers import Integral
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+NOTHING = "nothing was finished and saved"
+"""What is kept of a command that is interrupted early."""
+
 
 class EdgeGraphError(Exception):
     """Root of all errors a caller can act on."""

@@ -8,16 +8,18 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperArgument, TyperCommand
 
 from edgegraph import __version__
 from edgegraph.base.files import safe_csv
 from edgegraph.base.quiet import quieten_plugins
 from edgegraph.base.shown import shown
 from edgegraph.cli import analyze, devices, diff, fit, regress, report, serve, studies, sweep
-from edgegraph.cli.ending import INTERRUPTED, end_now, ended, ending, interrupts_kept, own_stdout
+from edgegraph.cli.ending import end_now, ended, ending, interrupts_kept, own_stdout
+from edgegraph.errors import INTERRUPTED
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -56,6 +58,22 @@ def _edgegraph(
     safe_csv.set(safe)
 
 
+class _Command(TyperCommand):
+    """A command whose help names no type of Python where a SPEC or a flag says enough."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        for parameter in self.params:
+            if isinstance(parameter, TyperArgument):
+                setattr(parameter, "display_type_rich", _no_type)  # noqa: B010 # newer typers'
+            elif getattr(parameter, "is_flag", False):
+                parameter.metavar = ""
+
+
+def _no_type(ctx: object) -> None:
+    """Return what the column of types shows of an argument, which has a name for its values."""
+
+
 def _help(command: object) -> str:
     """Return a docstring as typer shows it well: a line a paragraph, and brackets as they are."""
     paragraphs = (inspect.getdoc(command) or "").replace("[", r"\[").split("\n\n")
@@ -69,7 +87,7 @@ for command in (
     regress.regress, report.plot, report.export, devices.compare_devices, devices.devices,
     devices.calibrate, analyze.models,
 ):  # fmt: skip
-    app.command(help=_help(command))(ending(command))
+    app.command(cls=_Command, help=_help(command))(ending(command))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,14 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # compilers for devices that are not here complain about that at length.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     quieten_plugins()
-    with warnings.catch_warnings(), own_stdout(for_good=arguments is None), interrupts_kept():
+    alone = arguments is None
+    with warnings.catch_warnings(), own_stdout(for_good=alone), interrupts_kept(for_good=alone):
         plain = warnings.formatwarning
         warnings.formatwarning = _format_warning
         try:
             code = ended(partial(_typer, arguments))
         finally:
             warnings.formatwarning = plain
-    if arguments is None and code == INTERRUPTED:
+    if alone and code == INTERRUPTED:
         # What XLA's threads still do would crash the interpreter while it takes itself down.
         end_now(code)
     return code
@@ -95,6 +114,8 @@ def _typer(arguments: Sequence[str] | None) -> None:
     try:
         app(args=arguments, prog_name="edgegraph")
     except SystemExit as stop:  # typer's own: `ending` lets no other pass
+        if isinstance(getattr(stop.__context__, "__cause__", None), KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # before the command began, and nothing was said
         raise typer.Exit(stop.code if isinstance(stop.code, int) else 0) from None
 
 

@@ -28,14 +28,10 @@ from edgegraph import __version__
 from edgegraph.base import files
 from edgegraph.base.files import cache_folder, replacing
 from edgegraph.base.shown import shown
-from edgegraph.errors import EdgeGraphError, InputError, first_line
+from edgegraph.errors import INTERRUPTED, NOTHING, EdgeGraphError, InputError, first_line
 
 BUG = 70
 """The exit code of a defect of EdgeGraph: EX_SOFTWARE of sysexits.h. 1 says that a gate failed."""
-
-INTERRUPTED = 130
-NOTHING = "nothing was finished and saved"
-"""What is kept of a command that is interrupted early."""
 
 _LONGEST = 200
 """Characters of a path in a message."""
@@ -124,15 +120,16 @@ def _onto(path: str, flags: int, descriptor: int) -> None:
 
 
 @contextmanager
-def interrupts_kept() -> Iterator[None]:
+def interrupts_kept(*, for_good: bool = False) -> Iterator[None]:
     """Raise a KeyboardInterrupt once more that came where Python drops exceptions.
 
     What is raised in a destructor or a callback of the garbage collector, such as JAX's, goes to
-    `sys.unraisablehook`, and the program would run on. Extensions that are being imported print a
-    traceback and make an ImportError of it: it waits for them, and where that takes too long,
-    `ended` takes the error for what it was.
+    `sys.unraisablehook`, and the program would run on. Extensions that are being imported hand it
+    to `sys.excepthook`, which prints it, and make an ImportError of it, or end the process: it waits
+    for them. Where that takes too long, a process that is ours alone, `for_good`, ends at once;
+    in another nothing is printed, and `ended` takes the error for what it was.
     """
-    before, taken = sys.unraisablehook, signal.getsignal(signal.SIGINT)
+    before, printed, taken = sys.unraisablehook, sys.excepthook, signal.getsignal(signal.SIGINT)
 
     until = math.inf
 
@@ -143,13 +140,22 @@ def interrupts_kept() -> Iterator[None]:
         if _imports(frame) and time.monotonic() < until:
             threading.Timer(_AGAIN_S, _interrupt_main).start()
             return
-        raise KeyboardInterrupt
+        if for_good and _imports(frame):
+            say("interrupted; kept: what was saved until then")
+            end_now(INTERRUPTED)
+        sys.excepthook = print_others  # only now, for typer has one of its own
+        _last[:] = [KeyboardInterrupt()]
+        raise _last[0]
 
     def hook(dropped: sys.UnraisableHookArgs) -> None:
         if issubclass(dropped.exc_type, KeyboardInterrupt):
             threading.Timer(_AGAIN_S, _interrupt_main).start()
         else:
             before(dropped)
+
+    def print_others(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            printed(kind, error, trace)
 
     main = threading.current_thread() is threading.main_thread()
     ours = main and taken is signal.default_int_handler
@@ -159,7 +165,7 @@ def interrupts_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, sys.excepthook = before, printed
         _pressed.clear()
         if ours:
             signal.signal(signal.SIGINT, taken)
@@ -167,6 +173,11 @@ def interrupts_kept() -> Iterator[None]:
 
 _pressed = threading.Event()
 """Whether Ctrl-C was pressed."""
+
+
+_last: list[KeyboardInterrupt] = []
+"""What was raised last. It holds what the interrupted frames hold: to take down an extension that
+is half imported, or a program that still runs, would crash the interpreter."""
 
 
 def _interrupt_main() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from edgegraph.cli.ending import INTERRUPTED, NOTHING, say
+from edgegraph.cli.ending import say
 from edgegraph.cli.inputs import parse_inputs
 from edgegraph.cli.job import (
     Job,
@@ -22,7 +22,7 @@ from edgegraph.cli.job import (
 from edgegraph.cli.output import progress
 from edgegraph.doors.registry import Door, Given, find_door
 from edgegraph.doors.registry import open as open_thing
-from edgegraph.errors import InputError, NoisyMeasurementError
+from edgegraph.errors import INTERRUPTED, NOTHING, InputError, NoisyMeasurementError
 from edgegraph.results.verdicts import OK
 
 if TYPE_CHECKING:

@@ -158,18 +158,27 @@ def _inline(ax: Axes, analysis: Analysis, prefix: str, what: str) -> Markup:
     return Markup(inline_svg(ax, prefix=prefix, label=f"{what} of {words.title(analysis)}"))
 
 
+_MOST_P90 = 1.15
+"""A scale of times reaches so many times what is longest on it beside the p90."""
+
+
 def _strips(analysis: Analysis) -> list[_Strip]:
-    """Set bracket, whole, traced ops and sum of layers side by side on one scale of time."""
+    """Set bracket, whole, traced ops and sum of layers side by side on one scale of time.
+
+    A p90 far beyond all of them stands at the end of the scale: it must not squeeze the rest.
+    """
     totals, latency = analysis.totals, analysis.latency
     longest = max(
         totals.serial_time_s or 0.0,
         totals.layers_time_s or 0.0,
         totals.traced_time_s or 0.0,
         totals.expected_high_s or 0.0,
-        0.0 if latency is None else latency.p90_s or latency.median_s,
+        0.0 if latency is None else latency.median_s,
     )
     if not longest:
         return []
+    if latency is not None:
+        longest = max(longest, min(latency.p90_s or 0.0, _MOST_P90 * longest))
     strips = [_bracket_strip(totals, longest), _expected_strip(analysis, longest)]
     if latency is not None:
         strips.append(_whole_strip(latency, longest))
@@ -212,9 +221,12 @@ def _whole_strip(latency: Latency, longest: float) -> _Strip:
     median, p90 = latency.median_s, latency.p90_s
     spans = [_span(0.0, median, longest, "whole", "median")]
     if p90 is not None and p90 > median:
-        spans.append(_span(median, p90, longest, "tail", f"90th percentile: {seconds(p90)}"))
+        beyond = p90 > longest
+        mark = f"90th percentile: {seconds(p90)}{', beyond this scale' * beyond}"
+        kind = "tail" + " beyond" * beyond
+        spans.append(_span(median, min(p90, longest), longest, kind, mark))
     sound = "measured" if latency.verdict == OK else latency.verdict
-    source = f"{sound}: median" + ("" if p90 is None else f", then p90 {seconds(p90)}")
+    source = f"{sound}: median" + ("" if p90 is None else f", to p90 {seconds(p90)}")
     return _Strip("whole program", seconds(median), source, tuple(spans))
 
 

@@ -134,16 +134,18 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Show what stands in the page as text; markup is made of what was shown."""
-    return shown(value, keep="\n\t") if type(value) is str else value
+    """Show what stands in the page as text, no number apart from its unit; leave markup alone."""
+    if type(value) is not str:
+        return value
+    return _BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", shown(value, keep="\n\t"))
 
 
-_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=(?:%|[kMGTP]?(?:B|FLOP|MAC)\b|[mµn]?s\b))")
+_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=%|[kMGTP]?(?:B|FLOP|MAC)\b|[kMG]?/s\b|[mµn]?s\b)")
 
 
 def code(text: str) -> Markup:
-    """Set what stands between backticks as code, and keep numbers and their units on a line."""
-    marked = _BEFORE_A_UNIT.sub("&nbsp;", escape(_shown(text)))
+    """Set what stands between backticks as code."""
+    marked = escape(_shown(text))
     pieces = marked.split("`")
     if len(pieces) % 2 == 0:
         return Markup(marked)  # which is escaped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -231,7 +232,7 @@ def schedule_chart(schedule: Schedule, records: Mapping[str, OpRecord]) -> Chart
 def trace_chart(trace: OpTrace, records: Mapping[str, OpRecord]) -> Chart:
     """Draw the ops of one traced call, thread by thread, ops inside others below them."""
     lanes: list[tuple[str, list[Span]]] = []
-    for thread, thread_name in enumerate(trace.threads):
+    for thread, thread_name in enumerate(_thread_names(trace.threads)):
         events = (event for event in trace.events if event.thread == thread)
         for depth, row in enumerate(_nested(events)):
             spans = [
@@ -241,6 +242,24 @@ def trace_chart(trace: OpTrace, records: Mapping[str, OpRecord]) -> Chart:
             lanes.append(("" if depth else thread_name, spans))
     whole_s = max(event.start_s + event.duration_s for event in trace.events)
     return _chart(f"one traced call over {seconds(whole_s)}, measured", lanes, whole_s)
+
+
+_POOLED = re.compile(r"(?:tf_)?(\w+)/\d+")
+"""How the profiler names a thread of a pool: by the pool and the system's number of the thread."""
+
+
+def _thread_names(threads: Sequence[str]) -> list[str]:
+    """Name threads as one speaks of them; those of a pool are counted."""
+    counts: dict[str, int] = {}
+    names = []
+    for name in threads:
+        pooled = _POOLED.fullmatch(name)
+        if pooled:
+            pool = pooled[1]
+            counts[pool] = counts.get(pool, 0) + 1
+            name = f"{pool}, worker thread {counts[pool]}"
+        names.append("calling thread" if name == "python" else name)
+    return names
 
 
 def _op_span(name: str, begin_s: float, duration_s: float, record: OpRecord | None) -> Span:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from edgegraph.cli.ending import BUG, ended, interrupts_kept, own_stdout, say
 
 Asked = list[dict[str, Any]]
 
+INTERRUPTED = "edgegraph: interrupted; kept: nothing was finished and saved\n"
 REFUSED = "edgegraph: error: cannot write to stdout: "
 
 USER_CODE = """
@@ -174,6 +178,69 @@ def test_an_interrupt_that_python_drops_comes_once_more() -> None:
     with interrupts_kept():
         assert ended(run) == 130
     assert time.monotonic() - began < 5
+
+
+def test_what_an_extension_prints_of_an_interrupt_is_not_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with interrupts_kept():
+        sys.excepthook = sys.__excepthook__  # as typer sets its own
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+        assert capsys.readouterr().err == ""
+        sys.excepthook(ValueError, ValueError("seven"), None)
+    assert "ValueError: seven" in capsys.readouterr().err
+
+
+def test_an_import_that_never_ends_ends_with_the_process(tmp_path: Path) -> None:
+    (tmp_path / "stays.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r});"
+    code += "from edgegraph.cli.ending import interrupts_kept\n"
+    code += "with interrupts_kept(for_good=True): import stays"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    assert ran.returncode == 130
+    assert ran.stderr == "edgegraph: interrupted; kept: what was saved until then\n"
+
+
+def test_what_was_interrupted_is_not_taken_down() -> None:
+    class Program:
+        pass
+
+    seen = []
+
+    def run() -> None:
+        program = Program()
+        seen.append(weakref.ref(program))
+        signal.raise_signal(signal.SIGINT)
+
+    with interrupts_kept():
+        assert ended(run) == 130
+        assert seen[0]() is not None
+
+
+def test_an_interrupt_while_options_are_read_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgegraph.cli.safe_csv", SimpleNamespace(set=interrupted))
+    assert main(["devices"]) == 130
+    assert (
+        capsys.readouterr().err == "edgegraph: interrupted; kept: nothing was finished and saved\n"
+    )
+
+
+def test_an_interrupt_while_the_command_line_is_loaded_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import runpy;"
+    code += "runpy.run_module('edgegraph', run_name='__main__')"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 130
+    assert ran.stderr == INTERRUPTED
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Errors, exit codes and warnings of the command line as a whole."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -79,3 +80,11 @@ def test_the_module_runs_as_the_command() -> None:
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr.startswith("edgegraph: error: SPEC 'nothing-here' is neither a file")
+
+
+@pytest.mark.parametrize("command", ["sweep", "report", "compare-devices", "regress"])
+def test_help_names_no_types_of_python(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "SPEC" in said
+    assert not re.search(r"<(list|Path)|--quick +<", said)

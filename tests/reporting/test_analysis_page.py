@@ -51,7 +51,7 @@ def test_the_headline_says_what_binds_and_how_long() -> None:
     leaves = sum(row.leaf for row in MAKERS["measured"]().layer_records)
     headline = re.search(r"<h2.*?</h2>", text, re.DOTALL)
     assert headline is not None
-    assert "4.12&nbsp;ms" in headline[0]  # a number and its unit stay on one line
+    assert "4.12\N{NO-BREAK SPACE}ms" in headline[0]  # a number and its unit stay on one line
     words = " ".join("".join(Reader(headline[0]).text).split())
     assert words == (
         f"small_cnn at batch 1 takes {0.8 * leaves:g} ms (3.88 to 4.12 ms), bound by memory"
@@ -115,3 +115,20 @@ def test_lines_of_the_code_are_text_on_the_page(tmp_path: Path) -> None:
     text = page([replace(analysis, shown_by="line")])
     assert "return x * 2.0, &#34;&lt;img src=x onerror=alert(1)&gt;&#34;[:0] and None" in text
     assert analyses.MARKUP not in text
+
+
+def test_a_long_p90_does_not_squeeze_the_bars() -> None:
+    analysis = MAKERS["measured"]()
+    assert analysis.latency is not None
+    median_s = analysis.latency.median_s
+    totals = replace(analysis.totals, layers_time_s=None, traced_time_s=None, serial_time_s=None)
+
+    def bars(p90_s: float) -> dict[str, float]:
+        latency = replace(analysis.latency, p90_s=p90_s)  # type: ignore[type-var]
+        changed = replace(analysis, latency=latency, totals=totals)
+        (strip,) = [each for each in analysis_section(changed, 0)["strips"] if "whole" in each.name]
+        return {kind: width for _, width, kind, _ in strip.spans}
+
+    assert bars(1.1 * median_s) == pytest.approx({"whole": 100 / 1.1, "tail": 10 / 1.1}, abs=0.01)
+    far = bars(40 * median_s)
+    assert far == pytest.approx({"whole": 100 / 1.15, "tail beyond": 15 / 1.15}, abs=0.01)

@@ -71,7 +71,8 @@ def test_headline_findings_table_and_page_have_one_bound_one_ranking_and_one_tim
     make: Callable[[], Analysis],
 ) -> None:
     analysis = make()
-    shown, written = text(analysis), page.page([analysis])
+    shown = text(analysis)
+    written = page.page([analysis]).replace("\N{NO-BREAK SPACE}", " ")
     bound = analysis.totals.bound
     assert bound is not None
     # One bound: of the headline, the last row, the document and the page.
@@ -88,14 +89,14 @@ def test_headline_findings_table_and_page_have_one_bound_one_ranking_and_one_tim
     assert ranked[0].layer is not None
     assert ranked[0].layer in first
     assert " ".join(first.split()) in " ".join(shown.split())
-    assert escape(first) in written.replace("&nbsp;", " ")
+    assert escape(first) in written.replace("\N{NO-BREAK SPACE}", " ")
     for number, each in enumerate(ranked[:3], start=1):
         assert f"{number}. {each.seen[:30]}" in shown
     # One time: of the headline, and of the page's.
     time = believed(analysis)
     assert "".join(time) in headline(analysis)
     said = f"{time.before}<b>{time.value}</b>{time.after}"
-    assert said in written.replace("&nbsp;", " ")
+    assert said in written
 
 
 @pytest.mark.parametrize("verdict", ["NOISY", "INVALID"])
@@ -110,7 +111,7 @@ def test_no_headline_and_no_share_rests_on_a_noisy_measurement(verdict: str) -> 
     assert first.startswith("Stop other work on this machine and measure again")
     assert REASONS[0] in first
     assert not any(worth(analysis, each) for each in analysis.findings)
-    assert page.page([analysis]).replace("&nbsp;", " ").count(REASONS[0]) == 1
+    assert page.page([analysis]).replace("\N{NO-BREAK SPACE}", " ").count(REASONS[0]) == 1
 
 
 def test_where_to_start_says_share_roof_and_what_can_be_won() -> None:

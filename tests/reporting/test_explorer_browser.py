@@ -199,9 +199,9 @@ def test_a_click_on_a_row_selects_in_graph_and_plot(page: Page) -> None:
 def test_a_click_in_the_graph_selects_in_the_table(page: Page) -> None:
     canvas = page.locator("#analysis-0 canvas")
     canvas.scroll_into_view_if_needed()
-    x, y = middle_of(page, "dense1")
+    x, y = middle_of(page, "dense1 (1/2)")
     canvas.click(position={"x": x, "y": y})
-    assert selected_title(page) == "dense1"
+    assert selected_title(page) == "dense1 (1/2)"
     expect(tree(page).locator("[aria-selected=true]")).to_contain_text("dense1")
     canvas.dblclick(position={"x": x, "y": y})
     expect(page.locator("#analysis-0 .way")).to_contain_text("dense1")
@@ -275,11 +275,11 @@ def test_the_keyboard_alone_reaches_everything(page: Page) -> None:
     page.keyboard.press("o")
     assert selected_title(page) == op_of_kind("dot")
     page.keyboard.press("Escape")
-    assert selected_title(page) == "dense1"
+    assert selected_title(page) == "dense1 (1/2)"
     page.keyboard.press("Enter")
     assert (
         page.evaluate(f"{REPORT}.scene.title({REPORT}.scene.boxes.parent[{REPORT}.selected])")
-        == "dense1"
+        == "dense1 (1/2)"
     )
     zoom = page.evaluate(f"{REPORT}.graph.view.zoom")
     page.keyboard.press("+")

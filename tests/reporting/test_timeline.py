@@ -193,3 +193,14 @@ def test_twenty_transfers_are_shown() -> None:
     told = rows(schedule(*(transfer(number, 1e-4) for number in range(23))))
     assert sum(line.startswith("all-reduce") for line in told) == 20
     assert "3 more" in told
+
+
+def test_threads_are_named_as_one_speaks_of_them() -> None:
+    raw = ["python", "tf_XLAEigen/2229222696331088", "tf_XLAEigen/13", "/device:GPU:0 Stream #1"]
+    trace = replace(TRACE, threads=tuple(raw), events=tuple(
+        TraceEvent(name="dot", thread=thread, start_s=0.0, duration_s=1e-6) for thread in range(4)
+    ))  # fmt: skip
+    assert [lane.name for lane in trace_chart(trace, {}).lanes] == [
+        "calling thread", "XLAEigen, worker thread 1", "XLAEigen, worker thread 2",
+        "/device:GPU:0 Stream #1",
+    ]  # fmt: skip

@@ -91,7 +91,8 @@ class Colours {
   value(at) {
     const value = this.mode.of(this.scene, at);
     if (!known(value)) return this.mode.words ? "" : "?";
-    return this.mode.words ? value : this.mode.unit(value);
+    if (this.mode.words) return value;
+    return value === 0 ? "" : this.mode.unit(value); // what takes nothing needs no figure
   }
 
   legend() {

@@ -108,6 +108,9 @@ class Report {
     this.mark(at, row, op, from);
   }
 
+  // Inputs that nothing reads are not drawn.
+  select_op(op, from) { this.mark(this.scene.box_of_op[op], this.scene.ops.row[op], op, from); }
+
   select_row(row, from) { this.mark(this.scene.box_of_row[row], row, -1, from); }
 
   mark(at, row, op, from) {

@@ -1,5 +1,6 @@
 // What stands beside the graph about the selected op or layer.
 const MOST_LINKS = 40;
+const MOST_NAMES = 4;
 
 class Panel {
   constructor(root, scene, report) {
@@ -16,12 +17,21 @@ class Panel {
       const keys = KEYS.map(([key, what]) => element("div", {}, element("dt", {}, key), element("dd", {}, what)));
       this.root.replaceChildren(
         element("p", { class: "hint" }, "Click a box to see what it is; double-click to look into it. Drag to move; the wheel zooms once the graph is clicked."),
-        element("dl", { class: "keys" }, ...keys));
+        this.left_out(), element("dl", { class: "keys" }, ...keys));
       return;
     }
     const op = scene.boxes.op[at];
     this.root.replaceChildren(...(op < 0 ? this.layer(at) : this.op(at, op)));
     this.root.scrollTop = 0;
+  }
+
+  left_out() {
+    const { scene } = this;
+    const names = scene.ops.name.filter((_, op) => scene.box_of_op[op] < 0);
+    if (!names.length) return "";
+    const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : "";
+    return element("p", { class: "hint" },
+      `Not drawn, for nothing reads ${names.length > 1 ? "them" : "it"}: ${names.slice(0, MOST_NAMES).join(", ")}${more}.`);
   }
 
   button(text, act, note = "") {

@@ -28,8 +28,8 @@ class Scene {
     this.texts = null;
     this.ops.absolute = this.ops.operands.map((read, op) => read.map((back) => op - back));
     this.place();
-    this.link();
     this.sum();
+    this.link();
   }
 
   place() {
@@ -75,7 +75,11 @@ class Scene {
     boxes.op.forEach((op, at) => { if (op >= 0) this.box_of_op[op] = at; });
     this.box_of_row = new Int32Array(this.rows.length).fill(-1);
     for (const [at, rows] of Object.entries(boxes.rows)) {
-      for (const row of rows) if (this.box_of_row[row] < 0) this.box_of_row[row] = Number(at);
+      for (const row of rows) {
+        const known_box = this.box_of_row[row];
+        // Of a layer in parts, the one that takes most.
+        if (known_box < 0 || this.time[at] > (this.time[known_box] || 0)) this.box_of_row[row] = Number(at);
+      }
     }
     // Layers that something is to be said of, as by a diff.
     this.marks = this.raw.marks;
@@ -205,7 +209,7 @@ class Scene {
     const op = this.boxes.op[at];
     if (op >= 0) return this.ops.name[op].split("/").at(-1);
     const part = this.boxes.part[at];
-    return this.boxes.title[at] + (part ? ` (${part[0]})` : "");
+    return this.boxes.title[at] + (part ? ` (${part[0]}/${part[1]})` : "");
   }
 
   above(at) {

@@ -240,7 +240,7 @@ class Tree {
 
   choose(row) {
     if (row < this.layers) this.report.select_row(row, "tree");
-    else this.report.select(this.scene.box_of_op[row - this.layers], "tree");
+    else this.report.select_op(row - this.layers, "tree");
   }
 
   // Marks a row and opens the way to it; scrolls unless the click was here.

@@ -24,7 +24,9 @@ class Item:
         parent: Position of the op that it runs in, or None.
         operands: Positions of the ops that it reads, all of one parent with it and before it.
         bytes: Of its value; of several values on one line the largest is named.
-        fused: Whether it is a fusion, whose ops stand side by side while they are few.
+        fused: Whether it is a fusion, whose ops stand side by side while they are few and of one
+            scope; else it shows its layers as its parts.
+        idle: Whether it names a value or hands it on, and takes no time.
     """
 
     name: str
@@ -34,6 +36,12 @@ class Item:
     operands: tuple[int, ...] = ()
     bytes: int = 0
     fused: bool = False
+    idle: bool = False
+
+    @property
+    def given(self) -> bool:
+        """Whether it is an input or a constant."""
+        return self.idle and not self.operands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +62,9 @@ class Box:
         title: The op's or scope's own name; chains of scopes with one child stand in one box.
         kind: ``scope``, ``run`` (neighbours that have no scope of their own) or ``op``.
         depth: How many scopes lead here, this one counted.
-        rows: The layer records of the scope; of a chain those of all its scopes.
-        part, parts: Number of this stay in the scope and how many there are; 1 of 1 for a whole.
+        rows: The layer records of the scope; of a chain those of all its scopes. None where all
+            that it holds is idle: what the layer takes is taken elsewhere.
+        part, parts: Number of this stay in the layer and how many there are; 1 of 1 for a whole.
         ops: The ops of one parent that it holds; itself for an op.
         children: In topological order.
     """
@@ -73,10 +82,16 @@ class Box:
 
 
 def nest(items: Sequence[Item], title: str = "") -> Box:
-    """Put ops into nested boxes: containers come before their contents, operands before users."""
+    """Put ops into nested boxes: containers come before their contents, operands before users.
+
+    Inputs that nothing reads, such as the state of random numbers, have no box.
+    """
+    read = {operand for item in items for operand in item.operands}
+    alone = {number for number, item in enumerate(items) if item.given and number not in read}
     inside: dict[int | None, list[int]] = {None: []}
     for number, item in enumerate(items):
         inside.setdefault(item.parent, []).append(number)
+    inside[None] = [op for op in inside[None] if op not in alone] or inside[None]
     top = Box(title=title, kind="scope", ops=inside[None])
     waiting: list[tuple[Box, int | None]] = [(top, 0)]
     while waiting:
@@ -91,11 +106,32 @@ def nest(items: Sequence[Item], title: str = "") -> Box:
                 waiting.append((child, child.depth))
             elif child.op in inside:
                 held = Box(title="", kind="scope", ops=inside[child.op])
-                flat = items[child.op].fused and len(held.ops) <= _FLAT
+                scopes = {items[op].path for op in held.ops if items[op].path}
+                flat = items[child.op].fused and len(held.ops) <= _FLAT and len(scopes) <= 1
                 _fill(held, None if flat else _common(items, held.ops), items)
                 child.children, child.lines = held.children, held.lines
                 below.extend(child.children)
+    _settle(top, items)
     return top
+
+
+def _settle(top: Box, items: Sequence[Item]) -> None:
+    """Say which boxes hold a layer's inputs and not its work, and number the parts of a layer."""
+    stays: dict[int | tuple[int, str], list[Box]] = {}
+    waiting = [(child, top) for child in reversed(top.children)]
+    while waiting:
+        box, around = waiting.pop()
+        waiting.extend((child, box) for child in reversed(box.children))
+        if box.kind != "scope":
+            continue
+        if all(items[op].idle for op in box.ops):
+            box.rows = ()
+            box.title += " inputs" * all(items[op].given for op in box.ops)
+        key = box.rows[-1] if box.rows else (id(around), box.title)
+        stays.setdefault(key, []).append(box)
+    for found in stays.values():
+        for number, box in enumerate(found, start=1):
+            box.part, box.parts = number, len(found)
 
 
 def _common(items: Sequence[Item], ops: Sequence[int]) -> int:
@@ -130,7 +166,6 @@ def _fill(box: Box, depth: int | None, items: Sequence[Item]) -> None:
     order = topological(len(children), list(lines))
     place = {child: number for number, child in enumerate(order)}
     box.children = [children[child] for child in order]
-    _number(box.children)
     box.lines = [
         Line(source=place[source], target=place[target], op=op, values=values)
         for (source, target), (op, values) in lines.items()
@@ -163,17 +198,6 @@ def _children(
 def _row(item: Item, depth: int) -> tuple[int, ...]:
     row = item.rows[depth] if depth < len(item.rows) else None
     return () if row is None else (row,)
-
-
-def _number(children: Sequence[Box]) -> None:
-    """Number the parts of a scope in the order in which they are drawn."""
-    stays: dict[str, list[Box]] = {}
-    for child in children:
-        if child.op is None:
-            stays.setdefault(child.title, []).append(child)
-    for found in stays.values():
-        for number, child in enumerate(found, start=1):
-            child.part, child.parts = number, len(found)
 
 
 def _lines(

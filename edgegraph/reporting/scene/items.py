@@ -63,6 +63,7 @@ def ops_of(analysis: Analysis) -> Ops:
                 operands=operands[number],
                 bytes=node.instruction.shape.bytes,
                 fused=record.opcode == "fusion",
+                idle=record.opcode in opcodes.FREE,
             )
         )
     return Ops(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphlib import TopologicalSorter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,13 +51,46 @@ def test_large_groups_are_drawn_as_groups_of_neighbours() -> None:
     assert [(line.source, line.target) for line in top.lines] == [(n, n + 1) for n in range(10)]
 
 
-def test_few_ops_of_a_fusion_stand_side_by_side() -> None:
-    def fusion(count: int) -> list[Item]:
-        inside = [Item(name=f"op.{n}", path=(f"scope{n % 2}",), parent=0) for n in range(count)]
-        return [Item(name="fusion", fused=True), *inside]
+def fusion(count: int, scopes: int) -> list[Item]:
+    """Return a fusion of so many ops of so many scopes, and an input that only it reads."""
+    inside = [
+        Item(name=f"op.{n}", path=(f"scope{n % scopes}",), rows=(n % scopes,), parent=1)
+        for n in range(count)
+    ]
+    given = Item(name="weights", path=("scope0",), rows=(0,), idle=True)
+    return [given, Item(name="fusion", fused=True, operands=(0,)), *inside]
 
-    assert len(nest(fusion(40)).children[0].children) == 40
-    assert [box.title for box in nest(fusion(41)).children[0].children] == ["scope0", "scope1"]
+
+def test_few_ops_of_a_fusion_stand_side_by_side() -> None:
+    assert len(nest(fusion(40, scopes=1)).children[1].children) == 40
+    titles = [box.title for box in nest(fusion(2, scopes=1)).children[1].children]
+    assert titles == ["op.0", "op.1"]
+
+
+@pytest.mark.parametrize("count", [2, 41])
+def test_a_fusion_across_layers_shows_them_as_its_parts(count: int) -> None:
+    inputs, fused = nest(fusion(count, scopes=2)).children
+    assert [(box.title, box.rows) for box in fused.children] == [("scope0", (0,)), ("scope1", (1,))]
+    # What only names the layer's inputs is not the layer, and shows none of its figures.
+    assert (inputs.title, inputs.rows) == ("scope0 inputs", ())
+    assert {box.parts for box in [inputs, *fused.children]} == {1}
+
+
+def test_a_layer_inside_and_outside_of_a_fusion_is_in_parts() -> None:
+    more = Item(name="more", path=("scope0",), rows=(0,), operands=(1,))
+    top = nest([*fusion(2, scopes=2), more])
+    _, fused, after = top.children
+    assert (fused.children[0].part, fused.children[0].parts) == (1, 2)
+    assert (after.part, after.parts) == (2, 2)
+
+
+def test_inputs_that_nothing_reads_are_not_drawn() -> None:
+    state = Item(name="state", idle=True)
+    top = nest([state, Item(name="x", path=("net",), idle=True), Item(name="y", path=("net",),
+                operands=(1,))])  # fmt: skip
+    assert [box.title for box in top.children] == ["x", "y"]
+    assert top.title == "net"
+    assert [box.title for box in nest([state, state]).children] == ["state", "state"]
 
 
 def test_a_line_names_the_largest_of_its_values() -> None:

@@ -27,7 +27,11 @@ def test_every_op_is_in_the_scene(analysis: Analysis) -> None:
     assert packed is not None
     scene, texts = unpacked(packed.scene), unpacked(packed.texts)
     count = len(analysis.op_records)
-    assert sorted(op for op in scene["boxes"]["op"] if op >= 0) == [*range(count)]
+    boxed = {op for op in scene["boxes"]["op"] if op >= 0}
+    read = {op - back for op, backs in enumerate(scene["ops"]["operands"]) for back in backs}
+    for op in {*range(count)} - boxed:  # inputs that nothing reads
+        assert analysis.op_records[op].opcode == "parameter"
+        assert op not in read
     assert scene["ops"]["name"] == [record.name for record in analysis.op_records]
     for name in ("flops", "bytes_read", "executions"):
         assert scene["ops"][name] == [getattr(record, name) for record in analysis.op_records]
