@@ -125,22 +125,22 @@ def interrupts_kept(*, for_good: bool = False) -> Iterator[None]:
 
     What is raised in a destructor or a callback of the garbage collector, such as JAX's, goes to
     `sys.unraisablehook`, and the program would run on. Extensions that are being imported hand it
-    to `sys.excepthook`, which prints it, and make an ImportError of it, or end the process: it waits
-    for them. Where that takes too long, a process that is ours alone, `for_good`, ends at once;
-    in another nothing is printed, and `ended` takes the error for what it was.
+    to `sys.excepthook`, which prints it, and make an ImportError of it, or end the process: it
+    waits for them. Where that takes too long, a process that is ours alone, `for_good`, ends at
+    once; in another nothing is printed, and `ended` takes the error for what it was.
     """
     before, printed, taken = sys.unraisablehook, sys.excepthook, signal.getsignal(signal.SIGINT)
-
     until = math.inf
 
     def pressed(number: int, frame: FrameType | None) -> None:
         nonlocal until
         until = min(until, time.monotonic() + _PATIENCE_S)
         _pressed.set()
-        if _imports(frame) and time.monotonic() < until:
+        imports = _imports(frame)
+        if imports and time.monotonic() < until:
             threading.Timer(_AGAIN_S, _interrupt_main).start()
             return
-        if for_good and _imports(frame):
+        if imports and for_good:
             say("interrupted; kept: what was saved until then")
             end_now(INTERRUPTED)
         sys.excepthook = print_others  # only now, for typer has one of its own
@@ -157,8 +157,8 @@ def interrupts_kept(*, for_good: bool = False) -> Iterator[None]:
         if not issubclass(kind, KeyboardInterrupt):
             printed(kind, error, trace)
 
-    main = threading.current_thread() is threading.main_thread()
-    ours = main and taken is signal.default_int_handler
+    ours = taken is signal.default_int_handler
+    ours &= threading.current_thread() is threading.main_thread()
     sys.unraisablehook = hook
     if ours:
         signal.signal(signal.SIGINT, pressed)
