@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gate": {"hlo", "results", "compare", "reporting"},
     "store": {"device", "results", "reporting"},
     "studies": {
+        "gate",
         "hlo", "device", "results", "workload", "compiler", "cost", "measure", "analysis",
         "reporting", "compare", "store", "rewrites",
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgegraph.base.files import check_writable
+from edgegraph.cli import run
 from edgegraph.cli.completion import complete_spec
 from edgegraph.cli.job import (
     TIMED_TOO,
@@ -28,6 +29,8 @@ from edgegraph.cli.output import (
     print_json,
     print_lines,
     print_rich,
+    print_text,
+    progress,
     write_result,
 )
 from edgegraph.cli.run import SAVED_SUFFIX, analyses, check_noise, jobs, resolve, runs_here
@@ -35,6 +38,7 @@ from edgegraph.doors.registry import Given, find_door
 from edgegraph.errors import InputError, NoisyMeasurementError
 
 if TYPE_CHECKING:
+    from edgegraph.gate.gate import GateResult
     from edgegraph.store import Store
 
 DIFF_SUFFIXES = (".html", ".md", ".csv", SAVED_SUFFIX)
@@ -100,6 +104,20 @@ class Limits:
     max_latency: Annotated[str | None, _limit("+5%, 3ms; times it, where it can run.")] = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherVersions:
+    """The versions whose programs are checked."""
+
+    jax: Annotated[
+        str | None,
+        typer.Option(
+            metavar="V,V,...",
+            help="Check what these versions of jax make of it, as edgegraph regress does; without"
+            " a baseline against the oldest of them.",
+        ),
+    ] = None
+
+
 @grouped_options(without=TIMED_TOO)
 def check(
     job: Job,
@@ -108,6 +126,7 @@ def check(
     ] = None,
     *,
     given: Limits,
+    others: OtherVersions,
     update: Annotated[
         bool, typer.Option("--update", help="Write the baseline instead of checking.")
     ] = False,
@@ -136,13 +155,59 @@ def check(
         return
     if baseline is not None and not baseline.is_file():
         raise InputError(f"no baseline at {baseline}; make it with --update")
-    (analysis,) = analyses(job)
-    result = hold(analysis, baseline=baseline, **limits)
-    print_form(result, partial(gate_table, result), json=json, markdown=markdown)
-    if not result.passed:
+    if others.jax is not None:
+        results = _check_versions(job, others.jax, baseline, limits, json=json, markdown=markdown)
+    else:
+        (analysis,) = analyses(job)
+        results = [hold(analysis, baseline=baseline, **limits)]
+        print_form(results[0], partial(gate_table, results[0]), json=json, markdown=markdown)
+    _end(job, results)
+
+
+def _check_versions(
+    job: Job,
+    jax: str,
+    baseline: Path | None,
+    limits: Mapping[str, str],
+    *,
+    json: bool,
+    markdown: bool,
+) -> list[GateResult]:
+    """Hold a program under other versions of jax against its limits, and print what was found."""
+    from edgegraph.gate.gate import gate_table
+    from edgegraph.studies.regress.gate import check_versions
+    from edgegraph.studies.regress.run import FEWEST_PROCESSES, PROCESSES
+
+    if job.target not in (None, "cpu"):
+        raise InputError(f"--jax and --target {job.target} exclude each other; leave one out")
+    with progress() as report:
+        found = check_versions(
+            job.spec,
+            jax=jax,
+            args=job.args,
+            batch=job.batches[0],
+            options=run.options(job),
+            choices=run.choices(job),
+            baseline=baseline,
+            limits=limits,
+            processes=FEWEST_PROCESSES if job.quick else PROCESSES,
+            progress=report,
+        )
+    if json:
+        print_json([{"jax": version, **result.document} for version, result in found])
+    for version, result in () if json else found:
+        print_text(f"**jax {version}**\n\n") if markdown else print_lines(f"jax {version}")
+        print_form(result, partial(gate_table, result), json=False, markdown=markdown)
+    return [result for _, result in found]
+
+
+def _end(job: Job, results: Sequence[GateResult]) -> None:
+    """End with 1 where a limit was broken, with 3 where one is undecided and that is asked for."""
+    if not all(result.passed for result in results):
         raise typer.Exit(1)
-    if job.strict and result.undecided:
-        first = result.undecided[0]
+    undecided = [check for result in results for check in result.undecided]
+    if job.strict and undecided:
+        first = undecided[0]
         raise NoisyMeasurementError(
             f"the limit {first.limit} of {first.metric} is undecided: {first.reason}"
         )

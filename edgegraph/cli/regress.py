@@ -12,7 +12,6 @@ from edgegraph.base.files import check_writable
 from edgegraph.base.units import si
 from edgegraph.cli import run
 from edgegraph.cli.completion import complete_spec
-from edgegraph.cli.inputs import parse_inputs
 from edgegraph.cli.job import (
     CODE_ONLY,
     Job,
@@ -93,11 +92,6 @@ class Versions:
     def asked(self, job: Job) -> dict[str, Any]:
         """Return what `edgegraph.regress` is asked for, besides the SPEC."""
         after = parse_assignments("--option-after", self.options_after or ())
-        shape = parse_inputs(job.input_shape) if job.input_shape else None
-        named = parse_assignments("--set", job.arguments or ())
-        choices = {
-            "input_shape": shape, "dtype": job.dtype, "method": job.method, "arguments": named,
-        }  # fmt: skip
         return {
             "jax": self.jax or (),
             "python": self.python or (),
@@ -110,7 +104,7 @@ class Versions:
             "batch": job.batches[0],
             "options": run.options(job),
             "options_after": {key: parse_compiler_option(text) for key, text in after.items()},
-            "choices": {name: value for name, value in choices.items() if value},
+            "choices": run.choices(job),
         }
 
 

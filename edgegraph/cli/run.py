@@ -213,6 +213,17 @@ def options(job: Job) -> dict[str, str | int | float | bool]:
     }
 
 
+def choices(job: Job) -> dict[str, Any]:
+    """Return the keywords of `edgegraph.open` that were asked for."""
+    named = {
+        "input_shape": parse_inputs(job.input_shape) if job.input_shape else None,
+        "dtype": job.dtype,
+        "method": job.method,
+        "arguments": parse_assignments("--set", job.arguments or ()),
+    }
+    return {name: value for name, value in named.items() if value}
+
+
 def trips(job: Job) -> dict[str, int]:
     """Return how often loops of unknown length run.
 

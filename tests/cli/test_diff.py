@@ -340,3 +340,11 @@ def test_no_database_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "--store runs.db, or set EDGEGRAPH_STORE" in capsys.readouterr().err
     assert main(["history", "--store", str(tmp_path / "none.db")]) == 2
     assert "no run database at" in capsys.readouterr().err
+
+
+def test_other_versions_are_compiled_for_this_host_only(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["check", "models.cnn:small_cnn", "--jax", "0.10.0,0.10.2"]
+    assert main([*words, "--target", "tpu:v5e"]) == 2
+    assert "--jax and --target tpu:v5e exclude each other" in capsys.readouterr().err
+    assert main([*words, "--max-latency", "3ms"]) == 2
+    assert "write how much longer than the first it may take" in capsys.readouterr().err

@@ -122,7 +122,7 @@ def regress(
     python = python if jax or python or not compile_time else [sys.executable]
     lists = {"jax": jax, "python": python, "flax": flax, "libtpu": libtpu}
     wanted = wanted_versions(
-        **{name: _listed(each) for name, each in lists.items()},
+        **{name: listed(each) for name, each in lists.items()},
         packages=packages, edgegraph=args is None, nightly=nightly,
         fewest=1 if compile_time else 2,
     )  # fmt: skip
@@ -131,7 +131,7 @@ def regress(
     )
     both, after = dict(options or {}), {**(options or {}), **(options_after or {})}
     with tempfile.TemporaryDirectory(prefix="edgegraph-regress-") as folder:
-        study = _Study(
+        study = VersionStudy(
             source=source, folder=Path(folder), options=[both, after], measure=measure,
             processes=processes, seconds=seconds, report=progress or no_progress,
             journal=Journal(source), apart=compile_time,
@@ -139,13 +139,14 @@ def regress(
         return study.run(wanted)
 
 
-def _listed(given: Sequence[str] | str) -> list[str]:
+def listed(given: Sequence[str] | str) -> list[str]:
+    """Return what is named one by one, or with commas between."""
     texts = [given] if isinstance(given, str) else given
     return [each.strip() for text in texts for each in text.split(",") if each.strip()]
 
 
 @dataclass(slots=True, kw_only=True)
-class _Study:
+class VersionStudy:
     """What is asked, and what was found so far."""
 
     source: Source
@@ -163,7 +164,8 @@ class _Study:
     busy: list[float] = field(default_factory=list)
 
     def run(self, wanted: Sequence[Wanted]) -> Regression:
-        versions = [self._version(number, each) for number, each in enumerate(self._named(wanted))]
+        """Compile it under every version, find where it changed, and say what did."""
+        versions = [self.version(number, each) for number, each in enumerate(self.named(wanted))]
         running = [each for each in versions if each.source is not None]
         if not running:
             first = versions[0]
@@ -191,7 +193,7 @@ class _Study:
         except EdgeGraphError as error:
             self.notes.append(f"its layers were not compiled one by one ({error})")
 
-    def _named(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+    def named(self, wanted: Sequence[Wanted]) -> list[Wanted]:
         """Call environments that are there by their versions of jax, and put all in order."""
         named = []
         for each in wanted:
@@ -203,7 +205,7 @@ class _Study:
             named.append(replace(each, label=label, jax=found))
         return told_apart(sorted(named, key=lambda each: version_key(each.jax or "")))
 
-    def _version(self, number: int, wanted: Wanted) -> Version:
+    def version(self, number: int, wanted: Wanted) -> Version:
         """Make the environment of a version, and have it compile the program."""
         version = Version(label=wanted.label, options=self.options[min(number, 1)])
         try:
@@ -262,8 +264,8 @@ class _Study:
                 " between were too noisy to say"
             )
         if self.measure:
-            pair.generations = self._generations(pair.before, pair.after)
-            pair.timing = self._concluded(pair.before, pair.after, pair.generations)
+            pair.generations = self.generations(pair.before, pair.after)
+            pair.timing = self.concluded(pair.before, pair.after, pair.generations)
         return pair
 
     def _probe(self, running: Sequence[Version], at: int) -> Probe:
@@ -275,8 +277,8 @@ class _Study:
         form = "the optimised program differs" if differs else "the same optimised program"
         if not self.measure:
             return Probe(version=other.label, changed=differs, why=form)
-        generations = self._generations(first, other)
-        timing = other.timing = self._concluded(first, other, generations)
+        generations = self.generations(first, other)
+        timing = other.timing = self.concluded(first, other, generations)
         other.artifact_timing = artifact_timing(first, other, generations)
         last = running[-1].timing
         by_time = last is not None and last.verdict in (SLOWER, FASTER)
@@ -286,7 +288,7 @@ class _Study:
             changed = same.get(timing.verdict)
         return Probe(version=other.label, changed=changed, why=f"{timed(timing)}; {form}")
 
-    def _generations(self, first: Version, second: Version) -> list[Generation]:
+    def generations(self, first: Version, second: Version) -> list[Generation]:
         """Time two versions by turns, generation by generation; those that are kept come first."""
         assert first.side is not None
         assert second.side is not None
@@ -332,9 +334,10 @@ class _Study:
         ]  # fmt: skip
         return f"{said} {self.seconds} {number}"
 
-    def _concluded(
+    def concluded(
         self, first: Version, second: Version, generations: Sequence[Generation]
     ) -> TimingComparison:
+        """Return the verdict on their times, and note what compiling took."""
         for each in generations:
             for role, seconds in each.compile_s.items():
                 (second if role == SECOND else first).compile_s.append(seconds)
