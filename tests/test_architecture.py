@@ -44,9 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gate": {"hlo", "results", "compare", "reporting"},
     "store": {"device", "results", "reporting"},
     "studies": {
-        "gate",
         "hlo", "device", "results", "workload", "compiler", "cost", "measure", "analysis",
-        "reporting", "compare", "store", "rewrites",
+        "reporting", "compare", "store", "rewrites", "gate",
     },
     "plot": {"results", "reporting", "studies"},
     "pytest_plugin": {"results", "gate", "analysis"},
