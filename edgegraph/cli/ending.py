@@ -143,7 +143,7 @@ def interrupts_kept(*, for_good: bool = False) -> Iterator[None]:
         if imports and for_good:
             say("interrupted; kept: what was saved until then")
             end_now(INTERRUPTED)
-        sys.excepthook = print_others  # only now, for typer has one of its own
+        sys.excepthook = _printed  # only now, for typer has one of its own
         _last[:] = [KeyboardInterrupt()]
         raise _last[0]
 
@@ -152,10 +152,6 @@ def interrupts_kept(*, for_good: bool = False) -> Iterator[None]:
             threading.Timer(_AGAIN_S, _interrupt_main).start()
         else:
             before(dropped)
-
-    def print_others(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        if not issubclass(kind, KeyboardInterrupt):
-            printed(kind, error, trace)
 
     ours = taken is signal.default_int_handler
     ours &= threading.current_thread() is threading.main_thread()
@@ -169,6 +165,12 @@ def interrupts_kept(*, for_good: bool = False) -> Iterator[None]:
         _pressed.clear()
         if ours:
             signal.signal(signal.SIGINT, taken)
+
+
+def _printed(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Print an exception that nobody took, unless it is an interrupt."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
 
 
 _pressed = threading.Event()
