@@ -21,6 +21,7 @@ from edgegraph.analysis.instances import name_instances
 from edgegraph.analysis.owners import parameter_owners
 from edgegraph.analysis.phases import find_loss, find_updates, updates_something
 from edgegraph.analysis.places import Attribution, Flow, attribute_by_neighbours, common
+from edgegraph.analysis.shared_modules import by_one_path
 from edgegraph.base.timing import bulk
 from edgegraph.cost.cost import known_sum
 from edgegraph.cost.custom_calls import price_custom_call
@@ -104,6 +105,7 @@ def _by_names(
     instances, gradients = name_instances(sources, layers, parameters)
     for at, layer in instances.items():
         layers[at] = layer
+    layers = by_one_path(sources, layers, parameters)
     phases = ["update" if at in updates else each.phase for at, each in enumerate(said)]
     if "backward" in phases:  # a weight gradient that XLA wrote anew has no name
         for at in gradients:

@@ -8,7 +8,7 @@ tells, the parameter stands with the ops that read it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
 from edgegraph.hlo import opcodes
@@ -50,7 +50,7 @@ class _Owners:
         steps = (LOSS_SCOPE, OPTIMIZER_SCOPE)
         self._roots = {scope.partition("/")[0] for scope in known if scope not in steps}
         self._by_end: dict[str, set[str]] = {}
-        for around in {around for scope in known for around in _around(scope)}:
+        for around in {around for scope in known for around in scopes_around(scope)}:
             self._by_end.setdefault(around.rpartition("/")[2], set()).add(around)
 
     def layer(self, parameter: int, path: str) -> str:
@@ -73,23 +73,31 @@ class _Owners:
     @cached_property
     def _readers(self) -> Mapping[int, str]:
         """The deepest scope that holds all ops that read a parameter, as it is or rearranged."""
-        origins = {parameter: {parameter} for parameter in self._parameters}
-        readers: dict[int, set[str]] = {}
-        for at, node in enumerate(self._sources.nodes):
-            if node.opcode in opcodes.MAKERS_BEHIND:
-                continue
-            layer = self._layers[at]
-            made = [origins.get(maker) for maker in self._sources.of(at)]
-            read = set().union(*(each for each in made if each is not None))
-            if layer is None and made and None not in made:
-                origins[at] = read
-            elif layer is not None:
-                for parameter in read:
-                    readers.setdefault(parameter, set()).add(layer)
+        readers = parameter_readers(self._sources, self._parameters, self._layers)
         return {at: shared for at, found in readers.items() if (shared := _shared(found))}
 
 
-def _around(scope: str) -> list[str]:
+def parameter_readers(
+    sources: Sources, parameters: Collection[int], layers: Sequence[str | None]
+) -> Mapping[int, set[str]]:
+    """Name the layers whose ops read each parameter, as it is or rearranged by ops of no layer."""
+    origins = {parameter: {parameter} for parameter in parameters}
+    readers: dict[int, set[str]] = {}
+    for at, node in enumerate(sources.nodes):
+        if node.opcode in opcodes.MAKERS_BEHIND:
+            continue
+        layer = layers[at]
+        made = [origins.get(maker) for maker in sources.of(at)]
+        read = set().union(*(each for each in made if each is not None))
+        if layer is None and made and None not in made:
+            origins[at] = read
+        elif layer is not None:
+            for parameter in read:
+                readers.setdefault(parameter, set()).add(layer)
+    return readers
+
+
+def scopes_around(scope: str) -> list[str]:
     """Return a scope and those that hold it."""
     parts = scope.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
