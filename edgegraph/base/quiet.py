@@ -61,6 +61,16 @@ class _Quiet(Loader):
             module.initialize = quietly  # type: ignore[attr-defined]
 
 
+_stderrs: list[int] = []
+"""What stderr was before, while nothing reaches it."""
+
+
+def end_quiet() -> None:
+    """Let all reach stderr again at once, for a last word."""
+    if _stderrs:
+        os.dup2(_stderrs[0], _ERR)
+
+
 @contextmanager
 def _without_stderr() -> Iterator[None]:
     try:
@@ -70,9 +80,11 @@ def _without_stderr() -> Iterator[None]:
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
+        _stderrs.append(kept)
         os.dup2(nowhere, _ERR)
         yield
     finally:
+        _stderrs.remove(kept)
         os.dup2(kept, _ERR)
         os.close(kept)
         os.close(nowhere)

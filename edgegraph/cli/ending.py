@@ -27,6 +27,7 @@ import typer
 from edgegraph import __version__
 from edgegraph.base import files
 from edgegraph.base.files import cache_folder, replacing
+from edgegraph.base.quiet import end_quiet
 from edgegraph.base.shown import shown
 from edgegraph.errors import INTERRUPTED, NOTHING, EdgeGraphError, InputError, first_line
 
@@ -141,6 +142,7 @@ def interrupts_kept(*, for_good: bool = False) -> Iterator[None]:
             threading.Timer(_AGAIN_S, _interrupt_main).start()
             return
         if imports and for_good:
+            end_quiet()
             say("interrupted; kept: what was saved until then")
             end_now(INTERRUPTED)
         sys.excepthook = _printed  # only now, for typer has one of its own

@@ -194,12 +194,15 @@ def test_what_an_extension_prints_of_an_interrupt_is_not_shown(
 
 
 def test_an_import_that_never_ends_ends_with_the_process(tmp_path: Path) -> None:
-    (tmp_path / "stays.py").write_text(
+    (tmp_path / "jax_plugins").mkdir()
+    (tmp_path / "jax_plugins" / "xla_cuda_stays.py").write_text(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)"
     )
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r});"
+    code += "from edgegraph.base.quiet import quieten_plugins\n"
     code += "from edgegraph.cli.ending import interrupts_kept\n"
-    code += "with interrupts_kept(for_good=True): import stays"
+    code += "quieten_plugins()\n"  # which lets nothing that plugins say reach stderr
+    code += "with interrupts_kept(for_good=True): import jax_plugins.xla_cuda_stays"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert ran.returncode == 130
     assert ran.stderr == "edgegraph: interrupted; kept: what was saved until then\n"
