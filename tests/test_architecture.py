@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"device", "results", "reporting"},
     "studies": {
         "hlo", "device", "results", "workload", "compiler", "cost", "measure", "analysis",
-        "reporting", "compare", "store", "rewrites", "gate",
+        "doors", "reporting", "compare", "store", "rewrites", "gate",
     },
     "plot": {"results", "reporting", "studies"},
     "pytest_plugin": {"results", "gate", "analysis"},

@@ -102,6 +102,7 @@ class Versions:
             "compile_time": self.compile_time,
             "args": job.args,
             "batch": job.batches[0],
+            "target": job.target or "cpu",
             "options": run.options(job),
             "options_after": {key: parse_compiler_option(text) for key, text in after.items()},
             "choices": run.choices(job),
@@ -109,7 +110,7 @@ class Versions:
 
 
 @grouped_options(
-    without=("target", "stage", *CODE_ONLY),
+    without=("stage", *CODE_ONLY),
     spec=Annotated[
         str,
         typer.Argument(

@@ -101,8 +101,8 @@ def _source(request: Request) -> tuple[Held, Answer]:
         return _workload(request)
     import jax
 
-    function = _find(request["spec"])
-    args, kwargs = _bound(function, request["args"])
+    function = find(request["spec"])
+    args, kwargs = bound(function, request["args"])
     jitted = function if hasattr(function, "lower") else jax.jit(function, keep_unused=True)
     return _compiled(jitted, args, kwargs, request, getattr(function, "__name__", "function"))
 
@@ -111,11 +111,11 @@ def _workload(request: Request) -> tuple[Held, Answer]:
     """What a SPEC of EdgeGraph's makes."""
     from edgegraph.measure.latency import program_arguments
 
-    choices = {name: _argument(told) for name, told in request["choices"].items()}
-    found = _find("edgegraph:open")(request["spec"], **choices)
+    choices = {name: argument(told) for name, told in request["choices"].items()}
+    found = find("edgegraph:open")(request["spec"], **choices)
     batched = getattr(found, "batched", False)
     with _profiled(request.get("profile")):
-        program = _find("edgegraph:compile")(
+        program = find("edgegraph:compile")(
             found, batch=request["batch"] if batched else None, options=request["options"]
         )
     held = Held(
@@ -167,7 +167,7 @@ def _compiled(
     }  # fmt: skip
 
 
-def _find(spec: str) -> Any:
+def find(spec: str) -> Any:
     """Import what a name refers to, as EdgeGraph does."""
     module, _, path = spec.rpartition(":")
     if module.endswith(".py") or os.sep in module:
@@ -184,17 +184,17 @@ def _find(spec: str) -> Any:
     return found
 
 
-def _bound(function: Any, given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def bound(function: Any, given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return positional and keyword arguments."""
     import inspect
 
-    made = {name: _argument(value) for name, value in given.items()}
+    made = {name: argument(value) for name, value in given.items()}
     positional = [made.pop(str(at)) for at in range(len(made)) if str(at) in made]
     bound = inspect.signature(function).bind(*positional, **made)
     return bound.args, bound.kwargs
 
 
-def _argument(told: Any) -> Any:
+def argument(told: Any) -> Any:
     """Return an argument: a value, or trees of arrays that are told by shape and dtype."""
     import jax
 
@@ -202,9 +202,9 @@ def _argument(told: Any) -> Any:
     if kind == "array":
         return jax.ShapeDtypeStruct(tuple(value[0]), jax.numpy.dtype(value[1]))
     if kind == "dict":
-        return {name: _argument(each) for name, each in value.items()}
+        return {name: argument(each) for name, each in value.items()}
     if kind == "list":
-        return [_argument(each) for each in value]
+        return [argument(each) for each in value]
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -365,8 +365,8 @@ def trace(request: Request) -> Answer:
 def inside(request: Request) -> Answer:
     """Have a function of EdgeGraph's work on what was traced from source."""
     module = importlib.import_module(f"edgegraph.studies.regress.{request['module']}")
-    held = programs[request["name"]]
-    return {"found": getattr(module, request["function"])(held.traced, *request["given"])}
+    traced = programs[request["name"]].traced if request["name"] else None
+    return {"found": getattr(module, request["function"])(traced, *request["given"])}
 
 
 WORK: Mapping[str, Callable[[Request], Answer]] = {

@@ -14,7 +14,13 @@ from edgegraph.measure.statistics import median
 from edgegraph.results.analysis import Analysis
 from edgegraph.results.records import OpRecord
 from edgegraph.results.timing import TimingComparison
-from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, SLOWER
+from edgegraph.results.verdicts import (
+    ESTIMATED,
+    FASTER,
+    NO_DIFFERENCE,
+    SLOWER,
+    SMALLEST_CHANGE,
+)
 from edgegraph.studies.regress.result import (
     BOTH,
     FLAX,
@@ -59,15 +65,18 @@ def front_end(packages: Sequence[Setting]) -> str:
     return JAX
 
 
-def whose_graph(source: Diff, artifact: Diff | None, lowering: str) -> str | None:
+def whose_graph(
+    source: Diff, artifact: Diff | None, lowering: str, *, same_lowering: bool = False
+) -> str | None:
     """Return whose change it is by the optimised programs.
 
     What the source's programs differ in and the artifact's do not is of what lowers the source.
+    Without an artifact it is XLA's where both lower the source to the same, else not known.
     """
     if source.empty:
         return None
     if artifact is None:
-        return None
+        return XLA if same_lowering else None
     if artifact.empty:
         return lowering
     return BOTH.replace(JAX, lowering) if _differing(source) - _differing(artifact) else XLA
@@ -112,6 +121,7 @@ def layer_shifts(
         whose = None
         if row.kind != SAME and of_xla is not None:
             whose = XLA if (row.layer, row.phase) in of_xla else lowering
+        judged = judged or _estimated(was, now, row.phase, before, after)
         shifts.append(
             LayerShift(
                 layer=row.layer,
@@ -123,8 +133,34 @@ def layer_shifts(
                 **_figures(judged),
             )
         )
-    kept = [each for each in shifts if each.change != SAME or each.verdict in (SLOWER, FASTER)]
+    kept = [each for each in shifts if each.change != SAME or _moved(each)]
     return tuple(sorted(kept, key=lambda each: -(each.growth_s or 0.0)))
+
+
+def _moved(shift: LayerShift) -> bool:
+    """Return whether a layer's time differs, as measured or as its compiler says."""
+    estimated = shift.verdict == ESTIMATED and abs((shift.ratio or 1.0) - 1.0) > SMALLEST_CHANGE
+    return estimated or shift.verdict in (SLOWER, FASTER)
+
+
+def _estimated(
+    was: str | None, now: str | None, phase: str, before: Analysis, after: Analysis
+) -> Judged | None:
+    """Return what is expected of a layer on a target that is not here; None on this host."""
+    if before.target == "cpu":
+        return None
+    both = [
+        next((x for x in side.layer_records if (x.layer, x.phase) == (layer, phase)), None)
+        for side, layer in ((before, was), (after, now))
+    ]
+    for name in ("compiler_time_s", "time_s"):
+        one, other = (None if each is None else getattr(each, name) for each in both)
+        if one and other:
+            return Judged(
+                before_s=one, after_s=other, ratio=other / one, interval=None,
+                control_interval=None, verdict=ESTIMATED,
+            )  # fmt: skip
+    return None
 
 
 def _figures(judged: Judged | None) -> dict[str, Any]:

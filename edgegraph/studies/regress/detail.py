@@ -44,7 +44,8 @@ def details(pair: Pair, asked: Asked) -> dict[str, Any]:
     by_time = changed.whose_time(
         pair.timing, artifact_timing(before, after, pair.generations), lowering
     )
-    whose = by_time or changed.whose_graph(source, artifact, lowering)
+    same = before.source.answer["lowered"] == after.source.answer["lowered"]
+    whose = by_time or changed.whose_graph(source, artifact, lowering, same_lowering=same)
     analyses = before.source.analysis, after.source.analysis
     layers = changed.layer_shifts(source, artifact, *analyses, pair.generations, lowering)
     ops = changed.op_shifts(source, *analyses, pair.generations)

@@ -54,6 +54,7 @@ def wanted_versions(
     edgegraph: bool = False,
     nightly: bool = False,
     fewest: int = 2,
+    kind: str = "cpu",
 ) -> list[Wanted]:
     """Return what is to be compared, in the order in which it is named.
 
@@ -66,6 +67,7 @@ def wanted_versions(
         edgegraph: Whether EdgeGraph has to run there.
         nightly: Whether a span has what was released before its time, too.
         fewest: How many there must be.
+        kind: Of the target: ``cpu``, ``tpu`` or ``gpu``, whose compiler is installed as well.
 
     Raises:
         InputError: There are fewer than two, or lists of different lengths.
@@ -85,7 +87,7 @@ def wanted_versions(
                 " or one for each"
             )
     more = [*NEEDED, *packages, *(own_requirements() if edgegraph and versions else [])]
-    found = [_wanted(lists, at, more, base) for at in range(count)]
+    found = [_wanted(lists, at, more, base, kind) for at in range(count)]
     found += [Wanted(label=path, jax=None, python=path) for path in paths]
     if len(found) < fewest:
         raise InputError(
@@ -96,11 +98,15 @@ def wanted_versions(
 
 
 def _wanted(
-    lists: Mapping[str, Sequence[str]], at: int, more: Sequence[str], python: str | None
+    lists: Mapping[str, Sequence[str]], at: int, more: Sequence[str], python: str | None, kind: str
 ) -> Wanted:
     """Return one of the versions to make an environment for."""
     pinned = {name: given[min(at, len(given) - 1)] for name, given in lists.items() if given}
     pins = [f"{name}=={version}" for name, version in pinned.items()]
+    if kind == "tpu" and not lists["libtpu"]:
+        pins[0] = f"jax[tpu]=={pinned['jax']}"  # with the libtpu that belongs to it
+    if kind == "gpu":
+        pins += [f"jax-cuda12-plugin=={pinned['jax']}", "nvidia-cuda-nvcc-cu12"]
     varied = [f", {name} {pinned[name]}" for name in ("flax", "libtpu") if len(lists[name]) > 1]
     return Wanted(
         label=pinned["jax"] + "".join(varied),

@@ -57,9 +57,17 @@ _COLUMNS = columns_of(
 )  # fmt: skip
 
 
+_AHEAD = columns_of(
+    VersionRow, "version", "python", "compiler_time_s", "roofline_time_s", "verdict", "compile_s",
+    "kernels", "flops", "peak_memory_bytes",
+)  # fmt: skip
+"""For a target that is not here: what its compiler expects, and its roofline."""
+
+
 def _versions(study: Regression) -> Table:
+    columns = _COLUMNS if study.target == "cpu" else _AHEAD
     first = study.before is not None and study.versions[0].version
-    table = column_table(_COLUMNS)
+    table = column_table(columns)
     for row in study.versions:
         timing = row.timing
         base = next((each.timing for each in study.versions if each.timing), None)
@@ -69,7 +77,7 @@ def _versions(study: Regression) -> Table:
         table.add_row(
             *cells(
                 row,
-                _COLUMNS,
+                columns,
                 python=row.python or "",
                 time_s=time,
                 ratio="" if timing is None else _interval(timing.ratio, timing.interval),

@@ -12,6 +12,7 @@ from typing import Any
 from edgegraph.analysis.analyze import analyze, read_trace
 from edgegraph.compiler.program import Program
 from edgegraph.compiler.read import program_of
+from edgegraph.compiler.targets import HOST, Target
 from edgegraph.errors import EdgeGraphError
 from edgegraph.hlo.identity import decoded
 from edgegraph.hlo.module import Module
@@ -36,13 +37,21 @@ class Compiled:
 
 
 def read_compiled(
-    side: Side, about: Mapping[str, Any], answer: Mapping[str, Any], *, batch: int | None
+    side: Side,
+    about: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    *,
+    batch: int | None,
+    target: Target = HOST,
 ) -> Compiled:
     """Read and analyse what an agent compiled; XLA here tries the module in a child first."""
     memory = answer["memory"]
     program = replace(
         program_of(Path(answer["hlo"]).read_bytes()),
         name=str(answer["title"]),
+        target=target.name,
+        device=target.device,
+        compiler_cost=answer.get("compiler_cost"),
         batch=batch if answer["batched"] else None,
         options=dict(side.options),
         memory=None if memory is None else MemoryUse(**memory),

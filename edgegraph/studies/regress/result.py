@@ -39,6 +39,7 @@ class VersionRow:
         flops, bytes: What EdgeGraph counts of it; bytes read and written.
         peak_memory_bytes: As on `MemoryUse`.
         compiler_time_s: What a target's compiler expects; None without a target.
+        roofline_time_s: What its arithmetic and its data need on a target; None without one.
         lowered: Digest of the StableHLO of the user's source.
         optimized: Digest of the optimised program; names do not count.
         artifact: Digest of what the oldest version's artifact is compiled to; None where it is not.
@@ -59,6 +60,7 @@ class VersionRow:
     bytes: int | None = None
     peak_memory_bytes: Annotated[int | None, Column(heading="memory")] = None
     compiler_time_s: Annotated[float | None, Column(heading="compiler")] = None
+    roofline_time_s: Annotated[float | None, Column(heading="roofline")] = None
     lowered: str | None = None
     optimized: str | None = None
     artifact: str | None = None
@@ -85,8 +87,8 @@ class VersionRow:
 
 ROW_COLUMNS = columns_of(
     VersionRow, "version", "python", "time_s", "ratio", "verdict", "lower_s", "compile_s",
-    "kernels", "flops", "bytes", "peak_memory_bytes", "compiler_time_s", "lowered", "optimized",
-    "artifact", "error", "artifact_error",
+    "kernels", "flops", "bytes", "peak_memory_bytes", "compiler_time_s", "roofline_time_s",
+    "lowered", "optimized", "artifact", "error", "artifact_error",
 )  # fmt: skip
 """Of the frame."""
 

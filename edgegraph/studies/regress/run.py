@@ -13,6 +13,7 @@ from typing import Any
 
 from edgegraph.base.timing import Progress, no_progress
 from edgegraph.compare.diff import diff
+from edgegraph.compiler.targets import HOST, Target, parse_target
 from edgegraph.device.host import NOISY_OTHERS
 from edgegraph.errors import EdgeGraphError, InputError
 from edgegraph.measure.environment import environment
@@ -66,6 +67,7 @@ def regress(
     packages: Sequence[str] = (),
     args: Sequence[str] | None = None,
     batch: int = 1,
+    target: str = "cpu",
     options: Options | None = None,
     options_after: Options | None = None,
     choices: Mapping[str, Any] | None = None,
@@ -94,6 +96,9 @@ def regress(
         args: Arguments of a plain function, ``("x=f32[8,128]",)``; a SPEC without them is one of
             EdgeGraph's, which is installed there, too.
         batch: Batch size of a Workload.
+        target: What to compile for: this host, or a TPU or GPU that is not here, whose compiler is
+            installed with every version. Nothing is timed then; its compiler and EdgeGraph say
+            what to expect.
         options: XLA compiler options of all versions.
         options_after: Of all but the first.
         choices: Keywords of `edgegraph.open` for a SPEC: ``input_shape``, ``dtype``, ...
@@ -120,23 +125,35 @@ def regress(
     if processes < FEWEST_PROCESSES:
         raise InputError(f"processes must be at least {FEWEST_PROCESSES}, not {processes}")
     python = python if jax or python or not compile_time else [sys.executable]
-    lists = {"jax": jax, "python": python, "flax": flax, "libtpu": libtpu}
+    aim = _target(target, compile_time=compile_time)
     wanted = wanted_versions(
-        **{name: listed(each) for name, each in lists.items()},
-        packages=packages, edgegraph=args is None, nightly=nightly,
+        jax=listed(jax), python=listed(python), flax=listed(flax), libtpu=listed(libtpu),
+        packages=packages, edgegraph=args is None or aim.ahead, nightly=nightly, kind=aim.kind,
         fewest=1 if compile_time else 2,
     )  # fmt: skip
-    source = Source(
-        spec=spec, batch=batch, args=None if args is None else (*args,), choices=dict(choices or {})
-    )
+    given = None if args is None else tuple(args)
+    source = Source(spec=spec, batch=batch, args=given, choices=choices or {})
     both, after = dict(options or {}), {**(options or {}), **(options_after or {})}
     with tempfile.TemporaryDirectory(prefix="edgegraph-regress-") as folder:
         study = VersionStudy(
-            source=source, folder=Path(folder), options=[both, after], measure=measure,
-            processes=processes, seconds=seconds, report=progress or no_progress,
-            journal=Journal(source), apart=compile_time,
+            source=source, folder=Path(folder), options=[both, after], target=aim,
+            measure=measure and not aim.ahead, processes=processes, seconds=seconds,
+            report=progress or no_progress, journal=Journal(source), apart=compile_time,
         )  # fmt: skip
         return study.run(wanted)
+
+
+def _target(text: str, *, compile_time: bool) -> Target:
+    """Read the target: one that a version has a compiler for."""
+    target = parse_target(text)
+    if target.kind == "device":
+        raise InputError(
+            f"--target {text}: no version of jax has a compiler for it; expected cpu, or a TPU or"
+            " GPU such as tpu:v5e or gpu:h100"
+        )
+    if target.ahead and compile_time:
+        raise InputError(f"--compile-time is of this host's compiler; leave --target {text} out")
+    return target
 
 
 def listed(given: Sequence[str] | str) -> list[str]:
@@ -158,6 +175,7 @@ class VersionStudy:
     report: Progress
     journal: Journal
     apart: bool
+    target: Target = HOST
     notes: list[str] = field(default_factory=list)
     exported: Path | None = None
     exported_by: str | None = None
@@ -221,6 +239,11 @@ class VersionStudy:
 
     def _load(self, version: Version, agent: Agent) -> None:
         assert version.side is not None
+        if self.target.ahead:
+            answer = agent.load_ahead(self.source.request(version.side), self.target.name)
+            version.source = self._read(version, answer)
+            version.compile_s.append(float(answer["compile_s"]))
+            return
         try:
             answer, version.passes = agent.load_profiled(SOURCE, self.source.request(version.side))
             version.source = self._read(version, answer)
@@ -246,7 +269,9 @@ class VersionStudy:
 
     def _read(self, version: Version, answer: Mapping[str, Any]) -> Compiled:
         assert version.side is not None
-        return read_compiled(version.side, version.about, answer, batch=self.source.batch)
+        return read_compiled(
+            version.side, version.about, answer, batch=self.source.batch, target=self.target
+        )
 
     def _pair(self, running: Sequence[Version]) -> Pair:
         """Find the two versions between which it changed, and hold them against each other."""
@@ -353,8 +378,8 @@ class VersionStudy:
                 f"other processes took {median(self.busy):.0%} of the cores' time meanwhile"
             )
         base: dict[str, Any] = {
-            "workload": name, "batch": batch, "target": "cpu", "environment": environment(),
-            "versions": rows,
+            "workload": name, "batch": batch, "target": self.target.name,
+            "environment": environment(), "versions": rows,
         }  # fmt: skip
         if pair is None:
             (only,) = (each for each in versions if each.source is not None)

@@ -111,6 +111,7 @@ def version_row(version: Version) -> VersionRow:
         bytes=analysis.totals.bytes_read + analysis.totals.bytes_written,
         peak_memory_bytes=None if memory is None else memory.peak_bytes,
         compiler_time_s=analysis.totals.compiler_time_s,
+        roofline_time_s=None if analysis.target == "cpu" else analysis.totals.time_s,
         lowered=str(compiled.answer["lowered"]),
         optimized=program_digest(compiled.program.module),
     )

@@ -20,7 +20,7 @@ def conclusions(study: Regression) -> tuple[str, ...]:
     """Return what it says: whether, since when, whose, where, and what else is known."""
     compiling = () if study.compile_time is None else tuple(compile_lines(study.compile_time))
     if study.before is None:
-        return compiling if len(study.versions) == 1 else (NOTHING_COMPARED, *compiling)
+        return compiling if len(study.versions) == 1 else (NOTHING_COMPARED,)
     said = [_whether(study)]
     if study.began is not None and len(study.versions) > 2:
         said.append(f"it began with {study.began}")
@@ -50,6 +50,12 @@ def _whether(study: Regression) -> str:
         None: "whether the programs are the same is not known",
     }[study.same_program]
     timing = study.timing
+    rows = [study.row(each) for each in (study.before, study.after)]
+    for who, name in (("compiler expects", "compiler_time_s"), ("roofline", "roofline_time_s")):
+        one, other = (getattr(row, name, None) for row in rows)
+        if one and other:
+            said = f"{who} {seconds(other)} against {seconds(one)}, ratio {other / one:.2f}"
+            return f"{study.after} against {study.before} for {study.target}: {said}; {form}"
     if timing is None:
         return f"{study.after} against {study.before}: {form}; it was not timed"
     return f"{study.after} against {study.before}: {timed(timing)}; {form}"

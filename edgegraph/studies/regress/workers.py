@@ -178,10 +178,16 @@ class Agent:
         answer = self.ask({**request, "name": name, "hlo": str(path)}, LOAD_TIMEOUT_S)
         return {**answer, "hlo": str(path)}
 
-    def inside(self, name: str, module: str, function: str, *given: Any) -> Any:
-        """Return what a function of EdgeGraph's makes there of what was traced."""
+    def inside(self, name: str | None, module: str, function: str, *given: Any) -> Any:
+        """Return what a function of EdgeGraph's makes there of what was traced, or of nothing."""
         request = {"do": "inside", "name": name, "module": module, "function": function}
         return self.ask({**request, "given": given}, LOAD_TIMEOUT_S)["found"]
+
+    def load_ahead(self, request: Mapping[str, Any], target: str) -> dict[str, Any]:
+        """Have a program compiled for a TPU or GPU that is not here."""
+        asked = {**request, "target": target, "hlo": str(self.folder / f"{self._child.pid}.pb")}
+        found: dict[str, Any] = self.inside(None, "ahead", "compile_there", asked)
+        return found
 
     def load_profiled(
         self, name: str, request: Mapping[str, Any]

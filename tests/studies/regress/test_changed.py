@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -131,3 +133,29 @@ def test_a_kernel_that_layers_share_claims_nothing_by_itself(
     )
     assert layer.verdict is None
     assert layer.after_s == pytest.approx(5e-3)
+
+
+def test_without_an_artifact_equal_lowering_makes_it_xla_s(differs: Diff) -> None:
+    assert changed.whose_graph(differs, None, "JAX", same_lowering=True) == "XLA"
+    assert changed.whose_graph(differs, None, "JAX", same_lowering=False) is None
+
+
+def test_on_a_target_layers_have_what_its_compiler_expects(
+    analyses: tuple[eg.Analysis, eg.Analysis],
+) -> None:
+    # A module of a TPU from the corpus would do; here the compiler's figures are put in by hand.
+    before, after = (
+        replace(
+            each,
+            target="tpu:v5e",
+            layer_records=tuple(
+                replace(one, compiler_time_s=1e-3 * factor) for one in each.layer_records
+            ),
+        )
+        for each, factor in zip(analyses, (1.0, 2.0), strict=True)
+    )
+    found = changed.layer_shifts(eg.diff(before, after), None, before, after, [], "JAX")
+    second = next(each for each in found if each.layer == "second")
+    assert second.verdict == "estimated"
+    assert second.ratio == pytest.approx(2.0)
+    assert (second.before_s, second.after_s) == pytest.approx((1e-3, 2e-3))

@@ -64,3 +64,13 @@ def test_versions_are_ordered_as_they_were_released() -> None:
 def test_the_same_version_twice_has_two_names() -> None:
     twice = told_apart(wanted_versions(jax=["0.10.2", "0.10.2"]))
     assert [each.label for each in twice] == ["0.10.2", "0.10.2 (2)"]
+
+
+def test_the_compiler_of_a_target_is_installed_as_well() -> None:
+    tpu = wanted_versions(jax=["0.10.0", "0.10.2"], kind="tpu")
+    assert [each.requirements[0] for each in tpu] == ["jax[tpu]==0.10.0", "jax[tpu]==0.10.2"]
+    # A libtpu that is named takes the place of the one that belongs to jax.
+    named = wanted_versions(jax=["0.10.2"], libtpu=["0.0.40", "0.0.41"], kind="tpu")
+    assert named[1].requirements[:2] == ("jax==0.10.2", "libtpu==0.0.41")
+    gpu = wanted_versions(jax=["0.10.0", "0.10.2"], kind="gpu")
+    assert "jax-cuda12-plugin==0.10.2" in gpu[1].requirements
