@@ -16,6 +16,7 @@ import msgspec
 
 from edgegraph.base.timing import Progress
 from edgegraph.errors import EdgeGraphError
+from edgegraph.reporting.labels import shorten
 from edgegraph.results.timing import TimingComparison
 from edgegraph.results.verdicts import FASTER, SLOWER
 from edgegraph.studies.regress.cuts import Candidate
@@ -119,7 +120,7 @@ class Cutter:
         sides: tuple[Side, Side],
         whole: TimingComparison,
     ) -> Case | None:
-        self.report(f"the smallest case: trying {candidate.what[:40]}", None)
+        self.report(f"the smallest case: trying {shorten(candidate.what, 60)}", None)
         try:
             sources = [self._source(form, number) for number, form in enumerate(forms)]
             timing = self._timed(sources, sides)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,6 +24,7 @@ from edgegraph.studies.regress import compiling
 from edgegraph.studies.regress.bisection import find_first
 from edgegraph.studies.regress.detail import Asked, details
 from edgegraph.studies.regress.journal import Journal
+from edgegraph.studies.regress.named import spec_of
 from edgegraph.studies.regress.plan import (
     Wanted,
     environment_of,
@@ -58,7 +59,7 @@ SECONDS = 1.5
 
 
 def regress(
-    spec: str,
+    spec: str | Callable[..., Any],
     *,
     jax: Sequence[str] | str = (),
     python: Sequence[str] | str = (),
@@ -86,7 +87,8 @@ def regress(
     against the one before it, layer by layer, and times are taken by turns.
 
     Args:
-        spec: ``package.module:attribute`` or ``./file.py:attribute``; every version imports it.
+        spec: ``package.module:attribute`` or ``./file.py:attribute``, which every version imports;
+            or a function that a module has at its top, which is imported by its name.
         jax: Versions of jax; ``0.10.0..0.10.2`` is all from one to the other.
         python: The version of Python to make environments for, and the interpreters of
             environments that are there.
@@ -125,14 +127,14 @@ def regress(
     if processes < FEWEST_PROCESSES:
         raise InputError(f"processes must be at least {FEWEST_PROCESSES}, not {processes}")
     python = python if jax or python or not compile_time else [sys.executable]
-    aim = _target(target, compile_time=compile_time)
+    name, aim = spec_of(spec), _target(target, compile_time=compile_time)
     wanted = wanted_versions(
         jax=listed(jax), python=listed(python), flax=listed(flax), libtpu=listed(libtpu),
         packages=packages, edgegraph=args is None or aim.ahead, nightly=nightly, kind=aim.kind,
         fewest=1 if compile_time else 2,
     )  # fmt: skip
     given = None if args is None else tuple(args)
-    source = Source(spec=spec, batch=batch, args=given, choices=choices or {})
+    source = Source(spec=name, batch=batch, args=given, choices=choices or {})
     both, after = dict(options or {}), {**(options or {}), **(options_after or {})}
     with tempfile.TemporaryDirectory(prefix="edgegraph-regress-") as folder:
         study = VersionStudy(
