@@ -53,7 +53,7 @@ STUDIES = {
     "sweep, two axes": "sweep programs.py:sized --vary batch=1,2 --vary length=2,4 --no-measure",
     "serve": "serve programs.py:sized programs.py:stepped --context 2,4 --batch 1,2"
     " --target device:rpi5",
-    "improve": "improve programs.py:net --quick --seconds 3 --save fast.rewrites",
+    "improve": "improve programs.py:net --quick --seconds 1 --save fast.rewrites",
     "fit": "fit programs.py:trained --target device:rpi5 --memory 100000 --batch 64,128 --plans 2",
     "scaling": "scaling programs.py:net --chips 1,2 --target cpu --quick --batch-per-chip 2",
     "fusion": "fusion programs.py:net --quick",
@@ -184,7 +184,7 @@ def folder() -> Iterator[Folder]:
 
 def killed(study: str, kills: int, takes_s: float | None = None) -> str:
     """Kill a study at random instants, go on after each, and let it end at last."""
-    rng, runs = random.Random(study), 0
+    rng, runs, kept = random.Random(study), 0, 0
     command = f"{STUDIES[study]} -o out.edgegraph --store runs.db"
     if takes_s is None:
         with folder() as clean:
@@ -207,10 +207,10 @@ def killed(study: str, kills: int, takes_s: float | None = None) -> str:
                     raise BrokenError(f"exit code {child.returncode}: {said.strip()[-300:]}")
                 left -= 1
             here.run(command)
-            runs = max(runs, here.runs)
+            kept += here.runs
             if not (here.path / "out.edgegraph").exists() or here.runs < runs:
                 raise BrokenError(f"at the end there were {here.runs} runs, not {runs}")
-    return f"{kills} kills within {takes_s:.0f} s each, {runs} runs kept"
+    return f"{kills} kills within {takes_s:.0f} s each, {kept} runs kept"
 
 
 def interrupted(study: str, tries: int) -> str:

@@ -56,7 +56,7 @@ class XlaPricer:
         self._bodies: dict[str, int] = {}
         self._prices: dict[tuple[int, ...], XlaPrice] = {}
         self._places: dict[str, tuple[schema.Proto, int]] = {}
-        proto = schema.HloModuleProto.FromString(module.serialized)
+        proto = schema.ListedModuleProto.FromString(module.serialized)
         bodies = {computation.name: computation for computation in proto.computations}
         for computation in module.computations.values():
             names = [instruction.name for instruction in computation.instructions]
@@ -66,9 +66,9 @@ class XlaPricer:
             )
 
     def _proto(self, name: str) -> schema.Proto:
-        """Return an instruction's message; few are looked at, so none is unwrapped before."""
+        """Return an instruction's message; few are looked at, so none is parsed before."""
         body, position = self._places[name]
-        return body.instructions[position]
+        return schema.HloInstructionProto.FromString(body.instructions[position])
 
     def key(self, instruction: Instruction) -> tuple[int, ...]:
         """Return what two instructions have in common that do the same to the same shapes."""
@@ -93,8 +93,7 @@ class XlaPricer:
         """Return something equal for what does the same to the same shapes."""
         if instruction.opcode in opcodes.PRICED_BY_SHAPE:
             return instruction.opcode, id(instruction.shape)
-        bare = schema.HloInstructionProto()
-        bare.CopyFrom(self._proto(instruction.name))
+        bare = self._proto(instruction.name)
         # What a backend makes of an instruction is no matter of its price.
         return ("written", written(bare, without=["backend_config"]))
 

@@ -79,7 +79,7 @@ def module_digest(module: Module) -> str:
                 [numbers[called] for called in instruction.called],
                 sorted(position_of[before] for before in instruction.control_predecessors),
             )
-            digest.update(written(protos[instruction.name]) + repr(wiring).encode())
+            digest.update(written(_proto(protos[instruction.name])) + repr(wiring).encode())
         digest.update(f"root {position_of[computation.root]} of {name == module.entry}".encode())
     return digest.hexdigest()
 
@@ -132,7 +132,7 @@ def label_instructions(module: Module, labels: Labels, *, exact: bool) -> Mappin
                 number = None if entry_parameter else instruction.parameter_number
                 what = (instruction.opcode, instruction.shape, number, *decoded(instruction))
             else:
-                what = written(protos[instruction.name])
+                what = written(_proto(protos[instruction.name]))
             called = tuple(bodies[inner] for inner in instruction.called)
             deep = labels.of((what, called))
             compared_inside = instruction.opcode in opcodes.CALLERS
@@ -144,10 +144,17 @@ def label_instructions(module: Module, labels: Labels, *, exact: bool) -> Mappin
     return found
 
 
-def _protos(module: Module) -> dict[str, schema.Proto]:
-    """Parse the module anew; return its instructions by name."""
+_proto = schema.HloInstructionProto.FromString
+
+
+def _protos(module: Module) -> dict[str, bytes]:
+    """Return the messages of a module's instructions by name."""
     return {
-        proto.name: proto
-        for computation in schema.HloModuleProto.FromString(module.serialized).computations
-        for proto in computation.instructions
+        instruction.name: message
+        for computation in schema.ListedModuleProto.FromString(module.serialized).computations
+        for instruction, message in zip(
+            module.computations[computation.name].instructions,
+            computation.instructions,
+            strict=True,
+        )
     }

@@ -272,5 +272,20 @@ PackedModuleProto = message_classes(
 )("HloModuleProto")
 """The same as `HloModuleProto`, with the shapes and the metadata of its instructions as bytes."""
 
+_LISTED = _MESSAGES["HloComputationProto"] | {"instructions": (2, "bytes*")}
+
+ListedModuleProto = message_classes(
+    "edgegraph.listed", {**_MESSAGES, "HloComputationProto": _LISTED}
+)("HloModuleProto")
+"""The same as `HloModuleProto`, with instructions as bytes: a tenth of the memory."""
+
+_NAMED = {"HloComputationProto": "instructions", "HloInstructionProto": "name"}
+
+NamedModuleProto = message_classes(
+    "edgegraph.named",
+    _MESSAGES | {name: {each: _MESSAGES[name][each]} for name, each in _NAMED.items()},
+)("HloModuleProto")
+"""The same as `HloModuleProto`, where of instructions nothing but their names is wanted."""
+
 LiteralProto = _message_class("LiteralProto")
 """The value of a constant."""

@@ -64,11 +64,11 @@ def _fields(kind: Any) -> Iterable[str]:
 def _in_ops(analysis: Analysis) -> Iterator[str]:
     from google.protobuf.message import DecodeError  # which few commands need
 
-    from edgegraph.hlo.schema import HloModuleProto
+    from edgegraph.hlo.schema import NamedModuleProto
 
     yield from _words(analysis.op_records, "op")
     try:
-        module = HloModuleProto.FromString(analysis.serialized_module)
+        module = NamedModuleProto.FromString(analysis.serialized_module)
     except DecodeError:
         yield "its module is no HLO"
         return

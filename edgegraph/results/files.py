@@ -12,11 +12,11 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import msgspec
 
@@ -39,6 +39,12 @@ _MAX_BYTES = 1 << 30
 
 _MAX_RATIO = 250
 """Of a member unpacked to packed; that of ops which are all alike is 60."""
+
+_AT_ONCE = 10_000
+"""Records that are read together, where there are more."""
+
+_LARGE_BYTES = 4 << 20
+"""Of JSON; what is larger is read in parts, in a third of the memory."""
 
 _HEAD_BYTES = 1 << 16
 _RESULT_BEGINS = re.compile(rb',\s*"result"\s*:')
@@ -72,6 +78,12 @@ class _Body(msgspec.Struct):
     """The JSON member without the result's type."""
 
     result: msgspec.Raw
+
+
+class _Fields(msgspec.Struct):
+    """The JSON member, and what its result holds by name."""
+
+    result: dict[str, msgspec.Raw]
 
 
 @cache
@@ -109,7 +121,7 @@ def pack(result: Any) -> bytes:
         records = msgspec.json.encode(saved)
     except (TypeError, OverflowError, UnicodeEncodeError) as error:
         raise InputError(f"cannot save this {kind}: {error}") from error
-    _check_readable(records, saved.result, kind)
+    _check_readable(saved.result, kind)
     members = {_RECORDS: records} | ({} if module is None else {_MODULE: module})
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -193,6 +205,8 @@ def load_analysis(path: str | Path) -> Analysis:
 def _decode(records: bytes, kind: type[_Result]) -> _Result:
     home: Any = kind
     try:
+        if len(records) > _LARGE_BYTES:
+            return _decode_in_parts(records, home)
         result: _Result = msgspec.json.decode(records, type=_whole(home)).result
         return result
     except msgspec.ValidationError:
@@ -201,6 +215,38 @@ def _decode(records: bytes, kind: type[_Result]) -> _Result:
             raise
         body = msgspec.json.decode(records, type=_Body).result
         return msgspec.convert(_renamed(msgspec.json.decode(body), former), kind)
+
+
+def _decode_in_parts(records: bytes, kind: Any) -> Any:
+    """Decode a result with many records, of which texts and numbers that are alike become one."""
+    body = msgspec.json.decode(records, type=_Fields).result
+    long: dict[str, tuple[Any, ...]] = {}
+    for name, raw in body.items():
+        text = memoryview(raw)
+        if len(text) > _LARGE_BYTES and text[:1] == b"[":
+            of = get_type_hints(kind)[name]
+            shared: _Shared = {str: {}, int: {}, float: {}}
+            parts = _parts(tuple(msgspec.json.decode(raw, type=list[msgspec.Raw])))
+            long[name] = tuple(
+                _sharing(record, shared)
+                for part in parts
+                for record in msgspec.json.decode(b"[" + b",".join(part) + b"]", type=of)
+            )
+    rest = msgspec.json.encode({**body, **dict.fromkeys(long, ())})
+    return replace(msgspec.json.decode(rest, type=kind), **long)
+
+
+_Shared = dict[type, dict[Any, Any]]
+
+
+def _sharing(record: Any, shared: _Shared) -> Any:
+    """Have a record share what is equal to another's; it is new, and nobody else has it."""
+    if isinstance(record, msgspec.Struct):
+        for name in record.__struct_fields__:
+            value = getattr(record, name)
+            if value and (known := shared.get(type(value))) is not None:  # 0.0 equals -0.0
+                msgspec.structs.force_setattr(record, name, known.setdefault(value, value))
+    return record
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
@@ -212,19 +258,36 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     return {names.get(name, name): _renamed(each, names) for name, each in value.items()}
 
 
-def _check_readable(records: bytes, result: object, word: str) -> None:
+def _check_readable(result: Any, word: str) -> None:
     """Refuse what would come back as something else, or not at all.
 
-    JSON has no number that is not finite: it becomes null, and would be read as unknown.
+    JSON has no number that is not finite: it becomes null, and would be read as unknown. A hundred
+    thousand records are read back some at a time, so that they are not in memory twice.
     """
-    found = None
+    rest = result
     try:
-        if _decode(records, type(result)) == result:
+        for name in [field.name for field in fields(result)]:
+            value = getattr(result, name)
+            if isinstance(value, tuple) and len(value) > _AT_ONCE:
+                kind = get_type_hints(type(result))[name]
+                if all(_comes_back(part, kind) for part in _parts(value)):
+                    rest = replace(rest, **{name: ()})
+        if _comes_back(rest, type(result)):
             return
+        found = "it would not read back alike"
     except msgspec.DecodeError as error:
         found = str(error)
     odd = next(_not_finite(msgspec.to_builtins(result), word), None)
-    raise InputError(f"cannot save this {word}: {odd or found or 'it would not read back alike'}")
+    raise InputError(f"cannot save this {word}: {odd or found}")
+
+
+def _comes_back(value: Any, kind: Any) -> bool:
+    written = msgspec.json.encode({"result": value})
+    return bool(msgspec.json.decode(written, type=_whole(kind)).result == value)
+
+
+def _parts(values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    return (values[first : first + _AT_ONCE] for first in range(0, len(values), _AT_ONCE))
 
 
 def _not_finite(value: object, place: str) -> Iterator[str]:

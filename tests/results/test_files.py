@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegraph.errors import FormatError, InputError
-from edgegraph.results.files import load, save
+from edgegraph.results import files
+from edgegraph.results.files import load, load_analysis, save
 from edgegraph.results.timing import ProcessTimes, TimingComparison
 from tests import analyses
 
@@ -28,6 +30,23 @@ def test_saved_and_loaded_is_the_same_byte_for_byte(make: object, tmp_path: Path
     assert loaded.layers.equals(analysis.layers)
     second = save(loaded, tmp_path / "second.edgegraph")
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_many_records_are_written_and_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis = analyses.gradient()
+    whole = save(analysis, tmp_path / "whole.edgegraph").read_bytes()
+    monkeypatch.setattr(files, "_AT_ONCE", 3)
+    monkeypatch.setattr(files, "_LARGE_BYTES", 1000)
+    loaded = load_analysis(save(analysis, tmp_path / "parts.edgegraph"))
+    assert (tmp_path / "parts.edgegraph").read_bytes() == whole
+    assert loaded == analysis
+    texts = [record.shape for record in loaded.op_records]
+    assert len({id(text) for text in texts}) == len(set(texts))
+    odd = msgspec.structs.replace(loaded.op_records[-1], time_s=float("nan"))
+    with pytest.raises(InputError, match="is nan, expected a finite number"):
+        save(replace(loaded, op_records=(*loaded.op_records, odd)), tmp_path / "a.edgegraph")
 
 
 def test_nothing_but_the_file_is_left_behind(tmp_path: Path) -> None:
