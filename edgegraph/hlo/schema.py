@@ -279,12 +279,12 @@ ListedModuleProto = message_classes(
 )("HloModuleProto")
 """The same as `HloModuleProto`, with instructions as bytes: a tenth of the memory."""
 
-_NAMED = {"HloComputationProto": "instructions", "HloInstructionProto": "name"}
+_NAMED: Messages = {
+    "HloComputationProto": {"instructions": (2, "HloInstructionProto*")},
+    "HloInstructionProto": {"name": (1, "string")},
+}
 
-NamedModuleProto = message_classes(
-    "edgegraph.named",
-    _MESSAGES | {name: {each: _MESSAGES[name][each]} for name, each in _NAMED.items()},
-)("HloModuleProto")
+NamedModuleProto = message_classes("edgegraph.named", {**_MESSAGES, **_NAMED})("HloModuleProto")
 """The same as `HloModuleProto`, where of instructions nothing but their names is wanted."""
 
 LiteralProto = _message_class("LiteralProto")

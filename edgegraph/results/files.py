@@ -206,7 +206,8 @@ def _decode(records: bytes, kind: type[_Result]) -> _Result:
     home: Any = kind
     try:
         if len(records) > _LARGE_BYTES:
-            return _decode_in_parts(records, home)
+            large: _Result = _decode_in_parts(records, home)
+            return large
         result: _Result = msgspec.json.decode(records, type=_whole(home)).result
         return result
     except msgspec.ValidationError:
@@ -223,7 +224,7 @@ def _decode_in_parts(records: bytes, kind: Any) -> Any:
     long: dict[str, tuple[Any, ...]] = {}
     for name, raw in body.items():
         text = memoryview(raw)
-        if len(text) > _LARGE_BYTES and text[:1] == b"[":
+        if len(text) > _LARGE_BYTES and text[0] == ord("["):
             of = get_type_hints(kind)[name]
             shared: _Shared = {str: {}, int: {}, float: {}}
             parts = _parts(tuple(msgspec.json.decode(raw, type=list[msgspec.Raw])))
