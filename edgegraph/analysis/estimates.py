@@ -322,16 +322,17 @@ def with_compiler_times(
     return _with_times(records, times, "compiler_time_s")
 
 
-def compiler_coverage(records: Sequence[OpRecord]) -> float | None:
+def compiler_coverage(records: Sequence[OpRecord], waits_s: float = 0.0) -> float | None:
     """Return the share (0 to 1) of the time at the roof of ops with an estimate of the compiler.
 
-    Asynchronous transfers are left out, since they run concurrently with the kernels. None where
-    the compiler says nothing at all, or no op has a time.
+    Asynchronous transfers have none. What runs beside kernels is left out, and `waits_s`, for
+    which the kernels wait, is not: weights that a TPU fetches ahead cost its compiler no cycles.
+    None where the compiler says nothing at all, or no op has a time.
     """
     if all(record.compiler_time_s is None for record in records):
         return None
     beside = {record.name for record in records if record.opcode in opcodes.STARTS}
-    known_s, whole_s, said = 0.0, 0.0, False
+    known_s, whole_s, said = 0.0, waits_s, False
     for record in OpTree(records).leaves:
         if record.name in beside or record.parent in beside:
             continue

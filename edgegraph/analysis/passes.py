@@ -33,7 +33,7 @@ from edgegraph.analysis.records import (
     signature,
     with_traced_times,
 )
-from edgegraph.analysis.schedule import simulate_schedule
+from edgegraph.analysis.schedule import simulate_schedule, waits_s
 from edgegraph.analysis.shares import shares_note
 from edgegraph.base.timing import Progress, bulk
 from edgegraph.compiler.program import Program
@@ -371,6 +371,7 @@ def _compiler_figures(
     program, costs = draft.program, draft.costs
     lowest = sequence(costs[op.name].cheapest or costs[op.name].cost for op in top)
     optimal_s = (program.compiler_cost or {}).get("optimal_seconds")
+    waited_s = waits_s(draft.nodes, draft.ops) if program.module.schedule else 0.0
     if optimal_s is not None:
         added = [node.opcode for node in OpTree(draft.nodes).outside]
         optimal_s = compiler_optimal_s(optimal_s, added, roof_s)
@@ -380,7 +381,7 @@ def _compiler_figures(
         "xla_flops": program.xla_cost.get("flops"),
         "xla_transcendentals": program.xla_cost.get("transcendentals"),
         "xla_bytes": program.xla_cost.get("bytes accessed"),
-        "compiler_coverage": compiler_coverage(draft.ops),
+        "compiler_coverage": compiler_coverage(draft.ops, waited_s),
         "compiler_optimal_s": optimal_s,
     }
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from edgegraph.base.timing import bulk
 from edgegraph.hlo import opcodes
 from edgegraph.hlo.graph import Node
@@ -57,6 +59,22 @@ def simulate_schedule(
         untimed=simulation.untimed,
         time_source=" and ".join(sources) or None,
     )
+
+
+def waits_s(
+    nodes: Sequence[Node], records: Sequence[OpRecord], network_bytes_per_s: float | None = None
+) -> float:
+    """Return how long kernels that take what their compiler expects wait for transfers.
+
+    0 where it says nothing of any.
+    """
+    if all(record.compiler_time_s is None for record in records):
+        return 0.0
+    expected = [
+        record if record.compiler_time_s is None else replace(record, time_s=record.compiler_time_s)
+        for record in records
+    ]
+    return simulate_schedule(nodes, expected, network_bytes_per_s=network_bytes_per_s).exposed_s
 
 
 @dataclass(slots=True)

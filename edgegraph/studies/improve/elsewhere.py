@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgegraph.analysis.analyze import analyze
+from edgegraph.analysis.estimates import compiler_coverage
+from edgegraph.analysis.schedule import waits_s
 from edgegraph.compiler import compile as compile_workload
 from edgegraph.compiler.program import Program
 from edgegraph.errors import CompileError
+from edgegraph.hlo.graph import flatten
 from edgegraph.rewrites.decisions import rewritten_workload
 from edgegraph.rewrites.rewriter import Found
 from edgegraph.rewrites.rule import form_named
@@ -40,10 +43,14 @@ class Expected:
 
 def expected(program: Program) -> Expected:
     """Return what is known of the time that a whole program takes."""
-    totals = analyze(program, measure=False).totals
-    known = (totals.compiler_coverage or 0.0) >= KNOWN
+    analysis = analyze(program, measure=False)
+    totals, records = analysis.totals, analysis.op_records
+    compiler_s = None
+    if totals.compiler_time_s is not None and (compiler_coverage(records) or 0.0) >= KNOWN:
+        waited_s = waits_s(flatten(program.module), records) if program.module.schedule else 0.0
+        compiler_s = totals.compiler_time_s + waited_s
     return Expected(
-        compiler=totals.compiler_time_s if known else None,
+        compiler=compiler_s,
         estimated=totals.expected_time_s,
         roof=totals.overlapped_time_s,
         flops=totals.flops,
