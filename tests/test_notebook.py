@@ -51,7 +51,12 @@ def test_only_figures_of_ours_show_themselves() -> None:
     image = figure.png_of(ours)
     assert image is not None
     assert image.startswith(b"\x89PNG")
+    pair = figure.png_of(figure.two_axes(1.0, 1.0))
+    assert pair is not None
+    assert pair.startswith(b"\x89PNG")
     assert figure.png_of(Figure().subplots()) is None
+    for other in ((), (1, 2), (ours, 1), (ours, figure.column_axes(1.0, left=0.5))):
+        assert figure.png_of(other) is None
     _, theirs = matplotlib.pyplot.subplots()
     assert figure.png_of(theirs) is None
     matplotlib.pyplot.close("all")

@@ -102,21 +102,31 @@ _ours: WeakSet[Figure] = WeakSet()
 
 
 def _show_in_notebooks() -> None:
-    """Have a notebook draw Axes of ours that a cell ends with."""
+    """Have a notebook draw Axes of ours that a cell ends with, one or a pair."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     formatter = getattr(shell, "display_formatter", None)
     if formatter is not None:
         from matplotlib.axes import Axes
 
-        formatter.formatters["image/png"].for_type(Axes, png_of)
+        for kind in (Axes, tuple):
+            formatter.formatters["image/png"].for_type(kind, png_of)
 
 
-def png_of(ax: Axes) -> bytes | None:
-    """Return the figure that some Axes are part of as a PNG; None where it was not made here."""
-    if figure_of(ax) not in _ours:
+def png_of(drawn: Axes | tuple[Any, ...]) -> bytes | None:
+    """Return the figure that Axes, or all of a tuple, are part of as a PNG; else None.
+
+    None also where it was not made here, for pyplot shows its own.
+    """
+    from matplotlib.axes import Axes
+
+    axes = drawn if isinstance(drawn, tuple) else (drawn,)
+    figures = {figure_of(each) for each in axes if isinstance(each, Axes)}
+    if len(figures) != 1 or not all(isinstance(each, Axes) for each in axes):
+        return None
+    if not figures <= _ours:
         return None
     buffer = io.BytesIO()
-    _shown(ax).savefig(buffer, format="png", dpi=150)
+    _shown(axes[0]).savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
 
 
