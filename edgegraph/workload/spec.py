@@ -251,11 +251,22 @@ def _from_flax(given: _Given, module: Any, kind: Any = None) -> Workload:
         computing_in=computing_in,
     )
     cast = () if computing_in is None else (_CAST.format(dtype=dtype),)
-    return replace(made, notes=(_MODE, *cast))
+    return replace(made, notes=(_mode(takes), *cast))
 
 
 _CAST = "inputs, parameters and modules are in {dtype}; what XLA computes in, `products` says"
-_MODE = "the model runs in evaluation mode; --set train=true, or what it calls that, changes it"
+_TRAINS = {
+    "train": "true", "training": "true", "is_training": "true", "deterministic": "false",
+    "use_running_average": "false",
+}  # fmt: skip
+"""What models call the argument that sets their mode, and its value for training."""
+
+
+def _mode(takes: Mapping[str, inspect.Parameter] | None) -> str:
+    """Say in which mode a model runs, and what changes it where its call takes that."""
+    changes = [f"; --set {name}={value} changes it" for name, value in _TRAINS.items()
+               if name in (takes or ())]  # fmt: skip
+    return "the model runs in evaluation mode" + "".join(changes[:1])
 
 
 def _constants(given: _Given, takes: Mapping[str, inspect.Parameter] | None) -> dict[str, Any]:
