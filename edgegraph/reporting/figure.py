@@ -108,22 +108,15 @@ def _show_in_notebooks() -> None:
     if formatter is not None:
         from matplotlib.axes import Axes
 
-        for kind in (Axes, tuple):
-            formatter.formatters["image/png"].for_type(kind, png_of)
+        formatter.formatters["image/png"].for_type(Axes, png_of)
+        formatter.formatters["image/png"].for_type(tuple, png_of)
 
 
 def png_of(drawn: Axes | tuple[Any, ...]) -> bytes | None:
-    """Return the figure that Axes, or all of a tuple, are part of as a PNG; else None.
-
-    None also where it was not made here, for pyplot shows its own.
-    """
-    from matplotlib.axes import Axes
-
+    """Return the figure of Axes, or of all in a tuple, as a PNG; None where it is none of ours."""
     axes = drawn if isinstance(drawn, tuple) else (drawn,)
-    figures = {figure_of(each) for each in axes if isinstance(each, Axes)}
-    if len(figures) != 1 or not all(isinstance(each, Axes) for each in axes):
-        return None
-    if not figures <= _ours:
+    figures = {figure_of(each) if hasattr(each, "get_figure") else None for each in axes}
+    if len(figures) != 1 or figures.pop() not in _ours:
         return None
     buffer = io.BytesIO()
     _shown(axes[0]).savefig(buffer, format="png", dpi=150)
@@ -355,10 +348,8 @@ _DROPPED = frozenset({"metadata", "style"})
 def inline_svg(ax: Axes, *, prefix: str, label: str) -> str:
     """Return the figure that holds `ax` as one ``<svg>`` element, safe to insert as it stands.
 
-    Text stays text, so that it can be searched, selected and read aloud. Ids are made unique by
-    `prefix`, so that several figures can stand on one page, and the palette's colours are replaced
-    by the page's variables, so that they follow its light or dark. `label` is what a screen reader
-    says.
+    Text stays text, to be searched, selected and read aloud; a screen reader says `label`. `prefix`
+    makes ids unique on a page, whose variables take the place of the palette's colours.
     """
     import matplotlib as mpl
 
