@@ -16,7 +16,7 @@ from edgegraph.errors import FormatError, InputError
 from edgegraph.hlo.dump_folder import DumpedModule, dumped_modules
 from edgegraph.hlo.platform import platform_of
 from edgegraph.hlo.read import Accepted, buffer_assignment, module_in, parse_module, read_module
-from edgegraph.hlo.schema import HloModuleProto
+from edgegraph.hlo.schema import ListedModuleProto, each_instruction
 from edgegraph.results.analysis import MemoryUse
 
 
@@ -70,11 +70,10 @@ def program_of(data: bytes, *, module: str | None = None, trusted: bool = False)
 def _program(found: Accepted | bytes, assignment: Any) -> Program:
     accepted = None if isinstance(found, bytes) else found
     serialized = found if isinstance(found, bytes) else found.module.serialized
-    module = HloModuleProto.FromString(serialized)
+    module = ListedModuleProto.FromString(serialized)
     elided = sum(
         each.opcode == "constant" and not each.literal and each.shape.element_type != _TOKEN
-        for computation in module.computations
-        for each in computation.instructions
+        for each in each_instruction(module)
     )
     notes = []
     if elided:

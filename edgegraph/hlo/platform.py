@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from edgegraph.hlo.schema import HloModuleProto, Proto
+from edgegraph.hlo.schema import ListedModuleProto, Proto, each_instruction
 
 TPU, GPU, CPU = "tpu", "gpu", "cpu"
 
@@ -33,12 +33,10 @@ def platform_of(serialized: bytes) -> str | None:
     TPUs alone have layouts in tiles of two dimensions; all else are names of library calls and of
     the fields that a compiler leaves in its instructions.
     """
-    module = HloModuleProto.FromString(serialized)
     found: dict[str, int] = {}
-    for computation in module.computations:
-        for instruction in computation.instructions:
-            for platform in _hints(instruction):
-                found[platform] = found.get(platform, 0) + 1
+    for instruction in each_instruction(ListedModuleProto.FromString(serialized)):
+        for platform in _hints(instruction):
+            found[platform] = found.get(platform, 0) + 1
     return max(found, key=lambda platform: found[platform]) if found else None
 
 

@@ -9,7 +9,7 @@ Field numbers: openxla/xla, ``xla/service/hlo.proto`` and ``xla/xla_data.proto``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
@@ -278,6 +278,13 @@ ListedModuleProto = message_classes(
     "edgegraph.listed", {**_MESSAGES, "HloComputationProto": _LISTED}
 )("HloModuleProto")
 """The same as `HloModuleProto`, with instructions as bytes: a tenth of the memory."""
+
+
+def each_instruction(module: Proto) -> Iterator[Proto]:
+    """Return the instructions of a `ListedModuleProto` one after the other, never all at once."""
+    for computation in module.computations:
+        yield from map(HloInstructionProto.FromString, computation.instructions)
+
 
 _NAMED: Messages = {
     "HloComputationProto": {"instructions": (2, "HloInstructionProto*")},
