@@ -320,9 +320,9 @@ class VersionStudy:
         assert first.side is not None
         assert second.side is not None
         both = (first.side, second.side)
-        artifact = None not in (first.artifact, second.artifact)
+        alike = first.artifact_is_source and second.artifact_is_source
         requests = {SOURCE: self.source.request}
-        if artifact:
+        if None not in (first.artifact, second.artifact) and not alike:
             requests[ARTIFACT] = self._artifact_request
         compiled = {True: second.source, False: first.source}
 

@@ -41,6 +41,9 @@ REWARM_S = 0.003
 """A turn begins with calls that count for nothing, as others emptied the caches meanwhile."""
 
 SAMPLES_A_TURN = 5
+LONGEST_TURN_S = 0.1
+"""A turn has as many samples as fit, two at least and `SAMPLES_A_TURN` at most."""
+
 FEWEST_ROUNDS, MOST_ROUNDS = 7, 60
 TRACED_CALLS = 8
 DROPPED_CALLS = 2
@@ -168,11 +171,12 @@ def _rounds(
     typical = {}
     for role, name in turns:
         typical[role, name] = agents[role].ask({"do": "warm_up", "name": name})["typical_s"]
-    round_s = sum(REWARM_S + (SAMPLES_A_TURN + 1) * each for each in typical.values())
+    count = max(2, min(SAMPLES_A_TURN, int(LONGEST_TURN_S / max(max(typical.values()), 1e-9))))
+    round_s = sum(REWARM_S + (count + 1) * each for each in typical.values())
     rounds = max(FEWEST_ROUNDS, min(MOST_ROUNDS, int(budget_s / max(round_s, 1e-6))))
     samples: dict[tuple[str, str], list[float]] = {turn: [] for turn in turns}
     shuffle = random.Random(seed).shuffle
-    request = {"do": "sample", "samples": SAMPLES_A_TURN, "rewarm_s": REWARM_S}
+    request = {"do": "sample", "samples": count, "rewarm_s": REWARM_S}
     for _ in range(rounds):
         shuffle(turns)
         for role, name in turns:

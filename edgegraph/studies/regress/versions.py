@@ -37,6 +37,15 @@ class Version:
     apart: Mapping[str, Any] | None = None
 
     @property
+    def artifact_is_source(self) -> bool:
+        """Whether it compiles the artifact to the same program as the source."""
+        if self.source is None or self.artifact is None:
+            return False
+        both = (self.source, self.artifact)
+        one, other = (program_digest(each.program.module) for each in both)
+        return one == other
+
+    @property
     def grown(self) -> Mapping[str, Any] | None:
         """How the time to compile grows with repeated layers; None where that is not known."""
         return None if self.apart is None else self.apart["growth"]
@@ -62,8 +71,13 @@ class Pair:
 def artifact_timing(
     first: Version, second: Version, generations: Sequence[Generation]
 ) -> TimingComparison | None:
-    """Conclude from the times of the artifact, where every generation has them."""
-    processes = [each.artifact for each in generations if each.artifact is not None]
+    """Conclude from the times of the artifact, where every generation has them.
+
+    Where both make of it what they make of the source, the times of that are its.
+    """
+    alike = first.artifact_is_source and second.artifact_is_source
+    seen = [each.source if alike else each.artifact for each in generations]
+    processes = [each for each in seen if each is not None]
     if not processes or len(processes) < len(generations):
         return None
     return concluded((first.label, second.label), processes)
