@@ -37,7 +37,8 @@ HEAD = """# The first screen
 What `edgegraph report` says first of five programs, before and after its first screen was made the
 answer: the first ten lines of a terminal, and the top of the page. All are for a Raspberry Pi 5,
 `--target device:rpi5`, so that nothing here depends on the machine; the README shows measured ones.
-`scripts/first_screen.py` makes this document from two checkouts.
+`scripts/first_screen.py` makes this document from two checkouts; `first_screen_programs` lies
+beside it.
 """
 
 
