@@ -7,6 +7,8 @@ another device moves is better told by a model that is stated:
   reads them, where it is only one; scalar constants and iotas in each.
 - A product, reduction or pooling begins a kernel: it reads its operands once, and its result is
   written once, after the ops that follow it element by element. Two never share a kernel.
+- A reduction of fewer than 32 elements, such as a sum over three coordinates, is done for each
+  element of its result like any op element by element, as XLA does for GPUs (a warp has 32).
 - What a plain reduction adds up is computed while it reads; a product reads its operands in any
   order and dtype. All else before them, and before pooling, is written first.
 - A reshape alone does nothing. Calls are inlined; loops and branches hold kernels of their own.
@@ -25,10 +27,13 @@ from edgegraph.hlo.schema import HloModuleProto, Proto
 _TUPLE = 13
 """Element type of tuples (``xla_data.proto``)."""
 
-_BEGINS = opcodes.PRODUCTS | opcodes.REDUCTIONS
-"""They begin a kernel."""
+_BEGINNERS = opcodes.PRODUCTS | opcodes.REDUCTIONS
+"""They begin a kernel,"""
 
-_KERNELS = opcodes.SHARES_A_KERNEL | _BEGINS
+_SHORT = 32
+"""but not a plain reduction of fewer elements."""
+
+_KERNELS = opcodes.SHARES_A_KERNEL | _BEGINNERS
 """What a kernel may be made of."""
 
 _AS_READ = opcodes.SAME_VALUES | {"dynamic-slice"}
@@ -260,7 +265,8 @@ class _Grouping:
             for operand in each.operand_ids:
                 self._readers[operand].append(each)
         self.kernel_of = {each.id: each.id for each in instructions}
-        self._begun = {each.id for each in instructions if each.opcode in _BEGINS}
+        self._beginners = {each.id for each in instructions if self._begins(each)}
+        self._begun = set(self._beginners)
         for each in reversed(instructions):
             self._follow(each)
         held: dict[int, list[Proto]] = {}
@@ -279,13 +285,18 @@ class _Grouping:
         (kernel,) = kernels
         return kernel if self._may_share(self._known[kernel]) else None
 
+    def _begins(self, each: Proto) -> bool:
+        if each.opcode != "reduce":
+            return each.opcode in _BEGINNERS
+        return _size(self._known[each.operand_ids[0]]) >= _SHORT * _size(each)
+
     def _may_share(self, each: Proto) -> bool:
         return each.opcode in _KERNELS and each.id not in self._anywhere
 
     def _follow(self, each: Proto) -> None:
         """Put an op into the kernel of those that follow it element by element."""
-        kernel, begins = self._into(each), each.opcode in _BEGINS
-        if kernel is None or any(one.opcode in _BEGINS for one in self._readers[each.id]):
+        kernel, begins = self._into(each), each.id in self._beginners
+        if kernel is None or any(one.id in self._beginners for one in self._readers[each.id]):
             return
         if begins and (kernel in self._begun or _size(each) != _size(self._known[kernel])):
             return
@@ -296,7 +307,8 @@ class _Grouping:
     def _precede(self, members: Sequence[Proto]) -> None:
         """Put a kernel of loops into that of the product or reduction which reads it."""
         kernel = self._into(members[-1])
-        by = {each.opcode for each in self._readers[members[-1].id]} & _BEGINS
+        readers = self._readers[members[-1].id]
+        by = {each.opcode for each in readers if each.id in self._beginners}
         as_read = all(each.opcode in _AS_READ for each in members)
         if kernel is None or by & opcodes.WINDOWED or (by & opcodes.PRODUCTS and not as_read):
             return

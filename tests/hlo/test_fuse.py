@@ -70,6 +70,12 @@ def test_a_network_moves_what_its_layers_read_and_write() -> None:
             [(64,)],
             [["exponential"], ["reduce"], ["divide"]],
         ),
+        # A sum over few is done for each element that reads it: nothing of all pairs is written.
+        (
+            lambda x: (lambda y: jnp.sum(y / jnp.sum(y * y, -1, keepdims=True), 1))(x[:, None] - x),
+            [(64, 3)],
+            [["subtract", "multiply", "reduce", "divide", "reduce"]],
+        ),
         # A product reads its operand turned, but not computed.
         (lambda x, w: x @ w.T, [(8, 4), (8, 4)], [["transpose", "dot"]]),
         (lambda x, w: jnp.exp(x) @ w, [(8, 8), (8, 8)], [["exponential"], ["dot"]]),
