@@ -137,7 +137,8 @@ def _shown(value: Any) -> Any:
     """Show what stands in the page as text, no number apart from its unit; leave markup alone."""
     if type(value) is not str:
         return value
-    return _BEFORE_A_UNIT.sub("\N{NO-BREAK SPACE}", shown(value, keep="\n\t"))
+    # As an entity, so that a page holds nothing that cannot be seen.
+    return Markup(_BEFORE_A_UNIT.sub("&#160;", str(escape(shown(value, keep="\n\t")))))
 
 
 _BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=%|[kMGTP]?(?:B|FLOP|MAC)\b|[kMG]?/s\b|[mµn]?s\b)")

@@ -51,7 +51,7 @@ def test_the_headline_says_what_binds_and_how_long() -> None:
     leaves = sum(row.leaf for row in MAKERS["measured"]().layer_records)
     headline = re.search(r"<h2.*?</h2>", text, re.DOTALL)
     assert headline is not None
-    assert "4.12\N{NO-BREAK SPACE}ms" in headline[0]  # a number and its unit stay on one line
+    assert "4.12&#160;ms" in headline[0]  # a number and its unit stay on one line
     words = " ".join("".join(Reader(headline[0]).text).split())
     assert words == (
         f"small_cnn at batch 1 takes {0.8 * leaves:g} ms (3.88 to 4.12 ms), bound by memory"

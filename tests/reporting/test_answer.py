@@ -89,7 +89,7 @@ def test_headline_findings_table_and_page_have_one_bound_one_ranking_and_one_tim
 ) -> None:
     analysis = make()
     shown = text(analysis)
-    written = page.page([analysis]).replace("\N{NO-BREAK SPACE}", " ")
+    written = page.page([analysis]).replace("&#160;", " ")
     bound = analysis.totals.bound
     assert bound is not None
     # One bound: of the headline, the last row, the document and the page.
@@ -127,7 +127,7 @@ def test_no_headline_and_no_share_rests_on_a_noisy_measurement(verdict: str) -> 
     assert first.startswith("Stop other work on this machine and measure again")
     assert REASONS[0] in first
     assert not any(worth(analysis, each) for each in analysis.findings)
-    assert page.page([analysis]).replace("\N{NO-BREAK SPACE}", " ").count(REASONS[0]) == 1
+    assert page.page([analysis]).replace("&#160;", " ").count(REASONS[0]) == 1
 
 
 def test_where_to_start_says_share_roof_and_what_can_be_won() -> None:

@@ -54,7 +54,7 @@ class LayerCompile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Growth:
+class CompileGrowth:
     """How the time to compile grows with the number of layers that are the same.
 
     Attributes:
@@ -104,4 +104,4 @@ class CompileTime:
     verdict: str | None = None
     passes: tuple[PassTime, ...] = ()
     layers: tuple[LayerCompile, ...] = ()
-    growth: tuple[Growth, ...] = ()
+    growth: tuple[CompileGrowth, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from edgegraph.base.units import seconds
 from edgegraph.results.verdicts import FASTER, NO_DIFFERENCE, NOISY, SLOWER
-from edgegraph.studies.regress.compile_time import CompileTime, Growth, PassTime
+from edgegraph.studies.regress.compile_time import CompileGrowth, CompileTime, PassTime
 from edgegraph.studies.regress.passes import PASSES
 
 LEAST_SAVED = 0.1
@@ -50,11 +50,11 @@ def _span(one: PassTime) -> str:
     return f"{before} → {after}"
 
 
-def _worth(growth: Growth, found: CompileTime) -> bool:
+def _worth(growth: CompileGrowth, found: CompileTime) -> bool:
     return growth.saved_s > LEAST_SAVED * (found.after_s or 0.0)
 
 
-def _growth(growth: Growth) -> str:
+def _growth(growth: CompileGrowth) -> str:
     said = (
         f"{growth.version}: the {growth.repeats} layers like {growth.layer} take"
         f" {seconds(growth.all_s)} to compile, one {seconds(growth.one_s)}"

@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edgegraph.measure.statistics import mean_interval, median
-from edgegraph.studies.regress.compile_time import CompileTime, Growth, LayerCompile, PassTime
+from edgegraph.studies.regress.compile_time import (
+    CompileGrowth,
+    CompileTime,
+    LayerCompile,
+    PassTime,
+)
 from edgegraph.studies.regress.passes import PassKey
 from edgegraph.studies.regress.turns import CONTROL, FIRST, SECOND, Generation, Judged, judge_part
 from edgegraph.studies.regress.versions import Version
@@ -115,12 +120,12 @@ def _layers(before: Version | None, after: Version) -> Iterator[LayerCompile]:
     yield from sorted(rows, key=lambda each: -max(each.before_s or 0, each.after_s or 0))
 
 
-def _growth(version: Version) -> Growth:
+def _growth(version: Version) -> CompileGrowth:
     seen = version.grown
     assert seen is not None
     exponents = seen["exponents"]
     several = len(exponents) >= FEWEST_SEEN
-    return Growth(
+    return CompileGrowth(
         version=version.label,
         layer=seen["layer"],
         repeats=seen["repeats"],

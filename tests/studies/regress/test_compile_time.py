@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from edgegraph.studies.regress.compile_time import Growth, LayerCompile
+from edgegraph.studies.regress.compile_time import CompileGrowth, LayerCompile
 
 
 def test_a_scan_saves_all_but_one_layer() -> None:
-    growth = Growth(
+    growth = CompileGrowth(
         version="0.1", layer="b0", repeats=4, exponent=None, interval=None, one_s=0.5, all_s=8.0
     )
     assert growth.saved_s == pytest.approx(7.5)
