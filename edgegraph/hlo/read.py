@@ -76,15 +76,20 @@ def parse_module(data: bytes, *, module: str | None = None) -> Accepted:
         text = ""
     # XLA is asked last: what it cannot read may end the process that it runs in.
     if is_hlo_text(text):
-        found = modules_in(text)
-        number = choose([name for name, _ in found], module)
-        serialized, cost = _validated(b"T" + readable(found[number][1]).encode())
+        serialized, cost = _validated_text(text, module)
+        del data, text  # as large as what is made of them
         return Accepted(module=decode(serialized), xla_cost=cost)
     if other := kind_of(data):
         raise FormatError(f"this is {other}" + f"; {EXPECTED}" * (";" not in other))
     decoded = decode(module_in(data))
     choose([decoded.name], module)
     return Accepted(module=decoded, xla_cost=_validated(b"M" + decoded.serialized)[1])
+
+
+def _validated_text(text: str, module: str | None) -> tuple[bytes, Mapping[str, float]]:
+    found = modules_in(text)
+    number = choose([name for name, _ in found], module)
+    return _validated(b"T" + readable(found[number][1]).encode())
 
 
 def has_module(data: bytes) -> bool:
